@@ -57,7 +57,7 @@ def local(place: Path, *, tls: tuple[Path, Path] | None = None) -> Iterator[Loca
     config = VenueConfig(
         symbols=[SymbolConfig(base="BTC", synthetic=Synthetic(count=400), level_notional="1e9")],
         history=100, bar_wall_ns=HOUR_NS, balances={"USDT": "1000000000", "BTC": "1000000"},
-        truth_path=str(truth),
+        journal_path=str(truth),
         certificate=str(tls[0]) if tls else "", private_key=str(tls[1]) if tls else "",
     )  # fmt: skip
     path = place / "venue.json"

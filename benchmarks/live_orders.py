@@ -20,7 +20,7 @@ from live_latency import run
 from live_local import BTC, Local, connection, local
 
 from septet import messages as m
-from septet._drill.venue.venue_journal import FillMade, OrderChanged, read_truth
+from septet._drill.venue.venue_journal import FillMade, OrderChanged, read_venue_journal
 from septet._journal.journal_format import Head
 from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
@@ -129,7 +129,7 @@ def lost(journal: Path, truth: Path) -> dict[str, int]:
                 answered.append(event.client_id)
             elif isinstance(event, m.Filled):
                 fills.add((event.trade_id, event.client_id, event.quantity))
-    rows = read_truth(truth)
+    rows = read_venue_journal(truth)
     theirs = {each.order_id: each.client_id for each in rows if isinstance(each, OrderChanged)}
     executed = {
         (str(each.trade_id), each.client_id, float(each.quantity))

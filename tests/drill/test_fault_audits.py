@@ -12,7 +12,7 @@ import pytest
 from septet._drill.fault_audits import audit
 from septet._drill.fault_kinds import CATALOGUE, Kind
 from septet._drill.outcome import Row
-from septet._drill.record_checks import check_truth
+from septet._drill.record_checks import check_all
 from septet._drill.stop_cover import Cover, Terms
 from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import Answered, FillMade, OrderChanged
@@ -61,7 +61,7 @@ def test_a_position_that_stays_bare_is_named_and_one_of_a_strategy_without_stops
 
 def test_the_truth_check_names_a_naked_position() -> None:
     venue = VenueRecord(cover=covered(bought(0), stop(100), stop(400, status="EXPIRED")))
-    assert [(each.kind, each.subject) for each in check_truth(venue, RunRecord(HEAD))] == [
+    assert [(each.kind, each.subject) for each in check_all(venue, RunRecord(HEAD))] == [
         ("naked", "BTCUSDT")
     ]
 

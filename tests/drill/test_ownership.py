@@ -11,7 +11,7 @@ import pytest
 from septet import messages as m
 from septet._drill.fault_kinds import CATALOGUE
 from septet._drill.ownership import claim_known, count_open, is_waiting
-from septet._drill.record_checks import check_truth
+from septet._drill.record_checks import check_all
 from septet._drill.stop_cover import Cover, Terms
 from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import OrderChanged, Row
@@ -76,7 +76,7 @@ def book(*journal: Event) -> RunRecord:
 
 
 def kinds(rows: list[Row], *journal: Event) -> set[str]:
-    return {each.kind for each in check_truth(VenueRecord().take(rows), book(*journal))}
+    return {each.kind for each in check_all(VenueRecord().take(rows), book(*journal))}
 
 
 def test_an_adopted_order_is_compared_like_any_other() -> None:

@@ -1,4 +1,4 @@
-"""The truth check finds what it is there for: a true pair of books, and one change each."""
+"""The check of both records finds what it is for: a true pair of records, and one change each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.guards import RULES
-from septet._drill.record_checks import KINDS, Finding, check_truth, unreported
+from septet._drill.record_checks import KINDS, Finding, check_all, unreported
 from septet._drill.trading_records import Block, RunRecord, VenueRecord
 from septet._drill.venue.config import Bars
 from septet._drill.venue.venue_journal import (
@@ -128,7 +128,7 @@ def found(rows: Sequence[Row], journal: Sequence[Event]) -> set[str]:
         at_ns, kind, text = encode_event(event)
         made.append(Entry(seq, at_ns, kind, text, encode_commands(list(commands)), b""))
     ours.take(made)
-    findings = check_truth(VenueRecord(bars={"BTCUSDT": BARS}).take(rows), ours)
+    findings = check_all(VenueRecord(bars={"BTCUSDT": BARS}).take(rows), ours)
     assert all(each.kind in KINDS for each in findings)
     return {each.kind for each in findings}
 

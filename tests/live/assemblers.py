@@ -6,7 +6,7 @@ from typing import Any
 
 from septet import messages as m
 from septet._host.venues import BarSeen
-from septet._live.market_data.bars import BarAssembler, BarRules, Wanted
+from septet._live.market_data.bars import BarAssembler, BarRequest, BarRules
 from septet._live.market_data.feed_grid import Gate, Grid
 from septet_schemas.data import CandlesConfig, Policies
 
@@ -49,7 +49,7 @@ def opens(events: list[m.Event]) -> list[Any]:
     return found
 
 
-def ask(one: BarAssembler, at_ns: int) -> Wanted:
+def ask(one: BarAssembler, at_ns: int) -> BarRequest:
     (wanted,) = one.wanted(at_ns, at_ns)
     return wanted
 

@@ -9,7 +9,7 @@ import pytest
 
 from septet import messages as m
 from septet._host.venues import BarSeen
-from septet._live.market_data.bars import BarAssembler, BarRules, Wanted
+from septet._live.market_data.bars import BarAssembler, BarRequest, BarRules
 from tests.live.assemblers import SECOND, ask, assembler, at, opens, seen, started
 
 
@@ -93,7 +93,7 @@ def test_a_bar_of_an_unknown_state_is_forgotten_when_its_stream_ends() -> None:
     one.take(seen(0, closed=None, volume=1.0), at(0.2), at(0.2))
     one.lost("A")  # it is dialled again after the bar's end
     assert one.take(seen(2, closed=None), at(2.1), at(2.1)) == []
-    assert ask(one, at(2.1)) == Wanted("A", at(0), at(2))
+    assert ask(one, at(2.1)) == BarRequest("A", at(0), at(2))
 
 
 def test_a_bar_given_up_before_two_reports_of_the_venue_is_reported() -> None:

@@ -17,7 +17,7 @@ from septet._data import calendars
 from septet._data.row_admission import Admission
 from septet._host.venues import BarSeen
 from septet._live.clock import ManualClock
-from septet._live.market_data.bars import BarAssembler, BarRules, Wanted
+from septet._live.market_data.bars import BarAssembler, BarRequest, BarRules
 from septet._live.market_data.feed_grid import Gate, Grid
 from septet_schemas.data import CandlesConfig, Policies
 from tests.live.assemblers import MINUTE, SECOND, START, ask, assembler, at, opens, seen, started
@@ -40,7 +40,7 @@ def test_an_unclosed_bar_waits_for_the_venue_to_close_it() -> None:
     one = started()
     assert one.take(seen(0, closed=False), at(0.5), at(0.5)) == []
     assert one.take(seen(1, closed=False), at(1.1), at(1.1)) == []
-    assert ask(one, at(1.1)) == Wanted("A", at(0), at(1))
+    assert ask(one, at(1.1)) == BarRequest("A", at(0), at(1))
     assert opens(one.take(seen(0), at(1.2), at(1.2))) == [0]
 
 
@@ -80,7 +80,7 @@ def test_a_missed_bar_is_asked_for_and_later_ones_wait() -> None:
     assert one.wanted(at(1) + 1, at(1) + 1) == []
     assert one.take(seen(1), at(2), at(2)) == []
     wanted = ask(one, at(2))
-    assert wanted == Wanted("A", at(0), at(1))
+    assert wanted == BarRequest("A", at(0), at(1))
     assert one.wanted(at(2), at(2)) == []  # one question at a time
     events = one.answer(wanted, [seen(0)], at(2), at(2))
     assert opens(events) == [0, 1]
@@ -92,10 +92,10 @@ def test_a_missed_bar_is_asked_for_and_later_ones_wait() -> None:
 def test_an_overdue_bar_is_asked_for_without_a_sign_of_it() -> None:
     one = started()
     assert one.wanted(at(1) + SECOND - 1, at(1) + SECOND - 1) == []
-    assert ask(one, at(1) + SECOND) == Wanted("A", at(0), at(1))
+    assert ask(one, at(1) + SECOND) == BarRequest("A", at(0), at(1))
     assert one.next_wall_ns(lambda ns: ns) == at(2) + SECOND  # the answer is lost by then
-    assert ask(one, at(2) + SECOND) == Wanted("A", at(0), at(2))
-    one.answer(Wanted("A", at(0), at(2)), None, at(2) + SECOND, at(2) + SECOND)
+    assert ask(one, at(2) + SECOND) == BarRequest("A", at(0), at(2))
+    one.answer(BarRequest("A", at(0), at(2)), None, at(2) + SECOND, at(2) + SECOND)
     assert one.next_wall_ns(lambda ns: ns) == at(2) + 2 * SECOND
 
 
@@ -158,7 +158,7 @@ def test_a_whole_history_with_holes_is_taken_page_by_page() -> None:
     events: list[m.Event] = []
     for first in range(0, 100, 20):
         rows = [seen(k) for k in have if first <= k < first + 20]
-        events += one.answer(Wanted("A", at(first), at(first + 20)), rows, at(100), at(100))
+        events += one.answer(BarRequest("A", at(first), at(first + 20)), rows, at(100), at(100))
     assert opens(events) == [
         (0, 0), *range(1, 7), (7, 8), *range(9, 50), (50, 50), *range(51, 98), (98, 98), 99,
     ]  # fmt: skip
@@ -167,10 +167,10 @@ def test_a_whole_history_with_holes_is_taken_page_by_page() -> None:
 def test_requests_are_bounded() -> None:
     one = started(rules=BarRules(page=10))
     now = at(1_000)
-    assert ask(one, now) == Wanted("A", at(0), at(10))
+    assert ask(one, now) == BarRequest("A", at(0), at(10))
     waits = []
     for _ in range(12):
-        one.answer(Wanted("A", at(0), at(10)), None, now, now)
+        one.answer(BarRequest("A", at(0), at(10)), None, now, now)
         then = one.next_wall_ns(lambda ns: ns)
         assert then is not None
         waits.append((then - now) // SECOND)
@@ -404,7 +404,7 @@ class World:
                 found += [(when + j, final) for j in range(draw.choice((1, 1, 1, 2, 3)))]
         return found
 
-    def rest(self, wanted: Wanted, market_ns: int) -> list[BarSeen] | None:
+    def rest(self, wanted: BarRequest, market_ns: int) -> list[BarSeen] | None:
         if self.draw.random() < self.failing:
             return None
         rows = [seen(k, symbol=wanted.symbol) for k in self.has[wanted.symbol]]

@@ -19,7 +19,7 @@ from septet import messages as m
 from septet._drill.record_checks import check_trading
 from septet._drill.trading_records import RunRecord, VenueRecord
 from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
-from septet._drill.venue.venue_journal import read_truth
+from septet._drill.venue.venue_journal import read_venue_journal
 from septet._journal.reader import Reader
 from tests.cli.local import STRATEGY, store_credential
 from tests.wire.bybit import BybitVenue
@@ -96,7 +96,7 @@ async def lived(folder: Path, start: str, bar_wall_ns: int) -> None:
     config = VenueConfig(
         symbols=[SymbolConfig(base="BTC", synthetic=Synthetic(count=3_000))], history=300,
         bar_wall_ns=bar_wall_ns, seed=3, balances={"USDT": "10000"},
-        truth_path=str(folder / "truth.jsonl"),
+        journal_path=str(folder / "truth.jsonl"),
     )  # fmt: skip
     async with BybitVenue(config) as venue:
         harness = LiveHarness(folder, venue, start)
@@ -122,7 +122,7 @@ async def lived(folder: Path, start: str, bar_wall_ns: int) -> None:
             ours = RunRecord(journal.head).take(journal.read())
             uncertain = [e for e in journal.read() if isinstance(e.event, m.Uncertain)]
         assert uncertain
-        theirs = VenueRecord().take(read_truth(folder / "truth.jsonl"))
+        theirs = VenueRecord().take(read_venue_journal(folder / "truth.jsonl"))
         assert check_trading(theirs, ours) == []
 
 

@@ -105,7 +105,7 @@ class VenueProcess:
 
     def rows(self) -> list[Row]:
         """Return the rows of the venue's journal since the last call."""
-        with Path(self._config.truth_path).open("rb") as file:
+        with Path(self._config.journal_path).open("rb") as file:
             file.seek(self._read)
             data = file.read()
         whole = data[: data.rfind(b"\n") + 1]

@@ -11,7 +11,7 @@ from septet._drill.ownership import is_ours
 from septet._drill.trading_records import FINAL_STATES, FINAL_STATUSES, RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import FillMade
 
-__all__ = ["KINDS", "Finding", "check_bars", "check_trading", "check_truth", "unreported"]
+__all__ = ["KINDS", "Finding", "check_bars", "check_trading", "check_all", "unreported"]
 
 KINDS = {
     "duplicate": "two orders of one intent, or a client id that was used again",
@@ -68,7 +68,7 @@ def unreported(found: Iterable[Finding], reported: Iterable[Finding]) -> list[Fi
     ]  # fmt: skip
 
 
-def check_truth(venue: VenueRecord, ours: RunRecord) -> list[Finding]:
+def check_all(venue: VenueRecord, ours: RunRecord) -> list[Finding]:
     """Compare both records; an empty list means that they agree.
 
     While orders are on their way the records differ for a moment: what is true for good is what

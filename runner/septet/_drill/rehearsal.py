@@ -25,7 +25,7 @@ from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
 from septet._drill.ownership import count_open, is_waiting, ours_of
 from septet._drill.processes import RunProcess, VenueProcess
-from septet._drill.record_checks import Finding, check_bars, check_trading, check_truth, unreported
+from septet._drill.record_checks import Finding, check_all, check_bars, check_trading, unreported
 from septet._drill.record_watch import (
     HALTED,
     LOOK_S,
@@ -219,7 +219,7 @@ class _Rehearsal(Watch):
             outcome.failures.append(f"{text}; play more bars with --bars")
         if ours is None:
             return
-        found = set(check_truth(theirs, ours))
+        found = set(check_all(theirs, ours))
         outcome.findings = sorted([*outcome.findings, *unreported(found, self._reported)])
         self._reported |= found
         totals = outcome.totals

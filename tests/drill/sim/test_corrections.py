@@ -20,7 +20,7 @@ def test_what_was_booked_at_a_guess_is_corrected_and_replayed(
     listed, check, made = SimVenue.fills, end_checks._corrected, list[m.Corrected]()
 
     def late(venue: SimVenue, since_ns: int, put: Callable[[m.Event], None]) -> None:
-        if venue._weather.calm:
+        if venue._fault_rates.calm:
             listed(venue, since_ns, put)
 
     def counted(rows: end_checks.Rows, ours: Mapping[str, Fill]) -> list[str]:

@@ -152,7 +152,7 @@ def test_a_pause_and_a_ban(code: str, status: str) -> None:
         assert 58 <= int(client.last_response_headers["Retry-After"]) <= 60
         assert venue.truth().orders == []
         venue.faults.plan[0].until_ns = 0
-        venue.mischief.look()
+        venue.stream_faults.look()
         await buy(client)
 
     play(story)
@@ -203,7 +203,7 @@ def test_filters_change_and_a_symbol_is_halted() -> None:
         await client.load_markets(True)
         assert not client.market(SYMBOL)["active"]
         venue.faults.plan[number].until_ns = 0
-        venue.mischief.look()
+        venue.stream_faults.look()
         assert (await buy(client))["status"] == "closed"
 
     play(story)
@@ -270,7 +270,7 @@ def test_maintenance_comes_and_goes() -> None:
             with pytest.raises(ccxt.ExchangeNotAvailable):
                 await work(client)
         venue.faults.plan[0].until_ns = 0
-        venue.mischief.look()
+        venue.stream_faults.look()
         await buy(client)
 
     play(story)

@@ -173,7 +173,7 @@ def test_dark_for_long() -> None:
             await client.fetch_open_orders(SYMBOL)
         venue.market.step(20)
         venue.faults.plan[0].until_ns = 0
-        venue.mischief.look()
+        venue.stream_faults.look()
         assert (await client.fetch_order(order["id"], SYMBOL))["status"] == "closed"
 
     play(story)
@@ -369,7 +369,7 @@ def test_timed_faults_come_at_their_bar_and_again() -> None:
         for _ in range(10):
             venue.market.step(1)
             venue.faults.plan[0].ready_ns = 0
-            venue.mischief.look()
+            venue.stream_faults.look()
             seen.append(venue.truth().fault_counts.get("E19", 0))
         assert seen == [0, 0, 1, 1, 2, 2, 3, 3, 3, 3]
 

@@ -12,15 +12,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from septet._drill.venue import Fault, LocalVenue, VenueConfig, read_truth
+from septet._drill.venue import Fault, LocalVenue, VenueConfig, read_venue_journal
 from septet._drill.venue.__main__ import main
-from septet._drill.venue.venue_journal import FillMade, RequestSeen, TruthBook
+from septet._drill.venue.venue_journal import FillMade, RequestSeen, VenueJournal
 from tests.drill.venue.client import SYMBOL, client_of, config
 
 
 def test_it_serves_until_asked_to_stop(tmp_path: Path) -> None:
     file, truth = tmp_path / "venue.json", tmp_path / "truth.jsonl"
-    file.write_bytes(msgspec.json.encode(config(truth_path=str(truth))))
+    file.write_bytes(msgspec.json.encode(config(journal_path=str(truth))))
 
     async def story(ready: dict[str, Any]) -> None:
         async with LocalVenue(config()) as other:
@@ -39,7 +39,7 @@ def test_it_serves_until_asked_to_stop(tmp_path: Path) -> None:
         finally:
             process.terminate()
         assert process.wait(10) == 0
-    rows = read_truth(truth)
+    rows = read_venue_journal(truth)
     assert [row.quantity for row in rows if isinstance(row, FillMade)] == ["0.50000000"]
     assert any(isinstance(r, RequestSeen) and r.path == "/api/v3/order" for r in rows)
 
@@ -62,13 +62,13 @@ def test_a_configuration_survives_its_file() -> None:
 def test_the_truth_on_disk_is_the_truth_in_memory(tmp_path: Path) -> None:
     async def run() -> None:
         path = tmp_path / "truth.jsonl"
-        async with LocalVenue(config(truth_path=str(path))) as venue:
+        async with LocalVenue(config(journal_path=str(path))) as venue:
             client = client_of(venue)
             for _ in range(3):
                 await client.create_order(SYMBOL, "market", "sell", 0.5)
             await client.close()
-            again = TruthBook()
-            for row in read_truth(path):
+            again = VenueJournal()
+            for row in read_venue_journal(path):
                 again.write(row)
             assert again.dump() == venue.truth()
 

@@ -178,6 +178,6 @@ def test_maintenance_and_a_ban_refuse_sockets() -> None:
                 await session.ws_connect("/stream/ws/0")
             assert caught.value.status == status
             venue.faults.plan[-1].until_ns = 0
-            venue.mischief.look()
+            venue.stream_faults.look()
 
     play(story)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from septet import messages as m
-from septet._drill.sim.fault_rates import Weather
+from septet._drill.sim.fault_rates import FaultRates
 from septet._drill.sim.market import Market
 from septet._drill.sim.shell import SimShell
 from septet._drill.sim.simulated_time import MS, SECOND, SPEED, World
@@ -58,8 +58,15 @@ class _Clock:
 class SimBars:
     """All bars so far, and what the process that runs has had of them."""
 
-    def __init__(self, world: World, weather: Weather, market: Market, shell: SimShell) -> None:
-        self._world, self._weather, self._market, self._shell = world, weather, market, shell
+    def __init__(
+        self, world: World, fault_rates: FaultRates, market: Market, shell: SimShell
+    ) -> None:
+        self._world, self._fault_rates, self._market, self._shell = (
+            world,
+            fault_rates,
+            market,
+            shell,
+        )
         self._clock = _Clock(world)
         self._grids = [Grid("24x7", _BAR_MARKET_NS) for _ in market.listings]
         self._bars: list[list[m.BarClosed]] = [[] for _ in market.listings]
@@ -80,7 +87,7 @@ class SimBars:
                     volume=1.0,
                 )
             )  # fmt: skip
-            if len(self._bars) > 1 and self._weather.strikes("D2 bar late"):
+            if len(self._bars) > 1 and self._fault_rates.strikes("D2 bar late"):
                 self._comes_ns[of.k] = world.now_ns + world.chance.randint(1, _LATEST_NS)
                 world.after(self._comes_ns[of.k] - world.now_ns, self._give)
         self._give()

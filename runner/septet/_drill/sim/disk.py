@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from septet import messages as m
-from septet._drill.sim.fault_rates import Weather
+from septet._drill.sim.fault_rates import FaultRates
 from septet._drill.sim.simulated_time import MS, World
 
 __all__ = ["Crash", "Full", "Row", "SimDisk", "encode"]
@@ -53,8 +53,8 @@ class SimDisk:
     `durable` is where the last synced commit ended: a loss of power goes back to it.
     """
 
-    def __init__(self, world: World, weather: Weather) -> None:
-        self._world, self._weather = world, weather
+    def __init__(self, world: World, fault_rates: FaultRates) -> None:
+        self._world, self._fault_rates = world, fault_rates
         self._data = bytearray()
         self._waiting: list[bytes] = []
         self._durable = 0
@@ -69,7 +69,7 @@ class SimDisk:
         self._may_crash(0)
         if self._world.now_ns < self._full_until_ns:
             raise Full("the disk is full")
-        if self._weather.strikes("S1 append fails"):
+        if self._fault_rates.strikes("S1 append fails"):
             self._full_until_ns = self._world.now_ns + self._world.chance.randint(1, 8_000) * MS
             raise Full("the disk is full")
         body = msgspec.msgpack.encode(Row(_COMMANDS.encode(event), encode(commands)))
@@ -93,7 +93,7 @@ class SimDisk:
     def crashed(self) -> None:
         """Be what a disk is after the process died: its tail may be cut."""
         chance = self._world.chance
-        if self._waiting and self._weather.strikes("S2 torn tail"):
+        if self._waiting and self._fault_rates.strikes("S2 torn tail"):
             tail = self._waiting[0]
             self._data += tail[: chance.randint(1, len(tail) - 1)]
         self._waiting.clear()
@@ -124,5 +124,5 @@ class SimDisk:
             self.crash_at_write = 0
             self._world.count("P1 crash at write")
             raise Crash
-        if self._weather.strikes("P1 crash at write"):
+        if self._fault_rates.strikes("P1 crash at write"):
             raise Crash

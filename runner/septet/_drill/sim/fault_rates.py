@@ -7,7 +7,7 @@ from typing import Final
 
 from septet._drill.sim.simulated_time import World
 
-__all__ = ["FAULTS", "Weather"]
+__all__ = ["FAULTS", "FaultRates"]
 
 FAULTS: Final[dict[str, tuple[float, str]]] = {
     # of one request
@@ -86,7 +86,7 @@ _OWN_CHANCE: Final = frozenset(
 """Faults that are drawn apart, so that the schedules of seeds from before they were added stay."""
 
 
-class Weather:
+class FaultRates:
     """The faults of one schedule: each is off, rare or as likely as in the table."""
 
     def __init__(self, world: World, *, only: frozenset[str] | None = None) -> None:

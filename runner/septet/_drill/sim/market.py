@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 
 from septet import messages as m
-from septet._drill.sim.fault_rates import Weather
+from septet._drill.sim.fault_rates import FaultRates
 from septet._drill.sim.simulated_time import MS, World
 from septet._drill.venue.amounts import SCALE, text
 from septet._drill.venue.config import Fees, SymbolConfig
@@ -96,8 +96,10 @@ class Market:
     message of the user stream at the instant of its cause.
     """
 
-    def __init__(self, world: World, weather: Weather, notify: Callable[[m.Event], None]) -> None:
-        self._world, self._weather, self._notify = world, weather, notify
+    def __init__(
+        self, world: World, fault_rates: FaultRates, notify: Callable[[m.Event], None]
+    ) -> None:
+        self._world, self._fault_rates, self._notify = world, fault_rates, notify
         self.listings = [Listing(k, BASES[k]) for k in range(listed(world.seed))]
         self.by_id = {each.id: each for each in self.listings}
         configs = [
@@ -157,9 +159,9 @@ class Market:
     def move(self) -> None:
         """Let the prices take a step, the books be renewed and orders meet them.
 
-        While the weather is calm, prices stay where they are.
+        While the fault_rates is calm, prices stay where they are.
         """
-        chance, moves = self._world.chance, not self._weather.calm
+        chance, moves = self._world.chance, not self._fault_rates.calm
         step = chance.randint(-40, 40) if moves else 0
         for each in self.listings:
             own = chance.randint(-_OWN, _OWN) if moves and len(self.listings) > 1 else 0
@@ -177,10 +179,10 @@ class Market:
         chance, units = self._world.chance, round(order.quantity * SCALE)
         of = self.listings[order.symbol]
         lot = self.engine.rules[of.id].lot
-        if units >= 2 * lot and self._weather.strikes("E21 ack differs"):
+        if units >= 2 * lot and self._fault_rates.strikes("E21 ack differs"):
             units = units // 2 // lot * lot
         stop = round((order.trigger_price or 0.0) * SCALE)
-        if stop and self._weather.strikes("E21 trigger differs"):
+        if stop and self._fault_rates.strikes("E21 trigger differs"):
             stop += chance.choice((-1, 1)) * chance.randint(1, 50) * TICK
         renamed = self._listed_as(order.client_id)
         asked = Asked(
@@ -199,9 +201,13 @@ class Market:
 
     def _listed_as(self, client_id: str) -> str:
         """Return another client id under which an order is listed, if it is."""
-        if self._weather.strikes("E23 longer id"):
+        if self._fault_rates.strikes("E23 longer id"):
             return self._world.chance.choice(_LONGER).format(client_id)
-        return f"x-{crc32(client_id.encode()):08x}" if self._weather.strikes("E23 other id") else ""
+        return (
+            f"x-{crc32(client_id.encode()):08x}"
+            if self._fault_rates.strikes("E23 other id")
+            else ""
+        )
 
     def _resume_after(self, delay_ms: int, order: Order) -> None:
         """Resume an order that waits after a delay, again and again until its symbol trades."""
@@ -248,7 +254,7 @@ class Market:
 
     def _before_execution(self, order: Order, quantity: int) -> None:
         """Draw which part of an order is executed, what becomes of the rest, and the fee."""
-        strikes, engine, lots = self._weather.strikes, self.engine, quantity // LOT
+        strikes, engine, lots = self._fault_rates.strikes, self.engine, quantity // LOT
         cut = order.portion > 0 and lots >= 2 and order.asked.by == "client"
         if cut and strikes("E9 partial fill"):
             part = self._world.chance.randint(1, lots - 1) * LOT
@@ -280,7 +286,7 @@ class Market:
         by_venue = report.by == "venue" and report.execution == "CANCELED"
         self._notify(self.seen(order, text="by the venue" if by_venue else ""))
         named = ours and not order.asked.sent_as
-        if fill is not None and named and self._weather.strikes("A3 overfill"):
+        if fill is not None and named and self._fault_rates.strikes("A3 overfill"):
             self._notify(self._false_execution(order, fill))
         if order.then == "rest" and order.executed and order.status not in FINAL:
             self._resume_after(self._world.chance.randint(1, 2_000), order)
@@ -291,8 +297,8 @@ class Market:
             f"{fill.symbol} at {text(fill.price)} (trade {fill.trade_id}, {order.status})"
         )
         cumulative = order.executed / SCALE
-        unnamed = self._weather.strikes("E14 fill unnamed")
-        if order.asked.by == "client" and self._weather.strikes("A18 false status"):
+        unnamed = self._fault_rates.strikes("E14 fill unnamed")
+        if order.asked.by == "client" and self._fault_rates.strikes("A18 false status"):
             cumulative = self._world.chance.choice((0.0, fill.quantity / SCALE / 2))
         reported = self.filled(fill, unnamed=unnamed)
         self._notify(msgspec.structs.replace(reported, cumulative=cumulative))
@@ -352,9 +358,9 @@ class Market:
         If it `may_end`, they may also be those of an order that ended before it was filled.
         """
         may_end = may_end and order.asked.by == "client" and state not in _ENDS
-        if may_end and self._weather.strikes("A19 false end"):
+        if may_end and self._fault_rates.strikes("A19 false end"):
             return self._world.chance.choice(_ENDS), 0
-        if order.asked.by != "client" or not self._weather.strikes("A18 false status"):
+        if order.asked.by != "client" or not self._fault_rates.strikes("A18 false status"):
             return state, executed
         part, whole = max(1, order.quantity // 2), order.quantity
         return self._world.chance.choice(_FALSE)(part, whole)

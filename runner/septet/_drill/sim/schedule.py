@@ -13,7 +13,7 @@ from septet._core.orders import Orders
 from septet._drill.sim.bars import BAR_NS, SimBars
 from septet._drill.sim.disk import SimDisk
 from septet._drill.sim.end_checks import end_checks, moved, restart_changes
-from septet._drill.sim.fault_rates import Weather
+from septet._drill.sim.fault_rates import FaultRates
 from septet._drill.sim.market import COARSEST
 from septet._drill.sim.renamed_checks import naked
 from septet._drill.sim.shell import Make, SimShell
@@ -67,14 +67,14 @@ class _Schedule:
         active_ns: int,
     ) -> None:  # fmt: skip
         self.world = World(seed)
-        self.weather = Weather(self.world, only=only)
-        self.venue = SimVenue(self.world, self.weather)
-        self.disk = SimDisk(self.world, self.weather)
+        self.fault_rates = FaultRates(self.world, only=only)
+        self.venue = SimVenue(self.world, self.fault_rates)
+        self.disk = SimDisk(self.world, self.fault_rates)
         self.disk.crash_at_write, self.disk.phase = crash
-        self.shell = SimShell(self.world, self.weather, self.venue, self.disk, subjects(seed))
+        self.shell = SimShell(self.world, self.fault_rates, self.venue, self.disk, subjects(seed))
         self.active_ns = active_ns
         self.killed = False
-        self.bars = SimBars(self.world, self.weather, self.venue.market, self.shell)
+        self.bars = SimBars(self.world, self.fault_rates, self.venue.market, self.shell)
         self._dark = False
         self._asked: m.Operated | None = None
         self._resume_ns = 0
@@ -88,7 +88,7 @@ class _Schedule:
         self._decision_time()
         world.run_until(BEGIN_NS + self.active_ns)
         world.note("---- no more faults")
-        self.weather.calm = True
+        self.fault_rates.calm = True
         self.venue.stay_calm()
         shell.start()
         world.after(10 * SECOND, self._give_back)
@@ -172,22 +172,22 @@ class _Schedule:
                 self._put(state)
         for of in market.listings if not dark else ():
             self._put(market.quoted(of))
-        self.world.after(CALM_QUOTE_NS if self.weather.calm else QUOTE_NS, self._quote)
+        self.world.after(CALM_QUOTE_NS if self.fault_rates.calm else QUOTE_NS, self._quote)
 
     def _second(self) -> None:
         """A second of faults of the world, the process and the operator."""
-        world, shell, strikes = self.world, self.shell, self.weather.strikes
+        world, shell, strikes = self.world, self.shell, self.fault_rates.strikes
         self.venue.second()
         self._fail([*self.venue.wrongs, *shell.wrongs])
         if strikes("P1 crash"):
             shell.crash(power=world.chance.random() < 0.3)
         if strikes("P4 blocked"):
             shell.sleep(world.chance.randint(1, 10) * SECOND)
-        is_asked = self.weather.calm and shell.running and shell.asks_a_person()
+        is_asked = self.fault_rates.calm and shell.running and shell.asks_a_person()
         if shell.running and strikes("O1 kill"):
             self._operate(world.chance.choice(("halt", "flatten")))
         elif is_asked or (
-            self.killed and 0 < self._resume_ns <= world.now_ns and not self.weather.calm
+            self.killed and 0 < self._resume_ns <= world.now_ns and not self.fault_rates.calm
         ):
             self._operate("resume")
         elif self._asked is not None and shell.running:
@@ -213,7 +213,7 @@ class _Schedule:
 
     def _decision_time(self) -> None:
         """A bar has closed; a process that was away is given what it missed, and decides late."""
-        if self.weather.calm:
+        if self.fault_rates.calm:
             return
         self.bars.close()
         self.world.after(BAR_NS, self._decision_time)

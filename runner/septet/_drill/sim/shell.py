@@ -16,7 +16,7 @@ import msgspec
 from septet import messages as m
 from septet._core.orders.lifecycle import UNEXPLAINED
 from septet._drill.sim.disk import Crash, Full, Row, SimDisk, encode
-from septet._drill.sim.fault_rates import Weather
+from septet._drill.sim.fault_rates import FaultRates
 from septet._drill.sim.simulated_time import BEGIN_NS, MS, SECOND, World
 from septet._drill.sim.venue import SimVenue
 
@@ -62,9 +62,9 @@ class SimShell:
     """
 
     def __init__(
-        self, world: World, weather: Weather, venue: SimVenue, disk: SimDisk, make: Make
+        self, world: World, fault_rates: FaultRates, venue: SimVenue, disk: SimDisk, make: Make
     ) -> None:
-        self._world, self._weather, self._venue, self._disk = world, weather, venue, disk
+        self._world, self._fault_rates, self._venue, self._disk = world, fault_rates, venue, disk
         self._make = make
         self.core: Subject | None = None
         self.rows: list[tuple[m.Event, Sequence[m.Command]]] = []
@@ -96,10 +96,10 @@ class SimShell:
         self.starts += 1
         self._epoch += 1
         self._world.note(f"process {self.starts} starts")
-        if self._weather.strikes("P2 crash in recovery"):
+        if self._fault_rates.strikes("P2 crash in recovery"):
             self._world.after(SECOND, self.start)
             return
-        if self._weather.strikes("N11 dark start"):
+        if self._fault_rates.strikes("N11 dark start"):
             self._venue.dark(self._world.chance.randint(2, 15) * SECOND)
         stored = self._disk.read()
         self.core = self._fold(stored)

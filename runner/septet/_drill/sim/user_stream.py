@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from septet import messages as m
-from septet._drill.sim.fault_rates import Weather
+from septet._drill.sim.fault_rates import FaultRates
 from septet._drill.sim.simulated_time import MS, SECOND, World
 
 __all__ = ["WATCHDOG_NS", "UserStream"]
@@ -19,8 +19,8 @@ _RESPONSE_NS: Final = 50 * MS
 class UserStream:
     """One connection at a time; events without a listener are lost."""
 
-    def __init__(self, world: World, weather: Weather) -> None:
-        self._world, self._weather = world, weather
+    def __init__(self, world: World, fault_rates: FaultRates) -> None:
+        self._world, self._fault_rates = world, fault_rates
         self._put: Callable[[m.Event], None] | None = None
         self._epoch = 0
         self._silent = False
@@ -39,7 +39,7 @@ class UserStream:
 
     def happened(self, event: m.Event) -> None:
         """Report what happened at the venue, as far as the injected faults let it."""
-        put, chance, strikes = self._put, self._world.chance, self._weather.strikes
+        put, chance, strikes = self._put, self._world.chance, self._fault_rates.strikes
         if put is None or self._silent:
             return
         if isinstance(event, m.Filled) and strikes("E14 fill lost"):
@@ -85,7 +85,7 @@ class UserStream:
         def dialled() -> None:
             if self._epoch != epoch:
                 return
-            if self._world.now_ns < self._until_ns and not self._weather.calm:
+            if self._world.now_ns < self._until_ns and not self._fault_rates.calm:
                 self._dial(put, epoch)
                 return
             self.listen(put)

@@ -1,7 +1,7 @@
 """The edge as the core knows it: requests that may be lost and answers that may lie.
 
 `SimVenue` stands where an adapter would: one call for one command, its answer an event, nothing
-tried twice. Between it and the market lies a network with the faults of the weather.
+tried twice. Between it and the market lies a network with the faults of the fault_rates.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from septet import messages as m
-from septet._drill.sim.fault_rates import Weather
+from septet._drill.sim.fault_rates import FaultRates
 from septet._drill.sim.market import COARSEST, KINDS, LOT, STATES, Listing, Market
 from septet._drill.sim.simulated_time import BEGIN_NS, MS, SECOND, World
 from septet._drill.sim.user_stream import UserStream
@@ -54,10 +54,10 @@ class Failed(msgspec.Struct, frozen=True):
 class SimVenue:
     """An adapter, the network behind it and the account at its end."""
 
-    def __init__(self, world: World, weather: Weather) -> None:
-        self._world, self._weather = world, weather
-        self.stream = UserStream(world, weather)
-        self.market = Market(world, weather, self.stream.happened)
+    def __init__(self, world: World, fault_rates: FaultRates) -> None:
+        self._world, self._fault_rates = world, fault_rates
+        self.stream = UserStream(world, fault_rates)
+        self.market = Market(world, fault_rates, self.stream.happened)
         self.posts: Counter[str] = Counter()
         self.wrongs: list[str] = []
         self.dark_until_ns = 0
@@ -147,7 +147,7 @@ class SimVenue:
 
         def look() -> Sequence[m.Event]:
             as_of_ms = self._as_of_ms()
-            unnamed = self._weather.strikes("E14 fill unnamed")
+            unnamed = self._fault_rates.strikes("E14 fill unnamed")
             return [
                 msgspec.structs.replace(self.market.filled(each, unnamed=unnamed), listed=True)
                 for each in self.market.fills
@@ -192,7 +192,7 @@ class SimVenue:
     def _as_of_ms(self) -> int:
         """Return as of when the venue answers."""
         now_ms = self._world.now_ns // MS
-        if self._weather.strikes("E16 stale read"):
+        if self._fault_rates.strikes("E16 stale read"):
             return max(BEGIN_NS // MS, now_ms - self._world.chance.randint(0, STALE_NS // MS))
         return now_ms
 
@@ -209,17 +209,17 @@ class SimVenue:
     # ------------------------------------------------------------ what the venue does
 
     def _accept(self, order: m.Submit) -> m.Event | Failed:
-        if self._weather.strikes("E5 rejection"):
+        if self._fault_rates.strikes("E5 rejection"):
             return Failed(_NO, "rejected")
         try:
             made = self.market.place(order)
         except Rejection as rejection:
             code = _CODES[rejection.text.partition(":")[0]]
             return Failed(_NO if code else _UNKNOWN, code or "duplicate order sent")
-        if made.asked.sent_as and not self._weather.strikes("E23 answered"):
+        if made.asked.sent_as and not self._fault_rates.strikes("E23 answered"):
             # the answer is about an order that was not asked for
             return Failed(_UNKNOWN, "answer about another order")
-        if self._weather.strikes("E6 duplicate id"):
+        if self._fault_rates.strikes("E6 duplicate id"):
             return Failed(_UNKNOWN, "duplicate order sent")
         state = STATES[made.status]
         state, filled = self.market.falsified(made, state, made.executed, may_end=True)
@@ -256,7 +256,7 @@ class SimVenue:
         found, client_id = self._named(order), order.client_id
         if found is None or found.as_of(self._as_of_ms()) is None:
             return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns, by="cancel")
-        if found.status not in FINAL and self._weather.strikes("E11 fill beats cancel"):
+        if found.status not in FINAL and self._fault_rates.strikes("E11 fill beats cancel"):
             self.market.execute(found)
         if found.status in FINAL:
             return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns, by="cancel")
@@ -276,7 +276,7 @@ class SimVenue:
     # ------------------------------------------------------------ the network
 
     def _request(self, name: str, act: Act, done: Callable[[Any], None], put: Put) -> None:
-        world, strikes, chance = self._world, self._weather.strikes, self._world.chance
+        world, strikes, chance = self._world, self._fault_rates.strikes, self._world.chance
         sent_ns = world.now_ns
         if sent_ns < self._known_ban_ns:  # the adapter sends nothing while it knows of a ban
             world.after(0, lambda: done(Failed(_NO, "banned")))
@@ -311,7 +311,7 @@ class SimVenue:
 
     def _answer(self, name: str, sent_ns: int, act: Act, put: Put) -> Any:
         """Return the venue's answer to a request that reached it."""
-        world, strikes = self._world, self._weather.strikes
+        world, strikes = self._world, self._fault_rates.strikes
         now_ns = world.now_ns
         if now_ns - sent_ns > RECEIVES_NS or strikes("E4 clock skew"):
             return Failed(_NO, "clock")
@@ -347,7 +347,7 @@ class SimVenue:
 
     def second(self) -> None:
         """Let a second of faults of the world happen."""
-        world, strikes, market = self._world, self._weather.strikes, self.market
+        world, strikes, market = self._world, self._fault_rates.strikes, self.market
         chance, now_ns, some = world.chance, world.now_ns, self._some
         if strikes("N12 dark"):
             self.dark(chance.randint(3, 40) * SECOND)

@@ -11,9 +11,9 @@ from septet._drill.venue.config import (
 )
 from septet._drill.venue.engine import MatchingEngine
 from septet._drill.venue.server import LocalVenue
-from septet._drill.venue.venue_journal import Truth, read_truth
+from septet._drill.venue.venue_journal import JournalContent, read_venue_journal
 
 __all__ = [
     "Bars", "Fault", "Fees", "Limits", "LocalVenue", "MatchingEngine", "SymbolConfig", "Synthetic",
-    "Truth", "VenueConfig", "read_truth",
+    "JournalContent", "VenueConfig", "read_venue_journal",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from septet._drill.venue.faults import ANYWHERE, Injector, Strike
 from septet._drill.venue.market_requests import Public
 from septet._drill.venue.order_requests import Trading
 from septet._drill.venue.orders import Rejection
-from septet._drill.venue.venue_journal import Answered, RequestSeen, TruthBook
+from septet._drill.venue.venue_journal import Answered, RequestSeen, VenueJournal
 from septet._drill.venue.venue_request import VenueRequest, VenueResponse, signed_by, whole_of
 
 __all__ = ["WS_METHODS", "Api"]
@@ -53,13 +53,13 @@ class Api:
 
     def __init__(
         self, config: VenueConfig, public: Public, trading: Trading, faults: Injector,
-        truth: TruthBook,
+        journal: VenueJournal,
     ) -> None:  # fmt: skip
         self.public = public
         self.trading = trading
         self._config = config
         self._faults = faults
-        self._truth = truth
+        self._journal = journal
         self._clock: MarketClock = public.market.clock
         self._number = 0
         self._minute = 0
@@ -104,7 +104,7 @@ class Api:
         self._number += 1
         request.number = self._number
         params, now = request.params, self._clock.wall_ns()
-        self._truth.write(
+        self._journal.write(
             RequestSeen(
                 at_ns=now, number=request.number, method=request.method, path=request.path,
                 symbol=params.get("symbol", ""),
@@ -118,7 +118,7 @@ class Api:
             response = VenueResponse.rejected(rejection)
         self._headers(request, response)
         code = response.body.get("code", 0) if isinstance(response.body, dict) else 0
-        self._truth.write(
+        self._journal.write(
             Answered(
                 at_ns=self._clock.wall_ns(), number=request.number, status=response.status,
                 code=code, sent=response.mode == "send" and response.raw is None,

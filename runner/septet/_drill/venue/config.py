@@ -152,7 +152,7 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
     admin_port: int = 0
     certificate: str = ""
     private_key: str = ""
-    truth_path: str = ""
+    journal_path: str = ""
     faults: list[Fault] = []
 
     @classmethod

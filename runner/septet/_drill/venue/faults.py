@@ -80,7 +80,7 @@ import msgspec
 
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.config import Fault
-from septet._drill.venue.venue_journal import FaultInjected, TruthBook
+from septet._drill.venue.venue_journal import FaultInjected, VenueJournal
 from septet.errors import InputError
 
 __all__ = ["ANYWHERE", "CODES", "EVENTS", "LASTING", "REQUESTS", "TIMED", "Injector", "Strike"]
@@ -139,13 +139,13 @@ class Strike:
 class Injector:
     """Decides by the plan; every injection is written to the venue's journal."""
 
-    def __init__(self, seed: int, clock: MarketClock, truth: TruthBook) -> None:
+    def __init__(self, seed: int, clock: MarketClock, journal: VenueJournal) -> None:
         self.plan: list[Strike] = []
         self.begin: Callable[[Strike], None] = lambda strike: None
         self.end: Callable[[Strike], None] = lambda strike: None
         self._seed = seed
         self._clock = clock
-        self._truth = truth
+        self._journal = journal
         self._bar = 0
         self._running: list[Strike] = []
 
@@ -230,7 +230,7 @@ class Injector:
     ) -> None:  # fmt: skip
         """Record an injection, or the result of the last one (`counts` False)."""
         strike.count += counts
-        self._truth.write(
+        self._journal.write(
             FaultInjected(
                 at_ns=self._clock.wall_ns(), code=strike.fault.code, number=strike.number,
                 count=strike.count, symbol=symbol, client_id=client_id, detail=detail,

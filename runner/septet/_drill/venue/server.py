@@ -21,10 +21,10 @@ from septet._drill.venue.market import Market
 from septet._drill.venue.market_requests import Public
 from septet._drill.venue.order_requests import Trading
 from septet._drill.venue.sockets import Socket
-from septet._drill.venue.stream_faults import Mischief
+from septet._drill.venue.stream_faults import StreamFaults
 from septet._drill.venue.streams import MarketStreams
 from septet._drill.venue.user_stream import UserStreams
-from septet._drill.venue.venue_journal import BalanceChanged, Truth, TruthBook
+from septet._drill.venue.venue_journal import BalanceChanged, JournalContent, VenueJournal
 from septet._drill.venue.venue_request import VenueRequest, VenueResponse
 
 __all__ = ["LocalVenue"]
@@ -41,23 +41,23 @@ class LocalVenue:
 
     def __init__(self, config: VenueConfig) -> None:
         self.config = config
-        self.truth_book = TruthBook(config.truth_path)
+        self.journal = VenueJournal(config.journal_path)
         self.engine = MatchingEngine(
             config.symbols, config.balances, fees=config.fees,
             participation=config.participation, seed=config.seed, notify=self._reported,
         )  # fmt: skip
         self.market = Market(config, self.engine)
         self.clock = self.market.clock
-        self.faults = Injector(config.seed, self.clock, self.truth_book)
+        self.faults = Injector(config.seed, self.clock, self.journal)
         self.trading = Trading(
             self.engine, self.clock, self.faults, can_withdraw=config.can_withdraw
         )
         self.public = Public(self.market, self._skew_ms, config.limits)
-        self.api = Api(config, self.public, self.trading, self.faults, self.truth_book)
+        self.api = Api(config, self.public, self.trading, self.faults, self.journal)
         self.streams = MarketStreams(self.market)
         self.users = UserStreams(self.api, self.trading.now_ms)
         self.sockets: set[Socket] = set()
-        self.mischief = Mischief(self)
+        self.stream_faults = StreamFaults(self)
         self.admin = Admin(self)
         self.market.listener = self.streams
         self.port = config.port
@@ -87,8 +87,8 @@ class LocalVenue:
         self.admin_port = self._admin_server.sockets[0].getsockname()[1]
         await self.listen()
         self.faults.add(self.config.faults)
-        self.mischief.look()
-        for work in (self.market.run(), self.mischief.run()):
+        self.stream_faults.look()
+        for work in (self.market.run(), self.stream_faults.run()):
             self._tasks.append(self.watch(asyncio.ensure_future(work)))
 
     def watch(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
@@ -149,7 +149,7 @@ class LocalVenue:
         if self._admin_server is not None:
             self._admin_server.close()
         await self._web.shutdown(0.1)
-        self.truth_book.close()
+        self.journal.close()
 
     def _ssl(self) -> ssl.SSLContext | None:
         if not self.config.certificate:
@@ -182,12 +182,12 @@ class LocalVenue:
     def inject(self, *faults: Fault) -> list[int]:
         """Add faults to the plan; those whose time has passed begin at once."""
         numbers = self.faults.add(faults)
-        self.mischief.look()
+        self.stream_faults.look()
         return numbers
 
-    def truth(self) -> Truth:
+    def truth(self) -> JournalContent:
         """Return the content of the venue's journal so far."""
-        return self.truth_book.dump()
+        return self.journal.dump()
 
     # ------------------------------------------------------------ what happened
 
@@ -201,7 +201,7 @@ class LocalVenue:
     def _balances(self, assets: tuple[str, ...], cause: str) -> None:
         ledger, now = self.engine.ledger, self.clock.wall_ns()
         for asset in assets:
-            self.truth_book.write(
+            self.journal.write(
                 BalanceChanged(
                     at_ns=now, asset=asset, free=text(ledger.free[asset]),
                     locked=text(ledger.locked[asset]), cause=cause,
@@ -212,14 +212,14 @@ class LocalVenue:
         """Write a change to the venue's journal, then send it to the subscribers."""
         now = self.clock.wall_ns()
         if report.order is not None:
-            self.truth_book.order(now, report.order, str(report.execution), report.by)
+            self.journal.order(now, report.order, str(report.execution), report.by)
             if report.fill is not None:
-                self.truth_book.fill(now, self.clock.market_ns(), report.order, report.fill)
+                self.journal.fill(now, self.clock.market_ns(), report.order, report.fill)
         cause = str(report.execution or ("deposit" if report.delta > 0 else "withdrawal"))
         if report.assets:
             self._balances(report.assets, cause)
         if self.users.subscribers:
-            self.mischief.pass_on(self._events(report))
+            self.stream_faults.pass_on(self._events(report))
 
     def _events(self, report: Report) -> list[dict[str, Any]]:
         events = [] if report.order is None else [execution_report(report)]
@@ -235,7 +235,7 @@ class LocalVenue:
         path, _, query = request.raw_path.partition("?")
         if path.startswith("/septet/"):
             return await self.admin.serve(request)
-        if self.mischief.dark:
+        if self.stream_faults.dark:
             return await self._vanish(request, 0)
         if "upgrade" in request.headers.get("Connection", "").lower():
             return await self._socket(request, path, query)
@@ -272,7 +272,7 @@ class LocalVenue:
         if any(self.faults.lasting(code) for code in ("E20", "E3", "A10")):
             return web.Response(status=503 if self.faults.lasting("E20") else 418)
         socket = Socket(request, "user" if path.startswith("/ws-api") else "market")
-        self.mischief.welcome(socket)
+        self.stream_faults.welcome(socket)
         self.sockets.add(socket)
         try:
             if socket.kind == "user":

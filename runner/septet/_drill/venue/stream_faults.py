@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from septet._drill.venue.server import LocalVenue
     from septet._drill.venue.sockets import Socket
 
-__all__ = ["Mischief"]
+__all__ = ["StreamFaults"]
 
 _FOREIGN = "web_somebody"
 
 
-class Mischief:
+class StreamFaults:
     """Injects the timed faults of the plan into sockets, streams, orders and filters."""
 
     def __init__(self, venue: LocalVenue) -> None:

@@ -1,7 +1,8 @@
 """The venue's own journal: what really happened, independent of its answers.
 
-JSON lines, one row each, written before the answer leaves; rows are typed, `read_truth` reads a
-file back. Amounts are decimal texts, times wall time in UTC nanoseconds unless named otherwise.
+JSON lines, one row each, written before the answer leaves; rows are typed, `read_venue_journal`
+reads a file back. Amounts are decimal texts, times wall time in UTC nanoseconds unless named
+otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from septet._files import open_append
 
 __all__ = [
     "Answered", "BalanceChanged", "FaultInjected", "FillMade", "OrderChanged", "RequestSeen",
-    "Row", "Truth", "TruthBook", "read_truth",
+    "Row", "JournalContent", "VenueJournal", "read_venue_journal",
 ]  # fmt: skip
 
 
@@ -123,7 +124,7 @@ class FaultInjected(_Row, frozen=True, kw_only=True, tag="fault"):
 Row = RequestSeen | Answered | OrderChanged | FillMade | BalanceChanged | FaultInjected
 
 
-class Truth(msgspec.Struct, frozen=True, kw_only=True):
+class JournalContent(msgspec.Struct, frozen=True, kw_only=True):
     """The content of the venue's journal: current orders, fills, balances, faults, requests.
 
     `request_counts` counts every request by "METHOD path".
@@ -138,7 +139,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     fault_counts: dict[str, int]
 
 
-class TruthBook:
+class VenueJournal:
     """Writes rows to a file, and keeps what a dump needs."""
 
     def __init__(self, path: str = "") -> None:
@@ -195,9 +196,9 @@ class TruthBook:
             )
         )  # fmt: skip
 
-    def dump(self) -> Truth:
+    def dump(self) -> JournalContent:
         """Return everything known by now."""
-        return Truth(
+        return JournalContent(
             orders=list(self.orders.values()), fills=list(self.fills),
             balances=dict(self.balances), faults=list(self.faults), requests=list(self.requests),
             request_counts=dict(self.request_counts),
@@ -219,7 +220,7 @@ class TruthBook:
             self._file = None
 
 
-def read_truth(path: Path) -> list[Row]:
+def read_venue_journal(path: Path) -> list[Row]:
     """Read the rows of a venue's journal, in order."""
     decode = msgspec.json.Decoder(Row).decode
     return [decode(line) for line in path.read_bytes().splitlines()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["BarRules", "Wanted"]
+__all__ = ["BarRules", "BarRequest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,15 @@ class BarRules:
     def question(
         self, symbol: str, since_ns: int, until_ns: int, now_ns: int, market_ns: int, speed: float,
         uncertainty_ns: int = 0,
-    ) -> Wanted:  # fmt: skip
+    ) -> BarRequest:  # fmt: skip
         """Return a question that leaves now, by a clock that may be ahead by `uncertainty_ns`."""
         over_ns = market_ns - int(uncertainty_ns * speed)
         final_until_ns = over_ns - int(self.final_ns * speed)
-        return Wanted(symbol, since_ns, until_ns, now_ns, final_until_ns, over_ns)
+        return BarRequest(symbol, since_ns, until_ns, now_ns, final_until_ns, over_ns)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BarRequest:
     """Bars to ask the feed for: ``since_ns <= open_ns < until_ns``.
 
     Whether a bar is over is decided by what was known when the request left, not at its answer:

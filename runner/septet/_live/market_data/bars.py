@@ -13,11 +13,11 @@ from septet import messages as m
 from septet._data.bars import Finding
 from septet._data.stamps import iso
 from septet._host.venues import BarSeen
-from septet._live.market_data.bar_rules import BarRules, Wanted
+from septet._live.market_data.bar_rules import BarRequest, BarRules
 from septet._live.market_data.feed_grid import Gate, Grid, Slot
 from septet._live.market_data.price_doubt import PriceDoubt
 
-__all__ = ["BarAssembler", "BarRules", "Wanted"]
+__all__ = ["BarAssembler", "BarRules", "BarRequest"]
 
 Source = Literal["history", "stream", "poll", "backfill"]
 _REMEMBERED: Final = 2_000
@@ -193,7 +193,7 @@ class BarAssembler:
         return list(self._drain(line, now_ns, market_ns))
 
     def answer(
-        self, wanted: Wanted, rows: Sequence[BarSeen] | None, now_ns: int, market_ns: int
+        self, wanted: BarRequest, rows: Sequence[BarSeen] | None, now_ns: int, market_ns: int
     ) -> list[m.Event]:
         """Take the feed's answer to `wanted`; None means that the request failed.
 
@@ -237,7 +237,7 @@ class BarAssembler:
         self._rest(line, wanted, now_ns)
         return list(self._drain(line, now_ns, market_ns))
 
-    def _rest(self, line: _Line, wanted: Wanted, now_ns: int) -> None:
+    def _rest(self, line: _Line, wanted: BarRequest, now_ns: int) -> None:
         """Request bars that the feed does not have with growing pauses, until more are expected."""
         assert line.next is not None
         empty = line.empty.get(line.next.open_ns)
@@ -257,7 +257,7 @@ class BarAssembler:
 
     def wanted(
         self, now_ns: int, market_ns: int, speed: float = 1.0, uncertainty_ns: int = 0
-    ) -> list[Wanted]:
+    ) -> list[BarRequest]:
         """Return the bars to request from the feed now; each must be answered by `answer`."""
         patience = int(self.rules.ask_after_ns * speed)
         found = []
@@ -334,7 +334,7 @@ class BarAssembler:
         if line.next is None:
             line.next = line.grid.slot(seen.open_ns)
 
-    def _is_over(self, line: _Line, wanted: Wanted, slot: Slot, row: BarSeen) -> bool:
+    def _is_over(self, line: _Line, wanted: BarRequest, slot: Slot, row: BarSeen) -> bool:
         """Whether the newest row of an answer is the whole bar, though nothing follows it there."""
         if slot.known_ns <= wanted.final_until_ns or slot.open_ns in line.suspect:
             return True

@@ -28,7 +28,7 @@ from septet._host.venues import (
     StreamDown,
 )
 from septet._live.clock import LiveClock
-from septet._live.market_data.bars import BarAssembler, Wanted
+from septet._live.market_data.bars import BarAssembler, BarRequest
 from septet._live.market_data.decision_times import DecisionTimes
 from septet._live.market_data.quotes import PrintThrottle, QuoteThrottle
 from septet._live.market_data.series import SeriesPoller
@@ -152,7 +152,7 @@ class MarketDataHandler:
                 since_ns = min(until_ns, due.open_ns)
         return found
 
-    def _answered(self, asked: Wanted, rows: Sequence[BarSeen]) -> list[m.Event]:
+    def _answered(self, asked: BarRequest, rows: Sequence[BarSeen]) -> list[m.Event]:
         """Process a page, repeatedly if a gap in it is too long for one pass of the assembler."""
         found: list[m.Event] = []
         newest_ns = max((each.open_ns for each in rows), default=-1)
@@ -412,7 +412,7 @@ class MarketDataHandler:
         """Report a failed connection; the watchdog requests another attempt."""
         self._notify("warning", "redial", {"text": f"the feed could not be opened: {text}"})
 
-    async def _ask(self, wanted: Wanted) -> None:
+    async def _ask(self, wanted: BarRequest) -> None:
         rows: Sequence[BarSeen] | None
         try:
             rows = self._readable(
@@ -423,11 +423,11 @@ class MarketDataHandler:
             self._notify("warning", "backfill", {"text": error.message, "symbol": wanted.symbol})
         self._answer(wanted, rows)
 
-    def _unanswered(self, wanted: Wanted, text: str) -> None:
+    def _unanswered(self, wanted: BarRequest, text: str) -> None:
         """Treat a failed request as one without an answer, so that it is sent again later."""
         self._answer(wanted, None)
 
-    def _answer(self, wanted: Wanted, rows: Sequence[BarSeen] | None) -> None:
+    def _answer(self, wanted: BarRequest, rows: Sequence[BarSeen] | None) -> None:
         if self._closed:
             return
         now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
