@@ -15,8 +15,9 @@ from tests.core.table_comparison import assert_same
 from tests.fidelity.portfolio_engine import Traded, both_paths, traded
 from tests.fidelity.positions import draws
 from tests.fidelity.positions.cases import market as made_market
-from tests.fidelity.positions.market import Market
+from tests.fidelity.positions.market import HOUR, Market
 from tests.fidelity.positions.settings import (
+    Costs,
     Halt,
     Instrument,
     Limits,
@@ -25,6 +26,7 @@ from tests.fidelity.positions.settings import (
     Rebalance,
     Stops,
     Strategy,
+    Take,
     Trailing,
 )
 from tests.fidelity.positions.simulator import Result, simulate
@@ -179,6 +181,17 @@ def test_takes_between_rebalances_fill_as_in_the_reference(s: Strategy, seed: in
         _check(s, seed)
     except ConfigError:  # R without a stop from the first fill on
         reject()
+
+
+def test_a_take_fills_before_the_reduction_of_the_same_time() -> None:
+    """The volume of their first open is enough for a part of one of them."""
+    every = Rebalance(every="3 bars", quorum=1.0)
+    s = Strategy(
+        account="perpetual", costs=Costs(0.001, 0.002, 0.001, HOUR, participation=0.5),
+        instrument=Instrument(lot=0.01), position=Position(take=(Take(0.3, when="bars_held > 2"),)),
+        portfolio=Portfolio(use="weights", by="x", long=1, short=1, weights="w", rebalance=every),
+    )  # fmt: skip
+    _check(s, 2_031_886_225)
 
 
 @given(takers(), draws.SEEDS, st.sampled_from([0.02, 0.1, 0.5]))

@@ -14,8 +14,8 @@ from septet._results.selection_bias import (
 )
 from septet._sweep.table_verdict import (
     add_ratios,
+    expected_best_daily,
     is_over_holding,
-    luck_daily,
     sharpes_daily,
     swept_keys,
     table_overfitting,
@@ -108,7 +108,7 @@ def test_a_table_without_results() -> None:
     empty = make_table({"a.b": [1, 2]}, failed=2, days=200)
     assert table_overfitting(empty).problem == "no setting has daily returns"
     assert table_overfitting(empty).left_out == 2
-    assert luck_daily(empty) is None
+    assert expected_best_daily(empty) is None
     assert add_ratios(empty).get_column("dsr").to_list() == [None, None]
     assert tried(empty) == 0
 

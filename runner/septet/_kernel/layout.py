@@ -54,7 +54,7 @@ __all__ = [
     "FUNDING", "FUNDING_PAID", "F_ADD", "F_CONFIDENCE", "F_DECISION", "F_GRANTED", "F_LEVELS",
     "F_REQUESTED", "F_STOP", "F_TARGET", "GAINED",
     "GRID_ACTIVE", "GRID_BOUGHT", "GRID_CHANGED", "GRID_ENTRY", "GRID_EXIT", "GRID_ORDER",
-    "GRID_OUT", "GRID_PRICE", "GRID_RESTED", "GRID_WANTED", "GRID_WIDTH", "G_CASH", "G_EQUITY",
+    "GRID_OUT", "GRID_PRICE", "GRID_RESTED", "GRID_UNITS", "GRID_WIDTH", "G_CASH", "G_EQUITY",
     "G_EXPOSURE", "G_ROWS", "HALT", "HALT_SLOTS", "HELD", "HELD_BEFORE",
     "HIGH", "HIGH_WATER", "HOLDERS", "HOURS_CLOSED", "HOURS_FLAT", "HOURS_HELD_OVER", "HOURS_LAST",
     "H_SLOTS", "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LADDER",
@@ -236,7 +236,7 @@ B_SLOTS: Final = 45  # then what the plan adds: distances, resting adds, levels 
 # columns of one level of a grid, from its first on; see `septet._rules.grid`
 GRID_PRICE: Final = 0  # at which its entry rests, 0 while it is not laid
 GRID_OUT: Final = 1  # at which its exit rests: the level before
-GRID_WANTED: Final = 2  # units of its entry
+GRID_UNITS: Final = 2  # units of its entry
 GRID_ENTRY: Final = 3  # of the entry that rests, signed; or 0
 GRID_EXIT: Final = 4  # of the exit that rests, signed; or 0
 GRID_BOUGHT: Final = 5  # units that it has entered and not left

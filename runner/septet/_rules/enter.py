@@ -93,7 +93,7 @@ __all__ = [
     "buying_power", "cap", "correlate", "cost_of_rungs", "describe_entry", "enter", "gross_now",
     "is_price", "place_entry", "rejection_before_size", "rejection_by_wires",
     "rejection_of_distances", "rejection_of_increase", "rejection_of_size", "rejection_of_wire",
-    "size_asked", "take_costs", "tighter", "trim", "wanted_by_resize",
+    "size_asked", "take_costs", "tighter", "trim", "units_of_resize",
 ]  # fmt: skip
 
 
@@ -216,7 +216,7 @@ def enter(k, t, i, now_ns, share, run: Run):
     wanted, rejected, capped = 0.0, -1, -1
     resizes = REBALANCES and run.open_side[k] != 0 and not flips
     if REBALANCES and resizes:
-        wanted, rejected = wanted_by_resize(k, i, now_ns, run)
+        wanted, rejected = units_of_resize(k, i, now_ns, run)
         if rejected < 0 and not wanted > 0.0:
             if wanted < 0.0 and share >= 0.0:
                 trim(k, i, -wanted, now_ns, run)
@@ -306,7 +306,7 @@ def size_asked(k, i, now_ns, run: Run):
 
 
 @routine
-def wanted_by_resize(k, i, now_ns, run: Run):
+def units_of_resize(k, i, now_ns, run: Run):
     """Return how far a position is below its target (base), and why it may not be resized.
 
     Negative if the position is too large; zero within the band.

@@ -20,7 +20,7 @@ from septet._kernel.layout import (
     GRID_OUT,
     GRID_PRICE,
     GRID_RESTED,
-    GRID_WANTED,
+    GRID_UNITS,
     LIMIT,
     STATUS_CANCELLED,
     STATUS_EXPIRED,
@@ -151,7 +151,7 @@ def lay_side(k, i, first, centre, now_ns, run: Run):
         worth = GRID_SIZE * run.equity
         run.B[k, at + GRID_PRICE] = price
         run.B[k, at + GRID_OUT] = out
-        run.B[k, at + GRID_WANTED] = floor_units(
+        run.B[k, at + GRID_UNITS] = floor_units(
             worth / cost_of_entry(price, run) * run.scale[k], run.lot[k]
         )
         out = price
@@ -205,7 +205,7 @@ def place_grid_exit(k, at, side, active_ns, time_ns, run: Run):
 @routine
 def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
     """Place the entry of a level if the limits allow its whole size; bar i is the newest known."""
-    price, wanted = run.B[k, at + GRID_PRICE], run.B[k, at + GRID_WANTED]
+    price, wanted = run.B[k, at + GRID_PRICE], run.B[k, at + GRID_UNITS]
     is_late = run.is_late if at_open == 0 else 0  # an open precedes the decision row that is late
     capped, rejected = -1, rejection_of_increase(k, is_late, 0, run)
     if rejected < 0:

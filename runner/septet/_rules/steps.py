@@ -127,9 +127,13 @@ def reduce_at_open(k, i, run: Run):
         return
     if LIQUIDATES and is_bust(k, i, run):
         stop_at_open(k, i, run)
+    if TAKES_WHEN:  # a take was sent before the reduction of the same time, and fills before it
+        takes_first = run.take_units[k] != 0.0 and run.take_id[k] < run.order_id[k]
+        if takes_first:
+            meet_take(k, i, run)
     if run.working[k] == 1 and run.reduces[k] == 1:
         meet_open(k, i, run)
-    if TAKES_WHEN and run.take_units[k] != 0.0:
+    if TAKES_WHEN and (run.take_units[k] != 0.0 and not takes_first):
         meet_take(k, i, run)
     if run.open_side[k] != 0:
         fill_takes(k, i, run.open[k, i], run.open_ns[k, i], 1, run)

@@ -156,7 +156,7 @@ def chart_data(found: Findings) -> dict[str, Any]:
             "places": {axis.key: int(axis.place[row]) for axis in found.axes},
         },
         "luck": None
-        if found.luck is None or found.goal != "sharpe" or found.over_holding
-        else _figures(np.array([found.luck]))[0],
+        if found.expected_best is None or found.goal != "sharpe" or found.over_holding
+        else _figures(np.array([found.expected_best]))[0],
         "ranks": _ranks(found.overfitting.logits) if len(found.overfitting.logits) else [],
     }

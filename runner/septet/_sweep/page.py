@@ -87,7 +87,7 @@ def _tiles(found: Findings) -> str:
         (
             "Best Sharpe over holding" if found.over_holding else "Best Sharpe",
             number(best.get("excess_sharpe" if found.over_holding else "sharpe")),
-            f"by chance {number(found.luck)}",
+            f"by chance {number(found.expected_best)}",
         ),
         ("Seen alone (PSR)", chance(best.get("psr")), "true Sharpe above zero"),
         (

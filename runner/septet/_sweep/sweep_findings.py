@@ -14,8 +14,8 @@ from septet._sweep.size_caps import SIZE_CAP, add_size_cap
 from septet._sweep.table_verdict import (
     add_ratios,
     compared_sharpe,
+    expected_best_daily,
     is_over_holding,
-    luck_daily,
     sharpes_daily,
     table_overfitting,
     tried,
@@ -46,9 +46,10 @@ class Findings:
 
     `table` has the columns `psr`, `dsr` and `size_cap`; `ranked` are the settings with a goal, the
     best first, the lower number first among equals. `chosen_from` is how many could have been
-    chosen, `planned` how many were to be tried. `luck` is the annual Sharpe ratio expected of the
-    best of as many worthless settings, None if undefined; `a_year` is the factor from a daily to an
-    annual ratio. With `over_holding` all ratios except `sharpe` are of returns over holding the
+    chosen, `planned` how many were to be tried. `expected_best` is the annual Sharpe ratio
+    expected of the best of as many worthless settings, None if undefined; `a_year` is the
+    factor from a daily to an annual ratio. With `over_holding` all ratios except `sharpe` are
+    of returns over holding the
     mean exposure. `unchecked` are the plugins that ran with ``--unchecked``; `doubts` are the
     sentences of a run's verdict on the data. Sources: see `septet._results.selection_bias`.
     """
@@ -60,7 +61,7 @@ class Findings:
     more_is_better: bool
     planned: int
     chosen_from: int
-    luck: float | None
+    expected_best: float | None
     a_year: float | None
     overfitting: Overfitting
     over_holding: bool = False
@@ -113,7 +114,7 @@ def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:
     known = full.filter(
         (pl.col("status") == "done") & pl.col(goal).is_not_null() & pl.col(goal).is_finite()
     )
-    luck, a_year = luck_daily(full), _a_year(full)
+    expected_best, a_year = expected_best_daily(full), _a_year(full)
     return Findings(
         table=full,
         ranked=known.sort([goal, "setting"], descending=[more, False]),
@@ -122,7 +123,7 @@ def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:
         more_is_better=more,
         planned=int((manifest.get("space") or {}).get("settings") or full.height),
         chosen_from=tried(full),
-        luck=None if luck is None or a_year is None else luck * a_year,
+        expected_best=None if expected_best is None or a_year is None else expected_best * a_year,
         a_year=a_year,
         overfitting=table_overfitting(full),
         over_holding=is_over_holding(full),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "add_ratios", "compared_sharpe", "is_over_holding", "luck_daily", "sharpes_daily",
+    "add_ratios", "compared_sharpe", "is_over_holding", "expected_best_daily", "sharpes_daily",
     "swept_keys", "table_overfitting", "tried", "with_compared_returns",
 ]  # fmt: skip
 
@@ -107,7 +107,7 @@ def tried(table: pl.DataFrame) -> int:
     return known + int((table.get_column("status") == "pruned").sum())
 
 
-def luck_daily(table: pl.DataFrame) -> float | None:
+def expected_best_daily(table: pl.DataFrame) -> float | None:
     """Return the daily Sharpe ratio expected of the best of only worthless settings, or None."""
     return luckiest_of(sharpes_daily(table), tried(table), _days(table))
 
@@ -129,7 +129,7 @@ def add_ratios(table: pl.DataFrame) -> pl.DataFrame:
 
     table = with_compared_returns(table)
     daily = sharpes_daily(table)
-    luck = luck_daily(table)
+    expected_best = expected_best_daily(table)
     rows = zip(
         daily,
         table.get_column("days").fill_null(0),
@@ -140,8 +140,8 @@ def add_ratios(table: pl.DataFrame) -> pl.DataFrame:
     alone, among = [], []
     for sharpe, days, skew, kurtosis in rows:
         alone.append(probabilistic_sharpe(sharpe, days, skew, kurtosis))
-        deflated = probabilistic_sharpe(sharpe, days, skew, kurtosis, luck or 0.0)
-        among.append(None if luck is None else deflated)
+        deflated = probabilistic_sharpe(sharpe, days, skew, kurtosis, expected_best or 0.0)
+        among.append(None if expected_best is None else deflated)
     return table.drop("psr", "dsr", strict=False).with_columns(
         pl.Series("psr", alone, dtype=pl.Float64), pl.Series("dsr", among, dtype=pl.Float64)
     )

@@ -90,7 +90,8 @@ def _ratios(found: Findings, best: dict[str, Any]) -> str:
         return f"{alone}."
     sentence = (
         f"{alone}; as the best of {count(found.chosen_from)}, with {chance(best['dsr'])} (DSR), "
-        f"for the best of as many worthless settings reaches {number(found.luck)} by chance."
+        f"for the best of as many worthless settings reaches {number(found.expected_best)} by "
+        "chance."
     )
     if best["dsr"] < _SURE:
         return f"{sentence} So it cannot be distinguished from chance."
