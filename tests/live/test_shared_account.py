@@ -101,6 +101,30 @@ def test_an_order_that_turns_a_position_adds_what_lies_beyond_it() -> None:
     assert "of BTC/USDT, at most" in member.rejection(submit("c", quantity=10.0))
 
 
+def in_part(client_id: str, filled: float) -> m.Changed:
+    return m.Changed(
+        order=1, client_id=client_id, symbol=0, state="partially_filled", filled=filled
+    )  # fmt: skip
+
+
+def test_what_an_order_has_filled_counts_once() -> None:
+    [member] = Account(SYMBOLS).members
+    price(member, 100.0)
+    assert member.rejection(submit("a", quantity=4.0)) == ""
+    member.watch(m.Ticked(at_ns=0, market_ns=0), [traded(3.0), in_part("a", 3.0)])
+    assert member.rejection(submit("b", quantity=1.0)) == "", "3 held, 1 open, 1 more"
+    assert "would hold 600.00" in member.rejection(submit("c", quantity=1.0))
+
+
+def test_an_order_that_turns_a_position_counts_whole_once_it_has_turned_it() -> None:
+    [member] = Account(SYMBOLS).members
+    price(member, 100.0)
+    member.watch(m.Ticked(at_ns=0, market_ns=0), [traded(-5.0)])
+    assert member.rejection(submit("a", quantity=10.0)) == ""
+    member.watch(m.Ticked(at_ns=0, market_ns=0), [traded(1.0), in_part("a", 6.0)])
+    assert "would hold 600.00" in member.rejection(submit("b", quantity=1.0)), "1 held, 4 open"
+
+
 def test_gross_adds_up_over_symbols() -> None:
     account = Account((*SYMBOLS, "SOL/USDT"))
     [member] = account.members

@@ -8,6 +8,7 @@ what one holds is passed to the others, so that none takes it for a foreign posi
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -59,10 +60,18 @@ def _bound(limits: Mapping[str, Any], name: str, field_name: str, default: float
 
 @dataclass(slots=True)
 class _Working:
-    """An order in flight or in the book: the quote value that may still be bought or sold."""
+    """An entry in flight or in the book, which may still be filled by `quantity - filled`."""
 
     symbol: str
-    value: float
+    buys: bool
+    quantity: float
+    price: float
+    filled: float = 0.0
+
+    @property
+    def value(self) -> float:
+        """Return the quote value that may still be bought or sold."""
+        return max(0.0, self.quantity - self.filled) * self.price
 
 
 @dataclass(slots=True)
@@ -104,6 +113,29 @@ class Member:
             self.gate.prices[symbol] = command.price
         elif type(command) is m.Changed and command.state in _FINAL:
             self.working.pop(command.client_id, None)
+        elif type(command) is m.Changed and command.client_id in self.working:
+            self.working[command.client_id].filled = command.filled
+
+    def worst(self, replaced: str = "") -> dict[str, float]:
+        """Return the largest value of each symbol (quote) if its working entries are filled.
+
+        What an order closes first makes nothing larger; `replaced` is left out. NaN where no price
+        of a position is known.
+        """
+        prices, names = self.gate.prices, {each.symbol for each in self.working.values()}
+        found = dict[str, float]()
+        for name in {*names, *(each for each, held in self.positions.items() if held)}:
+            held, price = self.positions.get(name, 0.0), prices.get(name, 0.0)
+            worth = 0.0 if not held else held * price if price > 0.0 else math.nan
+            bought, sold = (
+                math.fsum(
+                    each.value for client_id, each in self.working.items()
+                    if each.symbol == name and each.buys is buys and client_id != replaced
+                )
+                for buys in (True, False)
+            )  # fmt: skip
+            found[name] = max(worth + bought, sold - worth, key=abs)
+        return {name: abs(each) for name, each in found.items()}
 
     def watch(self, event: m.Event, commands: Sequence[m.Command]) -> None:
         """Update prices, positions, orders and cash from an event and its commands."""
@@ -142,7 +174,9 @@ class Member:
             if not child.reduces:
                 symbol = self.symbols[child.symbol]
                 price = child.limit_price or self.gate.prices.get(symbol, 0.0)
-                self.working[child.client_id] = _Working(symbol, child.rest * price)
+                self.working[child.client_id] = _Working(
+                    symbol, child.sign > 0, child.quantity, price, child.quantity - child.rest
+                )
 
     def add_to(self, others: _Others, asked_ns: int) -> None:
         """Add what the strategy holds, and what of that a read of the account may not show.
@@ -215,41 +249,35 @@ class AccountGate:
         symbol = member.symbols[order.symbol]
         trigger = order.trigger_price if isinstance(order, m.Submit) else None
         price = order.limit_price or trigger or self.prices.get(symbol, 0.0)
-        value = order.quantity * price
-        if not value > 0.0:
+        if not order.quantity * price > 0.0:
             return f"no price of {symbol} is known, so its value cannot be checked"
-        held = member.positions.get(symbol, 0.0)
-        if held * (1.0 if order.side == "buy" else -1.0) < 0.0:  # it closes the position first
-            value = max(0.0, value - 2.0 * abs(held) * self.prices.get(symbol, price))
-        replaced = order.client_id if isinstance(order, m.Amend) else ""
-        reason = self._passed(symbol, value, member.working.get(replaced))
-        if reason:
-            return reason
-        self._sent.append(now_ns)
         new_id = order.new_client_id if isinstance(order, m.Amend) else order.client_id
-        member.working[new_id] = _Working(symbol, value)  # the old order counts until it is final
+        before = member.working.get(new_id)
+        member.working[new_id] = _Working(symbol, order.side == "buy", order.quantity, price)
+        reason = self._passed(symbol, order.client_id if isinstance(order, m.Amend) else "")
+        if reason:
+            member.working.pop(new_id)
+            if before is not None:
+                member.working[new_id] = before
+            return reason
+        self._sent.append(now_ns)  # an order that is replaced counts until it is final
         return ""
 
-    def _passed(self, symbol: str, value: float, replaced: _Working | None) -> str:
-        # Quote value of positions and working orders, of the symbol and of all, and their limits.
-        held = total = value - (replaced.value if replaced is not None else 0.0)
-        most_held = most_total = 0.0
-        orders, prices = 0, self.prices
+    def _passed(self, symbol: str, replaced: str) -> str:
+        # Worst value of positions and working orders, of the symbol and of all, and their limits.
+        held = total = most_held = most_total = 0.0
+        orders = 0
         for member in self.members:
             limits = member.limits
             orders += limits.orders_per_minute
             most_total += limits.gross * member.equity * _SLACK
             if symbol in member.symbols:
                 most_held += limits.position * member.equity * _SLACK
-            for name, quantity in member.positions.items():
-                worth = abs(quantity) * prices.get(name, 0.0)
-                if quantity and not worth > 0.0:
+            for name, worth in member.worst(replaced).items():
+                if worth != worth:
                     return f"no price of {name} is known, which {member.name} holds"
                 total += worth
                 held += worth if name == symbol else 0.0
-            for order in member.working.values():
-                total += order.value
-                held += order.value if order.symbol == symbol else 0.0
         if len(self._sent) >= orders:
             return f"the account's strategies sent {len(self._sent)} orders within a minute"
         if not held <= most_held:  # comparisons with NaN reject
