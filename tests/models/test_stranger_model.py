@@ -262,7 +262,7 @@ def test_one_that_cannot_be_read_back_is_not_stored_in_vain(tmp_path: Path) -> N
     ("fault", "words"),
     [
         ("never", "it is not in the mood"),
-        ("width", "says it reads 3 features, and was fitted on 2"),
+        ("width", "states that it reads 3 features, and was fitted on 2"),
         ("shape", r"gave shape \(\d+, 1\)"),
         ("no probability", "as many probabilities from 0 to 1"),
         ("depends on its neighbours", "answers a row alone with"),

@@ -308,6 +308,8 @@ def _check_odds_window(context: CheckContext) -> None:
     window, each = getattr(odds, "window", None), getattr(odds, "min_each", None)
     if window is None or each is None or window >= 2 * each:
         return
+    if context.doubtful("risk", "sizing", "odds"):
+        return
     context.error(
         ("risk", "sizing", "odds", "min_each"),
         f"{each} wins and {each} losses are never among {window} closed trades: the file's "
