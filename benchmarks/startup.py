@@ -20,7 +20,7 @@ from common import ROOT, Row, arguments, emit, w1_strategy
 
 COMMANDS = {
     "septet --help": (["--help"], 0.15),
-    "septet check, the full example": (["check", "tests/strategies/full.yaml"], 0.60),
+    "septet check, a file with a model": (["check", "strategies/logistic.yaml"], 0.60),
 }
 RUNS = {
     "septet run, W1 from Parquet, warm cache": (["--no-report"], 1.2),
