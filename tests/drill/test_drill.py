@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -161,3 +162,23 @@ def test_the_page_names_every_fault() -> None:
     page = (ROOT / "docs" / "drill.md").read_text(encoding="utf-8")
     missing = [code for code, kind in CATALOGUE.items() if f"| {code} | {kind.what} |" not in page]
     assert missing == []
+
+
+def test_a_ctrl_c_that_a_library_has_swallowed_ends_the_drill_at_its_next_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = list[str]()
+
+    def run(prepared: Any, *, log: Any) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        reached.append("swallowed")
+        log("the next line")
+        reached.append("went on")
+
+    monkeypatch.setattr("septet._app.drill.run_drill", run)
+    before = signal.getsignal(signal.SIGINT)
+    words = ["drill", str(FILE), "--synthetic", "--faults", "N1", "--out", str(tmp_path / "d")]
+    assert CliRunner().invoke(cli, words).exit_code != 0
+    assert reached == ["swallowed"]
+    assert signal.getsignal(signal.SIGINT) is before

@@ -10,6 +10,7 @@ import pytest
 
 from septet import messages as m
 from septet._journal import journal_writer
+from septet._journal import lock as locks
 from septet._journal.journal_format import FORMAT
 from septet._journal.journal_writer import Journal
 from septet._journal.reader import Reader
@@ -186,16 +187,26 @@ def test_there_is_one_writer(tmp_path: Path) -> None:
 
 
 def test_the_lock_does_not_live_on_in_a_child(tmp_path: Path) -> None:
+    """Neither after a close, nor after an end that releases nothing."""
     journal = filled(tmp_path / "j", 1)
-    reading, writing = os.pipe()
+    other = locks.lock(tmp_path / "other")
+    assert other is not None
+    (reading, writing), (heard, ready) = os.pipe(), os.pipe()
     child = os.fork()
     if not child:
+        os.write(ready, b"x")
         os.read(reading, 1)
         os._exit(0)
     journal.close()
     try:
         Journal.open(tmp_path / "j").close()
+        os.read(heard, 1)
+        locks._held.discard(other)
+        os.close(other)
+        assert not locks.is_locked(tmp_path / "other")
     finally:
+        os.close(heard)
+        os.close(ready)
         os.write(writing, b"x")
         os.waitpid(child, 0)
         os.close(reading)

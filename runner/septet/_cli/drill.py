@@ -102,18 +102,30 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
         synthetic=chosen["synthetic"], keep_going=chosen["keep_going"],
     )  # fmt: skip
     prepared = prepare_drill(file, request, sets=sets, out=out)
-    signal.signal(signal.SIGTERM, _stopped)
-    found = run_drill(prepared, log=options.log_to_stderr)
+    asked = list[int]()
+
+    def stop(number: int, frame: object) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    def log(text: str) -> None:
+        options.log_to_stderr(text)
+        if asked:  # it was raised in a callback of a library, which cannot pass it on
+            raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        found = run_drill(prepared, log=log)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    if asked:
+        raise KeyboardInterrupt
     if as_json:
         echo_json(to_json(found))
     else:
         _show(found)
     return 0 if found.ok else 1
-
-
-def _stopped(number: int, frame: object) -> None:
-    """End as after Ctrl-C, with the processes of the drill."""
-    raise KeyboardInterrupt
 
 
 def _show(found: Outcome) -> None:

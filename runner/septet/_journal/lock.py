@@ -67,9 +67,10 @@ def keep(handle: int) -> int:
 
 
 def free(handle: int) -> None:
-    """Release a lock."""
+    """Release a lock, at once: a child that was just forked may not have closed its copy yet."""
     if handle in _held:
         _held.discard(handle)
+        fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 
