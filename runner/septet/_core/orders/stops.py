@@ -75,8 +75,8 @@ def is_overdue(lifecycle: OrderLifecycle, k: int, beyond: bool, now_ns: int) -> 
         stop.overdue = True
         text = (
             f"{child.client_id}: the venue has filled {child.counted:.12g} of the stop of "
-            f"{child.quantity:.12g} at {child.trigger_price:.12g}, which prices passed "
-            f"{OVERDUE_NS // SECOND_NS} s ago: it is cancelled, and the position closed at market"
+            f"{child.quantity:.12g} at {child.trigger_price:.12g}, which has been due for "
+            f"{OVERDUE_NS // SECOND_NS} s: it is cancelled, and the position closed at market"
         )
         lifecycle.alert("critical", "stop_overdue", text, k)
         if child.counted > 0.0:
