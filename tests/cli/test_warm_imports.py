@@ -6,6 +6,7 @@ why a run now needs it.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STRATEGY = ROOT / "strategies" / "sma-cross.yaml"
+MODEL = ROOT / "strategies" / "logistic.yaml"
 
 COMPILERS = ("numba", "llvmlite")
 LEARNERS = ("sklearn", "scipy", "joblib", "onnx", "onnxruntime", "skl2onnx")
@@ -36,10 +38,13 @@ finally:
 """
 
 
-def imported_by(*words: object) -> set[str]:
+def imported_by(*words: object, cache: Path | None = None) -> set[str]:
     """Return what a process has imported when the command ends."""
     command = [sys.executable, "-c", CODE, *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    place = {"SEPTET_CACHE": str(cache)} if cache is not None else {}
+    done = subprocess.run(
+        command, env={**os.environ, **place}, capture_output=True, text=True, check=True
+    )
     return set(done.stderr.split("\n"))
 
 
@@ -54,3 +59,10 @@ def test_a_check_of_rules_imports_what_it_uses() -> None:
     modules = imported_by("check", STRATEGY)
     assert {"numpy", "polars", "septet._app.check"} <= modules
     assert sorted(set(UNNEEDED) & modules) == []
+
+
+def test_a_second_check_of_a_model_imports_neither_learner_nor_compiler(tmp_path: Path) -> None:
+    first, second = (imported_by("check", MODEL, cache=tmp_path / "cache") for _ in range(2))
+    assert {"sklearn"} <= first
+    assert "septet._learn.kept_trials" in second
+    assert sorted(set(UNNEEDED) & second) == []
