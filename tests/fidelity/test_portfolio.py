@@ -129,6 +129,12 @@ def test_the_engine_trades_what_the_reference_trades(s: Strategy, seed: int) -> 
     _check(s, seed)
 
 
+@given(strategies(), draws.SEEDS)
+@settings(max_examples=examples(30))
+def test_symbols_whose_bars_end_are_counted_as_in_the_reference(s: Strategy, seed: int) -> None:
+    _check(s, seed, draws.ending(seed))
+
+
 @pytest.mark.parametrize("after", [150.0, 60.0])
 @pytest.mark.parametrize("offset", range(3))
 def test_without_a_bar_a_held_name_is_not_traded(after: float, offset: int) -> None:
