@@ -89,7 +89,7 @@ def capped(
     names: Sequence[str] = run.market.symbols
     gross = sum((exposure(run, each) for each in names), ZERO)
     rooms = [("position", room(limits.position, exposure(run, symbol)))]
-    for name, (symbols, most) in limits.groups.items():
+    for symbols, most in limits.groups.values():
         if symbol in symbols:
             taken = sum((exposure(run, each) for each in symbols), ZERO)
             rooms.append(("groups", room(most, taken)))
