@@ -15,7 +15,7 @@ import polars as pl
 
 from septet._data.bars import SeriesTable
 from septet._kernel import layout
-from septet._shell.result_tables import trades_of
+from septet._shell.result_tables import decisions_of, trades_of
 from septet._shell.session import Session
 from tests.core.paths import Left, by_batch, by_events, plainly
 from tests.core.settings import Bars, made_bars
@@ -281,7 +281,30 @@ def assert_same_run(s: Strategy, market: Market, out: Result, **more: Any) -> Le
     for (time_ns, expected), found in zip(out.curve, curve, strict=True):
         assert abs(float(found) - float(expected)) <= 1e-7 * scale, (time_ns, found, expected)
     _assert_same_trades(left, out)
+    if not isinstance(s.signal, Grid):  # whose levels share one decision
+        _assert_same_reasons(left, out)
     return left
+
+
+INCREASES = {"entry", "add", "buy_every"}
+"""What the decisions of the reference increase; of a resting order there is no decision."""
+OTHERS = {"no_rule_true", "too_small"}
+"""Reasons of the engine that are of no increase: nothing was signalled, an exit waits."""
+
+
+def _assert_same_reasons(left: Left, out: Result) -> None:
+    """Check why increases were rejected and which limit reduced them, at every decision."""
+    table = decisions_of(left.session, left.outcome)
+    rejected, capped = dict[Any, str](), dict[Any, str]()
+    for each in out.findings:
+        if each.of in INCREASES and each.what != "no_bar":
+            by = each.what.removeprefix("capped_by ")
+            (rejected if by == each.what else capped)[each.time_ns, pair(each.symbol)] = by
+    for theirs, name in ((rejected, "rejected_by"), (capped, "capped_by")):
+        rows = zip(table["time"], table["symbol"], table[name], strict=True)
+        ours = {(int(time), str(symbol)): str(why) for time, symbol, why in rows if why}
+        ours = {at: why for at, why in ours.items() if why not in OTHERS or at in theirs}
+        assert ours == theirs, name
 
 
 def _assert_same_trades(left: Left, out: Result) -> None:
