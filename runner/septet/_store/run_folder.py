@@ -33,7 +33,7 @@ from septet._results.result import (
     RunFacts,
     RunResult,
 )
-from septet._store.damage_messages import JOURNAL, damaged, journal_finding
+from septet._store.damage_messages import JOURNAL, damaged, journal_finding, mode_in
 from septet._store.facts_check import wrong_fact
 from septet._store.table_values import fits, impossible_value
 from septet._store.tables import empty, with_optional
@@ -219,7 +219,10 @@ class Run:
     @cached_property
     def finding(self) -> JournalFinding | None:
         """What is wrong with its journal; None where nothing is, and of a backtest."""
-        return journal_finding(self.folder)
+        documents = self.__dict__
+        modes = [mode_in(documents["manifest"])] if "manifest" in documents else []
+        modes += [str(documents["summary"]["mode"])] if "summary" in documents and modes else []
+        return journal_finding(self.folder, *modes)
 
     @property
     def doubt(self) -> str:
