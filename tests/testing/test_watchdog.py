@@ -22,8 +22,8 @@ class Machine:
         self.used_s, self.wall_s, self.ends = list(used_s), wall_s, threading.Event()
         self.looks = 0
         monkeypatch.setattr(watchdog, "PAUSE_S", 0.0)
-        monkeypatch.setattr(watchdog.time, "process_time", self.process_time)
-        monkeypatch.setattr(watchdog.time, "monotonic", self.monotonic)
+        monkeypatch.setattr("septet.testing.watchdog.time.process_time", self.process_time)
+        monkeypatch.setattr("septet.testing.watchdog.time.monotonic", self.monotonic)
 
     def monotonic(self) -> float:
         return self.wall_s * self.looks
