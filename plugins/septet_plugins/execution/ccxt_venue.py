@@ -372,8 +372,9 @@ class CcxtVenue:
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
         """Cancel all orders of these symbols concurrently, on a separate connection.
 
-        Where the exchange cancels a symbol's orders in one request, that is what is sent: orders
-        of others on the same account go with ours.
+        Where the exchange cancels a symbol's orders in one request, that is what is sent, and the
+        orders of others there are cancelled with ours: septet calls this for symbols on which
+        nobody else has an open order, or whose open orders it cannot list.
         """
         done = await asyncio.gather(*(self._sweep(self._translator.symbol(s)) for s in symbols))
         return [event for events in done for event in events]

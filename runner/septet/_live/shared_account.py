@@ -8,6 +8,7 @@ what one holds is passed to the others, so that none takes it for a foreign posi
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -344,6 +345,10 @@ class SharedVenue:
                 share.sink(reported)
 
 
+async def _nothing() -> list[m.Event]:
+    return []
+
+
 class _Share:
     """`LiveVenue` for one strategy: numbers translated, orders of the others left out."""
 
@@ -416,23 +421,32 @@ class _Share:
         return event
 
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
-        numbers = [self.numbers[k] for k in symbols]
-        if not self._shared.shared(self, numbers):
-            return self._all(await self._shared.venue.cancel_all(numbers))
-        found = await self.open_orders()  # others trade there: cancel only own orders
+        """Cancel the orders of this run, and no other's: a person's stop protects a person.
+
+        Symbols on which nobody else has an order are cancelled in one request each, and all of
+        them where the list of open orders is not answered, unless another strategy trades there.
+        """
+        found = await self.open_orders()
+        shared = {k for k in symbols if self._shared.shared(self, [self.numbers[k]])}
         if found is None:
-            return []
-        ours = [each for each in found.orders if is_marked(self.tag, each.client_id)]
-        return [
-            await self.cancel(
+            found, mixed = m.OpenOrders(at_ns=0, asked_ns=0, orders=()), shared
+        else:
+            others = {o.symbol for o in found.orders if not is_marked(self.tag, o.client_id)}
+            mixed = shared | (others & set(symbols))
+        alone = [self.numbers[k] for k in symbols if k not in mixed]
+        cancels = [
+            self.cancel(
                 m.Cancel(
                     client_id=each.client_id, symbol=each.symbol,
                     venue_order_id=each.venue_order_id,
                 )
             )
-            for each in ours
-            if each.symbol in symbols
+            for each in found.orders
+            if each.symbol in mixed and is_marked(self.tag, each.client_id)
         ]  # fmt: skip
+        swept = self._shared.venue.cancel_all(alone) if alone else _nothing()
+        answers = await asyncio.gather(swept, *cancels)
+        return [*self._all(answers[0]), *answers[1:]]
 
     async def query(self, order: m.Query) -> m.Event | None:
         answer = await self._shared.venue.query(self._out(order))

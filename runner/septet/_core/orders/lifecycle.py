@@ -230,6 +230,7 @@ class OrderLifecycle:
     def send_cancel(self, child: Child, now_ns: int) -> None:
         """Send a DELETE if one is requested, none is in flight and the order was seen since."""
         killing = self.records.kill == "cancelling" and child.sent_ns <= self.records.kill_ns
+        killing = killing and not child.by_venue_id  # its list does not tell that it is ours
         if (
             not child.cancels or child.is_final or child.delete_ns or child.claim is not None
             or RANK[child.state] < RANK["open"] or now_ns < child.delete_next_ns or killing
