@@ -25,7 +25,6 @@ import errno
 import hashlib
 import os
 import stat
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -172,6 +171,8 @@ def read_private_tables(
         raise InputError(f"{path} cannot be read: {why}", hint=hint) from problem
     if len(data) > LARGEST_PRIVATE:
         raise InputError(f"{path} is larger than {LARGEST_PRIVATE >> 20} MiB", hint=hint)
+    import tomllib  # few files are TOML, and every command imports this module
+
     try:
         tables = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as problem:  # its text may repeat a part of the file

@@ -24,9 +24,9 @@ from septet._journal.lease import (
     holder_of,
     insist_alone,
     mark_path,
-    state_folder,
 )
 from septet._journal.lock import keep
+from septet._journal.state_folder import state_folder
 from septet.cli import cli
 from septet.errors import JournalError, RunError
 from tests.journal.drawn import HEAD

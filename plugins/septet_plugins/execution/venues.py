@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from septet.plugin import Config, Secret, SecretRef, WallDuration
-from septet.plugin.live import Clock, LiveVenue, Simulation, Tasks, venue
+from septet.plugin.live import Simulation, venue
 from septet_plugins.exchange.client_ids import insist_client_ids
 from septet_plugins.exchange.exchange_ids import known_exchange
 from septet_plugins.exchange.order_fields import added_fields, spot_options
+
+if TYPE_CHECKING:
+    from septet.plugin.live import Clock, LiveVenue, Tasks
 
 __all__ = ["Ccxt", "CcxtAccount", "Simulated", "ccxt_venue", "simulated"]
 

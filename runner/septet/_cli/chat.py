@@ -29,7 +29,7 @@ def chat(root: Path, api: str) -> None:
     from septet._chat.settings import chat_file, read_settings
     from septet._chat.state import Offsets
     from septet._chat.telegram import Telegram, checked_address
-    from septet._journal.lease import state_folder
+    from septet._journal.state_folder import state_folder
 
     address, settings = checked_address(api), read_settings(chat_file())
     offsets = Offsets(state_folder(), settings.token)

@@ -20,7 +20,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
 import sys
 import traceback
 import warnings
@@ -47,7 +46,7 @@ __all__ = [
 
 GUARDED: Final[dict[str, Any]] = {"redirect_stdout": False, "redirect_stderr": False}
 """For a progress bar of rich, which would draw what others print as it is."""
-_MARK: Final = f"<{secrets.token_hex(12)}:"
+_MARK: Final = f"<{os.urandom(12).hex()}:"
 """Begins a mark of `styled`; drawn for each process, so that no file can hold it."""
 _MARKS: Final = re.compile(f"{_MARK}([a-z ]*)>")
 

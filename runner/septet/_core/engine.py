@@ -99,6 +99,7 @@ class Engine:
         self._up_row, self._increases = facts.model_row, facts.increases
         self._partial = facts.partial
         self._hours_row, self._schedule = facts.hours_row, facts.schedule
+        self._members_row = facts.members_row
         self._packed = Struct(f"{len(facts.features + facts.levels)}d").pack
         self._drain = drain
         self._keeps_log, self.dropped = keeps_log, dropped
@@ -200,6 +201,8 @@ class Engine:
         self._push(t, event.time_ns, event.day, event.columns, event.facts, table)
         if self._hours_row is not None:
             self._t[self._hours_row, t] = event.hours
+        if self._members_row is not None:
+            self._t[self._members_row, t] = event.members
         if self._schedule is not None:
             before = self._t[layout.KNOWN, t - 1] if t > 0 else -1
             before = before if before >= 0 else event.time_ns - self._schedule.bar_ns

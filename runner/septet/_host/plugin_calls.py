@@ -6,7 +6,6 @@ Code of a package may raise anything: an exception, `SystemExit` by `sys.exit`, 
 
 from __future__ import annotations
 
-import asyncio
 import dis
 import traceback
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ __all__ = ["blamed", "door", "fault_text", "is_theirs", "title_of", "words_of"]
 
 _OURS: Final = str(Path(__file__).resolve().parents[1])
 _RAISE: Final = dis.opmap["RAISE_VARARGS"]
-_STANDARD: Final = tuple({str(Path(each.__file__ or "").parent) for each in (dis, asyncio)})
+_STANDARD: Final = (str(Path(dis.__file__).parent),)
 LONGEST: Final = 2_000
 """Characters of an exception's words that are shown."""
 
@@ -35,7 +34,7 @@ def is_theirs(error: BaseException) -> bool:
     """
     if isinstance(error, Exception):
         return True
-    if isinstance(error, asyncio.CancelledError):
+    if _is_cancelled(error):
         return False
     at = error.__traceback__
     while at is not None and at.tb_next is not None:
@@ -50,6 +49,12 @@ def is_theirs(error: BaseException) -> bool:
     raises = place >= 0 and code.co_code[place] == _RAISE and code.co_code[place + 1] > 0
     library = _is_in(code.co_filename, _STANDARD) and "site-packages" not in code.co_filename
     return raises and not library
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    import asyncio  # a backtest in which no code raises needs no event loop
+
+    return isinstance(error, asyncio.CancelledError)
 
 
 def _click() -> str:

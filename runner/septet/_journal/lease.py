@@ -29,6 +29,7 @@ from septet._files import make_folders, read_bounded
 from septet._journal.lock import free, is_locked, lock
 from septet._journal.machine_lock import hold_name
 from septet._journal.reader import Reader
+from septet._journal.state_folder import state_folder
 from septet.errors import JournalError, RunError, SeptetError
 
 __all__ = [
@@ -40,7 +41,6 @@ __all__ = [
     "holder_of",
     "insist_alone",
     "mark_path",
-    "state_folder",
 ]
 
 _COPY_HINT: Final = (
@@ -91,18 +91,6 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
-
-
-def state_folder() -> Path:
-    """Return the folder of state that persists after runs.
-
-    ``SEPTET_STATE_DIR``, else ``$XDG_STATE_HOME/septet``, else ``~/.local/state/septet``.
-    """
-    if own := os.environ.get("SEPTET_STATE_DIR"):
-        return Path(own)
-    if shared := os.environ.get("XDG_STATE_HOME"):
-        return Path(shared) / "septet"
-    return Path.home() / ".local" / "state" / "septet"
 
 
 def mark_path(run_id: str) -> Path:

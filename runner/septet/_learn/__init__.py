@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from septet._learn.dataset import Dataset, SymbolBars, gather, pool, segments, symbol_bars
-    from septet._learn.estimator_trial import Refusal, trial_fit
+    from septet._learn.estimator_trial import Refusal
     from septet._learn.fill_costs import fill_readings
     from septet._learn.fitting import Fitted, Served, Trainer, Window
     from septet._learn.health import (
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         readings_frame,
         reference_of,
     )
+    from septet._learn.kept_trials import trial_fit_once
     from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
     from septet._learn.rules_of_file import (
         health_rule,
@@ -115,7 +116,7 @@ __all__ = [
     "symbol_bars",
     "trainer_of",
     "training_rule",
-    "trial_fit",
+    "trial_fit_once",
     "walk_forward",
 ]
 
@@ -143,7 +144,8 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "schedule": ("TrainingRule", "model_seed"),
     "stored": ("load_model", "pack_model", "store_model"),
-    "estimator_trial": ("Refusal", "trial_fit"),
+    "estimator_trial": ("Refusal",),
+    "kept_trials": ("trial_fit_once",),
     "walk_forward_models": (
         "EXPIRED",
         "NO_MODEL",

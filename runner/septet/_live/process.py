@@ -12,8 +12,8 @@ from typing import Any, Final
 from septet import messages as m
 from septet._host.background_tasks import Kept, race
 from septet._host.venues import LiveFeed, LiveVenue, VenueFacts
-from septet._journal.lease import state_folder
 from septet._journal.machine_lock import scope_text
+from septet._journal.state_folder import state_folder
 from septet._live import start as begin
 from septet._live.clock import LiveClock, WallClock
 from septet._live.funds_check import insist_on_capital

@@ -221,7 +221,7 @@ def parameter_problems(loaded: Any, names: list[str]) -> list[Problem]:
     training = block.extra["training"]
     held = training.train // strategy.universe.bar * len(strategy.universe.symbols)
     rows = max(training.min_rows, held)
-    refused = learn.trial_fit(learn.trainer_of(block), tuple(names), rows) if names else None
+    refused = learn.trial_fit_once(block, tuple(names), rows) if names else None
     if refused is None:
         return []
     if refused.is_of_storage:

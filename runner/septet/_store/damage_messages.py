@@ -69,13 +69,13 @@ def journal_finding(folder: Path) -> JournalFinding | None:
 
     None of a journal that is whole, and of a backtest, which has none.
     """
+    mode, has_journal = mode_of(folder), os.path.isfile(folder / JOURNAL)
+    if not has_journal and mode not in _TRADING:
+        return None
     from septet._journal.journal_check import JournalFinding, check_file
 
-    mode = mode_of(folder)
-    if os.path.isfile(folder / JOURNAL):
+    if has_journal:
         return check_file(folder / JOURNAL, mode)
-    if mode not in _TRADING:
-        return None
     what = (
         f"has lost its journal: {JOURNAL} is missing, and what it holds and what rests is not known"
     )

@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from septet._files import open_regular, size_and_hash
-from septet._journal.files_record import FilesRecord, read_files_record
-from septet._journal.lease import holder_of
-from septet._journal.reader import Reader
 from septet._results.result import TABLES
 from septet._store.damage_messages import JOURNAL, damaged, hint_for
 from septet.errors import InputError, SeptetError
 
 if TYPE_CHECKING:
+    from septet._journal.files_record import FilesRecord
     from septet._store.run_folder import Run
 
 __all__ = ["FILES", "FilesFinding", "files_finding", "problem_text", "tables_finding"]
@@ -72,6 +70,10 @@ def files_finding(folder: Path) -> FilesFinding | None:
     path = folder / JOURNAL
     if not os.path.isfile(path):
         return None
+    from septet._journal.files_record import read_files_record
+    from septet._journal.lease import holder_of
+    from septet._journal.reader import Reader
+
     with suppress(SeptetError, OSError), Reader(path) as reader:
         sessions = reader.sessions()
         if holder_of(folder) is not None or (sessions and sessions[-1].clean is None):

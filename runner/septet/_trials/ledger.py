@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 import numpy as np
 
 from septet._files import insist_regular, make_folders, open_append
-from septet._journal.lease import state_folder
+from septet._journal.state_folder import state_folder
 from septet._results.previous_trials import Tries
 from septet._trials.effective import effective_number
 from septet._trials.months import Month

@@ -2,7 +2,11 @@
 
 `venue`, `monitor` and `alerts` declare them; a source of bars with `stream` is a feed (`Streams`).
 The messages that pass between an adapter and a run are in `septet.messages`.
+Tasks are imported when one of their names is: a backtest needs no event loop.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from septet._host.adapter_values import (
     Notices,
@@ -15,7 +19,6 @@ from septet._host.adapter_values import (
     read_quantity,
     read_stamp_ns,
 )
-from septet._host.background_tasks import Backoff, Kept, TaskChange, Tasks, Timer, race
 from septet._host.declare import alerts, monitor, venue
 from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRows, Verdict
 from septet._host.venues import (
@@ -36,6 +39,9 @@ from septet._host.venues import (
     may_leave,
 )
 from septet_schemas.simulation import Simulation
+
+if TYPE_CHECKING:
+    from septet._host.background_tasks import Backoff, Kept, TaskChange, Tasks, Timer, race
 
 __all__ = [
     "Backoff",
@@ -79,3 +85,9 @@ __all__ = [
     "read_stamp_ns",
     "venue",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("septet._host.background_tasks"), name)

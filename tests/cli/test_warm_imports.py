@@ -1,0 +1,68 @@
+"""What a run and a check import: each module costs time at every start.
+
+Lists name what was once imported without need. A name is taken out of a list only with the reason
+why a run now needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STRATEGY = ROOT / "strategies" / "sma-cross.yaml"
+MODEL = ROOT / "strategies" / "logistic.yaml"
+
+COMPILERS = ("numba", "llvmlite")
+LEARNERS = ("sklearn", "scipy", "joblib", "onnx", "onnxruntime", "skl2onnx")
+OTHER_TABLES = ("pandas", "pyarrow")
+NETWORK = ("asyncio", "ssl", "ccxt", "aiohttp", "starlette", "uvicorn", "http.client")
+SELDOM = ("tomllib", "unittest", "apscheduler", "structlog", "jinja2", "prometheus_client")
+LIVE = (
+    "septet._live", "septet._journal.lease", "septet._journal.reader", "septet._drill",
+    "septet._host.background_tasks", "septet._sweep", "septet.testing", "septet._dashboard",
+)  # fmt: skip
+UNNEEDED = COMPILERS + LEARNERS + OTHER_TABLES + NETWORK + SELDOM + LIVE
+
+CODE = """
+import sys
+from septet.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("\\n".join(sys.modules), file=sys.__stderr__)
+"""
+
+
+def imported_by(*words: object, cache: Path | None = None) -> set[str]:
+    """Return what a process has imported when the command ends."""
+    command = [sys.executable, "-c", CODE, *map(str, words)]
+    place = {"SEPTET_CACHE": str(cache)} if cache is not None else {}
+    done = subprocess.run(
+        command, env={**os.environ, **place}, capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.split("\n"))
+
+
+@pytest.mark.parametrize("more", [[], ["--fast"]])
+def test_a_run_of_rules_imports_what_it_uses(tmp_path: Path, more: list[str]) -> None:
+    modules = imported_by("run", STRATEGY, "--out", tmp_path, *more)
+    assert {"numpy", "polars", "septet._shell.backtest"} <= modules
+    assert sorted(set(UNNEEDED) & modules) == []
+
+
+def test_a_check_of_rules_imports_what_it_uses() -> None:
+    modules = imported_by("check", STRATEGY)
+    assert {"numpy", "polars", "septet._app.check"} <= modules
+    assert sorted(set(UNNEEDED) & modules) == []
+
+
+def test_a_second_check_of_a_model_imports_neither_learner_nor_compiler(tmp_path: Path) -> None:
+    first, second = (imported_by("check", MODEL, cache=tmp_path / "cache") for _ in range(2))
+    assert {"sklearn"} <= first
+    assert "septet._learn.kept_trials" in second
+    assert sorted(set(UNNEEDED) & second) == []
