@@ -158,10 +158,10 @@ class Guards:
         return list(self._guards.values())
 
     def symbols_of(self, rule: str) -> list[int]:
-        """Return the symbols that a block is active for."""
+        """Return the single symbols that a block is active for."""
         if not self._guards:
             return []
-        return [k for name, k, _ in self._guards if name == rule]
+        return [k for name, k, _ in self._guards if name == rule and k >= 0]
 
     def wake_ns(self) -> int:
         """Return when the next block ends by itself (wall time), or 0."""

@@ -155,7 +155,7 @@ def test_unreachable_at_the_start_but_for_the_admin_port() -> None:
                     async with session.get(at + "clock"):
                         pass
                 assert await client.fetch_time()
-                async with session.get(at + "truth") as answer:
+                async with session.get(at + "journal") as answer:
                     assert (await answer.json())["fault_counts"] == {"N11": 1}
             await client.close()
 
