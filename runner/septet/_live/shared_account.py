@@ -31,6 +31,8 @@ __all__ = ["AccountGate", "AccountLimits", "Member", "SharedVenue"]
 _MINUTE_NS: Final = 60_000_000_000
 _FINAL: Final = frozenset({"filled", "cancelled", "expired", "rejected"})
 _SLACK: Final = 1.1
+LISTED_WITHIN_S: Final = 2.0
+"""How long a kill waits for the list of open orders before it goes on without it."""
 """Prices move between a strategy's own, exact check and this one, which is for what runs away."""
 
 
@@ -355,10 +357,6 @@ class SharedVenue:
                 share.sink(reported)
 
 
-async def _nothing() -> list[m.Event]:
-    return []
-
-
 class _Share:
     """`LiveVenue` for one strategy: numbers translated, orders of the others left out."""
 
@@ -436,27 +434,30 @@ class _Share:
         Symbols on which nobody else has an order are cancelled in one request each, and all of
         them where the list of open orders is not answered, unless another strategy trades there.
         """
-        found = await self.open_orders()
-        shared = {k for k in symbols if self._shared.shared(self, [self.numbers[k]])}
-        if found is None:
-            found, mixed = m.OpenOrders(at_ns=0, asked_ns=0, orders=()), shared
-        else:
-            others = {o.symbol for o in found.orders if not is_marked(self.tag, o.client_id)}
-            mixed = shared | (others & set(symbols))
+        orders: tuple[m.OrderSeen, ...] = ()
+        mixed = {k for k in symbols if self._shared.shared(self, [self.numbers[k]])}
+        try:
+            found = await asyncio.wait_for(self.open_orders(), LISTED_WITHIN_S)
+        except Exception:  # whatever the list fails by, the kill goes on without it
+            found = None
+        if found is not None:
+            orders = found.orders
+            others = {o.symbol for o in orders if not is_marked(self.tag, o.client_id)}
+            mixed |= others & set(symbols)
         alone = [self.numbers[k] for k in symbols if k not in mixed]
-        cancels = [
+        calls = [
             self.cancel(
                 m.Cancel(
                     client_id=each.client_id, symbol=each.symbol,
                     venue_order_id=each.venue_order_id,
                 )
             )
-            for each in found.orders
+            for each in orders
             if each.symbol in mixed and is_marked(self.tag, each.client_id)
         ]  # fmt: skip
-        swept = self._shared.venue.cancel_all(alone) if alone else _nothing()
-        answers = await asyncio.gather(swept, *cancels)
-        return [*self._all(answers[0]), *answers[1:]]
+        one_by_one = asyncio.gather(*calls)
+        answers = self._all(await self._shared.venue.cancel_all(alone)) if alone else []
+        return [*answers, *await one_by_one]
 
     async def query(self, order: m.Query) -> m.Event | None:
         answer = await self._shared.venue.query(self._out(order))
