@@ -38,16 +38,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
-@pytest.fixture
-def keys(dashboard: Dashboard, tmp_path: Path) -> list[str]:
-    """The keys of three runs of one strategy that differ in one setting."""
-    strategy = septet.load(written(tmp_path))
-    found = []
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Three runs of one strategy that differ in one setting: their root, and their keys."""
+    place = tmp_path_factory.mktemp("three")
+    strategy, root, found = septet.load(written(place)), place / "runs", list[str]()
     for fast in FASTS:
-        folder = septet.run(strategy.with_({"features.fast.period": fast})).save(dashboard.root)
-        found.append(folder.relative_to(dashboard.root).as_posix())
+        folder = septet.run(strategy.with_({"features.fast.period": fast})).save(root)
+        found.append(folder.relative_to(root).as_posix())
+    return root, found
+
+
+@pytest.fixture
+def keys(dashboard: Dashboard, three: tuple[Path, list[str]]) -> list[str]:
+    """The keys of copies of those runs."""
+    root, found = three
+    shutil.copytree(root, dashboard.root)
     dashboard.log_in()
-    return found
+    return list(found)
 
 
 def compare(dashboard: Dashboard, keys: list[str]) -> Answer:

@@ -38,6 +38,7 @@ from tests.live.diffs import (
     walk,
     write_file,
 )  # fmt: skip
+from tests.live.test_core import FEW_TREES
 
 BARS = walk()
 
@@ -274,7 +275,7 @@ def test_funding_and_prices_between_bars_leave_nothing_over(tmp_path: Path) -> N
 
 
 def test_the_same_models_make_no_gap_and_a_late_one_is_late(tmp_path: Path) -> None:
-    sets = ["universe.end=2021-11-12", "signal.regime.window=3d"]
+    sets = ["universe.end=2021-11-12", "signal.regime.window=3d", *FEW_TREES]
     gap = shelf("demo", tmp_path, sets=sets, late_model=1)
     assert gap.explained, gap.remainder
     assert not [each for each in gap.causes if each.part == "revision"]

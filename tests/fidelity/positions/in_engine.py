@@ -17,15 +17,18 @@ from septet._data.bars import SeriesTable
 from septet._kernel import layout
 from septet._shell.result_tables import decisions_of, trades_of
 from septet._shell.session import Session
-from tests.core.paths import Left, by_batch, plainly
+from tests.core.paths import Left, by_batch, by_events, plainly
 from tests.core.settings import Bars, made_bars
+from tests.core.table_comparison import assert_same
 from tests.core.world import session_of_text
 from tests.fidelity.positions.market import Market
 from tests.fidelity.positions.settings import Grid, Position, Signal, Sizing, Stops, Strategy
 from tests.fidelity.positions.simulator import Result
 
-__all__ = ["Traded", "assert_same_run", "bars_of", "file_of", "position_keys", "series_of",
-           "session_for", "stops_keys", "traded"]  # fmt: skip
+__all__ = [
+    "Traded", "assert_same_by_events", "assert_same_run", "bars_of", "batch_of", "file_of",
+    "inputs_of", "position_keys", "series_of", "session_for", "stops_keys", "traded",
+]  # fmt: skip
 
 
 def pair(symbol: str) -> str:
@@ -242,9 +245,31 @@ def _of_reference(out: Result) -> Traded:
     return traded([(f.time_ns, pair(f.symbol), float(f.units), float(f.price)) for f in out.fills])
 
 
+def batch_of(session: Session) -> Left:
+    """Run the batch path as plain Python; check that it leaves the bars it was given as they were.
+
+    So another path may be given the same session.
+    """
+    before = inputs_of(session)
+    left = by_batch(plainly(session))
+    assert inputs_of(session) == before, "the batch path has written to its bars"
+    return left
+
+
+def inputs_of(session: Session) -> list[bytes]:
+    """Return the bars that both paths are given, byte for byte."""
+    aligned = session.aligned
+    return [each.tobytes() for each in (aligned.T, aligned.M, aligned.X, aligned.U, aligned.DUE)]
+
+
+def assert_same_by_events(left: Left, spare: int = 20) -> None:
+    """Check that the event path leaves what the batch path left, over the same bars."""
+    assert_same(left, by_events(left.session, spare))
+
+
 def assert_same_run(s: Strategy, market: Market, out: Result, **more: Any) -> Left:
     """Check that the engine fills what the reference fills, and has its equity at every time."""
-    left = by_batch(plainly(session_for(s, market, **more)))
+    left = batch_of(session_for(s, market, **more))
     ours, theirs = _of_engine(left), _of_reference(out)
     scale = float(s.capital)
     for key in sorted({*ours.units, *theirs.units}):
