@@ -20,6 +20,7 @@ from septet._live.shared_account import (
     SharedVenue,
 )
 from septet.errors import InputError
+from tests.core.engine_harness import ONE, EngineHarness
 from tests.core.orders.bench import Bench
 from tests.core.orders.market import PRICE
 from tests.live import scripted
@@ -88,6 +89,26 @@ def test_positions_of_all_strategies_add_up() -> None:
     assert "of BTC/USDT, at most" in two.rejection(submit("c", quantity=2.0))
     one.watch(m.Ticked(at_ns=0, market_ns=0), [traded(0.0)])
     assert two.rejection(submit("d", quantity=2.0)) == ""
+
+
+def test_the_equity_of_the_newest_mark_counts() -> None:
+    """With bars of a day that of the last decision is a day old, and may be far above what is."""
+    harness = EngineHarness("++===", amount=90.0)
+    entry = harness.bought()
+    one, two = Account(SYMBOLS, SYMBOLS).members
+    price(one, 100.0)
+    one.watch(
+        m.Ticked(at_ns=0, market_ns=0),
+        [m.Ruled(time_ns=0, equity=harness.engine.equity, cash=0.0, exposure=0.0)],
+    )
+    one.core = SimpleNamespace(engine=harness.engine, checks=None)  # type: ignore[assignment]
+    assert two.rejection(submit("a", quantity=10.0)) == ""
+    two.update(m.Changed(order=1, client_id="a", symbol=0, state="cancelled", filled=0.0))
+    harness.engine.mark(0, 1.0, 1.0, harness.now_ns)
+    lost = entry.units / ONE * (entry.price - 1.0)
+    most = 1.1 * 0.5 * (10_000.0 - lost + 1_000.0)
+    assert harness.engine.equity == pytest.approx(10_000.0 - lost)
+    assert f"at most {most:.2f}" in two.rejection(submit("b", quantity=most / 100.0 + 1.0))
 
 
 def test_an_order_that_turns_a_position_adds_what_lies_beyond_it() -> None:

@@ -199,6 +199,15 @@ class Member:
                 others.fills[base] = (*others.fills.get(base, ()), *fills)
 
     @property
+    def current_equity(self) -> float:
+        """Return the strategy's equity at the newest mark: the core's own if it has one.
+
+        That of its last decision time may be as old as a bar.
+        """
+        engine = getattr(self.core, "engine", None)
+        return float(engine.equity) if engine is not None else self.equity
+
+    @property
     def booked_cash(self) -> float:
         """Return the cash of the strategy's ledger, fees included: the core's own if it has one."""
         engine = getattr(self.core, "engine", None)
@@ -270,9 +279,10 @@ class AccountGate:
         for member in self.members:
             limits = member.limits
             orders += limits.orders_per_minute
-            most_total += limits.gross * member.equity * _SLACK
+            equity = member.current_equity * _SLACK
+            most_total += limits.gross * equity
             if symbol in member.symbols:
-                most_held += limits.position * member.equity * _SLACK
+                most_held += limits.position * equity
             for name, worth in member.worst(replaced).items():
                 if worth != worth:
                     return f"no price of {name} is known, which {member.name} holds"

@@ -254,8 +254,16 @@ class Orders:
             disputes.tick(lifecycle, now_ns)
 
     def _kill(self, now_ns: int) -> None:
-        """Cancel all orders, query them, and repeat."""
+        """Cancel all orders, query them, and repeat.
+
+        A flatten keeps the stops of positions while the venue asks for a pause: no exit would be
+        accepted in their place.
+        """
         lifecycle, records = self._lifecycle, self._lifecycle.records
+        before = [records.children[name] for name in records.live]
+        before = [each for each in before if each.sent_ns <= records.kill_ns]
+        kept = [each for each in before if lifecycle.keeps_stop(each, now_ns)]
+        kept = kept if records.kill_flattens else []
         symbols = tuple(range(len(lifecycle.checks.symbols)))
         entries: tuple[m.Cancel, ...] = ()
         if records.kill_flattens:
@@ -263,21 +271,22 @@ class Orders:
             entries = tuple(
                 m.Cancel(
                     client_id=child.client_id, symbol=child.symbol,
-                    venue_order_id=child.venue_order_id,
+                    venue_order_id=child.venue_order_id, by_venue_id=child.by_venue_id,
                 )
                 for child in live
                 if not (child.reduces or child.is_final)
             )  # fmt: skip
-        lifecycle.commands.append(
-            m.CancelAll(symbols=symbols, flattens=records.kill_flattens, entries=entries)
-        )
+        if kept:
+            lifecycle.commands += entries
+        else:
+            lifecycle.commands.append(
+                m.CancelAll(symbols=symbols, flattens=records.kill_flattens, entries=entries)
+            )
         lifecycle.commands.append(m.Refresh(what="open_orders"))
         records.kill_next_ns = now_ns + records.kill_pause_ns
         records.kill_pause_ns = min(2 * records.kill_pause_ns, lifecycle.timing.kill_most_ns)
-        for name in records.live:
-            child = records.children[name]
-            if child.sent_ns <= records.kill_ns:
-                child.cancels = True
+        for child in before:
+            child.cancels |= child not in kept
 
     def _wake(self, now_ns: int) -> None:
         """Request the next tick, if it is earlier than the one already requested."""
@@ -292,6 +301,8 @@ class Orders:
         for stop in records.stops.values():
             if stop.quantity and now_ns < stop.retry_ns < next_ns:
                 next_ns = stop.retry_ns
+        if records.stops and now_ns < records.paused_ns < next_ns:  # what a stop waits for
+            next_ns = records.paused_ns
         if records.kill == "cancelling" and now_ns < records.kill_next_ns < next_ns:
             next_ns = records.kill_next_ns
         next_ns = disputes.next_time_ns(lifecycle, now_ns, next_ns)
@@ -396,7 +407,9 @@ class Orders:
 
     def stop_is_overdue(self, k: int, beyond: bool, now_ns: int) -> bool:
         """Whether prices have passed the stop at the venue for long, so that the engine acts."""
-        return stops.is_overdue(self._lifecycle, k, beyond, now_ns)
+        overdue = stops.is_overdue(self._lifecycle, k, beyond, now_ns)
+        self._lifecycle.dirty |= overdue
+        return overdue
 
     def booked_at(self, client_id: str, trade_id: str, market_ns: int) -> None:
         """Record the market time at which a presumed fill was booked; it may be corrected."""
