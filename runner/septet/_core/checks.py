@@ -336,6 +336,10 @@ class Checks:
 
     # ------------------------------------------------------------------ what is asked
 
+    def reductions_left(self, now_ns: int) -> int:
+        """Return how many more reductions, stops among them, fit into this minute."""
+        return self.limits.reductions_per_minute - _trim(self._reductions, now_ns - MINUTE_NS)
+
     def may_amend(self, now_ns: int) -> bool:
         """Return whether another amend fits into this minute."""
         entries = _trim(self._entries, now_ns - MINUTE_NS)
