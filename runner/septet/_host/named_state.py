@@ -16,8 +16,9 @@ import functools
 import linecache
 import types
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
+
+import msgspec
 
 from septet.errors import PluginError
 
@@ -27,8 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Slots:
+class Slots(msgspec.Struct, frozen=True):
     """Slots of one name, as many as the settings give; see `slots`."""
 
     name: str
