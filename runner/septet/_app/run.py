@@ -118,7 +118,6 @@ def compute_backtest(
         If the request asks for two things that exclude each other, or the data cannot be used.
     """
     from septet._shell.backtest import backtest
-    from septet._shell.stretch_backtest import run_by_stretches
 
     began = time.perf_counter() if began is None else began
     if request.chunk is not None and request.engine == "event":
@@ -127,6 +126,8 @@ def compute_backtest(
             hint="leave --engine out: the bits are the same",
         )
     if request.chunk is not None:
+        from septet._shell.stretch_backtest import run_by_stretches
+
         result = run_by_stretches(loaded, request.chunk, log=log, progress=progress)
     else:
         result = backtest(

@@ -38,6 +38,8 @@ COARSEST: Final = 2_000
 _DIGITS: Final = 7
 _LARGEST: Final = 2**31 - 1
 _LONGEST_NAME: Final = 120
+_LEVEL: Final = 4
+"""Of compression. The highest makes columns 6 % smaller and takes nine to fifteen times as long."""
 _MOVES: Final = (
     ("all", "all", "all: the whole span (0)"),
     ("in", "+", "Zoom in (+)"),
@@ -110,7 +112,7 @@ def figure(name: str, title: str, summary: str, still: str, *, walks: bool = Fal
 def _deflated(values: np.ndarray[Any, Any]) -> str:
     """Write four-byte values as planes of bytes, lowest first, compressed, in base64."""
     planes = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 4).T
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
     return base64.b64encode(packer.compress(planes.tobytes()) + packer.flush()).decode("ascii")
 
 
