@@ -120,10 +120,10 @@ async def _agent(folder: Path, turns: int) -> tuple[float, list[float]]:
     return start, took[2:]
 
 
-def agents(turns: int) -> Iterator[Figure]:
+def agents(turns: int, servers: int) -> Iterator[Figure]:
     """Start the server and list its tools; check a text again and again."""
     with tempfile.TemporaryDirectory() as place:
-        found = [asyncio.run(_agent(Path(place), turns)) for _ in range(3)]
+        found = [asyncio.run(_agent(Path(place), turns)) for _ in range(servers)]
     starts = [start for start, _ in found]
     yield Figure("agents", "start, until the tools are listed", median(starts), "s", 1.5)
     checks = [each for _, took in found for each in took]
@@ -134,10 +134,10 @@ def agents(turns: int) -> Iterator[Figure]:
 
 def measure(quick: bool, count: int) -> list[Figure]:
     """Return the figures."""
-    turns = 3 if quick else 15
+    turns = 1 if quick else 15
     return [
-        *imports(turns), *runs(turns, 40 if quick else count),
-        *ledger(turns, 500 if quick else 100_000), *agents(turns),
+        *imports(turns), *runs(turns, 8 if quick else count),
+        *ledger(turns, 500 if quick else 100_000), *agents(turns, 1 if quick else 3),
     ]  # fmt: skip
 
 

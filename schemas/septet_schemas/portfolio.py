@@ -105,7 +105,8 @@ class PortfolioRebalance(Config):
     max_turnover: Annotated[Fraction, Field(gt=0.0)] | None = None
     """Upper bound of the sum of |changes| of one rebalance."""
     quorum: Annotated[Fraction, Field(gt=0.0, le=1.0)] = 0.9
-    """Share of the symbols that must have a bar; with fewer it waits."""
+    """Share of the members that must have a bar; with fewer it waits. A symbol without a bar for 20
+    bars of its calendar is none."""
 
 
 class Forecast(Config):

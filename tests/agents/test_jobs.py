@@ -146,6 +146,20 @@ def test_jobs_take_turns_and_too_many_are_refused() -> None:
     assert most == [1]
 
 
+def test_what_is_begun_once_the_client_has_left_is_cancelled() -> None:
+    """A call that was still reading its file would hold the server for as long as it may wait."""
+    jobs, reached = Jobs("cancel one"), list[str]()
+
+    def work(progress: Progress) -> dict[str, Any]:
+        reached.append("its work")
+        return {}
+
+    jobs.close()
+    job = jobs.start("run", work)
+    job.wait(30)
+    assert (job.state, reached) == ("cancelled", [])
+
+
 def test_a_bug_ends_a_job_with_a_message(caplog: pytest.LogCaptureFixture) -> None:
     def work(progress: Progress) -> dict[str, Any]:
         raise ZeroDivisionError("of a bug")
@@ -285,6 +299,7 @@ def test_a_server_whose_client_leaves_cancels_its_jobs_and_ends_with_status_0(
         _, server_output = server.communicate()  # it closes stdin
     assert server.returncode == 0, server_output
     assert "FATAL" not in server_output
+    assert len(list((workspace / "sweeps").rglob("*.parquet"))) < 5, "it went on for its client"
 
 
 def test_what_goes_on_after_it_was_cancelled_ends_with_the_process() -> None:

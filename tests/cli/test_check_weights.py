@@ -130,13 +130,14 @@ def test_a_run_states_how_often_a_rebalance_had_to_wait(septet: Command, tmp_pat
     ), notes
 
 
+@pytest.mark.parametrize(("bars", "waits"), [(226, True), (180, False)])
 def test_a_run_states_that_no_rebalance_could_be_made_any_more(
-    septet: Command, tmp_path: Path
+    septet: Command, tmp_path: Path, bars: int, waits: bool
 ) -> None:
-    """One of two symbols ends: half of them are fewer than the quorum of nine tenths."""
+    """One of two symbols ends: half of them are fewer than the quorum, until it is no member."""
     for number, symbol in enumerate("AB"):
         rows = ["time,open,high,low,close,volume"]
-        for hour in range(240 if symbol == "A" else 180):
+        for hour in range(240 if symbol == "A" else bars):
             close = 100.0 + number + (hour % 7)
             stamp = f"2024-01-{1 + hour // 24:02d}T{hour % 24:02d}:00:00Z"
             rows.append(f"{stamp},{close},{close + 1},{close - 1},{close},1000")
@@ -148,8 +149,13 @@ def test_a_run_states_that_no_rebalance_could_be_made_any_more(
     )
     path.write_text(text.replace("A/USDT, B/USDT", "A, B").replace("period: 50", "period: 5"))
     notes = backtest(load(path)).notes
-    (found,) = (each for each in notes if each.startswith("no rebalance was made after "))
-    assert found.startswith("no rebalance was made after 2024-01-08T")
+    ends = [each for each in notes if each.startswith("no rebalance was made after ")]
+    if not waits:
+        assert ends == []
+        assert "a rebalance that was due could not act whole at 19 times: quorum" in notes
+        return
+    (found,) = ends
+    assert found.startswith("no rebalance was made after 2024-01-10T")
     assert "waited to the end (quorum)" in found
 
 
@@ -176,3 +182,21 @@ def test_what_never_falls_due_is_an_error(
     assert f"{path}:{line}:" in outcome.err
     assert f"error: {place}: {text} between the first decision and the last" in outcome.err
     assert "write a shorter interval, or extend the data" in outcome.err
+
+
+@pytest.mark.parametrize(("every", "first"), [("20d at 12:00", True), ("1d at 12:00", False)])
+def test_a_long_wait_for_the_first_rebalance_is_reported(
+    septet: Command, tmp_path: Path, every: str, first: bool
+) -> None:
+    """The data begin between two instants; the one before does not count."""
+    checked(septet, tmp_path, "0.5 * sign(max(close - slow, 0))")
+    path = tmp_path / "x.yaml"
+    path.write_text(path.read_text("utf-8").replace("every: 12 bars", f"every: {every}"), "utf-8")
+    outcome = septet("check", path)
+    assert outcome.code == 0
+    line = f"{path}:9:"
+    found = [each for each in outcome.err.splitlines() if each.startswith(line) and "falls" in each]
+    assert len(found) == first
+    if first:
+        assert "warning: portfolio.rebalance.every: the first rebalance falls due at " in found[0]
+        assert " of the run; an instant before the first decision does not count" in found[0]

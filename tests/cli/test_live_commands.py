@@ -43,6 +43,10 @@ def events_of(folder: Path, kind: type[m.Event]) -> list[Any]:
         return [each.event for each in journal.read() if isinstance(each.event, kind)]
 
 
+def decided(folder: Path) -> int:
+    return len(events_of(folder, m.DecisionTimeReached))
+
+
 def test_paper_killed_and_started_again_goes_on(venue: Local, septet: Command) -> None:
     file = venue.file()
     first = venue.run(file, "--log-level", "info")
@@ -52,13 +56,13 @@ def test_paper_killed_and_started_again_goes_on(venue: Local, septet: Command) -
     first.communicate()
     [folder] = (venue.runs / "local").iterdir()
     assert "killed" in septet("runs", "list", "--runs", venue.runs).out
-    before = len(events_of(folder, m.DecisionTimeReached))
-    code, out, err = finish(venue.run(file, "--bars", "40", "--json"))
+    before = decided(folder)
+    code, out, err = finish(venue.run(file, "--bars", before + 8, "--json"))
     assert code == 0, err[-3000:]
     found = json.loads(out)
     assert found["ok"]
     assert found["runs"][0]["folder"] == str(folder)
-    assert len(events_of(folder, m.DecisionTimeReached)) > before
+    assert decided(folder) > before
     opens = [each.open_ns for each in events_of(folder, m.BarClosed)]
     assert opens == sorted(set(opens))
     assert [each.session for each in events_of(folder, m.Started)] == [1, 2]
@@ -87,13 +91,14 @@ def test_live_is_halted_resumed_and_stopped_by_a_signal(venue: Local, septet: Co
     assert "septet resume clears it" in shown
     assert "stopped" in septet("runs", "list", "--runs", venue.runs).out
     sent = len([c for c in commands_of(folder) if isinstance(c, m.Submit) and not c.reduces])
-    code, out, err = finish(venue.run(file, "--yes", "--bars", "60", mode="live"))
+    more = decided(folder) + 20
+    code, out, err = finish(venue.run(file, "--yes", "--bars", more, mode="live"))
     assert code == 3, err[-3000:]
     now = len([c for c in commands_of(folder) if isinstance(c, m.Submit) and not c.reduces])
     assert now == sent  # a halt survives the restart
     asked = ("resume", "local", "--name", "ann", "--reason", "read it", "--runs", venue.runs)
     assert "may trade" in septet(*asked).out
-    code, out, err = finish(venue.run(file, "--yes", "--bars", "62", mode="live"))
+    code, out, err = finish(venue.run(file, "--yes", "--bars", more + 2, mode="live"))
     assert code == 0, err[-3000:]
     assert not (folder / HALT).exists()
 

@@ -407,8 +407,11 @@ def test_an_error_that_cannot_be_printed_has_a_status_and_no_traceback() -> None
 
 @pytest.mark.skipif(sys.platform == "win32", reason="streams are closed otherwise there")
 @pytest.mark.parametrize("words", PRINTING)
-def test_a_closed_output_is_one_that_nobody_reads(words: tuple[str, ...]) -> None:
-    status, said = _ended(words, "")
+def test_a_closed_output_is_one_that_nobody_reads(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    status, said = call(*words), capsys.readouterr().err
     assert _ended(words, ">&-") == (status, said)
     assert _ended(words, "<&- >&- 2>&-") == (status, "")
 

@@ -28,7 +28,7 @@ from tests.core.markets import made_series, two_markets
 from tests.core.paths import plainly
 from tests.core.world import open_made
 
-__all__ = ["RULES", "column_host", "file_text", "session_with"]
+__all__ = ["EVERY_WORD", "RULES", "column_host", "file_text", "session_with"]
 
 HERE = "tests.core.column_rules"
 
@@ -141,6 +141,8 @@ RULES: dict[Any, tuple[tuple[Any, Any], ...]] = {
     "execution": (("order", order_columns),),
 }  # fmt: skip
 """By layer: kind and rule."""
+EVERY_WORD = {"several": True, "spot": False, "model": True}
+"""The shape whose rules use every word: its plan with fills of a venue is compiled."""
 
 _BODY = """\
 version: 1

@@ -4,44 +4,64 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from septet._core.engine import Engine
 from septet._core.monitor_blocks import cancel_entries
 from septet._core.venue_fills import VenueFillsEngine
 from septet._kernel import layout
-from tests.core.engine_harness import EngineHarness
-from tests.core.venue_fills import placed
+from septet._shell.event_backtest import decision_times
+from septet._shell.session import Session
+from tests.core.column_rules import EVERY_WORD, session_with
+from tests.core.paths import plainly
+from tests.core.properties import session_of_body
+from tests.core.venue_fills import engine_of, placed, with_venue_fills
 
 pytestmark = pytest.mark.compiled
 
-HALTS = {"drawdown": {"above": 0.01, "then": "flatten", "resume": "manual"}}
+
+def session(kind: type[Engine], *, compiled: bool) -> Session:
+    """Return a session of several symbols that trades both sides; others compile its plan too."""
+    if kind is VenueFillsEngine:
+        return with_venue_fills(session_with(EVERY_WORD), compiled=compiled)
+    made = session_of_body("leaders")
+    return made if compiled else plainly(made)
 
 
 def acted(kind: type[Engine], act: str, *, compiled: bool) -> tuple[Any, ...]:
     """Hold two positions, or enter them, and let a person or a monitor act; return what follows."""
-    harness = EngineHarness(
-        "++===", "++===", kind=kind, compiled=compiled, amount=30.0, halts=HALTS, spot=False
-    )
-    entries = placed(harness.step(2))
-    engine = harness.engine
-    if kind is VenueFillsEngine and act != "cancel":
-        for entry in entries:
-            harness.fill(entry, entry.units, entry.price)
-    if act == "halt":
-        found = engine.halt(harness.now_ns, flatten=False)
-    elif act == "flatten":
-        found = engine.halt(harness.now_ns, flatten=True)
-    elif act == "resume":
-        engine.halt(harness.now_ns, flatten=False)
-        found = engine.resume(harness.now_ns)
-    else:
-        cancel_entries(engine.plan, engine._arrays, harness.now_ns)
-        found = []
-    state, rows = engine.state, int(engine.state.C[layout.LOG])
-    kept = [each.tobytes() for each in (state.A, state.C, state.B, state.I)]
-    log = [engine._arrays[name][:rows].tobytes() for name in ("LI", "LF")]
-    return repr(found), kept, log, [repr(each) for each in harness.step()]
+    made = session(kind, compiled=compiled)
+    engine, events = engine_of(made, 40, kind), iter(list(decision_times(made)))
+    symbols = range(len(made.plan.symbols))
+    with np.errstate(all="ignore"):
+        for event in events:
+            entries = [each for each in placed(engine.handle(event)) if not each.reduces]
+            if act == "cancel":
+                if len(entries) >= 2:
+                    break
+                continue
+            if kind is VenueFillsEngine:
+                for each in entries:
+                    fill = each.units, each.price, each.units, 0.0, False, event.time_ns
+                    engine.fill(each.symbol, each.order, *fill)
+            if sum(engine.position(k)[0] != 0.0 for k in symbols) >= 2:
+                break
+        now_ns = event.time_ns
+        if act == "halt":
+            found = engine.halt(now_ns, flatten=False)
+        elif act == "flatten":
+            found = engine.halt(now_ns, flatten=True)
+        elif act == "resume":
+            engine.halt(now_ns, flatten=False)
+            found = engine.resume(now_ns)
+        else:
+            cancel_entries(engine.plan, engine._arrays, now_ns)
+            found = []
+        state, rows = engine.state, int(engine.state.C[layout.LOG])
+        kept = [each.tobytes() for each in (state.A, state.C, state.B, state.I)]
+        log = [engine._arrays[name][:rows].tobytes() for name in ("LI", "LF")]
+        return repr(found), kept, log, [repr(each) for each in engine.handle(next(events))]
 
 
 @pytest.mark.parametrize("act", ["halt", "flatten", "resume", "cancel"])

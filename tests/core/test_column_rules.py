@@ -15,7 +15,7 @@ from septet._shell.event_backtest import decision_times
 from septet.errors import PluginError
 from septet.plugin import Config, Expression, Input, halt
 from septet.testing.planning import undefined_names
-from tests.core.column_rules import RULES, session_with
+from tests.core.column_rules import EVERY_WORD, RULES, session_with
 from tests.core.venue_fills import (
     Follower,
     engine_of,
@@ -32,8 +32,9 @@ SOURCES = {
     "series": {"of": "far", "level": "far + tone"},
 }
 SHAPES = [
-    {"several": several, "spot": spot, "model": model}
-    for several, spot, model in ((False, True, False), (True, False, True), (True, True, False))
+    {"several": False, "spot": True, "model": False},
+    EVERY_WORD,
+    {"several": True, "spot": True, "model": False},
 ]
 
 
@@ -120,7 +121,7 @@ def test_a_halt_has_no_columns():
 @pytest.mark.compiled
 def test_rules_of_every_kind_compile_for_a_live_run():
     """What the kit plans uncompiled before a run, the compiler takes as well."""
-    plan = with_venue_fills(session_with(SHAPES[0]), compiled=True).plan
+    plan = with_venue_fills(session_with(EVERY_WORD), compiled=True).plan
     plan.compile()
     assert plan.compiled
     for name in ("trade", "observe", "book", "reprice", "protection", "respond"):

@@ -15,6 +15,8 @@ import pytest
 from septet._dashboard.serve import make_server, open_socket
 from septet._report.save import save_run
 from septet._store.run_folder import Run
+from tests.live.test_open_state import stopped
+from tests.live.test_start import Stage
 from tests.report.synthetic import make_result
 
 
@@ -106,6 +108,19 @@ def listening_to(root: Path, strategies: Path) -> Iterator[Dashboard]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+@pytest.fixture(scope="session")
+def live_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the runs and the state of a live run that has stopped; tests copy it.
+
+    It holds a position, its stop and an entry that rests.
+    """
+    place = tmp_path_factory.mktemp("live")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEPTET_STATE_DIR", str(place / "state"))
+        stopped(Stage(place))
+    return place
 
 
 @pytest.fixture

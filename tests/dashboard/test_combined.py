@@ -25,17 +25,17 @@ from septet.errors import InputError
 from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import Answer, Dashboard, stored
 from tests.dashboard.test_browser import axe, violations
-from tests.live.test_open_state import stopped
-from tests.live.test_start import Stage
 from tests.report.reading import needs_chromium
 
 
 @pytest.fixture
-def lives(dashboard: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def lives(
+    dashboard: Dashboard, live_made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[Path]:
     """Two stopped runs of one strategy."""
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
-    (tmp_path / "made").mkdir()
-    made = stopped(Stage(tmp_path / "made"))
+    shutil.copytree(live_made / "state", tmp_path / "state")
+    [made] = (live_made / "runs").glob("*/*")
     folders = [dashboard.root / made.parent.name / name for name in (made.name, "second")]
     for folder in folders:
         shutil.copytree(made, folder)

@@ -22,6 +22,7 @@ from septet._store.run_folder import JOURNAL
 from septet._text import one_line
 from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import Answer, Dashboard, stored
+from tests.dashboard.test_backtests import ended
 from tests.dashboard.test_browser import axe, violations
 from tests.dashboard.test_strategies import PASSWORD
 from tests.live.diffs import FEE, Hand, Lives, backtested, lived, walk
@@ -38,16 +39,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
-@pytest.fixture
-def keys(dashboard: Dashboard, tmp_path: Path) -> list[str]:
-    """The keys of three runs of one strategy that differ in one setting."""
-    strategy = septet.load(written(tmp_path))
-    found = []
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Three runs of one strategy that differ in one setting: their root, and their keys."""
+    place = tmp_path_factory.mktemp("three")
+    strategy, root, found = septet.load(written(place)), place / "runs", list[str]()
     for fast in FASTS:
-        folder = septet.run(strategy.with_({"features.fast.period": fast})).save(dashboard.root)
-        found.append(folder.relative_to(dashboard.root).as_posix())
+        folder = septet.run(strategy.with_({"features.fast.period": fast})).save(root)
+        found.append(folder.relative_to(root).as_posix())
+    return root, found
+
+
+@pytest.fixture
+def keys(dashboard: Dashboard, three: tuple[Path, list[str]]) -> list[str]:
+    """The keys of copies of those runs."""
+    root, found = three
+    shutil.copytree(root, dashboard.root)
     dashboard.log_in()
-    return found
+    return list(found)
 
 
 def compare(dashboard: Dashboard, keys: list[str]) -> Answer:
@@ -210,6 +219,9 @@ def test_a_browser_comes_to_the_causes(
         before = browser.loaded
         browser.run("document.querySelector('form[action=\"/compare-causes\"] button').click()")
         browser.until_loaded(before + 2)  # the job, and the job once it has ended
+        job = browser.run("location.href")
+        ended(dashboard, job.rpartition("id=")[2])
+        browser.open(job)  # it may have been loaded again before it had ended
         browser.open(browser.run("document.querySelector('a[href^=\"/compare\"]').href"))
         assert "Nothing is left over" in browser.run("document.body.textContent")
         if shown:

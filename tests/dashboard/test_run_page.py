@@ -22,18 +22,17 @@ from septet._store.find_runs import open_run
 from septet._store.journal_view import LiveRun
 from tests.dashboard.conftest import Dashboard, stored
 from tests.journal.test_changed_files import ended_run
-from tests.live.test_open_state import stopped
-from tests.live.test_start import Stage
 
 
 @pytest.fixture
-def live(dashboard: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def live(
+    dashboard: Dashboard, live_made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A live run that has stopped holding a position, its stop and an entry that rests."""
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
-    (tmp_path / "made").mkdir()
-    made = stopped(Stage(tmp_path / "made"))
+    shutil.copytree(live_made / "state", tmp_path / "state")
+    [made] = (live_made / "runs").glob("*/*")
     folder = dashboard.root / made.parent.name / made.name
-    folder.parent.mkdir(parents=True)
     shutil.copytree(made, folder)
     dashboard.log_in()
     return folder

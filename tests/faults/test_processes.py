@@ -40,37 +40,27 @@ def run(tmp_path: Path) -> Iterator[Live]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A strategy and its venue, of which `kept` starts the processes."""
+    with live(tmp_path_factory.mktemp("live")) as made:
+        yield made
+
+
+@pytest.fixture
+def kept(begun: Live) -> Live:
+    """A run that trades, and goes on with what the tests before have left of it."""
+    if not begun.run.starts or begun.run.ended is not None:
+        begun.start()
+    begun.trade()
+    return begun
+
+
 def number_of(run: Live) -> int:
     """The id of the child, for the signals of a test."""
     process = run.run._process
     assert process is not None
     return process.pid
-
-
-def test_p1_p2_p9_killed_again_and_again(run: Live) -> None:
-    """Signal 9 at any moment, and while it starts again; after more than three it is careful."""
-    for _ in range(FEW):
-        run.pause(1.5)
-        run.run.kill()
-        run.run.start()
-        run.pause(3.0)  # the start itself takes about so long
-        run.run.kill()
-        run.start()
-        run.wait_until_idle()
-        held("P1")
-        held("P2")
-        if run.ours().sessions > begin.CRASHES + 1:  # a process killed too early counts for none
-            entries = [each.client_id for each in run.commands(m.Submit) if not each.reduces]
-            run.until(lambda: run.ours().halted, "safe mode")
-            run.pause(1.0)
-            now = [each.client_id for each in run.commands(m.Submit) if not each.reduces]
-            assert now == entries
-            held("P9")
-            run.resume()
-            run.until(lambda: not run.ours().halted, "resumed")
-        run.trade()
-    stop(run)
-    assert replay(run.place).differences == 0
 
 
 def stop(run: Live) -> int:
@@ -80,8 +70,9 @@ def stop(run: Live) -> int:
     return code
 
 
-def test_p4_the_process_stands_still(run: Live) -> None:
+def test_p4_the_process_stands_still(kept: Live) -> None:
     """Entries wait for fresh data, and what was decided before it is not sent late."""
+    run = kept
     for _ in range(FEW):
         run.pause(1.0)
         before = run.count_of("stood_still")
@@ -126,8 +117,9 @@ def test_p3_a_second_instance(run: Live) -> None:
     run.wait_until_idle()
 
 
-def test_s1_the_disk_is_full(run: Live) -> None:
+def test_s1_the_disk_is_full(kept: Live) -> None:
     """No file takes anything: orders stay here, cancels leave; with room again all is stored."""
+    run = kept
     pid = number_of(run)
     usual = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     for _ in range(FEW):
@@ -142,6 +134,36 @@ def test_s1_the_disk_is_full(run: Live) -> None:
         run.trade()
         run.wait_until_idle()
         held("S1")
+
+
+def test_p1_p2_p9_killed_again_and_again(kept: Live) -> None:
+    """Signal 9 at any moment, and while it starts again; after more than three it is careful.
+
+    The last that is given the run of others: it leaves one that was killed too often.
+    """
+    run = kept
+    for _ in range(FEW):
+        run.pause(1.5)
+        run.run.kill()
+        run.run.start()
+        run.pause(3.0)  # the start itself takes about so long
+        run.run.kill()
+        run.start()
+        run.wait_until_idle()
+        held("P1")
+        held("P2")
+        if run.ours().sessions > begin.CRASHES + 1:  # a process killed too early counts for none
+            entries = [each.client_id for each in run.commands(m.Submit) if not each.reduces]
+            run.until(lambda: run.ours().halted, "safe mode")
+            run.pause(1.0)
+            now = [each.client_id for each in run.commands(m.Submit) if not each.reduces]
+            assert now == entries
+            held("P9")
+            run.resume()
+            run.until(lambda: not run.ours().halted, "resumed")
+        run.trade()
+    stop(run)
+    assert replay(run.place).differences == 0
 
 
 @long
@@ -302,6 +324,10 @@ def test_m4_a_journal_that_was_tampered_with(run: Live) -> None:
         held("M4")
 
 
+def _holds(run: Live) -> bool:  # a fee in what is bought leaves less than a lot
+    return any(abs(each) > 1e-5 for each in run.ours().positions.values())
+
+
 def test_a_shutdown_flattens_if_the_file_requires_it(tmp_path: Path) -> None:
     """What is held is sold at the venue, stop and all, before the process ends; it may go on."""
     with live(tmp_path) as run:
@@ -309,13 +335,9 @@ def test_a_shutdown_flattens_if_the_file_requires_it(tmp_path: Path) -> None:
         text = text.replace("execution:\n", "execution:\n  on_shutdown: flatten\n")
         run.file.write_text(text, encoding="utf-8")
         run.start()
-
-        def is_held() -> bool:  # a fee in what is bought leaves less than a lot
-            return any(abs(each) > 1e-5 for each in run.ours().positions.values())
-
-        run.until(is_held, "a position")
+        run.until(lambda: _holds(run), "a position")
         assert stop(run) == 0, run.run.tail()
-        assert not is_held(), run.run.tail(25)
+        assert not _holds(run), run.run.tail(25)
         run.theirs.take(run.venue.rows())
         left = [
             each
@@ -328,3 +350,16 @@ def test_a_shutdown_flattens_if_the_file_requires_it(tmp_path: Path) -> None:
         assert replay(run.place).differences == 0
         run.start()
         run.trade()
+
+
+def test_a_shutdown_sells_again_what_lost_requests_left_held(tmp_path: Path) -> None:
+    """A sale that never arrived is sent again once that is known, before the process ends."""
+    with live(tmp_path) as run:
+        text = run.file.read_text("utf-8").replace("risk:\n", "risk:\n  stops: {stop_loss: 30%}\n")
+        text = text.replace("execution:\n", "execution:\n  on_shutdown: flatten\n")
+        run.file.write_text(text, encoding="utf-8")
+        run.start()
+        run.until(lambda: _holds(run), "a position")
+        run.venue.inject(Fault(code="N2", times=2))
+        assert stop(run) == 0, run.run.tail()
+        assert not _holds(run), run.run.tail(25)

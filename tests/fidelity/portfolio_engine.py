@@ -11,10 +11,10 @@ import numpy as np
 from septet._data.bars import SeriesTable
 from septet._kernel import layout
 from septet._shell.result_tables import decisions_of
-from tests.core.paths import Left, by_batch, by_events, plainly
+from tests.core.paths import Left, by_events
 from tests.core.settings import HOUR, Bars, made_bars
 from tests.core.world import load_text, open_made
-from tests.fidelity.positions.in_engine import position_keys, stops_keys
+from tests.fidelity.positions.in_engine import batch_of, position_keys, stops_keys
 from tests.fidelity.positions.market import Market
 from tests.fidelity.positions.settings import Portfolio, Sides, Strategy
 
@@ -166,9 +166,8 @@ def session_of(s: Strategy, market: Market, *, first: int = 0) -> Any:
 
 def both_paths(s: Strategy, market: Market, spare: int = 9) -> tuple[Left, Left]:
     """Run batch and event path as plain Python."""
-    return (
-        by_batch(plainly(session_of(s, market))), by_events(plainly(session_of(s, market)), spare)
-    )  # fmt: skip
+    whole = batch_of(session_of(s, market))
+    return whole, by_events(whole.session, spare)
 
 
 @dataclass(frozen=True)

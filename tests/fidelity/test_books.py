@@ -20,11 +20,11 @@ from septet._shell.result_tables import Outcome, fills_of, orders_of, trades_of
 from septet._shell.session import Session
 from septet.errors import ConfigError, RunError
 from tests.core import drawn_cases
-from tests.core.paths import Left, begin, by_events, finish, plainly, stretch
+from tests.core.paths import Left, begin, finish, plainly, stretch
 from tests.core.settings import Bars, Settings, walk
-from tests.core.table_comparison import assert_same
 from tests.core.world import session_of, steps
 from tests.fidelity.audit import Audit, Round
+from tests.fidelity.positions.in_engine import assert_same_by_events, inputs_of
 from tests.scale import examples
 
 EXAMPLES = 8
@@ -96,9 +96,10 @@ def test_fills_alone_explain_every_equity_row_order_and_trade(kind: str, data: A
         session = session_of(s, bars)
     except ConfigError:  # levels that contradict each other are refused by the file's checks
         reject()
-    audit = Audit(s, bars)
+    audit, before = Audit(s, bars), inputs_of(session)
     left = run_and_audit(session, audit)
-    assert_same(left, by_events(plainly(session_of(s, bars)), 40))
+    assert inputs_of(session) == before, "the batch path has written to its bars"
+    assert_same_by_events(left, 40)
     outcome, curve = left.outcome, left.outcome.G[layout.G_EQUITY]
     trades = trades_of(session, outcome)
     check_trades(s, trades)

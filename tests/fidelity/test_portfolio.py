@@ -77,7 +77,6 @@ def _net(fills: Any) -> dict[tuple[int, str], list[float]]:
 
 OF_TARGETS = {"drift", "keeps_units", "keeps_weight", "below_rank", "not_ranked", "wrong_sign"}
 """Reasons of a change that no one asks for: they follow from the targets, which are compared."""
-NAMES = {"gross": "gross_exposure"}
 
 
 def _rejections(out: Result) -> dict[tuple[int, str], str]:
@@ -87,7 +86,7 @@ def _rejections(out: Result) -> dict[tuple[int, str], str]:
     """
     sent = {(each.time_ns, each.symbol) for each in out.orders if not each.reduces}
     return {
-        (each.time_ns, each.symbol): NAMES.get(each.what, each.what.partition(".")[0])
+        (each.time_ns, each.symbol): each.what
         for each in out.findings
         if each.of == "rebalance" and each.symbol and each.what != "no_bar"
         and not each.what.startswith("capped_by") and (each.time_ns, each.symbol) not in sent
@@ -127,6 +126,12 @@ def _check(s: Strategy, seed: int, market: Market | None = None) -> None:
 @settings(max_examples=examples(60))
 def test_the_engine_trades_what_the_reference_trades(s: Strategy, seed: int) -> None:
     _check(s, seed)
+
+
+@given(strategies(), draws.SEEDS)
+@settings(max_examples=examples(30))
+def test_symbols_whose_bars_end_are_counted_as_in_the_reference(s: Strategy, seed: int) -> None:
+    _check(s, seed, draws.ending(seed))
 
 
 @pytest.mark.parametrize("after", [150.0, 60.0])

@@ -20,7 +20,7 @@ from septet._shell.result_tables import equity_of, fills_of, trades_of
 from septet._store.tables import as_frame
 from septet.errors import ConfigError
 from tests.core import drawn_cases as draws
-from tests.core.paths import by_batch, plainly
+from tests.core.paths import Left, by_batch, plainly
 from tests.core.world import session_of
 from tests.fidelity.positions.account import Account, Holding
 from tests.fidelity.round_trips import excursion, flat_symbols, pairs
@@ -36,17 +36,18 @@ def rows_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
     return list(frame.with_columns(stamps).iter_rows(named=True))
 
 
-def ran(kind: str, data: Any, **fixed: Any) -> tuple[Any, Any, pl.DataFrame, pl.DataFrame]:
-    """Draw a run; return its settings, its session and the tables of fills and trades."""
+def ran(kind: str, data: Any, **fixed: Any) -> tuple[Any, Left, pl.DataFrame, pl.DataFrame]:
+    """Draw a run; return its settings, what it left and the tables of fills and trades."""
     s = data.draw(draws.settings(**(KINDS[kind] | fixed)))
     bars = data.draw(draws.markets(s, 90))
     try:
         session = session_of(s, bars)
     except ConfigError:
         reject()
-    outcome = by_batch(plainly(session)).outcome
+    left = by_batch(plainly(session))
+    outcome = left.outcome
     fills = as_frame("fills", fills_of(session, outcome, "sim"))
-    return s, session, fills, as_frame("trades", trades_of(session, outcome))
+    return s, left, fills, as_frame("trades", trades_of(session, outcome))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -83,8 +84,8 @@ def test_round_trips_are_those_of_a_queue_and_sum_to_the_trades(kind: str, data:
 @given(st.data())
 @settings(max_examples=examples(8))
 def test_excursions_are_those_of_a_scan_of_every_bar(kind: str, data: Any) -> None:
-    _, session, _, trades = ran(kind, data)
-    bars = session.market.bars
+    _, left, _, trades = ran(kind, data)
+    bars = left.session.market.bars
     found = Excursions().take(trades.drop("mae", "mfe", "bars_held"), bars)
     scanned = {
         name: list(zip(each.open_ns, each.known_ns, each.high, each.low, strict=True))
@@ -140,8 +141,8 @@ def test_what_no_decimals_hold_is_rounded_and_leaves_nothing(amount: float) -> N
 @given(st.data())
 @settings(max_examples=examples(8))
 def test_sides_of_one_symbol_are_what_the_run_states_was_held(kind: str, data: Any) -> None:
-    s, session, fills, _ = ran(kind, data, count=1)
-    outcome = by_batch(plainly(session)).outcome
+    s, left, fills, _ = ran(kind, data, count=1)
+    session, outcome = left.session, left.outcome
     name = session.market.symbols[0]
     bars = session.market.bars[name]
     curve = equity_of(session, outcome)

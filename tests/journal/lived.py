@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 from septet import messages as m
 from septet._journal.journal_format import Head
 from septet._journal.journal_writer import Journal
+from septet._journal.lease import RUN_LOCK
+from septet._store.projections import write_projections
+from tests.journal.drawn import spoil
 
 HOUR = 3_600_000_000_000
 T0 = 1_700_000_000_000_000_000 // HOUR * HOUR
@@ -164,3 +168,14 @@ def live_run(folder: Path) -> Journal:
         journal.append(event, commands)
         journal.commit()
     return journal
+
+
+def stopped_run(folder: Path) -> Path:
+    """Write the run into a folder that is made, with its tables, as a run that was stopped."""
+    with live_run(folder) as journal:
+        journal.move()
+        journal.begin(pid=os.getpid(), host="here", boot="b", now_ns=T0)
+    (folder / RUN_LOCK).unlink(missing_ok=True)
+    spoil(folder / "journal.sqlite", "UPDATE starts SET clean = 1, ended_ns = began_ns")
+    write_projections(folder)
+    return folder

@@ -51,11 +51,21 @@ def ended_run(place: Path) -> Path:
     return place
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A live run that ended; tests are given copies of it."""
+    root = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEPTET_STATE_DIR", str(root / "state"))
+        return ended_run(root / "runs" / "demo" / "live-1")
+
+
 @pytest.fixture
-def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def stopped(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a live run that ended, in a workspace of agents."""
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
-    place = ended_run(tmp_path / "runs" / "demo" / "live-1")
+    place = tmp_path / "runs" / "demo" / "live-1"
+    shutil.copytree(made, place)
     assert type(open_run(place)) is Run
     return place
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -12,15 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 from septet._data.stamps import iso
-from septet._journal.lease import RUN_LOCK
 from septet._store.damage_messages import journal_finding
 from septet._store.find_runs import open_run
-from septet._store.projections import write_projections
 from septet._store.run_folder import Run
 from septet.cli import cli
 from septet.errors import InputError
 from tests.journal.drawn import spoil
-from tests.journal.lived import HOUR, NAME, T0, live_run
+from tests.journal.lived import HOUR, NAME, T0, stopped_run
 
 JOURNAL = "journal.sqlite"
 
@@ -114,17 +112,21 @@ JUDGING: Final[dict[str, list[str]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A live run that was stopped; tests are given copies of it."""
+    root = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEPTET_STATE_DIR", str(root / "state"))
+        return stopped_run(root / "runs" / "demo" / "live-1")
+
+
 @pytest.fixture
-def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def stopped(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a live run that was stopped, with its tables."""
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
     place = tmp_path / "runs" / "demo" / "live-1"
-    with live_run(place) as journal:
-        journal.move()
-        journal.begin(pid=os.getpid(), host="here", boot="b", now_ns=T0)
-    (place / RUN_LOCK).unlink(missing_ok=True)
-    spoil(place / JOURNAL, "UPDATE starts SET clean = 1, ended_ns = began_ns")
-    write_projections(place)
+    shutil.copytree(made, place)
     assert type(open_run(place)) is Run
     return place
 

@@ -19,6 +19,8 @@ from septet._shell.session import Session, open_session
 
 STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
 SNAPSHOT_EVERY = 997
+FEW_TREES = ("model.params.n_estimators=10",)
+"""For the demo where its model is any model: its forest is most of the time otherwise."""
 
 
 @dataclass
@@ -142,6 +144,7 @@ def test_the_core_decides_what_the_backtest_decided(name: str, end: str, tmp_pat
 
 def test_models_that_arrive_predict_as_those_of_the_walk(tmp_path: Path) -> None:
     path, sets = STRATEGIES / "demo.yaml", ["universe.end=2021-11-12", "signal.regime.window=3d"]
+    sets.extend(FEW_TREES)
     loaded = load(path, sets=sets)
     result: Any = backtest(loaded, engine="batch")
     session = open_session(loaded)

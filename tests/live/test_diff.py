@@ -38,6 +38,7 @@ from tests.live.diffs import (
     walk,
     write_file,
 )  # fmt: skip
+from tests.live.test_core import FEW_TREES
 
 BARS = walk()
 
@@ -110,10 +111,12 @@ def test_a_missed_bar_is_missed(explain: Explain) -> None:
 def test_a_refused_entry_is_timing(explain: Explain) -> None:
     gap = explain(Lives(venue_fills=True, hands={0: Hand(rejected="funds")}))
     only(gap, "timing")
-    [rejected] = facts(gap, "timing", "rejected")
+    rejected, *blocked = facts(gap, "timing", "rejected")
     assert rejected["traded"] == 0.0
     assert rejected["simulated"] > 0.0
     assert rejected["reason"] == "funds"
+    reasons = {each["reason"] for each in blocked}  # the account is not read in this run
+    assert reasons == {"rejected_entry"}
 
 
 def test_a_partial_fill_is_timing(explain: Explain) -> None:
@@ -274,7 +277,7 @@ def test_funding_and_prices_between_bars_leave_nothing_over(tmp_path: Path) -> N
 
 
 def test_the_same_models_make_no_gap_and_a_late_one_is_late(tmp_path: Path) -> None:
-    sets = ["universe.end=2021-11-12", "signal.regime.window=3d"]
+    sets = ["universe.end=2021-11-12", "signal.regime.window=3d", *FEW_TREES]
     gap = shelf("demo", tmp_path, sets=sets, late_model=1)
     assert gap.explained, gap.remainder
     assert not [each for each in gap.causes if each.part == "revision"]

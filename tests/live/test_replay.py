@@ -33,10 +33,10 @@ from septet._shell.session import Session, open_session
 from septet.cli import cli
 from septet.errors import JournalError
 from tests.journal.drawn import spoil
-from tests.live.test_core import STRATEGIES, bars_at, instruments, ready_models
+from tests.live.test_core import FEW_TREES, STRATEGIES, bars_at, instruments, ready_models
 
 TAG = "sabcdefg"
-SETS = ("universe.end=2021-11-17", "signal.regime.window=3d")
+SETS = ("universe.end=2021-11-17", "signal.regime.window=3d", *FEW_TREES)
 
 
 @dataclass

@@ -42,8 +42,9 @@ def _ran(folder: Path, monitoring: str, engine: str, *, order: str = "") -> Any:
 def test_both_paths_act_alike(case: str, order: str, tmp_path: Path) -> None:
     batch, event = (_ran(tmp_path, CASES[case], each, order=order) for each in ("batch", "event"))
     assert batch.halts == event.halts
+    others = frames_of(event)
     for name, frame in frames_of(batch).items():
-        assert_frame_equal(frame, frames_of(event)[name], check_exact=True)
+        assert_frame_equal(frame, others[name], check_exact=True)
 
 
 def test_a_halt_lets_no_entry_through_until_a_person_resumes(tmp_path: Path) -> None:

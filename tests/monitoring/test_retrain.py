@@ -104,8 +104,9 @@ def _asked(result: Any) -> list[int]:
 def test_batch_event_paper_and_replay_fit_the_same_models(tmp_path: Path) -> None:
     """Also beside drift, which the model's own health reads."""
     batch, event = (_tested(_loaded(tmp_path), engine=each) for each in ("batch", "event"))
+    others = frames_of(event)
     for name, frame in frames_of(batch).items():
-        assert_frame_equal(frame, frames_of(event)[name], check_exact=True)
+        assert_frame_equal(frame, others[name], check_exact=True)
     assert batch.models == event.models
     quiet = _tested(_loaded(tmp_path, "monitoring.doubts.verdict=warn"))
     health_reads_ns = 24 * HOUR

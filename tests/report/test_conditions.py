@@ -14,6 +14,7 @@ from septet._report.save import save_run
 from septet._shell.backtest import backtest
 from septet._store.run_folder import Run
 from septet.errors import ConfigError
+from tests.report.read_once import ReadOnce
 
 FILE = """
 version: 1
@@ -62,7 +63,8 @@ def condition(rng: random.Random, depth: int) -> str:
 def stored(tmp_path: Path, text: str, data: str = SYNTHETIC, level: float = 100.0) -> Run:
     path = tmp_path / "drawn.yaml"
     path.write_text(FILE.format(text=text, data=data, level=level), encoding="utf-8")
-    return save_run(backtest(load(str(path))), tmp_path / "runs", report=False)
+    made = save_run(backtest(load(str(path))), tmp_path / "runs", report=False)
+    return ReadOnce(made.folder)
 
 
 def states(run: Run, text: str) -> list[tuple[bool, bool | None]]:

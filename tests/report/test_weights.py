@@ -25,6 +25,7 @@ from septet._report.why import explain, sentence_of
 from septet._shell.backtest import backtest
 from septet._store.run_folder import Run
 from tests.report.conftest import NOW_NS
+from tests.report.read_once import ReadOnce
 from tests.report.reading import Page, drawn, needs_chromium, needs_library
 
 NAMES = [f"{name}/USDT" for name in ("AA", "BB", "CC", "DD", "EE", "FF", "GG", "HH", "II")]
@@ -246,7 +247,8 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return save_run(backtest(load(str(path))), folder / "runs", now_ns=NOW_NS)
 
 
-def _why_at_rebalances(run: Run) -> list[tuple[dict[str, Any], pl.DataFrame]]:
+def _why_at_rebalances(stored: Run) -> list[tuple[dict[str, Any], pl.DataFrame]]:
+    run = ReadOnce(stored.folder)
     made_ns, targets = target_weights(run)
     table = run.table("decisions").with_columns(pl.col("time").to_physical().alias("at"))
     return [

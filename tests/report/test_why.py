@@ -25,6 +25,7 @@ from septet._store.run_folder import Run
 from septet._text import dump_json
 from septet.errors import InputError
 from tests.report.goldens import check_golden
+from tests.report.read_once import ReadOnce
 from tests.report.synthetic import FEATURES, HOUR_NS, THRESHOLD, make_result
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -268,7 +269,8 @@ risk: {sizing: {use: fixed_fraction, fraction: 20%}}
 def test_a_decision_shows_the_rule_that_was_true_or_those_that_were_not(tmp_path: Path) -> None:
     path = tmp_path / "entries.yaml"
     path.write_text(RULES, encoding="utf-8")
-    run = save_run(backtest(load(str(path))), tmp_path / "runs", report=False)
+    made = save_run(backtest(load(str(path))), tmp_path / "runs", report=False)
+    run = ReadOnce(made.folder)
     table = run.table("decisions").filter(pl.col("symbol").cast(pl.String) == "AA/USDT")
     bars = run.table("bars").filter(pl.col("symbol") == "AA/USDT").select("time", "close")
     rows = table.join(bars, on="time", how="left").rows(named=True)
@@ -317,7 +319,8 @@ def test_exits_reversals_and_conflicts_state_their_rules(tmp_path: Path) -> None
     long_if = "close > 1.001 * prev(close, 1)"
     text = CONFLICT.replace(RULES.partition("long_if: ")[2].partition("\n")[0], long_if)
     path.write_text(text.replace("AA/USDT, BB/USDT", "AA/USDT:USDT"), encoding="utf-8")
-    run = save_run(backtest(load(str(path))), tmp_path / "runs", report=False)
+    made = save_run(backtest(load(str(path))), tmp_path / "runs", report=False)
+    run = ReadOnce(made.folder)
     seen = set()
     wanted = {
         "entry": ("`long_if` was true", "`short_if` was true"),

@@ -118,7 +118,7 @@ def run_of(bars: int = 4, symbols: int = 1, weighs: int = 0) -> Run:
             "X": np.full((symbols, layout.X_FIXED, bars), 100.0),
             "F": np.zeros((symbols, layout.F_DECISION + weighs, bars)),
             "D": np.zeros((symbols, layout.D_ROWS, bars), np.int8),
-            "T": np.zeros((layout.ROW + symbols, bars), np.int64),
+            "T": np.zeros((layout.ROW + symbols + weighs, bars), np.int64),
             "G": np.zeros((layout.G_ROWS, bars)), "Q": np.zeros(0, np.int64),
             "J": np.zeros((layout.J_ROWS, symbols), np.int64), "W": np.zeros((bars, symbols)),
             "LI": np.zeros((64, layout.LI_COLUMNS), np.int64),
@@ -133,6 +133,8 @@ def run_of(bars: int = 4, symbols: int = 1, weighs: int = 0) -> Run:
     run.open_ns[:] = np.arange(bars) * 60
     run.known_ns[:] = 60 + np.arange(bars) * 60
     run.bar[:] = np.arange(bars)
+    if weighs:
+        run.T[layout.ROW + symbols] = symbols  # each is a member
     run.bars_since_entry[:] = 1_000
     return run
 

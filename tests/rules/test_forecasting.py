@@ -63,6 +63,7 @@ def test_a_missing_bar_of_a_twin_does_not_change_the_diversification(lacks: int 
     more = {
         "SYMBOLS": 2, "ONE_SYMBOL": False, "FORECASTS": (Given(*[1.0] * 7),), "FORECAST_COUNT": 1,
         "FORECAST_WINDOW": 4, "FORECAST_TARGET": 0.2, "volatility_at": values(0.2, 0.2),
+        "MEMBERS_ROW": layout.ROW + 2,
     }  # fmt: skip
     with set_to(**more):
         weighting.drift_weights(run)

@@ -38,7 +38,8 @@ def weighed(symbols: int) -> Run:
 
 
 def settings(run: Run, by: Sequence[float], **more: Any) -> dict[str, Any]:
-    base = {"PORTFOLIO": True, "ONE_SYMBOL": False, "SYMBOLS": len(by)}
+    row = layout.ROW + len(run.units)
+    base = {"PORTFOLIO": True, "ONE_SYMBOL": False, "SYMBOLS": len(by), "MEMBERS_ROW": row}
     return {**base, "value_of_rank": values(*by), **more}
 
 
@@ -398,10 +399,12 @@ def test_what_cannot_act_whole_waits(state: dict[str, Any], reason: int) -> None
     assert run.C[layout.C_SLOTS + layout.REBALANCE_DUE] == 1
 
 
-def test_a_symbol_that_has_not_joined_is_no_member_that_is_missing() -> None:
+def test_a_symbol_that_is_no_member_is_not_missing() -> None:
     run = weighed(2)
-    run.mark[1], run.bar[1, 1] = 0.0, -1
-    assert made(run, (0.5, 0.5)) == [(0, 5.0, R_INCREASE)]
+    run.mark[1] = 0.0
+    run.bar[1, 1] = -1
+    run.T[layout.ROW + 2, 1] = 1
+    assert made(run, (0.5, 0.0)) == [(0, 5.0, R_INCREASE)]
 
 
 def test_a_name_that_is_dropped_states_why() -> None:

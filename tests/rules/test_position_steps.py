@@ -14,6 +14,7 @@ from septet._rules import adds, levels, resting, steps
 from septet._rules import takes as take_rules
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
+from septet._rules.settings import R_SIZE
 from tests.rules.small_run import Fixed, bar, rows, run_of, set_to, status
 
 READ, FIXED, UNITS, PRICE, ORDER, SENT, SINCE = range(layout.B_SLOTS, layout.B_SLOTS + 7)
@@ -265,3 +266,24 @@ def test_two_adds_of_one_close_are_one_order() -> None:
         place_order(0, layout.MARKET, 1.0, math.nan, math.nan, 0, 0, 0, 0, 100.0, 0, run)
         run.blocked = 1
         assert adds.send_add(0, 0, 0, 60, 0.5, run) > 0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "granted"), [((0.0, 0.5), 5.0), ((0.5, 0.0), 5.0), ((0.5,), 5.0)]
+)
+def test_an_add_that_is_sent_does_not_hide_why_another_was_rejected(
+    sizes: tuple[float, ...], granted: float
+) -> None:
+    run = run_with_room()
+    run.arrays["A"] = np.concatenate([run.A, np.zeros(8)])
+    places = ((SENT, SINCE), (READ, FIXED))
+    given = tuple(
+        When(n, size=size, sent=places[n][0], since=places[n][1]) for n, size in enumerate(sizes)
+    )
+    with set_to(STEPS=True, TRACKS_POSITION=True, ADDS_WHEN=given, NOTIONAL_SLOT=34):
+        enter(run)
+        run.rejected_code[0, 0] = 99  # why nothing was signalled
+        run.target_side[0], run.adds_due[0] = 1.0, 0b11
+        adds.enter_adds(0, 0, 0, 60, run)
+    assert run.granted[0, 0] == granted
+    assert run.rejected_code[0, 0] == (R_SIZE + 1 if 0.0 in sizes else 0)

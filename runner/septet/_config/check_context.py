@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -133,10 +134,15 @@ def portfolio_readings(strategy: Strategy) -> Iterator[Reading]:
 
 def readings(path: Path, config: Config) -> Iterator[Reading]:
     """Yield every field of a config that reads columns, nested ones too."""
-    for name, info in type(config).model_fields.items():
-        value = getattr(config, name)
-        marks = _marks(info.annotation, info.metadata)
-        yield from _readings((*path, name), value, marks)
+    for name, marks in _marked_fields(type(config)):
+        yield from _readings((*path, name), getattr(config, name), marks)
+
+
+@lru_cache(maxsize=1024)
+def _marked_fields(kind: type[Config]) -> tuple[tuple[str, frozenset[type]], ...]:
+    """Return the fields of a config, each with its marks: a file has many blocks of few kinds."""
+    fields = kind.model_fields.items()
+    return tuple((name, _marks(info.annotation, info.metadata)) for name, info in fields)
 
 
 def _marks(annotation: Any, metadata: Sequence[Any]) -> frozenset[type]:

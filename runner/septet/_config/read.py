@@ -386,8 +386,7 @@ class _Builder:
             self._stack[-1].pending = (self._read_key(event, mark), mark)
             self._stack[-1].flawed_key = len(self.problems) > before
             return
-        reading = self._read_value(event, mark)
-        node = replace(reading, key=self._taken_key())
+        node = self._read_value(event, mark, self._taken_key())
         if event.anchor:
             self._anchors[event.anchor] = node
         self._place(node)
@@ -424,7 +423,7 @@ class _Builder:
             )
         return text
 
-    def _read_value(self, event: Any, mark: Mark) -> Node:
+    def _read_value(self, event: Any, mark: Mark, key: Mark | None) -> Node:
         text, style = str(event.value), event.style or ""
         before = len(self.problems)
         tag = self._check_tag(event, mark)
@@ -434,6 +433,7 @@ class _Builder:
                 "scalar",
                 mark,
                 text,
+                key,
                 text=text,
                 style=style,
                 verbatim=_is_verbatim(event, text, style),
@@ -444,7 +444,7 @@ class _Builder:
             self.problems.append(self._problem(mark, reading.problem, expected=reading.expected))
         flawed = flawed or bool(reading.problem)
         verbatim = _is_verbatim(event, text, style)
-        return Node("scalar", mark, reading.value, text=text, verbatim=verbatim, flawed=flawed)
+        return Node("scalar", mark, reading.value, key, text=text, verbatim=verbatim, flawed=flawed)
 
     def _check_tag(self, event: Any, mark: Mark) -> str:
         tag = event.tag or ""
@@ -490,7 +490,8 @@ class _Builder:
             top.pending, top.flawed_key = ("", node.mark), True
             return
         else:
-            flawed = node.flawed or top.flawed_key
-            top.children.setdefault(top.pending[0], replace(node, flawed=flawed))
+            if top.flawed_key and not node.flawed:
+                node = replace(node, flawed=True)
+            top.children.setdefault(top.pending[0], node)
             top.pending, top.flawed_key = None, False
         top.size += node.size

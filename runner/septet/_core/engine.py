@@ -99,6 +99,7 @@ class Engine:
         self._up_row, self._increases = facts.model_row, facts.increases
         self._partial = facts.partial
         self._hours_row, self._schedule = facts.hours_row, facts.schedule
+        self._members_row = facts.members_row
         self._packed = Struct(f"{len(facts.features + facts.levels)}d").pack
         self._drain = drain
         self._keeps_log, self.dropped = keeps_log, dropped
@@ -200,6 +201,8 @@ class Engine:
         self._push(t, event.time_ns, event.day, event.columns, event.facts, table)
         if self._hours_row is not None:
             self._t[self._hours_row, t] = event.hours
+        if self._members_row is not None:
+            self._t[self._members_row, t] = event.members
         if self._schedule is not None:
             before = self._t[layout.KNOWN, t - 1] if t > 0 else -1
             before = before if before >= 0 else event.time_ns - self._schedule.bar_ns
@@ -326,12 +329,6 @@ class Engine:
         held, lot = self._b[k, layout.UNITS], self._b[k, layout.LOT]
         lots = ledger.floor_units(abs(held), lot)
         return float(-lots if held > 0.0 else lots)
-
-    @property
-    def is_flat(self) -> bool:
-        """Whether no position is left that an order could close, and no order is working."""
-        every = range(len(self._i))
-        return all(self.lots_to_close(k) == 0.0 and self.working(k) is None for k in every)
 
     def working(self, k: int) -> Working | None:
         """Return the working order of a symbol, if there is one."""

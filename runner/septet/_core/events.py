@@ -26,7 +26,8 @@ class DecisionTime(msgspec.Struct, frozen=True, gc=False):
     M; a symbol without a bar has an age below zero. `decides` False only advances the features:
     history before the first decision. With `matches` the bars, which were missed, are also matched
     with resting orders, without decisions. `late` decisions exit but do not enter. `hours` are the
-    flags of the trading hours, if the strategy has any.
+    flags of the trading hours, if the strategy has any; `members` is how many symbols are members
+    of its portfolio, 0 where nothing counts them.
     """
 
     time_ns: int
@@ -37,6 +38,7 @@ class DecisionTime(msgspec.Struct, frozen=True, gc=False):
     late: bool = False
     matches: bool = False
     hours: int = 0
+    members: int = 0
 
 
 Event = DecisionTime

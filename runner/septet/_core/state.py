@@ -253,7 +253,8 @@ class PlanFacts(msgspec.Struct, frozen=True):
     `log_room` is how many rows of the log one decision time may write, `schedule` states when a
     portfolio rebalances. `checked` are the rules whose invalid answers are counted, by key path
     and kind, each from a slot of C in `checked_at` on. `hours_row` is the row of T with the flags
-    of the trading hours, None without any. `enters_between` states whether a price between two
+    of the trading hours, None without any, `members_row` that with the number of members, None
+    where nothing counts them. `enters_between` states whether a price between two
     decision times may enter a symbol of which nothing is held.
     """
 
@@ -268,6 +269,7 @@ class PlanFacts(msgspec.Struct, frozen=True):
     checked: tuple[tuple[str, str], ...] = ()
     checked_at: tuple[int, ...] = ()
     hours_row: int | None = None
+    members_row: int | None = None
     schedule: DueTimes | None = None
     enters_between: bool = False
     levels: tuple[int, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -180,7 +181,11 @@ class Api:
         }  # fmt: skip
 
     async def _describe(self, request: Request) -> Response:
-        return JSONResponse(self.openapi())
+        return JSONResponse(self._description)
+
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        return self.openapi()
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document of the endpoints."""

@@ -211,6 +211,7 @@ def _intake(plan: Plan, strategy: Any, calendars: Mapping[str, str], main: str) 
     return Intake(
         symbols, columns, schedules, alignment_rules(strategy), ages,
         hours=plan.assembly.terms.hours, grid=FillGrid(main, bar_ns),
+        counts_members=plan.facts.members_row is not None,
     )  # fmt: skip
 
 

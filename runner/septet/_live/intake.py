@@ -20,8 +20,9 @@ import numpy as np
 
 from septet import messages as m
 from septet._core.events import DecisionTime
-from septet._data.calendars import Anchor, Calendar, load_calendar
+from septet._data.calendars import Anchor, Calendar
 from septet._data.funding import FundingRates
+from septet._data.members import MEMBER_BARS, calendar_beyond, ended_from_ns
 from septet._data.trading_hours import FillGrid, HourRules, events_from, hours_flags
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
@@ -69,15 +70,28 @@ class Schedule:
             return PlacedBar(
                 open_ns, known_ns, open_ns // DAY_NS, open_ns // self.bar_ns, self.bar_ns
             )
+        self._load(open_ns)
+        assert self._loaded is not None
+        stamps = np.array([open_ns], dtype=np.int64)
+        placed = self._loaded[0].place(stamps, self.bar_ns, "open", self.anchor)
+        ordinal = int(placed.ordinal[0])
+        return PlacedBar(open_ns, known_ns, int(placed.session[0]), ordinal, self.bar_ns)
+
+    def ended_from(self, open_ns: int, known_ns: int) -> int:
+        """Return from when on bars have ended whose last one this is (UTC ns)."""
+        if self.calendar == _ROUND_THE_CLOCK:
+            return known_ns + MEMBER_BARS * self.bar_ns
+        ordinal = self.place(open_ns, known_ns).ordinal
+        assert self._loaded is not None
+        return ended_from_ns(self._loaded[0], ordinal, self.bar_ns, self.anchor)
+
+    def _load(self, open_ns: int) -> None:
+        """Load the calendar over a year from a bar on, and the weeks in which its bars may end."""
         if self._loaded is None or not self._loaded[1] <= open_ns <= self._loaded[2]:
             # the first year never moves, so that ordinals count from the same session
             first = open_ns - open_ns % YEAR_NS if self._loaded is None else self._loaded[1]
             last = open_ns + YEAR_NS
             self._loaded = (_calendar(self.calendar, min(first, open_ns), last), first, last)
-        stamps = np.array([open_ns], dtype=np.int64)
-        placed = self._loaded[0].place(stamps, self.bar_ns, "open", self.anchor)
-        ordinal = int(placed.ordinal[0])
-        return PlacedBar(open_ns, known_ns, int(placed.session[0]), ordinal, self.bar_ns)
 
 
 class _Last(msgspec.Struct):
@@ -88,12 +102,14 @@ class _Last(msgspec.Struct):
     ordinal: int
     age: int
     columns: tuple[float, ...]
+    times: int = 0
+    """Decision times up to that of the bar."""
 
 
 @lru_cache(maxsize=8)
 def _calendar(name: str, first_ns: int, last_ns: int) -> Calendar:
     """Load a calendar once for all symbols that have it."""
-    return load_calendar(name, first_ns, last_ns)
+    return calendar_beyond(name, first_ns, last_ns)
 
 
 def _time(point: tuple[int, float]) -> int:
@@ -111,6 +127,7 @@ class _Kept(msgspec.Struct):
     charged_ns: list[int]
     begun: bool
     events: list[tuple[int, int]] = []
+    times: int = 0
 
 
 class Intake:
@@ -132,6 +149,8 @@ class Intake:
         The trading hours, None without any.
     grid
         The scheduled opens of bars, for the hours.
+    counts_members
+        Whether the members of a portfolio are counted (see `septet._data.members`).
     """
 
     def __init__(
@@ -144,6 +163,7 @@ class Intake:
         *,
         hours: HourRules | None = None,
         grid: FillGrid | None = None,
+        counts_members: bool = False,
     ) -> None:
         self._symbols, self._names, self._schedules = list(symbols), list(columns), list(schedules)
         self._rules, self._max_ages = rules, dict(max_ages_ns or {})
@@ -154,6 +174,7 @@ class Intake:
         self._grid = grid or FillGrid(_ROUND_THE_CLOCK, self._schedules[0].bar_ns)
         self._events: list[tuple[int, int]] = []  # of a blackout: stamp, and when it was known
         self._flags: dict[int, int] = {}
+        self._counts_members, self._times = counts_members, 0
         self._day = -(2**40)
         rate, every_ns = float(rules.funding_rate or 0.0), rules.funding_every_ns
         self._rates = [FundingRates(rate, every_ns) for _ in self._symbols]
@@ -217,6 +238,7 @@ class Intake:
         if len(present) < len(facts):
             facts[:, layout.AGE] = -1
         more, taken = self._more, []
+        self._times += 1
         for k in present:
             taken.append((k, self._take(k)))
         if more:  # a column of another symbol sees that symbol's bar at T, too
@@ -242,6 +264,7 @@ class Intake:
         return DecisionTime(
             event.time_ns, self._day, self._columns, facts, event.decides, event.late, matches,
             0 if self._hours is None else self._flags_at(self._hours, event.time_ns),
+            self._members_at(event.time_ns) if self._counts_members else 0,
         )  # fmt: skip
 
     def _flags_at(self, hours: HourRules, time_ns: int) -> int:
@@ -259,6 +282,18 @@ class Intake:
             found = self._flags[time_ns]
         return found
 
+    def _members_at(self, time_ns: int) -> int:
+        """Return how many symbols are members, as `member_counts` counts a whole history."""
+        count = 0
+        for schedule, last in zip(self._schedules, self._last, strict=True):
+            if last is None:
+                continue
+            if self._times - last.times >= MEMBER_BARS:
+                count += time_ns < schedule.ended_from(last.open_ns, last.known_ns)
+            else:
+                count += 1
+        return count
+
     def _take(self, k: int) -> PlacedBar:
         """Process the next bar of a symbol: its prices, its age, the bars missing before it."""
         bar = self._waiting[k].popleft()
@@ -268,7 +303,9 @@ class Intake:
         fresh = last is None or missing > self._rules.reset_after
         age = 0 if fresh or last is None else last.age + 1
         prices = (bar.open, bar.high, bar.low, bar.close, bar.volume)
-        self._last[k] = _Last(bar.open_ns, bar.known_ns, place.ordinal, age, prices)
+        self._last[k] = _Last(
+            bar.open_ns, bar.known_ns, place.ordinal, age, prices, self._times
+        )  # fmt: skip
         facts_row, columns_row = self._row_bytes
         _FACTS.pack_into(self._facts_at, k * facts_row, bar.open_ns, age, missing, 0)
         _PRICES.pack_into(self._columns_at, k * columns_row, *prices)
@@ -337,6 +374,7 @@ class Intake:
                 self._charged_ns,
                 self._begun,
                 self._events,
+                self._times,
             )
         )
 
@@ -346,6 +384,7 @@ class Intake:
         self._last, self._points, self._day = kept.last, kept.points, kept.day
         self._charged_ns, self._begun = kept.charged_ns, kept.begun
         self._events, self._flags = kept.events, {}
+        self._times = kept.times
         for rates, points in zip(self._rates, kept.rates, strict=True):
             rates.restore(points)
         self._waiting = [deque(each) for each in kept.waiting]

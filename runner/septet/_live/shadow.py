@@ -88,7 +88,7 @@ def _taken(journal: Reader, last: int, build: Build) -> _Taken:
             made = core.intake.decision_time(event)
             copied = DecisionTime(
                 made.time_ns, made.day, made.columns.copy(), made.facts.copy(), made.decides,
-                made.late, hours=made.hours,
+                made.late, hours=made.hours, members=made.members,
             )  # fmt: skip
             found.decision_times.append(copied)
             found.models.append(core.models.at(event.time_ns) if core.models is not None else None)
@@ -112,6 +112,8 @@ def _window_over(plan: Any, state: Any, taken: _Taken) -> Window:
             window.arrays["DUE"][t] = schedule.falls_at(last_ns, decision_time.time_ns)
         if plan.facts.hours_row is not None:
             T[plan.facts.hours_row, t] = decision_time.hours
+        if plan.facts.members_row is not None:
+            T[plan.facts.members_row, t] = decision_time.members
         for k in range(len(rows)):
             if decision_time.facts[k, layout.AGE] < 0:
                 T[layout.ROW + k, t] = -1

@@ -173,7 +173,7 @@ def _row_counts(trading: Trading) -> RowCounts:
         D=layout.D_ROWS if trading.tables else 1,
         Y=trading.observing.rows.y_count,
         G=layout.G_ROWS if trading.tables else 1,
-        T=int(trading.terms.hours is not None),
+        T=int(trading.terms.hours is not None) + int(trading.terms.members_row is not None),
     )
 
 
@@ -232,5 +232,6 @@ def _facts(trading: Trading) -> PlanFacts:
         schedule=_schedule(terms),
         timed=any("now_ns" in each.declaration.parameters for each in terms.halts.values()),
         hours_row=None if terms.hours is None else layout.ROW + trading.symbols,
+        members_row=terms.members_row,
         enters_between=terms.grid is not None,
     )

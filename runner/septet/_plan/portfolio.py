@@ -198,6 +198,7 @@ def texts_of(
         "to_edge": rebalance.to == "edge",
         "max_turnover": optional("rebalance.max_turnover", rebalance.max_turnover),
         "quorum": number("portfolio.rebalance.quorum", rebalance.quorum),
+        "members_row": terms.members_row,
         "by": None if portfolio.by is None else column(portfolio.by),
         "where_long": where("long"),
         "where_short": where("short"),

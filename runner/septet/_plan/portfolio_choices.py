@@ -50,6 +50,8 @@ def portfolio_choices(
         "may_be_short": found["where_short"], "volatility_at": found["volatility"],
         "beta_at": found["beta"], "given_weight": found["given"],
     }  # fmt: skip
+    if found["members_row"] is not None:
+        values["MEMBERS_ROW"] = found["members_row"]
     if not found["leaves"]:  # a signal that is never set is not computed
         calls["keep_signals"] = "0"
     return PortfolioChoices(values, texts, calls, {

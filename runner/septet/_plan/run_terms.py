@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from septet._data.trading_hours import HourRules
+from septet._kernel import layout
 from septet_schemas.blocks import UseBlock
 from septet_schemas.every import Every
 from septet_schemas.position import LEVEL_COLUMNS, BuyEvery, Grid, PositionSteps
@@ -53,6 +54,13 @@ class Terms:
     hours: HourRules | None = None
     max_positions: int | None = None
     is_local: bool = False
+
+    @property
+    def members_row(self) -> int | None:
+        """The row of T with the number of members, None where nothing counts them."""
+        if self.portfolio is None or len(self.symbols) == 1:
+            return None
+        return layout.ROW + len(self.symbols) + (self.hours is not None)
 
     @property
     def buys(self) -> BuyEvery | None:

@@ -115,10 +115,16 @@ def find_adds(k, i, run: Run):
 
 @routine
 def enter_adds(k, t, i, now_ns, run: Run):
-    """Send the adds of k that are due at bar i, as one order at market."""
+    """Send the adds of k that are due at bar i, as one order at market.
+
+    The decision keeps the reason of the last one that was rejected, and of the last that a limit
+    reduced: an accepted one does not hide why another was not.
+    """
     due = run.adds_due[k]
     run.adds_due[k] = 0
     run.adds_working[k] = 0
+    if TABLES:
+        run.capped_code[k, i] = run.rejected_code[k, i] = 0
     for add in ADDS_WHEN:
         if (due >> add.number) & 1 == 1 and send_add(k, t, i, now_ns, add.size, run) < 0:
             run.B[k, add.sent] = run.B[k, add.sent] + 1.0
@@ -145,9 +151,11 @@ def send_add(k, t, i, now_ns, portion, run: Run):
             rejected = rejection_by_wires(k, i, now_ns, units, run)
     if TABLES:
         run.requested[k, i] = run.requested[k, i] + side * wanted / run.scale[k]
-        run.capped_code[k, i] = capped + 1
-        run.rejected_code[k, i] = rejected + 1
-        if rejected < 0:
+        if capped >= 0:
+            run.capped_code[k, i] = capped + 1
+        if rejected >= 0:
+            run.rejected_code[k, i] = rejected + 1
+        else:
             run.granted[k, i] = run.granted[k, i] + side * units / run.scale[k]
     if rejected >= 0:
         return rejected

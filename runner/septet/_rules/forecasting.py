@@ -15,7 +15,7 @@ import math
 from math import nan
 
 from septet._kernel.layout import AGE, KEEPS_UNITS
-from septet._rules.compile_marks import kernel, routine
+from septet._rules.compile_marks import at, kernel, routine
 from septet._rules.ranking import is_known
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -25,6 +25,7 @@ from septet._rules.settings import (
     FORECAST_TARGET,
     FORECAST_WINDOW,
     FORECASTS,
+    MEMBERS_ROW,
     ONE_SYMBOL,
     SPOT,
     SYMBOLS,
@@ -32,20 +33,16 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "clip", "correlation_of", "correlation_of_returns", "count_common", "count_joined",
+    "clip", "correlation_of", "correlation_of_returns", "count_common", "count_members",
     "find_full", "forecast_weights", "has_window", "insert_size", "mean_forecasts", "multiplier",
     "multiplier_of_forecasts", "multiplier_of_returns", "scale_forecasts", "weigh_forecasts",
 ]  # fmt: skip
 
 
 @kernel
-def count_joined(run: Run):
-    """Return how many symbols have had a bar; the others do not count yet."""
-    count = 0
-    for k in range(SYMBOLS):
-        if run.mark[k] > 0.0:
-            count += 1
-    return count
+def count_members(t, run: Run):
+    """Return how many symbols have had a bar by t and whose bars have not ended."""
+    return 1 if ONE_SYMBOL else run.T[MEMBERS_ROW, at(t)]
 
 
 @kernel
@@ -235,7 +232,7 @@ def multiplier_of_returns(t, count, run: Run):
 @routine
 def weigh_forecasts(t, fdm, idm, run: Run):
     """Set the weight of every symbol with a full window; other symbols keep their units."""
-    members = count_joined(run)
+    members = count_members(t, run)
     for k in range(SYMBOLS):
         if run.role[k] != 1:
             continue

@@ -32,7 +32,7 @@ from septet._rules.enter import (
     rejection_of_size,
     rejection_of_wire,
 )
-from septet._rules.forecasting import count_joined
+from septet._rules.forecasting import count_members
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import end_order, log_row, place_order
 from septet._rules.orders import send_exit
@@ -113,7 +113,7 @@ def reason_to_wait(t, run: Run):
         for k in range(SYMBOLS):
             if run.bar[k, t] >= 0:
                 present += 1
-        if present < QUORUM * count_joined(run) - 1e-9:
+        if present < QUORUM * count_members(t, run) - 1e-9:
             return R_QUORUM
     return -1
 
@@ -297,6 +297,8 @@ def reduce_to(k, t, now_ns, run: Run):
     if TO_EDGE:
         weight -= DRIFT if distance > 0.0 else -DRIFT
     gap = weight * equity - worth
+    if abs(gap) <= WEIGHT_EDGE * equity:
+        gap = 0.0  # the rounding of a sum
     if gap * held >= 0.0:
         if run.working[k] == 1:  # a part of an earlier reduction
             end_order(k, STATUS_CANCELLED, R_REBALANCE, now_ns, run)

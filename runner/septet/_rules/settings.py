@@ -319,7 +319,9 @@ TO_EDGE: bool = False
 CAPS_TURNOVER: bool = False
 MAX_TURNOVER: float = 1.0
 QUORUM: float = 0.9
-"""Share of the symbols that have a bar at a rebalance."""
+"""Share of the members that have a bar at a rebalance."""
+MEMBERS_ROW: int = layout.ROW
+"""Row of T that holds how many symbols are members, of several symbols."""
 
 # ---------------------------------------------------------------- numbers of reasons
 R_ENTRY: int = 0

@@ -14,6 +14,7 @@ from septet._data.bars import BarTable, MarketData, SeriesTable
 from septet._data.calendars import load_calendar
 from septet._data.funding import FundingRates
 from septet._data.local_time import clock_seconds, local_days
+from septet._data.members import member_counts
 from septet._data.trading_hours import NO_EVENTS, FillGrid, HourRules, events_of, hours_flags
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
@@ -190,6 +191,8 @@ def align_bars(plan: Plan, market: MarketData, terms: AlignmentRules | None = No
     hours = plan.assembly.terms.hours
     if hours is not None:
         T[layout.ROW + len(tables)] = flags_of(hours, market, axis.time_ns)
+    if plan.facts.members_row is not None:
+        T[plan.facts.members_row] = member_counts(tables, _calendars(market), axis)
     for k, table in enumerate(tables):
         n = len(table)
         M[k, layout.OPEN_NS, :n] = table.open_ns
@@ -213,6 +216,10 @@ def align_bars(plan: Plan, market: MarketData, terms: AlignmentRules | None = No
     schedule = plan.facts.schedule
     due = np.zeros(0, np.int64) if schedule is None else schedule.of(axis.time_ns)
     return AlignedBars(T, M, X, tuple(len(table) for table in tables), U, due)
+
+
+def _calendars(market: MarketData) -> list[str]:
+    return [market.calendars.get(symbol, market.calendar) for symbol in market.symbols]
 
 
 def flags_of(hours: HourRules, market: MarketData, time_ns: Ints) -> Ints:

@@ -54,9 +54,11 @@ def decision_times(session: Session, start: int = 0) -> Iterator[DecisionTime]:
         decides = np.arange(begin, begin + len(columns)) >= first
         hours = session.plan.facts.hours_row
         flags = repeat(0) if hours is None else T[hours].tolist()
+        counted = session.plan.facts.members_row
+        members = repeat(0) if counted is None else T[counted].tolist()
         times = zip(
             T[layout.KNOWN].tolist(), T[layout.DAY].tolist(), columns, facts, decides.tolist(),
-            repeat(False), repeat(False), flags,
+            repeat(False), repeat(False), flags, members,
             strict=False,
         )  # fmt: skip
         yield from starmap(DecisionTime, times)

@@ -89,11 +89,11 @@ def capped(
     names: Sequence[str] = run.market.symbols
     gross = sum((exposure(run, each) for each in names), ZERO)
     rooms = [("position", room(limits.position, exposure(run, symbol)))]
-    for name, (symbols, most) in limits.groups.items():
+    for symbols, most in limits.groups.values():
         if symbol in symbols:
             taken = sum((exposure(run, each) for each in symbols), ZERO)
-            rooms.append((f"groups.{name}", room(most, taken)))
-    rooms.append(("gross", room(limits.gross, gross)))
+            rooms.append(("groups", room(most, taken)))
+    rooms.append(("gross_exposure", room(limits.gross, gross)))
     if run.s.account == "spot":
         rooms.append(("cash", _cash(run, at_hand=at_hand) / cost))
     else:

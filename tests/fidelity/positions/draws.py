@@ -32,7 +32,7 @@ from tests.fidelity.positions.settings import (
     Trailing,
 )
 
-__all__ = ["SEEDS", "TAKES", "market_of", "portfolios", "signed", "steps", "thin"]
+__all__ = ["SEEDS", "TAKES", "ending", "market_of", "portfolios", "signed", "steps", "thin"]
 
 NAN = float("nan")
 SEEDS = st.integers(0, 2**32)
@@ -104,6 +104,25 @@ def signed(market: Market, seed: int) -> Market:
         name: [chance.choice(values) for _ in each] for name, each in market.bars.items()
     }
     return replace(market, features=features)
+
+
+def ending(seed: int) -> Market:
+    """Return a longer market in which two of four symbols have no bar for some twenty bars.
+
+    One of them for good in most markets; both at once in some.
+    """
+    chance = random.Random(seed)
+    market = market_of(seed, 4, 64)
+    bars, features = dict(market.bars), {n: dict(each) for n, each in market.features.items()}
+    for name in ("B", "D"):
+        first = chance.randrange(5, 30)
+        last = first + chance.choice((18, 19, 20, 21, 22, 28, 64))
+        gone = range(START + first * HOUR, START + last * HOUR, HOUR)
+        keep = [n for n, bar in enumerate(bars[name]) if bar.open_ns not in gone]
+        bars[name] = [bars[name][n] for n in keep]
+        for columns in features.values():
+            columns[name] = [columns[name][n] for n in keep]
+    return replace(market, bars=bars, features=features)
 
 
 def thin(market: Market, seed: int) -> Market:

@@ -97,12 +97,14 @@ def forecast_weights(
     returns: History,
     volatility: Mapping[str, float],
     at_times: AtTimes | None = None,
+    count: int | None = None,
 ) -> dict[str, float | None]:
     """Return each member's weight; None where its units stay.
 
     `features` and `returns` are those of each symbol's last bars; without `at_times` these are the
     last decision times. Units stay without a full window of every forecast and of returns, or with
-    a NaN. Two symbols with fewer than window/2 returns in common count as fully correlated.
+    a NaN. `count` is how many of them are members still, without it all. Two symbols with fewer
+    than window/2 returns in common count as fully correlated.
     """
     members = list(volatility)
     full = [
@@ -136,7 +138,7 @@ def forecast_weights(
         combined = math.fsum(w * scaled[each][name][-1] for each, w in settings.of.items())
         strength = clip(fdm * combined, settings.cap) if math.isfinite(fdm * combined) else math.nan
         weight = strength * (settings.target / volatility[name]) if volatility[name] else math.nan
-        weight *= idm / len(members)
+        weight *= idm / (len(members) if count is None else count)
         if math.isfinite(weight):
             found[name] = weight
     return found

@@ -15,17 +15,20 @@ import polars as pl
 
 from septet._data.bars import SeriesTable
 from septet._kernel import layout
-from septet._shell.result_tables import trades_of
+from septet._shell.result_tables import decisions_of, trades_of
 from septet._shell.session import Session
-from tests.core.paths import Left, by_batch, plainly
+from tests.core.paths import Left, by_batch, by_events, plainly
 from tests.core.settings import Bars, made_bars
+from tests.core.table_comparison import assert_same
 from tests.core.world import session_of_text
 from tests.fidelity.positions.market import Market
 from tests.fidelity.positions.settings import Grid, Position, Signal, Sizing, Stops, Strategy
 from tests.fidelity.positions.simulator import Result
 
-__all__ = ["Traded", "assert_same_run", "bars_of", "file_of", "position_keys", "series_of",
-           "session_for", "stops_keys", "traded"]  # fmt: skip
+__all__ = [
+    "Traded", "assert_same_by_events", "assert_same_run", "bars_of", "batch_of", "file_of",
+    "inputs_of", "position_keys", "series_of", "session_for", "stops_keys", "traded",
+]  # fmt: skip
 
 
 def pair(symbol: str) -> str:
@@ -242,9 +245,31 @@ def _of_reference(out: Result) -> Traded:
     return traded([(f.time_ns, pair(f.symbol), float(f.units), float(f.price)) for f in out.fills])
 
 
+def batch_of(session: Session) -> Left:
+    """Run the batch path as plain Python; check that it leaves the bars it was given as they were.
+
+    So another path may be given the same session.
+    """
+    before = inputs_of(session)
+    left = by_batch(plainly(session))
+    assert inputs_of(session) == before, "the batch path has written to its bars"
+    return left
+
+
+def inputs_of(session: Session) -> list[bytes]:
+    """Return the bars that both paths are given, byte for byte."""
+    aligned = session.aligned
+    return [each.tobytes() for each in (aligned.T, aligned.M, aligned.X, aligned.U, aligned.DUE)]
+
+
+def assert_same_by_events(left: Left, spare: int = 20) -> None:
+    """Check that the event path leaves what the batch path left, over the same bars."""
+    assert_same(left, by_events(left.session, spare))
+
+
 def assert_same_run(s: Strategy, market: Market, out: Result, **more: Any) -> Left:
     """Check that the engine fills what the reference fills, and has its equity at every time."""
-    left = by_batch(plainly(session_for(s, market, **more)))
+    left = batch_of(session_for(s, market, **more))
     ours, theirs = _of_engine(left), _of_reference(out)
     scale = float(s.capital)
     for key in sorted({*ours.units, *theirs.units}):
@@ -256,7 +281,30 @@ def assert_same_run(s: Strategy, market: Market, out: Result, **more: Any) -> Le
     for (time_ns, expected), found in zip(out.curve, curve, strict=True):
         assert abs(float(found) - float(expected)) <= 1e-7 * scale, (time_ns, found, expected)
     _assert_same_trades(left, out)
+    if not isinstance(s.signal, Grid):  # whose levels share one decision
+        _assert_same_reasons(left, out)
     return left
+
+
+INCREASES = {"entry", "add", "buy_every"}
+"""What the decisions of the reference increase; of a resting order there is no decision."""
+OTHERS = {"no_rule_true", "too_small"}
+"""Reasons of the engine that are of no increase: nothing was signalled, an exit waits."""
+
+
+def _assert_same_reasons(left: Left, out: Result) -> None:
+    """Check why increases were rejected and which limit reduced them, at every decision."""
+    table = decisions_of(left.session, left.outcome)
+    rejected, capped = dict[Any, str](), dict[Any, str]()
+    for each in out.findings:
+        if each.of in INCREASES and each.what != "no_bar":
+            by = each.what.removeprefix("capped_by ")
+            (rejected if by == each.what else capped)[each.time_ns, pair(each.symbol)] = by
+    for theirs, name in ((rejected, "rejected_by"), (capped, "capped_by")):
+        rows = zip(table["time"], table["symbol"], table[name], strict=True)
+        ours = {(int(time), str(symbol)): str(why) for time, symbol, why in rows if why}
+        ours = {at: why for at, why in ours.items() if why not in OTHERS or at in theirs}
+        assert ours == theirs, name
 
 
 def _assert_same_trades(left: Left, out: Result) -> None:

@@ -10,12 +10,15 @@ from fractions import Fraction
 
 from tests.fidelity.positions.exact import exact
 
-__all__ = ["DAY", "HOUR", "MINUTE", "START", "Bar", "Market", "bars_of"]
+__all__ = ["DAY", "DELISTED_AFTER", "HOUR", "MINUTE", "START", "Bar", "Market", "bars_of"]
 
 MINUTE = 60_000_000_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 START = 1_609_718_400_000_000_000  # 2021-01-04 00:00 UTC, a Monday
+
+DELISTED_AFTER = 20
+"""Bars without one after which a symbol's bars have ended: the default of `delisted_after`."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,20 @@ class Market:
         bars, last = self.bars[symbol], time_ns - self.bar_ns
         count = bisect_right(bars, last, key=lambda bar: bar.open_ns)
         return count - 1 if count else None
+
+    def is_member(self, symbol: str, time_ns: int) -> bool:
+        """Return whether a symbol has had a bar and its bars have not ended.
+
+        Ended: since the last one as many bars of the calendar, and as many decision times, have
+        passed as `delisted_after` names by default. A bar of a gap is one that could have closed.
+        """
+        row = self.last_row(symbol, time_ns)
+        if row is None:
+            return False
+        known_ns = self.bars[symbol][row].open_ns + self.bar_ns
+        bars = (time_ns - known_ns) // self.bar_ns
+        times = sum(known_ns < each <= time_ns for each in self.times())
+        return bars < DELISTED_AFTER or times < DELISTED_AFTER
 
     def last_close(self, symbol: str, time_ns: int) -> Fraction | None:
         """Return the last close known at a time."""

@@ -31,7 +31,8 @@ class Increase:
 def why_not_whole(run: State) -> str:
     """Return why a rebalance cannot act whole at T: halt, hours, a late row, too few members.
 
-    A symbol joins at its first bar (SEMANTICS, Stocks): before it is no member that is missing.
+    A symbol joins at its first bar (SEMANTICS, Stocks): before it is no member that is missing. One
+    whose bars have ended is none, either.
     """
     portfolio = run.s.portfolio
     assert portfolio is not None
@@ -42,7 +43,7 @@ def why_not_whole(run: State) -> str:
         return blocked
     members = [
         symbol for symbol in run.market.symbols
-        if symbol in run.members and run.market.last_row(symbol, run.now_ns) is not None
+        if symbol in run.members and run.market.is_member(symbol, run.now_ns)
     ]  # fmt: skip
     if any((symbol, run.now_ns) in run.market.late for symbol in members):
         return "late"
@@ -138,6 +139,8 @@ def _reduce(run: State, portfolio: Portfolio, symbol: str, weight: Fraction) -> 
     if portfolio.rebalance.to == "edge":
         weight -= sign(distance) * drift
     gap = weight * equity - stays * close
+    if abs(gap) <= _NONE * equity:
+        gap = ZERO
     if gap * held.side >= 0:
         _replace(run, symbol)
         return gap

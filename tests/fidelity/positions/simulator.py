@@ -210,7 +210,8 @@ def _exits(run: State, signals: dict[str, float | None]) -> set[str]:
         if held.side == -wanted and run.leaving(symbol) < abs(held.units):
             turning.add(symbol)
     for symbol in sorted(turning):
-        if refused_entry(run, symbol, -run.held(symbol).side):
+        if refused := refused_entry(run, symbol, -run.held(symbol).side):
+            run.report(symbol, refused, "entry")
             run.close(symbol, "opposite")
             turning.discard(symbol)
     return turning

@@ -101,7 +101,7 @@ def _send_increase(
     if by:
         run.report(symbol, f"capped_by {by}", reason)
     if not run.may_send(symbol, units, close):
-        run.report(symbol, "too_small" if units else by or "lot", reason)
+        run.report(symbol, "min_notional" if units else by or "lot", reason)
         return False
     run.exits_to_retry.pop(symbol, None)
     if symbol in run.turning:
@@ -168,9 +168,9 @@ def place_ladders(run: State, symbol: str, time_ns: int) -> None:
         size = exact(run.s.position.add[index].size)
         wanted = floor_lots(size * trade.first_units, run.lot(symbol))
         granted, by = capped(run, symbol, wanted, level, kind)
-        why = refused or by or ("" if run.may_send(symbol, granted, level) else "too_small")
+        why = refused or by or ("" if run.may_send(symbol, granted, level) else "min_notional")
         if why:
-            run.report(symbol, why, "add")
+            run.report(symbol, why, "resting_add")
             continue
         run.send(symbol, trade.side * granted, "add", reduces=False, kind=kind, price=level,
                  tag=("add", index, place), active_ns=time_ns)  # fmt: skip
@@ -244,7 +244,7 @@ def buy_regularly(run: State, symbol: str) -> None:
     if not refused and held.side < 0:
         refused = "short_held"
     if not refused and held.units and run.leaving(symbol) == abs(held.units):
-        refused = "leaving"
+        refused = "exit"
     if not refused and not held.side and not run.increases(symbol):
         refused = plan_entry(run, symbol, 1)
     if refused:

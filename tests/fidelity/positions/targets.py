@@ -120,6 +120,7 @@ def _given(
     assert portfolio is not None
     joined = (n for n in market.symbols if market.last_row(n, time_ns) is not None)
     names = [symbol for symbol in joined if symbol in members]
+    count = sum(market.is_member(symbol, time_ns) for symbol in names)
     if portfolio.use == "weights":
         found = {name: market.feature(portfolio.weights, name, time_ns) for name in names}
         given = {name: w if math.isfinite(w) else None for name, w in found.items()}
@@ -136,7 +137,7 @@ def _given(
     volatility = {n: market.feature(forecast.volatility, n, time_ns) for n in names}
     found_weights = forecast_weights(
         forecast, features, returns, volatility,
-        _at_times(market, names, list(forecast.of), time_ns, forecast.window),
+        _at_times(market, names, list(forecast.of), time_ns, forecast.window), count,
     )  # fmt: skip
     if s.account == "spot":  # a short side is flat there
         return {n: w if w is None else max(0.0, w) for n, w in found_weights.items()}

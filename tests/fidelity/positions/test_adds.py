@@ -62,7 +62,7 @@ def test_every_other_check_applies_to_an_add() -> None:
     assert what(capped) == [(2.0, "capped_by position", "add")]
     inst = Instrument(lot=1.0, min_notional=600.0)
     small = added("L--", [FLAT] * 3, Add(size=0.5, when="close > 0"), instrument=inst)
-    assert what(small)[0] == (2.0, "too_small", "add")
+    assert what(small)[0] == (2.0, "min_notional", "add")
     hours = TradingHours(open="mon 00:00-01:30 UTC")
     closed = added("L--", [FLAT] * 3, Add(size=0.5, when="close > 0"), hours=hours)
     assert what(closed)[0] == (2.0, "closed_hours", "add")
@@ -125,7 +125,7 @@ def test_shares_are_of_what_the_first_order_filled() -> None:
     out = one("L--", rows, position=ladder, sizing=Sizing("fixed_quantity", 100),
               limits=Limits(position=9.0, gross=9.0))  # fmt: skip
     assert fills(out) == [(1.0, 50.0, 200.0)]
-    assert what(out) == [(2.0, "cash", "add")]
+    assert what(out) == [(2.0, "cash", "resting_add")]
 
 
 def test_resting_adds_count_as_working_orders_nearest_first_and_must_fit_whole() -> None:
@@ -137,7 +137,7 @@ def test_resting_adds_count_as_working_orders_nearest_first_and_must_fit_whole()
     assert [(o.kind, float(o.price or 0)) for o in out.orders[1:]] == [
         ("limit", 97.0), ("limit", 88.0),
     ]  # fmt: skip
-    assert what(out) == [(2.0, "position", "add")] * 2
+    assert what(out) == [(2.0, "position", "resting_add")] * 2
 
 
 @pytest.mark.parametrize("letter", ["x", "S"])

@@ -59,7 +59,7 @@ def test_a_blocked_buy_is_dropped_and_reported() -> None:
 @pytest.mark.parametrize(
     ("keys", "why"),
     [
-        ({"instrument": Instrument(min_notional=2000.0)}, "too_small"),
+        ({"instrument": Instrument(min_notional=2000.0)}, "min_notional"),
         ({"limits": Limits(max_positions=0)}, "max_positions"),
     ],
 )

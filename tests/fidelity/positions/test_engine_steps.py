@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 from septet._core.events import Command, NewOrder, OrderEnded
 from septet._shell.event_backtest import decision_times, make_engine
 from septet.errors import ConfigError
-from tests.core.paths import by_events, plainly
-from tests.core.table_comparison import assert_same
+from tests.core.paths import plainly
 from tests.fidelity.positions import draws
-from tests.fidelity.positions.in_engine import assert_same_run, session_for
+from tests.fidelity.positions.in_engine import (
+    assert_same_by_events,
+    assert_same_run,
+    session_for,
+)
 from tests.fidelity.positions.market import Market
 from tests.fidelity.positions.settings import (
     Add,
@@ -67,7 +70,7 @@ def test_steps_fill_as_in_the_reference_on_both_paths(data: st.DataObject, seed:
         left = assert_same_run(s, market, simulate(s, market))
     except ConfigError:  # R, or a size by risk, without a stop from the first fill on
         reject()
-    assert_same(left, by_events(plainly(session_for(s, market)), 20))
+    assert_same_by_events(left)
 
 
 @st.composite
@@ -91,7 +94,7 @@ def test_regular_buys_fill_as_in_the_reference_on_both_paths(s: Strategy, seed: 
         left = assert_same_run(s, market, simulate(s, market))
     except ConfigError:  # R without a stop from the first fill on
         reject()
-    assert_same(left, by_events(plainly(session_for(s, market)), 20))
+    assert_same_by_events(left)
 
 
 SIDED = st.sampled_from([None, Sides("close - 4", "close + 5"), Sides(short="close * 1.04")])
@@ -122,7 +125,7 @@ def test_a_grid_fills_as_in_the_reference_on_both_paths(s: Strategy, seed: int) 
         left = assert_same_run(s, market, simulate(s, market))
     except ConfigError:  # R without a stop from the first fill on
         reject()
-    assert_same(left, by_events(plainly(session_for(s, market)), 20))
+    assert_same_by_events(left)
 
 
 LONG = Signal("side > 0", None, "side == 0", min_interval=2)
@@ -222,5 +225,5 @@ def test_every_word_of_the_position_ends_trades_when_the_reference_has_it(word: 
         out = simulate(s, market)
         ended += sum(each.exit_reason == "exit" for each in out.trades)
         left = assert_same_run(s, market, out)
-        assert_same(left, by_events(plainly(session_for(s, market)), 20))
+        assert_same_by_events(left)
     assert ended > 0, "no trade ended by its word"

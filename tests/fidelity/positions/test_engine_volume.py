@@ -18,6 +18,7 @@ from tests.fidelity.positions import draws
 from tests.fidelity.positions.cases import LONG_ONLY, market
 from tests.fidelity.positions.exact import exact
 from tests.fidelity.positions.in_engine import (
+    assert_same_by_events,
     assert_same_run,
     bars_of,
     file_of,
@@ -54,7 +55,7 @@ def assert_shared(s: Strategy, seed: int, share: float) -> None:
         left = assert_same_run(s, market, out)
     except ConfigError:  # R, or a size by risk, without a stop from the first fill on
         reject()
-    assert_same(left, by_events(plainly(session_for(s, market)), 20))
+    assert_same_by_events(left)
 
 
 @given(st.data(), draws.SEEDS, SHARES)

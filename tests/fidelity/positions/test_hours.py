@@ -145,7 +145,7 @@ def test_max_positions_counts_symbols_held_or_being_entered() -> None:
 def test_entries_stand_in_universe_order_and_each_sees_those_before() -> None:
     out = several({"A": "L-", "B": "L-"}, sizing=Sizing("fixed_fraction", 0.6))
     assert [(f.symbol, float(f.units)) for f in out.fills] == [("A", 60.0), ("B", 40.0)]
-    assert what(out) == [(1.0, "capped_by gross", "entry")]
+    assert what(out) == [(1.0, "capped_by gross_exposure", "entry")]
 
 
 def test_the_benchmark_is_bought_at_the_first_decision_without_costs() -> None:

@@ -11,6 +11,7 @@ from tests.fidelity.positions.cases import fills, hour, portfolio, what
 from tests.fidelity.positions.market import HOUR, START
 from tests.fidelity.positions.settings import (
     Costs,
+    Forecast,
     Instrument,
     Limits,
     Portfolio,
@@ -218,6 +219,35 @@ def test_a_rebalance_with_too_few_members_moves_to_the_first_time_that_has_enoug
     assert [t.time_ns for t in late.rebalances] == [START + 4 * HOUR]
     assert what(late) == [(2.0, "quorum", "rebalance"), (3.0, "quorum", "rebalance")]
     assert len(weights(columns, rows, every="1d at 02:00", quorum=0.5).rebalances) == 1
+
+
+def test_a_symbol_without_a_bar_for_twenty_bars_is_no_member_until_its_next_one() -> None:
+    """Bars of B end at 2 h; at 22 h twenty of them are missing, and A alone is the quorum."""
+    rows = {"A": [FLAT] * 26, "B": [FLAT, FLAT, *[None] * 22, FLAT, None]}
+    columns = {"A": [0.5] * 26, "B": [0.5] * 26}
+    out = weights(columns, rows, every="1 bars")
+    made = [hour(each.time_ns) for each in out.rebalances]
+    assert made == [1.0, 2.0, 22.0, 23.0, 24.0, 25.0]
+    assert what(out)[-1] == (26.0, "quorum", "rebalance")
+
+
+def test_after_a_pause_of_the_whole_market_a_symbol_that_comes_back_later_is_awaited() -> None:
+    rows = {"A": [FLAT, *[None] * 30, *[FLAT] * 3], "B": [FLAT, *[None] * 31, *[FLAT] * 2]}
+    columns = {"A": [0.5] * 34, "B": [0.5] * 34}
+    out = weights(columns, rows, every="1 bars")
+    assert [hour(each.time_ns) for each in out.rebalances] == [1.0, 33.0, 34.0]
+
+
+def test_a_symbol_whose_bars_have_ended_takes_no_share_of_forecasts() -> None:
+    rows = {"A": [FLAT, *[(100.0 + n % 3,) for n in range(29)]], "B": [FLAT] * 4 + [None] * 26}
+    columns = {"f": {"A": [1.0] * 30, "B": [1.0] * 30}, "vol": {"A": [0.2] * 30, "B": [0.2] * 30}}
+    given = Portfolio(
+        use="forecast", forecast=Forecast({"f": 1.0}, "vol", 0.1, window=3),
+        rebalance=Rebalance(quorum=0.5),
+    )  # fmt: skip
+    out = portfolio(rows, columns, portfolio=given)
+    found = {hour(each.time_ns): each.weights.get("A") for each in out.rebalances}
+    assert (found[23.0], found[24.0]) == (0.25, 0.5)
 
 
 def test_a_rebalance_is_whole_or_moves_for_one_late_row() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -68,6 +69,8 @@ class SimShell:
         self._make = make
         self.core: Subject | None = None
         self.rows: list[tuple[m.Event, Sequence[m.Command]]] = []
+        self._read_for_person = 0
+        self._unexplained = set[str]()
         self.starts = 0
         self.started_ns = 0
         self.wrongs: list[str] = []
@@ -148,7 +151,7 @@ class SimShell:
         if self._kept is not None and self._kept[0] <= len(stored):
             first, data = self._kept
             core.restore(data)
-        self.rows = self.rows[:first]
+        self.rows, self._read_for_person = self.rows[:first], 0
         for number, row in enumerate(stored[first:], first):
             event = row.read()
             commands = core.handle(event)
@@ -174,14 +177,16 @@ class SimShell:
 
     def asks_a_person(self) -> bool:
         """Whether an order may be at the venue under another id, as far as the journal shows."""
-        held = set[str]()
-        for _, commands in self.rows:
+        if self._read_for_person == 0:
+            self._unexplained.clear()
+        for _, commands in islice(self.rows, self._read_for_person, None):
             for each in commands:
                 if isinstance(each, m.Tripped) and each.rule.startswith(UNEXPLAINED):
-                    held.add(each.rule)
+                    self._unexplained.add(each.rule)
                 elif isinstance(each, m.Cleared):
-                    held.discard(each.rule)
-        return bool(held)
+                    self._unexplained.discard(each.rule)
+        self._read_for_person = len(self.rows)
+        return bool(self._unexplained)
 
     # ------------------------------------------------------------ events in
 

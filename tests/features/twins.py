@@ -1,4 +1,4 @@
-"""Features that TA-Lib lacks, against a plain twin written from their definition."""
+"""Plain twins of features that TA-Lib lacks, written from their definition."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 
-from septet.testing import run_feature, sample_bars
-from septet.testing.bars import HOUR_NS, Columns
-from septet.testing.evaluate import resolve
+from septet.testing import sample_bars
+from septet.testing.bars import Columns
+
+__all__ = ["BARS", "FIRST", "TWINS", "Twin"]
 
 Floats = npt.NDArray[np.float64]
 Twin = Callable[[Columns, int], Any]
@@ -158,87 +158,3 @@ TWINS: list[tuple[str, dict[str, Any], Twin]] = [
     ("running_sum", {"of": "volume"}, lambda b, i: math.fsum(b["volume"][: i + 1])),
     ("sum_since", {}, lambda b, i: math.fsum(b["volume"][j] for j in _since(b, i, "session"))),
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("name", "settings", "twin"), TWINS, ids=[f"{name}-{settings}" for name, settings, _ in TWINS]
-)
-def test_agrees_with_its_twin(name: str, settings: dict[str, Any], twin: Twin) -> None:
-    step = resolve(name)
-    found = list(run_feature(step, step.config(**settings), BARS).values())
-    for i in range(FIRST, 260):
-        expected = twin(BARS, i)
-        expected = expected if isinstance(expected, tuple) else (expected,)
-        for values, each in zip(found, expected, strict=True):
-            assert values[i] == pytest.approx(each, rel=1e-9, abs=1e-9)
-
-
-def test_supertrend_agrees_with_its_twin() -> None:
-    step = resolve("supertrend")
-    found = run_feature(step, step.config(), BARS)
-    atr = run_feature(resolve("atr"), resolve("atr").config(period=10), BARS)["value"]
-    high, low, close = BARS["high"], BARS["low"], BARS["close"]
-    middle = (high + low) / 2
-    upper, lower, side = math.inf, -math.inf, 0
-    flips = 0
-    for i in range(10, 260):
-        above, below = middle[i] + 3 * atr[i], middle[i] - 3 * atr[i]
-        if i == 10:
-            upper, lower, side = above, below, 1 if close[i] >= middle[i] else -1
-        else:
-            upper = above if above < upper or close[i - 1] > upper else upper
-            lower = below if below > lower or close[i - 1] < lower else lower
-            before = side
-            side = 1 if close[i] > upper else -1 if close[i] < lower else side
-            # A close beyond the level it trails turns it; the other level cannot turn it.
-            if before == 1 and side == 1 and close[i] < lower:
-                side = -1
-            flips += side != before
-        assert found["direction"][i] == side
-        assert found["level"][i] == pytest.approx(lower if side > 0 else upper)
-    assert flips > 3
-
-
-def test_lag_of_one_number_keeps_the_features_name() -> None:
-    step = resolve("lag")
-    assert step.output_names(step.config(by=3)) == ("",)
-    assert step.output_names(step.config(by=[3, 5])) == ("3", "5")
-
-
-def test_a_missing_value_stays_missing_unless_set() -> None:
-    step = resolve("series")
-    values = run_feature(step, step.config(of="mood"), BARS)["value"]
-    assert np.array_equal(values, BARS["mood"], equal_nan=True)
-
-
-def test_rank_across_the_universe() -> None:
-    from septet._host.plugin_registry import Host
-    from septet._kernel.step import compile_step
-
-    step = Host().declaration("features", "cross_rank")
-    values = np.array([3.0, 1.0, np.nan, 3.0, 9.0])
-    expected = [0.5, 0.0, math.nan, 0.5, 1.0]
-    for function in (step.function, compile_step(step.function)):
-        found = [function(k, values) for k in range(5)]
-        assert np.array_equal(found, expected, equal_nan=True)
-        assert math.isnan(function(0, np.array([2.0, np.nan])))
-
-
-@pytest.mark.parametrize("step", ["obv", "macd"])
-def test_settings_that_contradict_are_refused(step: str) -> None:
-    from pydantic import ValidationError
-
-    wrong: dict[str, dict[str, Any]] = {
-        "obv": {"window": 5, "anchor": "day"},
-        "macd": {"fast": 26, "slow": 12},
-    }
-    with pytest.raises(ValidationError, match="expected"):
-        resolve(step).config(**wrong[step])
-
-
-def test_annualised_by_the_bar() -> None:
-    step = resolve("volatility")
-    config = step.config(annualise="252d")
-    daily = run_feature(step, config, BARS, bar_ns=24 * HOUR_NS)["value"]
-    plain = run_feature(step, step.config(), BARS)["value"]
-    assert daily[-1] == pytest.approx(plain[-1] * math.sqrt(252))
