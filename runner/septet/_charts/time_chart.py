@@ -39,8 +39,6 @@ _DIGITS: Final = 7
 _LARGEST: Final = 2**31 - 1
 _LEVEL: Final = 6  # 9 takes eighteen times as long, and leaves one byte in a hundred less
 _LONGEST_NAME: Final = 120
-_LEVEL: Final = 4
-"""Of compression. The highest makes columns 6 % smaller and takes nine to fifteen times as long."""
 _MOVES: Final = (
     ("all", "all", "all: the whole span (0)"),
     ("in", "+", "Zoom in (+)"),
