@@ -16,9 +16,8 @@ import functools
 import linecache
 import types
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
-
-import msgspec
 
 from septet.errors import PluginError
 
@@ -28,7 +27,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Slots(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Slots:
     """Slots of one name, as many as the settings give; see `slots`."""
 
     name: str
