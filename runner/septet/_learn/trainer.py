@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final, Literal
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Floats, Ints
@@ -152,8 +153,7 @@ def _insist_served(estimator: Any) -> None:
         insist_installed(inner)
 
 
-@dataclass(frozen=True, slots=True)
-class Calibrated:
+class Calibrated(msgspec.Struct, frozen=True):
     """An estimator fitted on all rows, behind a calibrator fitted on rows it came to later."""
 
     estimator: Any
@@ -375,8 +375,7 @@ def _candidates(answer: Any, scaler: Scaler, width: int) -> Iterator[Served]:
         raise reasons[1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(msgspec.Struct, frozen=True):
     """One fitted estimator, what its calibrator reads, and the calibration."""
 
     estimator: Any
