@@ -268,6 +268,22 @@ def test_a_kill_leaves_what_a_person_placed_on_the_symbol() -> None:
     asyncio.run(scene())
 
 
+def test_a_kill_cancels_one_by_one_where_the_request_for_a_symbol_fails() -> None:
+    async def scene() -> None:
+        account = Account(("BTC/USDT",))
+        await account.open()
+        await account.shares[0].submit(submit(f"{tag(0)}1-0"))
+
+        async def failing(symbols: object) -> list[m.Event]:
+            return [m.CancelFailed(at_ns=0, client_id="", text="503")]
+
+        setattr(account.venue, "cancel_all", failing)  # noqa: B010 - in place of a method
+        await account.shares[0].cancel_all((0,))
+        assert list(account.venue.open_ids) == []
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize("how", ["without an answer", "with an error"])
 def test_a_kill_cancels_whole_symbols_where_the_open_orders_are_not_listed(how: str) -> None:
     async def scene() -> None:

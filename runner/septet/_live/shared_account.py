@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -433,6 +434,7 @@ class _Share:
 
         Symbols on which nobody else has an order are cancelled in one request each, and all of
         them where the list of open orders is not answered, unless another strategy trades there.
+        Where that request fails, the listed orders are cancelled one by one.
         """
         orders: tuple[m.OrderSeen, ...] = ()
         mixed = {k for k in symbols if self._shared.shared(self, [self.numbers[k]])}
@@ -445,19 +447,26 @@ class _Share:
             others = {o.symbol for o in orders if not is_marked(self.tag, o.client_id)}
             mixed |= others & set(symbols)
         alone = [self.numbers[k] for k in symbols if k not in mixed]
-        calls = [
-            self.cancel(
-                m.Cancel(
-                    client_id=each.client_id, symbol=each.symbol,
-                    venue_order_id=each.venue_order_id,
-                )
-            )
-            for each in orders
-            if each.symbol in mixed and is_marked(self.tag, each.client_id)
-        ]  # fmt: skip
-        one_by_one = asyncio.gather(*calls)
+        one_by_one = self._cancel_own(orders, mixed)
         answers = self._all(await self._shared.venue.cancel_all(alone)) if alone else []
+        if any(isinstance(each, m.CancelFailed) for each in answers):
+            answers += await self._cancel_own(orders, set(symbols) - mixed)
         return [*answers, *await one_by_one]
+
+    def _cancel_own(self, orders: Iterable[m.OrderSeen], symbols: set[int]) -> Future[list[Any]]:
+        """Cancel the listed orders of this run on some symbols, all of them at once."""
+        return asyncio.gather(
+            *(
+                self.cancel(
+                    m.Cancel(
+                        client_id=each.client_id, symbol=each.symbol,
+                        venue_order_id=each.venue_order_id,
+                    )
+                )
+                for each in orders
+                if each.symbol in symbols and is_marked(self.tag, each.client_id)
+            )
+        )  # fmt: skip
 
     async def query(self, order: m.Query) -> m.Event | None:
         answer = await self._shared.venue.query(self._out(order))

@@ -24,10 +24,10 @@ def keeps(
     where nothing at all may be sent, also beside an exit that waits.
     """
     limit, left = lifecycle.checks.limits.reductions_per_minute, lifecycle.checks.reductions_left
-    if lifecycle.records.kill or stop.triggered or left(now_ns) > limit // 2:
+    if lifecycle.records.kill or stop.triggered or left(k, now_ns) > limit // 2:
         return False
     most = target
-    if left(now_ns) <= 0:
+    if left(k, now_ns) <= 0:
         most = min(abs(stop.quantity), -child.sign * lifecycle.reducible(k))
     if child.sign * stop.quantity >= 0.0 or not 0.0 < child.quantity <= most + child.tolerance:
         return False
@@ -36,8 +36,8 @@ def keeps(
         stop.unplaced = REASON
         text = (
             f"{child.client_id} stays at {child.trigger_price:.12g} for {child.quantity:.12g}: "
-            f"half of the {limit} reductions of a minute are kept for exits. Until it is replaced, "
-            f"the engine watches {stop.trigger:.12g} for {abs(stop.quantity):.12g}"
+            f"half of the symbol's {limit} reductions of a minute are kept for exits. Until it is "
+            f"replaced, the engine watches {stop.trigger:.12g} for {abs(stop.quantity):.12g}"
         )
         lifecycle.alert("error", "stop_waits", text, k)
     return True
@@ -54,7 +54,8 @@ def exit_waits(lifecycle: OrderLifecycle, work: Work, stop: Child | None, now_ns
 
     The stop would be cancelled for an order that may not be sent.
     """
-    if stop is None or stop.cancels or lifecycle.checks.reductions_left(now_ns) > 0:
+    k = work.parent.symbol
+    if stop is None or stop.cancels or lifecycle.checks.reductions_left(k, now_ns) > 0:
         return False
     work.retry_ns = now_ns + lifecycle.timing.retry_first_ns
     if not work.alarmed:
@@ -64,5 +65,5 @@ def exit_waits(lifecycle: OrderLifecycle, work: Work, stop: Child | None, now_ns
             f"a reduction may not leave: rate, {limit} within this minute; "
             f"{stop.client_id} stays until it may"
         )
-        lifecycle.alert("critical", "reduction_waits", text, work.parent.symbol)
+        lifecycle.alert("critical", "reduction_waits", text, k)
     return True
