@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from septet._data.bars import SeriesTable
 from septet._kernel import layout
 from septet._plan.binding import UNITS
+from septet._plan.plan import Plan
 from septet._shell.session import Session
 from tests.core.markets import LENGTHS, Rough, calendars_of, rough_market, roughs, series_of
 from tests.core.paths import begin, both, by_batch, by_events, by_shell, finish, plainly, stretch
@@ -40,14 +41,16 @@ class Case:
     bars: Sequence[Bars]
     series: Mapping[str, SeriesTable]
     spare_first: int
+    plans: dict[bool, Plan] = field(default_factory=dict, repr=False)
 
     def session(self, *, tables: bool = True) -> Session:
         """Return a session of its own."""
         strategy = self.loaded.strategy
         made = open_made(
             self.loaded, self.bars, 0, self.series, tables=tables,
-            calendars=calendars_of(strategy.universe.symbols),
+            calendars=calendars_of(strategy.universe.symbols), plan=self.plans.get(tables),
         )  # fmt: skip
+        self.plans.setdefault(tables, made.plan)
         made.first = min(self.spare_first + made.plan.warmup_bars, made.aligned.times - 1)
         return made
 

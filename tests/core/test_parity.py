@@ -131,6 +131,8 @@ def test_every_feature_is_the_same_in_both_paths(module, frame, seed, spare):
         for k in (0, 1)
     ]
     bars, series = rough_market(symbols, made, (0.0, 0.0)), made_series(seed, 420)
-    whole = by_batch(plainly(open_made(loaded, bars, 40, series)))
-    assert_same(whole, by_events(plainly(open_made(loaded, bars, 40, series)), spare))
-    assert_same(whole, both(plainly(open_made(loaded, bars, 40, series)), 200, spare))
+    first = open_made(loaded, bars, 40, series)
+    second, third = (open_made(loaded, bars, 40, series, plan=first.plan) for _ in range(2))
+    whole = by_batch(plainly(first))
+    assert_same(whole, by_events(plainly(second), spare))
+    assert_same(whole, both(plainly(third), 200, spare))

@@ -18,6 +18,8 @@ from septet._data.bars import BarTable, Instrument, MarketData, SeriesTable
 from septet._data.calendars import load_calendar
 from septet._host.plugin_registry import Host
 from septet._kernel import layout
+from septet._plan.plain import compile_choice
+from septet._plan.plan import Plan
 from septet._shell.aligned_bars import AlignmentRules, align_bars
 from septet._shell.session import Session, plan_of
 from tests.core.settings import HOUR, START, Bars, Settings
@@ -196,12 +198,16 @@ def open_made(
     *,
     tables: bool = True,
     calendars: Mapping[str, str] | None = None,
+    plan: Plan | None = None,
 ) -> Session:
-    """Return a session over made bars for a loaded file, as `open_session` does over its data."""
+    """Return a session over made bars for a loaded file, as `open_session` does over its data.
+
+    `plan` is one of the same file that another session has: it is planned once, and runs anew.
+    """
     strategy = loaded.strategy
     each = list((calendars or {}).values()) or ["24x7"]
     calendar = max(sorted(set(each)), key=each.count)
-    plan = plan_of(loaded, tables=tables, calendar=calendar)
+    plan = plan_of(loaded, tables=tables, calendar=calendar) if plan is None else _again(plan)
     instruments = {}
     for symbol in strategy.universe.symbols:
         spec = strategy.execution.instruments.get(symbol)
@@ -217,6 +223,15 @@ def open_made(
         funding_every_ns=funding.every if funding else 1,
     )
     return Session(loaded, plan, market, align_bars(plan, market, rules), first, lambda text: None)
+
+
+def _again(plan: Plan) -> Plan:
+    """Return a plan of the same text that has not run, as `plan_of` would."""
+    made = Plan(plan.assembly)
+    made.name = plan.name
+    if compile_choice() == "never":
+        made.run_plain()
+    return made
 
 
 def session_of(s: Settings, bars: Sequence[Bars], first: int = FIRST) -> Session:

@@ -6,14 +6,19 @@ from typing import Any
 
 import pytest
 
-from septet._journal import write_ahead_tail
+from septet._journal import disk_reserve, write_ahead_tail
 from tests.faults import fault_checks
 
 
 @pytest.fixture(autouse=True)
 def small_tail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the tail of a journal begin anew within a test; a copy of it costs less, too."""
+    """Let the tail of a journal begin anew within a test; a copy of it costs less, too.
+
+    The reserve beside it, which is written at each start, is as small.
+    """
     monkeypatch.setattr(write_ahead_tail, "TAIL_BYTES", 1 << 17)
+    for name in ("RESERVE_BYTES", "_PART"):
+        monkeypatch.setattr(disk_reserve, name, 1 << 17)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

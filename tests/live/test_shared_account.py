@@ -7,6 +7,7 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from septet._live.shared_account import (
     SharedVenue,
 )
 from septet.errors import InputError
+from tests.core.engine_harness import ONE, EngineHarness
 from tests.core.orders.bench import Bench
 from tests.core.orders.market import PRICE
 from tests.live import scripted
@@ -88,6 +90,26 @@ def test_positions_of_all_strategies_add_up() -> None:
     assert "of BTC/USDT, at most" in two.rejection(submit("c", quantity=2.0))
     one.watch(m.Ticked(at_ns=0, market_ns=0), [traded(0.0)])
     assert two.rejection(submit("d", quantity=2.0)) == ""
+
+
+def test_the_equity_of_the_newest_mark_counts() -> None:
+    """With bars of a day that of the last decision is a day old, and may be far above what is."""
+    harness = EngineHarness("++===", amount=90.0)
+    entry = harness.bought()
+    one, two = Account(SYMBOLS, SYMBOLS).members
+    price(one, 100.0)
+    one.watch(
+        m.Ticked(at_ns=0, market_ns=0),
+        [m.Ruled(time_ns=0, equity=harness.engine.equity, cash=0.0, exposure=0.0)],
+    )
+    one.core = SimpleNamespace(engine=harness.engine, checks=None)  # type: ignore[assignment]
+    assert two.rejection(submit("a", quantity=10.0)) == ""
+    two.update(m.Changed(order=1, client_id="a", symbol=0, state="cancelled", filled=0.0))
+    harness.engine.mark(0, 1.0, 1.0, harness.now_ns)
+    lost = entry.units / ONE * (entry.price - 1.0)
+    most = 1.1 * 0.5 * (10_000.0 - lost + 1_000.0)
+    assert harness.engine.equity == pytest.approx(10_000.0 - lost)
+    assert f"at most {most:.2f}" in two.rejection(submit("b", quantity=most / 100.0 + 1.0))
 
 
 def test_an_order_that_turns_a_position_adds_what_lies_beyond_it() -> None:
@@ -223,6 +245,58 @@ def test_a_kill_cancels_only_what_is_the_strategys_own() -> None:
         await account.shares[2].cancel_all((0,))  # nobody else trades there
         assert account.venue.named("cancel_all") == [(1,)]
         assert list(account.venue.open_ids) == [f"{tag(1)}1-0"]
+
+    asyncio.run(scene())
+
+
+def test_a_kill_leaves_what_a_person_placed_on_the_symbol() -> None:
+    """A person's stop protects the person's position; other symbols take one request."""
+
+    async def scene() -> None:
+        account = Account(("BTC/USDT", "ETH/USDT"))
+        await account.open()
+        for k in (0, 1):
+            await account.shares[0].submit(
+                msgspec.structs.replace(submit(f"{tag(0)}1-{k}"), symbol=k)
+            )
+        await account.venue.submit(submit("web_1"))
+        await account.shares[0].cancel_all((0, 1))
+        assert list(account.venue.open_ids) == ["web_1"]
+        assert account.venue.named("cancel_all") == [(1,)]
+        assert [each.client_id for each in account.venue.named("cancel")] == [f"{tag(0)}1-0"]
+
+    asyncio.run(scene())
+
+
+def test_a_kill_cancels_one_by_one_where_the_request_for_a_symbol_fails() -> None:
+    async def scene() -> None:
+        account = Account(("BTC/USDT",))
+        await account.open()
+        await account.shares[0].submit(submit(f"{tag(0)}1-0"))
+
+        async def failing(symbols: object) -> list[m.Event]:
+            return [m.CancelFailed(at_ns=0, client_id="", text="503")]
+
+        setattr(account.venue, "cancel_all", failing)  # noqa: B010 - in place of a method
+        await account.shares[0].cancel_all((0,))
+        assert list(account.venue.open_ids) == []
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("how", ["without an answer", "with an error"])
+def test_a_kill_cancels_whole_symbols_where_the_open_orders_are_not_listed(how: str) -> None:
+    async def scene() -> None:
+        account = Account(("BTC/USDT",))
+        await account.open()
+        await account.shares[0].submit(submit(f"{tag(0)}1-0"))
+
+        async def unlisted() -> None:
+            assert how == "without an answer"
+
+        setattr(account.venue, "open_orders", unlisted)  # noqa: B010 - in place of a method
+        await account.shares[0].cancel_all((0,))
+        assert list(account.venue.open_ids) == []
 
     asyncio.run(scene())
 

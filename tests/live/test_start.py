@@ -137,16 +137,17 @@ def test_a_new_run_reads_history_decides_and_ends_whole(stage: Stage) -> None:
     assert [each.open_ns for each in bars] == sorted({each.open_ns for each in bars})
     assert events[0].origin_ns == bars[0].open_ns
     assert bars[0].source == "history"
-    decision_times = [each for each in events if isinstance(each, m.DecisionTimeReached)]
+    times = [each for each in events if isinstance(each, m.DecisionTimeReached) and each.decides]
     known_ns = max(each.known_ns for each in bars if each.source == "history")
-    assert min(each.time_ns for each in decision_times if each.decides) > known_ns
-    assert isinstance(events[-1], m.Operated)
-    assert events[-1].action == "stop"
+    assert min(each.time_ns for each in times) > known_ns
+    (stop,) = (each for each in events if isinstance(each, m.Operated))
+    assert stop.action == "stop"
+    after = events[events.index(stop) + 1 :]  # the feed closes last, and decides nothing
+    assert all(isinstance(each, m.BarClosed | m.FeedChanged) for each in after)
     for name in ("strategy.yaml", "manifest.json", "resolved.json", "log.jsonl"):
         assert (run.location.folder / name).is_file()
     with Reader(run.location.journal) as journal:
-        assert [each.clean for each in journal.sessions()] == [True]
-        assert len(journal.snapshots()) == 1
+        assert ([x.clean for x in journal.sessions()], len(journal.snapshots())) == ([True], 1)
     assert holder_of(run.location.folder) is None
 
 

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import textwrap
+from itertools import takewhile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -235,8 +236,9 @@ def start(folder: Path, text: str, *words: object) -> subprocess.Popen[str]:
     """Run a program in a process of its own, in this cache and beside this folder's packages."""
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.Popen(
-        [sys.executable, "-c", text, *map(str, words)], stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        [sys.executable, "-c", text, *map(str, words)], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )  # fmt: skip
 
 
@@ -251,25 +253,33 @@ import os, sys
 import numba
 from septet._kernel.step import compile_part, entry_compiler
 from septet._plan.cache import load_text
-words = sys.argv[1:]
-for word in words:  # each by a process of its own, which only need not import all of that again
-    if os.fork() == 0:
-        print(load_text({ENTRY!r}, "plan_d", lambda *words: print(*words)).answer(int(word)))
-        sys.stdout.flush()
-        os._exit(0)
-assert all(os.wait()[1] == 0 for word in words)
+for line in sys.stdin:
+    words = line.split()
+    for word in words:  # each by a process of its own, which need not import all of that again
+        if os.fork() == 0:
+            print(load_text({ENTRY!r}, "plan_d", lambda *words: print(*words)).answer(int(word)))
+            sys.stdout.flush()
+            os._exit(0)
+    assert all(os.wait()[1] == 0 for word in words)
+    print("answered", flush=True)
 """
 
 
-def asked(folder: Path, *words: int) -> list[str]:
+def asked(process: subprocess.Popen[str], *words: int) -> list[str]:
     """Let as many processes ask the same plan at once; return their output, in any order."""
-    return sorted(finish(start(folder, ASK, *words)))
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(" ".join(map(str, words)) + "\n")
+    process.stdin.flush()
+    lines = list(takewhile(lambda line: line != "answered\n", process.stdout))
+    return sorted(line.rstrip("\n") for line in lines)
 
 
 def test_processes_that_make_the_same_plan_at_once_compile_it_once(folder):
     """And when they find the same damage at once, all of them answer."""
     answers = ["42", "43", "44"]
-    reported = asked(folder, 1, 2, 3)
+    process = start(folder, ASK)
+    reported = asked(process, 1, 2, 3)
     assert reported[:3] == answers
     assert sum("compiling" in line for line in reported) == 1
     assert not [line for line in reported if "damaged" in line]
@@ -277,9 +287,10 @@ def test_processes_that_make_the_same_plan_at_once_compile_it_once(folder):
     assert list(plan.glob("*.tmp")) == []
     for damage in (flip_a_bit, spoil_index):
         damage(plan)
-        reported = asked(folder, 1, 2, 3)
+        reported = asked(process, 1, 2, 3)
         assert reported[:3] == answers
         assert sum("compiling" in line for line in reported) == 1
+    assert finish(process) == []
 
 
 STEP = """
@@ -405,7 +416,9 @@ def test_a_cache_with_what_is_not_ours_is_not_used(folder, monkeypatch, what):
 
 def test_a_file_that_another_process_removes_meanwhile_is_nobody_elses(folder, monkeypatch):
     """The cache was taken for a stranger's, and the plan compiled a second time, in memory."""
-    finish(start(folder, ASK, 1))
+    process = start(folder, ASK)
+    asked(process, 1)
+    finish(process)
     plan, listed = cache_folder() / "plan_d", Path.rglob
 
     def and_one_that_is_gone(path: Path, pattern: str) -> list[Path]:

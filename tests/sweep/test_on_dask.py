@@ -30,13 +30,20 @@ ROOT = Path(__file__).resolve().parents[2]
 SECTION = (
     "{over: {features.fast.period: {from: 5, to: 40, step: 1}, features.slow.period: [60, 90]}}"
 )
+SELDOM = {
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
+}
+"""Dask looks at its own processes a hundred times a second, which costs the tests beside them."""
 
 
 def start(name: str, *words: object, **more: str) -> subprocess.Popen[bytes]:
     """Start a Dask command as a person would, with a changed environment."""
     command = [sys.executable, "-m", f"distributed.cli.dask_{name}", *map(str, words)]
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, stdout=quiet, stderr=quiet, env={**os.environ, **more})
+    environment = {**os.environ, **SELDOM, **more}
+    return subprocess.Popen(command, stdout=quiet, stderr=quiet, env=environment)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

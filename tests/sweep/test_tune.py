@@ -50,6 +50,12 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     return run_sweep(swept(folder, GRID), folder / "out", threads=2, page=False).table
 
 
+@pytest.fixture(scope="module")
+def guided(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    """The rows of a guided search that nobody interrupted."""
+    return tuned(tmp_path_factory.mktemp("guided")).table
+
+
 # ------------------------------------------------------------------ with real backtests
 
 
@@ -140,8 +146,7 @@ def test_what_was_begun_goes_on(tmp_path: Path, grid: pl.DataFrame) -> None:
     assert done == {key: every[key] for key in done}
 
 
-def test_rows_that_were_not_stored_are_made_again(tmp_path: Path) -> None:
-    whole = run_sweep(swept(tmp_path, GUIDED), tmp_path / "whole", threads=2, page=False).table
+def test_rows_that_were_not_stored_are_made_again(tmp_path: Path, guided: pl.DataFrame) -> None:
 
     def stop_it(stage: str, done: int, total: int | None, best: str, /) -> None:
         if done >= 32:
@@ -154,13 +159,14 @@ def test_rows_that_were_not_stored_are_made_again(tmp_path: Path) -> None:
         part.unlink()
     outcome = tuned(tmp_path, resume=True)
     assert outcome.done_before == 0
-    first, again = (each.head(32).drop("psr", "dsr") for each in (whole, outcome.table))
+    first, again = (each.head(32).drop("psr", "dsr") for each in (guided, outcome.table))
     assert "pruned" in first["status"]
     assert first.equals(again, null_equal=True)
 
 
-def test_rows_of_other_values_than_were_chosen_are_made_again(tmp_path: Path) -> None:
-    whole = run_sweep(swept(tmp_path, GUIDED), tmp_path / "whole", threads=2, page=False).table
+def test_rows_of_other_values_than_were_chosen_are_made_again(
+    tmp_path: Path, guided: pl.DataFrame
+) -> None:
     logged: list[str] = []
 
     def stop_it(stage: str, done: int, total: int | None, best: str, /) -> None:
@@ -178,7 +184,7 @@ def test_rows_of_other_values_than_were_chosen_are_made_again(tmp_path: Path) ->
     outcome = tuned(tmp_path, resume=True, log=logged.append)
     wrong = f"{part} has values of features.fast.period that its settings do not have"
     assert any(wrong in each for each in logged)
-    first, again = (each.head(32).drop("psr", "dsr") for each in (whole, outcome.table))
+    first, again = (each.head(32).drop("psr", "dsr") for each in (guided, outcome.table))
     assert first.equals(again, null_equal=True)
 
 

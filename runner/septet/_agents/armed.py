@@ -84,7 +84,7 @@ class ArmedServer(MCPServer[Any]):
         async with given:
             async for message in reading:
                 await given.send(message)
-            self.jobs.cancel()
+            self.jobs.close()
 
     async def watch(self) -> None:
         """Look for armed runs until cancelled, and notify when the set changes."""

@@ -100,6 +100,7 @@ class Jobs:
         self._hint = hint
         self._jobs: dict[str, Job] = {}
         self._turn, self._lock = threading.Lock(), threading.Lock()
+        self._closed = False
 
     def start(self, kind: str, work: Work) -> Job:
         """Begin work, or let it wait for its turn.
@@ -121,6 +122,8 @@ class Jobs:
             for old in ended[: max(0, len(self._jobs) + 1 - MOST_KEPT)]:
                 del self._jobs[old]
             self._jobs[job.id] = job
+            if self._closed:
+                job.cancel()
         threading.Thread(
             target=job.run, args=(self._turn,), name=f"septet-{kind}-{job.id}", daemon=True
         ).start()
@@ -131,8 +134,10 @@ class Jobs:
         with self._lock:
             return list(reversed(self._jobs.values()))
 
-    def cancel(self) -> None:
-        """Ask all that are open to stop."""
+    def close(self) -> None:
+        """Ask all that are open to stop, and each that is begun from now on."""
+        with self._lock:
+            self._closed = True
         for each in self.latest():
             each.cancel()
 
@@ -142,7 +147,7 @@ class Jobs:
         A thread in native code must not outlive the interpreter: as that is finalised, it aborts
         the process. `status` is that of the process if it ends here.
         """
-        self.cancel()
+        self.close()
         until = time.monotonic() + within_s
         for each in self.latest():
             each.wait(max(0.0, until - time.monotonic()))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,15 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 def reserve_of(path: Path) -> Path:
     """Return the path of the reserve of a journal."""
     return path.with_name(f"{path.name}-reserve")
+
+
+@cache
+def _noise(size: int) -> bytes:
+    """Return bytes that a compressing file system cannot shorten, as it would zeros.
+
+    They are no secret, and the same for every journal of a process.
+    """
+    return os.urandom(size)
 
 
 def is_full(problem: OSError) -> bool:
@@ -52,7 +62,7 @@ class Reserve:
         if self.stands:
             return
         self.path.unlink(missing_ok=True)
-        part = os.urandom(_PART)  # a compressing file system would allocate no space for zeros
+        part = _noise(_PART)
         try:
             with create_file(self.path, mode=0o600) as file:
                 for _ in range(RESERVE_BYTES // _PART):

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
+import msgspec
 import numpy as np
 
 from septet._files import insist_regular, make_folders, open_append
@@ -108,8 +109,7 @@ class Trial:
     hypothesis: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """What the ledger knows of some months: how many plans, and when the file was first tried."""
 
     tries: Tries

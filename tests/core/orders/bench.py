@@ -116,12 +116,12 @@ class Bench(World):
         fields: dict[str, Any] = {
             "client_id": order.client_id, "venue_order_id": f"v-{order.client_id}",
             "trade_id": f"x{self.trades}", "price": PRICE, "side": order.side, "fee": 0.0,
-            "fee_currency": "USDT",
+            "fee_currency": "USDT", "venue_ns": self.now,
         }  # fmt: skip
         fields.update(rest)
         fill = m.Filled(
-            at_ns=self.now, venue="v", symbol=order.symbol, venue_ns=self.now,
-            market_ns=self.now, quantity=quantity, **fields,
+            at_ns=self.now, venue="v", symbol=order.symbol, market_ns=self.now,
+            quantity=quantity, **fields,
         )  # fmt: skip
         self.handle(fill)
         return fill
@@ -140,6 +140,11 @@ class Bench(World):
     def list_open(self, *orders: m.OrderSeen, asked_ns: int = 0) -> None:
         asked_ns = asked_ns or self.now
         self.handle(m.OpenOrders(at_ns=self.now, orders=orders, asked_ns=asked_ns))
+
+    def read(self, *orders: m.OrderSeen) -> None:
+        """Read the open orders and the account, which agrees with what is booked."""
+        self.list_open(*orders)
+        self.read_account(self.position, self.now)
 
     def listed(self, order: m.Submit, **rest: Any) -> m.OrderSeen:
         fields: dict[str, Any] = {

@@ -20,6 +20,7 @@ from septet._core.checks import Checks, Instrument, Limits
 from septet._core.guards import Guards
 from septet._core.orders import (
     Booked,
+    Corrected,
     Ended,
     Orders,
     Outcome,
@@ -191,11 +192,24 @@ class World:
             self.position[outcome.symbol] = round(held, 9)
             if outcome.parent < 0:
                 assert outcome.client_id in self.triggered, "a stop filled before it triggered"
+        elif isinstance(outcome, Corrected):
+            self.name_presumed(outcome)
         elif isinstance(outcome, Ended):
             assert outcome.parent not in self.ended, "a parent ended twice"
             self.ended[outcome.parent] = outcome
         elif isinstance(outcome, Triggered):
             self.triggered.add(outcome.client_id)
+
+    def name_presumed(self, outcome: Corrected) -> None:
+        """Name the fill of the venue that was booked, whole or in part, because of the account."""
+        presumed, of = (
+            f"{name}|{outcome.client_id}" for name in (outcome.of, outcome.fill.trade_id)
+        )
+        left = round(self.booked.pop(presumed) - outcome.quantity, 9)
+        assert of not in self.booked, "a fill was counted twice"
+        self.booked[of] = outcome.quantity
+        if left:
+            self.booked[presumed] = left
 
     def watch(self, command: m.Command) -> None:
         if isinstance(command, m.Changed) and command.client_id:
@@ -279,6 +293,8 @@ class World:
                 self.after(self.delay(), lambda: self.refresh_fills(command))
             case m.Refresh(what="open_orders"):
                 self.open_orders()
+            case m.Refresh(what="holdings"):
+                self.holdings()
             case m.Wake():
                 delay = max(1, command.at_ns - self.now)
                 tick = lambda: self.handle(m.Ticked(at_ns=self.now, market_ns=self.now)) and None  # noqa: E731
@@ -400,6 +416,19 @@ class World:
             if order.is_open
         )
         self.notify(lambda now: m.OpenOrders(at_ns=now, orders=listed, asked_ns=asked))
+
+    def holdings(self) -> None:
+        """Read the account: what it holds of each symbol, as it was up to `STALE` ago."""
+        if self.rng.random() < self.faults.unanswered:
+            return
+        asked, held = self.now, list(self.held)
+        self.after(self.delay(), lambda: self.read_account(held, asked), "core")
+
+    def read_account(self, held: Sequence[float], asked: int) -> None:
+        """Bring a read of the account to the core."""
+        for k, gap in enumerate(now - was for now, was in zip(held, self.position, strict=True)):
+            self.core.resolve_disputes(k, f"S{k}", gap, LOT, asked, self.now)
+            self.proceed()
 
     def refresh_fills(self, command: m.Refresh) -> None:
         if self.rng.random() < self.faults.unanswered:

@@ -99,7 +99,9 @@ def test_executions_without_any_client_id_are_asked_for_their_orders() -> None:
 def test_an_order_that_was_taken_for_absent_is_cancelled_by_the_venues_id() -> None:
     bench = Bench()
     order = lost(bench, kind="limit", limit_price=PRICE)
-    absent(bench, order)
+    bench.after_s(FINAL_AFTER + 1)
+    bench.read()
+    bench.miss(order.client_id)
     assert bench.states[order.client_id] == "rejected"
     bench.after_s(2 * FINAL_AFTER)
     bench.list_open(other(order, bench, client_id=f"x-{order.client_id}"))

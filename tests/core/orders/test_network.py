@@ -35,6 +35,7 @@ def test_n2_lost_before_accept_is_absent_only_after_the_bound() -> None:
     bench.miss(order.client_id)
     assert bench.states[order.client_id] == "unknown"
     bench.after_s(2)
+    bench.read()
     bench.miss(order.client_id, asked_ns=bench.now - 2 * SECOND)
     assert bench.states[order.client_id] == "unknown", "it was asked too early"
     bench.miss(order.client_id)
@@ -48,6 +49,7 @@ def test_n2_a_reduction_that_was_never_accepted_gets_a_new_id() -> None:
     order = bench.order(1, -1.0)
     bench.lose(order.client_id)
     bench.after_s(FINAL_AFTER + 1)
+    bench.read()
     bench.miss(order.client_id)
     again = bench.only(m.Submit)
     assert again.client_id != order.client_id
@@ -93,6 +95,7 @@ def test_n4_beyond_the_bound_it_is_cancelled_and_its_fills_are_still_booked() ->
     order = bench.order(1, kind="limit", limit_price=PRICE)
     bench.lose(order.client_id)
     bench.after_s(FINAL_AFTER + 1)
+    bench.read()
     bench.miss(order.client_id)
     bench.take(m.Cancel)
     bench.show(order, "open")
@@ -198,6 +201,7 @@ def test_p1_ids_go_on_after_a_restart() -> None:
     first = bench.order(1, -1.0)
     bench.crash()
     bench.after_s(FINAL_AFTER + 1)
+    bench.read()
     bench.miss(first.client_id)
     assert bench.only(m.Submit).client_id not in {first.client_id}
 

@@ -217,7 +217,9 @@ def test_e23_what_cannot_be_the_order_does_not_hold_it(how: str) -> None:
     if how == "old execution":
         bench.after_s(120)
     order = explained(bench, how)
-    absent(bench, order)
+    bench.after_s(FINAL_AFTER + 1)
+    bench.read()
+    bench.miss(order.client_id)
     assert bench.states[order.client_id] == "rejected"
     assert bench.guards.blocked(0) == ""
 

@@ -52,6 +52,107 @@ def test_a_stop_is_not_given_up_while_the_venue_asks_for_a_pause(state: Any) -> 
     bench.twin()
 
 
+def pause(bench: Bench, seconds: int) -> None:
+    until_ns = bench.now + seconds * SECOND
+    bench.handle(
+        m.VenueChanged(at_ns=bench.now, venue="v", state="limited", until_ns=until_ns, reason="429")
+    )
+
+
+def test_a_stop_filled_in_part_that_is_overdue_stays_until_the_end_of_a_pause() -> None:
+    """Its cancel may leave, from the reserve, and the exit of the rest may not."""
+    bench = Bench()
+    stop = bench.hold_with_stop(1.0, 90.0)
+    bench.execute(stop, 0.4)
+    pause(bench, 60)
+    for _ in range(59):
+        bench.after_s(1)
+        bench.core.stop_is_overdue(0, True, bench.now)
+    bench.proceed()
+    assert bench.take(m.Cancel) == []
+    assert bench.core.protected(0)
+    (alert,) = [each.text for each in bench.alerts if each.event == "stop_overdue"]
+    assert "after the venue's pause, it is cancelled" in alert
+    bench.after_s(1)
+    assert bench.only(m.Cancel).client_id == stop.client_id, "without another quote"
+    bench.twin()
+
+
+@pytest.mark.parametrize(
+    ("held", "level"), [(0.5, 90.0), (1.5, 90.0), (1.0, 95.0)], ids=["less", "more", "moved"]
+)
+def test_a_stop_is_not_replaced_while_the_venue_asks_for_a_pause(held: float, level: float) -> None:
+    bench = Bench()
+    stop = bench.hold_with_stop(1.0, 90.0)
+    pause(bench, 60)
+    bench.hold(held)
+    bench.core.protect(0, held, level)
+    bench.proceed()
+    bench.after_s(59)
+    assert bench.take(m.Cancel) == []
+    assert bench.core.protected(0) is (level == 90.0), "the engine watches a level that moved"
+    bench.after_s(1)
+    assert bench.only(m.Cancel).client_id == stop.client_id
+    bench.show(stop, "cancelled", by="cancel")
+    again = bench.only(m.Submit)
+    assert (again.quantity, again.trigger_price) == (held, level)
+
+
+def test_a_cancel_of_a_stop_is_not_repeated_while_the_venue_asks_for_a_pause() -> None:
+    """The first was rejected by the answer that asked for the pause."""
+    bench = Bench()
+    stop = bench.hold_with_stop(1.0, 90.0)
+    bench.want(1, -1.0)
+    assert bench.only(m.Cancel).client_id == stop.client_id
+    pause(bench, 60)
+    bench.handle(m.CancelFailed(at_ns=bench.now, client_id=stop.client_id, text="429"))
+    for _ in range(19):
+        bench.show(stop, "open", by="query")
+        bench.after_s(3)
+    assert (bench.take(m.Cancel), bench.take(m.Submit)) == ([], [])
+    bench.after_s(3)
+    assert bench.only(m.Cancel).client_id == stop.client_id
+    bench.show(stop, "cancelled", by="cancel")
+    assert bench.only(m.Submit).quantity == 1.0
+
+
+def test_a_stop_without_a_position_is_cancelled_whatever_the_venue_asks_for() -> None:
+    bench = Bench()
+    stop = bench.hold_with_stop(1.0, 90.0)
+    pause(bench, 60)
+    bench.hold(0.0)
+    bench.core.protect(0, 0.0, 0.0)
+    bench.proceed()
+    assert bench.only(m.Cancel).client_id == stop.client_id
+
+
+def test_a_flatten_keeps_a_stop_while_the_venue_asks_for_a_pause() -> None:
+    bench = Bench()
+    stop = bench.hold_with_stop(1.0, 90.0)
+    entry = bench.order(1, 0.5, kind="limit", limit_price=95.0)
+    bench.ack(entry)
+    pause(bench, 60)
+    bench.operate("flatten")
+    bench.want(2, -1.0)
+    bench.after_s(59)
+    assert bench.take(m.CancelAll) == [] == bench.take(m.Submit)
+    assert {each.client_id for each in bench.take(m.Cancel)} == {entry.client_id}
+    assert bench.core.protected(0)
+    bench.after_s(8)
+    assert bench.take(m.CancelAll)[-1].flattens
+    bench.show(entry, "cancelled", by="cancel")
+    bench.show(stop, "cancelled", by="cancel")
+    assert bench.only(m.Submit).quantity == 1.0
+
+
+def test_a_plain_halt_cancels_the_stop_whatever_the_venue_asks_for() -> None:
+    bench = Bench()
+    bench.hold_with_stop(1.0, 90.0)
+    pause(bench, 60)
+    bench.operate("halt")
+    assert not bench.only(m.CancelAll).flattens
+
+
 def test_the_end_of_a_pause_ends_the_wait_of_an_exit() -> None:
     bench = Bench()
     stop = bench.hold_with_stop(1.0, 90.0)

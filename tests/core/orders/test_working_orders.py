@@ -95,10 +95,26 @@ def test_the_stop_stays_while_an_exit_waits_for_an_entry_in_an_unknown_state(pri
     bench.after_s(3)
     assert bench.take(m.Cancel) == [] == bench.take(m.Submit)
     bench.after_s(FINAL_AFTER)
+    bench.read(bench.listed(stop))
     bench.miss(add.client_id)
     assert bench.only(m.Cancel).client_id == stop.client_id
     bench.show(stop, "cancelled", by="cancel")
     assert bench.only(m.Submit).quantity == 1.0
+
+
+def test_no_stop_is_placed_beside_an_exit_that_left_when_an_add_was_reported_ended() -> None:
+    """A query shows executions of the add that are missing yet: both would sell the position."""
+    bench, stop = protected()
+    add = bench.order(1, 0.5)
+    bench.ack(add)
+    bench.show(add, "expired", 0.2, by="stream")
+    bench.want(2, -1.0, closes_all=True)
+    bench.show(stop, "cancelled", by="cancel")
+    assert bench.only(m.Submit).quantity == 1.0
+    bench.show(add, "expired", 0.2, by="query")
+    assert bench.take(m.Submit) == []
+    bench.after_s(5)
+    assert bench.take(m.Submit) == []
 
 
 def test_the_part_that_an_unknown_add_has_bought_is_protected_while_an_exit_waits() -> None:
@@ -405,6 +421,7 @@ def test_o1_an_order_without_an_answer_keeps_the_halt_going() -> None:
     assert bench.alerted("kill_done") == [], "it may be accepted yet"
     bench.lose(order.client_id)
     bench.after_s(FINAL_AFTER + 1)
+    bench.read()
     bench.miss(order.client_id)
     bench.list_open()
     assert bench.alerted("kill_done") == ["info"]

@@ -13,6 +13,7 @@ import pytest
 from septet import messages as m
 from septet._core.events import NewOrder
 from septet._core.live_core import LiveCore
+from septet._core.orders import unexplained
 from septet._core.orders.records import StopEnded
 from septet._drill.sim import Failure, core_subject, run_schedule
 from septet._drill.sim.core_subject import FORMS, ORDERS, cores
@@ -74,6 +75,17 @@ def test_a_level_of_a_grid_that_is_sent_while_its_order_works_is_found(
     monkeypatch.setattr(LiveCore, "handle", forget)
     with pytest.raises(Failure, match="enters a level whose order still works"):
         _run_with_all_faults(range(10, 23), "grid")
+
+
+def test_an_entry_filled_under_another_id_is_not_absent_after_restarts_without_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The journal lost what the stream had reported of it (S2), and no read came (N12)."""
+    whole = partial(cores, shapes=ORDERS)
+    run_schedule(351, whole)
+    monkeypatch.setattr(unexplained, "_is_covered", lambda lifecycle, child: True)
+    with pytest.raises(Failure, match="counts as never placed, unconfirmed"):
+        run_schedule(351, whole)
 
 
 def test_levels_of_one_size_in_a_coarser_lot_are_two_levels() -> None:

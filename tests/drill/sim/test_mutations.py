@@ -23,7 +23,8 @@ from septet._core.orders.records import Child
 from septet._drill.sim import Failure, run_schedule
 from septet._drill.sim.shell import SimShell
 
-SEEDS = range(1, 61)
+SEEDS = (261, *range(1, 61))
+"""The first shows a bug that few seeds show."""
 Patch = pytest.MonkeyPatch
 
 
@@ -181,13 +182,6 @@ def overlooks_an_order_under_another_id(patch: Patch) -> None:
     patch.setattr(unexplained, "_gap", lambda lifecycle, child: 0.0)
 
 
-def leaves_to_others_what_nobody_was_asked_about(patch: Patch) -> None:
-    def leave(lifecycle: OrderLifecycle, k: int, asked: list[Child]) -> None:
-        lifecycle.records.strangers.pop(k, None)
-
-    patch.setattr(unexplained, "_leave", leave)
-
-
 def counts_on_a_stop_that_is_unknown(patch: Patch) -> None:
     def protected(orders: manager.Orders, k: int) -> bool:
         return bool((stop := orders.records.stops.get(k)) and stop.child)
@@ -242,7 +236,6 @@ BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (overlooks_an_order_under_another_id, OTHER_ID),
     (overlooks_an_id_that_contains_ours, frozenset({"E23 longer id"})),
     (cancels_by_an_id_that_the_venue_does_not_know, OTHER_ID | {"E23 answered", "O1 kill"}),
-    (leaves_to_others_what_nobody_was_asked_about, OTHER_ID),
     (counts_on_a_stop_that_is_unknown, OTHER_ID),
     (draws_a_random_number, frozenset({"P1 crash"})),
 )

@@ -62,10 +62,10 @@ def test_a_process_that_begins_near_the_end_is_given_its_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Killed in the time without faults, which every order needs before the schedule ends."""
-    run_schedule(58, crash_at_write=(305, 0))
+    run_schedule(58, crash_at_write=(247, 0))
     monkeypatch.setattr(schedule, "_KNOWS_NS", 0)
     with pytest.raises(Failure, match="is unknown here and was never at the venue"):
-        run_schedule(58, crash_at_write=(305, 0))
+        run_schedule(58, crash_at_write=(247, 0))
 
 
 def test_command_line_counts_and_states_the_seed(capsys: pytest.CaptureFixture[str]) -> None:

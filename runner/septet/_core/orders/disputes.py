@@ -20,7 +20,7 @@ import msgspec
 
 from septet import messages as m
 from septet._core.orders import contradictions
-from septet._core.orders.lifecycle import OrderLifecycle, trade_key
+from septet._core.orders.lifecycle import CLOCKS_NS, OrderLifecycle, trade_key
 from septet._core.orders.records import SECOND_NS, Child, Corrected, Disputed
 
 __all__ = [
@@ -45,8 +45,6 @@ KEPT = 64
 """Disputed executions of a symbol that are kept."""
 PRICE_WAIT_NS = 2 * SECOND_NS
 """How long the market's prices have to reach that of an execution, before another is taken."""
-CLOCKS_NS = 5 * SECOND_NS
-"""By how much stamps of a venue may be off."""
 ROUNDED = 1e-9
 SAME_PRICE = 1e-6
 """How far the prices of one execution may lie apart in two messages, a fraction."""

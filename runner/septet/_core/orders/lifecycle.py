@@ -24,7 +24,15 @@ from septet._core.orders.records import (
     Triggered,
 )
 
-__all__ = ["FILLS_BEFORE_NS", "LOST", "UNEXPLAINED", "Level", "OrderLifecycle", "trade_key"]
+__all__ = [
+    "CLOCKS_NS",
+    "FILLS_BEFORE_NS",
+    "LOST",
+    "UNEXPLAINED",
+    "Level",
+    "OrderLifecycle",
+    "trade_key",
+]
 
 Level = Literal["info", "warning", "error", "critical"]
 
@@ -34,6 +42,8 @@ UNEXPLAINED = "unexplained_order"
 """The block of a symbol while an unknown order may be at the venue under another id."""
 FILLS_BEFORE_NS = 60 * SECOND_NS
 """How long before an order was sent its fills are asked for: clocks differ."""
+CLOCKS_NS = 5 * SECOND_NS
+"""By how much stamps of a venue may be off."""
 LONGEST_READ_NS = 60 * SECOND_NS
 """How long ago a read of the account that answers now may have been asked for."""
 
@@ -228,10 +238,15 @@ class OrderLifecycle:
             self.send_cancel(child, now_ns)
 
     def send_cancel(self, child: Child, now_ns: int) -> None:
-        """Send a DELETE if one is requested, none is in flight and the order was seen since."""
+        """Send a DELETE if one is requested, none is in flight and the order was seen since.
+
+        That of a stop waits while the venue asks for a pause: nothing could take its place.
+        """
         killing = self.records.kill == "cancelling" and child.sent_ns <= self.records.kill_ns
+        killing = killing and not child.by_venue_id  # its list does not tell that it is ours
         if (
-            not child.cancels or child.is_final or child.delete_ns or child.claim is not None
+            self.keeps_stop(child, now_ns) or not child.cancels
+            or child.is_final or child.delete_ns or child.claim is not None
             or RANK[child.state] < RANK["open"] or now_ns < child.delete_next_ns or killing
             or (child.delete_failed_ns and child.received_ns <= child.delete_failed_ns)
         ):  # fmt: skip
@@ -247,6 +262,17 @@ class OrderLifecycle:
                 trace=child.trace,
             )
         )
+
+    def keeps_stop(self, child: Child, now_ns: int) -> bool:
+        """Whether an order is the stop of a position and stays, since the venue asks for a pause.
+
+        Neither another stop nor an exit would be accepted until its end.
+        """
+        records = self.records
+        return (
+            now_ns < records.paused_ns and child.protects
+            and child.sign * records.stops[child.symbol].quantity < 0.0
+        )  # fmt: skip
 
     def cancel_failed(self, child: Child, now_ns: int) -> None:
         """Query a child whose DELETE was not confirmed, before the next DELETE is sent."""
@@ -282,10 +308,7 @@ class OrderLifecycle:
         k, work = child.symbol, records.works.get(child.parent)
         if k in records.held and not child.protects:
             held, asked_ns = records.held[k]
-            records.held[k] = (
-                held + (fill.quantity if fill.side == "buy" else -fill.quantity),
-                asked_ns,
-            )
+            records.held[k] = held + self._unread_move(fill, held, asked_ns), asked_ns
         keep_ns = self.timing.answers_final_after_ns + LONGEST_READ_NS
         records.lately.setdefault(k, RecentFills()).add(fill, now_ns, keep_ns)
         self.touched.add(k)
@@ -302,6 +325,17 @@ class OrderLifecycle:
             if not self.move(child, "partially_filled") and not child.full:
                 self.changed(child)
             self.update(child, now_ns)
+
+    def _unread_move(self, fill: m.Filled, held: float, asked_ns: int) -> float:
+        """Return by how much a fill moves a position read before (base, signed); 0 if in the read.
+
+        A read that may be stale, and clocks that differ, leave that open for some fills: those
+        count such that no exit sells more than the account holds.
+        """
+        moved = fill.quantity if fill.side == "buy" else -fill.quantity
+        enlarges = held * moved > 0.0 or held == 0.0
+        margin_ns = CLOCKS_NS if enlarges else -CLOCKS_NS - self.timing.answers_final_after_ns
+        return moved if fill.venue_ns > asked_ns + margin_ns else 0.0
 
     def _trigger(self, child: Child) -> None:
         stop = self.records.stops[child.symbol]

@@ -23,7 +23,17 @@ import msgspec
 from septet import messages as m
 from septet._core.checks import Checks
 from septet._core.guards import Guards
-from septet._core.orders import disputes, lost_fills, sending, stops, unexplained, venue_reports
+from septet._core.orders import (
+    disputes,
+    exposed,
+    ghosts,
+    lost_fills,
+    sending,
+    stop_rate,
+    stops,
+    unexplained,
+    venue_reports,
+)
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import (
     Fill,
@@ -227,6 +237,7 @@ class Orders:
             raise AssertionError("the orders do not come to rest")
         self._forget(now_ns)
         self._wake(now_ns)
+        exposed.report(lifecycle, now_ns)
         commands, lifecycle.commands = lifecycle.commands, []
         lifecycle.dirty = False
         return commands
@@ -254,8 +265,16 @@ class Orders:
             disputes.tick(lifecycle, now_ns)
 
     def _kill(self, now_ns: int) -> None:
-        """Cancel all orders, query them, and repeat."""
+        """Cancel all orders, query them, and repeat.
+
+        A flatten keeps the stops of positions while the venue asks for a pause: no exit would be
+        accepted in their place.
+        """
         lifecycle, records = self._lifecycle, self._lifecycle.records
+        before = [records.children[name] for name in records.live]
+        before = [each for each in before if each.sent_ns <= records.kill_ns]
+        kept = [each for each in before if lifecycle.keeps_stop(each, now_ns)]
+        kept = kept if records.kill_flattens else []
         symbols = tuple(range(len(lifecycle.checks.symbols)))
         entries: tuple[m.Cancel, ...] = ()
         if records.kill_flattens:
@@ -263,21 +282,22 @@ class Orders:
             entries = tuple(
                 m.Cancel(
                     client_id=child.client_id, symbol=child.symbol,
-                    venue_order_id=child.venue_order_id,
+                    venue_order_id=child.venue_order_id, by_venue_id=child.by_venue_id,
                 )
                 for child in live
                 if not (child.reduces or child.is_final)
             )  # fmt: skip
-        lifecycle.commands.append(
-            m.CancelAll(symbols=symbols, flattens=records.kill_flattens, entries=entries)
-        )
+        if kept:
+            lifecycle.commands += entries
+        else:
+            lifecycle.commands.append(
+                m.CancelAll(symbols=symbols, flattens=records.kill_flattens, entries=entries)
+            )
         lifecycle.commands.append(m.Refresh(what="open_orders"))
         records.kill_next_ns = now_ns + records.kill_pause_ns
         records.kill_pause_ns = min(2 * records.kill_pause_ns, lifecycle.timing.kill_most_ns)
-        for name in records.live:
-            child = records.children[name]
-            if child.sent_ns <= records.kill_ns:
-                child.cancels = True
+        for child in before:
+            child.cancels |= child not in kept
 
     def _wake(self, now_ns: int) -> None:
         """Request the next tick, if it is earlier than the one already requested."""
@@ -292,6 +312,8 @@ class Orders:
         for stop in records.stops.values():
             if stop.quantity and now_ns < stop.retry_ns < next_ns:
                 next_ns = stop.retry_ns
+        if records.stops and now_ns < records.paused_ns < next_ns:  # what a stop waits for
+            next_ns = records.paused_ns
         if records.kill == "cancelling" and now_ns < records.kill_next_ns < next_ns:
             next_ns = records.kill_next_ns
         next_ns = disputes.next_time_ns(lifecycle, now_ns, next_ns)
@@ -334,6 +356,7 @@ class Orders:
         fills were booked, after which `gap` is outdated. See `disputes.resolve`.
         """
         lifecycle, self._lifecycle.dirty = self._lifecycle, True
+        lifecycle.commands += lifecycle.guards.read_after(ghosts.REJECTED, k, asked_ns)
         lost_fills.read(lifecycle, k, lifecycle.position(k) + gap, asked_ns)
         left_out = not lost_fills.explain(lifecycle, k, gap)
         if disputes.resolve(
@@ -392,11 +415,15 @@ class Orders:
         child = stops.standing(self._lifecycle, k)
         if child is None or child.unconfirmed is not None:
             return False
+        if stop_rate.is_behind(self._lifecycle, self.records.stops[k], child):
+            return False
         return child.exists and not child.cancels and not child.lost
 
     def stop_is_overdue(self, k: int, beyond: bool, now_ns: int) -> bool:
         """Whether prices have passed the stop at the venue for long, so that the engine acts."""
-        return stops.is_overdue(self._lifecycle, k, beyond, now_ns)
+        overdue = stops.is_overdue(self._lifecycle, k, beyond, now_ns)
+        self._lifecycle.dirty |= overdue
+        return overdue
 
     def booked_at(self, client_id: str, trade_id: str, market_ns: int) -> None:
         """Record the market time at which a presumed fill was booked; it may be corrected."""

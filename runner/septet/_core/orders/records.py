@@ -368,7 +368,11 @@ Kill = Literal["", "cancelling", "done"]
 
 
 class Records(msgspec.Struct, kw_only=True):
-    """All state of the order manager."""
+    """All state of the order manager.
+
+    `held` has the account's position of a symbol (base, signed) and when that read was sent,
+    `listed_ns` when the newest list of open orders was asked for (wall time).
+    """
 
     works: dict[int, Work] = {}
     queues: dict[int, list[int]] = {}
@@ -394,6 +398,7 @@ class Records(msgspec.Struct, kw_only=True):
     held: dict[int, tuple[float, int]] = {}
     unfunded: list[int] = []
     started_ns: int = 0
+    listed_ns: int = 0
     paused_ns: int = 0
     refused_ns: dict[int, int] = {}
     freed_ns: dict[int, int] = {}

@@ -8,7 +8,7 @@ from typing import Final
 from septet import messages as m
 from septet._core.checks import floor_to_lot, outward
 from septet._core.guards import instant
-from septet._core.orders import ghosts
+from septet._core.orders import ghosts, stop_rate
 from septet._core.orders.ids import stop_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, Work, tolerated
@@ -62,7 +62,7 @@ def is_overdue(lifecycle: OrderLifecycle, k: int, beyond: bool, now_ns: int) -> 
     """Whether the venue leaves a stop open that it should have executed; then the engine acts.
 
     `beyond` is whether the newest price lies beyond its level. A stop that is filled in part is
-    executing, wherever the price is: it is cancelled, and its rest becomes an exit of its own.
+    executing, wherever the price is: `advance` cancels it, and its rest becomes an exit of its own.
     """
     stop, child = lifecycle.records.stops[k], standing(lifecycle, k)
     if child is None or not (beyond or child.counted > 0.0):
@@ -73,24 +73,25 @@ def is_overdue(lifecycle: OrderLifecycle, k: int, beyond: bool, now_ns: int) -> 
         return False
     if not stop.overdue:
         stop.overdue = True
+        when = "after the venue's pause, " if lifecycle.keeps_stop(child, now_ns) else ""
         text = (
             f"{child.client_id}: the venue has filled {child.counted:.12g} of the stop of "
             f"{child.quantity:.12g} at {child.trigger_price:.12g}, which has been due for "
-            f"{OVERDUE_NS // SECOND_NS} s: it is cancelled, and the position closed at market"
+            f"{OVERDUE_NS // SECOND_NS} s: {when}it is cancelled, and the position closed at market"
         )
         lifecycle.alert("critical", "stop_overdue", text, k)
-        if child.counted > 0.0:
-            lifecycle.request_cancel(child, now_ns)
     return True
 
 
 def pauses(lifecycle: OrderLifecycle, k: int, work: Work, now_ns: int) -> bool:
-    """Whether an order waits: after a rejection, or as an exit until the venue's pause is over.
+    """Whether an order waits: after a rejection, or as an exit until it may be sent.
 
     A stop that rests is not given up for an exit that the venue would reject until then.
     """
     if work.parent.reduces and _is_paused(lifecycle, k, now_ns):
         work.retry_ns = max(work.retry_ns, lifecycle.records.paused_ns)
+    if work.parent.reduces and work.retry_ns <= now_ns:
+        stop_rate.exit_waits(lifecycle, work, standing(lifecycle, k), now_ns)
     return work.retry_ns > now_ns
 
 
@@ -105,8 +106,13 @@ def _waits_long(work: Work, now_ns: int) -> bool:
 
 
 def _is_held_up(lifecycle: OrderLifecycle, k: int) -> bool:
-    """Whether an exit of a symbol waits for an entry to end: its stop stays until it can leave."""
-    return any(not each.reduces and each.delays_reductions for each in lifecycle.live(k))
+    """Whether an exit of a symbol waits for an entry to end: its stop stays until it can leave.
+
+    One that was sent while the entry was reported ended does not wait, whatever a query shows then.
+    """
+    live = lifecycle.live(k)
+    waits = any(not each.reduces and each.delays_reductions for each in live)
+    return waits and not any(each.reduces for each in live)
 
 
 def _wanted(
@@ -117,8 +123,7 @@ def _wanted(
     exits = [records.works[n] for n in records.queues.get(k, ()) if records.works[n].parent.reduces]
     if records.kill or stop.triggered:
         return 0.0
-    stays = _is_held_up(lifecycle, k) or _is_paused(lifecycle, k, now_ns)
-    if not (stays or all(_waits_long(work, now_ns) for work in exits)):
+    if not (_is_held_up(lifecycle, k) or all(_waits_long(work, now_ns) for work in exits)):
         return 0.0
     sign, price = 1 if stop.quantity > 0.0 else -1, lifecycle.checks.symbols[k].price
     if exits and sign * (price - stop.trigger) <= 0.0 and standing(lifecycle, k) is None:
@@ -163,6 +168,10 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
     """Place, replace or cancel the stop of a symbol as requested."""
     stop = lifecycle.records.stops[k]
     child = standing(lifecycle, k)
+    if child is not None and lifecycle.keeps_stop(child, now_ns):
+        return
+    if child is not None and child.counted > 0.0 and stop.overdue:
+        lifecycle.request_cancel(child, now_ns)
     if child is not None and (
         child.cancels or child.lost or (child.counted > 0.0 and stop.quantity)
     ):
@@ -184,6 +193,8 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         covered = child.quantity - child.tolerance
         if child.sign == sign and target < covered <= wanted and (moved < least or target == 0.0):
             return  # by filters that changed since, another would cover less of the position
+        if stop_rate.keeps(lifecycle, k, stop, child, target, now_ns):
+            return
         lifecycle.request_cancel(child, now_ns)
         return
     if target <= 0.0:

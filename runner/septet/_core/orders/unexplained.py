@@ -2,8 +2,11 @@
 
 A venue or a broker may list an accepted order under another client id. A query by our id then says
 that there is none, though the order rests or was executed. "No such order" is therefore not final
-while the symbol shows something on the order's side that is not explained otherwise and is not
-older than the order: an open or ended order, an execution, or a difference of the account.
+until the open orders and the account were read, each read sent later than `answers_final_after`
+after the order became unknown: what an earlier process or a closed stream has seen of it may be
+lost. Nor is it final while the symbol shows something on the order's side that is not explained
+otherwise and is not older than the order: an open or ended order, an execution, or a difference of
+the account.
 
 - Exactly one open order that agrees in symbol, side, type, quantity and price, and nothing else:
   it is adopted, and is queried and cancelled by the venue's id from then on.
@@ -27,19 +30,18 @@ from septet import messages as m
 from septet._core.orders import disputes, ghosts
 from septet._core.orders.ids import is_marked, own_id
 from septet._core.orders.lifecycle import (
+    CLOCKS_NS,
     FILLS_BEFORE_NS,
     UNEXPLAINED,
     OrderLifecycle,
     trade_key,
 )
-from septet._core.orders.records import SECOND_NS, Child, Stranger
+from septet._core.orders.records import Child, Stranger
 
 __all__ = ["accept_all", "hold", "is_absent", "look", "note_fill", "note_order", "what_follows"]
 
 KEPT = 256
 """Orders and executions of others of one symbol that are kept."""
-CLOCKS_NS = 5 * SECOND_NS
-"""By how much stamps of a venue may be off."""
 LEFT = 4_096
 """Orders that were left to others and are remembered, so that they are not taken for ours."""
 UNNAMED = 4
@@ -98,11 +100,39 @@ def look(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     pause_ns = lifecycle.timing.answers_final_after_ns // LOOKS
     if child.looked_ns and now_ns < child.looked_ns + pause_ns:
         return
+    _read(lifecycle, child, now_ns)
+
+
+def _read(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     child.looked_ns = now_ns
     lifecycle.commands.append(m.Refresh(what="open_orders"))
     lifecycle.refresh_fills(child)
     lifecycle.commands.append(m.Refresh(what="holdings"))
     _name_executions(lifecycle, child)
+
+
+def _decisive_ns(lifecycle: OrderLifecycle, child: Child) -> int:
+    """Return after which wall time (UTC ns) a read shows the order if the venue has accepted it."""
+    return child.unknown_ns + lifecycle.timing.answers_final_after_ns
+
+
+def _is_covered(lifecycle: OrderLifecycle, child: Child) -> bool:
+    """Whether open orders and account were read late enough to show the order, if it exists."""
+    records = lifecycle.records
+    held_ns = records.held.get(child.symbol, (0.0, 0))[1]
+    return min(records.listed_ns, held_ns) > _decisive_ns(lifecycle, child)
+
+
+def _read_again(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
+    """Read orders and account now that they are decisive, and query the order soon after."""
+    timing = lifecycle.timing
+    is_first = child.looked_ns <= _decisive_ns(lifecycle, child)
+    if not is_first and now_ns < child.looked_ns + timing.query_longest_ns:
+        return
+    _read(lifecycle, child, now_ns)
+    if is_first:
+        child.query_pause_ns = timing.query_first_ns
+        child.query_next_ns = now_ns + child.query_pause_ns
 
 
 def _name_executions(lifecycle: OrderLifecycle, child: Child) -> None:
@@ -128,6 +158,9 @@ def is_absent(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> bool:
         return False
     strangers, gap = _seen_since(lifecycle, child), _gap(lifecycle, child)
     if not strangers and not gap:
+        if not _is_covered(lifecycle, child):
+            _read_again(lifecycle, child, now_ns)
+            return False
         lifecycle.explained(child, "nothing is unexplained any more")
         return True
     if not gap and len(strangers) == 1 and _may_adopt(lifecycle, child, strangers[0]):

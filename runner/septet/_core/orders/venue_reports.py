@@ -275,6 +275,7 @@ def _unreadable(lifecycle: OrderLifecycle, event: m.Unreadable) -> None:
 
 def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
     records, now_ns = lifecycle.records, event.at_ns
+    records.listed_ns = max(records.listed_ns, event.asked_ns)
     stale_ns = event.asked_ns - lifecycle.timing.answers_final_after_ns
     listed: set[str] = set()
     third_party: dict[str, ThirdPartyOrder] = {}

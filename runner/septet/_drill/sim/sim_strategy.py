@@ -108,9 +108,14 @@ class SimStrategy:
 
     def _compare(self, event: m.Holdings) -> None:
         for k, units in enumerate(self._units):
+            base, held, lot = BASES[k], units / SCALE, LOT / SCALE
+            theirs, asked_ns = sum(event.balances[base]), event.asked_ns
+            gap = theirs - held
+            if self.orders.resolve_disputes(k, base, gap, lot, asked_ns, event.at_ns):
+                continue
             self._out += self.guards.compare(
-                k, units / SCALE, sum(event.balances[BASES[k]]), tolerance=LOT / SCALE,
-                band=self.orders.band(k), lags=self.orders.lags(k, event.asked_ns),
+                k, held, theirs, tolerance=lot,
+                band=self.orders.band(k), lags=self.orders.lags(k, asked_ns),
                 now_ns=event.at_ns,
             )  # fmt: skip
 

@@ -65,7 +65,7 @@ def step_checks(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str
                 grids.get(each.symbol, {}).pop(each.order, None)
             elif isinstance(each, m.Traded):
                 wrong += _fill(trades.setdefault(each.symbol, _Trade()), each)
-                if each.position < LOT / SCALE:
+                if each.position < lots.get(each.symbol, LOT / SCALE):  # flat: less than one lot
                     trades[each.symbol] = _Trade()
     return wrong
 
