@@ -117,9 +117,9 @@ def tables_finding(run: Run) -> FilesFinding | None:
 
 def problem_text(run: Run) -> str:
     """Return what is wrong with the journal of a run and with its files; empty if nothing is."""
-    finding = run.finding
-    lost = "" if finding is None else f"{finding.message}; {finding.hint}"
-    return ". ".join(filter(None, (lost, run.files_problem)))
+    from septet._store.run_condition import condition_of
+
+    return condition_of(run).problem
 
 
 def _compare(folder: Path, record: FilesRecord | None) -> str:
