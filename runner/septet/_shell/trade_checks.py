@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from septet._config.pydantic_problems import problem_at
@@ -34,8 +34,7 @@ _VOLATILE = 1.05
 """By how much more an entry may be expected to cost where slippage follows volatility."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Obstacle:
+class _Obstacle(msgspec.Struct, frozen=True):
     """Why entries of a symbol are rejected: at every bar, or at the last and at most of them."""
 
     path: KeyPath
