@@ -53,7 +53,7 @@ def certificate(place: Path) -> tuple[Path, Path]:
 @contextmanager
 def local(place: Path, *, tls: tuple[Path, Path] | None = None) -> Iterator[Local]:
     """Start a venue whose prices stand still and whose books are deep, and end it afterwards."""
-    truth = place / "truth.jsonl"
+    truth = place / "venue-journal.jsonl"
     config = VenueConfig(
         symbols=[SymbolConfig(base="BTC", synthetic=Synthetic(count=400), level_notional="1e9")],
         history=100, bar_wall_ns=HOUR_NS, balances={"USDT": "1000000000", "BTC": "1000000"},

@@ -158,7 +158,7 @@ def measure(quick: bool) -> Report:
         with local(place) as venue:
             found = run(partial(_measured, place, venue, seconds))
         venues = (_of_children_s() - before) * found["rate"] / found["orders"]
-        missing = lost(place / "journal.sqlite", place / "truth.jsonl")
+        missing = lost(place / "journal.sqlite", place / "venue-journal.jsonl")
     note = (
         f"{found['orders']:,} orders in {seconds:.0f} s, {IN_FLIGHT} on their way at a time, "
         f"{found['refused']} refused; our process was busy {found['busy']:.0%} of a core, "

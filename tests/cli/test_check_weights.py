@@ -182,3 +182,21 @@ def test_what_never_falls_due_is_an_error(
     assert f"{path}:{line}:" in outcome.err
     assert f"error: {place}: {text} between the first decision and the last" in outcome.err
     assert "write a shorter interval, or extend the data" in outcome.err
+
+
+@pytest.mark.parametrize(("every", "first"), [("20d at 12:00", True), ("1d at 12:00", False)])
+def test_a_long_wait_for_the_first_rebalance_is_reported(
+    septet: Command, tmp_path: Path, every: str, first: bool
+) -> None:
+    """The data begin between two instants; the one before does not count."""
+    checked(septet, tmp_path, "0.5 * sign(max(close - slow, 0))")
+    path = tmp_path / "x.yaml"
+    path.write_text(path.read_text("utf-8").replace("every: 12 bars", f"every: {every}"), "utf-8")
+    outcome = septet("check", path)
+    assert outcome.code == 0
+    line = f"{path}:9:"
+    found = [each for each in outcome.err.splitlines() if each.startswith(line) and "falls" in each]
+    assert len(found) == first
+    if first:
+        assert "warning: portfolio.rebalance.every: the first rebalance falls due at " in found[0]
+        assert " of the run; an instant before the first decision does not count" in found[0]

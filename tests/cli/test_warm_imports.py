@@ -24,7 +24,8 @@ NETWORK = ("asyncio", "ssl", "ccxt", "aiohttp", "starlette", "uvicorn", "http.cl
 SELDOM = ("tomllib", "unittest", "apscheduler", "structlog", "jinja2", "prometheus_client")
 LIVE = (
     "septet._live", "septet._journal.lease", "septet._journal.reader", "septet._drill",
-    "septet._host.background_tasks", "septet._sweep", "septet.testing", "septet._dashboard",
+    "septet._host.background_tasks", "septet._host.adapter_values", "septet._sweep",
+    "septet._shell.stretch_backtest", "septet.testing", "septet._dashboard",
 )  # fmt: skip
 UNNEEDED = COMPILERS + LEARNERS + OTHER_TABLES + NETWORK + SELDOM + LIVE
 

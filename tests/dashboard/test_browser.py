@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -76,8 +77,11 @@ def test_charts_are_drawn_and_moved_by_keys(dashboard: Dashboard, browser: Brows
 def axe() -> Path | None:
     """Return the script of axe-core, where npm has it or `SEPTET_AXE` names it."""
     named = os.environ.get("SEPTET_AXE")
-    if named:
-        return Path(named)
+    return Path(named) if named else _axe_of_npm()
+
+
+@cache
+def _axe_of_npm() -> Path | None:
     npm = shutil.which("npm")
     if npm is None:
         return None

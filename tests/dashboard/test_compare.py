@@ -22,6 +22,7 @@ from septet._store.run_folder import JOURNAL
 from septet._text import one_line
 from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import Answer, Dashboard, stored
+from tests.dashboard.test_backtests import ended
 from tests.dashboard.test_browser import axe, violations
 from tests.dashboard.test_strategies import PASSWORD
 from tests.live.diffs import FEE, Hand, Lives, backtested, lived, walk
@@ -218,6 +219,9 @@ def test_a_browser_comes_to_the_causes(
         before = browser.loaded
         browser.run("document.querySelector('form[action=\"/compare-causes\"] button').click()")
         browser.until_loaded(before + 2)  # the job, and the job once it has ended
+        job = browser.run("location.href")
+        ended(dashboard, job.rpartition("id=")[2])
+        browser.open(job)  # it may have been loaded again before it had ended
         browser.open(browser.run("document.querySelector('a[href^=\"/compare\"]').href"))
         assert "Nothing is left over" in browser.run("document.body.textContent")
         if shown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import unquote_plus
 
@@ -18,10 +19,18 @@ from tests.python.samples import TEXT, written
 AXES = {"features.fast.period": [3, 5, 8], "features.slow.period": [15, 20]}
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, septet.Sweep]:
+    """A stored sweep, of which tests are given copies, and the folder of its file."""
+    place = tmp_path_factory.mktemp("swept")
+    return place, septet.sweep(septet.load(written(place)), AXES, out=place / "sweeps")
+
+
 @pytest.fixture
-def swept(dashboard: Dashboard, tmp_path: Path) -> septet.Sweep:
+def swept(dashboard: Dashboard, made: tuple[Path, septet.Sweep]) -> septet.Sweep:
     """A sweep stored beside the runs, whose file is one of the folder of strategies."""
-    found = septet.sweep(septet.load(written(tmp_path)), AXES, out=dashboard.root.parent / "sweeps")
+    place, found = made
+    shutil.copytree(place / "sweeps", dashboard.root.parent / "sweeps")
     put(dashboard, "cross.yaml", TEXT)
     dashboard.log_in()
     return found

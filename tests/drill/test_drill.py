@@ -64,7 +64,7 @@ def test_a_drill_finds_everything_held(tmp_path: Path) -> None:
     assert document["replay"].endswith(" 0 differences")
     assert document["shadow"].endswith(" 0 differences")
     assert json.loads((tmp_path / "d" / "drill.json").read_text()) == document
-    assert (tmp_path / "d" / "truth.jsonl").is_file()
+    assert (tmp_path / "d" / "venue-journal.jsonl").is_file()
 
 
 @pytest.mark.timeout(3_600 if SOAK else 300)

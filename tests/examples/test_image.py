@@ -37,7 +37,7 @@ def test_the_compose_file_keeps_to_the_documents() -> None:
         assert "ports" not in service, "health and the page listen on this machine alone"
         context = (FOLDER / service["build"]["context"]).resolve()
         assert (context / service["build"]["dockerfile"]).is_file()
-    assert services["paper"]["stop_grace_period"] == "60s"
+    assert services["paper"]["stop_grace_period"] == "120s"
 
 
 def test_the_health_check_fails_where_nothing_answers() -> None:

@@ -128,6 +128,6 @@ def placed(venue: LocalVenue) -> list[str]:
     """Client ids of the orders that were asked for, one entry a request."""
     return [
         each.client_id
-        for each in venue.truth().requests
+        for each in venue.journal.dump().requests
         if each.method == "POST" and each.path.endswith("/order")
     ]

@@ -62,7 +62,7 @@ def test_an_order_from_sending_to_its_fill() -> None:
             )
             fills = {each.trade_id: each for each in received.of(m.Filled)}
             (fill,) = fills.values()
-            (true,) = venue.truth().fills
+            (true,) = venue.journal.dump().fills
             assert (fill.client_id, fill.venue_order_id) == ("a-1", ack.venue_order_id)
             assert (fill.quantity, fill.price) == (float(true.quantity), float(true.price))
             assert (fill.fee, fill.fee_currency) == (float(true.fee), true.fee_asset)
@@ -121,7 +121,7 @@ def test_stops_are_held_by_the_venue() -> None:
             ack = await live.submit(stop)
             assert isinstance(ack, m.Acked)
             assert ack.state == "open"
-            (true,) = [each for each in venue.truth().orders if each.client_id == "a-2"]
+            (true,) = [each for each in venue.journal.dump().orders if each.client_id == "a-2"]
             assert (true.type, float(true.stop)) == ("STOP_LOSS", 80.01)
 
     run(case())
@@ -169,7 +169,7 @@ def test_an_order_whose_answer_is_lost_is_uncertain_and_sent_once(code: str) -> 
             assert isinstance(answer, m.Uncertain)
             assert placed(venue) == ["a-1"]
             looked = await live.query(m.Query(client_id="a-1", symbol=0))
-            there = any(each.client_id == "a-1" for each in venue.truth().orders)
+            there = any(each.client_id == "a-1" for each in venue.journal.dump().orders)
             assert isinstance(looked, m.OrderSeen if there else m.NotFound)
             assert placed(venue) == ["a-1"]
 
@@ -279,13 +279,13 @@ def test_a_pause_lets_cancels_through_and_nothing_else() -> None:
             assert (first.code, first.by) == ("rate", "venue")
             limited = next(each for each in received.of(m.VenueChanged) if each.state == "limited")
             assert limited.until_ns > time.time_ns()
-            before = len(venue.truth().requests)
+            before = len(venue.journal.dump().requests)
             second = await live.submit(limit("a-3"))
             assert (second.code, second.by) == ("limited", "gate")
             assert await live.open_orders() is None
-            assert len(venue.truth().requests) == before, "nothing left"
+            assert len(venue.journal.dump().requests) == before, "nothing left"
             await live.cancel(m.Cancel(client_id="a-1", symbol=0))
-            assert len(venue.truth().requests) > before, "a cancel uses the reserve"
+            assert len(venue.journal.dump().requests) > before, "a cancel uses the reserve"
             await received.until_state("limited", "up")
 
     run(case())
@@ -298,14 +298,14 @@ def test_a_ban_means_not_one_request() -> None:
             venue.inject(Fault(code="E3", duration_ms=1_500))
             assert (await live.submit(limit("a-2"))).code == "rate"
             assert [each for each in received.of(m.VenueChanged) if each.state == "banned"]
-            before = len(venue.truth().requests)
+            before = len(venue.journal.dump().requests)
             assert (await live.submit(limit("a-3"))).code == "banned"
             assert isinstance(
                 await live.cancel(m.Cancel(client_id="a-1", symbol=0)), m.CancelFailed
             )
             assert isinstance((await live.cancel_all([0]))[0], m.CancelFailed)
             assert await live.holdings() is None
-            assert len(venue.truth().requests) == before
+            assert len(venue.journal.dump().requests) == before
             await received.until_state("banned", "up")
 
     run(case())

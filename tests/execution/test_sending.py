@@ -130,7 +130,7 @@ def test_o1_an_entry_that_waits_in_the_limiter_when_a_halt_comes_never_leaves() 
             refused = [(each.client_id, each.code, each.by) for each in received.of(m.Rejected)]
             assert refused == [("a-1", "cancelled", "local"), ("a-2", "cancelled", "local")]
             assert {each.client_id for each in received.of(m.Acked)} == {"a-3"}
-            assert [each.client_id for each in venue.truth().orders] == ["a-0", "a-3"]
+            assert [each.client_id for each in venue.journal.dump().orders] == ["a-0", "a-3"]
 
     asyncio.run(case())
 

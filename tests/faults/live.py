@@ -176,7 +176,8 @@ def live(folder: Path, seed: int = 1, **changes: Any) -> Iterator[Live]:
     bars = 2_000 + 1_000 * FEW
     config = VenueConfig(
         symbols=[SymbolConfig(base="BTC", synthetic=Synthetic(count=bars))], history=300,
-        bar_wall_ns=250_000_000, seed=seed, journal_path=str(folder / "truth.jsonl"), **changes,
+        bar_wall_ns=250_000_000, seed=seed, journal_path=str(folder / "venue-journal.jsonl"),
+        **changes,
     )  # fmt: skip
     with VenueProcess(config, folder) as venue:
         made = Live(folder, venue, seed, config.bar_ns)

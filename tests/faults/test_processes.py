@@ -324,6 +324,10 @@ def test_m4_a_journal_that_was_tampered_with(run: Live) -> None:
         held("M4")
 
 
+def _holds(run: Live) -> bool:  # a fee in what is bought leaves less than a lot
+    return any(abs(each) > 1e-5 for each in run.ours().positions.values())
+
+
 def test_a_shutdown_flattens_if_the_file_requires_it(tmp_path: Path) -> None:
     """What is held is sold at the venue, stop and all, before the process ends; it may go on."""
     with live(tmp_path) as run:
@@ -331,13 +335,9 @@ def test_a_shutdown_flattens_if_the_file_requires_it(tmp_path: Path) -> None:
         text = text.replace("execution:\n", "execution:\n  on_shutdown: flatten\n")
         run.file.write_text(text, encoding="utf-8")
         run.start()
-
-        def is_held() -> bool:  # a fee in what is bought leaves less than a lot
-            return any(abs(each) > 1e-5 for each in run.ours().positions.values())
-
-        run.until(is_held, "a position")
+        run.until(lambda: _holds(run), "a position")
         assert stop(run) == 0, run.run.tail()
-        assert not is_held(), run.run.tail(25)
+        assert not _holds(run), run.run.tail(25)
         run.theirs.take(run.venue.rows())
         left = [
             each
@@ -350,3 +350,16 @@ def test_a_shutdown_flattens_if_the_file_requires_it(tmp_path: Path) -> None:
         assert replay(run.place).differences == 0
         run.start()
         run.trade()
+
+
+def test_a_shutdown_sells_again_what_lost_requests_left_held(tmp_path: Path) -> None:
+    """A sale that never arrived is sent again once that is known, before the process ends."""
+    with live(tmp_path) as run:
+        text = run.file.read_text("utf-8").replace("risk:\n", "risk:\n  stops: {stop_loss: 30%}\n")
+        text = text.replace("execution:\n", "execution:\n  on_shutdown: flatten\n")
+        run.file.write_text(text, encoding="utf-8")
+        run.start()
+        run.until(lambda: _holds(run), "a position")
+        run.venue.inject(Fault(code="N2", times=2))
+        assert stop(run) == 0, run.run.tail()
+        assert not _holds(run), run.run.tail(25)

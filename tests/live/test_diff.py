@@ -111,10 +111,12 @@ def test_a_missed_bar_is_missed(explain: Explain) -> None:
 def test_a_refused_entry_is_timing(explain: Explain) -> None:
     gap = explain(Lives(venue_fills=True, hands={0: Hand(rejected="funds")}))
     only(gap, "timing")
-    [rejected] = facts(gap, "timing", "rejected")
+    rejected, *blocked = facts(gap, "timing", "rejected")
     assert rejected["traded"] == 0.0
     assert rejected["simulated"] > 0.0
     assert rejected["reason"] == "funds"
+    reasons = {each["reason"] for each in blocked}  # the account is not read in this run
+    assert reasons == {"rejected_entry"}
 
 
 def test_a_partial_fill_is_timing(explain: Explain) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+import pytest
+
 from septet import messages as m
 from septet._drill.sim.core_subject import cores
 
@@ -94,51 +97,70 @@ def stops(found: list[m.Command]) -> list[str]:
     return [each for each in reasons if each.startswith("stop")]
 
 
-def frozen(found: list[list[m.Command]]) -> list[int]:
-    """Which bar each alert of frozen quotes came with."""
+def contradicted(found: list[list[m.Command]]) -> list[int]:
+    """Which bar each alert of contradicted quotes came with."""
     return [
         n for n, each in enumerate(found) for command in each
-        if isinstance(command, m.Alerted) and command.event == "frozen_quotes"
+        if isinstance(command, m.Alerted) and command.event == "contradicted_quotes"
     ]  # fmt: skip
 
 
-def test_quotes_that_do_not_move_while_bars_close_beyond_them_are_not_believed() -> None:
-    """The first bar is not whole since the quote changed; two whole ones contradict it.
-
-    Closes rise, so that the signal does not leave.
-    """
+@pytest.mark.parametrize("asks", [(), (99.6, 99.5, 99.62, 99.58)], ids=["still", "moving"])
+def test_quotes_that_two_bars_closed_beyond_are_not_used(asks: Sequence[float]) -> None:
+    """Closes rise, so that the signal does not leave."""
     core: Any = cores(4)()
     held_long(core, 90.0, 92.0)
-    found = with_quotes(core, 94.0, 95.0, 96.0, 97.0)
-    assert frozen(found) == [2], "once"
-    assert [stops(each) for each in found] == [[], [], ["stop_loss"], []]
+    found = with_quotes(core, 94.0, 95.0, 96.0, 97.0, asks=asks)
+    assert contradicted(found) == [1], "once"
+    assert [stops(each) for each in found] == [[], ["stop_loss"], [], []]
     price = core.checks.symbols[0].price
-    assert price == 99.5, "neither the quote nor the bar is a price for entries"
+    assert price == (99.45 if asks else 99.5), "neither later quotes nor bars are a price"
     core.handle(bar(NOW + 420 * SECOND, 98.0))
-    assert core.checks.symbols[0].price_ns == NOW + 298 * SECOND
+    assert core.checks.symbols[0].price_ns == NOW + 238 * SECOND
     quote(core, NOW + 421 * SECOND, 98.6, 98.7)
-    assert core.checks.symbols[0].price == 98.65, "one that has changed is used at once"
+    assert core.checks.symbols[0].price == price, "nor one that is far from the last close"
+    quote(core, NOW + 421 * SECOND, 97.0, 97.1)
+    assert core.checks.symbols[0].price == 97.05, "one that is near it is used at once"
 
 
-def test_quotes_that_change_or_that_bars_close_near_are_believed() -> None:
-    for closes, asks in (
-        ((98.9, 98.9, 98.9, 98.9), (99.6, 99.5, 99.6, 99.5)),
-        ((99.3, 99.3, 99.3, 99.3), ()),
-        ((98.9, 98.9, 99.5, 98.9, 99.5), ()),
-    ):
-        core: Any = cores(4)()
-        held_long(core)
-        found = with_quotes(core, *closes, asks=asks)
-        assert frozen(found) == []
-        assert not any(map(stops, found))
+def test_quotes_are_used_again_after_a_bar_that_closed_among_them() -> None:
+    core: Any = cores(4)()
+    held_long(core, 90.0, 92.0)
+    with_quotes(core, 94.0, 95.0, 99.5)
+    quote(core, NOW + 301 * SECOND, 101.0, 101.1)
+    assert core.checks.symbols[0].price == 101.05
 
 
-def test_quotes_that_have_stopped_are_silent_and_not_frozen() -> None:
+@pytest.mark.parametrize(
+    "closes", [(99.3, 99.3, 99.3, 99.3), (98.9, 99.5, 98.9, 99.5)], ids=["near", "not in a row"]
+)
+def test_quotes_that_bars_close_near_are_used(closes: Sequence[float]) -> None:
+    core: Any = cores(4)()
+    held_long(core)
+    found = with_quotes(core, *closes)
+    assert contradicted(found) == []
+    assert not any(map(stops, found))
+
+
+def test_a_bar_without_trades_contradicts_no_quote() -> None:
+    """Its close is a price of an earlier time."""
+    core: Any = cores(4)()
+    held_long(core, 90.0, 92.0)
+    for n in range(3, 8):
+        at_ns = NOW + 60 * n * SECOND
+        quote(core, at_ns - 2 * SECOND, 99.4, 99.6)
+        core.handle(msgspec.structs.replace(bar(at_ns, 94.0), volume=0.0))
+        core.handle(m.DecisionTimeReached(at_ns=at_ns + SECOND, time_ns=at_ns, present=(0,)))
+    assert core.checks.symbols[0].price == 99.5
+    assert not core.checks.symbols[0].quote.is_contradicted
+
+
+def test_quotes_that_have_stopped_are_silent_and_not_contradicted() -> None:
     core: Any = cores(4)()
     held_long(core)
     quote(core, NOW + 130 * SECOND, 99.4, 99.6)
     found = [close_bar(core, NOW + 60 * n * SECOND, 99.1) for n in range(3, 8)]
-    assert frozen(found) == []
+    assert contradicted(found) == []
 
 
 def test_a_fresh_quote_outweighs_the_close_for_a_stop_as_well() -> None:

@@ -53,6 +53,12 @@ def test_kelly_takes_its_odds_from_the_last_closed_trades_once_there_are_enough(
     assert kelly(1.0, 0.6, forgotten) == pytest.approx(learned)
 
 
+@pytest.mark.parametrize("last", [(0.03,) * 4, (-0.03,) * 4, (0.03, 0.03, 0.0, 0.0)])
+def test_kelly_returns_to_the_odds_of_the_file_without_wins_or_losses_in_its_window(last):
+    assert kelly(1.0, 0.6, state_of(0.03, -0.03)) != kelly(1.0, 0.6, state_of())
+    assert kelly(1.0, 0.6, state_of(0.03, -0.03, *last)) == kelly(1.0, 0.6, state_of())
+
+
 def test_kelly_without_a_probability_gives_no_size():
     assert not kelly(1.0, math.nan, state_of()) > 0.0
 

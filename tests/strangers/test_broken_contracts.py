@@ -11,14 +11,14 @@ from septet import messages as m
 from septet._config import load
 from septet._config.load import variant
 from septet._data.bars import Instrument
-from septet._results.invalid_answers import short_breaks
+from septet._results.invalid_answers import short_invalid_answers
 from septet._shell.backtest import backtest
 from septet._store.journal_view import LiveRun, open_live
 from septet._sweep.backtest_evaluator import FullEvaluator
 from septet._sweep.compiled import CompiledEvaluator
 from septet._sweep.first_decision import begin_sweep
 from septet._sweep.open_evaluator import open_evaluator
-from septet._sweep.setting_row import BREAKS
+from septet._sweep.setting_row import INVALID_ANSWERS
 from septet._sweep.space import space_of
 from septet._sweep.swept_parameters import numbers_of
 from septet.cli import main
@@ -91,10 +91,12 @@ def test_a_setting_that_breaks_a_contract_is_reported(tmp_path: Path, kind: Any)
             backtest(variant(loaded, space.changes(each)), not_before_ns=first_ns)
             for each in space.settings()
         ]
-    assert [row[BREAKS] for row in rows] == [short_breaks(each.invalid_answers) for each in whole]
-    assert rows[0][BREAKS] is None
-    assert rows[2][BREAKS].startswith("risk.stops.mine ")
-    assert int(rows[2][BREAKS].split()[1]) > 10
+    assert [row[INVALID_ANSWERS] for row in rows] == [
+        short_invalid_answers(each.invalid_answers) for each in whole
+    ]
+    assert rows[0][INVALID_ANSWERS] is None
+    assert rows[2][INVALID_ANSWERS].startswith("risk.stops.mine ")
+    assert int(rows[2][INVALID_ANSWERS].split()[1]) > 10
 
 
 def test_the_verdict_of_a_sweep_states_how_many(
@@ -157,6 +159,6 @@ def test_invalid_answers_are_counted_while_a_run_goes_on(
     assert 0 < found["times"] <= len(bars)
     (alert,) = [each for each in reported.fold.alerts if each["event"] == "invalid_answer"]
     assert f"{rule} gave an answer that a {kind} may not give" in alert["text"]
-    (line,) = reported.summary["contract_breaks"]
+    (line,) = reported.summary["invalid_answers"]
     assert (line["rule"], line["plugin"], line["times"]) == (rule, name, found["times"])
     assert rule in reported.summary["verdict"]

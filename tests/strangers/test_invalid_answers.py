@@ -13,7 +13,7 @@ import pytest
 
 from septet._config import load
 from septet._host.guarded_arrays import StepError
-from septet._results.invalid_answers import contract_breaks
+from septet._results.invalid_answers import invalid_answer_rows
 from septet._results.summary import summarise
 from septet._shell.backtest import backtest
 from septet._store.tables import frames_of
@@ -182,14 +182,14 @@ def insist_on_books(result: Any, frames: dict[str, pl.DataFrame]) -> None:
 def test_invalid_answers_are_counted_and_the_books_hold(package: Path, name: str) -> None:
     result, frames = ran(package, name, "batch")
     insist_on_books(result, frames)
-    (found,) = contract_breaks(result)
+    (found,) = invalid_answer_rows(result)
     assert (found["plugin"], found["kind"]) == (name, NAMED.get(name, KINDS[name][1]))
     assert int(found["times"]) > 0
     assert str(found["first"]).startswith("20")
     other, events = ran(package, name, "event")
     for table in ("decisions", "orders", "fills", "trades", "equity"):
         assert frames[table].equals(events[table], null_equal=True), table
-    assert contract_breaks(other) == [found]
+    assert invalid_answer_rows(other) == [found]
 
 
 def test_no_invalid_size_is_granted(package: Path) -> None:

@@ -197,7 +197,7 @@ def test_a_rule_that_breaks_its_promise_sometimes_is_counted(tmp_path: Path, sep
     code, _, reported = septet("run", "strategy.yaml", "--unchecked")
     assert code == 0, reported
     _, summary, page = documents(tmp_path)
-    size, stop = summary["contract_breaks"]
+    size, stop = summary["invalid_answers"]
     assert (size["rule"], size["plugin"]) == ("risk.sizing", "mine")
     assert size["times"] == summary["rejections"]["size"] > 0
     assert (stop["rule"], stop["plugin"]) == ("risk.stops.mine", "beyond")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -399,13 +400,16 @@ def test_levels_are_shown_while_held_and_stops_act_at_them(ran: tuple[Path, Stor
             doubtful |= (times == trade["entry_time"]) | (times == trade["exit_time"])
         for name in names:
             assert np.isnan(mine[name].to_numpy()[~held & ~doubtful]).all()
-        filled = list(_physical(fills, symbol, "time"))
+        filled = sorted(_physical(fills, symbol, "time"), key=lambda fill: int(fill["time"]))
+        filled_ns = [fill["time"] for fill in filled]
         for fill in filled:
             if fill["reason"] in levels:
                 stops = mine["stop_price"].to_numpy()
                 at = np.searchsorted(times, fill["time"], side="right") - 1
                 at -= np.isnan(stops[at])  # filled inside the bar: the row before
-                between = [f for f in filled if times[at] <= f["time"] <= fill["time"]]
+                between = filled[
+                    bisect_left(filled_ns, times[at]) : bisect_right(filled_ns, fill["time"])
+                ]
                 sign = 1.0 if fill["side"] == "sell" else -1.0
                 if all(f["side"] == fill["side"] for f in between):  # else that has moved the stop
                     assert sign * (fill["price"] - stops[at]) <= 1e-9 * stops[at]

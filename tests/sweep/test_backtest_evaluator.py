@@ -162,8 +162,8 @@ def test_several_processes_give_the_same_rows(
         assert several.evaluate(block) == alone
         pool = several._pool
         assert pool is not None
-        for worker in (getattr(pool, "_processes", None) or {}).values():
-            os.kill(worker.pid, signal.SIGKILL)
+        for pid in pool.pids:
+            os.kill(pid, signal.SIGKILL)
         assert several.evaluate(block) == alone, "a killed process loses nothing"
         assert logged == ["a process of the sweep was ended from outside; going on with one"]
     finally:

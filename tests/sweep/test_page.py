@@ -237,7 +237,7 @@ def test_other_goals_choose_their_own_best(goal: str) -> None:
     assert other.best["setting"] == top["setting"]
     assert "Sharpe ratio" in choice(other)
     data = chart_data(other)
-    assert data["luck"] is None
+    assert data["expected_maximum"] is None
     assert data["best"]["value"] == pytest.approx(top[goal], rel=1e-4)
 
 

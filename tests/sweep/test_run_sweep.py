@@ -141,7 +141,7 @@ def test_every_setting_gets_one_row(tmp_path: Path, made: list[Made]) -> None:
         "profit_factor", "fees", "funding", "liquidation", "slippage", "turnover", "exposure",
         "excess_sharpe", "days", "skew", "kurtosis", "block_sums", "block_squares",
         "over_sharpe", "over_skew", "over_kurtosis", "over_sums", "over_squares",
-            "contract_breaks", "psr", "dsr", "size_cap",
+            "invalid_answers", "psr", "dsr", "size_cap",
     ]  # fmt: skip
     assert table["features.fast.period"].dtype == pl.Float64
     assert table.filter(status="failed")["setting"].to_list() == [7, 57, 107, 157, 207, 257]
@@ -215,7 +215,7 @@ def test_a_part_that_cannot_be_read_is_made_again(
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        (lambda part: part.drop("contract_breaks"), "has other columns than a part of this sweep"),
+        (lambda part: part.drop("invalid_answers"), "has other columns than a part of this sweep"),
         (lambda part: part.with_columns(pl.lit("x").alias("sharpe")), "has other columns"),
         (
             lambda part: part.with_columns(pl.col("setting") + 1_000),

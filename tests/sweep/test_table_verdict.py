@@ -8,8 +8,8 @@ import pytest
 
 from septet._results.selection_bias import (
     deflated_sharpe,
+    expected_maximum_of,
     expected_maximum_sharpe,
-    luckiest_of,
     probabilistic_sharpe,
 )
 from septet._sweep.table_verdict import (
@@ -97,10 +97,10 @@ def test_blocks_with_holes_are_left_out(table: pl.DataFrame) -> None:
 
 def test_settings_ruined_by_costs_do_not_raise_the_benchmark_of_the_deflated_ratio() -> None:
     """Ratios that lie further apart than one is known differ by more than chance."""
-    near, far = (luckiest_of(np.linspace(-s, s, 50), 50, 93) for s in (0.05, 3.0))
+    near, far = (expected_maximum_of(np.linspace(-s, s, 50), 50, 93) for s in (0.05, 3.0))
     assert near is not None
     assert far is not None
-    assert near == luckiest_of(np.linspace(-0.05, 0.05, 50), 50)
+    assert near == expected_maximum_of(np.linspace(-0.05, 0.05, 50), 50)
     assert far == pytest.approx(expected_maximum_sharpe(50, 1.0 / math.sqrt(92)))
 
 

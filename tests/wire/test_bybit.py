@@ -98,7 +98,7 @@ def test_a_market_order_from_sending_to_its_fill() -> None:
             )
             await received.until(lambda: received.of(m.Filled))
             (fill,) = received.of(m.Filled)
-            (true,) = venue.inner.truth().fills
+            (true,) = venue.inner.journal.dump().fills
             assert (fill.client_id, fill.venue_order_id) == ("a-1", ack.venue_order_id)
             assert (fill.quantity, fill.price) == (float(true.quantity), float(true.price))
             assert (fill.fee, fill.fee_currency) == (float(true.fee), true.fee_asset)

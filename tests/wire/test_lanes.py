@@ -85,7 +85,7 @@ class LiveHarness:
 
     @property
     def fills(self) -> int:
-        return len(self.venue.inner.truth().fills)
+        return len(self.venue.inner.journal.dump().fills)
 
     @property
     def journal(self) -> Path:
@@ -96,7 +96,7 @@ async def lived(folder: Path, start: str, bar_wall_ns: int) -> None:
     config = VenueConfig(
         symbols=[SymbolConfig(base="BTC", synthetic=Synthetic(count=3_000))], history=300,
         bar_wall_ns=bar_wall_ns, seed=3, balances={"USDT": "10000"},
-        journal_path=str(folder / "truth.jsonl"),
+        journal_path=str(folder / "venue-journal.jsonl"),
     )  # fmt: skip
     async with BybitVenue(config) as venue:
         harness = LiveHarness(folder, venue, start)
@@ -122,7 +122,7 @@ async def lived(folder: Path, start: str, bar_wall_ns: int) -> None:
             ours = RunRecord(journal.head).take(journal.read())
             uncertain = [e for e in journal.read() if isinstance(e.event, m.Uncertain)]
         assert uncertain
-        theirs = VenueRecord().take(read_venue_journal(folder / "truth.jsonl"))
+        theirs = VenueRecord().take(read_venue_journal(folder / "venue-journal.jsonl"))
         assert check_trading(theirs, ours) == []
 
 

@@ -372,8 +372,8 @@ class CcxtVenue:
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
         """Cancel all orders of these symbols concurrently, on a separate connection.
 
-        Where the exchange cancels a symbol's orders in one request, that is what is sent: orders
-        of others on the same account go with ours.
+        Where the exchange takes one request for a symbol, orders of others go with ours: septet
+        calls this where nobody else has an open order, or the open orders are not listed.
         """
         done = await asyncio.gather(*(self._sweep(self._translator.symbol(s)) for s in symbols))
         return [event for events in done for event in events]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from septet._app.documents import problem_document
 from septet.errors import ConfigError, Problem
@@ -22,8 +24,7 @@ __all__ = ["CheckRequest", "Checked", "check_file", "check_loading"]
 LoadWith = Callable[[Sequence[Any]], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRequest:
+class CheckRequest(msgspec.Struct, frozen=True):
     """What is checked beyond the file: its data, and with `world` the feed and the venue.
 
     `clock` is the address of a local venue that serves market time.
@@ -34,8 +35,7 @@ class CheckRequest:
     clock: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True):
     """A file without errors of its own: its warnings, and what was found beside it.
 
     `settings` counts those of its sweep; `world` is what feed and venue answered; `windows` are

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from septet._app.trial_records import count_run
 from septet.errors import InputError
@@ -27,8 +29,7 @@ __all__ = [
 Engine = Literal["auto", "batch", "event"]
 
 
-@dataclass(frozen=True, slots=True)
-class BacktestRequest:
+class BacktestRequest(msgspec.Struct, frozen=True):
     """How a backtest runs: by which engine, in stretches of `chunk` bars, with which tables.
 
     For the ledger of trials: `face` and `client` are who asks, `hypothesis` is a sentence written
@@ -51,8 +52,7 @@ class BacktestRequest:
         return self.tables and self.chunk is None
 
 
-@dataclass(frozen=True, slots=True)
-class LiveRequest:
+class LiveRequest(msgspec.Struct, frozen=True):
     """How a paper or live run begins and ends; a backtest has a use for none of it."""
 
     fresh: bool = False
@@ -118,7 +118,6 @@ def compute_backtest(
         If the request asks for two things that exclude each other, or the data cannot be used.
     """
     from septet._shell.backtest import backtest
-    from septet._shell.stretch_backtest import run_by_stretches
 
     began = time.perf_counter() if began is None else began
     if request.chunk is not None and request.engine == "event":
@@ -127,6 +126,8 @@ def compute_backtest(
             hint="leave --engine out: the bits are the same",
         )
     if request.chunk is not None:
+        from septet._shell.stretch_backtest import run_by_stretches
+
         result = run_by_stretches(loaded, request.chunk, log=log, progress=progress)
     else:
         result = backtest(

@@ -12,6 +12,7 @@ from septet.errors import InputError, JournalError
 if TYPE_CHECKING:
     from septet._diff.compare import Gap
     from septet._progress import Progress
+    from septet._store.run_condition import RunCondition
     from septet._store.run_folder import Run
 
 __all__ = [
@@ -73,8 +74,10 @@ class Standing:
 class ListedRun:
     """A run of a list: its summary, or in `damaged` why it cannot be read.
 
-    `problem` names those of its files that differ from its journal's record, and what to do; the
-    tables of a backtest are not opened for a list.
+    `state` is finished of a backtest, else that of `Standing` or failed; empty where it is damaged.
+    `problem` is what is wrong with its journal and its files, and what to do: the tables of a
+    backtest are not opened for a list, and of a journal that agrees with them not every row is
+    verified.
     """
 
     run_id: str
@@ -83,14 +86,17 @@ class ListedRun:
     summary: Mapping[str, Any]
     damaged: str = ""
     problem: str = ""
+    state: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
         place = {"run_id": self.run_id, "strategy": self.strategy}
         if self.damaged:
             return {**place, "folder": str(self.folder), "damaged": self.damaged}
-        problem = {"problem": self.problem} if self.problem else {}
-        return {**place, **self.summary, "folder": str(self.folder), **problem}
+        more = {"problem": self.problem} if self.problem else {}
+        if self.state != "finished":
+            more["state"] = self.state
+        return {**place, **self.summary, "folder": str(self.folder), **more}
 
 
 def list_stored(
@@ -104,16 +110,27 @@ def list_stored(
     return found[-last:] if last else found
 
 
+def _state_of(run: Run, summary: Mapping[str, Any], condition: RunCondition) -> str:
+    """Return the state of a run; what a summary calls it counts with a journal that agrees."""
+    if not condition.is_trading:
+        return "finished"
+    written = str(summary.get("state") or "running")
+    if written != "running" and condition.journal is None:
+        return written
+    standing = standing_in(run.folder, run.manifest.get("blocks", ()), condition.doubt)
+    return standing.state
+
+
 def _listed(run: Run) -> ListedRun:
+    from septet._store.run_condition import condition_of
+
     folder = run.folder
     try:
         summary = run.insist_listed()
-        if summary.get("state") == "running" and (standing := standing_of(run)) is not None:
-            summary = {**summary, "state": standing.state}
+        condition = condition_of(run, listed=True)
+        state = _state_of(run, summary, condition)
         name, strategy = folder.name, folder.parent.name
-        changed = run.files_finding  # a list opens no tables
-        problem = "" if changed is None else f"{changed.message}; {changed.hint}"
-        return ListedRun(name, strategy, folder, summary, problem=problem)
+        return ListedRun(name, strategy, folder, summary, problem=condition.problem, state=state)
     except (InputError, JournalError) as error:
         return ListedRun(folder.name, folder.parent.name, folder, {}, error.message)
 
@@ -135,9 +152,12 @@ def positions_of(run: Run) -> dict[str, Any] | None:
 
 def standing_of(run: Run) -> Standing | None:
     """Return whether a paper or live run is running and what blocks it; None for a backtest."""
-    if not (run.folder / "journal.sqlite").is_file():
+    from septet._store.run_condition import condition_of
+
+    condition = condition_of(run)
+    if not condition.is_trading:
         return None
-    return standing_in(run.folder, run.manifest.get("blocks", ()), run.doubt)
+    return standing_in(run.folder, run.manifest.get("blocks", ()), condition.doubt)
 
 
 def standing_in(folder: Path, blocks: Sequence[Mapping[str, Any]], doubt: str) -> Standing:

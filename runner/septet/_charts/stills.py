@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from septet._charts.svg import (
     Axis,
     Panel,
@@ -47,8 +49,7 @@ _MARKS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """A line, or an area from zero."""
 
     name: str
@@ -72,8 +73,7 @@ class Mark:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pane:
+class Pane(msgspec.Struct, frozen=True):
     """Lines that share a panel."""
 
     lines: Sequence[Line]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import Final
+
+import msgspec
 
 from septet._text import one_line, shortened
 
@@ -99,8 +100,7 @@ def _month_ticks(low: float, high: float, rough: float) -> list[tuple[float, str
         month += months
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(msgspec.Struct, frozen=True):
     """A range of values, and how they are written."""
 
     low: float
@@ -126,8 +126,7 @@ class Axis:
         return Axis(low - below, high + above, write, title)
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
+class Panel(msgspec.Struct, frozen=True):
     """A rectangle of the still, with an axis each way."""
 
     left: float

@@ -55,6 +55,8 @@ def _show(result: LiveResult) -> None:
             echo("  whether orders of it are open is not known: look at the venue", err=True)
         elif end.open_orders:
             echo(f"  {end.open_orders} of its orders are still open at the venue", err=True)
+        if end.held:
+            echo(f"  still held although the file flattens: {', '.join(end.held)}", err=True)
         echo(f"  {run.location.folder}")
     if result.netting:
         echo(result.netting)

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from septet._config.credentials import STORED, Stored, stored_credentials, venues_file
 from septet._config.secrets import read_secret
 from septet._text import masked_addresses
@@ -37,8 +39,7 @@ _LONGEST: Final = 2_000
 Ask = Callable[[str], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """An address that a block of a strategy file brings."""
 
     scheme: str

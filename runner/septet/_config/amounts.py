@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, get_args
 
+import msgspec
 from pydantic import BaseModel, BeforeValidator
 
 from septet._config.check_context import blocks_of
@@ -22,8 +22,7 @@ __all__ = ["Length", "lengths_of", "shares_of"]
 _KEYS: Final = {"signal": "SignalKeys", "regime": "RegimeKeys", "halt": "HaltKeys"}
 
 
-@dataclass(frozen=True, slots=True)
-class Length:
+class Length(msgspec.Struct, frozen=True):
     """A length in bars or in nanoseconds of time, and where it stands."""
 
     path: Path

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from septet._config.secrets import read_secret
 from septet._files import read_private_tables
@@ -31,8 +32,7 @@ STORED: Final = "venues.toml"
 _SECRETS: Final = ("key", "secret", "password", "uid")
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """One entry; its values are hidden from `repr`."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from septet._config.find_plugins import HostResolver, LenientResolver
 from septet._config.pydantic_problems import closest
@@ -21,8 +22,7 @@ from septet_schemas.units import parse_fraction
 __all__ = ["Entry", "Origin", "explained", "flatten", "origins_of", "short_keys"]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Where a value came from.
 
     `kind` is file, overlay, set, mode, derived or default; `shorthand` states that a bare value
@@ -108,8 +108,7 @@ def _written(node: Node, *, shorthand: bool) -> Origin:
     return Origin(_KINDS.get(node.layer, "file"), str(node.mark), node.text, shorthand)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One effective value: as plain data, and as a strategy file would write it."""
 
     key: str

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from pydantic import ConfigDict
 from pydantic_core import PydanticCustomError
 
@@ -97,8 +97,7 @@ class _Anything(Config):
     model_config = ConfigDict(extra="allow")
 
 
-@dataclass(frozen=True, slots=True)
-class _Absent:
+class _Absent(msgspec.Struct, frozen=True):
     """Stands in for the declaration of a plugin that is not there."""
 
     kind: str

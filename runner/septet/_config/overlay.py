@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from septet._config.inner_numbers import with_number
 from septet._config.read import MAX_DEPTH, parse_text
@@ -30,8 +32,7 @@ _PART: Final = re.compile(r'"([^"]*)"|\'([^\']*)\'|([^."\']+)')
 _NEVER: Final = ("version", "name", "mode", "plugins", "paper", "live")
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True):
     """One ``--set path=value``."""
 
     path: tuple[str, ...]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
 
@@ -17,8 +17,7 @@ from septet_schemas.blocks import BlockOf, Resolver, config_of
 __all__ = ["known_keys", "metadata_of", "type_at"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Type:
+class _Type(msgspec.Struct, frozen=True):
     """An annotation with the metadata that stands beside it."""
 
     annotation: Any

@@ -3,13 +3,12 @@
 `Checks.check` returns the first rule that an order breaks, or "". The usual case compares plain
 numbers and allocates nothing. An order that can only reduce a position is checked only against its
 parent, the lot and the hard rate limit: nothing blocks a stop.
-
 =================  ===============================================================================
 reason             what it means
 =================  ===============================================================================
 child              more than what is left of the parent
 lot, tick          not a whole number of lots or ticks
-rate               too many orders within a minute
+rate               too many orders within a minute; reductions: of this symbol
 throttled          the same order too often; off until it is re-armed
 turnover           too many changes of side, or too much traded, within the window; until resumed
 no_price           no price of the market, or one that is too old
@@ -55,8 +54,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     `slack` is by how much an order may exceed the limits on position and gross exposure here:
     prices move between the decision, which applies the exact limits, and the request. Half of
-    `orders_per_minute` is for entries; reductions are counted on their own, up to
-    `reductions_per_minute`.
+    `orders_per_minute` is for entries; `reductions_per_minute` is for each symbol on its own.
     """
 
     price_collar: float = 0.05
@@ -165,7 +163,7 @@ class _Saved(msgspec.Struct):
     broken: bool
     entries: list[int]
     amends: list[int]
-    reductions: list[int]
+    reductions: list[list[int]]
     repeats: list[tuple[int, int, float, list[int]]]
     flips: list[int]
     buckets: list[tuple[int, int]]
@@ -205,7 +203,7 @@ class Checks:
         self._half = max(1, self.limits.orders_per_minute // 2)
         self._entries: deque[int] = deque()
         self._amends: deque[int] = deque()
-        self._reductions: deque[int] = deque()
+        self._reductions: list[deque[int]] = [deque() for _ in instruments]
         self._repeats: dict[tuple[int, int, float], deque[int]] = {}
         self._flips: deque[int] = deque(maxlen=self.limits.flips + 1)
         self._buckets: deque[tuple[int, int]] = deque()
@@ -219,8 +217,7 @@ class Checks:
         """Set the newest price of a symbol (quote): a close, a mark price or a mid price.
 
         After an invalid price (NaN, infinite or not positive) the symbol has no price until the
-        next valid one; its position is valued at the last valid price. `low` and `high` are the
-        bid and the ask of the same time, if they are known.
+        next valid one, and its position the last valid one. `low` and `high`: bid and ask if known.
         """
         one = self.symbols[k]
         if not 0.0 < price < math.inf:
@@ -243,15 +240,18 @@ class Checks:
         self.symbols[k].quote.received_ns = now_ns
         self.priced(k, price, now_ns)
 
-    def closed(self, k: int, low: float, high: float, close: float, now_ns: int) -> None:
+    def closed(
+        self, k: int, low: float, high: float, close: float, now_ns: int, volume: float = math.nan
+    ) -> None:  # fmt: skip
         """Take a bar that has ended; its close is the price if no quote or trade is fresh.
 
-        A fresh quote is kept: a wrong bar must not set the price that its own order is checked by.
-        While bars and quotes contradict each other neither does, and entries end without a price.
+        A fresh quote is kept: a wrong bar must not set the price its own order is checked by. While
+        bars and quotes contradict each other neither does, and entries end without a price.
         """
         one = self.symbols[k]
         one.range.widen(low, high, now_ns)
-        if not (one.quote.is_fresh(now_ns) or one.quote.is_frozen):
+        one.quote.is_traded = volume != 0.0
+        if not (one.quote.is_fresh(now_ns) or one.quote.is_contradicted):
             self.priced(k, close, now_ns)
 
     def price_bounds(self, k: int, now_ns: int) -> tuple[float, float]:
@@ -285,7 +285,7 @@ class Checks:
             self._flips.append(now_ns)
         one.side = sign
         if reduces:
-            self._reductions.append(now_ns)
+            self._reductions[k].append(now_ns)
             return
         if changes:
             return
@@ -336,6 +336,10 @@ class Checks:
 
     # ------------------------------------------------------------------ what is asked
 
+    def reductions_left(self, k: int, now_ns: int) -> int:
+        """Return how many more reductions of a symbol, stops among them, fit into this minute."""
+        return self.limits.reductions_per_minute - _trim(self._reductions[k], now_ns - MINUTE_NS)
+
     def may_amend(self, now_ns: int) -> bool:
         """Return whether another amend fits into this minute."""
         entries = _trim(self._entries, now_ns - MINUTE_NS)
@@ -376,7 +380,7 @@ class Checks:
         if lot > 0.0 and _off_step(quantity, lot):
             return "lot"
         if reduces:
-            sent = self._reductions
+            sent = self._reductions[k]
             while sent and sent[0] <= now_ns - MINUTE_NS:
                 sent.popleft()
             return "rate" if len(sent) >= self.limits.reductions_per_minute else ""
@@ -474,7 +478,7 @@ class Checks:
         """Return the state of the checks, without the limits."""
         saved = _Saved(
             self.symbols, self.equity, self.gross, self.throttled, self.broken,
-            list(self._entries), list(self._amends), list(self._reductions),
+            list(self._entries), list(self._amends), [list(each) for each in self._reductions],
             [(*key, list(times)) for key, times in self._repeats.items()],
             list(self._flips), list(self._buckets),
         )  # fmt: skip
@@ -486,7 +490,7 @@ class Checks:
         self.symbols, self.equity, self.gross = saved.symbols, saved.equity, saved.gross
         self.throttled, self.broken = saved.throttled, saved.broken
         self._entries, self._amends = deque(saved.entries), deque(saved.amends)
-        self._reductions = deque(saved.reductions)
+        self._reductions = [deque(each) for each in saved.reductions]
         self._repeats = {
             (k, sign, quantity): deque(times, maxlen=self.limits.repeats + 1)
             for k, sign, quantity, times in saved.repeats

@@ -330,12 +330,6 @@ class Engine:
         lots = ledger.floor_units(abs(held), lot)
         return float(-lots if held > 0.0 else lots)
 
-    @property
-    def is_flat(self) -> bool:
-        """Whether no position is left that an order could close, and no order is working."""
-        every = range(len(self._i))
-        return all(self.lots_to_close(k) == 0.0 and self.working(k) is None for k in every)
-
     def working(self, k: int) -> Working | None:
         """Return the working order of a symbol, if there is one."""
         b, whole = self._b, self._i

@@ -68,6 +68,8 @@ RULES: dict[str, Rule] = {
     ),
     "lost_fill": Rule("the account or the executions show what became of the order", "error"),
     "account_unread": Rule("the balances are read", "error"),
+    "rejected_entry": Rule("the account was read after the rejection", "info"),
+    "unprotected": Rule("the exit is filled, or the stop rests at the venue again", "info"),
     "insufficient_funds": Rule(
         "the account holds the ledger's cash again, or a person resumes", "critical", person=True
     ),
@@ -154,6 +156,12 @@ class Guards:
     def active(self) -> list[Guard]:
         """Return every active block, the oldest first."""
         return list(self._guards.values())
+
+    def symbols_of(self, rule: str) -> list[int]:
+        """Return the single symbols that a block is active for."""
+        if not self._guards:
+            return []
+        return [k for name, k, _ in self._guards if name == rule and k >= 0]
 
     def wake_ns(self) -> int:
         """Return when the next block ends by itself (wall time), or 0."""
@@ -313,6 +321,13 @@ class Guards:
         if event.unread:
             return self.trip("account_unread", event.at_ns, text=event.unread)
         return self.clear("account_unread", "the balances were read")
+
+    def read_after(self, rule: str, k: int, asked_ns: int) -> list[m.Command]:
+        """End a block of a symbol that waits for a read of the account asked for after it began."""
+        held = self._guards.get((rule, k, ""))
+        if held is None or asked_ns <= held.since_ns:
+            return []
+        return self.clear(rule, "the account was read", symbol=k)
 
     def compare(
         self, k: int, ours: float, theirs: float, *, tolerance: float,

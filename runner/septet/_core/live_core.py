@@ -158,7 +158,8 @@ class LiveCore:
     def _bar(self, event: m.BarClosed) -> None:
         self.intake.bar(event)
         if self.checks is not None and event.source != "history":
-            self.checks.closed(event.symbol, event.low, event.high, event.close, event.at_ns)
+            k, low, high, close = event.symbol, event.low, event.high, event.close
+            self.checks.closed(k, low, high, close, event.at_ns, event.volume)
 
     def _gap(self, event: m.Gapped) -> None:
         text = f"{event.reason}: the windows go on without the bars from {event.first_ns}"
@@ -241,7 +242,7 @@ class LiveCore:
             return
         close, quote = float(engine.state.B[k][layout.MARK]), self.checks.symbols[k].quote
         if not event.late and quote.compare(close, event.at_ns):
-            self._alert("error", "frozen_quotes", quote.frozen_text(close), k)
+            self._alert("error", "contradicted_quotes", quote.contradiction(close), k)
         if held != 0.0 and not quote.is_fresh(event.at_ns):
             self._mark(k, close, close, math.nan, held)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import msgspec
 
-__all__ = ["BEYOND", "FRESH_NS", "FROZEN_BARS", "NewestQuote"]
+__all__ = ["BEYOND", "BARS", "FRESH_NS", "NewestQuote"]
 
 FRESH_NS: Final = 10_000_000_000
 """A quote or trade of this age or less is newer than any bar."""
 NEVER_NS: Final = -(2**62)
-FROZEN_BARS: Final = 2
-"""A quote that stays the same over this many decided bars, all closed beyond it, is frozen. One
+BARS: Final = 2
+"""Quotes are contradicted once this many decided bars in a row have closed beyond all of them. One
 close may lie there by a sweep of the book that a stream of snapshots does not show."""
 BEYOND: Final = 0.001
 """Beyond bid or ask by this share, and by the spread: further than prices of one instrument stay
@@ -22,20 +23,25 @@ apart at two venues, where the difference pays the fees of taking it."""
 class NewestQuote(msgspec.Struct, array_like=True):
     """Bid and ask of a symbol, and when a quote or trade that may be used was received last.
 
-    `changed` is whether the quote has changed since the newest decided bar, `beyond` how many
-    decided bars have closed beyond it since.
+    `low` and `high` are the lowest bid and the highest ask since the newest decided bar. `beyond`
+    is how many such bars in a row have closed beyond all quotes of their time, and `close` the last
+    close that did. `is_traded` is whether the newest bar has volume: the close of one that has none
+    is a price of an earlier time.
     """
 
     bid: float = 0.0
     ask: float = 0.0
     received_ns: int = NEVER_NS
-    changed: bool = True
+    low: float = math.inf
+    high: float = 0.0
     beyond: int = 0
+    close: float = 0.0
+    is_traded: bool = True
 
     @property
-    def is_frozen(self) -> bool:
-        """Whether bars have contradicted the quote, which has not changed since."""
-        return self.beyond >= FROZEN_BARS
+    def is_contradicted(self) -> bool:
+        """Whether bars contradict the quotes, and none has come near them since."""
+        return self.beyond >= BARS
 
     def is_fresh(self, now_ns: int) -> bool:
         """Whether a quote or trade is new enough to outweigh a bar."""
@@ -43,32 +49,41 @@ class NewestQuote(msgspec.Struct, array_like=True):
 
     def take(self, bid: float, ask: float, now_ns: int) -> bool:
         """Take a quote; return whether it may be used."""
-        if bid != self.bid or ask != self.ask:
-            self.bid, self.ask, self.changed, self.beyond = bid, ask, True, 0
-        elif self.is_frozen:
-            return False
+        self.bid, self.ask = bid, ask
+        self.low, self.high = min(self.low, bid), max(self.high, ask)
+        if self.is_contradicted:
+            if not self._is_near(bid, ask, self.close):
+                return False
+            self.beyond = 0
         self.received_ns = now_ns
         return True
 
     def compare(self, close: float, now_ns: int) -> bool:
-        """Compare the quote with a decided close; return whether it counts as frozen from now on.
+        """Compare the quotes of a bar with its close; return whether they count no more from now.
 
-        Only quotes that arrive are frozen: a stream that sends changes alone is silent meanwhile.
+        Only quotes that arrive are compared: a stream that sends changes alone is silent meanwhile.
         """
-        changed, self.changed = self.changed, False
-        if self.is_frozen or changed or not self.ask or not self.is_fresh(now_ns):
+        low, high, before = self.low, self.high, self.is_contradicted
+        self.low, self.high = math.inf, 0.0
+        if not high or not self.is_traded or not (before or self.is_fresh(now_ns)):
             return False
-        bound = max(self.ask - self.bid, BEYOND * close)
-        inside = self.bid - bound <= close <= self.ask + bound
-        self.beyond = 0 if inside else self.beyond + 1
-        if self.is_frozen:
+        if self._is_near(low, high, close):
+            self.beyond = 0
+            return False
+        self.beyond, self.close = self.beyond + 1, close
+        if self.is_contradicted:
             self.received_ns = NEVER_NS
-        return self.is_frozen
+        return self.is_contradicted and not before
 
-    def frozen_text(self, close: float) -> str:
-        """Return what the alert of frozen quotes states."""
+    def _is_near(self, low: float, high: float, close: float) -> bool:
+        """Whether a close lies between two quotes, or as near to them as prices of one time do."""
+        bound = max(self.ask - self.bid, BEYOND * close)
+        return low - bound <= close <= high + bound
+
+    def contradiction(self, close: float) -> str:
+        """Return what the alert of contradicted quotes states."""
         return (
-            f"{self.bid:.12g} / {self.ask:.12g} did not change over {self.beyond} bars that closed "
-            f"beyond it, the last at {close:.12g}: not used until it changes; levels are tested on "
-            "closes"
+            f"{self.beyond} bars closed beyond all quotes of their time, the last at {close:.12g} "
+            f"while quotes were {self.bid:.12g} / {self.ask:.12g}: these are not used until one "
+            "comes near a close; levels are tested on closes"
         )

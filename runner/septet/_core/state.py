@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -216,8 +217,7 @@ def arrays_of(plan: CompiledPlan, state: State, log_rows: int, **own: npt.NDArra
     return Arrays({**shared, **own}, compiled=plan.compiled)
 
 
-@dataclass(frozen=True, slots=True)
-class DueTimes:
+class DueTimes(msgspec.Struct, frozen=True):
     """When rebalances fall due, on the clock of a time zone."""
 
     every: Any
@@ -241,8 +241,7 @@ class DueTimes:
         return np.asarray(counts[1] > counts[0], np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class PlanFacts:
+class PlanFacts(msgspec.Struct, frozen=True):
     """What the engine must know of a plan to name what it did, and to show a decision.
 
     `features` are the rows of F in the order of the decision table, `levels` those after them, of
@@ -276,8 +275,7 @@ class PlanFacts:
     levels: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RowCounts:
+class RowCounts(msgspec.Struct, frozen=True):
     """Rows of F, D, Y and G in a plan, and those of T after the symbols'."""
 
     F: int

@@ -7,9 +7,9 @@ Everything here asks one question: what was the last thing known at time T? A da
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import BarTable, Floats, Ints, SeriesTable
@@ -29,8 +29,7 @@ __all__ = [
 BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(msgspec.Struct, frozen=True):
     """The union of the times (UTC ns) at which bars of any symbol become known.
 
     `time_ns` has shape (t,), strictly rising. `rows[k, j]` is the row of symbol k's bar that
@@ -41,8 +40,7 @@ class Axis:
     rows: Ints
 
 
-@dataclass(frozen=True, slots=True)
-class Segments:
+class Segments(msgspec.Struct, frozen=True):
     """Stretches of history without a gap longer than `reset_after`.
 
     `start[i]` is the first row of row i's stretch, `age[i]` the bars since then, 0 at the first.

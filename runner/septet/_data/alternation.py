@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Floats, Ints
@@ -38,8 +39,7 @@ _LIKELY_EMPTY, _CERTAIN_EMPTY = (7.0, -0.5, 0.0), (7.0, -0.8, 0.0)
 """Least deviations from chance, highest correlation of neighbours, least distance in ranges."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turns:
+class Turns(msgspec.Struct, frozen=True):
     """Levels that take turns: every so many rows (0: irregularly), how far apart, since when.
 
     `size` is a share of the price, `rows` how many rows show it, `share` how much of the moves

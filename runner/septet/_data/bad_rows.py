@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from septet._data.bars import Finding
 from septet._data.calendar_signs import CALENDAR_SIGN
@@ -86,8 +87,7 @@ OF_SERIES: Final = frozenset(_OF_SERIES)
 """Kinds of findings about an outside series, whose name is the finding's symbol."""
 
 
-@dataclass(frozen=True, slots=True)
-class BadRows:
+class BadRows(msgspec.Struct, frozen=True):
     """Rows of one symbol: all of them, those dropped or mended, and those still in use.
 
     `conflict` is how rows of one time contradict each other; `apart` names a column that separates
@@ -214,8 +214,7 @@ def share_finding(seen: BadRows, kind: str = BAD_SHARE) -> tuple[Finding, ...]:
     return (Finding(seen.facts.origin, seen.symbol, kind, "keep", 0, (), text),)
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(msgspec.Struct, frozen=True):
     """Return what the verdict and `check` report of the data of a symbol, and what helps."""
 
     symbol: str

@@ -15,10 +15,11 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
+
+import msgspec
 
 from septet._files import make_folders, open_lock, replace_file, replacing
 from septet._text import decode_json
@@ -41,8 +42,7 @@ def default_root() -> Path:
     return Path(base).expanduser() / "septet"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One series of the store, for a listing."""
 
     source: str

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final, Literal, Protocol
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Ints
@@ -71,8 +72,7 @@ class Calendar(Protocol):
         """Return the scheduled bars with these ordinals."""
 
 
-@dataclass(frozen=True, slots=True)
-class Continuous:
+class Continuous(msgspec.Struct, frozen=True):
     """Always open: bars at UTC multiples of their length (weeks from Monday)."""
 
     name: str = "24x7"
@@ -98,8 +98,7 @@ def _grid_start(bar_ns: int) -> int:
     return _MONDAY_NS if bar_ns % _WEEK_NS == 0 else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Sessions:
+class Sessions(msgspec.Struct, frozen=True):
     """Trading in intervals: `opens_ns[j]` to `closes_ns[j]`, of session number `number[j]`.
 
     All arrays are int64, times UTC ns, ascending: the first three of shape (intervals,), those of

@@ -7,6 +7,7 @@ from datetime import date
 from math import comb, prod
 from typing import Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -37,8 +38,7 @@ that the data shows once."""
 Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class QuarterHours:
+class QuarterHours(msgspec.Struct, frozen=True):
     """Rows in each quarter of an hour of wall time: the number of the first, and all counts.
 
     They begin and end with a whole hour.
@@ -67,8 +67,7 @@ class QuarterHours:
         return np.asarray(self.counts.reshape(-1, slot_ns // QUARTER_NS).sum(axis=1))
 
 
-@dataclass(frozen=True, slots=True)
-class ClockSign:
+class ClockSign(msgspec.Struct, frozen=True):
     """Zones whose changes of clocks the data shows, and at which hours."""
 
     zones: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Ints
@@ -24,8 +24,7 @@ LEAST_HOLIDAYS: Final = 3
 LEAST_DAYS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Hours:
+class Hours(msgspec.Struct, frozen=True):
     """Days on which there are rows (since the epoch), their first and last stamp, wall time."""
 
     day: Ints
@@ -33,8 +32,7 @@ class Hours:
     end_ns: Ints
 
 
-@dataclass(frozen=True, slots=True)
-class Displaced:
+class Displaced(msgspec.Struct, frozen=True):
     """Sessions of an exchange, at which hours stamps put them, and the zone that puts them right.
 
     `zone` is empty where none of those tried does.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Floats, Ints
@@ -33,8 +34,7 @@ _LIKELY_RATIO: Final = 1.2
 _LIKELY_ROWS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class LevelEdge:
+class LevelEdge(msgspec.Struct, frozen=True):
     """A jump over an empty range: when, from which close to which, and the levels beside it.
 
     `jump`, `before` and `after` are logarithms: of the empty range, with its sign, and of the

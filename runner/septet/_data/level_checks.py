@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from septet._data import adjust
@@ -160,8 +161,7 @@ class PriceLevels:
                 found(kind, len(some), shown, hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(msgspec.Struct, frozen=True):
     """A step over prices at which nothing was traded; `is_far` by what a policy may refuse."""
 
     row: int

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Floats, Ints
@@ -40,8 +41,7 @@ class Change:
     close: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Jump:
+class _Jump(msgspec.Struct, frozen=True):
     """A jump by a factor of two, and the logarithms of the closes of the rows beside it."""
 
     change: Change

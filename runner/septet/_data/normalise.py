@@ -8,9 +8,9 @@ without a finding, and a series that is mostly bad is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from septet._data import adjust
@@ -56,8 +56,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Normalised:
+class Normalised(msgspec.Struct, frozen=True):
     """Valid bars, what was found, and how the rows were read (live goes on the same way).
 
     `rows` counts raw rows, `defects` those that were dropped or mended; `before` is what the rows
@@ -74,8 +73,7 @@ class Normalised:
     before: Before | None = None
 
 
-@dataclass(slots=True)
-class _State:
+class _State(msgspec.Struct):
     """What the steps of one normalisation share; `alive` marks rows still in."""
 
     source: str

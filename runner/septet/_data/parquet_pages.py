@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from septet._files import open_regular
 
@@ -53,8 +54,7 @@ _NUMBER_BYTES: Final = 8
 _VIEW_BYTES: Final = 16
 
 
-@dataclass(slots=True)
-class ColumnSize:
+class ColumnSize(msgspec.Struct):
     """What a column of a file may take in memory, by the heads of its pages.
 
     `unpacked` is the size of its pages; `values` are counted with what each takes beside its text,
@@ -216,8 +216,7 @@ def check_pages(path: Path) -> dict[str, ColumnSize]:
         return groups.sizes
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
+class _Leaf(msgspec.Struct, frozen=True):
     """A column as it is stored; `name` is that of the table's column which it is a part of."""
 
     name: bytes

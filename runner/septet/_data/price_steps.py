@@ -8,9 +8,9 @@ point, a change of unit, another symbol or a split leaves bars whose ranges lie 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Floats, Ints
@@ -28,8 +28,7 @@ Range: TypeAlias = tuple[Floats, Floats, Floats]
 """High, low and close of bars in order of time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(msgspec.Struct, frozen=True):
     """What came before the first row: the last close on the level, and whether a spike goes on."""
 
     close: float

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from septet._data import adjust
@@ -81,8 +82,7 @@ class Memory:
     anchored: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(msgspec.Struct, frozen=True):
     """One stretch: bars known from `begin_ns` (UTC ns) on are new, earlier ones for features."""
 
     market: MarketData

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Ints, SeriesTable
@@ -35,8 +36,7 @@ _MARGIN_NS: Final = 30 * DAY_NS
 _FAR_NS: Final = 2**62
 
 
-@dataclass(frozen=True, slots=True)
-class Spans:
+class Spans(msgspec.Struct, frozen=True):
     """Spans of time, half-open and in order: from `from_ns[j]` to before `to_ns[j]`."""
 
     from_ns: Ints
@@ -51,8 +51,7 @@ class Spans:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Events:
+class Events(msgspec.Struct, frozen=True):
     """Events of a blackout: event j is at `at_ns[j]`, and known from `known_ns[j]` on.
 
     Both are int64 of shape (n,), UTC ns.

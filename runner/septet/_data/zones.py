@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Ints
@@ -34,8 +34,7 @@ _EARLIEST, _LATEST = 8 * 60, 10 * 60 + 30
 AROUND_DAYS: Final = 14
 
 
-@dataclass(frozen=True, slots=True)
-class ZoneDoubt:
+class ZoneDoubt(msgspec.Struct, frozen=True):
     """Why stamps are not of the zone they are read in: rows, first examples, what to write."""
 
     rows: int

@@ -82,7 +82,7 @@ def make_stage(
         symbols=configs, bar_ns=bar_ns, bar_wall_ns=bar_wall_ns, history=history, seed=seed,
         balances={strategy.account.currency: f"{2 * strategy.account.capital:f}", "BNB": "1000"},
         api_key=f"drill-{folder.name}", secret=f"drill-{seed}",
-        journal_path=str(folder / "truth.jsonl"),
+        journal_path=str(folder / "venue-journal.jsonl"),
     )  # fmt: skip
     return Stage(venue, played, to_play, origin)
 

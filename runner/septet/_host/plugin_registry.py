@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from septet._host.contradictions import refuse_other_kind
 from septet._host.installed import points
@@ -26,8 +27,7 @@ BUILT_IN: Final = "septet"
 """The distribution whose plugins every file may name without listing it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(msgspec.Struct, frozen=True):
     """A component and the distribution that brought it."""
 
     component: Component
@@ -40,8 +40,7 @@ class Registered:
         return f"{self.distribution}:{self.component.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """A distribution that is set aside whole, and why; the others still work."""
 
     distribution: str

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from septet._host.declare import VOCABULARY, Step
 from septet._host.imports import OURS
 from septet._host.integer_bounds import AGE, CURSOR, Value, exactly, join
@@ -28,8 +30,7 @@ from septet_schemas.units import Span
 __all__ = ["Read", "is_septets", "reach_of", "unproved_reads"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(msgspec.Struct, frozen=True):
     """What a helper of septet reads: windows of `period` bars of `columns` that end at `i`."""
 
     columns: tuple[str, ...] = ("x",)

@@ -7,8 +7,9 @@ import builtins
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from septet._host.imports import OURS
 from septet._host.integer_bounds import ANY, Value, exactly, join, largest, smallest
@@ -23,8 +24,7 @@ Scope = dict[str, Any]
 """What is known of each name: bounds, an array, or nothing (None)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """A read that is not proved to be of the past: where, and what of it is not known."""
 
     place: str
@@ -34,8 +34,7 @@ class Read:
         return f"{self.place}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(msgspec.Struct, frozen=True):
     """A column, or the `state` of a step, under whatever name."""
 
     name: str

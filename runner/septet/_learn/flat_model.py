@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -26,8 +27,7 @@ _LINKS: Final[tuple[Link, ...]] = ("none", "logistic", "huber")
 _NAMES: Final = ("plan", "numbers", "trees", "feature", "threshold", "left", "value")
 
 
-@dataclass(frozen=True, slots=True)
-class Scaler:
+class Scaler(msgspec.Struct, frozen=True):
     """``difference``: (v - a) / b; ``product``: v·a + b."""
 
     kind: Literal["none", "difference", "product"] = "none"
@@ -35,8 +35,7 @@ class Scaler:
     b: Floats | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(msgspec.Struct, frozen=True):
     """``sigmoid``: logistic(-(a·z + b)); ``isotonic``: linear between knots, flat outside."""
 
     kind: Literal["none", "sigmoid", "isotonic"] = "none"

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Floats, Ints
@@ -66,8 +67,7 @@ _MODELS: Final = 3
 _PREDICTION: Final = "psi:prediction"
 
 
-@dataclass(frozen=True, slots=True)
-class HealthRule:
+class HealthRule(msgspec.Struct, frozen=True):
     """Windows count rows of all symbols; floors and PSI bounds are plain numbers."""
 
     auc_window: int = 500
@@ -137,8 +137,7 @@ class _Predicted:
         return np.searchsorted(self.known_ns, time_ns, side="right")
 
 
-@dataclass(frozen=True, slots=True)
-class _Shifts:
+class _Shifts(msgspec.Struct, frozen=True):
     """PSI of every column at every reading of one model, `ends` rows predicted by then."""
 
     ends: Ints

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Floats, Ints
@@ -21,8 +21,7 @@ _ROWS: Final = 5_000
 _REPEATS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Importance:
+class Importance(msgspec.Struct, frozen=True):
     """By feature name: mean and spread of the AUC lost, and the estimators' own measure.
 
     `permutation` and `spread` are empty without scored rows of both classes; `impurity` is

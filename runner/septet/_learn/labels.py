@@ -7,9 +7,9 @@ monitoring use it from that time on. A label whose horizon crosses a gap is drop
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Floats, Ints
@@ -22,8 +22,7 @@ NEVER_NS: Final = np.iinfo(np.int64).max
 LabelName = Literal["direction", "threshold", "triple_barrier"]
 
 
-@dataclass(frozen=True, slots=True)
-class LabelRule:
+class LabelRule(msgspec.Struct, frozen=True):
     """Which question, over how many bars.
 
     `horizon` is the number of bars looked ahead: for the triple barrier its time limit.
@@ -40,8 +39,7 @@ class LabelRule:
     volatility: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(msgspec.Struct, frozen=True):
     """One label for each row of a dataset.
 
     `value` is float64 (n,): 1 up, 0 down, NaN none. `known_ns` is int64 (n,): when it became

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Floats
@@ -78,8 +78,7 @@ def spiegelhalter(up: Floats, label: Floats) -> float:
     return float(np.sum((label - up) * away)) / math.sqrt(spread)
 
 
-@dataclass(frozen=True, slots=True)
-class CalibrationRow:
+class CalibrationRow(msgspec.Struct, frozen=True):
     """One bin: probabilities from `low` to `high`, their mean, and how often it rose."""
 
     low: float
@@ -102,8 +101,7 @@ def calibration_table(up: Floats, label: Floats, bins: int = BINS) -> tuple[Cali
     return tuple(rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Bins:
+class Bins(msgspec.Struct, frozen=True):
     """Ten bins with equal shares of a reference sample; ties may leave fewer.
 
     `edges` is float64 (b - 1,), the inner edges; `share` float64 (b,), smoothed.

@@ -8,10 +8,10 @@ import json
 import math
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -165,8 +165,7 @@ def _differences(name: str, model: Served, read: Served) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredModel:
+class StoredModel(msgspec.Struct, frozen=True):
     """A model read back, its card, and what makes it doubtful that it fits the file."""
 
     model: Served

@@ -40,7 +40,7 @@ _ACCOUNT_EVERY_S: Final = 60.0
 """How often the account is read though nothing is wrong: somebody else may have acted on it."""
 _MEASURED: Final = ("clock_skew", "filters_changed", "symbol_halted")
 """Blocks that end when the venue is asked again, which nobody else does while they hold."""
-_READ: Final = ("account_unread", "insufficient_funds", "position_mismatch")
+_READ: Final = ("account_unread", "insufficient_funds", "position_mismatch", "rejected_entry")
 """Blocks that end by a read of the account: one read may have been wrong."""
 _NS: Final = 1_000_000_000
 _YOUNG: Final = 5_000
@@ -60,8 +60,8 @@ class LiveResult:
 
     @property
     def exit_code(self) -> int:
-        """Return 1 if a strategy failed, 3 if one was stopped by a halt, else 0."""
-        hows = {end.how for _, end in self.ends}
+        """Return 1 if a strategy failed or did not flatten, 3 if a halt stopped one, else 0."""
+        hows = {"failed" if end.held else end.how for _, end in self.ends}
         return 1 if "failed" in hows else 3 if "halted" in hows else 0
 
     def document(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class LiveResult:
                 "strategy": run.strategy.name, "run_id": run.location.run_id,
                 "folder": str(run.location.folder), "mode": run.strategy.mode, "how": end.how,
                 "text": end.text, "decisions": run.known.decisions,
-                "open_orders": end.open_orders,
+                "open_orders": end.open_orders, "held": list(end.held),
             }
             for run, end in self.ends
         ]  # fmt: skip

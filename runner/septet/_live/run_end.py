@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from septet import messages as m
+from septet._core.unsellable import can_close, unsold
 from septet._live.build_core import has_venue_fills
 from septet._live.stop import (
     STOP_WITHIN_S,
@@ -18,12 +19,15 @@ from septet._live.stop import (
 from septet.errors import SeptetError
 
 if TYPE_CHECKING:
+    from septet._core.live_core import LiveCore
     from septet._live.strategy_run import StrategyRun
 
 __all__ = ["end_run"]
 
 _LOOK_S: Final = 0.05
 _STEP_S: Final = STOP_WITHIN_S / 4
+FLATTEN_WITHIN_S: Final = 80.0
+"""How long a shutdown waits for its exits: one whose answer was lost is sent again after 65 s."""
 
 
 async def end_run(run: StrategyRun, reason: str, bound: StopBound) -> RunEnd:
@@ -36,11 +40,12 @@ async def _ending(run: StrategyRun, reason: str, bound: StopBound) -> RunEnd:
     if run.ended is None:
         await _disconnect(run, bound)
         return RunEnd("stopped", reason)
+    held: tuple[str, ...] = ()
     if not run.ended.done():
         event = m.Operated(at_ns=run.clock.now_ns(), action="stop", name="septet", reason=reason)
         run.shell.put_first(event)
         await _awaited(run, run.shell.drain(), bound)
-        await _flattened(run, bound)
+        held = await _flattened(run, bound)
     left = None
     if run.ended.done() and run.ended.result().why != "stopped":
         # The position keeps its protective stop: no process watches its level any more.
@@ -62,26 +67,42 @@ async def _ending(run: StrategyRun, reason: str, bound: StopBound) -> RunEnd:
     if failed is not None and failed.why != "stopped":
         return RunEnd("failed", failed.text, left)
     if run.halted:
-        return RunEnd("halted", f"{reason}; {', '.join(run.known.held()) or 'halted'}")
-    return RunEnd("finished" if run.finished.is_set() else "stopped", reason)
+        return RunEnd("halted", f"{reason}; {', '.join(run.known.held()) or 'halted'}", held=held)
+    return RunEnd("finished" if run.finished.is_set() else "stopped", reason, held=held)
 
 
-async def _flattened(run: StrategyRun, bound: StopBound) -> None:
+async def _flattened(run: StrategyRun, bound: StopBound) -> tuple[str, ...]:
     """Wait, within a bound, for the fills of the exits that `on_shutdown: flatten` has sent.
 
-    What fills at the next bar alone, in paper, waits for the next start, which receives that bar.
+    Returns the symbols that are held nevertheless. What fills at the next bar alone, in paper,
+    waits for the next start, which receives that bar.
     """
     if run.strategy.execution.on_shutdown != "flatten" or not has_venue_fills(run.strategy):
-        return
-    bound.extend(STOP_WITHIN_S / 2)
-    loop = asyncio.get_running_loop()
-    until, engine = loop.time() + STOP_WITHIN_S / 2, run.build.core.engine
-    while not (engine.is_flat or run.ended is None or run.ended.done()):
-        if loop.time() >= until:
-            text = "on_shutdown: flatten: not everything was closed in time; the next start goes on"
-            run.notify("error", "stop", {"text": text})
-            return
+        return ()
+    loop, core = asyncio.get_running_loop(), run.build.core
+    began, ended = loop.time(), run.ended
+    while _closing(core) and loop.time() < began + FLATTEN_WITHIN_S:
+        if ended is None or ended.done():
+            break
         await asyncio.sleep(_LOOK_S)
+    bound.extend(loop.time() - began)
+    left = dict.fromkeys(_closing(core), "its exit is not filled")
+    left.update(unsold(core.engine, core.checks))
+    held = tuple(core.names.symbols[k] for k in left)
+    if held:
+        text = f"on_shutdown: flatten: {', '.join(held)} is still held: {'; '.join(left.values())}"
+        run.notify("critical", "stop", {"text": f"{text}; the next start goes on"})
+    return held
+
+
+def _closing(core: LiveCore) -> list[int]:
+    """Return the symbols that an order works, or that an order could still close."""
+    engine, checks = core.engine, core.checks
+    return [
+        k
+        for k in range(len(core.names.symbols))
+        if engine.working(k) is not None or can_close(engine, checks, k)
+    ]
 
 
 async def _awaited(run: StrategyRun, call: Any, bound: StopBound) -> None:

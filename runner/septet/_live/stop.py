@@ -52,11 +52,15 @@ _NS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a strategy's run ended, and how many of its orders are open, where that is known."""
+    """How a strategy's run ended, and how many of its orders are open, where that is known.
+
+    `held` has the symbols that `on_shutdown: flatten` could not close.
+    """
 
     how: Literal["stopped", "finished", "failed", "halted"]
     text: str
     open_orders: int | None = None
+    held: tuple[str, ...] = ()
 
 
 class StopBound:

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from septet._host.declare import VOCABULARY, Step
 from septet._host.sources import place_of
 from septet._plan.graph import number_of
@@ -29,8 +31,7 @@ from septet_schemas.base import Config
 __all__ = ["FEATURES", "SIGNAL", "TRADING", "UNITS", "Binder", "Parameter", "Unit"]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """One number of the plan and the key it came from."""
 
     key: str
@@ -38,8 +39,7 @@ class Parameter:
     whole: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(msgspec.Struct, frozen=True):
     """A part of a plan that is compiled by itself: the arrays of its parameters and of its rows.
 
     `rows` is the array that holds the rows of F it reads; the features know theirs.

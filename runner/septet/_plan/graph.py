@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from septet._expressions import Expr, look_back, names_in, parse_expression
 from septet._host.declare import Inner, Memory, Step
 from septet._host.proved_reads import is_septets, reach_of, unproved_reads
@@ -27,8 +29,7 @@ Resolve = Callable[[str, str], tuple[Step, str]]
 """Name and owner's distribution to the step and its own distribution."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """One array a step reads or writes.
 
     `kind` is ``bar`` (a bar column; of another symbol when `symbol` is set), ``series`` or

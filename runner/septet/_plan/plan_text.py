@@ -10,9 +10,10 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
+
+import msgspec
 
 from septet._plan.binding import FEATURES, SIGNAL, TRADING
 from septet._plan.rule_choices import RULES
@@ -194,8 +195,7 @@ def _prune(body: str, arrays: Mapping[str, str], unit: str) -> tuple[str, frozen
     return made, frozenset(words - {ARRAYS, UNPACK})
 
 
-@dataclass(frozen=True, slots=True)
-class _Function:
+class _Function(msgspec.Struct, frozen=True):
     """One function of a body, with the text up to the next one.
 
     `names` are all it reads, `marks` the places at which arrays are put in: start, end and the

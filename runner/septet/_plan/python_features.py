@@ -10,9 +10,9 @@ from __future__ import annotations
 import ctypes
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from septet._host.guarded_arrays import GuardedColumn, GuardedState, Watch
@@ -26,8 +26,7 @@ _KIND: Final = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * _WORDS)
 _CALLED: dict[int, PythonFeatures] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class SlowColumn:
+class SlowColumn(msgspec.Struct, frozen=True):
     """One uncompiled feature: its function, what it is given, and where its values go.
 
     An argument is a word and a number: ``i``, ``age``, ``bar_ns`` (the length), ``state``, ``x``

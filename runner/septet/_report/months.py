@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import calendar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 from septet._results.number_texts import UNDEFINED, number, percent
@@ -30,8 +30,7 @@ PART: Final = "*"
 MONTHS: Final = tuple(calendar.month_abbr)[1:]
 
 
-@dataclass(frozen=True, slots=True)
-class Year:
+class Year(msgspec.Struct, frozen=True):
     """The returns of a year as fractions: of its twelve months, None where the run has none.
 
     `value` is their product, None if none is known; `is_whole` is False where the run covers a

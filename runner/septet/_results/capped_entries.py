@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from septet._results.number_texts import percent, plural
 
@@ -17,8 +18,7 @@ _LEAST = 0.99
 _FEWEST = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Capped:
+class Capped(msgspec.Struct, frozen=True):
     """Entries that were sent, how many of them which limit cut, and the middle share left."""
 
     entries: int

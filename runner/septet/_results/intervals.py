@@ -13,10 +13,10 @@ results that make its mean: alone it covers the mean of skewed games in 81 to 91
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ _SHIFT: Final = 1.5
 _SHIFT_CUBED: Final = 24.0
 
 
-@dataclass(frozen=True, slots=True)
-class MeanInterval:
+class MeanInterval(msgspec.Struct, frozen=True):
     """A mean and its 95 % interval; `problem` is why there is none; both ends are NaN then."""
 
     mean: float

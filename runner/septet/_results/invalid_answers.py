@@ -15,7 +15,7 @@ from septet._results.number_texts import plural
 if TYPE_CHECKING:
     from septet._results.result import RunResult
 
-__all__ = ["breaks_text", "contract_breaks", "short_breaks"]
+__all__ = ["invalid_answers_text", "invalid_answer_rows", "short_invalid_answers"]
 
 EXPECTED: Final = {
     "signal": "no side of +1, -1, 0 or NaN, confidence from 0 to 1 and declared reason",
@@ -26,7 +26,7 @@ EXPECTED: Final = {
 """What was rejected; the other kinds act on an invalid answer, or have none."""
 
 
-def contract_breaks(result: RunResult) -> list[dict[str, str | int]]:
+def invalid_answer_rows(result: RunResult) -> list[dict[str, str | int]]:
     """List rules with an invalid answer: key path, plugin, kind, first time, how often.
 
     Counted are symbols and decision times at which a rule of another package gave such an answer,
@@ -44,7 +44,7 @@ def contract_breaks(result: RunResult) -> list[dict[str, str | int]]:
     ]
 
 
-def short_breaks(answers: Iterable[Mapping[str, Any]]) -> str | None:
+def short_invalid_answers(answers: Iterable[Mapping[str, Any]]) -> str | None:
     """Write rules and how often they gave an invalid answer in a cell; None if there are none."""
     texts = [f"{each['rule']} {each['times']}" for each in answers]
     return ", ".join(texts) or None
@@ -59,10 +59,10 @@ def _plugin_of(resolved: Mapping[str, Any], rule: str) -> str:
     return str(use or rule.rpartition(".")[2])
 
 
-def breaks_text(breaks: list[dict[str, str | int]]) -> list[str]:
+def invalid_answers_text(answers: list[dict[str, str | int]]) -> list[str]:
     """Return which rules answered what their kind does not allow, and how often."""
     texts = []
-    for each in breaks:
+    for each in answers:
         times, since = int(each["times"]), f"first at {each['first']}"
         who = f"{each['rule']} ({each['plugin']})"
         kind = str(each["kind"])

@@ -6,9 +6,9 @@ Pure functions of arrays. What is undefined is NaN in an array and None in a row
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ WINDOW_DAYS: Final = 90
 _ROUNDING: Final = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
-class Drawdown:
+class Drawdown(msgspec.Struct, frozen=True):
     """A fall from a peak of equity to its recovery.
 
     `start_ns` is the last time at the peak, `bottom_ns` the time of the lowest equity,

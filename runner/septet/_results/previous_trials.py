@@ -66,8 +66,8 @@ def deflated(
     if tries.effective is None or days < 2:
         return None
     error = 1.0 / math.sqrt(days - 1)
-    luck = expected_maximum_sharpe(max(1, round(tries.effective)), error)
-    return probabilistic_sharpe(sharpe_daily, days, skew, kurtosis, luck or 0.0)
+    expected = expected_maximum_sharpe(max(1, round(tries.effective)), error)
+    return probabilistic_sharpe(sharpe_daily, days, skew, kurtosis, expected or 0.0)
 
 
 def sentence(tries: Tries, probability: float | None) -> str:

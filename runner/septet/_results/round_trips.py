@@ -6,9 +6,9 @@ matched with it, the oldest entry first. Grids count them, and so do many tax au
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -161,8 +161,7 @@ def _frame(columns: dict[str, npt.NDArray[Any]]) -> pl.DataFrame:
     return made.sort("exit_time", maintain_order=True)
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolFills:
+class SymbolFills(msgspec.Struct, frozen=True):
     """The fills of one symbol in their order, arrays of shape (n,).
 
     `fee` is in cash where `in_cash`, else in the base currency where `in_base`.
@@ -259,8 +258,7 @@ def _of_symbol(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Funding:
+class _Funding(msgspec.Struct, frozen=True):
     """What the trades of one symbol paid, by exit; `apart` is what is part of no trade."""
 
     begin_ns: Ints

@@ -32,7 +32,7 @@ __all__ = [
     "daily_sharpe",
     "deflated_sharpe",
     "expected_maximum_sharpe",
-    "luckiest_of",
+    "expected_maximum_of",
     "probabilistic_sharpe",
     "why_undefined",
 ]
@@ -178,7 +178,7 @@ def expected_maximum_sharpe(trials: int, deviation_daily: float) -> float | None
     return deviation_daily * ((1.0 - _EULER_GAMMA) * top + _EULER_GAMMA * beyond)
 
 
-def luckiest_of(
+def expected_maximum_of(
     trials_sharpe_daily: Sequence[float | None] | Floats, trials: int, days: int = 0
 ) -> float | None:
     """Benchmark of the deflated ratio: what chance gives the best of `trials` settings.
@@ -230,7 +230,7 @@ def deflated_sharpe(
     Management 40(5).
     """
     known = [v for v in trials_sharpe_daily if v is not None and math.isfinite(v)]
-    benchmark_daily = luckiest_of(known, len(known) if trials is None else trials)
+    benchmark_daily = expected_maximum_of(known, len(known) if trials is None else trials)
     if benchmark_daily is None:
         return None
     return probabilistic_sharpe(sharpe_daily, days, skew, kurtosis, benchmark_daily)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -191,8 +191,7 @@ def turnover(notional: float, equity: Floats, span_ns: int) -> float | None:
     return _finite(notional / mean / (span_ns / YEAR_NS))
 
 
-@dataclass(frozen=True, slots=True)
-class Month:
+class Month(msgspec.Struct, frozen=True):
     """The return of one calendar month, as a fraction; None if it began without equity.
 
     `is_whole` is False where the run began or ended inside the month.

@@ -14,7 +14,7 @@ from septet._results import statistics as st
 from septet._results.capped_entries import capped_entries, capped_text
 from septet._results.forward import forward_part
 from septet._results.intervals import mean_interval, trades_at_once
-from septet._results.invalid_answers import breaks_text, contract_breaks
+from septet._results.invalid_answers import invalid_answer_rows, invalid_answers_text
 from septet._results.no_trades import idleness_of, why_idle
 from septet._results.result import NOT_CLOSED
 from septet._results.round_trips import round_trips_won
@@ -288,7 +288,7 @@ def _evidence(
             *(each.message for each in doubts(result.findings)),
             *_old_prices(result, frames),
         ],
-        breaks=[*notes, *breaks_text(figures["contract_breaks"])],
+        breaks=[*notes, *invalid_answers_text(figures["invalid_answers"])],
         unchecked=unchecked_plugins(result.manifest),
         doubtful=[*doubtful_plugins(result.manifest), *result.doubts],
         models=len(result.models) if result.predictions is not None else None,
@@ -333,7 +333,7 @@ def summarise(
         **round_trips_won(frames.get("round_trips")),
         "fees_other": other,
         "rejections": rejected,
-        "contract_breaks": contract_breaks(result),
+        "invalid_answers": invalid_answer_rows(result),
         "halts": [
             {"rule": halt.rule, "time": iso(halt.time_ns), "then": halt.then, "value": halt.value}
             for halt in result.halts

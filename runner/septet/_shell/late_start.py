@@ -7,9 +7,9 @@ that far back, the first decision moves, and `check` and the verdict report it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from septet._config.pydantic_problems import problem_at
@@ -27,8 +27,7 @@ _CLOSED_NS: Final = 7 * _DAY_NS
 """How long a market with sessions may be closed around a start."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True):
     """When rules could be read: the first bar's opening, the first time due, and the first ready.
 
     `due_ns` is the first time of the data at or after the start, `ready_ns` the first of these at
@@ -40,8 +39,7 @@ class Ready:
     ready_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class ModelWindow:
+class ModelWindow(msgspec.Struct, frozen=True):
     """A training window in order of time; `reason` is why it gives no model, empty if it does."""
 
     trained_to_ns: int
@@ -49,8 +47,7 @@ class ModelWindow:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LateStart:
+class LateStart(msgspec.Struct, frozen=True):
     """A first decision after the start that was asked for, why, and what helps."""
 
     start_ns: int

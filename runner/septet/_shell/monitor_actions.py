@@ -8,7 +8,6 @@ Three readings ``retrain`` running, of one metric and symbol, ask for a model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -30,8 +29,7 @@ def rule_of(name: str, *, blocks: bool = False) -> str:
     return f"monitoring.{name}:block" if blocks else f"monitoring.{name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(msgspec.Struct, frozen=True):
     """Entries are blocked because of a reading (`on`), or no longer."""
 
     rule: str

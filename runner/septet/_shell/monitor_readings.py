@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import numpy as np
 
 from septet._host.monitoring import MONITOR_VERDICTS, Monitor, Reading, RunView
@@ -60,8 +61,7 @@ def passed_limits(session: Session, outcome: Outcome) -> list[str]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Watcher:
+class Watcher(msgspec.Struct, frozen=True):
     """A monitor of the file: its name there, its block, and the object its plugin built."""
 
     name: str

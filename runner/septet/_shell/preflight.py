@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from pydantic import BaseModel
 
@@ -36,8 +36,7 @@ from septet_schemas.base import SecretRef
 __all__ = ["DataCheck", "check_data", "check_model", "check_secrets"]
 
 
-@dataclass(frozen=True, slots=True)
-class DataCheck:
+class DataCheck(msgspec.Struct, frozen=True):
     """What stands in the way of a backtest, and the windows its model is trained on.
 
     `missing_key` is the key of the file without which the data could not be read, if there is one.

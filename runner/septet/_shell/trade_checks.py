@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from septet._config.pydantic_problems import problem_at
 from septet._config.tree import Path as KeyPath
 from septet._data.bars import Floats, Instrument
+from septet._data.stamps import iso
 from septet._host.plugin_registry import BUILT_IN
+from septet._kernel import layout
 from septet._plan.run_terms import Terms, terms_of
 from septet._shell.session import Session
 from septet.errors import Problem
@@ -26,12 +28,13 @@ __all__ = ["trade_problems"]
 _ROUNDING = 1.0 + 1e-9
 _SLOW_BARS = 10
 _MOST_BARS = 300
+_LONG_WAIT = 0.1
+"""The share of a run without a rebalance from which on it is reported."""
 _VOLATILE = 1.05
 """By how much more an entry may be expected to cost where slippage follows volatility."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Obstacle:
+class _Obstacle(msgspec.Struct, frozen=True):
     """Why entries of a symbol are rejected: at every bar, or at the last and at most of them."""
 
     path: KeyPath
@@ -65,17 +68,34 @@ def trade_problems(session: Session) -> list[Problem]:
 
 
 def _never_due(session: Session, terms: Terms) -> list[Problem]:
-    """A portfolio whose rebalance falls on no decision holds nothing, nor do buys never due."""
-    if terms.due_every is None or session.aligned.DUE[session.first :].any():
+    """A portfolio whose rebalance falls on no decision holds nothing, nor do buys never due.
+
+    An instant before the first decision does not count: until the next one nothing is held.
+    """
+    if terms.due_every is None:
+        return []
+    due = session.aligned.DUE[session.first :]
+    waits = int(due.argmax()) if due.any() else len(due)
+    if waits <= _LONG_WAIT * len(due):
         return []
     rebalances = terms.portfolio is not None
     path = "portfolio.rebalance.every" if rebalances else "risk.position.buy_every.every"
     what = "rebalance" if rebalances else "buy"
     text = f"no {what} falls due between the first decision and the last: nothing is ever held"
+    hint, severity = "write a shorter interval, or extend the data", "error"
+    if waits < len(due):
+        known = session.aligned.T[layout.KNOWN, session.first :]
+        first, at = int(known[0]), int(known[waits])
+        text = (
+            f"the first {what} falls due at {iso(at)}, {waits} decisions after the first one at "
+            f"{iso(first)}: nothing is held in {waits / len(due):.0%} of the run; an instant "
+            "before the first decision does not count"
+        )
+        hint = "begin the run shortly before an instant of every, or write a shorter interval"
+        severity = "warning"
     return [
         problem_at(
-            session.loaded.tree, tuple(path.split(".")), text,
-            hint="write a shorter interval, or extend the data",
+            session.loaded.tree, tuple(path.split(".")), text, hint=hint, severity=severity
         )
     ]  # fmt: skip
 

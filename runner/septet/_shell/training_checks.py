@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from septet import _learn as learn
@@ -25,8 +25,7 @@ __all__ = ["WindowRows", "Windows", "parameter_problems", "window_problems", "wi
 _MOST_WINDOWS: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class WindowRows:
+class WindowRows(msgspec.Struct, frozen=True):
     """Rows with a label, and warmed-up features, in the window that ends at `trained_to_ns`."""
 
     trained_to_ns: int
@@ -40,8 +39,7 @@ class WindowRows:
         return self.rows - self.ups
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
+class Windows(msgspec.Struct, frozen=True):
     """The training windows of a walk forward, in order of time; `step` 1 if all were looked at."""
 
     rule: TrainingRule

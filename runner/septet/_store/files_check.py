@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from septet._files import open_regular, size_and_hash
 from septet._results.result import TABLES
@@ -44,8 +45,7 @@ _EXPORT: Final = (
 _REMOVE: Final = "; remove what was added"
 
 
-@dataclass(frozen=True, slots=True)
-class FilesFinding:
+class FilesFinding(msgspec.Struct, frozen=True):
     """Which files of a run are not those that its journal records, or cannot be read.
 
     `what` states it of "the run", `message` names the folder.
@@ -117,9 +117,9 @@ def tables_finding(run: Run) -> FilesFinding | None:
 
 def problem_text(run: Run) -> str:
     """Return what is wrong with the journal of a run and with its files; empty if nothing is."""
-    finding = run.finding
-    lost = "" if finding is None else f"{finding.message}; {finding.hint}"
-    return ". ".join(filter(None, (lost, run.files_problem)))
+    from septet._store.run_condition import condition_of
+
+    return condition_of(run).problem
 
 
 def _compare(folder: Path, record: FilesRecord | None) -> str:

@@ -7,12 +7,8 @@ the file as it was loaded, so that editing it meanwhile changes nothing.
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,12 +19,13 @@ from septet._config.tree import Node
 from septet._data.stamps import iso
 from septet._sweep.setting_row import failed_row, figures_of, row_of
 from septet._sweep.space import Setting, Space
+from septet._sweep.worker_processes import WorkerLost, WorkerProcesses
 from septet.errors import ConfigError, SeptetError
 
 if TYPE_CHECKING:
     from septet._results.result import RunResult
 
-__all__ = ["FullEvaluator", "first_line", "run_setting"]
+__all__ = ["FullEvaluator", "answer_settings", "first_line", "run_setting"]
 
 _START_SECONDS: Final = 4.0
 """Work left, in seconds of one process, from which starting others is worth it."""
@@ -85,7 +82,7 @@ class FullEvaluator:
     ) -> None:
         self._loaded, self._space, self._first_ns = loaded, space, first_ns
         self._threads, self._log = threads, _once(log)
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: WorkerProcesses | None = None
         self._done, self._seconds = 0, 0.0
 
     def evaluate(self, block: Sequence[Setting]) -> list[dict[str, Any]]:
@@ -96,7 +93,7 @@ class FullEvaluator:
         if self._pool is not None:
             try:
                 return [*map(self._row, block, self._beside(self._pool, block))]
-            except BrokenProcessPool:
+            except WorkerLost:
                 self._log("a process of the sweep was ended from outside; going on with one")
                 self.close()
                 self._threads = 1
@@ -115,14 +112,8 @@ class FullEvaluator:
     def close(self) -> None:
         """End the other processes, whatever they are at."""
         pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        workers = list((getattr(pool, "_processes", None) or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.join()
+        if pool is not None:
+            pool.close()
 
     def _worth_it(self, block: int) -> bool:
         if self._threads < 2 or block < 2 or not self._done:
@@ -131,12 +122,9 @@ class FullEvaluator:
         return left * self._seconds / self._done > _START_SECONDS
 
     def _beside(
-        self, pool: ProcessPoolExecutor, block: Sequence[Setting]
+        self, pool: WorkerProcesses, block: Sequence[Setting]
     ) -> list[tuple[dict[str, Any], str]]:
-        waiting: list[Future[tuple[dict[str, Any], str]]] = [
-            pool.submit(_run, self._space.changes(setting)) for setting in block
-        ]
-        return [each.result() for each in waiting]
+        return pool.answers([self._space.changes(setting) for setting in block])
 
     def _row(self, setting: Setting, outcome: tuple[dict[str, Any], str]) -> dict[str, Any]:
         figures, problem = outcome
@@ -157,30 +145,22 @@ def _once(log: Callable[[str], None]) -> Callable[[str], None]:
     return log_once
 
 
-def _open_pool(loaded: Loaded, first_ns: int, workers: int) -> ProcessPoolExecutor:
+def _open_pool(loaded: Loaded, first_ns: int, workers: int) -> WorkerProcesses:
     """Start processes that have the file as it was loaded; none inherits anything else."""
-    return ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_open,
-        initargs=(loaded.tree, loaded.path, loaded.base_dir, first_ns),
-    )
+    given = (loaded.tree, loaded.path, loaded.base_dir, first_ns)
+    return WorkerProcesses(workers, answer_settings, given)
 
 
 _checking: Final = ExitStack()
 """Of a process of the pool: two other processes serve the checks of all its settings."""
-_opened: list[tuple[Loaded, int]] = []
-"""What a process of the pool works on."""
 
 
-def _open(tree: Node, path: Path, base_dir: Path, first_ns: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep is stopped by its first process
+def answer_settings(
+    tree: Node, path: Path, base_dir: Path, first_ns: int
+) -> Callable[[Sequence[FileSetting]], tuple[dict[str, Any], str]]:
+    """Return what runs a setting in another process, given a file as it was loaded."""
     from septet.testing.other_process import keep_processes
 
     _checking.enter_context(keep_processes())
-    _opened[:] = [(reopen(tree, path, base_dir), first_ns)]
-
-
-def _run(changes: Sequence[FileSetting]) -> tuple[dict[str, Any], str]:
-    base, first_ns = _opened[0]
-    return run_setting(base, changes, first_ns)
+    base = reopen(tree, path, base_dir)
+    return lambda changes: run_setting(base, changes, first_ns)

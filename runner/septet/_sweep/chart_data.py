@@ -155,7 +155,7 @@ def chart_data(found: Findings) -> dict[str, Any]:
             "value": _figures(np.array([best[found.goal]]))[0],
             "places": {axis.key: int(axis.place[row]) for axis in found.axes},
         },
-        "luck": None
+        "expected_maximum": None
         if found.expected_best is None or found.goal != "sharpe" or found.over_holding
         else _figures(np.array([found.expected_best]))[0],
         "ranks": _ranks(found.overfitting.logits) if len(found.overfitting.logits) else [],

@@ -22,10 +22,10 @@ from septet._data.calendars import sessions_per_year
 from septet._kernel import layout
 from septet._plan.run_terms import terms_of
 from septet._results import statistics as st
-from septet._results.invalid_answers import short_breaks
+from septet._results.invalid_answers import short_invalid_answers
 from septet._results.selection_bias import BLOCKS
 from septet._shell.session import Session
-from septet._sweep.setting_row import BREAKS, OVER, over_columns
+from septet._sweep.setting_row import INVALID_ANSWERS, OVER, over_columns
 
 __all__ = ["Measured", "figures_of_many", "held_growth"]
 
@@ -103,7 +103,7 @@ def figures_of_many(found: Measured, session: Session, held: Floats | None) -> l
     trades, lost = C[:, layout.TRADES], A[:, layout.LOST]
     with np.errstate(all="ignore"):
         figures = {
-            BREAKS: np.array(_breaks(session.plan.facts, C), object),
+            INVALID_ANSWERS: np.array(_breaks(session.plan.facts, C), object),
             "bars": np.full(
                 len(A), (session.aligned.bar_rows[:, session.first :] >= 0).sum(), np.int64
             ),
@@ -135,7 +135,7 @@ def _breaks(facts: PlanFacts, C: npt.NDArray[np.int64]) -> list[str | None]:
     """Return the rules that gave invalid answers in each setting."""
     if not facts.checked:
         return [None] * len(C)
-    return [short_breaks(invalid_answers(facts, row)) for row in C]
+    return [short_invalid_answers(invalid_answers(facts, row)) for row in C]
 
 
 def _no_over(count: int) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def _spreads(found: Findings, data: dict[str, Any]) -> str:
     parts = []
     if data["spread"] is not None:
         note = "How many settings made how much."
-        if data["luck"] is not None:
+        if data["expected_maximum"] is not None:
             note += " Chance: what the best of as many worthless settings would reach."
         shown = chart("spread", sweep_charts.spread_still(data))
         parts.append(section(f"All settings by {GOAL_WORDS[found.goal]}", shown, note))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from septet._results.result import RunResult
 
 __all__ = [
-    "BREAKS", "COUNTS", "DAILY", "FIGURES", "OVER", "daily_figures", "failed_row", "figures_of",
-    "STATUSES", "frame_of", "over_columns", "row_of",
+    "COUNTS", "DAILY", "FIGURES", "INVALID_ANSWERS", "OVER", "STATUSES", "daily_figures",
+    "failed_row", "figures_of", "frame_of", "over_columns", "row_of",
 ]  # fmt: skip
 
 STATUSES: Final = ("done", "failed", "pruned")
@@ -31,7 +31,7 @@ FIGURES: Final = (
     "profit_factor", "fees", "funding", "liquidation", "slippage", "turnover", "exposure",
     "excess_sharpe",
 )  # fmt: skip
-BREAKS: Final = "contract_breaks"
+INVALID_ANSWERS: Final = "invalid_answers"
 """Rules that gave invalid answers, and how often: null where there are none."""
 DAILY: Final = ("days", "skew", "kurtosis", "block_sums", "block_squares")
 
@@ -76,7 +76,7 @@ def daily_figures(returns: Floats) -> dict[str, Any]:
 
 def figures_of(result: RunResult) -> dict[str, Any]:
     """Figures of a whole backtest: those of its summary, and of its daily returns."""
-    from septet._results.invalid_answers import short_breaks
+    from septet._results.invalid_answers import short_invalid_answers
     from septet._results.summary import held_in, summarise
     from septet._store.tables import frames_of
 
@@ -93,7 +93,7 @@ def figures_of(result: RunResult) -> dict[str, Any]:
     )
     summary["excess_sharpe"] = None if excess is None else excess["sharpe"]
     chosen = {name: summary[name] for name in (*COUNTS, *FIGURES)}
-    chosen[BREAKS] = short_breaks(result.invalid_answers)
+    chosen[INVALID_ANSWERS] = short_invalid_answers(result.invalid_answers)
     compared = st.daily_returns(samples)
     never_short: dict[str, Any] = dict.fromkeys(OVER)
     if summary["excess"] is not None:
@@ -128,7 +128,7 @@ def failed_row(
     space: Space, setting: Setting, problem: str, status: str = "failed"
 ) -> dict[str, Any]:
     """Row of a setting that could not be run, or was not run to the end (`pruned`)."""
-    empty = dict.fromkeys((*COUNTS, *FIGURES, *DAILY, *OVER, BREAKS))
+    empty = dict.fromkeys((*COUNTS, *FIGURES, *DAILY, *OVER, INVALID_ANSWERS))
     row = {"setting": setting.number, **space.values(setting), "status": status}
     return {**row, "problem": problem, **empty}
 
@@ -152,6 +152,6 @@ def frame_of(keys: Sequence[str], rows: Sequence[dict[str, Any]]) -> pl.DataFram
         "block_squares": listed,
         **dict.fromkeys(OVER[:3], pl.Float64),
         **dict.fromkeys(OVER[3:], listed),
-        BREAKS: pl.String,
+        INVALID_ANSWERS: pl.String,
     }
     return pl.DataFrame(list(rows), schema=schema, orient="row")

@@ -132,8 +132,9 @@ def spread_still(data: Mapping[str, Any]) -> str:
     """Return the distribution of the settings' goal, with median, best and what chance gives."""
     s = data["spread"]
     marks = [(s["middle"], f"middle {_write(data, s['middle'])}", "soft", "6 4")]
-    if data["luck"] is not None:
-        marks.append((data["luck"], f"by chance {_write(data, data['luck'])}", "contrast", "2 3"))
+    if data["expected_maximum"] is not None:
+        by_chance = data["expected_maximum"]
+        marks.append((by_chance, f"by chance {_write(data, by_chance)}", "contrast", "2 3"))
     if data["best"]:
         value = data["best"]["value"]
         marks.append((value, f"best {_write(data, value)}", "accent", ""))

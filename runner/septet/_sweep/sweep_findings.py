@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._results.number_texts import number, percent
 from septet._results.verdict import unchecked_plugins
 from septet._sweep.axes import ShownAxis, axes_of
-from septet._sweep.setting_row import BREAKS
+from septet._sweep.setting_row import INVALID_ANSWERS
 from septet._sweep.size_caps import SIZE_CAP, add_size_cap
 from septet._sweep.table_verdict import (
     add_ratios,
@@ -78,9 +78,9 @@ class Findings:
         """The settings in which a rule gave an invalid answer."""
         import polars as pl
 
-        if BREAKS not in self.table.columns:  # of a sweep that an older septet has run
+        if INVALID_ANSWERS not in self.table.columns:  # of a sweep that an older septet has run
             return self.table.clear()
-        return self.table.filter(pl.col(BREAKS).is_not_null())
+        return self.table.filter(pl.col(INVALID_ANSWERS).is_not_null())
 
     def count(self, status: str) -> int:
         """Return how many settings ended with a status: `done`, `failed` or `pruned`."""

@@ -17,7 +17,7 @@ from septet._results.selection_bias import (
     backtest_overfitting,
     block_days,
     daily_sharpe,
-    luckiest_of,
+    expected_maximum_of,
     probabilistic_sharpe,
 )
 
@@ -109,7 +109,7 @@ def tried(table: pl.DataFrame) -> int:
 
 def expected_best_daily(table: pl.DataFrame) -> float | None:
     """Return the daily Sharpe ratio expected of the best of only worthless settings, or None."""
-    return luckiest_of(sharpes_daily(table), tried(table), _days(table))
+    return expected_maximum_of(sharpes_daily(table), tried(table), _days(table))
 
 
 def _days(table: pl.DataFrame) -> int:

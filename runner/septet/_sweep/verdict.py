@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._results.number_texts import chance, count, number, plural
 from septet._results.verdict import ENOUGH_TRADES, unchecked_text
-from septet._sweep.setting_row import BREAKS
+from septet._sweep.setting_row import INVALID_ANSWERS
 from septet._sweep.size_caps import size_cap_text
 from septet._sweep.sweep_findings import GOAL_WORDS, goal_text
 
@@ -134,10 +134,10 @@ def broken(found: Findings) -> str:
         return ""
     sentence = (
         f"In {plural(rows.height, 'setting')} of {count(found.count('done'))} a rule gave answers "
-        f"that its kind does not allow; the column {BREAKS} counts them."
+        f"that its kind does not allow; the column {INVALID_ANSWERS} counts them."
     )
     best = found.best
-    mine = None if best is None else best[BREAKS]
+    mine = None if best is None else best[INVALID_ANSWERS]
     return f"{sentence} The best is one of them: {mine}." if mine else sentence
 
 

@@ -2,46 +2,47 @@
 
 `venue`, `monitor` and `alerts` declare them; a source of bars with `stream` is a feed (`Streams`).
 The messages that pass between an adapter and a run are in `septet.messages`.
-Tasks are imported when one of their names is: a backtest needs no event loop.
+What is not needed to declare one is imported when it is asked for: a backtest declares a venue, and
+needs neither messages nor an event loop.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from septet._host.adapter_values import (
-    Notices,
-    Unreadable,
-    is_programming_error,
-    read_choice,
-    read_id,
-    read_number,
-    read_price,
-    read_quantity,
-    read_stamp_ns,
-)
 from septet._host.declare import alerts, monitor, venue
-from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRows, Verdict
-from septet._host.venues import (
-    BarSeen,
-    Clock,
-    Connects,
-    FeedFacts,
-    FeedMessage,
-    FeedRequest,
-    LiveFeed,
-    LiveVenue,
-    Market,
-    PrintSeen,
-    QuoteSeen,
-    StreamDown,
-    Streams,
-    VenueFacts,
-    may_leave,
-)
 from septet_schemas.simulation import Simulation
 
 if TYPE_CHECKING:
+    from septet._host.adapter_values import (
+        Notices,
+        Unreadable,
+        is_programming_error,
+        read_choice,
+        read_id,
+        read_number,
+        read_price,
+        read_quantity,
+        read_stamp_ns,
+    )
     from septet._host.background_tasks import Backoff, Kept, TaskChange, Tasks, Timer, race
+    from septet._host.monitoring import FillRows, Monitor, Reading, RunView, TradeRows, Verdict
+    from septet._host.venues import (
+        BarSeen,
+        Clock,
+        Connects,
+        FeedFacts,
+        FeedMessage,
+        FeedRequest,
+        LiveFeed,
+        LiveVenue,
+        Market,
+        PrintSeen,
+        QuoteSeen,
+        StreamDown,
+        Streams,
+        VenueFacts,
+        may_leave,
+    )
 
 __all__ = [
     "Backoff",
@@ -87,7 +88,17 @@ __all__ = [
 ]
 
 
+_HOMES: Final = tuple(
+    f"septet._host.{each}"
+    for each in ("venues", "monitoring", "adapter_values", "background_tasks")
+)
+"""The last brings the event loop."""
+
+
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("septet._host.background_tasks"), name)
+    if name in __all__:
+        for home in _HOMES:
+            module = import_module(home)
+            if name in module.__all__:
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,7 +33,7 @@ async def ask(client: Any, name: str = "x1") -> Any:
 
 
 def fault_counts(venue: LocalVenue) -> dict[str, int]:
-    return venue.truth().fault_counts
+    return venue.journal.dump().fault_counts
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_an_order_that_goes_wrong(
         venue.inject(fault)
         with pytest.raises((error, ccxt.RequestTimeout, ccxt.ExchangeNotAvailable)):
             await buy(client)
-        truth = venue.truth()
+        truth = venue.journal.dump()
         assert [o.client_id for o in truth.orders] == (["x1"] if executed else [])
         assert truth.fault_counts == {fault.code: 1}
         assert truth.faults[0].client_id == "x1"
@@ -82,9 +82,11 @@ def test_a_false_answer_waits_for_one_that_the_client_reads(code: str) -> None:
         venue.inject(Fault(code=code, target="POST order"))
         with pytest.raises(ccxt.RequestTimeout):
             await buy(client)
-        assert venue.truth().fault_counts == {"N3": 1}
+        assert venue.journal.dump().fault_counts == {"N3": 1}
         await asyncio.gather(buy(client, "x2"), return_exceptions=True)
-        struck = [(each.code, each.client_id) for each in venue.truth().faults if each.client_id]
+        struck = [
+            (each.code, each.client_id) for each in venue.journal.dump().faults if each.client_id
+        ]
         assert struck == [("N3", "x1"), (code, "x2")]
 
     play(story)
@@ -111,7 +113,7 @@ def test_a_late_request_obeys_its_receive_window() -> None:
         with pytest.raises(ccxt.NetworkError):
             await buy(client)
         await asyncio.gather(*venue.trading.pending())
-        assert venue.truth().orders == []
+        assert venue.journal.dump().orders == []
 
     play(story)
 
@@ -138,7 +140,7 @@ def test_an_answer_with_a_wrong_body() -> None:
         venue.inject(Fault(code="N13", parameters={"body": "<html>sorry</html>"}))
         answer = await buy(client, "x2")
         assert answer["id"] is None
-        assert len(venue.truth().orders) == 2
+        assert len(venue.journal.dump().orders) == 2
 
     play(story)
 
@@ -150,7 +152,7 @@ def test_a_pause_and_a_ban(code: str, status: str) -> None:
         with pytest.raises(ccxt.DDoSProtection, match=status):
             await buy(client)
         assert 58 <= int(client.last_response_headers["Retry-After"]) <= 60
-        assert venue.truth().orders == []
+        assert venue.journal.dump().orders == []
         venue.faults.plan[0].until_ns = 0
         venue.stream_faults.look()
         await buy(client)
@@ -344,7 +346,7 @@ def test_the_truth_adds_up_whatever_strikes() -> None:
                 await client.cancel_order(None, SYMBOL, {"origClientOrderId": f"y{number}"})
             venue.market.step(0, 1)
         await asyncio.gather(*venue.trading.pending())
-        truth = venue.truth()
+        truth = venue.journal.dump()
         held = {"BTC": Decimal(10), "USDT": Decimal(10_000)}
         for fill in truth.fills:
             sign = 1 if fill.side == "BUY" else -1
@@ -369,7 +371,7 @@ def test_the_same_seed_strikes_the_same_orders() -> None:
         async with open_both(faults=[fault]) as (venue, client):
             for number in range(30):
                 await buy(client, f"x{number}", 0.1)
-            return [each.client_id for each in venue.truth().faults]
+            return [each.client_id for each in venue.journal.dump().faults]
 
     first, second = asyncio.run(struck()), asyncio.run(struck())
     assert first == second

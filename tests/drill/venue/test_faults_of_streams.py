@@ -103,9 +103,9 @@ def test_idle_connections_of_requests_are_cut() -> None:
         try:
             await buy(client)
         except ccxt.NetworkError:
-            assert venue.truth().orders == []
+            assert venue.journal.dump().orders == []
         else:
-            assert len(venue.truth().orders) == 1
+            assert len(venue.journal.dump().orders) == 1
 
     play(story)
 
@@ -122,7 +122,7 @@ def test_a_broken_frame_on_the_user_stream() -> None:
             await client.fetch_time()
         await buy(client)
         assert tap.events("executionReport") == []
-        assert len(venue.truth().fills) == 1
+        assert len(venue.journal.dump().fills) == 1
 
     play(story)
 
@@ -155,7 +155,7 @@ def test_unreachable_at_the_start_but_for_the_admin_port() -> None:
                     async with session.get(at + "clock"):
                         pass
                 assert await client.fetch_time()
-                async with session.get(at + "truth") as answer:
+                async with session.get(at + "journal") as answer:
                     assert (await answer.json())["fault_counts"] == {"N11": 1}
             await client.close()
 
@@ -194,7 +194,7 @@ def test_fills_reported_twice_late_or_never(code: str, ids: list[int]) -> None:
 
         await tap.until(lambda: len(fills()) == len(ids))
         assert [m["t"] - 500_000_000 for m in fills()] == ids
-        assert len(venue.truth().fills) == 2
+        assert len(venue.journal.dump().fills) == 2
 
     play(story)
 
@@ -226,7 +226,7 @@ def test_somebody_else_acts_on_the_account() -> None:
         assert [m["d"] for m in tap.events("balanceUpdate")] == ["5.00000000", "-7.00000000"]
         (order,) = await client.fetch_open_orders(SYMBOL)
         assert order["clientOrderId"].startswith("web_")
-        truth = venue.truth()
+        truth = venue.journal.dump()
         assert {o.owner for o in truth.orders} == {"other"}
         assert [f.owner for f in truth.fills] == ["other"]
 
@@ -242,7 +242,7 @@ def test_the_venue_ends_an_order(status: str) -> None:
         await tap.until(lambda: len(tap.events("executionReport")) == 2)
         last = tap.events("executionReport")[-1]
         assert (last["X"], "x1" in {last["c"], last["C"]}) == (status, True)
-        assert venue.truth().orders[0].by == "venue"
+        assert venue.journal.dump().orders[0].by == "venue"
 
     play(story)
 
@@ -370,7 +370,7 @@ def test_timed_faults_come_at_their_bar_and_again() -> None:
             venue.market.step(1)
             venue.faults.plan[0].ready_ns = 0
             venue.stream_faults.look()
-            seen.append(venue.truth().fault_counts.get("E19", 0))
+            seen.append(venue.journal.dump().fault_counts.get("E19", 0))
         assert seen == [0, 0, 1, 1, 2, 2, 3, 3, 3, 3]
 
     play(story)

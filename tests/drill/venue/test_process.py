@@ -19,7 +19,7 @@ from tests.drill.venue.client import SYMBOL, client_of, config
 
 
 def test_it_serves_until_asked_to_stop(tmp_path: Path) -> None:
-    file, truth = tmp_path / "venue.json", tmp_path / "truth.jsonl"
+    file, truth = tmp_path / "venue.json", tmp_path / "venue-journal.jsonl"
     file.write_bytes(msgspec.json.encode(config(journal_path=str(truth))))
 
     async def story(ready: dict[str, Any]) -> None:
@@ -61,7 +61,7 @@ def test_a_configuration_survives_its_file() -> None:
 
 def test_the_truth_on_disk_is_the_truth_in_memory(tmp_path: Path) -> None:
     async def run() -> None:
-        path = tmp_path / "truth.jsonl"
+        path = tmp_path / "venue-journal.jsonl"
         async with LocalVenue(config(journal_path=str(path))) as venue:
             client = client_of(venue)
             for _ in range(3):
@@ -70,7 +70,7 @@ def test_the_truth_on_disk_is_the_truth_in_memory(tmp_path: Path) -> None:
             again = VenueJournal()
             for row in read_venue_journal(path):
                 again.write(row)
-            assert again.dump() == venue.truth()
+            assert again.dump() == venue.journal.dump()
 
     asyncio.run(run())
 

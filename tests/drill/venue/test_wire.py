@@ -69,7 +69,7 @@ def test_what_is_wrong_has_its_code(changes: dict[str, Any], code: int) -> None:
     async def story(venue: LocalVenue, session: aiohttp.ClientSession) -> None:
         status, body = await signed(session, **{"query": PLACE, **changes})
         assert (status >= 400, body["code"]) == (True, code)
-        assert venue.truth().orders == []
+        assert venue.journal.dump().orders == []
 
     play(story)
 
@@ -83,7 +83,7 @@ def test_the_answer_is_as_long_as_asked_for() -> None:
         assert "fills" not in found["RESULT"]
         assert found["FULL"]["fills"][0]["qty"] == "1.00000000"
         assert (await signed(session, PLACE, path="order/test")) == (200, {})
-        assert len(venue.truth().orders) == 3
+        assert len(venue.journal.dump().orders) == 3
 
     play(story)
 
@@ -164,7 +164,7 @@ def test_the_admin_interface() -> None:
         for what, paused in (("resume", False), ("pause", True)):
             async with session.post(f"{at}/{what}") as answer:
                 assert (await answer.json())["paused"] is paused
-        async with session.get("/septet/truth") as answer:
+        async with session.get("/septet/journal") as answer:
             assert (await answer.json())["balances"]["BTC"] == ["10.00000000", "0.00000000"]
 
     play(story)

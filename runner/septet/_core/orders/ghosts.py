@@ -13,7 +13,7 @@ from septet import messages as m
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child
 
-__all__ = ["HELD", "cancel", "cancel_stranger", "ended", "freed", "locks", "refused"]
+__all__ = ["HELD", "REJECTED", "cancel", "cancel_stranger", "ended", "freed", "locks", "refused"]
 
 HELD = "; it is left there, since the account holds what it protects"
 OTHER_CAUSES = frozenset(
@@ -23,16 +23,26 @@ OTHER_CAUSES = frozenset(
     }
 )  # fmt: skip
 """Codes of a rejection that missing or locked units do not explain; codes are a plugin's words."""
+REJECTED = "rejected_entry"
+"""The block of a symbol from a rejected entry to the next read of the account."""
 EVERY_NS = SECOND_NS
 """Shortest pause between reads of the open orders for one symbol."""
 
 
 def refused(lifecycle: OrderLifecycle, child: Child, event: m.Rejected, now_ns: int) -> None:
-    """Query what may lock the units of a rejected reduction: the account and the open orders."""
-    if not child.reduces:
-        return
+    """Query what may lock the units of a rejected reduction: the account and the open orders.
+
+    An entry that is rejected although the ledger counts its cash contradicts the ledger: the next
+    one of its symbol waits for a read of the account, which shows it if it was executed.
+    """
     records, k = lifecycle.records, child.symbol
     may_lack = event.by == "venue" and event.code not in OTHER_CAUSES
+    if not child.reduces:
+        if may_lack and not child.replaces:
+            text = f"{child.client_id}: {event.code} {event.text}".strip()
+            lifecycle.commands += lifecycle.guards.trip(REJECTED, now_ns, symbol=k, text=text)
+            lifecycle.commands.append(m.Refresh(what="holdings"))
+        return
     if event.code == "funds" or may_lack:
         # an unreported fee, or a manual trade: the account may hold less
         lifecycle.commands.append(m.Refresh(what="holdings"))

@@ -243,6 +243,7 @@ class OrderLifecycle:
         That of a stop waits while the venue asks for a pause: nothing could take its place.
         """
         killing = self.records.kill == "cancelling" and child.sent_ns <= self.records.kill_ns
+        killing = killing and not child.by_venue_id  # its list does not tell that it is ours
         if (
             self.keeps_stop(child, now_ns) or not child.cancels
             or child.is_final or child.delete_ns or child.claim is not None

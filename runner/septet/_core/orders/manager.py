@@ -23,7 +23,17 @@ import msgspec
 from septet import messages as m
 from septet._core.checks import Checks
 from septet._core.guards import Guards
-from septet._core.orders import disputes, lost_fills, sending, stops, unexplained, venue_reports
+from septet._core.orders import (
+    disputes,
+    exposed,
+    ghosts,
+    lost_fills,
+    sending,
+    stop_rate,
+    stops,
+    unexplained,
+    venue_reports,
+)
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import (
     Fill,
@@ -227,6 +237,7 @@ class Orders:
             raise AssertionError("the orders do not come to rest")
         self._forget(now_ns)
         self._wake(now_ns)
+        exposed.report(lifecycle, now_ns)
         commands, lifecycle.commands = lifecycle.commands, []
         lifecycle.dirty = False
         return commands
@@ -345,6 +356,7 @@ class Orders:
         fills were booked, after which `gap` is outdated. See `disputes.resolve`.
         """
         lifecycle, self._lifecycle.dirty = self._lifecycle, True
+        lifecycle.commands += lifecycle.guards.read_after(ghosts.REJECTED, k, asked_ns)
         lost_fills.read(lifecycle, k, lifecycle.position(k) + gap, asked_ns)
         left_out = not lost_fills.explain(lifecycle, k, gap)
         if disputes.resolve(
@@ -402,6 +414,8 @@ class Orders:
         """Whether a stop rests at the venue; if none does, the engine tests the level."""
         child = stops.standing(self._lifecycle, k)
         if child is None or child.unconfirmed is not None:
+            return False
+        if stop_rate.is_behind(self._lifecycle, self.records.stops[k], child):
             return False
         return child.exists and not child.cancels and not child.lost
 

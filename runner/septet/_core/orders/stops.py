@@ -8,7 +8,7 @@ from typing import Final
 from septet import messages as m
 from septet._core.checks import floor_to_lot, outward
 from septet._core.guards import instant
-from septet._core.orders import ghosts
+from septet._core.orders import ghosts, stop_rate
 from septet._core.orders.ids import stop_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, Work, tolerated
@@ -84,12 +84,14 @@ def is_overdue(lifecycle: OrderLifecycle, k: int, beyond: bool, now_ns: int) -> 
 
 
 def pauses(lifecycle: OrderLifecycle, k: int, work: Work, now_ns: int) -> bool:
-    """Whether an order waits: after a rejection, or as an exit until the venue's pause is over.
+    """Whether an order waits: after a rejection, or as an exit until it may be sent.
 
     A stop that rests is not given up for an exit that the venue would reject until then.
     """
     if work.parent.reduces and _is_paused(lifecycle, k, now_ns):
         work.retry_ns = max(work.retry_ns, lifecycle.records.paused_ns)
+    if work.parent.reduces and work.retry_ns <= now_ns:
+        stop_rate.exit_waits(lifecycle, work, standing(lifecycle, k), now_ns)
     return work.retry_ns > now_ns
 
 
@@ -191,6 +193,8 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         covered = child.quantity - child.tolerance
         if child.sign == sign and target < covered <= wanted and (moved < least or target == 0.0):
             return  # by filters that changed since, another would cover less of the position
+        if stop_rate.keeps(lifecycle, k, stop, child, target, now_ns):
+            return
         lifecycle.request_cancel(child, now_ns)
         return
     if target <= 0.0:

@@ -37,7 +37,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Admin:
-    """GET clock, truth, faults; POST faults, step, pause, resume."""
+    """GET clock, journal, faults; POST faults, step, pause, resume."""
 
     def __init__(self, venue: LocalVenue) -> None:
         self._venue = venue
@@ -68,8 +68,8 @@ class Admin:
         match what:
             case "GET clock":
                 return self.clock()
-            case "GET truth":
-                return venue.truth()
+            case "GET journal":
+                return venue.journal.dump()
             case "GET faults":
                 return [{"fault": s.fault, "count": s.count} for s in venue.faults.plan]
             case "POST faults":

@@ -108,7 +108,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the fault plan.
 
-    `code` is that of LIVE_SAFETY (``N1`` ... ``D6``). It is armed `at_ms` of wall time after
+    `code` is one that `septet._drill.venue.faults` lists. It is armed `at_ms` of wall time after
     it was given, and not before bar `at_bar` (counted from the venue's start). While armed it
     strikes a matching occasion with `probability`, `times` times at most (0: no bound). What
     lasts does so for `duration_ms`. `target` names the occasion, `symbol` (``BTCUSDT`` or

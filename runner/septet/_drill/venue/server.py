@@ -24,7 +24,7 @@ from septet._drill.venue.sockets import Socket
 from septet._drill.venue.stream_faults import StreamFaults
 from septet._drill.venue.streams import MarketStreams
 from septet._drill.venue.user_stream import UserStreams
-from septet._drill.venue.venue_journal import BalanceChanged, JournalContent, VenueJournal
+from septet._drill.venue.venue_journal import BalanceChanged, VenueJournal
 from septet._drill.venue.venue_request import VenueRequest, VenueResponse
 
 __all__ = ["LocalVenue"]
@@ -184,10 +184,6 @@ class LocalVenue:
         numbers = self.faults.add(faults)
         self.stream_faults.look()
         return numbers
-
-    def truth(self) -> JournalContent:
-        """Return the content of the venue's journal so far."""
-        return self.journal.dump()
 
     # ------------------------------------------------------------ what happened
 

@@ -1,0 +1,86 @@
+"""While a position has neither a stop that acts nor an exit, a block is active and shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from septet import messages as m
+from septet._core.orders.exposed import UNPROTECTED
+from tests.core.orders.bench import Bench
+from tests.core.orders.market import SECOND
+
+
+def test_a_stop_that_the_venue_rejects_thrice_blocks_until_one_rests() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    bench.core.protect(0, 1.0, 90.0)
+    bench.proceed()
+    stop = bench.only(m.Submit)
+    bench.reject(stop.client_id, "filter")
+    assert bench.guards.blocked(0) == UNPROTECTED
+    assert bench.guards.blocked(1) == ""
+    bench.twin()
+    bench.after_s(2)
+    bench.ack(bench.only(m.Submit))
+    assert bench.guards.blocked(0) == ""
+
+
+def test_a_stop_that_is_overdue_blocks_until_the_exit_is_filled() -> None:
+    bench = Bench()
+    bench.hold_with_stop(1.0, 90.0)
+    for _ in range(12):
+        bench.core.stop_is_overdue(0, True, bench.now)
+        bench.after_s(1)
+    assert bench.alerted("stop_overdue") == ["critical"]
+    assert bench.guards.blocked(0) == UNPROTECTED
+    bench.hold(0.0)
+    bench.core.protect(0, 0.0, 0.0)
+    bench.after_s(1)
+    assert bench.guards.blocked(0) == ""
+
+
+def test_an_exit_that_is_rejected_again_and_again_blocks_until_it_is_filled() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    bench.want(1, -1.0)
+    for _ in range(3):
+        bench.after_s(30)
+        order = bench.take(m.Submit)[-1]
+        bench.reject(order.client_id, "filter")
+    assert bench.guards.blocked(0) == UNPROTECTED
+    bench.after_s(60)
+    order = bench.take(m.Submit)[-1]
+    bench.ack(order)
+    assert bench.guards.blocked(0) == UNPROTECTED
+    bench.execute(order, 1.0)
+    bench.show(order, "filled", 1.0, by="query")
+    assert bench.guards.blocked(0) == ""
+
+
+def test_an_entry_rejected_for_funds_blocks_until_the_account_was_read() -> None:
+    """The ledger has the cash: a venue that contradicts it may have executed the order."""
+    bench = Bench()
+    entry = bench.order(1)
+    bench.take(m.Refresh)
+    asked_ns = bench.now
+    bench.reject(entry.client_id, "funds")
+    assert [each.what for each in bench.take(m.Refresh)] == ["holdings"]
+    assert bench.guards.blocked(0) == "rejected_entry"
+    assert bench.guards.blocked(1) == ""
+    bench.core.resolve_disputes(0, "BTC", 0.0, 1e-5, asked_ns, bench.now)
+    bench.proceed()
+    assert bench.guards.blocked(0) == "rejected_entry", "this read was asked for before"
+    bench.now += SECOND
+    bench.core.resolve_disputes(0, "BTC", 0.0, 1e-5, bench.now, bench.now)
+    bench.proceed()
+    assert bench.guards.blocked(0) == ""
+
+
+@pytest.mark.parametrize("code", ["crosses", "rate", "market_closed"])
+def test_other_rejections_of_an_entry_block_nothing(code: str) -> None:
+    bench = Bench()
+    entry = bench.order(1)
+    bench.take(m.Refresh)
+    bench.reject(entry.client_id, code)
+    assert bench.guards.blocked(0) == ""
+    assert bench.take(m.Refresh) == []
