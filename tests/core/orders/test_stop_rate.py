@@ -11,9 +11,9 @@ LIMIT = 60
 """Reductions of a minute, by default."""
 
 
-def _bench() -> Bench:
+def _bench(limit: int = LIMIT) -> Bench:
     bench = Bench()
-    bench.checks.limits = msgspec.structs.replace(bench.checks.limits, reductions_per_minute=LIMIT)
+    bench.checks.limits = msgspec.structs.replace(bench.checks.limits, reductions_per_minute=limit)
     return bench
 
 
@@ -62,6 +62,20 @@ def test_a_stop_that_waited_covers_all_two_seconds_after_the_last_one() -> None:
     bench.show(stop, "cancelled", by="query")
     assert bench.only(m.Submit).quantity == 2.0
     bench.twin()
+
+
+def test_a_position_that_doubles_is_covered_without_a_pause() -> None:
+    """With ten orders a minute a pause would be twelve seconds."""
+    bench = _bench(10)
+    stop = bench.hold_with_stop(1.0, 90.0)
+    for held in (2.0, 4.0, 8.0):
+        bench.hold(held)
+        placed = _replace(bench, stop, held, 90.0)
+        assert placed is not None
+        assert placed.quantity == held
+        stop = placed
+    bench.hold(9.0)
+    assert _replace(bench, stop, 9.0, 90.0) is stop
 
 
 def test_half_of_the_reductions_of_a_minute_are_not_for_stops() -> None:

@@ -14,6 +14,8 @@ __all__ = ["exit_waits", "is_behind", "keeps"]
 
 MINUTE_NS = 60 * SECOND_NS
 REASON = "rate"
+COVERED = 2.0 / 3.0
+"""A stop that covers less of a position is replaced without a pause."""
 
 
 def keeps(
@@ -47,7 +49,8 @@ def _stays(
     """Whether the rate lets a stop that is still right in side and size stay a little longer."""
     limit = lifecycle.checks.limits.reductions_per_minute
     left = lifecycle.checks.reductions_left(k, now_ns)
-    spread_ns = MINUTE_NS // max(1, limit // 2) if limit - left >= limit // 8 else 0
+    covers = child.quantity >= COVERED * target
+    spread_ns = MINUTE_NS // max(1, limit // 2) if covers and limit - left >= limit // 8 else 0
     if lifecycle.records.kill or stop.triggered or child.sign * stop.quantity >= 0.0:
         return False
     if left > limit // 2 and now_ns >= child.sent_ns + spread_ns:
