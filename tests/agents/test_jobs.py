@@ -15,9 +15,10 @@ from mcp import Client
 
 from septet._agents.guide import EXAMPLE
 from septet._agents.server import make_server
+from septet._app.training_bounds import insist_bounded_training
 from septet._jobs.jobs import MOST_OPEN, Jobs
 from septet._progress import Progress
-from septet.errors import InputError
+from septet.errors import ConfigError, InputError
 from tests.agents.conftest import Call
 from tests.python.samples import TEXT, written
 
@@ -208,6 +209,41 @@ HEAD, TAIL = TEXT.partition("signal:\n")[0], "risk:" + TEXT.partition("risk:")[2
         ("RandomForestClassifier", "{n_estimators: 5, n_jobs: 500}", "model.params.n_jobs"),
         ("MLPClassifier", "{hidden_layer_sizes: [10, 100000]}", "model.params.hidden_layer_sizes"),
         ("LogisticRegression", "{max_iter: 1000000}", "model.params.max_iter"),
+        (
+            "MLPClassifier",
+            f"{{hidden_layer_sizes: {[1000] * 60}}}",
+            "model.params.hidden_layer_sizes",
+        ),
+        ("MLPClassifier", "{hidden_layer_sizes: [501, 500]}", "model.params.hidden_layer_sizes"),
+        ("MLPClassifier", "{hidden_layer_sizes: [500, 500], max_iter: 1001}", "model.params"),
+        ("RandomForestClassifier", "{n_estimators: 10000, max_leaf_nodes: 101}", "model.params"),
+        ("LogisticRegressionCV", "{Cs: 100000000}", "model.params.Cs"),
+        ("LogisticRegressionCV", "{Cs: 100, cv: 100, max_iter: 101}", "model.params"),
+        (
+            "BaggingClassifier",
+            "{n_estimators: 5000, estimator: {estimator: RandomForestClassifier, "
+            "params: {n_estimators: 5000}}}",
+            "model.params",
+        ),
+        (
+            "BaggingClassifier",
+            "{n_estimators: 1000, estimator: {estimator: BaggingClassifier, "
+            "params: {n_estimators: 1000, estimator: RandomForestClassifier}}}",
+            "model.params",
+        ),
+        (
+            "VotingClassifier",
+            "{estimators: {a: {estimator: RandomForestClassifier, params: {n_estimators: 9000, "
+            "max_leaf_nodes: 100}}, b: {estimator: MLPClassifier, params: "
+            "{hidden_layer_sizes: [900, 100], max_iter: 200}}}}",
+            "model.params",
+        ),
+        (
+            "OutputCodeClassifier",
+            "{estimator: DecisionTreeClassifier, code_size: 1000000000}",
+            "model.params.code_size",
+        ),
+        ("CategoricalNB", "{min_categories: 1000000000}", "model.params.min_categories"),
     ],
 )
 def test_a_fit_that_would_go_on_for_hours_is_refused(
@@ -219,6 +255,46 @@ def test_a_fit_that_would_go_on_for_hours_is_refused(
     assert found["ok"] is False
     assert [each["key"] for each in found["problems"]] == [key]
     assert "cannot be interrupted" in found["problems"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("use", "params"),
+    [
+        ("sklearn", {"hidden_layer_sizes": [500, 500], "max_iter": 1000}),
+        ("sklearn", {"n_estimators": 10_000, "max_leaf_nodes": 100}),
+        ("sklearn", {"n_estimators": 100, "estimator": "RandomForestClassifier"}),
+        ("sklearn", {"Cs": [0.1, 1e5], "cv": 5, "max_iter": 1000}),
+        ("lightgbm", {"n_estimators": 10_000, "num_leaves": 31, "max_bin": 255}),
+    ],
+)
+def test_a_fit_up_to_the_bounds_is_taken(use: str, params: dict[str, Any]) -> None:
+    insist_bounded_training({"model": {"use": use, "params": params}}, {})
+
+
+@pytest.mark.parametrize(
+    ("params", "axis", "key"),
+    [
+        ({"n_estimators": 10}, "model.params.max_leaf_nodes", None),
+        ({"n_estimators": 5000}, "model.params.max_leaf_nodes", "model.params"),
+        ({"estimator": "RandomForestClassifier", "n_estimators": 100},
+         "model.params.estimator.params.n_estimators", None),
+        ({"estimator": "RandomForestClassifier", "n_estimators": 5000},
+         "model.params.estimator.params.n_estimators", "model.params"),
+        ({"hidden_layer_sizes": [100, 100]}, "model.params.hidden_layer_sizes", None),
+    ],
+)  # fmt: skip
+def test_what_a_sweep_multiplies_is_bounded(
+    params: dict[str, Any], axis: str, key: str | None
+) -> None:
+    """The largest value of an axis counts, also where the file has none for its key."""
+    resolved = {"model": {"use": "sklearn", "params": params}}
+    if key is None:
+        insist_bounded_training(resolved, {axis: "100..1000:100"})
+        return
+    with pytest.raises(ConfigError) as caught:
+        insist_bounded_training(resolved, {axis: "100..1000:100"})
+    assert [each.key for each in caught.value.problems] == [key]
+    assert resolved["model"]["params"] == params
 
 
 def test_a_sweep_of_such_fits_is_refused(call: Call, workspace: Path) -> None:

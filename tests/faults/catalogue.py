@@ -106,6 +106,7 @@ CATALOGUE: Final = {
         (
             _START + "test_p6_a_signal_stops_in_order",
             _REAL + "test_a_shutdown_flattens_if_the_file_requires_it",
+            _REAL + "test_a_shutdown_sells_again_what_lost_requests_left_held",
         ),
     ),
     "P7": Fault(

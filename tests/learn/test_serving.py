@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -163,6 +164,36 @@ def test_everything_else_goes_through_onnx_and_one_row_is_the_batch() -> None:
         fresh = np.random.default_rng(5).normal(size=(40, 4))
         batch = fitted.model.predict(fresh)
         assert [fitted.model.predict_row(row) for row in fresh] == batch.tolist()
+
+
+@pytest.mark.parametrize("wrapped", ["alone", "weighted", "thresholded"])
+def test_a_missing_extra_is_named_before_the_fit(
+    monkeypatch: pytest.MonkeyPatch, wrapped: str
+) -> None:
+    """A network of many units would be fitted for a minute, to be refused after that."""
+    from sklearn.model_selection import FixedThresholdClassifier
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.tree import DecisionTreeClassifier
+
+    from septet_plugins.models.balanced import balanced
+
+    fitted = []
+
+    class Counting(MLPClassifier):  # type: ignore[misc]
+        def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:  # noqa: N803
+            fitted.append(len(X))
+            return super().fit(X, y)
+
+    def made(**given: Any) -> Any:
+        kinds = {"alone": lambda each: each, "weighted": balanced}
+        return kinds.get(wrapped, FixedThresholdClassifier)(Counting(max_iter=1))
+
+    monkeypatch.setitem(sys.modules, "skl2onnx", None)  # as if it were not installed
+    with pytest.raises(InputError, match="a fitted Counting needs the package skl2onnx") as caught:
+        trainer(made).fit(window(300))
+    assert "septet[onnx]" in caught.value.hint
+    assert fitted == []
+    assert trainer(DecisionTreeClassifier).fit(window(300)).model.format == "flat"
 
 
 def test_an_export_that_differs_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

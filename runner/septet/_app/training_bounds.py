@@ -5,21 +5,41 @@ The bounds are of numbers that a file writes, not of a time: they hold what woul
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from septet.errors import ConfigError, Problem
 
-__all__ = ["MOST_OF_A_FIT", "insist_bounded_training"]
+__all__ = ["MOST_MULTIPLIED", "MOST_OF_A_FIT", "insist_bounded_training"]
 
 MOST_OF_A_FIT: Final = 10_000
 """Trees, iterations, leaves and the like of one model."""
-_MOST: Final = {"hidden_layer_sizes": 1_000, "n_jobs": 64}
+MOST_MULTIPLIED: Final = 1_000_000
+"""Of one model: trees or iterations, times leaves or units, times the fits inside each other."""
+_UNITS: Final = "hidden_layer_sizes"
+_MOST: Final = {
+    _UNITS: 1_000, "n_jobs": 64, "cv": 100, "Cs": 100, "code_size": 100, "thresholds": 1_000,
+    "cache_size": 2_000,
+}  # fmt: skip
+"""Largest numbers of some keys; the units of all hidden layers are added."""
 _KEY: Final = re.compile(
-    r"n_.*|num_.*|max_(iter|leaf_nodes|bin|bins|fun)|hidden_layer_sizes|rounds"
+    r"n_.*|num_.*|max_(iter|leaf_nodes|bin|bins|fun|iter_predict)|min_categories|rounds|"
+    + "|".join(_MOST)
 )
+_LISTED: Final = frozenset({"Cs", "thresholds", "alphas", "l1_ratios"})
+"""Keys whose list stands for as many fits as it has values."""
+_ROUNDS: Final = ("n_estimators", "max_iter", "max_fun", "rounds", "k_best")
+_REPEATED: Final = (
+    "max_leaf_nodes", "num_leaves", _UNITS, "cv", "code_size", "n_restarts_optimizer", *_LISTED,
+)  # fmt: skip
+_UNSTATED: Final = 100
+"""Trees or iterations where a model inside another states none."""
+_INNER: Final = ("estimator", "final_estimator", "init", "covariance_estimator")
 _NUMBER: Final = re.compile(r"\d+(?:\.\d*)?(?:[eE]\+?\d+)?")
+_TOO_LONG: Final = "one fit of this model would go on for too long, and cannot be interrupted"
+_SMALLER: Final = "a smaller model; a person runs larger ones with `septet run`"
 
 
 def insist_bounded_training(resolved: Mapping[str, Any], axes: Mapping[str, object]) -> None:
@@ -35,30 +55,102 @@ def insist_bounded_training(resolved: Mapping[str, Any], axes: Mapping[str, obje
     Raises
     ------
     ConfigError
-        With every number that is too large.
+        With every number that is too large; where none is, with what they are multiplied.
     """
-    swept = [(key, each) for key, axis in axes.items() for _, each in _numbers(str(axis), "")]
+    model = _with_largest(resolved.get("model") or {}, axes)
     problems = []
-    for key, value in [*_numbers(resolved.get("model") or {}, "model"), *swept]:
+    for key, value in _numbers(model, "model"):
         name = key.rpartition(".")[2]
         most = _MOST.get(name, MOST_OF_A_FIT)
-        if key.startswith("model.") and _KEY.fullmatch(name) and value > most:
+        if _KEY.fullmatch(name) and value > most:
             problems.append(
                 Problem(
-                    "one fit of this model would go on for too long, and cannot be interrupted",
-                    key=key, found=f"{value:,.0f}", expected=f"at most {most:,}",
-                    hint="a smaller model; a person runs larger ones with `septet run`",
+                    _TOO_LONG, key=key, found=f"{value:,.0f}", expected=f"at most {most:,}",
+                    hint=_SMALLER,
                 )
             )  # fmt: skip
+    whole = _multiplied(model.get("params") or {}, outermost=True)
+    if not problems and whole > MOST_MULTIPLIED:
+        problems.append(
+            Problem(
+                _TOO_LONG, key="model.params", found=f"{whole:,.0f}",
+                expected=f"at most {MOST_MULTIPLIED:,}, trees or iterations times leaves or units "
+                "times the fits inside each other",
+                hint=_SMALLER,
+            )
+        )  # fmt: skip
     if problems:
         raise ConfigError(problems)
+
+
+def _with_largest(model: Mapping[str, Any], axes: Mapping[str, object]) -> dict[str, Any]:
+    """Return a model with the largest number of each axis of a sweep in its place."""
+    found: dict[str, Any] = copy.deepcopy(dict(model))
+    for key, axis in axes.items():
+        first, *path = key.split(".")
+        largest = max((each for _, each in _numbers(str(axis), "")), default=0.0)
+        if first != "model" or not path:
+            continue
+        place: Any = found
+        for name in path[:-1]:
+            if isinstance(place.get(name), str):  # an estimator by its name alone
+                place[name] = {"estimator": place[name]}
+            if not isinstance(place.get(name), dict):
+                place[name] = {}
+            place = place[name]
+        before = max((each for _, each in _numbers(place.get(path[-1]), "")), default=0.0)
+        if largest > before:
+            place[path[-1]] = largest
+    return found
+
+
+def _multiplied(params: Any, *, outermost: bool = False) -> float:
+    """Return what the counts of an estimator come to, those of estimators inside it included."""
+    if not isinstance(params, Mapping):
+        return 1.0
+    rounds = [_count(params[name]) for name in _ROUNDS if name in params]
+    found = max(rounds, default=1.0 if outermost else float(_UNSTATED))
+    for name in _REPEATED:
+        if name in params:
+            found *= max(1.0, _size(name, params[name]))
+    several = params.get("estimators")
+    inside = list(several.values()) if isinstance(several, Mapping) else []
+    inside += [params[name] for name in _INNER if _is_estimator(params.get(name))]
+    fits = [_multiplied(_params_of(each)) for each in inside]
+    return found * max(1.0, sum(fits))
+
+
+def _is_estimator(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, str) and value[:1].isupper())
+
+
+def _params_of(block: Any) -> Any:
+    return (block.get("params") or {}) if isinstance(block, Mapping) else {}
+
+
+def _count(value: Any) -> float:
+    return max((each for _, each in _numbers(value, "")), default=1.0)
+
+
+def _size(name: str, value: Any) -> float:
+    """Return how many a value stands for: a list of penalties its length, layers their units."""
+    if name == _UNITS:
+        return sum(each for _, each in _numbers(value, ""))
+    if name in _LISTED:
+        return float(len(value)) if isinstance(value, list | tuple) else _count(value)
+    return _count(value)
 
 
 def _numbers(part: Any, key: str) -> Iterator[tuple[str, float]]:
     """Yield every number of a tree with its key, also those written in a text."""
     if isinstance(part, Mapping):
         for name, value in part.items():
-            yield from _numbers(value, f"{key}.{name}")
+            if name == _UNITS:
+                yield f"{key}.{name}", sum(each for _, each in _numbers(value, ""))
+            elif name in _LISTED and isinstance(value, list | tuple):
+                yield f"{key}.{name}", float(len(value))
+            else:
+                yield from _numbers(value, f"{key}.{name}")
     elif isinstance(part, list | tuple):
         for value in part:
             yield from _numbers(value, key)

@@ -14,7 +14,7 @@ import numpy as np
 
 from septet._learn.flat_model import Calibration, Member, Scaler, Tree
 
-__all__ = ["Response", "calibration_of", "extract", "response_of", "scaler_of"]
+__all__ = ["Response", "calibration_of", "extract", "has_reader", "response_of", "scaler_of"]
 
 Response = Literal["score", "probability"]
 """What a calibrator reads: the decision function where there is one, else the probability."""
@@ -219,12 +219,14 @@ _READERS: Final[dict[str, Callable[[Any, Response], Member | None]]] = {
 }
 
 
+def has_reader(estimator: Any) -> bool:
+    """Whether a classifier is of a kind that `extract` reads; it need not be fitted."""
+    package = type(estimator).__module__.partition(".")[0]
+    return type(estimator).__name__ in _READERS and package in ("sklearn", "lightgbm")
+
+
 def extract(estimator: Any, response: Response) -> Member | None:
     """Read a fitted binary classifier with classes 0 and 1; None if it is not understood."""
-    reader = _READERS.get(type(estimator).__name__)
-    package = type(estimator).__module__.partition(".")[0]
-    if reader is None or package not in ("sklearn", "lightgbm"):
+    if not has_reader(estimator) or list(estimator.classes_) != _UPWARDS:
         return None
-    if list(estimator.classes_) != _UPWARDS:
-        return None
-    return reader(estimator, response)
+    return _READERS[type(estimator).__name__](estimator, response)

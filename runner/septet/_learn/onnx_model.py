@@ -24,7 +24,7 @@ from septet._learn.onnx_graph import check_graph
 from septet._learn.soundness import DAMAGED, STRIDE, check_frame, probability
 from septet.errors import ModelError, RunError
 
-__all__ = ["Exported", "OnnxModel", "ServingError", "convert"]
+__all__ = ["Exported", "OnnxModel", "ServingError", "convert", "insist_installed"]
 
 _INPUT: Final = "x"
 _PREFIX: Final = "session_"
@@ -41,6 +41,18 @@ class Exported(msgspec.Struct, frozen=True):
     member: Member
 
 
+def insist_installed(estimator: Any) -> None:
+    """Refuse an estimator that is served by ONNX where the packages for it are missing.
+
+    Raises
+    ------
+    InputError
+        With the extra that installs them.
+    """
+    for package in ("onnxruntime", "skl2onnx"):
+        need(package, f"a fitted {type(estimator).__name__}")
+
+
 def convert(estimator: Any, response: Response, width: int, *, double: bool) -> bytes:
     """Export one fitted classifier, in float64 (`double`) or float32.
 
@@ -51,8 +63,7 @@ def convert(estimator: Any, response: Response, width: int, *, double: bool) -> 
     InputError
         If they are not installed: they come with the extra `onnx`.
     """
-    for package in ("onnxruntime", "skl2onnx"):
-        need(package, f"a fitted {type(estimator).__name__}")
+    insist_installed(estimator)
     import skl2onnx
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 

@@ -15,10 +15,23 @@ import msgspec
 import numpy as np
 
 from septet._data.bars import Floats, Ints
-from septet._learn.extract import Response, calibration_of, extract, response_of, scaler_of
+from septet._learn.extract import (
+    Response,
+    calibration_of,
+    extract,
+    has_reader,
+    response_of,
+    scaler_of,
+)
 from septet._learn.fitting import Fitted, Recipe, Served, Trainer, Untrainable, Window
 from septet._learn.flat_model import Calibration, Member, Scaler, assemble
-from septet._learn.onnx_model import Exported, OnnxModel, ServingError, convert
+from septet._learn.onnx_model import (
+    Exported,
+    OnnxModel,
+    ServingError,
+    convert,
+    insist_installed,
+)
 from septet.errors import InputError, RunError, SeptetError
 
 __all__ = [
@@ -127,6 +140,17 @@ _WRAPPERS: Final = (
     "TunedThresholdClassifierCV",
     "SelfTrainingClassifier",
 )
+_OF_SEPTET: Final = "Balanced"
+"""The wrapper that `class_weight` at the top of a model makes."""
+
+
+def _insist_served(estimator: Any) -> None:
+    """Refuse, before its fit, an estimator that this installation could not serve after it."""
+    inner = estimator
+    while inner is not None and type(inner).__name__ in (*_WRAPPERS, _OF_SEPTET):
+        inner = getattr(inner, "estimator", None)
+    if inner is not None and not has_reader(inner):
+        insist_installed(inner)
 
 
 class Calibrated(msgspec.Struct, frozen=True):
@@ -255,6 +279,7 @@ class EstimatorTrainer:
 
         y, weight = window.y[rows], window.weight
         estimator = self.recipe.estimator(window.seed, len(y))
+        _insist_served(estimator)
         if weight is not None and has_fit_parameter(estimator, "sample_weight"):
             try:
                 estimator.fit(x[rows], y, sample_weight=weight[rows])
