@@ -30,12 +30,21 @@ async def cancel_own(venue: LiveVenue, tag: str, symbols: Sequence[int]) -> list
     except Exception:  # whatever the list fails by, the kill goes on without it
         pass
     others = {each.symbol for each in orders if not is_marked(tag, each.client_id)}
-    alone = [k for k in symbols if k not in others]
-    one_by_one = asyncio.ensure_future(cancel_listed(venue, tag, orders, others & set(symbols)))
-    answers = list(await venue.cancel_all(alone)) if alone else []
+    whole, listed = await asyncio.gather(
+        _cancel_whole(venue, tag, orders, [k for k in symbols if k not in others]),
+        cancel_listed(venue, tag, orders, others & set(symbols)),
+    )
+    return whole + listed
+
+
+async def _cancel_whole(
+    venue: LiveVenue, tag: str, orders: Iterable[m.OrderSeen], symbols: Sequence[int]
+) -> list[m.Event]:
+    """Cancel all orders of some symbols; those of the list one by one if that fails."""
+    answers = list(await venue.cancel_all(symbols)) if symbols else []
     if any(isinstance(each, m.CancelFailed) for each in answers):
-        answers += await cancel_listed(venue, tag, orders, set(alone))
-    return answers + await one_by_one
+        answers += await cancel_listed(venue, tag, orders, set(symbols))
+    return answers
 
 
 async def cancel_listed(
