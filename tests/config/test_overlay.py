@@ -9,6 +9,7 @@ import pytest
 from septet._config import Loaded, load
 from septet._config.load import variant
 from septet._config.overlay import parse_setting
+from septet._plan.run_terms import terms_of
 from septet.errors import ConfigError
 from tests.config.plugins import fixed_host
 
@@ -131,7 +132,19 @@ def test_a_volatility_target_is_rebalanced_unless_the_file_sets_never() -> None:
     assert run.strategy.risk.rebalance.band == 0.2
     assert run.origins["risk.rebalance.band"].kind == "derived"
     assert loaded("smallest").strategy.risk.rebalance is None
-    assert loaded("smallest", None, sizing, "risk.rebalance=never").strategy.risk.rebalance is None
+    never = loaded("smallest", None, sizing, "risk.rebalance=never").strategy
+    assert never.risk.rebalance is None
+    assert terms_of(run.strategy).rebalance == 0.2
+    assert terms_of(never).rebalance is None
+
+
+def test_steps_are_added_to_a_volatility_target_that_is_never_rebalanced() -> None:
+    sets = (
+        "risk.sizing={use: volatility_target, of: fast, max: 20%}",
+        "risk.position={add: [{when: close > fast, size: 50%}]}",
+    )
+    assert "write rebalance: never" in problems("smallest", None, *sets)
+    assert loaded("smallest", None, *sets, "risk.rebalance=never").strategy.risk.position
 
 
 def test_currency_follows_the_symbols() -> None:

@@ -197,6 +197,13 @@ CASES: Final[Mapping[str, Case]] = {
     "Perpetual.maintenance": Case("perpetual.maintenance=6%", base=_PERPETUAL),
     "Perpetual.liquidation_fee": Case("perpetual.liquidation_fee=4%", base=_PERPETUAL),
     "Rebalance.band": Case("risk.rebalance={band: 1%}", "ran"),
+    "Risk.rebalance: never": Case("risk.rebalance=never", "ran", base=(
+        "features.vol={use: volatility, period: 5, annualise: 365d}",
+        "risk.sizing={use: volatility_target, target: 20%, of: vol, max: 80%}")),
+    "SignalKeys.reentry: rearm": Case(
+        "signal.reentry=rearm", base=("signal.reentry={after: 3 bars}",)),
+    "SignalKeys.reentry: immediate": Case(
+        "signal.reentry=immediate", base=("signal.reentry={after: 3 bars}",)),
     "Reentry.policy": Case("signal.reentry=immediate"),
     "Reentry.after": Case(
         "signal.reentry={after: 9 bars}", base=("signal.reentry={after: 3 bars}",)),

@@ -67,13 +67,31 @@ def leaves_of_plugins() -> list[str]:
 
 
 def leaves_of_schemas() -> list[str]:
-    """Every key of the schema that is no block itself: ``Schema.key``."""
+    """Every key of the schema that is no block itself: ``Schema.key``.
+
+    A word that may stand in the place of a block is a leaf as well: ``Risk.rebalance: never``.
+    """
     found = []
     for kind in _schemas():
         for name, field in kind.model_fields.items():
             inner = _nested(field.annotation)
             if inner is None or not issubclass(inner, Config) or not inner.model_fields:
                 found.append(f"{kind.__name__}.{name}")
+            else:
+                found += [f"{kind.__name__}.{name}: {word}" for word in _words(kind, name)]
+    return found
+
+
+def _words(kind: type[BaseModel], name: str) -> list[str]:
+    """Return the words that a key accepts beside its block, as the JSON Schema has them."""
+    schema = kind.model_json_schema()
+    found, left = [], [schema["properties"][name]]
+    while left:
+        part = left.pop(0)
+        found += [word for word in part.get("enum", ()) if word is not None]
+        left += [each for key in ("anyOf", "oneOf", "allOf") for each in part.get(key, ())]
+        if "$ref" in part:
+            left.append(schema["$defs"][part["$ref"].rpartition("/")[2]])
     return found
 
 

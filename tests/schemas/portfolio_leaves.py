@@ -55,6 +55,11 @@ PORTFOLIO_CASES: Final[Mapping[str, Case]] = {
     "Where.long": _case("portfolio.where.long=move > 1", "portfolio.where={long: move > -9}"),
     "Where.short": _case(
         "portfolio.where.short=move < -1", *_TWO_SIDES, "portfolio.where={short: move < 9}"),
+    **{
+        f"Portfolio.weight: {word}": _case(f"portfolio.weight={word}", *_BY_VOLATILITY)
+        for word in ("equal", "score", "rank")
+    },
+    "Portfolio.net: any": _case("portfolio.net=any", *_TWO_SIDES, "portfolio.net={target: 20%}"),
     "InverseVolatility.inverse_volatility": _case(
         "portfolio.weight.inverse_volatility=close", *_BY_VOLATILITY),
     "Net.target": _case("portfolio.net.target=20%", *_TWO_SIDES, "portfolio.net={target: 0%}"),

@@ -67,7 +67,8 @@ ELSEWHERE: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "SweepRange": (("backtest",), "a sweep is of backtests"),
 }
 EXCEPTIONS: Final[Mapping[str, str]] = dict.fromkeys(
-    ("Portfolio.short", "Where.short", "Net.target", "Net.beta"), "live perpetuals are refused"
+    ("Portfolio.short", "Where.short", "Net.target", "Net.beta", "Portfolio.net: any"),
+    "live perpetuals are refused",
 )
 """Leaves of `TRIED` that do not act in each mode, and why."""
 BASE: Final = {

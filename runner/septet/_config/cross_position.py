@@ -98,11 +98,11 @@ def check_adds(context: CheckContext) -> None:
     if context.strategy.portfolio.decides:  # which adds by its weights: `cross_portfolio`
         return
     path: Path = ("risk", "position", "add")
-    if risk.rebalance is not None or risk.sizing.use == "volatility_target":
+    if risk.rebalance is not None:
         context.error(
             path,
             "a position that is resized at every close is not added to in steps as well",
-            hint="leave out rebalance (volatility_target has one of 20%), or add",
+            hint="write rebalance: never (volatility_target has a band of 20%), or leave out add",
         )
     if context.doubtful("risk", "sizing") or context.doubtful("risk", "limits"):
         return

@@ -153,7 +153,7 @@ def _horizon_bars(strategy: Any, bar_ns: int) -> int:
 
 
 def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
-    """Decide what the file leaves open: the venue's simulation, exits of a model, rebalancing.
+    """Decide what the file leaves open: the venue's simulation, exits of a model.
 
     `calendar` is that of the data, known once it was read.
     """
@@ -161,9 +161,6 @@ def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
     bar_ns = strategy.universe.bar
     model = strategy.model
     rebalance = strategy.risk.rebalance
-    band = rebalance.band if rebalance is not None else None
-    if band is None and strategy.risk.sizing.use == "volatility_target":
-        band = 0.20
     return Terms(
         title=strategy.name,
         symbols=strategy.universe.symbols,
@@ -184,7 +181,7 @@ def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
         cash_buffer=strategy.risk.cash_buffer,
         pro_rata=strategy.risk.allocate == "pro_rata",
         split=strategy.risk.split == "equal",
-        rebalance=band,
+        rebalance=rebalance.band if rebalance is not None else None,
         position=strategy.risk.position,
         calendar=calendar,
         series=tuple(strategy.data.readable),
