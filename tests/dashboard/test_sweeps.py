@@ -111,7 +111,7 @@ def test_damaged_sweeps_end_as_messages(dashboard: Dashboard, swept: septet.Swee
 def many(folder: Path, rows: int) -> None:
     """Let a stored sweep have so many settings; the last one is the best, the first has none."""
     table = pl.read_parquet(folder / "settings.parquet")
-    number = pl.int_range(rows, dtype=table["setting"].dtype)
+    number = pl.int_range(rows).cast(table["setting"].dtype)
     pl.concat([table] * (rows // table.height + 1)).head(rows).with_columns(
         setting=number, sharpe=pl.when(number > 0).then(number / rows)
     ).write_parquet(folder / "settings.parquet")
