@@ -244,7 +244,7 @@ def test_a_hostile_name_is_text_within_its_line(
         assert lines[0].strip().startswith(run.run_id)
         assert lines[1].strip().startswith("State")
         if name == HOSTILE:
-            assert "<b>x</b>[red]y[/]\\x1... (" in lines[0]
+            assert "<b>x</b>[red]y[/... (" in lines[0]
         else:
             assert "(10,000 characters)" in lines[0]
 

@@ -213,10 +213,8 @@ class Tools:
             if each.damaged:
                 row |= {"state": "damaged", "problem": shortened(each.damaged, 300)}
             else:
-                row |= {"state": "done", "figures": figures_of(each.summary, _LISTED)}
+                row |= {"state": each.state, "figures": figures_of(each.summary, _LISTED)}
                 row |= {"problem": each.problem} if each.problem else {}
-            if each.summary.get("mode") in ("paper", "live"):
-                row["state"] = str(each.summary.get("status", "paper or live"))
             listed.append(row)
         return _under("runs", page(listed, cursor=cursor, limit=limit))
 

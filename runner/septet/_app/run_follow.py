@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from septet._app.run_files import signs_of
 from septet._app.run_folder_errors import reading_run
-from septet._app.run_view import RunView, view_of_fold, view_of_stored
+from septet._app.run_view import RunView, view_of_fold, view_of_run
 from septet._app.runs import standing_in
 from septet.errors import SeptetError
 
@@ -65,6 +65,7 @@ class RunFollower:
         self._file: tuple[int, int] | None = None
         self._doubt, self._verified_s = "", -_VERIFY_S
         self._data_ns = 0
+        self._without_journal = False
 
     def look(self) -> Look:
         """Return the run as it is now, or as it was when it could last be read.
@@ -81,8 +82,8 @@ class RunFollower:
                 running = holder_of(self.folder) is not None
                 now = (signs, running)
                 if self._view is None or now != self._signs:
-                    self._view = self._read()
-                    self._signs = now
+                    self._view = self._read(running)
+                    self._signs = None if self._without_journal else now
         except SeptetError as problem:
             if signs_of(self.folder) is None:
                 return Look(self._view, self._read_ns, "its folder is gone", gone=True)
@@ -90,20 +91,35 @@ class RunFollower:
         self._read_ns = self._now_ns()
         return Look(self._view, self._read_ns)
 
-    def _read(self) -> RunView:
+    def _read(self, running: bool) -> RunView:
         from septet._store.find_runs import open_run
-        from septet._store.run_folder import JOURNAL
+        from septet._store.run_folder import JOURNAL, Run
 
         if not (self.folder / JOURNAL).is_file():
-            return view_of_stored(open_run(self.folder))
-        return self._read_journal(self.folder / JOURNAL)
+            return view_of_run(open_run(self.folder))
+        try:
+            view = self._read_journal(self.folder / JOURNAL)
+        except SeptetError:
+            finding = Run(self.folder).finding
+            known = self._view is not None and not self._without_journal
+            if known or running or finding is None or finding.kind != "unreadable":
+                raise  # it may be locked, or be put back
+            view = view_of_run(open_run(self.folder))
+            self._without_journal = True  # it is tried again at every look
+            return view
+        self._without_journal = False
+        if view.is_running:
+            return replace(view, problem=view.doubt, exit_status=1 if view.doubt else 0)
+        if not view.doubt and Run(self.folder).files_finding is None:
+            return view
+        found = view_of_run(open_run(self.folder))  # it decides where the figures come from
+        return replace(found, last_data_ns=self._data_ns)
 
     def _read_journal(self, path: Path) -> RunView:
         from septet._files import insist_no_links
         from septet._journal.fold import Fold
         from septet._journal.journal_check import doubt_of
         from septet._journal.reader import Reader, understood
-        from septet._store.run_folder import Run
 
         insist_no_links(self.folder)
         state = path.stat()
@@ -124,5 +140,4 @@ class RunFollower:
         with understood(path):
             view = view_of_fold(self.folder, fold, standing, self._data_ns)
         self._fold = fold
-        stopped = standing.holder is None
-        return replace(view, problem=Run(self.folder).files_problem) if stopped else view
+        return view

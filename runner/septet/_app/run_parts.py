@@ -58,10 +58,10 @@ def _chosen(summary: Mapping[str, Any], names: Sequence[str] | None) -> dict[str
 
 
 def is_live(run: Run) -> bool:
-    """Whether a run is a paper or live run."""
-    from septet._store.run_folder import JOURNAL
+    """Whether a run is a paper or live run, be its journal there or not."""
+    from septet._store.run_condition import condition_of
 
-    return (run.folder / JOURNAL).is_file()
+    return condition_of(run, listed=True).is_trading
 
 
 def unless_damaged(run: Run, part: Callable[[Run], Any], empty: Any) -> Any:

@@ -107,8 +107,10 @@ class RunView:
     from entering; `entries` is that in one line. Amounts are in `currency`; `drawdown`,
     `day_return` and `exposure` are fractions. `equity` is that of the last decision, at
     `equity_time`. `last_data_ns` is when the process last took in market data (wall time),
-    `written_ns` when it last journalled anything; 0 where it never did. `problem` names which of
-    its files are not those that its journal records, and what to do.
+    `written_ns` when it last journalled anything; 0 where it never did. `problem` is what is wrong
+    with its journal and its files, and what to do; `exit_status` that of a command that shows it.
+    Without `is_held_known` there is nothing to tell its positions and open orders from: of a
+    backtest, or without a journal that can be read. They are then null in its document.
     """
 
     run_id: str
@@ -140,6 +142,8 @@ class RunView:
     doubt: str = ""
     verdict: str = ""
     problem: str = ""
+    exit_status: int = 0
+    is_held_known: bool = True
 
     @property
     def is_running(self) -> bool:
@@ -168,6 +172,8 @@ class RunView:
         from septet._text import plain_json
 
         found: dict[str, Any] = plain_json(asdict(self))
+        if not self.is_held_known:
+            found |= {"positions": None, "orders": None}
         return {**found, "entries": self.entries, "total_return": self.total_return}
 
 
@@ -246,16 +252,45 @@ def view_of_run(run: Run) -> RunView:
     from septet._app.runs import standing_of
     from septet._journal.reader import understood
     from septet._store.journal_view import LiveRun
+    from septet._store.run_condition import condition_of
     from septet._store.run_folder import JOURNAL
 
     run.insist_listed()
-    standing = standing_of(run)
+    condition, standing = condition_of(run), standing_of(run)
+    found: dict[str, Any] = {
+        "problem": condition.problem, "exit_status": condition.exit_status
+    }  # fmt: skip
     if standing is None:
-        return view_of_stored(run)
-    live = run if isinstance(run, LiveRun) else LiveRun(run.folder)
-    with understood(run.folder / JOURNAL):
-        view = view_of_fold(run.folder, live.fold, standing, 0)
-    return replace(view, problem=run.files_problem)
+        return replace(view_of_stored(run), **found)
+    view = None
+    if condition.is_held_known:
+        live = run if isinstance(run, LiveRun) else LiveRun(run.folder)
+        with understood(run.folder / JOURNAL):
+            view = view_of_fold(run.folder, live.fold, standing, 0)
+        if condition.figures == "journal" or condition.journal is None:
+            return replace(view, **found)
+    return _view_without_journal(run, standing, view, found)
+
+
+def _view_without_journal(
+    run: Run, standing: Standing, held: RunView | None, found: Mapping[str, Any]
+) -> RunView:
+    """Return the view of a paper or live run whose figures are those of the files beside it.
+
+    Its journal is gone, cannot be read or holds less. `held` is what that has of positions and
+    orders, if anything.
+    """
+    state, words, blocks = standing_words(standing)
+    view = replace(
+        view_of_stored(run), state=state, state_text=words, blocks=blocks, doubt=standing.doubt,
+        **found,
+    )  # fmt: skip
+    if held is None:
+        return view
+    return replace(
+        view, positions=held.positions, orders=held.orders, happenings=held.happenings,
+        written_ns=held.written_ns, answer_s=held.answer_s, alerts=held.alerts, is_held_known=True,
+    )  # fmt: skip
 
 
 def view_of_stored(run: Run) -> RunView:
@@ -287,7 +322,7 @@ def view_of_stored(run: Run) -> RunView:
         market_time=str(summary["end"]), last_data_ns=0, written_ns=0, answer_s=None, alerts=0,
         positions=(), orders=(), decisions=unless_damaged(run, _decisions_of_run, ()),
         happenings=_happenings_of_run(run), verdict=str(summary.get("verdict") or ""),
-        problem=run.files_problem,
+        is_held_known=False,
     )  # fmt: skip
 
 

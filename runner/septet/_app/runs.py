@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,12 +13,13 @@ from septet.errors import InputError, JournalError
 if TYPE_CHECKING:
     from septet._diff.compare import Gap
     from septet._progress import Progress
+    from septet._store.run_condition import RunCondition
     from septet._store.run_folder import Run
 
 __all__ = [
-    "HALT_RULE", "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored",
-    "missing_from_export", "positions_of", "problem_of_run", "report_run", "standing_in",
-    "standing_of", "why_order", "why_sentence", "write_page",
+    "HALT_RULE", "Block", "ListedRun", "Standing", "copies_text", "diff_runs", "export_run",
+    "list_stored", "missing_from_export", "positions_of", "problem_of_run", "report_run",
+    "standing_in", "standing_of", "why_order", "why_sentence", "write_page",
 ]  # fmt: skip
 
 _SHOWN_ELSEWHERE: Final = ("operator", "stopping")
@@ -73,8 +75,10 @@ class Standing:
 class ListedRun:
     """A run of a list: its summary, or in `damaged` why it cannot be read.
 
-    `problem` names those of its files that differ from its journal's record, and what to do; the
-    tables of a backtest are not opened for a list.
+    `state` is finished of a backtest, else that of `Standing` or failed; empty where it is damaged.
+    `problem` is what is wrong with its journal and its files, and what to do: the tables of a
+    backtest are not opened for a list, and of a journal that agrees with them not every row is
+    verified.
     """
 
     run_id: str
@@ -83,14 +87,17 @@ class ListedRun:
     summary: Mapping[str, Any]
     damaged: str = ""
     problem: str = ""
+    state: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
         place = {"run_id": self.run_id, "strategy": self.strategy}
         if self.damaged:
             return {**place, "folder": str(self.folder), "damaged": self.damaged}
-        problem = {"problem": self.problem} if self.problem else {}
-        return {**place, **self.summary, "folder": str(self.folder), **problem}
+        more = {"problem": self.problem} if self.problem else {}
+        if self.state != "finished":
+            more["state"] = self.state
+        return {**place, **self.summary, "folder": str(self.folder), **more}
 
 
 def list_stored(
@@ -99,21 +106,62 @@ def list_stored(
     """Return every run under `root`, the latest last; `strategy` is the name that a run records."""
     from septet._store.find_runs import list_runs
 
-    found = [_listed(run) for run in list_runs(root)]
+    found = _with_copies([_listed(run) for run in list_runs(root)], root)
     found = [each for each in found if strategy in (None, each.document()["strategy"])]
     return found[-last:] if last else found
 
 
+def _with_copies(found: Sequence[ListedRun], root: Path) -> list[ListedRun]:
+    """Name the folders of a run that has several: they have one id."""
+    from septet._store.run_order import run_id_in
+
+    folders: dict[str, list[Path]] = {}
+    for each in found:
+        if not each.folder.is_symlink():  # nothing behind one is read
+            folders.setdefault(run_id_in(each.folder), []).append(each.folder)
+    several = {
+        each: copies for copies in folders.values() if len(copies) > 1 for each in copies
+    }  # fmt: skip
+    return [
+        replace(each, problem=". ".join(filter(None, (
+            each.problem, copies_text(several[each.folder], root))
+        ))) if each.folder in several else each
+        for each in found
+    ]  # fmt: skip
+
+
+def copies_text(folders: Sequence[Path], root: Path) -> str:
+    """Return in words that several folders hold one run; the last is the one in use."""
+    from septet._store.run_order import run_id_in
+
+    names = [os.path.relpath(each, root) for each in folders]
+    return (
+        f"{len(names)} folders hold run {run_id_in(folders[-1])}: {', '.join(names[:6])}; its id "
+        f"means {names[-1]}, and the path of a folder means that folder"
+    )
+
+
+def _state_of(run: Run, summary: Mapping[str, Any], condition: RunCondition) -> str:
+    """Return the state of a run; what a summary calls it counts with a journal that agrees."""
+    if not condition.is_trading:
+        return "finished"
+    written = str(summary.get("state") or "running")
+    if written != "running" and condition.journal is None:
+        return written
+    standing = standing_in(run.folder, run.manifest.get("blocks", ()), condition.doubt)
+    return standing.state
+
+
 def _listed(run: Run) -> ListedRun:
+    from septet._store.run_condition import condition_of
+
     folder = run.folder
     try:
         summary = run.insist_listed()
-        if summary.get("state") == "running" and (standing := standing_of(run)) is not None:
-            summary = {**summary, "state": standing.state}
+        condition = condition_of(run, listed=True)
+        state = _state_of(run, summary, condition)
         name, strategy = folder.name, folder.parent.name
-        changed = run.files_finding  # a list opens no tables
-        problem = "" if changed is None else f"{changed.message}; {changed.hint}"
-        return ListedRun(name, strategy, folder, summary, problem=problem)
+        return ListedRun(name, strategy, folder, summary, problem=condition.problem, state=state)
     except (InputError, JournalError) as error:
         return ListedRun(folder.name, folder.parent.name, folder, {}, error.message)
 
@@ -135,9 +183,12 @@ def positions_of(run: Run) -> dict[str, Any] | None:
 
 def standing_of(run: Run) -> Standing | None:
     """Return whether a paper or live run is running and what blocks it; None for a backtest."""
-    if not (run.folder / "journal.sqlite").is_file():
+    from septet._store.run_condition import condition_of
+
+    condition = condition_of(run)
+    if not condition.is_trading:
         return None
-    return standing_in(run.folder, run.manifest.get("blocks", ()), run.doubt)
+    return standing_in(run.folder, run.manifest.get("blocks", ()), condition.doubt)
 
 
 def standing_in(folder: Path, blocks: Sequence[Mapping[str, Any]], doubt: str) -> Standing:

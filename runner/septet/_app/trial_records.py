@@ -190,12 +190,12 @@ def listed_tries(
         Tries on the data on which a strategy of this name was tried. Without either, all of them:
         the number of independent tries on different data is then not given.
     """
-    from septet._trials.ledger import OFF, Ledger, LedgerError, is_off, ledger_path
+    from septet._trials.ledger import OFF, Ledger, LedgerError, has_begun, is_off, ledger_path
 
     if is_off():
         return Tries(None, None, 0, OFF), []
     path = ledger_path()
-    if not path.exists():
+    if not has_begun(path):
         return Tries(None, None, 0, "the ledger of trials has not begun"), []
     try:
         with Ledger(path) as ledger:
@@ -218,11 +218,11 @@ def trials_document() -> dict[str, Any]:
         It cannot be read, or is not what was written.
     """
     from septet._data.stamps import iso
-    from septet._trials.ledger import OFF, Ledger, LedgerError, is_off, ledger_path
+    from septet._trials.ledger import OFF, Ledger, LedgerError, has_begun, is_off, ledger_path
 
     path = ledger_path()
     found: dict[str, Any] = {"ledger": str(path), "off": is_off(), "rows": 0, "strategies": []}
-    if not path.exists():
+    if not has_begun(path):
         return found
     try:
         with Ledger(path) as ledger:

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from septet._app.documents import document_of, error_document
 from septet._app.run_follow import RunFollower
 from septet._app.run_parts import figures_of, trials_of
-from septet._app.runs import why_order
+from septet._app.runs import problem_of_run, why_order
 from septet._dashboard.api_types import (
     Acted,
     Ask,
@@ -160,7 +160,7 @@ class Api:
         run = open_run(named_folder(self._site.root, asked(request, "run")))
         run.insist_listed()
         found = why_order(run, asked(request, "order"))
-        return {"sentence": sentence_of(found), "found": found, "problem": run.files_problem}
+        return {"sentence": sentence_of(found), "found": found, "problem": problem_of_run(run)}
 
     def _table(self, request: Request) -> dict[str, Any]:
         from septet._app.run_parts import table_slice
@@ -177,7 +177,7 @@ class Api:
         after = begin + frame.height if more else None
         return {
             "name": name, "rows": frame.to_dicts(), "limit": limit, "next": after,
-            "problem": run.files_problem,
+            "problem": problem_of_run(run),
         }  # fmt: skip
 
     async def _describe(self, request: Request) -> Response:

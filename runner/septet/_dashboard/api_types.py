@@ -43,8 +43,8 @@ class RunRow(BaseModel):
     """A run of the list: `run` names it in every other request.
 
     `trials` is null in paper and live; `forward` has the figures of what came after the file was
-    first tried, and is null where that is under a day. `problem` names which files of a stopped
-    run are not those that its journal records, and what to do.
+    first tried, and is null where that is under a day. `problem` is what is wrong with the journal
+    of a run or with its files, and what to do.
     """
 
     run: str
@@ -82,16 +82,19 @@ class Decision(BaseModel):
 
 
 class Positions(BaseModel):
-    """What a run holds; `doubt` is why that is not certain, or empty."""
+    """What a run holds; `doubt` is why that is not certain, or empty.
 
-    positions: list[HeldPosition]
+    It is null where it is not known: of a backtest, or without a journal that can be read.
+    """
+
+    positions: list[HeldPosition] | None
     doubt: str
 
 
 class Orders(BaseModel):
-    """Open orders; the table `orders` has all."""
+    """Open orders, null where they are not known; the table `orders` has all."""
 
-    orders: list[OpenOrderRow]
+    orders: list[OpenOrderRow] | None
     doubt: str
 
 
@@ -122,8 +125,8 @@ class RunAnswer(BaseModel):
     day_return: float | None
     exposure: float | None
     trades: int
-    positions: list[HeldPosition]
-    orders: list[OpenOrderRow]
+    positions: list[HeldPosition] | None
+    orders: list[OpenOrderRow] | None
     decisions: list[Decision]
     happenings: list[Happening]
     doubt: str

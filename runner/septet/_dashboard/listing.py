@@ -15,7 +15,7 @@ def all_runs(root: Path) -> list[dict[str, Any]]:
     """Return a row for each run under `root`, the latest first; a damaged one states the reason."""
     from septet._app.runs import list_stored
 
-    return [_row(root, each.document()) for each in reversed(list_stored(root))]
+    return [_row(root, each.document(), each.state) for each in reversed(list_stored(root))]
 
 
 def grouped(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -26,7 +26,7 @@ def grouped(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, An
     return list(found.items())
 
 
-def _row(root: Path, found: dict[str, Any]) -> dict[str, Any]:
+def _row(root: Path, found: dict[str, Any], state: str) -> dict[str, Any]:
     from septet._app.run_parts import figures_of, trials_of
 
     trials = trials_of(found)
@@ -35,7 +35,7 @@ def _row(root: Path, found: dict[str, Any]) -> dict[str, Any]:
         "run_id": found["run_id"],
         "strategy": found["strategy"],
         "mode": found.get("mode", ""),
-        "state": found.get("state", "finished" if "damaged" not in found else "damaged"),
+        "state": state or "damaged",
         "damaged": found.get("damaged", ""),
         "problem": found.get("problem", ""),
         "total_return": found.get("total_return"),

@@ -58,7 +58,7 @@ def order_view(run: Run, reference: str) -> dict[str, Any]:
     InputError
         If the run has no such order or decision.
     """
-    from septet._app.runs import why_order
+    from septet._app.runs import problem_of_run, why_order
     from septet._report.why import parts_of, sentence_of, value_text
 
     found = why_order(run, reference)
@@ -69,7 +69,7 @@ def order_view(run: Run, reference: str) -> dict[str, Any]:
     return {
         "sentence": sentence_of(found), "rule": found["rule"], "time": found["time"],
         "tables": tables, "trace": found["trace"], "left_out": found["left_out"],
-        "problem": run.files_problem,
+        "problem": problem_of_run(run),
     }  # fmt: skip
 
 

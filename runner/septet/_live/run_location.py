@@ -18,7 +18,7 @@ from typing import Final
 from septet._files import alone_in, insist_no_links, make_folders, open_regular
 from septet._journal.lease import RUN_LOCK, beginner_in
 from septet._journal.reader import Reader
-from septet._store.run_folder import folder_name
+from septet._store.run_folder import folder_name, id_end
 from septet._text import decode_json
 from septet.errors import InputError, RunError, SeptetError
 
@@ -154,8 +154,7 @@ def find_run_location(
             return location
     stamp = _stamp_after(parent, now_ns)
     for attempt in range(1_000):
-        seed = f"{strategy}|{mode}|{now_ns}|{os.getpid()}|{attempt}".encode()
-        run_id = f"{stamp}-{hashlib.sha256(seed).hexdigest()[:6]}"
+        run_id = f"{stamp}-{id_end(f'{strategy}|{mode}|{os.getpid()}', now_ns, attempt)}"
         try:
             make_folders(parent.parent, parent.name)
             (parent / run_id).mkdir(mode=PRIVATE)

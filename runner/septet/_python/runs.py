@@ -240,11 +240,11 @@ class Run:
         InputError
             If neither is a paper or live run, or the two cannot be compared.
         """
+        from septet._app.run_parts import is_live
         from septet._app.runs import diff_runs
-        from septet._store.run_folder import JOURNAL
 
         insist(isinstance(other, Run), "other", "a Run", other)
-        lives = [each for each in (self, other) if (each._stored.folder / JOURNAL).is_file()]
+        lives = [each for each in (self, other) if is_live(each._stored)]
         if not lives:
             raise InputError(
                 "neither run is a paper or live run: a gap is between one and its backtest",
@@ -348,8 +348,15 @@ class Run:
         problem = self.problem
         if problem:
             return f"<Run {self.id} damaged: {problem[:80]}>"
+        from septet._store.run_condition import condition_of
+
         summary = self._stored.summary
-        return f"<Run {self.id} {summary['strategy'][:64]!r} {summary['mode']}>"
+        doubtful = ""
+        if _in_memory(self._stored) is None:
+            with self._reading():
+                doubtful = condition_of(self._stored, listed=True).problem
+        more = f", doubtful: {doubtful[:80]}" if doubtful else ""
+        return f"<Run {self.id} {summary['strategy'][:64]!r} {summary['mode']}{more}>"
 
 
 def _in_memory(stored: StoredRun) -> MemoryRun | None:
@@ -455,10 +462,10 @@ def _acted_on(run: Run, name: str, reason: str, wait: float) -> Path:
 
 def _live_folder(run: Run) -> Path:
     """Return the folder of a paper or live run, be its journal damaged or not."""
-    from septet._store.find_runs import LIVE_SIGNS
+    from septet._store.damage_messages import is_trading
 
     folder = run.folder
-    if folder is None or not any((folder / name).exists() for name in LIVE_SIGNS):
+    if folder is None or not is_trading(folder):
         raise InputError(
             f"run {run.id} is a backtest: there is nothing to halt or resume",
             hint="septet.open_run(...) opens a paper or live run",

@@ -153,10 +153,10 @@ def show_list(runs: Sequence[Mapping[str, Any]], console: Console) -> None:
     widest = max((len(str(item["strategy"])) for item in runs), default=8)
     strategy_width = min(max(widest, 8), 20)
     live = [("State", False, 7)] if any("state" in item for item in runs) else []
-    rest = max(console.width - 23 - strategy_width - 7 - 9 - 8 - 9 * len(live), 12)
+    rest = max(console.width - 27 - strategy_width - 7 - 9 - 8 - 9 * len(live), 12)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name, right, width in (
-        ("Run", False, 23),
+        ("Run", False, 27),
         ("Strategy", False, strategy_width),
         *live,
         ("Trades", True, 7),

@@ -263,7 +263,8 @@ NOT_TRADED: Final = {
     "drift": "its weight differs by less than the drift",
     "below_rank": "it is ranked, and below those that are chosen",
     "not_ranked": "it is not ranked any more",
-    "wrong_sign": "its score has the wrong sign, and its slot stays cash",
+    "wrong_sign": "its score is zero or has the wrong sign, and its slot stays cash",
+    "net_target": "the net target leaves nothing of its weight",
     "keeps_weight": "it has no bar or no rank, and keeps its weight",
     "keeps_units": "nothing is known of its weight, and it keeps its units",
 }

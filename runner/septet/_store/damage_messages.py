@@ -14,7 +14,10 @@ from septet.errors import InputError
 if TYPE_CHECKING:
     from septet._journal.journal_check import JournalFinding
 
-__all__ = ["JOURNAL", "LIVE_SIGNS", "damaged", "hint_for", "journal_finding", "mode_of"]
+__all__ = [
+    "JOURNAL", "LIVE_SIGNS", "damaged", "hint_for", "is_trading", "journal_finding", "mode_in",
+    "mode_of",
+]  # fmt: skip
 
 JOURNAL: Final = "journal.sqlite"
 """What a paper or live run has, and is read from."""
@@ -44,19 +47,31 @@ def mode_of(folder: Path) -> str:
         manifest = decode_json(read_bounded(folder / "manifest.json", _LONGEST))
     except (OSError, ValueError, RecursionError):
         return ""
+    return mode_in(manifest)
+
+
+def mode_in(manifest: object) -> str:
+    """Return the mode that a manifest names; empty where it names none."""
     facts = manifest.get("facts") if isinstance(manifest, Mapping) else None
     mode = facts.get("mode") if isinstance(facts, Mapping) else None
     return mode if isinstance(mode, str) else ""
+
+
+def is_trading(folder: Path) -> bool:
+    """Whether a folder is that of a paper or live run, whatever of it is missing.
+
+    Its manifest names such a mode, or it holds what only such a run leaves.
+    """
+    return any(os.path.lexists(folder / name) for name in LIVE_SIGNS) or mode_of(folder) in _TRADING
 
 
 def hint_for(folder: Path) -> str:
     """Return what to do about a damaged run: only a backtest's folder may be deleted."""
     if os.path.isfile(folder / JOURNAL):
         return _EXPORT.format(folder=folder)
-    mode = mode_of(folder)
-    if mode in _TRADING or any(os.path.lexists(folder / name) for name in LIVE_SIGNS):
+    if is_trading(folder):
         return _GONE.format(folder=folder)
-    return _BACKTEST if mode == "backtest" else _UNKNOWN_MODE.format(folder=folder)
+    return _BACKTEST if mode_of(folder) == "backtest" else _UNKNOWN_MODE.format(folder=folder)
 
 
 def damaged(folder: Path, what: str) -> InputError:
@@ -64,14 +79,17 @@ def damaged(folder: Path, what: str) -> InputError:
     return InputError(f"the run in {folder} is damaged: {what}", hint=hint_for(folder))
 
 
-def journal_finding(folder: Path) -> JournalFinding | None:
+def journal_finding(folder: Path, *modes: str) -> JournalFinding | None:
     """Return what is wrong with the journal of a run, in the words that every command reports.
 
-    None of a journal that is whole, and of a backtest, which has none.
+    None of a journal that is whole, and of a backtest, which has none. `modes` are those that its
+    documents name; without them its manifest is read.
     """
-    mode, has_journal = mode_of(folder), os.path.isfile(folder / JOURNAL)
-    if not has_journal and mode not in _TRADING:
+    has_journal = os.path.isfile(folder / JOURNAL)
+    named = [mode for mode in modes or (mode_of(folder),) if mode in _TRADING]
+    if not (has_journal or named or any(os.path.lexists(folder / name) for name in LIVE_SIGNS)):
         return None
+    mode = named[0] if named else ""
     from septet._journal.journal_check import JournalFinding, check_file
 
     if has_journal:

@@ -109,6 +109,7 @@ def tables_finding(run: Run) -> FilesFinding | None:
             found.append(problem.message.removeprefix(damaged(run.folder, "").message))
     if not found:
         return None
+    found = list(dict.fromkeys(found))  # without a manifest all have the same reason
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     what = f"is damaged: {'; '.join(found[:_NAMED])}{more}"
     message = f"the run in {run.folder} {what}"
@@ -117,9 +118,9 @@ def tables_finding(run: Run) -> FilesFinding | None:
 
 def problem_text(run: Run) -> str:
     """Return what is wrong with the journal of a run and with its files; empty if nothing is."""
-    finding = run.finding
-    lost = "" if finding is None else f"{finding.message}; {finding.hint}"
-    return ". ".join(filter(None, (lost, run.files_problem)))
+    from septet._store.run_condition import condition_of
+
+    return condition_of(run).problem
 
 
 def _compare(folder: Path, record: FilesRecord | None) -> str:

@@ -422,17 +422,28 @@ def open_live(folder: Path, before: Run | None = None) -> Run:
     except InputError:
         seq = None
     live = LiveRun(folder, before if isinstance(before, LiveRun) else None)
+
+    def instead() -> Run:
+        """Return the tables in place of the journal; whoever shows them knows why."""
+        if live.finding is None or live.finding.kind != "unreadable":
+            stored.__dict__["finding"] = live.finding
+        stored.finding  # noqa: B018 - of a journal that cannot be read it names the mode
+        return stored
+
     if isinstance(seq, int) and holder_of(folder) is None:
         try:
             with Reader(live.journal) as reader:
                 last, sessions = reader.last_seq, reader.sessions()
         except SeptetError:  # the tables are shown where the journal holds less
-            return stored if live.finding is not None and live.finding.last < seq else live
+            return instead() if live.finding is not None and live.finding.last < seq else live
         if last < seq:
-            return stored  # the end of the journal is gone, and they know of it
+            return instead()  # the end of the journal is gone, and they know of it
         # The tables do not hold the state of a run that was killed after they were made.
         ended = not sessions or sessions[-1].clean is not None
         # Tables that were changed are not shown, unless the journal is not what it was either.
-        if last == seq and ended and (stored.files_finding is None or live.finding is not None):
-            return stored
+        if last == seq and ended:
+            if stored.files_finding is None:
+                return stored
+            if live.finding is not None:
+                return instead()
     return live

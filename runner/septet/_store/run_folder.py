@@ -33,8 +33,8 @@ from septet._results.result import (
     RunFacts,
     RunResult,
 )
-from septet._store.damage_messages import JOURNAL, damaged, journal_finding
-from septet._store.facts_check import wrong_fact
+from septet._store.damage_messages import JOURNAL, damaged, journal_finding, mode_in
+from septet._store.facts_check import halts_in, wrong_fact
 from septet._store.table_values import fits, impossible_value
 from septet._store.tables import empty, with_optional
 from septet._text import decode_json, dump_json
@@ -64,6 +64,7 @@ _DOCUMENTS: Final[Mapping[str, int]] = {
     **dict.fromkeys(("summary.json", "manifest.json", "resolved.json", "findings.json"), _LONGEST),
     "strategy.yaml": LONGEST_TEXT,
 }
+_SECOND_NS: Final = 1_000_000_000
 OPTIONAL_TABLES: Final = ("predictions", "round_trips")
 _ZSTD_LEVEL: Final = 1  # half the time of level 3, and curves come out one percent larger
 
@@ -75,9 +76,18 @@ def folder_name(strategy: str) -> str:
 
 def run_id_at(strategy: str, now_ns: int, attempt: int = 0) -> str:
     """Return the id of a run that is stored at a time; a further attempt has another."""
-    stamp = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
-    seed = f"{strategy}|{now_ns}|{attempt}".encode()
-    return f"{stamp:%Y%m%dT%H%M%SZ}-{hashlib.sha256(seed).hexdigest()[:6]}"
+    stamp = datetime.fromtimestamp(now_ns // _SECOND_NS, UTC)
+    return f"{stamp:%Y%m%dT%H%M%SZ}-{id_end(strategy, now_ns, attempt)}"
+
+
+def id_end(named: str, now_ns: int, attempt: int = 0) -> str:
+    """Return what follows the second in an id: ten hexadecimal digits.
+
+    The first four are the time within the second in parts of 65,536, so that ids sort by time; the
+    others are a hash of what it names.
+    """
+    part = min((now_ns % _SECOND_NS << 16) // _SECOND_NS + attempt, 0xFFFF)
+    return f"{part:04x}{hashlib.sha256(f'{named}|{now_ns}|{attempt}'.encode()).hexdigest()[:6]}"
 
 
 class RunWriter:
@@ -219,7 +229,10 @@ class Run:
     @cached_property
     def finding(self) -> JournalFinding | None:
         """What is wrong with its journal; None where nothing is, and of a backtest."""
-        return journal_finding(self.folder)
+        documents = self.__dict__
+        modes = [mode_in(documents["manifest"])] if "manifest" in documents else []
+        modes += [str(documents["summary"]["mode"])] if "summary" in documents and modes else []
+        return journal_finding(self.folder, *modes)
 
     @property
     def doubt(self) -> str:
@@ -278,10 +291,10 @@ class Run:
         Raises
         ------
         InputError
-            If its summary, its manifest or the facts in that are damaged.
+            If its summary, its manifest, or the facts or halts in that are damaged.
         """
         summary = self.summary
-        self.facts  # noqa: B018 - it raises what is wrong
+        self.facts, self.halts  # noqa: B018 - they raise what is wrong
         return summary
 
     @cached_property
@@ -327,9 +340,9 @@ class Run:
     def halts(self) -> list[HaltEvent]:
         """Halts that tripped, in order."""
         try:
-            return [HaltEvent(**halt) for halt in self.manifest.get("halts", [])]
-        except TypeError as problem:
-            raise damaged(self.folder, f"manifest.json has a bad halt ({problem})") from problem
+            return halts_in(self.manifest)
+        except ValueError as problem:
+            raise damaged(self.folder, f"manifest.json has {problem}") from problem
 
     @property
     def strategy_text(self) -> str:

@@ -8,13 +8,11 @@ settings.parquet and sweep.html. A sweep that was stopped, by whatever means, is
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,7 +30,7 @@ from septet._files import (
     read_bounded,
     replace_file,
 )
-from septet._store.run_folder import folder_name
+from septet._store.run_folder import folder_name, run_id_at
 from septet._sweep.setting_row import FIGURES, STATUSES
 from septet._text import decode_json, dump_json, one_line
 from septet.errors import DataError, InputError, RunError
@@ -242,12 +240,10 @@ def start_folder(
     """
     now_ns = time.time_ns() if now_ns is None else now_ns
     parent = Path(root) / folder_name(strategy)
-    stamp = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
     try:
         make_folders(parent.parent, parent.name)
         for attempt in range(10_000):
-            tag = hashlib.sha256(f"{strategy}|{now_ns}|{attempt}".encode()).hexdigest()[:6]
-            folder = parent / f"{stamp:%Y%m%dT%H%M%SZ}-{tag}"
+            folder = parent / run_id_at(strategy, now_ns, attempt)
             try:
                 folder.mkdir()
             except FileExistsError:

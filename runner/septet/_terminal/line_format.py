@@ -49,10 +49,12 @@ def line_of(look: Look, now_ns: int, name: str) -> str:
             "state": "gone" if look.gone else view.state,
             "equity": None if view.equity is None else f"{view.equity:.2f}",
             "currency": view.currency, "drawdown": view.drawdown, "day": view.day_return,
-            "exposure": view.exposure, "positions": len(view.positions),
-            "orders": len(view.orders), "alerts": view.alerts,
+            "exposure": view.exposure,
+            "positions": len(view.positions) if view.is_held_known else None,
+            "orders": len(view.orders) if view.is_held_known else None, "alerts": view.alerts,
             "data_age_s": data_s if view.is_running else None, "entries": view.entries,
         }  # fmt: skip
+        found |= {"problem": view.problem} if view.problem and look.is_current else {}
     if not look.is_current:
         found |= {"shown_age_s": round(look.age_s(now_ns), 1) if view else None}
         found |= {"problem": look.problem}
@@ -82,7 +84,8 @@ def watch(
 ) -> int:
     """Emit a line of a run every `every_s` seconds until no process runs it; return the status.
 
-    The status is 0, and 1 where the folder went while it was shown.
+    The status is 0, 1 where the folder went while it was shown, and 1 or 2 where the run's journal
+    or its files cannot be relied on.
 
     Raises
     ------
@@ -105,5 +108,5 @@ def watch(
         if look.gone:
             return 1
         if once or (look.is_current and not look.view.is_running):
-            return 0
+            return look.view.exit_status
         wait(every_s)

@@ -72,7 +72,7 @@ def head_lines(view: RunView | None, now_ns: int, name: str) -> list[str]:
     if view is None:
         return [cell(name, 70), "not read yet"]
     day, currency = view.day_return, cell(view.currency, 12)
-    what = f"{cell(view.run_id, 30)}  {cell(view.mode, 10)}  {cell(view.strategy, 20)}"
+    what = f"{cell(view.run_id, 30)}  {cell(view.mode, 10)}  {cell(view.strategy, 16)}"
     blocked = "BLOCKED: " if view.is_running and view.blocks else ""
     lines = [
         what,

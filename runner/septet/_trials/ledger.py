@@ -2,8 +2,9 @@
 
 A trial is a plan on data. The same plan on the same months is one trial, however often it runs and
 whoever asks: each client and each hypothesis has a row, and plans are counted. Nothing decays,
-since chance does not. Each row carries the hash of the one before, so that one that
-was changed or removed shows. What the ledger cannot do it reports; it never answers 1 for unknown.
+since chance does not. Each row carries the hash of the one before, so that one that was changed or
+removed shows, to every run: `ledger_mark`. What the ledger cannot do it reports; it never answers 1
+for unknown.
 
 `SEPTET_TRIALS=off` keeps no ledger; verdicts state it.
 """
@@ -14,7 +15,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
@@ -26,6 +27,7 @@ from septet._files import insist_regular, make_folders, open_append
 from septet._journal.state_folder import state_folder
 from septet._results.previous_trials import Tries
 from septet._trials.effective import effective_number
+from septet._trials.ledger_mark import read_mark, signs_of_ledger, write_mark
 from septet._trials.months import Month
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ __all__ = [
     "LedgerError",
     "Row",
     "Trial",
+    "has_begun",
     "is_off",
     "ledger_path",
 ]
@@ -80,7 +83,10 @@ class LedgerError(Exception):
         """What to do: a full or read-only disk is not the file's fault."""
         if isinstance(self.__cause__, OSError | sqlite3.OperationalError):
             return "leave the file as it is; it needs a disk with room that may be written to"
-        return "put the file back from a copy, or move it away: tries are then not known"
+        return (
+            "put the file back from a copy, or move it and the file `-mark` beside it away: a "
+            "ledger is then begun, and what was tried before is not known"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,11 @@ def ledger_path() -> Path:
     return state_folder() / "trials.sqlite"
 
 
+def has_begun(path: Path) -> bool:
+    """Whether there is a ledger, or was one."""
+    return path.exists() or read_mark(path) is not None
+
+
 def is_off() -> bool:
     """Whether the user has asked for no ledger."""
     return os.environ.get("SEPTET_TRIALS", "").strip().lower() in ("off", "0", "no")
@@ -124,7 +135,10 @@ class Ledger:
     """The ledger, open; a context manager."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, mark = path, read_mark(path)
+        if mark is not None and not path.exists():
+            raise LedgerError(f"{path} is missing: it had {_rows(mark.seq)}")
+        signs = signs_of_ledger(path)
         try:
             make_folders(path.parent.parent, path.parent.name, mode=0o700)
             if path.exists():
@@ -132,9 +146,18 @@ class Ledger:
             else:
                 os.close(open_append(path, mode=0o600))
             self._db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1_000)
-            self._prepare()
         except (OSError, sqlite3.Error) as problem:
             raise LedgerError(f"{path} cannot be used: {problem}") from problem
+        try:
+            self._prepare()
+            if mark is None or mark.signs != signs:
+                self.insist_whole()
+        except sqlite3.Error as problem:
+            self._db.close()
+            raise LedgerError(f"{path} cannot be used: {problem}") from problem
+        except LedgerError:
+            self._db.close()
+            raise
 
     def _prepare(self) -> None:
         db = self._db
@@ -170,8 +193,14 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and note in its mark what it holds."""
+        last = None
+        with suppress(sqlite3.Error):  # a mark that stays is verified
+            last = self._db.execute("SELECT seq, hash FROM trials ORDER BY seq DESC LIMIT 1")
+            last = last.fetchone()
         self._db.close()
+        if last is not None:
+            write_mark(self.path, *last)
 
     # ------------------------------------------------------------ writing
 
@@ -336,9 +365,9 @@ class Ledger:
         Raises
         ------
         LedgerError
-            A row was changed, or one is missing before the last.
+            A row was changed, or one is missing before the last, or after it by the mark.
         """
-        last, count = b"", 0
+        mark, last, count = read_mark(self.path), b"", 0
         rows = self._db.execute(
             "SELECT seq, at_ns, plan, file, months, strategy, first_day, returns, face, client, "
             "hypothesis, hash FROM trials ORDER BY seq"
@@ -347,7 +376,17 @@ class Ledger:
             if seq != count + 1 or _chained(last, tuple(row)) != digest:
                 raise LedgerError(f"{self.path}: row {count + 1} is not the one that was written")
             last, count = digest, seq
+            if mark is not None and seq == mark.seq and digest.hex() != mark.digest:
+                raise LedgerError(f"{self.path}: row {seq} is not the one that was written")
+        if mark is not None and mark.seq > count:
+            raise LedgerError(
+                f"{self.path} lacks its end: it had {_rows(mark.seq)} and has {count:,}"
+            )
         return count
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _statements(script: str) -> Iterator[str]:

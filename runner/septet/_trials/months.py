@@ -2,7 +2,8 @@
 
 Another start, bar length, name, path or frame of the same prices has the same daily closes. Another
 venue's prices of the same asset have the same assets and months. The same rows under another name,
-read with another stamp, time zone or order of columns, have a stretch of a column in common.
+read with another stamp, time zone or order of columns, have a stretch of a column in common. A part
+of a month is recognised by the daily closes of each stretch of five of its days.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Month", "asset_of", "months_of", "months_of_closes"]
 
+Dates: TypeAlias = npt.NDArray[np.datetime64]
 Hashes: TypeAlias = npt.NDArray[np.uint64]
 _DAY_NS: Final = 86_400 * 10**9
 _ODD: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -31,6 +33,9 @@ _WINDOW: Final = 12
 _LEAST_BARS: Final = 128
 _DAYS: Final = 2
 """Days in the middle of a month, and at least so many bars, of which stretches are taken."""
+_BLOCK_DAYS: Final = 5
+_BLOCKS: Final = 6
+_FEWEST_CLOSES: Final = 3
 _FEWEST_VALUES: Final = 16
 """Values of a column in a month that differ by their hash, of 64: with fewer its stretches may be
 those of another market, such as of prices that hardly move."""
@@ -40,7 +45,8 @@ those of another market, such as of prices that hardly move."""
 class Month:
     """What a month of one symbol is recognised by; a month has several of them.
 
-    `closes` names its daily closes, or a stretch of one of its columns: 16 hexadecimal digits.
+    `closes` names its daily closes, those of five of its days, or a stretch of one of its columns:
+    16 hexadecimal digits.
     `asset` names what was traded, and when: a text such as ``BTC:2023-05``.
     """
 
@@ -85,6 +91,7 @@ def months_of_closes(
     last = np.append(np.flatnonzero(np.diff(days)), len(days) - 1)
     dates = days[last].astype("datetime64[D]")
     of_month = dates.astype("datetime64[M]")
+    ended = int(days[-1]) - (int(known_ns[-1]) % _DAY_NS != 0)  # the last day may go on
     assets, ends = [], []
     for month in np.unique(of_month):
         mine = of_month == month
@@ -96,12 +103,67 @@ def months_of_closes(
         assets.append(f"{asset_of(symbol)}:{month}")
         ends.append(int(last[mine][-1]) + 1)
         yield Month(digest, assets[-1])
-    for place, digest in _stretches(columns, ends):
+        begin, end = (int(each.astype("datetime64[D]").astype(int)) for each in (month, month + 1))
+        numbers = (days[last][mine] - begin).tolist()
+        for part in _blocks(texts, numbers, int(days[0]) - begin, ended - begin, end - begin):
+            yield Month(part, assets[-1])
+    months = np.unique(of_month)
+    for place, digest in _stretches(columns, _middles(known_ns, ends, months)):
         yield Month(digest, assets[place])
 
 
-def _stretches(columns: Sequence[Floats], ends: Sequence[int]) -> Iterator[tuple[int, str]]:
-    """Yield digests of a stretch of each column in each month, with the place of the month.
+def _blocks(
+    texts: Sequence[str], days: Sequence[int], first: int, last: int, length: int
+) -> Iterator[str]:
+    """Yield digests of the daily closes of each block of days of a month that data hold whole.
+
+    Blocks begin at the 1st, 6th, 11th, 16th, 21st and 26th; `days`, `first` and `last` count from
+    the first of the month, which has `length`. One needs three closes, of which at most two are the
+    same: other markets may have those of a price that hardly moves.
+    """
+    parts: list[list[str]] = [[] for _ in range(_BLOCKS)]
+    for text, day in zip(texts, days, strict=True):
+        parts[min(day // _BLOCK_DAYS, _BLOCKS - 1)].append(text)
+    for number, part in enumerate(parts):
+        begin = number * _BLOCK_DAYS
+        end = length - 1 if number == _BLOCKS - 1 else begin + _BLOCK_DAYS - 1
+        if begin < first or end > last or len(part) < _FEWEST_CLOSES:
+            continue
+        unlike = len({text.partition("=")[2] for text in part})
+        if unlike >= max(_FEWEST_CLOSES, len(part) - 1):
+            yield hashlib.sha256("\n".join(part).encode()).hexdigest()[:16]
+
+
+def _middles(known_ns: Ints, ends: Sequence[int], months: Dates) -> list[tuple[int, int]]:
+    """Return the bars in the middle of each month, as (begin, end).
+
+    The first and the last month may be there in part: then the times are those that the whole month
+    would have, with bars as far from each other as they are in that part.
+    """
+    spans = []
+    for place, (begin, end) in enumerate(zip((0, *ends[:-1]), ends, strict=True)):
+        count = end - begin
+        partly = place in (0, len(ends) - 1) and count > 1
+        if partly:
+            first, last = int(known_ns[begin]), int(known_ns[end - 1])
+            edges = np.array([months[place], months[place] + 1]).astype("datetime64[D]")
+            since, until = (int(day) * _DAY_NS for day in edges.astype(np.int64))
+            count = max(count, round((until - since) * (count - 1) / (last - first)))
+        most = max(_LEAST_BARS, _DAYS * count // 31)
+        spare = max(0, count - most) // 2
+        span = begin + spare, min(end, begin + spare + most)
+        if partly:
+            sides = (since + each * (until - since) // count for each in (spare, spare + most))
+            low, high = np.searchsorted(known_ns[begin:end], list(sides), side="right")
+            span = begin + int(low), begin + int(high)
+        spans.append(span)
+    return spans
+
+
+def _stretches(
+    columns: Sequence[Floats], spans: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, str]]:
+    """Yield digests of a stretch of each column in each span of bars, with its place.
 
     Of the digests of all stretches of `_WINDOW` bars in a month the least is taken: a shift by some
     bars makes it another one only if it stands where the month begins or ends. Values count to the
@@ -109,17 +171,12 @@ def _stretches(columns: Sequence[Floats], ends: Sequence[int]) -> Iterator[tuple
     """
     if not len(columns):
         return
-    spans = []
-    for begin, end in zip((0, *ends[:-1]), ends, strict=True):
-        most = max(_LEAST_BARS, _DAYS * (end - begin) // 31)
-        spare = max(0, end - begin - most) // 2
-        spans.append((begin + spare, min(end, begin + spare + most)))
     sizes = np.array([end - begin for begin, end in spans])
     kept = np.flatnonzero(sizes > _WINDOW + 1)
     if not len(kept):
         return
     values = np.array(
-        [np.concatenate([each[slice(*spans[place])] for place in kept]) for each in columns],
+        [np.concatenate([each[slice(*spans[int(place)])] for place in kept]) for each in columns],
         dtype=np.float64,
     )
     firsts = np.concatenate([[0], np.cumsum(sizes[kept])[:-1]])

@@ -10,7 +10,7 @@ import pytest
 from septet import messages as m
 from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import PRICE, SECOND
-from tests.core.orders.test_unexplained import RULE, absent, account, lost, other
+from tests.core.orders.test_unexplained import RULE, absent, account, executed, lost, other
 
 
 @pytest.mark.parametrize("how", ["after two restarts", "in the same process"])
@@ -47,6 +47,28 @@ def test_e23_an_order_is_not_absent_before_orders_and_account_were_read(
     bench.miss(order.client_id)
     assert bench.core.open_order_ids() == [order.client_id]
     assert bench.alerted(RULE) == ["critical"]
+
+
+def test_e23_a_reduction_whose_units_are_gone_is_not_sent_again_whatever_explains_that() -> None:
+    """A disputed execution may explain what the account lacks, and so may the reduction."""
+    bench = Bench()
+    entry = bench.order(1)
+    bench.ack(entry)
+    bench.execute(entry, 1.0)
+    bench.after_s(1)
+    order = bench.order(2, -1.0)
+    bench.lose(order.client_id)
+    executed(bench, order)
+    absent(bench, order)
+    bench.execute(entry, 0.5)
+    assert bench.core.records.disputes[0], "it exceeds its order"
+    account(bench, -1.0)
+    absent(bench, order)
+    assert bench.take(m.Submit) == [], "it would be sold twice"
+    assert bench.core.open_order_ids() == [order.client_id]
+    bench.take(m.Refresh)
+    absent(bench, order)
+    assert "holdings" in {each.what for each in bench.take(m.Refresh)}, "it is read again"
 
 
 def test_e23_the_reads_that_decide_are_repeated_and_the_order_is_queried_soon_after() -> None:

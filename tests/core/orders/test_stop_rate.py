@@ -11,9 +11,9 @@ LIMIT = 60
 """Reductions of a minute, by default."""
 
 
-def _bench() -> Bench:
+def _bench(limit: int = LIMIT) -> Bench:
     bench = Bench()
-    bench.checks.limits = msgspec.structs.replace(bench.checks.limits, reductions_per_minute=LIMIT)
+    bench.checks.limits = msgspec.structs.replace(bench.checks.limits, reductions_per_minute=limit)
     return bench
 
 
@@ -45,8 +45,9 @@ def _worn_out() -> tuple[Bench, m.Submit]:
 def test_a_position_that_grows_in_many_parts_keeps_a_stop_and_an_exit_leaves_at_once() -> None:
     bench, stop = _worn_out()
     assert bench.core.protected(0)
-    assert 1.0 < stop.quantity < 1.5
-    assert bench.alerted("stop_waits") == ["error"]
+    assert stop.quantity > 1.7, "it is at most two seconds old"
+    assert bench.checks.reductions_left(0, bench.now) > LIMIT // 2
+    assert bench.alerted("stop_waits") == []
     bench.want(1, -2.0, closes_all=True)
     assert bench.only(m.Cancel).client_id == stop.client_id
     bench.show(stop, "cancelled", by="query")
@@ -54,13 +55,42 @@ def test_a_position_that_grows_in_many_parts_keeps_a_stop_and_an_exit_leaves_at_
     bench.twin()
 
 
-def test_a_stop_that_waited_covers_all_once_the_minute_is_over() -> None:
+def test_a_stop_that_waited_covers_all_two_seconds_after_the_last_one() -> None:
     bench, stop = _worn_out()
-    bench.after_s(61)
+    bench.after_s(2.3)
     assert bench.only(m.Cancel).client_id == stop.client_id
     bench.show(stop, "cancelled", by="query")
     assert bench.only(m.Submit).quantity == 2.0
     bench.twin()
+
+
+def test_a_position_that_doubles_is_covered_without_a_pause() -> None:
+    """With ten orders a minute a pause would be twelve seconds."""
+    bench = _bench(10)
+    stop = bench.hold_with_stop(1.0, 90.0)
+    for held in (2.0, 4.0, 8.0):
+        bench.hold(held)
+        placed = _replace(bench, stop, held, 90.0)
+        assert placed is not None
+        assert placed.quantity == held
+        stop = placed
+    bench.hold(9.0)
+    assert _replace(bench, stop, 9.0, 90.0) is stop
+
+
+def test_half_of_the_reductions_of_a_minute_are_not_for_stops() -> None:
+    bench = _bench()
+    stop = bench.hold_with_stop(1.0, 90.0)
+    for _ in range(LIMIT // 2):
+        bench.checks.sent(0, -1, 1.0, True, bench.now)
+    bench.hold(2.0)
+    bench.core.protect(0, 2.0, 90.0)
+    bench.after_s(50)
+    assert bench.take(m.Cancel) == []
+    assert bench.core.protected(0)
+    assert bench.alerted("stop_waits") == ["error"]
+    bench.after_s(11)
+    assert bench.only(m.Cancel).client_id == stop.client_id
 
 
 def test_a_level_that_waits_at_the_venue_is_watched_here() -> None:

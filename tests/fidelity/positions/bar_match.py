@@ -202,8 +202,9 @@ def _expire(run: State) -> None:
             if order.kind == "market" and run.now_ns - order.active_ns >= run.market.bar_ns:
                 turns, bar = order is run.reversal(symbol), run.market.bar(symbol, run.now_ns)
                 run.end(order, "expired", "no_market", run.now_ns)
-                if turns and bar is not None:
-                    run.close(symbol, "reversal", mark=bar.close)
+                if turns:  # the exit was sent with it, and waits for any open
+                    mark = None if bar is None else bar.close
+                    run.close(symbol, "reversal", mark=mark, active_ns=order.active_ns)
 
 
 # ------------------------------------------------------------------------------ inside the bar

@@ -8,11 +8,14 @@ what the exits need, and the stop that rests would be cancelled for one that may
 from __future__ import annotations
 
 from septet._core.orders.lifecycle import OrderLifecycle
-from septet._core.orders.records import Child, Protection, Work
+from septet._core.orders.records import SECOND_NS, Child, Protection, Work
 
 __all__ = ["exit_waits", "is_behind", "keeps"]
 
+MINUTE_NS = 60 * SECOND_NS
 REASON = "rate"
+COVERED = 2.0 / 3.0
+"""A stop that covers less of a position is replaced without a pause."""
 
 
 def keeps(
@@ -21,18 +24,15 @@ def keeps(
     """Whether a stop that should be replaced stays, since half of the reductions are for exits.
 
     It stays only if it would sell, or buy, no more than `target` (base), what is to be protected;
-    where nothing at all may be sent, also beside an exit that waits.
+    where nothing at all may be sent, also beside an exit that waits. After a few replacements the
+    next ones are spread over the minute, so that the newest stop is never a whole one old.
     """
-    limit, left = lifecycle.checks.limits.reductions_per_minute, lifecycle.checks.reductions_left
-    if lifecycle.records.kill or stop.triggered or left(k, now_ns) > limit // 2:
-        return False
-    most = target
-    if left(k, now_ns) <= 0:
-        most = min(abs(stop.quantity), -child.sign * lifecycle.reducible(k))
-    if child.sign * stop.quantity >= 0.0 or not 0.0 < child.quantity <= most + child.tolerance:
+    if not _stays(lifecycle, k, stop, child, target, now_ns):
+        stop.retry_ns = min(stop.retry_ns, now_ns)  # set below: the next one leaves at once
         return False
     stop.retry_ns = now_ns + lifecycle.timing.retry_first_ns
-    if stop.unplaced != REASON:
+    limit = lifecycle.checks.limits.reductions_per_minute
+    if lifecycle.checks.reductions_left(k, now_ns) <= limit // 2 and stop.unplaced != REASON:
         stop.unplaced = REASON
         text = (
             f"{child.client_id} stays at {child.trigger_price:.12g} for {child.quantity:.12g}: "
@@ -41,6 +41,22 @@ def keeps(
         )
         lifecycle.alert("error", "stop_waits", text, k)
     return True
+
+
+def _stays(
+    lifecycle: OrderLifecycle, k: int, stop: Protection, child: Child, target: float, now_ns: int
+) -> bool:
+    """Whether the rate lets a stop that is still right in side and size stay a little longer."""
+    limit = lifecycle.checks.limits.reductions_per_minute
+    left = lifecycle.checks.reductions_left(k, now_ns)
+    covers = child.quantity >= COVERED * target
+    spread_ns = MINUTE_NS // max(1, limit // 2) if covers and limit - left >= limit // 8 else 0
+    if lifecycle.records.kill or stop.triggered or child.sign * stop.quantity >= 0.0:
+        return False
+    if left > limit // 2 and now_ns >= child.sent_ns + spread_ns:
+        return False
+    most = target if left > 0 else min(abs(stop.quantity), -child.sign * lifecycle.reducible(k))
+    return 0.0 < child.quantity <= most + child.tolerance
 
 
 def is_behind(lifecycle: OrderLifecycle, stop: Protection, child: Child) -> bool:

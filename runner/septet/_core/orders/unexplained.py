@@ -40,8 +40,7 @@ from septet._core.orders.records import Child, Stranger
 
 __all__ = ["accept_all", "hold", "is_absent", "look", "note_fill", "note_order", "what_follows"]
 
-KEPT = 256
-"""Orders and executions of others of one symbol that are kept."""
+KEPT = 256  # orders and executions of others of one symbol
 LEFT = 4_096
 """Orders that were left to others and are remembered, so that they are not taken for ours."""
 UNNAMED = 4
@@ -158,16 +157,18 @@ def is_absent(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> bool:
         return False
     strangers, gap = _seen_since(lifecycle, child), _gap(lifecycle, child)
     if not strangers and not gap:
-        if not _is_covered(lifecycle, child):
-            _read_again(lifecycle, child, now_ns)
-            return False
-        lifecycle.explained(child, "nothing is unexplained any more")
-        return True
+        if _is_covered(lifecycle, child):
+            lifecycle.explained(child, "nothing is unexplained any more")
+            return True
+        _read_again(lifecycle, child, now_ns)
+        return False
     if not gap and len(strangers) == 1 and _may_adopt(lifecycle, child, strangers[0]):
         _adopt(lifecycle, child, strangers[0], now_ns)
         return False
     if child.unexplained and child.reduces and not gap and _is_read(lifecycle, child):
-        return True  # the account holds the units; the block stays
+        if _holds_units(lifecycle, child):
+            return True  # the block stays
+        look(lifecycle, child, now_ns)
     hold(lifecycle, child, _sentence(child, strangers, gap), now_ns)
     return False
 
@@ -218,6 +219,13 @@ def _gap(lifecycle: OrderLifecycle, child: Child) -> float:
 def _is_read(lifecycle: OrderLifecycle, child: Child) -> bool:
     """Whether the account was read after the order became unexplained."""
     return lifecycle.records.held.get(child.symbol, (0.0, 0))[1] > child.unexplained_ns
+
+
+def _holds_units(lifecycle: OrderLifecycle, child: Child) -> bool:
+    """Whether the account holds what a reduction would have taken, whatever explains a lack."""
+    k = child.symbol
+    gone = (lifecycle.records.held[k][0] - lifecycle.position(k)) * child.sign
+    return gone <= lifecycle.instrument(k).lot
 
 
 def _may_adopt(lifecycle: OrderLifecycle, child: Child, other: Stranger) -> bool:

@@ -1,0 +1,78 @@
+"""What a stored run is, what is wrong with it, and where its figures come from.
+
+Every list, page, line and document of a run asks here, so that all of them report the same.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from septet._store.damage_messages import JOURNAL
+
+if TYPE_CHECKING:
+    from septet._journal.journal_check import JournalFinding
+    from septet._store.files_check import FilesFinding
+    from septet._store.run_folder import Run
+
+__all__ = ["RunCondition", "condition_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunCondition:
+    """What a run is and what is wrong with it.
+
+    `is_trading` is true of a paper or live run, whether it has its journal or not. `journal` is
+    what is wrong with that, `files` which files are not those that it records, or which tables of
+    a backtest cannot be opened. `figures` states where figures, verdict and tables come from: the
+    journal, or the files beside it (of a backtest, and where the journal cannot be read or holds
+    less than they do).
+    """
+
+    is_trading: bool
+    figures: Literal["journal", "files"]
+    journal: JournalFinding | None
+    files: FilesFinding | None
+
+    @property
+    def doubt(self) -> str:
+        """Why the journal cannot be relied on, as a clause about the run; empty where it can."""
+        return "" if self.journal is None else self.journal.what
+
+    @property
+    def problem(self) -> str:
+        """All that is wrong, with what to do; empty where nothing is."""
+        found = [each for each in (self.journal, self.files) if each is not None]
+        return ". ".join(f"{each.message}; {each.hint}" for each in found)
+
+    @property
+    def exit_status(self) -> int:
+        """The status with which a command ends that shows the run."""
+        found = [each for each in (self.journal, self.files) if each is not None]
+        return max((each.exit_status for each in found), default=0)
+
+    @property
+    def is_held_known(self) -> bool:
+        """Whether positions and open orders can be read from the journal, be they doubtful."""
+        finding = self.journal
+        return self.is_trading and (finding is None or finding.kind not in ("gone", "unreadable"))
+
+
+def condition_of(run: Run, *, listed: bool = False) -> RunCondition:
+    """Return what a run is and what is wrong with it.
+
+    With `listed` it is one of a list: no table of a backtest is opened, and the hashes of a journal
+    are followed only where the figures come from the files instead of it.
+    """
+    from septet._store.journal_view import LiveRun
+
+    has_journal = os.path.isfile(run.folder / JOURNAL)
+    unread = listed and has_journal and "finding" not in run.__dict__
+    finding = None if unread else run.finding
+    return RunCondition(
+        is_trading=has_journal or finding is not None,  # it is found gone of no backtest
+        figures="journal" if isinstance(run, LiveRun) else "files",
+        journal=finding,
+        files=run.files_finding or (None if listed else run.tables_finding),
+    )

@@ -1,0 +1,66 @@
+"""A small file beside the ledger: its last row, and what the files were when septet closed them.
+
+Files that are as they were left hold what was verified before, so that a run does not follow the
+hashes of all rows. Files that are not are verified; where the row of the mark is missing, the
+ledger lost its end, or was replaced by an older copy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from septet._files import read_bounded, replace_file
+from septet._text import decode_json
+
+__all__ = ["LedgerMark", "mark_of", "read_mark", "signs_of_ledger", "write_mark"]
+
+_LONGEST: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerMark:
+    """The number and the hash of the last row, and the signs of the files after it."""
+
+    seq: int
+    digest: str
+    signs: Sequence[Sequence[int]]
+
+
+def mark_of(ledger: Path) -> Path:
+    """Return where the mark of a ledger is."""
+    return ledger.with_name(f"{ledger.name}-mark")
+
+
+def signs_of_ledger(ledger: Path) -> list[list[int]]:
+    """Return size, time of the last write and inode of the ledger and of its log."""
+    found = []
+    for path in (ledger, ledger.with_name(f"{ledger.name}-wal")):
+        state = None
+        with suppress(OSError):
+            state = path.lstat()
+        empty = state is None or not state.st_size  # a reader may leave an empty log
+        found.append([] if state is None or empty else [
+            state.st_size, state.st_mtime_ns, state.st_ino
+        ])  # fmt: skip
+    return found
+
+
+def read_mark(ledger: Path) -> LedgerMark | None:
+    """Return the mark of a ledger; None where there is none, or it cannot be read."""
+    try:
+        found = decode_json(read_bounded(mark_of(ledger), _LONGEST))
+        return LedgerMark(int(found["seq"]), str(found["digest"]), found["signs"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def write_mark(ledger: Path, seq: int, digest: bytes) -> None:
+    """Write the mark of a ledger that was just closed; without room the old one stays."""
+    made = {"seq": seq, "digest": digest.hex(), "signs": signs_of_ledger(ledger)}
+    with suppress(OSError):
+        replace_file(mark_of(ledger), json.dumps(made), mode=0o600)
