@@ -101,9 +101,12 @@ def test_nothing_is_concluded_while_a_person_is_asked() -> None:
 
 def test_a_person_is_asked_about_an_order_that_others_may_hide_and_about_no_other() -> None:
     """A lost request, after somebody else has bought or deposited."""
-    lost = [balance("USDT", "1000", "opening"), balance("BTC", "0", "opening"), post(NAME)]
+    lost: list[Row] = [
+        balance("USDT", "1000", "opening"), balance("BTC", "0", "opening"), post(NAME)
+    ]  # fmt: skip
     foreign = order(1, "web_somebody", owner="other")
     deposit = balance("BTC", "1", "deposit")
+    seen: Row
     for seen in (foreign, deposit):
         assert "open_order" in kinds([*lost, seen], SENT, UNKNOWN)
         assert "open_order" not in kinds([*lost, seen], SENT, UNKNOWN, BLOCKED)
