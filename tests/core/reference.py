@@ -418,18 +418,20 @@ class Reference(Matching, Stops, Halts):
             if rejected != "" or order is None:
                 self._send(k, i, side, row, rejected, order, now)
                 continue
-            lots = abs(order[1]) - (abs(held.units) if held.side == -side else 0)
-            planned.append((k, i, side, row, lots, price))
+            units = float(abs(order[1]) - (abs(held.units) if held.side == -side else 0))
+            if not row.capped:  # what was asked for, not yet in whole lots
+                units = abs(row.requested) * self.account.scale
+            planned.append((k, i, side, row, units, price))
             orders[k] = closing(k, side)
             self.sent += 1
         for k, _, side, *_ in planned:
             self.sent -= 1
             if self.account.positions[k].side != -side:
                 orders[k] = None
-        share = self.sizer.share([(lots, price) for *_, lots, price in planned])
-        for k, i, side, row, lots, price in planned:
+        share = self.sizer.share([(units, price) for *_, units, price in planned])
+        for k, i, side, row, units, price in planned:
             orders[k] = None
-            rejected, order = self.sizer.scaled(k, i, side, row, lots, share, price)
+            rejected, order = self.sizer.scaled(k, i, side, row, units, share, price)
             self._send(k, i, side, row, rejected, order, now)
 
     def _enter(self, k: int, i: int, side: int, row: Decision, now: int) -> None:

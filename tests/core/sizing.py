@@ -100,8 +100,8 @@ class Sizer:
                 cash += abs(worth) * (1.0 - s.slippage) * (1.0 - s.taker)
         return cash
 
-    def share(self, planned: list[tuple[int, float]]) -> float:
-        """pro_rata: by what the planned entries (lots, price) are scaled."""
+    def share(self, planned: list[tuple[float, float]]) -> float:
+        """pro_rata: by what the planned entries (units, price) are scaled."""
         s, asked = self.s, 0.0
         for units, price in planned:
             cost = self.cost(price)
@@ -110,7 +110,7 @@ class Sizer:
         if s.spot:
             free = max(0.0, self.free_cash())
         else:
-            equity = (self.run.equity - self._working_cost()) * (1.0 - s.cash_buffer)
+            equity = self.run.equity * (1.0 - s.cash_buffer) - self._working_cost()
             free = max(0.0, s.leverage * equity - sum(map(abs, self.notionals())))
         return free / asked if asked > free else 1.0
 
@@ -183,13 +183,13 @@ class Sizer:
         return self._sent(k, side, row, units, price, flips)
 
     def scaled(
-        self, k: int, i: int, side: int, row: Decision, planned: int, share: float, price: float
+        self, k: int, i: int, side: int, row: Decision, planned: float, share: float, price: float
     ) -> tuple[str, Planned | None]:
         """pro_rata: the order for the share of a planned entry, or why there is none."""
         part = floor_lots(planned * share, self.book.lot)
         flips = self.book.positions[k].side == -side
         units, capped = self._caps(k, i, side, price, part, flips, by_cash=False)
-        if not capped and part < planned:
+        if not capped and part < floor_lots(planned, self.book.lot):
             capped = "cash" if self.s.spot else "margin"
         row.capped = capped or row.capped
         row.granted = 0.0
@@ -243,7 +243,7 @@ class Sizer:
         elif s.spot:
             rooms.append(("cash", self.free_cash() / self.cost(price)))
         else:
-            free = s.leverage * (equity * (1.0 - s.cash_buffer)) - gross
+            free = s.leverage * (equity - s.cash_buffer * self.run.equity) - gross
             rooms.append(("margin", free / (price + s.leverage * extra)))
         capped = ""
         for name, quantity in rooms:

@@ -347,6 +347,22 @@ def test_a_rejected_entry_has_no_part_of_what_pro_rata_divides(places):
     ]  # fmt: skip
 
 
+def test_pro_rata_rounds_to_lots_once():
+    """80 are asked for and 50 are paid for: with lots of 45 that is one, not a part of one."""
+    markets = [bars_of([CALM] * 2)] * 2
+    assert granted_of(0, ["L-", "L-"], *markets, lot=45.0) == [pytest.approx(45.0)] * 2
+
+
+def test_the_cash_buffer_and_the_costs_of_other_orders_come_off_equity_side_by_side():
+    """Equity 10,000 less 1,000 for the buffer and 45 for the first order's fee, undiminished."""
+    markets = [bars_of([CALM] * 2)] * 2
+    out = simulate(
+        ["L-", "L-"], *markets, amount=45.0, spot=False, taker=0.01, slippage=0.0, cash_buffer=0.1
+    )
+    # 9,000 - 45 - 4,500 = 4,455, and each lot needs 101
+    assert out.granted[:2] == pytest.approx([45.0, 4_455.0 / 101.0], abs=1e-6)
+
+
 def test_pro_rata_counts_an_entry_with_the_size_that_its_limit_leaves():
     limits = {"groups": {"one": {"symbols": ["AAA/USDT"], "max": 0.2}}}
     markets = [bars_of([CALM] * 2)] * 2

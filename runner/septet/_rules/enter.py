@@ -209,7 +209,7 @@ def enter(k, t, i, now_ns, share, run: Run):
     """Step 8 for one candidate: size, caps, lots, wire; an order, or a rejection with its rule.
 
     With a negative `share` cash and margin are left out and an accepted entry is only planned: see
-    `pro_rata.py`. Returns the lots of it, 0 if it was rejected.
+    `pro_rata.py`. Returns its units, not yet in whole lots where no limit capped it, or 0.
     """
     side = run.target_side[k]
     flips = run.open_side[k] != 0 and side != 1.0 * run.open_side[k]
@@ -249,7 +249,7 @@ def enter(k, t, i, now_ns, share, run: Run):
         run.rejected_code[k, i] = rejected + 1
     if rejected < 0:
         if PRO_RATA and share < 0.0:
-            return units
+            return units if capped >= 0 else wanted * run.scale[k]
         place_entry(k, i, now_ns, side * units, flips, run)
     elif flips:
         send_exit(k, R_OPPOSITE, now_ns, run)
@@ -393,7 +393,9 @@ def cap(k, t, i, now_ns, wanted, share, run: Run):
         room = max(0.0, run.cash_available / run.candidate_cost) * scale
         return tighter(units, capped, room, R_CASH, lot)
     price, cost = run.candidate_price, run.candidate_cost
-    equity = run.candidate_equity * (1.0 - CASH_BUFFER) if KEEPS_CASH else run.candidate_equity
+    equity = run.candidate_equity
+    if KEEPS_CASH:
+        equity -= CASH_BUFFER * run.equity
     free = LEVERAGE * equity - run.candidate_gross
     room = max(0.0, free / (price + LEVERAGE * (cost - price))) * scale
     return tighter(units, capped, room, R_MARGIN, lot)

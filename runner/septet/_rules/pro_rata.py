@@ -118,7 +118,7 @@ def funds_for_entries(now_ns, run: Run):
     if RUNGS or GRID:
         equity -= cost_of_rungs(run)
     if KEEPS_CASH:
-        equity = equity * (1.0 - CASH_BUFFER)
+        equity -= CASH_BUFFER * run.equity
     return max(0.0, LEVERAGE * equity - gross)
 
 
@@ -139,7 +139,7 @@ def enter_share(k, t, i, now_ns, share, run: Run):
     take_costs(k, working, flips, run)
     part = planned * share
     units, capped = cap(k, t, i, now_ns, part / run.scale[k], -1.0, run)
-    if capped < 0 and floor_units(part, run.lot[k]) < planned:
+    if capped < 0 and floor_units(part, run.lot[k]) < floor_units(planned, run.lot[k]):
         capped = R_CASH if SPOT else R_MARGIN
     rejected = rejection_of_size(k, units, capped, run)
     if rejected < 0:
