@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.core.book import NAN, Account, Order, Position, floor_lots
+from tests.core.book import HAIR, NAN, Account, Order, Position, floor_lots
 from tests.core.halting import Halt, Halts
 from tests.core.matching import Matching
 from tests.core.resting import Stops
@@ -252,7 +252,7 @@ class Reference(Matching, Stops, Halts):
             if math.isnan(up):
                 return NAN, 0.0, "not_finite", NAN
             confidence = 2.0 * abs(up - 0.5)
-            if confidence < s.threshold - 1e-12 or up == 0.5:
+            if confidence < s.threshold - HAIR or up == 0.5:
                 return NAN, confidence, "below_threshold", up
             return (1.0 if up > 0.5 else -1.0), confidence, "", up
         close, age = self.bars[k].close, self.ages[k][i]
@@ -351,7 +351,7 @@ class Reference(Matching, Stops, Halts):
             why = "opposite"
         elif position.side and after is not None and position.held >= after:
             why = "after"
-        elif position.side and s.below is not None and side * (up - 0.5) * 2.0 < s.below:
+        elif position.side and s.below is not None and side * (up - 0.5) * 2.0 < s.below - HAIR:
             why = "below"
         limit = s.stops.get("time_limit")
         if position.side and limit is not None and now - position.entry_ns >= limit * HOUR:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from tests.core.book import NAN, Account, floor_lots, rounded
+from tests.core.book import HAIR, NAN, Account, floor_lots, rounded
 from tests.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Sizer:
             add = wanted - abs(position.units) / scale
             if not 0.0 < wanted < math.inf:
                 return "size", None
-            if abs(add) <= s.band * wanted:
+            if abs(add) <= (s.band + HAIR) * wanted:
                 return None, None
             if add < 0.0:
                 row.requested = side * add  # what a reduction asks for is of the other sign
@@ -312,7 +312,7 @@ class Sizer:
         limits = self.limits
         if self.run.sent >= max(1, limits["orders_per_minute"] // 2):
             return "orders_per_minute"
-        if abs(limit / price - 1.0) > limits["price_collar"] + 1e-12:
+        if abs(limit / price - 1.0) > limits["price_collar"] + HAIR:
             return "price_collar"
         if quantity * price > limits.get("max_order_value", math.inf) * (1 + 1e-12):
             return "max_order_value"

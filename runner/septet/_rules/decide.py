@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from septet._kernel.layout import CERTAIN, SIGNAL, STATUS_CANCELLED
+from septet._kernel.layout import CERTAIN, SIGNAL, STATUS_CANCELLED, TOLERANCE
 from septet._kernel.match import too_small
 from septet._rules.adds import enter_adds, find_adds
 from septet._rules.checked import is_true
@@ -181,7 +181,7 @@ def reason_to_leave(k, i, side, target, now_ns, run: Run):
     elif EXIT_AFTER and (held != 0 and run.held_bars[k] >= EXIT_AFTER_BARS):
         reason = R_AFTER
     elif BELOW and (
-        held != 0 and side * (probability_up(k, i, run) - 0.5) * 2.0 < CONFIDENCE_FLOOR
+        held != 0 and side * (probability_up(k, i, run) - 0.5) * 2.0 < CONFIDENCE_FLOOR - TOLERANCE
     ):
         reason = R_BELOW
     for stop in EXITS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from math import nan
 
-from septet._kernel.layout import LIMIT, MARKET, STOP, STOP_LIMIT
+from septet._kernel.layout import LIMIT, MARKET, STOP, STOP_LIMIT, TOLERANCE
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import regime_allows, round_against, too_small
 from septet._kernel.maths import logarithm
@@ -316,7 +316,7 @@ def units_of_resize(k, i, now_ns, run: Run):
     if not 0.0 < target < math.inf:
         return 0.0, R_SIZE
     wanted = target - abs(run.candidate_held)
-    if abs(wanted) <= REBALANCE_BAND * target:
+    if abs(wanted) <= (REBALANCE_BAND + TOLERANCE) * target:
         wanted = 0.0
     return wanted, -1
 
