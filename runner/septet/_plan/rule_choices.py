@@ -34,6 +34,7 @@ from septet._rules import (
     levels,
     orders,
     position_count,
+    pro_rata,
     queued,
     ranking,
     rebalance,
@@ -55,9 +56,9 @@ __all__ = ["RULES", "choices_of", "names_of_rules", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
     ledger, checked, reentry, resting, grid_orders, orders, queued, levels, fills, venue_fills,
-    stops, takes, steps, bars, account, halts, hours, position_count, enter, adds, venue_steps,
-    buying, venue_grid, grid, level_rows, decide, ranking, forecasting, weighting, rebalance, step,
-    idle, entries, venue_entries, by_hand,
+    stops, takes, steps, bars, account, halts, hours, position_count, enter, adds, pro_rata,
+    venue_steps, buying, venue_grid, grid, level_rows, decide, ranking, forecasting, weighting,
+    rebalance, step, idle, entries, venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 OF_VENUE: Final = (venue_steps, venue_entries, venue_grid)

@@ -405,7 +405,7 @@ def increase(k, t, i, now_ns, run: Run):
     if rejected < 0:
         run.candidate_requested = side * wanted
         units, capped = cap(k, t, i, now_ns, wanted, 1.0, run)
-        rejected = rejection_of_size(k, units, capped, 1.0, run)
+        rejected = rejection_of_size(k, units, capped, run)
         if rejected in (R_LOT, R_MIN_NOTIONAL):  # one reason for both (step 7)
             rejected = R_TOO_SMALL
         if rejected < 0:
