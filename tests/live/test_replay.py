@@ -19,6 +19,8 @@ from septet._journal.journal_files import Mark, make_mark
 from septet._journal.journal_format import Head
 from septet._journal.journal_writer import Journal
 from septet._journal.lease import mark_path
+from septet._journal.reader import Reader
+from septet._kernel.layout import AGE
 from septet._live import replay as replay_module
 from septet._live import shadow as shadow_module
 from septet._live.build_core import Build, core_of
@@ -164,6 +166,21 @@ def test_the_shadow_has_the_same_rows(run: Path) -> None:
     found = shadow(run)
     assert found.differences == 0, str(found.first)
     assert found.decisions > 2_500
+
+
+def test_the_shadow_counts_the_bars_that_are_known_at_each_time(run: Path) -> None:
+    """A fill between bars takes the distances of a stop from the newest bar."""
+    with Reader(run / JOURNAL) as journal:
+        builds = [replay_module.build_again(journal.head, run) for _ in range(2)]
+        taken = shadow_module._taken(journal, journal.last_seq, builds[0])
+        engine = shadow_module._engine_over(builds[1], taken)
+    known = [0] * len(taken.widths)
+    for event in taken.decision_times:
+        engine._take_in(event)
+        known = [n + int(age >= 0) for n, age in zip(known, event.facts[:, AGE], strict=True)]
+        assert engine.window.arrays["N"].tolist() == known
+    assert known == taken.widths
+    assert min(known) > 0
 
 
 @pytest.mark.parametrize("proof", [replay, shadow])

@@ -132,9 +132,11 @@ class _ShadowEngine(Engine):
     """An engine over a history whose features and predictions were computed before."""
 
     def _take_in(self, event: DecisionTime) -> int:
-        t = self.window.time
+        t, T, N = self.window.time, self.window.arrays["T"], self.window.arrays["N"]
         self.window.time = t + 1
-        assert self.window.arrays["T"][layout.KNOWN, t] == event.time_ns, "another decision time"
+        assert T[layout.KNOWN, t] == event.time_ns, "another decision time"
+        rows = T[layout.ROW : layout.ROW + len(N), t]
+        N[rows >= 0] = rows[rows >= 0] + 1  # a fill between bars reads the newest bar
         return t
 
 
