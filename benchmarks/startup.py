@@ -1,7 +1,7 @@
 """How long one waits: `--help`, `check`, and the first run of W1 in a process of its own.
 
-The run reads a million bars from Parquet and is measured as a user has it: byte code on disk,
-the plan compiled before. One more row has no compiled plan yet.
+The run reads a million bars from Parquet. All is measured as a user has it: byte code on disk, the
+plan compiled and the trial fit of the model made before. One more row has no compiled plan yet.
 """
 
 from __future__ import annotations

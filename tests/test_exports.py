@@ -91,6 +91,8 @@ EDGE = {
     "septet.plugin.numeric": """
         State helper slots
 
+        TOLERANCE passes touches
+
         AVERAGE COMOMENTS EXTREME MOMENTS NAN POWERS RANK SUM WEIGHTED absorb add cosine
         distance_sum divide due exponential finite gather logarithm positive_part power
         recursive_average replay_due roll root sine standard_deviation weighted_sum window_comoments

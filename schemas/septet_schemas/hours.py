@@ -111,6 +111,11 @@ class OpenHours:
         wraps = last - 7 * DAY_NS > first
         return wraps or any(after[0] < before[1] for before, after in pairwise(spans))
 
+    @property
+    def is_always(self) -> bool:
+        """Whether the spans, of which none overlap, leave no instant of a week out."""
+        return sum(high - low for low, high in self._of_week()) == 7 * DAY_NS
+
     def _of_week(self) -> Iterator[tuple[int, int]]:
         for span in self.spans:
             for day in span.days:

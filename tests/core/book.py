@@ -8,10 +8,17 @@ from typing import Any
 
 from tests.core.settings import Settings
 
-__all__ = ["NAN", "Account", "Order", "Position", "floor_lots", "rounded"]
+__all__ = ["HAIR", "NAN", "Account", "Order", "Position", "at_or_below", "floor_lots", "rounded"]
 
 NAN = math.nan
 FAR = 1 << 40
+HAIR = 1e-12
+"""Share of a price by which it may miss a level and still count as at it."""
+
+
+def at_or_below(price: float, level: float, side: float) -> bool:
+    """Whether a price is at a level or below it; above it for side -1."""
+    return side * price <= side * level + HAIR * price
 
 
 def floor_lots(units: float, lot: int) -> int:

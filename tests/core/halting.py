@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.core.book import Account, Position
+from tests.core.book import HAIR, Account, Position
 from tests.core.settings import DAY, HOUR, Settings
 
 __all__ = ["Halt", "Halts"]
@@ -53,9 +53,9 @@ class Halts:
 
     def _trips(self, halt: Halt) -> bool:
         if halt.name == "drawdown":
-            return halt.peak - self.equity >= halt.above * halt.peak
+            return 1.0 - self.equity / halt.peak >= halt.above - HAIR
         if halt.name == "daily_loss":
-            return self.day_base - self.equity >= halt.above * self.day_base
+            return 1.0 - self.equity / self.day_base >= halt.above - HAIR
         since = len(self.account.trades) - halt.trades_before
         return min(self.account.losses, since) >= halt.above
 

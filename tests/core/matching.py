@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tests.core.book import NAN, Account, Order, rounded
+from tests.core.book import NAN, Account, Order, at_or_below, rounded
 from tests.core.settings import HOUR, Bars, Settings
 
 __all__ = ["Matching"]
@@ -72,18 +72,18 @@ class Matching:
         price, maker = self._price_at_open(order, side, float(bars.open[i]), arrives)
         if not math.isnan(price):
             self._execute(k, i, price, maker, open_ns, inside=False)
-        elif order.kind == "stop_limit" and side * (float(bars.open[i]) - order.trigger) >= 0.0:
+        elif order.kind == "stop_limit" and at_or_below(float(bars.open[i]), order.trigger, -side):
             order.kind = "limit"
 
     def _price_at_open(
         self, order: Order, side: float, opened: float, arrives: bool
     ) -> tuple[float, bool]:
-        if order.kind in ("stop", "stop_limit") and side * (opened - order.trigger) < 0.0:
+        if order.kind in ("stop", "stop_limit") and not at_or_below(opened, order.trigger, -side):
             return NAN, False
         taker_price = self._cost(side, opened)
         if order.kind in ("market", "stop"):
             return taker_price, False
-        if side * (order.limit - opened) <= 0.0:
+        if at_or_below(opened, order.limit, -side):
             return NAN, False
         if order.kind == "limit" and not arrives:
             return opened, True
@@ -95,10 +95,10 @@ class Matching:
         high, low = float(bars.high[i]), float(bars.low[i])
         toward, away = (low, high) if side > 0 else (high, low)
         if order.kind == "limit":
-            if side * (order.limit - toward) > 0.0:
+            if not at_or_below(toward, order.limit, -side):
                 self._execute(k, i, order.limit, True, now, inside=True)
             return
-        if side * (away - order.trigger) < 0.0:
+        if not at_or_below(away, order.trigger, -side):
             return
         price = self._cost(side, order.trigger)
         if order.kind == "stop_limit":

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.core.book import NAN, Account, Order, Position, floor_lots
+from tests.core.book import HAIR, NAN, Account, Order, Position, floor_lots
 from tests.core.halting import Halt, Halts
 from tests.core.matching import Matching
 from tests.core.resting import Stops
 from tests.core.settings import DAY, HOUR, Bars, Settings
-from tests.core.sizing import Sizer
+from tests.core.sizing import Planned, Sizer
 
 __all__ = ["Decision", "Reference", "simulate"]
 
@@ -252,7 +252,7 @@ class Reference(Matching, Stops, Halts):
             if math.isnan(up):
                 return NAN, 0.0, "not_finite", NAN
             confidence = 2.0 * abs(up - 0.5)
-            if confidence < s.threshold - 1e-12 or up == 0.5:
+            if confidence < s.threshold - HAIR or up == 0.5:
                 return NAN, confidence, "below_threshold", up
             return (1.0 if up > 0.5 else -1.0), confidence, "", up
         close, age = self.bars[k].close, self.ages[k][i]
@@ -351,7 +351,7 @@ class Reference(Matching, Stops, Halts):
             why = "opposite"
         elif position.side and after is not None and position.held >= after:
             why = "after"
-        elif position.side and s.below is not None and side * (up - 0.5) * 2.0 < s.below:
+        elif position.side and s.below is not None and side * (up - 0.5) * 2.0 < s.below - HAIR:
             why = "below"
         limit = s.stops.get("time_limit")
         if position.side and limit is not None and now - position.entry_ns >= limit * HOUR:
@@ -384,18 +384,66 @@ class Reference(Matching, Stops, Halts):
         for each in list(candidates):  # a flip that no size would let through is an exit
             k, i, side, row = each
             if self.account.positions[k].side == -side and self.sizer.early(k, i, int(side)):
-                self._enter(k, i, int(side), row, 1.0, now)
+                self._enter(k, i, int(side), row, now)
                 candidates.remove(each)
-        share = 1.0
+        candidates.sort(key=lambda c: (-c[3].confidence, c[0]))
         if self.s.pro_rata and len(self.bars) > 1:
-            share = self.sizer.share(candidates, now)
-        for k, i, side, row in sorted(candidates, key=lambda c: (-c[3].confidence, c[0])):
-            self._enter(k, i, int(side), row, share, now)
+            self._enter_scaled(candidates, now)
+            return
+        for k, i, side, row in candidates:
+            self._enter(k, i, int(side), row, now)
 
-    def _enter(self, k: int, i: int, side: int, row: Decision, share: float, now: int) -> None:
+    def _enter_scaled(
+        self, candidates: list[tuple[int, int, float, Decision]], now: int
+    ) -> None:  # fmt: skip
+        """pro_rata: plan all entries without a look at cash, then send one share of each.
+
+        What a flip closes counts as closed for all others, and a planned entry has its place.
+        """
+        orders, planned = self.account.orders, []
+
+        def closing(k: int, wish: float) -> Order:
+            held = self.account.positions[k]
+            units = -held.units if held.side == -wish else 0
+            return Order(-1, "market", units, "", 0, False, NAN, NAN, NAN, 0)
+
+        for k, _, wish, _ in candidates:
+            if self.account.positions[k].side == -wish:
+                orders[k] = closing(k, wish)
+        for k, i, wish, row in candidates:
+            side, price, held = int(wish), float(self.bars[k].close[i]), self.account.positions[k]
+            if held.side == -side:
+                orders[k] = None
+            rejected, order = self.sizer.order(k, i, side, row, by_cash=False)
+            if rejected != "" or order is None:
+                self._send(k, i, side, row, rejected, order, now)
+                continue
+            units = float(abs(order[1]) - (abs(held.units) if held.side == -side else 0))
+            if not row.capped:  # what was asked for, not yet in whole lots
+                units = abs(row.requested) * self.account.scale
+            planned.append((k, i, side, row, units, price))
+            orders[k] = closing(k, side)
+            self.sent += 1
+        for k, _, side, *_ in planned:
+            self.sent -= 1
+            if self.account.positions[k].side != -side:
+                orders[k] = None
+        share = self.sizer.share([(units, price) for *_, units, price in planned])
+        for k, i, side, row, units, price in planned:
+            orders[k] = None
+            rejected, order = self.sizer.scaled(k, i, side, row, units, share, price)
+            self._send(k, i, side, row, rejected, order, now)
+
+    def _enter(self, k: int, i: int, side: int, row: Decision, now: int) -> None:
+        rejected, order = self.sizer.order(k, i, side, row)
+        self._send(k, i, side, row, rejected, order, now)
+
+    def _send(
+        self, k: int, i: int, side: int, row: Decision, rejected: str | None,
+        order: Planned | None, now: int,
+    ) -> None:  # fmt: skip
         position = self.account.positions[k]
         flips = position.side == -side
-        rejected, order = self.sizer.order(k, i, side, row, share, now)
         if rejected is not None:
             row.rejected = rejected
         if rejected and flips:

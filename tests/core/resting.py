@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tests.core.book import NAN, Account, floor_lots, rounded
+from tests.core.book import NAN, Account, at_or_below, floor_lots, rounded
 from tests.core.settings import Bars, Settings
 
 __all__ = ["Stops"]
@@ -33,7 +33,7 @@ class Stops:
         if "trailing" in s.stops:
             keys = s.stops["trailing"]
             distance, after = keys["distance"], keys.get("after", 0.0)
-            if side * (p.best - p.average * (1.0 + side * after)) >= 0.0:
+            if at_or_below(p.best, p.average * (1.0 + side * after), -side):
                 found.append((p.best * (1.0 - side * distance), "trailing"))
         for level, name in found:
             if math.isnan(stop) or side * (level - stop) > 0.0:
@@ -43,7 +43,7 @@ class Stops:
             wait, stop, reason = stop, NAN, ""
         if not s.spot:
             level = self._liquidation(p)
-            if math.isnan(stop) or side * (level - stop) > 0.0 or side * (opened - level) <= 0.0:
+            if math.isnan(stop) or side * (level - stop) > 0.0 or at_or_below(opened, level, side):
                 stop, reason = level, "liquidation"
         target = NAN
         if "take_profit" in s.stops:
@@ -76,7 +76,7 @@ class Stops:
         if order is not None and order.reduces and order.reason == "liquidation":
             return False
         level = self._liquidation(p)
-        return p.side * (float(self.bars[k].open[i]) - level) <= 0.0
+        return at_or_below(float(self.bars[k].open[i]), level, p.side)
 
     def _protect(self, k: int, i: int, now: int, *, only_open: bool) -> None:
         """Stop and target of a position against the bar; pessimistic where both are touched."""
@@ -95,40 +95,40 @@ class Stops:
         # the close is beyond it; the best price may have come before the entry.
         seen = float(bars.close[i]) if p.inside else best
         gone = not math.isnan(target) and not self._rests(p, target)
-        if gone and not p.inside and side * (opened - target) > 0.0:
+        if gone and not p.inside and not at_or_below(opened, target, side):
             self._owe(p, "take_profit", blocks_reentry=False)
-        if side * (opened - wait) <= 0.0 or (not only_open and side * (worst - wait) <= 0.0):
+        if at_or_below(opened, wait, side) or (not only_open and at_or_below(worst, wait, side)):
             self._owe(p, name, blocks_reentry=True)
         if gone:
-            if not only_open and side * (seen - target) > 0.0:
+            if not only_open and not at_or_below(seen, target, side):
                 self._owe(p, "take_profit", blocks_reentry=False)
             target = NAN
-        if not math.isnan(target) and not p.inside and side * (opened - target) > 0.0:
+        if not math.isnan(target) and not p.inside and not at_or_below(opened, target, side):
             self._leave(k, i, "limit", target, opened, "take_profit", at_open)
             # what the volume held back rests on, and may be stopped in the same bar
             if p.side and not only_open and not math.isnan(stop):
-                if side * (opened - stop) <= 0.0:  # the open lies beyond both
+                if at_or_below(opened, stop, side):  # the open lies beyond both
                     self._leave(k, i, "stop", stop, self._cost(-side, opened), reason, at_open)
-                elif side * (worst - stop) <= 0.0:
+                elif at_or_below(worst, stop, side):
                     self._leave(k, i, "stop", stop, self._cost(-side, stop), reason, now)
-        elif not math.isnan(stop) and side * (opened - stop) <= 0.0:
+        elif not math.isnan(stop) and at_or_below(opened, stop, side):
             price = self._cost(-side, opened)
             self._leave(k, i, "stop", stop, price, reason, now if p.inside else at_open)
         elif only_open:
             return
-        elif not math.isnan(stop) and side * (worst - stop) <= 0.0:
+        elif not math.isnan(stop) and at_or_below(worst, stop, side):
             price = self._cost(-side, stop)
             self._leave(k, i, "stop", stop, price, reason, now)
-        elif not math.isnan(target) and side * (seen - target) > 0.0:
+        elif not math.isnan(target) and not at_or_below(seen, target, side):
             self._leave(k, i, "limit", target, target, "take_profit", now)
 
     def _price_there_was(self, k: int, i: int, level: float) -> float:
         """Price against which a stop's slippage counts: its level, if the market was ever there."""
         bars, p = self.bars[k], self.account.positions[k]
         opened = p.average if p.inside else float(bars.open[i])
-        beyond = p.side * (level - opened) > 0.0
-        unreached = p.side * (level - p.best) > 0.0 or p.entry_ns >= int(bars.open_ns[i])
-        unreached = unreached or p.side * (level - float(bars.close[max(i - 1, 0)])) >= 0.0
+        beyond = not at_or_below(opened, level, -p.side)
+        unreached = not at_or_below(p.best, level, -p.side) or p.entry_ns >= int(bars.open_ns[i])
+        unreached = unreached or at_or_below(float(bars.close[max(i - 1, 0)]), level, p.side)
         return opened if beyond and unreached else level
 
     def _leave(

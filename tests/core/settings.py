@@ -56,6 +56,7 @@ class Settings:
     below: float | None = None
     reentry: str | int = "rearm"
     pro_rata: bool = False
+    max_positions: int | None = None
     split: bool = False
     band: float | None = None
     cash_buffer: float = 0.0

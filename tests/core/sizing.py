@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from tests.core.book import NAN, Account, floor_lots, rounded
+from tests.core.book import HAIR, NAN, Account, floor_lots, rounded
 from tests.core.settings import Settings
 
 if TYPE_CHECKING:
     from tests.core.reference import Decision, Reference
 
-__all__ = ["Sizer"]
+__all__ = ["Planned", "Sizer"]
 
 Planned = tuple[str, int, float, float, str]
 CAPS = ("position", "groups", "correlated", "gross_exposure")
@@ -100,32 +100,27 @@ class Sizer:
                 cash += abs(worth) * (1.0 - s.slippage) * (1.0 - s.taker)
         return cash
 
-    def share(self, candidates: list[tuple[int, int, float, Decision]], now: int) -> float:
-        """pro_rata: by what all entries are scaled."""
-        asked, freed = 0.0, 0.0
-        for k, i, side, _ in candidates:
-            price = float(self.run.bars[k].close[i])
-            if self.early(k, i, int(side)):
-                continue
-            wanted = self.target(k, int(side), price, self._up(k, i))
-            position = self.book.positions[k]
-            if position.side == side and self.s.band is not None:
-                add = wanted - abs(position.units) / self.book.scale
-                wanted = add if add > (self.s.band or 0.0) * wanted else 0.0
-            if 0.0 < wanted < math.inf:
-                asked += wanted * self.cost(price)
-        if self.s.spot:
+    def share(self, planned: list[tuple[float, float]]) -> float:
+        """pro_rata: by what the planned entries (units, price) are scaled."""
+        s, asked = self.s, 0.0
+        for units, price in planned:
+            cost = self.cost(price)
+            need = cost if s.spot else price + s.leverage * (cost - price)
+            asked += units / self.book.scale * need
+        if s.spot:
             free = max(0.0, self.free_cash())
         else:
-            notionals = self.notionals()
-            freed = sum(
-                abs(notionals[k]) for k, _, side, _ in candidates
-                if self.book.positions[k].side == -side
-            )  # fmt: skip
-            gross = sum(map(abs, notionals)) - freed
-            equity = self.run.equity * (1.0 - self.s.cash_buffer)
-            free = max(0.0, self.s.leverage * equity - gross)
+            equity = self.run.equity * (1.0 - s.cash_buffer) - self._working_cost()
+            free = max(0.0, s.leverage * equity - sum(map(abs, self.notionals())))
         return free / asked if asked > free else 1.0
+
+    def counts(self, k: int) -> bool:
+        """Whether a symbol is held and not being closed, or being entered."""
+        position, order = self.book.positions[k], self.book.orders[k]
+        if self.book.queued[k] is not None or (order is not None and not order.reduces):
+            return True
+        leaving = abs(order.units) if order is not None else 0
+        return position.side != 0 and abs(position.units) - leaving >= self.book.lot
 
     def _up(self, k: int, i: int) -> float:
         return self.run.chances[k][i] if self.run.chances is not None else NAN
@@ -137,6 +132,9 @@ class Sizer:
         position = self.book.positions[k]
         if any(halt.active for halt in self.run.halts):
             return "halted"
+        most, count = self.s.max_positions, sum(map(self.counts, range(len(self.run.bars))))
+        if most is not None and not self.counts(k) and count >= most:
+            return "max_positions"
         if side in position.reentry_blocked and self.s.reentry != "immediate":
             return "reentry_blocked"
         if position.since_entry < self.s.min_interval:
@@ -144,11 +142,12 @@ class Sizer:
         return ""
 
     def order(
-        self, k: int, i: int, side: int, row: Decision, share: float, now: int
+        self, k: int, i: int, side: int, row: Decision, *, by_cash: bool = True
     ) -> tuple[str | None, Planned | None]:
         """Return the rejecting rule and the order: kind, units, limit, trigger, reason.
 
-        The rule is "" for an accepted entry, None where nothing was asked of the checks.
+        The rule is "" for an accepted entry, None where nothing was asked of the checks. Without
+        `by_cash` everything but cash and margin decides.
         """
         s, book, position = self.s, self.book, self.book.positions[k]
         price, scale = float(self.run.bars[k].close[i]), book.scale
@@ -160,7 +159,7 @@ class Sizer:
             add = wanted - abs(position.units) / scale
             if not 0.0 < wanted < math.inf:
                 return "size", None
-            if abs(add) <= s.band * wanted:
+            if abs(add) <= (s.band + HAIR) * wanted:
                 return None, None
             if add < 0.0:
                 row.requested = side * add  # what a reduction asks for is of the other sign
@@ -176,27 +175,44 @@ class Sizer:
         if not 0.0 < wanted < math.inf:
             return "size", None
         row.requested = side * wanted
-        units = granted = floor_lots(wanted * share * scale, book.lot)
-        units, capped = self._caps(k, i, side, price, units, flips)
-        short = "cash" if s.spot else "margin"
-        if not capped and floor_lots(wanted * scale, book.lot) > granted:
-            capped = short
+        units = floor_lots(wanted * scale, book.lot)
+        units, capped = self._caps(k, i, side, price, units, flips, by_cash)
         row.capped = capped
         if not units > 0:
-            return capped or (short if share <= 0.0 else "lot"), None
-        if units / scale * price < s.min_notional:
+            return capped or "lot", None
+        return self._sent(k, side, row, units, price, flips)
+
+    def scaled(
+        self, k: int, i: int, side: int, row: Decision, planned: float, share: float, price: float
+    ) -> tuple[str, Planned | None]:
+        """pro_rata: the order for the share of a planned entry, or why there is none."""
+        part = floor_lots(planned * share, self.book.lot)
+        flips = self.book.positions[k].side == -side
+        units, capped = self._caps(k, i, side, price, part, flips, by_cash=False)
+        if not capped and part < floor_lots(planned, self.book.lot):
+            capped = "cash" if self.s.spot else "margin"
+        row.capped = capped or row.capped
+        row.granted = 0.0
+        if not units > 0:
+            return capped or "lot", None
+        return self._sent(k, side, row, units, price, flips)
+
+    def _sent(
+        self, k: int, side: int, row: Decision, units: int, price: float, flips: bool
+    ) -> tuple[str, Planned | None]:
+        if units / self.book.scale * price < self.s.min_notional:
             return "min_notional", None
         kind, limit, trigger = self._style(side, price)
-        wire = self._wire(units / scale, price, limit)
+        wire = self._wire(units / self.book.scale, price, limit)
         if wire:
             return wire, None
-        row.granted = side * units / scale
+        row.granted = side * units / self.book.scale
         if flips:
-            units += abs(position.units)
+            units += abs(self.book.positions[k].units)
         return "", (kind, side * units, limit, trigger, "entry")
 
     def _caps(
-        self, k: int, i: int, side: int, price: float, units: int, flips: bool
+        self, k: int, i: int, side: int, price: float, units: int, flips: bool, by_cash: bool
     ) -> tuple[int, str]:
         s, book, scale = self.s, self.book, self.book.scale
         extra = self.cost(price) - price
@@ -222,10 +238,12 @@ class Sizer:
                 rooms.append((name, self._group_room(k, keys, notionals, room)))
             else:
                 rooms.append((name, room(keys["max"], self._alike(k, side, keys, notionals))))
-        if s.spot:
+        if not by_cash:
+            pass
+        elif s.spot:
             rooms.append(("cash", self.free_cash() / self.cost(price)))
         else:
-            free = s.leverage * (equity * (1.0 - s.cash_buffer)) - gross
+            free = s.leverage * (equity - s.cash_buffer * self.run.equity) - gross
             rooms.append(("margin", free / (price + s.leverage * extra)))
         capped = ""
         for name, quantity in rooms:
@@ -294,7 +312,7 @@ class Sizer:
         limits = self.limits
         if self.run.sent >= max(1, limits["orders_per_minute"] // 2):
             return "orders_per_minute"
-        if abs(limit / price - 1.0) > limits["price_collar"] + 1e-12:
+        if abs(limit / price - 1.0) > limits["price_collar"] + HAIR:
             return "price_collar"
         if quantity * price > limits.get("max_order_value", math.inf) * (1 + 1e-12):
             return "max_order_value"

@@ -325,6 +325,57 @@ def test_pro_rata_scales_all_alike():
     assert [o[2] for o in out.orders] == [pytest.approx(50.0), pytest.approx(50.0)]
 
 
+def granted_of(moment: int, *args, **keys):
+    """Return what is granted at the decision of a bar, by symbol."""
+    out = simulate(*args, sizing="fixed_fraction", amount=0.8, pro_rata=True, **keys)
+    return out.granted[moment * len(args[0]) :][: len(args[0])]
+
+
+@pytest.mark.parametrize("places", [None, 2, 3])
+def test_a_rejected_entry_has_no_part_of_what_pro_rata_divides(places):
+    """A is stopped and blocked, or has no room in its group: B and C share all the cash."""
+    markets = [bars_of([CALM, (100, 100, 90, 100), CALM, CALM]), *[bars_of([CALM] * 4)] * 2]
+    keys = {"max_positions": places, "stops": {"stop_loss": 0.05}}
+    assert granted_of(2, ["LLLL", "--L-", "--L-"], *markets, **keys) == [
+        0.0, *[pytest.approx(48.0)] * 2,
+    ]  # fmt: skip
+    markets = [bars_of([CALM] * 2)] * 3
+    full = {"groups": {"none": {"symbols": ["AAA/USDT"], "max": 1e-9}}}
+    keys = {"max_positions": places, "limits": full, "lot": 0.01}
+    assert granted_of(0, ["L-", "L-", "L-"], *markets, **keys) == [
+        0.0, *[pytest.approx(50.0)] * 2,
+    ]  # fmt: skip
+
+
+def test_pro_rata_rounds_to_lots_once():
+    """80 are asked for and 50 are paid for: with lots of 45 that is one, not a part of one."""
+    markets = [bars_of([CALM] * 2)] * 2
+    assert granted_of(0, ["L-", "L-"], *markets, lot=45.0) == [pytest.approx(45.0)] * 2
+
+
+def test_the_cash_buffer_and_the_costs_of_other_orders_come_off_equity_side_by_side():
+    """Equity 10,000 less 1,000 for the buffer and 45 for the first order's fee, undiminished."""
+    markets = [bars_of([CALM] * 2)] * 2
+    out = simulate(
+        ["L-", "L-"], *markets, amount=45.0, spot=False, taker=0.01, slippage=0.0, cash_buffer=0.1
+    )
+    # 9,000 - 45 - 4,500 = 4,455, and each lot needs 101
+    assert out.granted[:2] == pytest.approx([45.0, 4_455.0 / 101.0], abs=1e-6)
+
+
+def test_pro_rata_counts_an_entry_with_the_size_that_its_limit_leaves():
+    limits = {"groups": {"one": {"symbols": ["AAA/USDT"], "max": 0.2}}}
+    markets = [bars_of([CALM] * 2)] * 2
+    assert granted_of(0, ["L-", "L-"], *markets, limits=limits) == pytest.approx([20.0, 80.0])
+
+
+@pytest.mark.parametrize("turning", [0, 1])
+def test_pro_rata_scales_a_flip_and_an_entry_alike_in_either_order(turning):
+    wishes = ["-L-", "SL-"] if turning else ["SL-", "-L-"]
+    markets = [bars_of([CALM] * 3)] * 2
+    assert granted_of(1, wishes, *markets, spot=False) == [pytest.approx(50.0)] * 2
+
+
 def test_split_equal_divides_the_fraction():
     markets = [bars_of([CALM] * 2)] * 2
     out = simulate(["L-", "--"], *markets, sizing="fixed_fraction", amount=1.0, split=True)

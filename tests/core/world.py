@@ -119,6 +119,8 @@ def file_of(s: Settings) -> str:
                             "halts": _halts(s), "cash_buffer": s.cash_buffer}  # fmt: skip
     if s.pro_rata:
         risk["allocate"] = "pro_rata"
+    if s.max_positions is not None:
+        risk["max_positions"] = s.max_positions
     if s.split:
         risk["split"] = "equal"
     if s.band is not None:

@@ -6,12 +6,17 @@ import html
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 
+import polars as pl
 import pytest
 
 import septet
+from septet._app.large_sweeps import MOST_CELLS, MOST_JUDGED
+from septet._app.sweeps import sweep_view
+from septet.errors import Cancelled
 from tests.dashboard.conftest import Dashboard
 from tests.dashboard.test_strategies import put
 from tests.python.samples import TEXT, written
@@ -101,3 +106,68 @@ def test_damaged_sweeps_end_as_messages(dashboard: Dashboard, swept: septet.Swee
     (folder / "settings.parquet").unlink()
     (folder / "settings.parquet").symlink_to("/etc/passwd")
     assert dashboard.ask("GET", f"/sweep?sweep={key}").status == 404
+
+
+def many(folder: Path, rows: int) -> None:
+    """Let a stored sweep have so many settings; the last one is the best, the first has none."""
+    table = pl.read_parquet(folder / "settings.parquet")
+    number = pl.int_range(rows).cast(table["setting"].dtype)
+    pl.concat([table] * (rows // table.height + 1)).head(rows).with_columns(
+        setting=number, sharpe=pl.when(number > 0).then(number / rows)
+    ).write_parquet(folder / "settings.parquet")
+
+
+def test_a_large_sweep_is_sorted_in_its_file_and_not_judged(
+    dashboard: Dashboard, swept: septet.Sweep
+) -> None:
+    """PSR, DSR and overfitting of 90,000 settings took a minute and a half of a processor."""
+    key = key_of(dashboard)
+    folder = dashboard.root.parent / "sweeps" / key
+    many(folder, MOST_JUDGED)
+    assert "verfitting probability" in dashboard.ask("GET", f"/sweep?sweep={key}").text
+    many(folder, MOST_JUDGED + 1)
+    text = html.unescape(dashboard.ask("GET", f"/sweep?sweep={key}").text)
+    assert f"Best by Sharpe ratio: setting {MOST_JUDGED:,} (" in text
+    assert "computes PSR, DSR and the overfitting probability of up to 5,000 settings" in text
+    assert text.count("<svg") >= 3
+    first = re.findall(r"setting ([\d,]+)</a>", text)
+    assert first == [f"{MOST_JUDGED - each:,}" for each in range(20)]
+    link = re.search(r'<a href="([^"]+)">Worse ones', text)
+    assert link is not None
+    second = html.unescape(dashboard.ask("GET", link[1]).text)
+    assert re.findall(r"setting ([\d,]+)</a>", second)[0] == f"{MOST_JUDGED - 20:,}"
+    assert "Settings 21 to 40 of 5000" in second
+    assert "Better ones" in second
+    for given in ("99999999", "-1", "x", "1" * 40, "²"):
+        assert dashboard.ask("GET", f"/sweep?sweep={key}&from={quote(given)}").status == 200
+
+
+def test_a_sweep_that_is_too_large_is_refused_before_its_rows_are_read(
+    dashboard: Dashboard, swept: septet.Sweep
+) -> None:
+    folder = dashboard.root.parent / "sweeps" / key_of(dashboard)
+    many(folder, MOST_CELLS // 5 + 1)
+    answer = dashboard.ask("GET", f"/sweep?sweep={key_of(dashboard)}")
+    assert answer.status == 404
+    assert "has 1,000,001 settings of 2 keys, and a page shows at most 1,000,000" in answer.text
+
+
+@pytest.mark.parametrize("rows", [6, MOST_JUDGED + 1])
+def test_a_server_that_ends_ends_the_work_for_a_page(
+    dashboard: Dashboard, swept: septet.Sweep, rows: int
+) -> None:
+    """Each part of the work asks, so that one request keeps no process for longer than a part."""
+    folder = dashboard.root.parent / "sweeps" / key_of(dashboard)
+    many(folder, rows)
+    asked: list[int] = []
+    sweep_view(folder, stop=lambda: asked.append(1))
+    assert len(asked) >= 5
+    for part in range(len(asked)):
+        left = iter([None] * part)
+
+        def stop(left: Iterator[None] = left) -> None:
+            if next(left, 0) == 0:
+                raise Cancelled("the server is ending")
+
+        with pytest.raises(Cancelled):
+            sweep_view(folder, stop=stop)

@@ -29,6 +29,8 @@ DAY = 24 * HOUR
 WEEKLY = (
     "mon-fri 09:30-16:00 America/New_York", "mon-thu 18:00-02:00, sat 10:00-11:00 UTC",
     "sun 01:30-03:30 Europe/Berlin", "mon-fri 00:00-24:00 UTC", "wed 22:00-21:00 Asia/Kolkata",
+    "mon-sun 00:00-24:00 Europe/Berlin",
+    "mon-fri 04:00-12:00, sat-sun 12:00-04:00, mon-fri 12:00-20:00 UTC",
 )  # fmt: skip
 SHUT = HOURS_CLOSED | HOURS_LAST
 

@@ -99,6 +99,22 @@ def test_nothing_is_concluded_while_a_person_is_asked() -> None:
     ]
 
 
+def test_a_person_is_asked_about_an_order_that_others_may_hide_and_about_no_other() -> None:
+    """A lost request, after somebody else has bought or deposited."""
+    lost: list[Row] = [
+        balance("USDT", "1000", "opening"), balance("BTC", "0", "opening"), post(NAME)
+    ]  # fmt: skip
+    foreign = order(1, "web_somebody", owner="other")
+    deposit = balance("BTC", "1", "deposit")
+    seen: Row
+    for seen in (foreign, deposit):
+        assert "open_order" in kinds([*lost, seen], SENT, UNKNOWN)
+        assert "open_order" not in kinds([*lost, seen], SENT, UNKNOWN, BLOCKED)
+    elsewhere = order(1, "web_somebody", owner="other", symbol="ETHUSDT")
+    assert "open_order" in kinds([*lost, elsewhere], SENT, UNKNOWN, BLOCKED)
+    assert "open_order" in kinds(lost, SENT, UNKNOWN, BLOCKED), "nothing explains the question"
+
+
 def test_an_order_is_somebody_elses_by_a_persons_word_and_by_no_other() -> None:
     assert kinds(truth(), SENT, UNKNOWN, BLOCKED, never_placed(RESUME)) == set()
     later = m.Ticked(at_ns=T0 + 5 * S, market_ns=T0)

@@ -273,6 +273,17 @@ def test_streams_are_silent_for_good_once_the_bars_are_over(
     assert ours.is_at_rest(over=over) == rests
 
 
+def test_a_position_that_a_person_is_asked_about_may_wait_without_protection() -> None:
+    ours = RunRecord(HEAD)
+    for rule in ("unprotected", "position_mismatch"):
+        name = f"{rule}:BTC/USDT"
+        ours.blocks[name] = Block(name, RULES[rule].clears_when, 0)
+        waits = ["unprotected:BTC/USDT"] if rule == "unprotected" else []
+        assert ours.unmet(over=False) == waits
+    ours.blocks["unprotected:ETH/USDT"] = Block("unprotected:ETH/USDT", "", 0)
+    assert ours.unmet(over=False) == ["unprotected:ETH/USDT"]
+
+
 def _operated(action: Literal["halt", "resume"], name: str) -> Entry:
     event = m.Operated(at_ns=1, action=action, name=name, reason="why")
     at_ns, kind, text = encode_event(event)

@@ -75,7 +75,9 @@ def _net(fills: Any) -> dict[tuple[int, str], list[float]]:
     return dict(found)
 
 
-OF_TARGETS = {"drift", "keeps_units", "keeps_weight", "below_rank", "not_ranked", "wrong_sign"}
+OF_TARGETS = {
+    "drift", "keeps_units", "keeps_weight", "below_rank", "not_ranked", "wrong_sign", "net_target",
+}  # fmt: skip
 """Reasons of a change that no one asks for: they follow from the targets, which are compared."""
 
 

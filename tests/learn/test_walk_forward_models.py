@@ -124,6 +124,26 @@ def test_the_schedule_is_anchored_at_the_epoch() -> None:
     assert training_times(plan, 1, 63) == [10, 20, 30, 40, 50, 60]
 
 
+def test_the_first_window_begins_with_the_open_of_the_first_bar() -> None:
+    """Rows after T_k - train train: all of them are there where the data begins at that time."""
+    rows = dataset()
+    assert int(rows.time_ns[0]) == ORIGIN_NS + HOUR_NS
+    for late, first in ((0, 200), (1, 400)):
+        part = dataset() if not late else _without_first(rows)
+        models = _walk(part).models
+        assert models[0].trained_to_ns == ORIGIN_NS + first * HOUR_NS
+        assert models[0].train_rows is not None
+
+
+def _without_first(rows: Dataset) -> Dataset:
+    """Return the rows whose first bar is an hour later."""
+    later = rows.time_ns > rows.time_ns[0]
+    return replace(
+        rows, x=rows.x[later], time_ns=rows.time_ns[later], symbol=rows.symbol[later],
+        row=rows.row[later],
+    )  # fmt: skip
+
+
 def _cron(text: str, ready_ns: int = HOUR_NS) -> TrainingRule:
     cron = Cron.parse(text)
     return rule(step_ns=cron.longest_ns, ready_after_ns=ready_ns, cron=cron)

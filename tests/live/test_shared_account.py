@@ -7,7 +7,6 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -245,58 +244,6 @@ def test_a_kill_cancels_only_what_is_the_strategys_own() -> None:
         await account.shares[2].cancel_all((0,))  # nobody else trades there
         assert account.venue.named("cancel_all") == [(1,)]
         assert list(account.venue.open_ids) == [f"{tag(1)}1-0"]
-
-    asyncio.run(scene())
-
-
-def test_a_kill_leaves_what_a_person_placed_on_the_symbol() -> None:
-    """A person's stop protects the person's position; other symbols take one request."""
-
-    async def scene() -> None:
-        account = Account(("BTC/USDT", "ETH/USDT"))
-        await account.open()
-        for k in (0, 1):
-            await account.shares[0].submit(
-                msgspec.structs.replace(submit(f"{tag(0)}1-{k}"), symbol=k)
-            )
-        await account.venue.submit(submit("web_1"))
-        await account.shares[0].cancel_all((0, 1))
-        assert list(account.venue.open_ids) == ["web_1"]
-        assert account.venue.named("cancel_all") == [(1,)]
-        assert [each.client_id for each in account.venue.named("cancel")] == [f"{tag(0)}1-0"]
-
-    asyncio.run(scene())
-
-
-def test_a_kill_cancels_one_by_one_where_the_request_for_a_symbol_fails() -> None:
-    async def scene() -> None:
-        account = Account(("BTC/USDT",))
-        await account.open()
-        await account.shares[0].submit(submit(f"{tag(0)}1-0"))
-
-        async def failing(symbols: object) -> list[m.Event]:
-            return [m.CancelFailed(at_ns=0, client_id="", text="503")]
-
-        setattr(account.venue, "cancel_all", failing)  # noqa: B010 - in place of a method
-        await account.shares[0].cancel_all((0,))
-        assert list(account.venue.open_ids) == []
-
-    asyncio.run(scene())
-
-
-@pytest.mark.parametrize("how", ["without an answer", "with an error"])
-def test_a_kill_cancels_whole_symbols_where_the_open_orders_are_not_listed(how: str) -> None:
-    async def scene() -> None:
-        account = Account(("BTC/USDT",))
-        await account.open()
-        await account.shares[0].submit(submit(f"{tag(0)}1-0"))
-
-        async def unlisted() -> None:
-            assert how == "without an answer"
-
-        setattr(account.venue, "open_orders", unlisted)  # noqa: B010 - in place of a method
-        await account.shares[0].cancel_all((0,))
-        assert list(account.venue.open_ids) == []
 
     asyncio.run(scene())
 

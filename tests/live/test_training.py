@@ -227,10 +227,10 @@ def test_the_schedule_is_that_of_the_walk(cron: Cron | None) -> None:
     step = 5 * DAY if cron is None else cron.longest_ns
     rule = TrainingRule(20 * DAY, step, HOUR, cron=cron)
     first = 20_000 * DAY + 5 * HOUR
-    times = TrainingTimes(rule, first)
+    times = TrainingTimes(rule, rule.first_whole_ns(first, HOUR))
     for hours in range(0, 24 * 60, 7):
         now = first + hours * HOUR
-        walk = training_times(rule, first + rule.train_ns, now + HOUR, now)
+        walk = training_times(rule, rule.first_whole_ns(first, HOUR), now + HOUR, now)
         assert times.needed(now) == walk
         newest = walk[-1] if walk else None
         assert times.due(now, None) == newest

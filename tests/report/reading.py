@@ -7,7 +7,9 @@ checked without it, so they add certainty and carry no rule of their own.
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -18,7 +20,7 @@ import pytest
 
 from septet._charts.time_chart import library
 
-__all__ = ["EVIL", "Page", "drawn", "needs_chromium", "needs_library"]
+__all__ = ["EVIL", "Page", "drawn", "needs_chromium", "needs_library", "overflowing"]
 
 EVIL = "</script><script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)>'\"&"
 VOID = {"meta", "br", "img", "input", "link", "hr"}
@@ -99,3 +101,56 @@ def drawn(page: Path, profile: Path) -> tuple[str, str]:
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
     return done.stdout, "\n".join(console)
+
+
+MEASURE = """<script>
+const reaches = (frame) => {
+  const doc = frame.contentDocument, view = frame.contentWindow, found = [];
+  const texts = doc.createTreeWalker(doc.body, NodeFilter.SHOW_TEXT);
+  for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+    const inside = node.parentElement;
+    if (!node.data.trim()) continue;
+    if (inside.closest("script, style, [hidden], details:not([open])")) continue;
+    const range = doc.createRange();
+    range.selectNodeContents(node);
+    const right = Math.max(...[...range.getClientRects()].map((each) => each.right));
+    for (let box = inside; box; box = box.parentElement) {
+      const style = view.getComputedStyle(box), edge = box.getBoundingClientRect();
+      if (edge.width <= 1 || style.visibility === "hidden") break;
+      if (/auto|scroll/.test(style.overflowX) && box !== doc.documentElement) break;
+      if (box.matches(".tile, section, header, main, .verdict, html") && right > edge.right + 0.5) {
+        found.push(`${frame.dataset.wide}: ${node.data.trim().slice(0, 60)}`);
+        break;
+      }
+    }
+  }
+  if (doc.documentElement.scrollWidth > view.innerWidth) found.push(`${frame.dataset.wide}: page`);
+  return [doc.querySelectorAll(".tile").length, found];
+};
+window.addEventListener("load", () => setTimeout(() => {
+  const all = [...document.querySelectorAll("iframe")].map(reaches);
+  document.documentElement.dataset.found = JSON.stringify(all);
+}, 1000));
+</script>"""
+
+
+def overflowing(
+    page: Path, folder: Path, widths: tuple[int, ...] = (360, 400, 450, 500)
+) -> dict[int, tuple[int, list[str]]]:
+    """Of a page in windows of some widths: how many tiles it has, and texts beyond their box.
+
+    A text in a part that scrolls is none.
+    """
+    inside = html.escape(page.read_text("utf-8"))
+    frames = "".join(
+        f'<iframe data-wide="{each}" style="width:{each}px;height:900px;border:0" '
+        f'srcdoc="{inside}"></iframe>'
+        for each in widths
+    )
+    outer = folder / "windows.html"
+    outer.write_text(f"<!doctype html><body>{frames}{MEASURE}</body>", "utf-8")
+    text, _ = drawn(outer, folder / "profile")
+    found = re.search(r'<html[^>]* data-found="([^"]*)"', text)
+    assert found is not None, "the script did not end"
+    answers = json.loads(html.unescape(found[1]))
+    return {each: (tiles, beyond) for each, (tiles, beyond) in zip(widths, answers, strict=True)}

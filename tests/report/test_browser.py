@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from septet._store.run_folder import Run
-from tests.report.reading import drawn, needs_chromium, needs_library
+from tests.report.reading import drawn, needs_chromium, needs_library, overflowing
 
 
 @needs_chromium
@@ -83,3 +83,15 @@ def test_tables_sort_by_a_column_and_search_by_words(full_run: Run, tmp_path: Pa
     assert observed["none"] == 0
     assert observed["all"] == trades.height
     assert observed["hidden"] is False
+
+
+@needs_chromium
+@pytest.mark.parametrize("name", ["full", "rules", "rejected"])
+def test_no_figure_reaches_beyond_its_box_in_a_narrow_window(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The tiles cut what was too wide for two columns, and nothing scrolled."""
+    run: Run = request.getfixturevalue(f"{name}_run")
+    for width, (tiles, beyond) in overflowing(run.folder / "report.html", tmp_path).items():
+        assert tiles >= 10, width
+        assert beyond == []

@@ -338,3 +338,30 @@ def test_exits_reversals_and_conflicts_state_their_rules(tmp_path: Path) -> None
         if reason == "conflict":
             assert "; `short_if` was true: close < slow (close " in found["rule"]
     assert seen >= {"entry", "conflict"}
+
+
+def test_a_stop_shows_the_entry_that_placed_it_and_the_last_decision(tmp_path: Path) -> None:
+    path = tmp_path / "stopped.yaml"
+    long_if = "close > 1.001 * prev(close, 1)"
+    text = CONFLICT.replace(RULES.partition("long_if: ")[2].partition("\n")[0], long_if)
+    text = text.replace("AA/USDT, BB/USDT", "AA/USDT:USDT")
+    assert "sizing: {use: fixed_fraction, fraction: 20%}" in text
+    text = text.replace("fraction: 20%}", "fraction: 20%}, stops: {stop_loss: 0.5%}")
+    path.write_text(text, encoding="utf-8")
+    made = save_run(backtest(load(str(path))), tmp_path / "runs", report=False)
+    run = ReadOnce(made.folder)
+    orders = run.table("orders")
+    stop = orders.filter(pl.col("reason") == "stop_loss").row(0, named=True)
+    entries = orders.filter((pl.col("reason") == "entry") & (pl.col("time") < stop["time"]))
+    found = explain(run, stop["order_id"])
+    sent = entries.filter(pl.col("filled") > 0.0).row(-1, named=True)
+    assert found["entry"]["order_id"] == sent["order_id"]
+    assert found["entry"]["granted"] == pytest.approx(
+        sent["quantity"] * (1.0 if sent["side"] == "buy" else -1.0)
+    )
+    assert found["entry"]["decided"] < found["time"]
+    shown = printed(run, stop["order_id"])
+    assert "Entry that placed it" in shown
+    assert "Last decision before it" in shown
+    assert explain(run, sent["order_id"])["entry"] is None
+    assert "Entry that placed it" not in printed(run, sent["order_id"])

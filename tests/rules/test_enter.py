@@ -36,7 +36,7 @@ def candidate(side: float = 1.0, **made: int) -> Run:
 
 
 def entered(run: Run, wanted: float = 3.0, share: float = 1.0, **given: Any) -> float:
-    """Enter symbol 0 at bar 1; return the notional that is asked for."""
+    """Enter symbol 0 at bar 1; return the lots that are planned."""
     given.setdefault("size", lambda *_: wanted)
     with set_to(**given):
         return enter.enter(0, 1, 1, 120, share, run)
@@ -112,13 +112,14 @@ def test_margin_caps_a_perpetual_and_a_flip_closes_what_is_held():
     assert run.order_units[0] == -23.0
 
 
-def test_a_share_below_zero_asks_and_places_nothing():
+def test_a_share_below_zero_leaves_cash_out_and_places_nothing():
     run = candidate()
-    assert entered(run, 3.0, share=-1.0, TAKER_FEE=0.01) == pytest.approx(303.0)
+    assert entered(run, 30.0, share=-1.0, PRO_RATA=True) == 30.0
     assert run.working[0] == 0
+    assert entered(candidate(), 30.0, share=-1.0, PRO_RATA=True, CAPS=(AtMost(4.0, 9),)) == 4.0
     run = candidate()
-    entered(run, 8.0, share=0.5)
-    assert run.granted[0, 1] == 4.0
+    entered(run, 30.0, PRO_RATA=True)
+    assert run.granted[0, 1] == 10.0
 
 
 @pytest.mark.parametrize(

@@ -251,14 +251,3 @@ def test_the_bound_is_a_reason_of_its_own() -> None:
     with set_to(SYMBOLS=2, MAX_POSITIONS=True, MOST_POSITIONS=1, ONE_SYMBOL=False):
         assert enter.rejection_before_size(1, 0, 60, 1.0, run) == settings.R_MAX_POSITIONS
         assert enter.rejection_before_size(0, 0, 60, 1.0, run) == -1
-
-
-def test_candidates_take_the_free_places_by_confidence_then_in_order() -> None:
-    run = run_of(symbols=4)
-    run.active_symbol[:] = [0, 1, 2, 3]
-    hold(run, k=3)
-    run.target_side[:] = [1.0, 1.0, 1.0, 1.0]
-    run.target_confidence[:] = [0.5, 0.9, 0.5, 0.1]
-    with set_to(SYMBOLS=4, MOST_POSITIONS=3, ONE_SYMBOL=False):
-        beyond = [position_count.is_beyond_places(k, 4, run) for k in range(4)]
-    assert beyond == [False, False, True, False]

@@ -22,6 +22,7 @@ from septet._rules.settings import (
     R_HALTED,
     R_INCREASE,
     R_LATE,
+    R_NET_TARGET,
     R_QUORUM,
     R_REBALANCE,
     R_TOO_SMALL,
@@ -213,6 +214,21 @@ def test_a_score_of_the_wrong_sign_leaves_its_slot_empty() -> None:
         for k in range(3):
             rebalance.explain_weight(k, 1, 1.0, run)
     assert [int(each) for each in run.rejected_code[:, 1]] == [0, R_WRONG_SIGN + 1, 0]
+
+
+def test_a_weight_that_the_net_target_scales_to_zero_is_named_so() -> None:
+    """The long side is limited to 15 %, and the target is 20 %: nothing of the shorts is left."""
+    run = weighed(3)
+    more = {
+        "LONG_SLOTS": 1, "SHORT_SLOTS": 2, "SHORTS": True, "SPOT": False, "WEIGHT_BY": "score",
+        "TABLES": True, "PORTFOLIO_USE": "top", "HAS_NET": True, "NET_TARGET": 0.2, "GROSS": 0.6,
+        "LIMITS_POSITION": True, "POSITION_LIMIT": 0.15,
+    }  # fmt: skip
+    assert found(run, (3.0, -1.0, -3.0), **more) == [0.15, 0.0, 0.0]
+    with set_to(**settings(run, (3.0, -1.0, -3.0), **more)):
+        for k in range(3):
+            rebalance.explain_weight(k, 1, 1.0, run)
+    assert [int(each) for each in run.rejected_code[:, 1]] == [0, *[R_NET_TARGET + 1] * 2]
 
 
 def test_a_net_target_divides_the_budget() -> None:

@@ -19,7 +19,7 @@ from septet._sweep.page import render, write_page
 from septet._sweep.sweep_findings import Findings, findings_of, goal_text
 from septet._sweep.verdict import choice, overfitted, overview, tone
 from tests.report.goldens import check_golden
-from tests.report.reading import EVIL, Page, drawn, needs_chromium
+from tests.report.reading import EVIL, Page, drawn, needs_chromium, overflowing
 from tests.sweep.synthetic import PROBLEMS, make_manifest, make_table
 
 GOLDEN = Path(__file__).parent / "golden" / "page"
@@ -448,3 +448,11 @@ def test_the_controls_of_the_map_work(found: Findings, tmp_path: Path) -> None:
         for m, show in ((maps[0], "best"), (maps[2], "best"), (maps[2], "middle"))
     ]
     assert json.loads(unescape(shown[1])) == [[each] for each in said]
+
+
+@needs_chromium
+def test_no_figure_reaches_beyond_its_box_in_a_narrow_window(tmp_path: Path) -> None:
+    path = write_page(tmp_path, *small())
+    for width, (tiles, beyond) in overflowing(path, tmp_path).items():
+        assert tiles == 5, width
+        assert beyond == []

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from septet.plugin import Config, Fraction, halt
+from septet.plugin.numeric import TOLERANCE
 
 __all__ = ["DailyLoss", "Drawdown", "LossesInARow", "daily_loss", "drawdown", "losses_in_a_row"]
 
@@ -22,7 +23,7 @@ class Drawdown(Config):
 @halt(Drawdown)
 def drawdown(equity, peak, above):
     """Return whether the drawdown has reached `above`."""
-    return peak - equity >= above * peak
+    return peak - equity >= (above - TOLERANCE) * peak
 
 
 class DailyLoss(Config):
@@ -36,7 +37,7 @@ class DailyLoss(Config):
 @halt(DailyLoss)
 def daily_loss(equity, day_base, above):
     """Return whether today's loss has reached `above`."""
-    return day_base - equity >= above * day_base
+    return day_base - equity >= (above - TOLERANCE) * day_base
 
 
 class LossesInARow(Config):

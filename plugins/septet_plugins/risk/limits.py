@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import ConfigDict, Field, model_validator
 
 from septet.plugin import Config, Fraction, Span, World, limit
+from septet.plugin.numeric import TOLERANCE
 
 __all__ = [
     "Correlated",
@@ -194,4 +195,4 @@ class PriceCollar(Config):
 @limit(PriceCollar, role="wire")
 def price_collar(limit_price, price, max):
     """Return nothing for a limit price outside the collar; a market order has none."""
-    return 0.0 if abs(limit_price / price - 1.0) > max + 1e-12 else math.inf
+    return 0.0 if abs(limit_price / price - 1.0) > max + TOLERANCE else math.inf

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from septet.plugin import Config, Expression, MarketDuration, stop
+from septet.plugin.numeric import touches
 from septet.plugin.risk import Away, AwayOrZero, Distance, StopAway, break_even_price
 
 __all__ = [
@@ -127,7 +128,7 @@ class Trailing(Config):
 def trailing(side, average_price, high_water, distance, distance_amount, after, after_amount):
     """Return the trailing price, NaN until the position has been `after` in profit."""
     reached = average_price * (1.0 + side * after) + side * after_amount
-    if not side * (high_water - reached) >= 0.0:
+    if not touches(-side, high_water, reached):
         return math.nan
     return high_water * (1.0 - side * distance) - side * distance_amount
 
@@ -154,7 +155,7 @@ def break_even(
     """
     reached = average_price * (1.0 + side * after) + side * after_amount
     price = break_even_price(side, average_price, entry_fee, taker_fee)
-    if not side * (high_water - reached) >= 0.0 or side * (high_water - price) <= 0.0:
+    if not touches(-side, high_water, reached) or touches(side, high_water, price):
         return math.nan
     return price
 

@@ -5,11 +5,9 @@ import math
 from pydantic import Field
 
 from septet.plugin import Config, Probability, signal
+from septet.plugin.numeric import TOLERANCE
 
 __all__ = ["Confidence", "confidence_threshold"]
-
-EDGE = 1e-12
-"""2 * |0.6 - 0.5| is a rounding error below 0.2, and reaches it."""
 
 
 class Confidence(Config):
@@ -24,6 +22,6 @@ def confidence_threshold(up, confidence, threshold):
     """Return long above one half, short below it, none under the threshold."""
     if up != up:
         return math.nan, 0.0, 0
-    if confidence < threshold - EDGE or up == 0.5:
+    if confidence < threshold - TOLERANCE or up == 0.5:
         return math.nan, confidence, 1
     return (1.0 if up > 0.5 else -1.0), confidence, -1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
 __all__ = [
-    "HALT_RULE", "Block", "ListedRun", "Standing", "diff_runs", "export_run", "list_stored",
-    "missing_from_export", "positions_of", "problem_of_run", "report_run", "standing_in",
-    "standing_of", "why_order", "why_sentence", "write_page",
+    "HALT_RULE", "Block", "ListedRun", "Standing", "copies_text", "diff_runs", "export_run",
+    "list_stored", "missing_from_export", "positions_of", "problem_of_run", "report_run",
+    "standing_in", "standing_of", "why_order", "why_sentence", "write_page",
 ]  # fmt: skip
 
 _SHOWN_ELSEWHERE: Final = ("operator", "stopping")
@@ -105,9 +106,39 @@ def list_stored(
     """Return every run under `root`, the latest last; `strategy` is the name that a run records."""
     from septet._store.find_runs import list_runs
 
-    found = [_listed(run) for run in list_runs(root)]
+    found = _with_copies([_listed(run) for run in list_runs(root)], root)
     found = [each for each in found if strategy in (None, each.document()["strategy"])]
     return found[-last:] if last else found
+
+
+def _with_copies(found: Sequence[ListedRun], root: Path) -> list[ListedRun]:
+    """Name the folders of a run that has several: they have one id."""
+    from septet._store.run_order import run_id_in
+
+    folders: dict[str, list[Path]] = {}
+    for each in found:
+        if not each.folder.is_symlink():  # nothing behind one is read
+            folders.setdefault(run_id_in(each.folder), []).append(each.folder)
+    several = {
+        each: copies for copies in folders.values() if len(copies) > 1 for each in copies
+    }  # fmt: skip
+    return [
+        replace(each, problem=". ".join(filter(None, (
+            each.problem, copies_text(several[each.folder], root))
+        ))) if each.folder in several else each
+        for each in found
+    ]  # fmt: skip
+
+
+def copies_text(folders: Sequence[Path], root: Path) -> str:
+    """Return in words that several folders hold one run; the last is the one in use."""
+    from septet._store.run_order import run_id_in
+
+    names = [os.path.relpath(each, root) for each in folders]
+    return (
+        f"{len(names)} folders hold run {run_id_in(folders[-1])}: {', '.join(names[:6])}; its id "
+        f"means {names[-1]}, and the path of a folder means that folder"
+    )
 
 
 def _state_of(run: Run, summary: Mapping[str, Any], condition: RunCondition) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._files import insist_no_links, read_bounded
 from septet._text import decode_json
-from septet.errors import DataError, InputError, SeptetError
+from septet.errors import Cancelled, DataError, InputError, SeptetError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["BEST_LISTED", "SweepStill", "SweepView", "stored_sweeps", "sweep_folder", "sweep_view"]
 
 BEST_LISTED: Final = 20
+"""Settings of one part of the list."""
 _MANIFEST: Final = "manifest.json"
 _TABLE: Final = "settings.parquet"
 _LARGEST: Final = 16 << 20
@@ -43,7 +44,8 @@ class SweepView:
 
     `file` is the name of the file that was swept, without its folder; `words` are the paragraphs
     of its verdict, `stills` its drawings, `head` and `rows` the best settings as text;
-    `settings` are those of each row as ``path=value``, one a line.
+    `settings` are those of each row as ``path=value``, one a line. The rows begin after the `first`
+    of `ranked` settings that have a goal.
     """
 
     strategy: str
@@ -53,6 +55,8 @@ class SweepView:
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     settings: tuple[str, ...]
+    first: int = 0
+    ranked: int = 0
 
 
 def stored_sweeps(root: Path) -> list[dict[str, str]]:
@@ -121,9 +125,20 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _table(folder: Path) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A stored table that was not read yet: its columns and the number of its rows."""
+
+    scan: pl.LazyFrame
+    columns: list[str]
+    rows: int
+
+
+def _table(folder: Path) -> _Table:
+    """Open the table of a sweep; of its rows none is read."""
     import polars as pl
 
+    from septet._app.large_sweeps import insist_shown
     from septet._data.parquet_bounds import columns_within_memory
 
     path = folder / _TABLE
@@ -133,33 +148,32 @@ def _table(folder: Path) -> pl.DataFrame:
             hint="septet sweep FILE --resume goes on with it",
         )
     try:
+        scan = pl.scan_parquet(path, glob=False)
+        columns = scan.collect_schema().names()
+        rows = int(scan.select(pl.len()).collect().item())
+        insist_shown(folder.name, rows, columns)
         columns_within_memory(path)
-        return pl.scan_parquet(path, glob=False).collect()
-    except (OSError, DataError, pl.exceptions.PolarsError) as error:
+    except (OSError, ValueError, DataError, pl.exceptions.PolarsError) as error:
         raise InputError(f"the settings of sweep {folder.name} cannot be read: {error}") from None
+    return _Table(scan, columns, rows)
 
 
-def sweep_view(folder: Path) -> SweepView:
-    """Return what a stored sweep found.
+def sweep_view(folder: Path, first: int = 0, stop: Callable[[], None] = lambda: None) -> SweepView:
+    """Return what a stored sweep found; the list of the best begins after the `first` of them.
+
+    `stop` is called between the parts of the work, and raises what ends it.
 
     Raises
     ------
     InputError
-        If it is not complete, or was damaged.
+        If it is not complete, has more settings than a page shows, or was damaged.
     """
-    from septet._sweep.sweep_findings import findings_of
-    from septet._sweep.verdict import paragraphs
-
     manifest, table = _manifest(folder), _table(folder)
+    stop()
     try:
-        found = findings_of(table, manifest)
-        head, rows, settings = _best(found)
-        file = Path(str(manifest.get("file", ""))).name
-        return SweepView(
-            strategy=str(manifest.get("strategy", "")), file=file,
-            words=tuple(paragraphs(found)), stills=tuple(_stills(found)), head=head, rows=rows,
-            settings=settings,
-        )  # fmt: skip
+        return _view(folder, manifest, table, first, stop)
+    except Cancelled:
+        raise
     except Exception as error:  # a table or a manifest that anybody may have written
         raise InputError(
             f"sweep {folder.name} cannot be shown: its table or manifest is not one that a sweep "
@@ -167,21 +181,47 @@ def sweep_view(folder: Path) -> SweepView:
         ) from None
 
 
-def _stills(found: Findings) -> Iterator[SweepStill]:
+def _view(
+    folder: Path, manifest: Mapping[str, Any], table: _Table, first: int, stop: Callable[[], None]
+) -> SweepView:
+    from septet._app.large_sweeps import MOST_JUDGED, best_rows, large_findings, large_words
+    from septet._sweep.sweep_findings import findings_of
+    from septet._sweep.verdict import paragraphs
+
+    if table.rows <= MOST_JUDGED:
+        whole = table.scan.collect()
+        stop()
+        found = findings_of(whole, manifest)
+        words, best = paragraphs(found), found.ranked.slice(first, BEST_LISTED)
+    else:
+        found = large_findings(table.scan, table.columns, manifest, stop)
+        words = large_words(found, folder)
+        best = best_rows(table.scan, table.columns, manifest, first, BEST_LISTED)
+    stop()
+    head, rows, settings = _best(found, best)
+    return SweepView(
+        strategy=str(manifest.get("strategy", "")), file=Path(str(manifest.get("file", ""))).name,
+        words=tuple(words), stills=tuple(_stills(found, stop)), head=head, rows=rows,
+        settings=settings, first=first, ranked=found.ranked.height,
+    )  # fmt: skip
+
+
+def _stills(found: Findings, stop: Callable[[], None]) -> Iterator[SweepStill]:
     """Yield the maps of two keys, or the line of one, and the distribution."""
     from septet._sweep import sweep_charts
     from septet._sweep.chart_data import chart_data
 
-    data = chart_data(found)
+    data = chart_data(found, most_maps=_MOST_MAPS, stop=stop)
 
     def still(title: str, draw: Callable[..., str], *given: Any) -> SweepStill:
+        stop()
         narrow = draw(data, *given, width=_NARROW)
         return SweepStill(title, draw(data, *given), narrow)
 
     if data["line"] is not None:
         yield still("Every setting", sweep_charts.line_still)
     names = {key: each["name"] for key, each in data["axes"].items()}
-    for item in data["maps"][:_MOST_MAPS]:
+    for item in data["maps"]:
         pair = f"{names[item['x']]} across, {names[item['y']]} up"
         yield still(f"Best of each place: {pair}", sweep_charts.map_still, item, "best")
         if any(size > 1 for row in item["of"] for size in row):
@@ -191,12 +231,12 @@ def _stills(found: Findings) -> Iterator[SweepStill]:
 
 
 def _best(
-    found: Findings,
+    found: Findings, best: pl.DataFrame
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], tuple[str, ...]]:
     from septet._results.number_texts import chance, count, number, percent
 
     rows, settings = [], []
-    for row in found.ranked.head(BEST_LISTED).iter_rows(named=True):
+    for row in best.iter_rows(named=True):
         values = [axis.text(row[axis.key]) for axis in found.axes]
         rows.append(
             (

@@ -115,18 +115,25 @@ def _deflated(values: np.ndarray[Any, Any]) -> str:
     return base64.b64encode(packer.compress(planes.tobytes()) + packer.flush()).decode("ascii")
 
 
+def _as_float32(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return numbers as float32; those beyond what that holds become the largest that it does."""
+    most = float(np.finfo(np.float32).max)
+    found: np.ndarray[Any, Any] = np.clip(numbers, -most, most).astype("<f4")
+    return found
+
+
 def pack(values: np.ndarray[Any, Any]) -> dict[str, Any]:
     """Pack a column: seven digits as differences of integers, or float32 where it has gaps."""
     numbers = np.asarray(values, dtype=np.float64)
     largest = float(np.max(np.abs(numbers))) if len(numbers) else 0.0
     if not np.isfinite(largest) or largest > 1e15:
-        return {"kind": "float", "data": _deflated(numbers.astype("<f4"))}
+        return {"kind": "float", "data": _deflated(_as_float32(numbers))}
     whole = bool(np.all(numbers == np.round(numbers)))
     power = 0 if whole or largest == 0 else _DIGITS - 1 - int(np.floor(np.log10(largest)))
     scale = 10.0 ** min(max(power, 0), 15)
     steps = np.diff(np.round(numbers * scale).astype(np.int64), prepend=0)
     if len(steps) and int(np.max(np.abs(steps))) > _LARGEST:
-        return {"kind": "float", "data": _deflated(numbers.astype("<f4"))}
+        return {"kind": "float", "data": _deflated(_as_float32(numbers))}
     return {"kind": "int", "scale": scale, "data": _deflated(steps.astype("<i4"))}
 
 

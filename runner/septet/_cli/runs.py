@@ -28,9 +28,15 @@ def _console() -> Console:
 
 
 def _find(reference: str, root: Path) -> Run:
-    from septet._store.find_runs import find_run
+    from septet._app.runs import copies_text
+    from septet._store.find_runs import copies_of, find_run, is_path
 
-    return find_run(reference, root)
+    found = find_run(reference, root)
+    by_id = reference not in ("latest", found.folder.parent.name) and not is_path(reference)
+    copies = copies_of(found.folder, root) if by_id else []
+    if len(copies) > 1:
+        echo(copies_text(copies, root), err=True)
+    return found
 
 
 def _find_to_mend(reference: str, root: Path) -> Run:
@@ -89,6 +95,7 @@ def show_(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
 
     found = _find(run, root)
     status = report_finding(found, err=as_json, tables=True)
+    found.insist_listed()
     if as_json:
         _print_json({**problem_of(found), **run_document(found)})
     else:

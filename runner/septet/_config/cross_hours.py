@@ -17,16 +17,18 @@ HOURS: Final = ("universe", "trading_hours")
 def check_calendar(context: CheckContext) -> None:
     """The hours name a calendar that somebody knows, and that closes."""
     hours = context.strategy.universe.trading_hours
-    name = hours.open.calendar if hours is not None and hours.open is not None else ""
-    if not name:
+    if hours is None or hours.open is None:
         return
-    if name == "24x7":
+    name = hours.open.calendar
+    if name == "24x7" or hours.open.is_always:
         context.error(
             (*HOURS, "open"),
-            "24x7 is open at all hours: nothing is ever outside",
+            f"{hours.open} is open at all hours: nothing is ever outside",
             expected="hours such as 'mon-fri 09:30-16:00 America/New_York', or XNYS",
             hint="leave trading_hours out to trade at all hours",
         )
+        return
+    if not name:
         return
     from septet._data.calendars import calendar_names
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from septet._app.sweeps import stored_sweeps, sweep_folder, sweep_view
+from septet._app.sweeps import BEST_LISTED, stored_sweeps, sweep_folder, sweep_view
 from septet._dashboard.forms import asked
 from septet._dashboard.site import VIEW, Right, Site
 from septet._dashboard.stills import both_widths
 from septet._dashboard.strategy_pages import strategy_files
+from septet.errors import Cancelled
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -37,11 +38,19 @@ class SweepPages:
     def one(self, request: Request) -> Response:
         """Answer what one sweep found."""
         key = asked(request, "sweep")
-        view = sweep_view(sweep_folder(self.site.sweeps, key))
+        given = asked(request, "from")
+        first = int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
+        view = sweep_view(sweep_folder(self.site.sweeps, key), first, self._insist_open)
         return self.show(
             request, "sweep.html", view=view, sweep=key, file=self._file(view.file),
+            part=BEST_LISTED,
             stills=[(each.title, both_widths(each.wide, each.narrow)) for each in view.stills],
         )  # fmt: skip
+
+    def _insist_open(self) -> None:
+        """End the work for a page where the server is ending: nobody waits for it."""
+        if self.site.is_closing():
+            raise Cancelled("the server is ending")
 
     def _file(self, name: str) -> str:
         """Return the file of the workspace that was swept, where one alone has its name."""

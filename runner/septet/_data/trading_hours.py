@@ -157,7 +157,7 @@ def open_spans(hours: OpenHours, first_ns: int, last_ns: int) -> tuple[Spans, Sp
     """Return when increases may fill, and the days at whose end positions are flat.
 
     Both cover `first_ns` to `last_ns`. They differ where an exchange pauses for lunch: no increase
-    fills in the pause, and nothing is closed before it.
+    fills in the pause, and nothing is closed before it. Weekly spans that adjoin are one span.
 
     Raises
     ------
@@ -196,7 +196,13 @@ def _weekly_over(hours: OpenHours, first_ns: int, last_ns: int) -> Spans:
                 low, high = (local_instant(date, each, zone) for each in (span.from_ns, span.to_ns))
                 if low < high:
                     found.append((low, high))
-    made = np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
+    joined: list[tuple[int, int]] = []
+    for low, high in sorted(found):
+        if joined and low <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(high, joined[-1][1])
+        else:
+            joined.append((low, high))
+    made = np.array(joined, dtype=np.int64).reshape(-1, 2)
     return Spans(np.ascontiguousarray(made[:, 0]), np.ascontiguousarray(made[:, 1]))
 
 

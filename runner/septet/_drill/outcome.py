@@ -165,7 +165,9 @@ class Outcome:
         """Return the lines below the table."""
         totals = self.totals
         lines = [
-            f"{totals.orders:,} orders, {totals.fills:,} fills, {totals.decisions:,} decisions, "
+            f"{totals.orders:,} orders and {totals.fills:,} fills at the local venue"
+            f"{', paper fills by itself' if self.mode == 'paper' else ''}; "
+            f"{totals.decisions:,} decisions, "
             f"{totals.starts} starts; the first decision after {self.bars_before:,} bars",
             f"duplicate orders {totals.duplicates}, lost fills {totals.lost}, wrong positions "
             f"{totals.wrong}, other findings {totals.others}",

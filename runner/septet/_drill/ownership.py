@@ -15,7 +15,7 @@ from septet._core.orders.lifecycle import UNEXPLAINED
 from septet._drill.trading_records import FINAL_STATUSES, RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import FillMade, OrderChanged
 
-__all__ = ["claim_known", "count_open", "is_ours", "is_waiting", "ours_of"]
+__all__ = ["claim_known", "count_open", "is_asked", "is_ours", "is_waiting", "ours_of"]
 
 _NOT_KNOWN = frozenset({"intent", "submitted", "unknown", "rejected"})
 """States of an order that the run has not found at the venue."""
@@ -47,6 +47,21 @@ def is_waiting(name: str, ours: RunRecord) -> bool:
     if sent is None or ours.states.get(name, ("", 0.0))[0] != "unknown":
         return False
     return f"{UNEXPLAINED}:{ours.names[sent.symbol]}" in ours.blocks
+
+
+def is_asked(name: str, venue: VenueRecord, ours: RunRecord) -> bool:
+    """Whether the run waits for a person's word on an order, and has a reason to.
+
+    The venue does not know the order; an order of others or a deposit may hide it from the run.
+    """
+    if not is_waiting(name, ours):
+        return False
+    k = ours.sent[name].symbol
+    listed = any(
+        each.symbol == ours.id_of(k) and (each.owner == "other" or each.sent_as)
+        for each in venue.orders.values()
+    )
+    return listed or bool(venue.moved.get(ours.pair(k)[0]))
 
 
 def claim_known(venue: VenueRecord, ours: RunRecord) -> None:

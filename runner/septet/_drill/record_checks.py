@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from septet import messages as m
-from septet._drill.ownership import is_ours
+from septet._drill.ownership import is_asked, is_ours
 from septet._drill.trading_records import FINAL_STATES, FINAL_STATUSES, RunRecord, VenueRecord
 from septet._drill.venue.venue_journal import FillMade
 
@@ -137,8 +137,9 @@ def _orders(venue: VenueRecord, ours: RunRecord) -> Iterator[Finding]:
         if is_ours(order, venue, ours) and ended != (state in FINAL_STATES):
             yield Finding("open_order", name, f"{order.status} at the venue, {state} with us")
     for name, (state, _) in ours.states.items():
-        if name not in seen and state not in FINAL_STATES:
-            yield Finding("open_order", name, f"not at the venue, {state} with us")
+        if name in seen or state in FINAL_STATES or is_asked(name, venue, ours):
+            continue
+        yield Finding("open_order", name, f"not at the venue, {state} with us")
 
 
 def _intents(venue: VenueRecord, ours: RunRecord) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from septet import messages as m
 from septet._core.guards import FEED, RULES
+from septet._core.orders.exposed import UNPROTECTED
 from septet._core.orders.lifecycle import UNEXPLAINED
 from septet._drill.stop_cover import Cover
 from septet._drill.venue.config import Bars
@@ -39,6 +40,8 @@ OPERATOR = "drill"
 _PROCESSES = frozenset({"signal", "safe_mode", "septet", OPERATOR})
 """Names under which a run halts itself, a signal or the drill does; others are a person's."""
 _UNKNOWN = "unknown_order"
+_ASKED = {UNEXPLAINED: _UNKNOWN, "position_mismatch": UNPROTECTED}
+"""Blocks that a person clears, and those that end with that person's word."""
 _BY_ITSELF = frozenset({"disputed_fill"})
 """Blocks that a person may clear, and that end by themselves once both sides agree."""
 
@@ -188,11 +191,13 @@ class RunRecord:
     def unmet(self, *, over: bool) -> list[str]:
         """Return the blocks that must end without a person; `over`: no more bars come.
 
-        An order in an unknown state may wait for a person as well, who is asked what it is.
+        An order in an unknown state may wait for a person as well, who is asked what it is, and so
+        may a position without protection that differs from the account's: it may be gone.
         """
         asked = {
-            f"{_UNKNOWN}{rule.removeprefix(UNEXPLAINED)}"
-            for rule in self.blocks if rule.startswith(UNEXPLAINED)
+            f"{waits}{rule.removeprefix(question)}"
+            for question, waits in _ASKED.items() for rule in self.blocks
+            if rule.startswith(f"{question}:")
         }  # fmt: skip
         return [
             each.rule for each in self.blocks.values()

@@ -77,7 +77,7 @@ __all__ = [
     "TARGET_WEIGHT", "TARGET_CLOSE", "NEW_WEIGHT", "DRIFTED_WEIGHT", "RANK_VALUE", "PROPORTION",
     "BETA", "B_PORTFOLIO", "LONG_RANK", "SHORT_RANK", "ROLE", "INCREASED", "I_PORTFOLIO",
     "REBALANCE_DUE", "INCREASES", "C_PORTFOLIO", "F_TURNOVER", "F_WEIGHT", "REBALANCE",
-    "KEEPS_WEIGHT", "KEEPS_UNITS", "BELOW_RANK", "WEIGHT_EDGE",
+    "KEEPS_WEIGHT", "KEEPS_UNITS", "BELOW_RANK", "TOLERANCE", "WEIGHT_EDGE",
 ]  # fmt: skip
 
 # T
@@ -305,6 +305,7 @@ C_PORTFOLIO: Final = 2
 KEEPS_WEIGHT: Final = 2  # held, without a bar or a rank
 KEEPS_UNITS: Final = 3  # nothing is known of its weight
 BELOW_RANK: Final = 4  # ranked, and not chosen
+TOLERANCE: Final = 1e-12  # relative difference of price and level, or of two shares, that is none
 WEIGHT_EDGE: Final = 1e-12  # what weights may miss a bound by, and what counts as none
 # J: which symbols are stepped at a time, while times are crossed
 LISTED: Final = 0  # their numbers, as many as there are

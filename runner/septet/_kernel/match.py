@@ -10,6 +10,7 @@ import math
 from septet._kernel.layout import LIMIT, MARKET, STOP
 from septet._kernel.ledger import floor_units, round_down
 from septet._kernel.marks import helper
+from septet._kernel.touch import passes, touches
 
 __all__ = [
     "round_against",
@@ -75,11 +76,11 @@ def match_open(kind, side, limit, trigger, open_, slippage, tick, arrives):
     if kind == MARKET:
         return price
     if kind != LIMIT:
-        if side * (open_ - trigger) < 0.0:
+        if passes(-side, open_, trigger):
             return NAN
         if kind == STOP:
             return price
-    if side * (limit - open_) <= 0.0:
+    if touches(-side, open_, limit):
         return NAN
     if kind == LIMIT and arrives == 0:
         return open_
@@ -92,8 +93,8 @@ def match_within(kind, side, limit, trigger, high, low, slippage, tick):
     best = low if side > 0.0 else high
     worst = high if side > 0.0 else low
     if kind == LIMIT:
-        return limit if side * (limit - best) > 0.0 else NAN
-    if kind == MARKET or side * (worst - trigger) < 0.0:
+        return limit if passes(-side, best, limit) else NAN
+    if kind == MARKET or passes(-side, worst, trigger):
         return NAN
     price = round_against(trigger * (1.0 + side * slippage), side, tick)
     if kind == STOP:
@@ -106,9 +107,9 @@ def match_within(kind, side, limit, trigger, high, low, slippage, tick):
 @helper
 def stop_price(side, level, open_, high, low, slippage, tick):
     """Fill price of a protective stop of a position (`side`), or NaN if it was not touched."""
-    if side * (open_ - level) <= 0.0:
+    if touches(side, open_, level):
         return round_against(open_ * (1.0 - side * slippage), -side, tick)
-    if side * ((low if side > 0.0 else high) - level) <= 0.0:
+    if touches(side, low if side > 0.0 else high, level):
         return round_against(level * (1.0 - side * slippage), -side, tick)
     return NAN
 
@@ -116,9 +117,9 @@ def stop_price(side, level, open_, high, low, slippage, tick):
 @helper
 def target_price(side, level, open_, high, low):
     """Fill price of a profit target (a limit), or NaN: it must be traded through."""
-    if side * (open_ - level) > 0.0:
+    if passes(side, open_, level):
         return open_
-    if side * ((high if side > 0.0 else low) - level) > 0.0:
+    if passes(side, high if side > 0.0 else low, level):
         return level
     return NAN
 

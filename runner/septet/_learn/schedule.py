@@ -41,6 +41,13 @@ class TrainingRule:
     cron: Cron | None = None
     once: bool = False
 
+    def first_whole_ns(self, first_known_ns: int, bar_ns: int) -> int:
+        """Return the first T_k whose window lies within data whose first bar is known then.
+
+        Rows after ``T_k - train`` train, so the window may begin with that bar's open.
+        """
+        return first_known_ns - bar_ns + self.train_ns
+
     def purged(self, labels: Labels, bar_ns: int) -> int:
         """Purge in force, nanoseconds."""
         return labels.horizon * bar_ns if self.purge_ns is None else self.purge_ns

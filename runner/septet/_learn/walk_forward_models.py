@@ -296,10 +296,10 @@ def walk_forward(
     """
     if not len(dataset):
         raise RunError("there are no rows to train on", hint="check the span and the data")
-    board, models = _Board(dataset), list[WalkModel]()
-    last = int(dataset.time_ns[-1])
+    board, models, last = _Board(dataset), list[WalkModel](), int(dataset.time_ns[-1])
     # the first window is whole: no model learns from less than `train` because data begins there
-    times = training_times(rule, int(dataset.time_ns[0]) + rule.train_ns, last, start_ns)
+    whole_ns = rule.first_whole_ns(int(dataset.time_ns[0]), dataset.bar_ns)
+    times = training_times(rule, whole_ns, last, start_ns)
     queue = sorted([*((each, "schedule") for each in times), *((each, "drift") for each in asked)])
     total, known = len(queue), {} if fitted is None else fitted
     fit = partial(fit_window, dataset, trainer, labels, rule, seed=seed)

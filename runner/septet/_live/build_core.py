@@ -247,7 +247,7 @@ def _schedule_of(strategy: Any) -> Callable[[int, int], Sequence[int]] | None:
     if block is None or learn.stored_folder(block) is not None:
         return None
     rule = learn.training_rule(block.extra["training"], strategy.universe.bar)
-    times = TrainingTimes(rule, 0)
+    times = TrainingTimes(rule, rule.train_ns)
 
     def due(after_ns: int, until_ns: int) -> Sequence[int]:
         if after_ns < 0:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from septet import messages as m
 from septet._host.background_tasks import Tasks, Timer
 from septet._host.venues import Clock, LiveVenue, leaving
+from septet._live.own_orders import cancel_own
 
 __all__ = ["Alarm", "Dispatcher", "Gate", "REMEMBERED_IDS", "Send", "Trainer"]
 
@@ -121,6 +122,9 @@ class Dispatcher:
     may_send
         Asked of the core immediately before an order is sent: one that a halt or a guard withdrew
         while it waited for the journal or in the adapter is not sent.
+    tag
+        How the client ids of this run begin: a kill cancels those orders and no others. Without
+        one it cancels everything on the symbols.
     """
 
     def __init__(
@@ -134,8 +138,10 @@ class Dispatcher:
         fault: Fault | None = None,
         may_send: MaySend | None = None,
         tasks: Tasks | None = None,
+        tag: str = "",
     ) -> None:
         self._owned = tasks or Tasks("orders")
+        self._tag = tag
         self.venue = venue
         self.posts = 0
         self._clock = clock
@@ -328,7 +334,10 @@ class Dispatcher:
         if self.venue is None:
             return True
         try:
-            answers = await self.venue.cancel_all(symbols)
+            if self._tag:
+                answers: Sequence[m.Event] = await cancel_own(self.venue, self._tag, symbols)
+            else:
+                answers = await self.venue.cancel_all(symbols)
         except Exception as error:  # the core repeats it until the venue shows no open order
             self._fault("cancel_all", error)
             return False

@@ -230,7 +230,7 @@ class LocalRun(ABC):
         self.dispatcher = Dispatcher(
             None, clock=self.clock, put=self.put, gate=self.member,
             train=train, fault=self._fault, may_send=self.build.core.may_send,
-            tasks=self.tasks,
+            tasks=self.tasks, tag=self.location.tag,
         )  # fmt: skip
         self.shell = Shell(
             self.build.core, journal, self.dispatcher, clock=self.clock, notify=self.notify,

@@ -8,9 +8,7 @@ what one holds is passed to the others, so that none takes it for a foreign posi
 
 from __future__ import annotations
 
-import asyncio
 import math
-from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +21,7 @@ from septet._core.account_check import unreported_cash
 from septet._core.orders.ids import is_marked
 from septet._core.orders.manager import ENDLESS
 from septet._host.venues import LiveVenue, Sink, VenueFacts
+from septet._live.own_orders import cancel_listed
 
 if TYPE_CHECKING:
     from septet._core.live_core import LiveCore
@@ -32,8 +31,6 @@ __all__ = ["AccountGate", "AccountLimits", "Member", "SharedVenue"]
 _MINUTE_NS: Final = 60_000_000_000
 _FINAL: Final = frozenset({"filled", "cancelled", "expired", "rejected"})
 _SLACK: Final = 1.1
-LISTED_WITHIN_S: Final = 2.0
-"""How long a kill waits for the list of open orders before it goes on without it."""
 """Prices move between a strategy's own, exact check and this one, which is for what runs away."""
 
 
@@ -430,43 +427,12 @@ class _Share:
         return event
 
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
-        """Cancel the orders of this run, and no other's: a person's stop protects a person.
-
-        Symbols on which nobody else has an order are cancelled in one request each, and all of
-        them where the list of open orders is not answered, unless another strategy trades there.
-        Where that request fails, the listed orders are cancelled one by one.
-        """
-        orders: tuple[m.OrderSeen, ...] = ()
-        mixed = {k for k in symbols if self._shared.shared(self, [self.numbers[k]])}
-        try:
-            found = await asyncio.wait_for(self.open_orders(), LISTED_WITHIN_S)
-        except Exception:  # whatever the list fails by, the kill goes on without it
-            found = None
-        if found is not None:
-            orders = found.orders
-            others = {o.symbol for o in orders if not is_marked(self.tag, o.client_id)}
-            mixed |= others & set(symbols)
-        alone = [self.numbers[k] for k in symbols if k not in mixed]
-        one_by_one = self._cancel_own(orders, mixed)
-        answers = self._all(await self._shared.venue.cancel_all(alone)) if alone else []
-        if any(isinstance(each, m.CancelFailed) for each in answers):
-            answers += await self._cancel_own(orders, set(symbols) - mixed)
-        return [*answers, *await one_by_one]
-
-    def _cancel_own(self, orders: Iterable[m.OrderSeen], symbols: set[int]) -> Future[list[Any]]:
-        """Cancel the listed orders of this run on some symbols, all of them at once."""
-        return asyncio.gather(
-            *(
-                self.cancel(
-                    m.Cancel(
-                        client_id=each.client_id, symbol=each.symbol,
-                        venue_order_id=each.venue_order_id,
-                    )
-                )
-                for each in orders
-                if each.symbol in symbols and is_marked(self.tag, each.client_id)
-            )
-        )  # fmt: skip
+        numbers = [self.numbers[k] for k in symbols]
+        if not self._shared.shared(self, numbers):
+            return self._all(await self._shared.venue.cancel_all(numbers))
+        found = await self.open_orders()  # others trade there: cancel only own orders
+        orders = () if found is None else found.orders
+        return await cancel_listed(self, self.tag, orders, set(symbols))
 
     async def query(self, order: m.Query) -> m.Event | None:
         answer = await self._shared.venue.query(self._out(order))

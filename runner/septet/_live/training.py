@@ -33,9 +33,9 @@ _LARGEST_RESULT: Final = 64 << 20
 class TrainingTimes:
     """When models of a run are trained: the schedule of a backtest's walk-forward."""
 
-    def __init__(self, rule: TrainingRule, first_known_ns: int) -> None:
-        """Begin with data known from `first_known_ns` on: the first window is a complete one."""
-        self.rule, self._first_ns = rule, first_known_ns + rule.train_ns
+    def __init__(self, rule: TrainingRule, first_ns: int) -> None:
+        """Begin with the first T_k at or after `first_ns`."""
+        self.rule, self._first_ns = rule, first_ns
 
     def needed(self, market_ns: int) -> list[int]:
         """Return T_k of the model in force at a time, and of those not yet ready then."""

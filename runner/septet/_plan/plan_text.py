@@ -60,6 +60,7 @@ _SECTIONS: Final = (
             "position_count",
             "enter",
             "adds",
+            "pro_rata",
             "venue_steps",
             "buying",
             "venue_grid",

@@ -26,6 +26,7 @@ PORTFOLIO_REASONS: Final = {
     "R_INCREASE": "rebalance", "R_QUORUM": "quorum", "R_DRIFT": "drift",
     "R_NOT_RANKED": "not_ranked", "R_BELOW_RANK": "below_rank", "R_WRONG_SIGN": "wrong_sign",
     "R_KEEPS_WEIGHT": "keeps_weight", "R_KEEPS_UNITS": "keeps_units",
+    "R_NET_TARGET": "net_target",
 }  # fmt: skip
 """Reasons that only a portfolio has, by the names that the rules use.
 

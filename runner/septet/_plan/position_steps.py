@@ -34,8 +34,12 @@ WORDS_OF_POSITION: Final = {
     "first_price": "B[k, FIRST_PRICE]",
     "last_price": "B[k, LAST_PRICE]",
     "bars_held": "(1.0 * I[k, TRADE_BARS] if I[k, OPEN_SIDE] != 0 else nan)",
-    "open_return": "(1.0 * I[k, OPEN_SIDE] * (X[k, CLOSE, {cursor}] / B[k, AVERAGE] - 1.0))",
-    "best_return": "(1.0 * I[k, OPEN_SIDE] * (B[k, HIGH_WATER] / B[k, AVERAGE] - 1.0))",
+    "open_return": (
+        "rounded_share(1.0 * I[k, OPEN_SIDE] * (X[k, CLOSE, {cursor}] / B[k, AVERAGE] - 1.0))"
+    ),
+    "best_return": (
+        "rounded_share(1.0 * I[k, OPEN_SIDE] * (B[k, HIGH_WATER] / B[k, AVERAGE] - 1.0))"
+    ),
     "adds": "(1.0 * I[k, ADDS] if I[k, OPEN_SIDE] != 0 else nan)",
 }
 """What the words of `septet_schemas.position.POSITION_WORDS` are called in the text."""

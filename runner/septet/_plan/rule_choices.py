@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
-from septet._kernel import layout, match, maths, time_frames
+from septet._kernel import layout, match, maths, time_frames, touch
 from septet._kernel import ledger as ledger_arithmetic
 from septet._plan.hours_choices import hours_values
 from septet._plan.invalid_answers import Checked
@@ -34,6 +34,7 @@ from septet._rules import (
     levels,
     orders,
     position_count,
+    pro_rata,
     queued,
     ranking,
     rebalance,
@@ -55,9 +56,9 @@ __all__ = ["RULES", "choices_of", "names_of_rules", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
     ledger, checked, reentry, resting, grid_orders, orders, queued, levels, fills, venue_fills,
-    stops, takes, steps, bars, account, halts, hours, position_count, enter, adds, venue_steps,
-    buying, venue_grid, grid, level_rows, decide, ranking, forecasting, weighting, rebalance, step,
-    idle, entries, venue_entries, by_hand,
+    stops, takes, steps, bars, account, halts, hours, position_count, enter, adds, pro_rata,
+    venue_steps, buying, venue_grid, grid, level_rows, decide, ranking, forecasting, weighting,
+    rebalance, step, idle, entries, venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 OF_VENUE: Final = (venue_steps, venue_entries, venue_grid)
@@ -75,7 +76,7 @@ CAPS: Final = ("position", "groups", "correlated", "gross_exposure")
 @cache
 def names_of_rules() -> frozenset[str]:
     """Return the names that a plan's text has for the rules and for what they call."""
-    called = (time_frames, ledger_arithmetic, match, maths)
+    called = (time_frames, ledger_arithmetic, match, maths, touch)
     rules = (
         name
         for module in RULES

@@ -73,10 +73,15 @@ def tiles(run: Run) -> str:
     ]
     cells = "".join(
         f'<dl class="tile"><dt>{escaped(name)}</dt>'
-        f"<dd>{escaped(value)}<small>{escaped(note)}</small></dd></dl>"
+        f"<dd>{_unbroken(value)}<small>{_unbroken(note)}</small></dd></dl>"
         for name, value, note in items
     )
     return f'<div class="tiles">{cells}</div>'
+
+
+def _unbroken(text: str) -> str:
+    """Escape a text whose figures keep their percent sign when a narrow page breaks the line."""
+    return escaped(text).replace(" %", "&nbsp;%")
 
 
 def _round_trips(summary: Mapping[str, Any]) -> str:

@@ -21,7 +21,8 @@ __all__ = [
 ]  # fmt: skip
 
 REBALANCE_REASONS: Final = (
-    "drift", "not_ranked", "below_rank", "wrong_sign", "keeps_weight", "keeps_units",
+    "drift", "not_ranked", "below_rank", "wrong_sign", "net_target", "keeps_weight",
+    "keeps_units",
 )  # fmt: skip
 """Values of `rejected_by` of a decision at a rebalance, and at no other time."""
 POINTS: Final = 480

@@ -194,13 +194,48 @@ def _target(run: Run, reference: str) -> tuple[pl.DataFrame | None, str, int]:
     return (orders.head(1) if orders.height else None), symbol, time_ns
 
 
+def _entry_of(
+    run: Run, order: Mapping[str, Any] | None, resolved: Mapping[str, Any], time_ns: int
+) -> dict[str, Any] | None:
+    """Return the entry whose position a stop or target closed, and the decision that sent it.
+
+    None for other orders, and where the run has no trade or no entry of it.
+    """
+    import polars as pl
+
+    risk = resolved.get("risk") or {}
+    placed = {*(risk.get("stops") or {}), "take", "liquidation"}
+    if order is None or order["reason"] not in placed:
+        return None
+    at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    mine = pl.col("symbol").cast(pl.String) == order["symbol"]
+    trades = run.table("trades").filter(mine & (pl.col("entry_time") <= at)).sort("entry_time")
+    if not trades.height:
+        return None
+    begun = trades.item(-1, "entry_time")
+    first = run.table("fills").filter(mine & (pl.col("time") == begun)).get_column("order_id")
+    orders = run.table("orders").filter(pl.col("order_id").is_in(first.implode()) & mine)
+    entries = orders.filter(pl.col("order_id") != order["order_id"])
+    if not entries.height:
+        return None
+    entry = entries.tail(1)
+    sent_ns = int(entry["time"].to_physical().item(0))
+    decision, _ = _decided(run, entry, str(order["symbol"]), sent_ns)
+    return {
+        "order_id": entry.item(0, "order_id"), "decided": iso(sent_ns),
+        **{name: decision[name] for name in _DECISION},
+    }  # fmt: skip
+
+
 def explain(run: Run, reference: str) -> dict[str, Any]:
     """Explain an order (its id) or the lack of one (``SYMBOL@TIME``).
 
     Returns
     -------
-    dict with the keys run_id, symbol, time, order, decision, rule, rebalance, features, threshold,
-    model, bar, sizing_inputs, fills, trace, left_out; what there is not is null or empty. `rule`
+    dict with the keys run_id, symbol, time, order, decision, rule, entry, rebalance, features,
+    threshold, model, bar, sizing_inputs, fills, trace, left_out; what there is not is null or
+    empty. `decision` is the last one by the time of the order; of a stop or target, which no
+    decision sends, `entry` is the order whose position it closed, with its decision. `rule`
     explains a reason that follows from the calendar or from what else is held, or states the rule
     of the file that signalled, or those of entry that were not true where none did; `rebalance` is
     what a portfolio asked at that time. `trace` are the steps of an order of a paper or live run,
@@ -244,6 +279,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
                 order_type="" if order is None else str(order["type"]),
             )
             or (rule_states(run, resolved, symbol, decided_ns, side) if by_rule else None),
+            "entry": _entry_of(run, order, resolved, time_ns),
             "rebalance": rebalance_of(run, symbol, decided_ns, decision),
             "features": {name: decision[name] for name in names if name not in LEVEL_COLUMNS},
             "levels": {name: decision[name] for name in names if name in LEVEL_COLUMNS},
@@ -263,7 +299,8 @@ NOT_TRADED: Final = {
     "drift": "its weight differs by less than the drift",
     "below_rank": "it is ranked, and below those that are chosen",
     "not_ranked": "it is not ranked any more",
-    "wrong_sign": "its score has the wrong sign, and its slot stays cash",
+    "wrong_sign": "its score is zero or has the wrong sign, and its slot stays cash",
+    "net_target": "the net target leaves nothing of its weight",
     "keeps_weight": "it has no bar or no rank, and keeps its weight",
     "keeps_units": "nothing is known of its weight, and it keeps its units",
 }
@@ -292,7 +329,9 @@ def parts_of(found: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         decision = {name: value for name, value in decision.items() if value is not None}
     fills = [(f"Fill {place}", fill) for place, fill in enumerate(found["fills"], start=1)]
     parts = [
-        ("Decision", decision), ("Rebalance", found["rebalance"]),
+        ("Entry that placed it", found["entry"]),
+        ("Last decision before it" if found["entry"] else "Decision", decision),
+        ("Rebalance", found["rebalance"]),
         ("Features", found["features"]),
         ("Levels", levels if any(value is not None for value in levels.values()) else {}),
         ("Size", found["sizing_inputs"]),

@@ -83,7 +83,7 @@ def place_rung(k, i, t, units_at, price_at, order_at, portion, time_ns, run: Run
     wanted = floor_units(portion * run.first_units[k], run.lot[k])
     run.candidate_requested = side * wanted / run.scale[k]
     units, capped = cap(k, t, i, time_ns, wanted / run.scale[k], 1.0, run)
-    if units < wanted or rejection_of_size(k, units, capped, 1.0, run) >= 0:
+    if units < wanted or rejection_of_size(k, units, capped, run) >= 0:
         return
     if rejection_by_wires(k, i, time_ns, units, run) >= 0:
         return
@@ -146,7 +146,7 @@ def send_add(k, t, i, now_ns, portion, run: Run):
         run.candidate_equity = run.candidate_equity - ratio * working - cost_of_rungs(run)
         run.candidate_requested = side * wanted / run.scale[k]
         units, capped = cap(k, t, i, now_ns, wanted / run.scale[k], 1.0, run)
-        rejected = rejection_of_size(k, units, capped, 1.0, run)
+        rejected = rejection_of_size(k, units, capped, run)
         if rejected < 0:
             rejected = rejection_by_wires(k, i, now_ns, units, run)
     if TABLES:

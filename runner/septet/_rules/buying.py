@@ -88,7 +88,7 @@ def buy(k, t, i, now_ns, run: Run):
         if SPOT:
             room = max(0.0, cash_at_hand(now_ns, run) / run.candidate_cost) * run.scale[k]
             units, capped = tighter(units, capped, room, R_CASH, run.lot[k])
-        rejected = rejection_of_size(k, units, capped, 1.0, run)
+        rejected = rejection_of_size(k, units, capped, run)
         if rejected < 0:
             rejected = rejection_by_wires(k, i, now_ns, units, run)
     if TABLES:

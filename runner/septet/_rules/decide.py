@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from septet._kernel.layout import CERTAIN, SIGNAL, STATUS_CANCELLED
+from septet._kernel.layout import CERTAIN, SIGNAL, STATUS_CANCELLED, TOLERANCE
 from septet._kernel.match import too_small
 from septet._rules.adds import enter_adds, find_adds
 from septet._rules.checked import is_true
 from septet._rules.compile_marks import at, kernel, routine
-from septet._rules.enter import buying_power, enter, gross_now, rejection_before_size
+from septet._rules.enter import enter, rejection_before_size
 from septet._rules.hours import cancel_outside, read_hours
 from septet._rules.ledger import end_order
 from septet._rules.orders import go_on, send_exit
-from septet._rules.position_count import is_beyond_places
+from septet._rules.pro_rata import enter_share, share_of_entries
 from septet._rules.queued import drop_unwanted
 from septet._rules.reentry import is_left
 from septet._rules.resting import end_rungs, end_take, leaving_units
@@ -19,17 +19,12 @@ from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
     BELOW,
-    CASH_BUFFER,
     CONFIDENCE_FLOOR,
     EXIT_AFTER,
     EXIT_AFTER_BARS,
     EXITS,
     HELD_SIGNAL_IS_IDLE,
     HOURS,
-    KEEPS_CASH,
-    LEVERAGE,
-    MAX_POSITIONS,
-    NOTIONAL_SLOT,
     ONE_SYMBOL,
     OPPOSITE_EXITS,
     PORTFOLIO,
@@ -55,8 +50,8 @@ from septet._rules.settings import (
 from septet._rules.takes import take_at_close
 
 __all__ = [
-    "act", "decide", "decide_steps", "decide_symbol", "enter_all", "enters_again",
-    "funds_for_entries", "is_idle", "leave", "note", "reason_to_leave", "reverse",
+    "act", "decide", "decide_steps", "decide_symbol", "enter_all", "enters_again", "is_idle",
+    "leave", "note", "reason_to_leave", "reverse",
 ]  # fmt: skip
 
 
@@ -186,7 +181,7 @@ def reason_to_leave(k, i, side, target, now_ns, run: Run):
     elif EXIT_AFTER and (held != 0 and run.held_bars[k] >= EXIT_AFTER_BARS):
         reason = R_AFTER
     elif BELOW and (
-        held != 0 and side * (probability_up(k, i, run) - 0.5) * 2.0 < CONFIDENCE_FLOOR
+        held != 0 and side * (probability_up(k, i, run) - 0.5) * 2.0 < CONFIDENCE_FLOOR - TOLERANCE
     ):
         reason = R_BELOW
     for stop in EXITS:
@@ -292,18 +287,7 @@ def enter_all(t, now_ns, count, run: Run):
                 run.target_side[k] = 0.0
     share = 1.0
     if PRO_RATA:
-        asked = 0.0
-        for n in range(count):
-            k = run.active_symbol[n]
-            if (
-                run.target_side[k] != 0.0
-                and not (ADDS_WHEN and run.adds_due[k] != 0)
-                and not (MAX_POSITIONS and is_beyond_places(k, count, run))
-            ):
-                asked += enter(k, t, run.bar[k, t], now_ns, -1.0, run)
-        free = funds_for_entries(now_ns, count, run)
-        if asked > free:
-            share = free / asked
+        share = share_of_entries(t, now_ns, count, run)
     while True:
         best = -1
         for n in range(count):
@@ -314,22 +298,10 @@ def enter_all(t, now_ns, count, run: Run):
                 best = k
         if best < 0:
             return
-        if ADDS_WHEN and run.adds_due[best] != 0:
+        if PRO_RATA:
+            enter_share(best, t, run.bar[best, t], now_ns, share, run)
+        elif ADDS_WHEN and run.adds_due[best] != 0:
             enter_adds(best, t, run.bar[best, t], now_ns, run)
         else:
-            enter(best, t, run.bar[best, t], now_ns, share, run)
+            enter(best, t, run.bar[best, t], now_ns, 1.0, run)
         run.target_side[best] = 0.0
-
-
-@routine
-def funds_for_entries(now_ns, count, run: Run):
-    """Return the buying power of all candidates: cash, or notional by margin (quote)."""
-    if SPOT:
-        return max(0.0, buying_power(now_ns, run))
-    gross, _ = gross_now(-1, run)
-    for n in range(count):
-        k = run.active_symbol[n]
-        if run.target_side[k] * run.open_side[k] < 0.0:  # a flip frees what it closes
-            gross -= abs(run.A[NOTIONAL_SLOT + k])
-    equity = run.equity * (1.0 - CASH_BUFFER) if KEEPS_CASH else run.equity
-    return max(0.0, LEVERAGE * equity - gross)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from math import nan
 
-from septet._kernel.layout import LIMIT, MARKET, STOP, STOP_LIMIT
+from septet._kernel.layout import LIMIT, MARKET, STOP, STOP_LIMIT, TOLERANCE
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import regime_allows, round_against, too_small
 from septet._kernel.maths import logarithm
@@ -208,7 +208,8 @@ def correlate(k, t, window, least, run: Run):
 def enter(k, t, i, now_ns, share, run: Run):
     """Step 8 for one candidate: size, caps, lots, wire; an order, or a rejection with its rule.
 
-    Returns the notional asked for (quote) when `share` is negative, and places nothing.
+    With a negative `share` cash and margin are left out and an accepted entry is only planned: see
+    `pro_rata.py`. Returns its units, not yet in whole lots where no limit capped it, or 0.
     """
     side = run.target_side[k]
     flips = run.open_side[k] != 0 and side != 1.0 * run.open_side[k]
@@ -218,7 +219,7 @@ def enter(k, t, i, now_ns, share, run: Run):
     if REBALANCES and resizes:
         wanted, rejected = units_of_resize(k, i, now_ns, run)
         if rejected < 0 and not wanted > 0.0:
-            if wanted < 0.0 and share >= 0.0:
+            if wanted < 0.0:
                 trim(k, i, -wanted, now_ns, run)
             return 0.0
     if rejected < 0:
@@ -232,13 +233,11 @@ def enter(k, t, i, now_ns, share, run: Run):
             rejected = R_SIZE
     requested, granted, units = 0.0, 0.0, 0.0
     if rejected < 0:
-        if share < 0.0:
-            return wanted * run.candidate_cost
         requested = side * wanted
         run.candidate_requested = requested
         take_costs(k, working, flips, run)
         units, capped = cap(k, t, i, now_ns, wanted, share, run)
-        rejected = rejection_of_size(k, units, capped, share, run)
+        rejected = rejection_of_size(k, units, capped, run)
         if rejected < 0:
             rejected = rejection_of_wire(k, i, now_ns, side, units, run)
         if rejected < 0:
@@ -249,8 +248,10 @@ def enter(k, t, i, now_ns, share, run: Run):
         run.capped_code[k, i] = capped + 1
         run.rejected_code[k, i] = rejected + 1
     if rejected < 0:
+        if PRO_RATA and share < 0.0:
+            return units if capped >= 0 else wanted * run.scale[k]
         place_entry(k, i, now_ns, side * units, flips, run)
-    elif flips and share >= 0.0:
+    elif flips:
         send_exit(k, R_OPPOSITE, now_ns, run)
     return 0.0
 
@@ -315,7 +316,7 @@ def units_of_resize(k, i, now_ns, run: Run):
     if not 0.0 < target < math.inf:
         return 0.0, R_SIZE
     wanted = target - abs(run.candidate_held)
-    if abs(wanted) <= REBALANCE_BAND * target:
+    if abs(wanted) <= (REBALANCE_BAND + TOLERANCE) * target:
         wanted = 0.0
     return wanted, -1
 
@@ -369,14 +370,12 @@ def tighter(units, capped, room, reason, lot):
 
 @routine
 def cap(k, t, i, now_ns, wanted, share, run: Run):
-    """Return the lots that limits allow of a share of the request (base), and the tightest or -1.
+    """Return the lots that limits allow of the request (base), and the tightest or -1.
 
-    A share below one is the part of all entries of one time that cash, or margin, can pay for.
+    With a negative `share` they are those that everything but cash and margin allows.
     """
     scale, lot = run.scale[k], run.lot[k]
-    units, capped = floor_units(wanted * share * scale, lot), -1
-    if PRO_RATA and floor_units(wanted * scale, lot) > units:
-        capped = R_CASH if SPOT else R_MARGIN
+    units, capped = floor_units(wanted * scale, lot), -1
     if not PORTFOLIO:  # in a rebalance the amounts accumulate from one increase to the next
         run.cash_available = buying_power(now_ns, run)
     for limit in CAPS:
@@ -388,22 +387,24 @@ def cap(k, t, i, now_ns, wanted, share, run: Run):
             units, capped = tighter(units, capped, 0.0, limit.broken, lot)
         else:
             units, capped = tighter(units, capped, max(0.0, most) * scale, limit.code, lot)
+    if PRO_RATA and share < 0.0:
+        return units, capped
     if SPOT:
         room = max(0.0, run.cash_available / run.candidate_cost) * scale
         return tighter(units, capped, room, R_CASH, lot)
     price, cost = run.candidate_price, run.candidate_cost
-    equity = run.candidate_equity * (1.0 - CASH_BUFFER) if KEEPS_CASH else run.candidate_equity
+    equity = run.candidate_equity
+    if KEEPS_CASH:
+        equity -= CASH_BUFFER * run.equity
     free = LEVERAGE * equity - run.candidate_gross
     room = max(0.0, free / (price + LEVERAGE * (cost - price))) * scale
     return tighter(units, capped, room, R_MARGIN, lot)
 
 
 @routine
-def rejection_of_size(k, units, capped, share, run: Run):
+def rejection_of_size(k, units, capped, run: Run):
     """Return the reason to reject an order of this size, or -1."""
     if not units > 0.0:
-        if share == 0.0:
-            return R_CASH if SPOT else R_MARGIN
         return capped if capped >= 0 else R_LOT
     if units / run.scale[k] * run.candidate_price < run.min_notional[k]:
         return R_MIN_NOTIONAL

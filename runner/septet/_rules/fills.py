@@ -12,6 +12,7 @@ from septet._kernel.layout import (
 )
 from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import cap_units, liquidation_charge, match_open, match_within
+from septet._kernel.touch import touches
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import end_grid_trade
 from septet._rules.ledger import book_fill, charge_liquidation, end_order
@@ -188,7 +189,7 @@ def meet_open(k, i, run: Run):
     )
     if price == price:
         execute(k, i, price, 1 if kind == LIMIT and arrives == 0 else 0, open_ns, 0, run)
-    elif RESTS and (kind == STOP_LIMIT and side * (opened - run.trigger_price[k]) >= 0.0):
+    elif RESTS and (kind == STOP_LIMIT and touches(-side, opened, run.trigger_price[k])):
         run.order_type[k] = LIMIT
 
 
@@ -237,8 +238,7 @@ def meet_within(k, i, now_ns, run: Run):
     )  # fmt: skip
     if price == price:
         execute(k, i, price, 1 if kind == LIMIT else 0, now_ns, 1, run)
-    elif (
-        kind == STOP_LIMIT
-        and side * ((run.high[k, i] if side > 0.0 else run.low[k, i]) - run.trigger_price[k]) >= 0.0
+    elif kind == STOP_LIMIT and touches(
+        -side, run.high[k, i] if side > 0.0 else run.low[k, i], run.trigger_price[k]
     ):
         run.order_type[k] = LIMIT

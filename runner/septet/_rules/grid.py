@@ -28,6 +28,7 @@ from septet._kernel.layout import (
 )
 from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import match_open, round_against, too_small
+from septet._kernel.touch import passes
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.enter import (
     cap,
@@ -218,7 +219,7 @@ def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
         run.candidate_equity = run.candidate_equity - (market - 1.0) * working - cost_of_rungs(run)
         run.candidate_requested = side * wanted / run.scale[k]
         units, capped = cap(k, t, i, time_ns, wanted / run.scale[k], 1.0, run)
-        rejected = rejection_of_size(k, units, capped, 1.0, run)
+        rejected = rejection_of_size(k, units, capped, run)
         if rejected < 0 and units < wanted:
             rejected = capped
         if rejected < 0:
@@ -355,7 +356,7 @@ def nearest_grid_exit(k, i, reach, run: Run):
     for n in range(GRID_ROWS):
         at = column_of_level(n)
         price, order = run.B[k, at + GRID_OUT], run.B[k, at + GRID_ORDER]
-        if run.B[k, at + GRID_EXIT] != 0.0 and side * (reach - price) > 0.0:
+        if run.B[k, at + GRID_EXIT] != 0.0 and passes(side, reach, price):
             nearer = nearest != nearest or side * (price - nearest) < 0.0
             if is_active(k, at, i, run) and (nearer or (price == nearest and order < first)):
                 found, nearest, first = at, price, order
@@ -408,7 +409,7 @@ def nearest_grid_entry(k, i, run: Run):
         away = abs(price - run.open[k, i])
         if (
             run.B[k, at + GRID_ENTRY] != 0.0
-            and side * (price - worst) > 0.0
+            and passes(-side, worst, price)
             and (not PARTICIPATION or share_of_volume(k, i, run.B[k, at + GRID_ENTRY], run) != 0.0)
         ):
             nearer = away < near or (away == near and order < first)

@@ -59,6 +59,7 @@ from septet._rules.settings import (
     R_LATE,
     R_LOT,
     R_MIN_NOTIONAL,
+    R_NET_TARGET,
     R_NOT_RANKED,
     R_QUORUM,
     R_REBALANCE,
@@ -165,7 +166,9 @@ def explain_weight(k, t, factor, run: Run):
     elif PORTFOLIO_USE == "top" and role == 0:
         run.rejected_code[k, i] = R_NOT_RANKED + 1
     elif PORTFOLIO_USE == "top" and run.new_weight[k] == 0.0:
-        run.rejected_code[k, i] = R_WRONG_SIGN + 1
+        # a chosen name has a part of its side's budget unless its score has the wrong sign
+        wrong = not run.proportion[k] > 0.0
+        run.rejected_code[k, i] = (R_WRONG_SIGN if wrong else R_NET_TARGET) + 1
     else:
         run.rejected_code[k, i] = 0
 
@@ -402,7 +405,7 @@ def increase(k, t, i, now_ns, run: Run):
     if rejected < 0:
         run.candidate_requested = side * wanted
         units, capped = cap(k, t, i, now_ns, wanted, 1.0, run)
-        rejected = rejection_of_size(k, units, capped, 1.0, run)
+        rejected = rejection_of_size(k, units, capped, run)
         if rejected in (R_LOT, R_MIN_NOTIONAL):  # one reason for both (step 7)
             rejected = R_TOO_SMALL
         if rejected < 0:

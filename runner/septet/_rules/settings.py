@@ -367,6 +367,7 @@ R_BELOW_RANK: int = 65
 R_WRONG_SIGN: int = 66
 R_KEEPS_WEIGHT: int = 67
 R_KEEPS_UNITS: int = 68
+R_NET_TARGET: int = 69
 
 
 def observe_features(t0: int, t1: int, run: Run) -> None:

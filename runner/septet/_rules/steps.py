@@ -24,6 +24,7 @@ from septet._kernel.layout import (
 )
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import match_open, round_against, too_small
+from septet._kernel.touch import passes, touches
 from septet._rules.adds import place_ladder
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.fills import (
@@ -149,7 +150,7 @@ def nearest_stop(k, opened, run: Run):
     if LIQUIDATES:
         side = 1.0 * run.open_side[k]
         price = price_of_liquidation(k, run)
-        if level != level or side * (price - level) > 0.0 or side * (opened - price) <= 0.0:
+        if level != level or side * (price - level) > 0.0 or touches(side, opened, price):
             level, reason = price, R_LIQUIDATION
     return level, reason
 
@@ -171,7 +172,7 @@ def stop_at_open(k, i, run: Run):
     if PARTICIPATION and exit_has_met(k, i, run):
         return
     level, reason = nearest_stop(k, opened, run)
-    if level != level or side * (opened - level) > 0.0:
+    if not touches(side, opened, level):
         return
     slippage = slippage_at_fill(k, i, run)
     price = round_against(opened * (1.0 - side * slippage), -side, run.tick[k])
@@ -291,11 +292,11 @@ def meet_levels_within(k, i, now_ns, run: Run):
     opened = run.average_price[k] if run.began_in_bar[k] == 1 else run.open[k, i]
     level, reason = nearest_stop(k, opened, run)
     worst = run.low[k, i] if side > 0.0 else run.high[k, i]
-    if level == level and side * (worst - level) <= 0.0:
+    if touches(side, worst, level):
         fill_rungs_within(k, i, level, now_ns, run)
         if GRID:
             fill_grid_within(k, i, level, now_ns, run)
-        at = opened if side * (opened - level) <= 0.0 else level
+        at = opened if touches(side, opened, level) else level
         slippage = slippage_at_fill(k, i, run)
         price = round_against(at * (1.0 - side * slippage), -side, run.tick[k])
         close_at_stop(k, i, level, opened, price, reason, now_ns, run)
@@ -323,7 +324,7 @@ def fill_grid_within(k, i, stop, now_ns, run: Run):
         price, last = run.B[k, at + GRID_PRICE], stop
         if run.began_in_bar[k] == 1 and run.open_side[k] != 0:
             last, _ = nearest_stop(k, run.average_price[k], run)
-        if 1.0 * run.open_side[k] * (price - last) <= 0.0:
+        if touches(1.0 * run.open_side[k], price, last):
             return
         if PARTICIPATION:
             fill_part_of_grid_entry(k, i, at, price, 1, now_ns, 1, run)
@@ -339,8 +340,8 @@ def stop_new_trade(k, i, now_ns, run: Run):
     side, opened = 1.0 * run.open_side[k], run.average_price[k]
     level, reason = nearest_stop(k, opened, run)
     worst = run.low[k, i] if side > 0.0 else run.high[k, i]
-    if level == level and side * (worst - level) <= 0.0:
-        at = opened if side * (opened - level) <= 0.0 else level
+    if touches(side, worst, level):
+        at = opened if touches(side, opened, level) else level
         slippage = slippage_at_fill(k, i, run)
         price = round_against(at * (1.0 - side * slippage), -side, run.tick[k])
         close_at_stop(k, i, level, opened, price, reason, now_ns, run)
@@ -365,8 +366,8 @@ def fill_rungs_within(k, i, stop, now_ns, run: Run):
         for rung in RUNGS:
             units, level = run.B[k, rung.units], run.B[k, rung.price]
             limits = rests_as_limit(k, level, run)
-            reached = side * (level - worst) > 0.0 if limits else side * (best - level) >= 0.0
-            before = stop != stop or side * (level - stop) > 0.0
+            reached = passes(-side, worst, level) if limits else touches(-side, best, level)
+            before = stop != stop or passes(side, level, stop)
             if PARTICIPATION and (limits and share_of_volume(k, i, units, run) == 0.0):
                 before = False  # it keeps resting
             if units != 0.0 and reached and before and abs(level - run.open[k, i]) < near:

@@ -13,6 +13,7 @@ from septet._kernel.match import (
     target_price,
     too_small,
 )
+from septet._kernel.touch import passes, touches
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.fills import execute
 from septet._rules.ledger import end_order, place_order
@@ -62,7 +63,7 @@ def is_bust(k, i, run: Run):
     if run.working[k] == 1 and run.reduces[k] == 1 and run.order_reason[k] == R_LIQUIDATION:
         return False
     price = price_of_liquidation(k, run)
-    return side * (run.open[k, i] - price) <= 0.0
+    return touches(side, run.open[k, i], price)
 
 
 @kernel
@@ -91,7 +92,7 @@ def reached_target(k, i, target, opened, run: Run):
     the target proves that the target was traded through.
     """
     side = 1.0 * run.open_side[k]
-    if run.began_in_bar[k] == 1 and side * (run.close[k, i] - target) <= 0.0:
+    if run.began_in_bar[k] == 1 and touches(side, run.close[k, i], target):
         return nan
     return target_price(side, target, opened, run.high[k, i], run.low[k, i])
 
@@ -112,10 +113,10 @@ def hold_back(k, i, only_open, level, level_reason, target, target_reason, opene
     small_target = too_small(sellable, run.scale[k], target, run.min_notional[k])
     from_open = run.began_in_bar[k] == 0
     high, low = run.high[k, i], run.low[k, i]
-    if small_target and from_open and side * (opened - target) > 0.0:
+    if small_target and from_open and passes(side, opened, target):
         retry_exit(k, target_reason, run)
     touched = stop_price(side, level, opened, high, low, 0.0, 0.0) > 0.0
-    if small and touched and (only_open == 0 or side * (opened - level) <= 0.0):
+    if small and touched and (only_open == 0 or touches(side, opened, level)):
         if run.exit_to_retry[k] == 0:
             block_side(k, run.open_side[k], run)
         retry_exit(k, level_reason, run)
@@ -144,13 +145,13 @@ def protect(k, i, now_ns, only_open, run: Run):
         )
     if LIQUIDATES:
         price = price_of_liquidation(k, run)
-        if level != level or side * (price - level) > 0.0 or side * (opened - price) <= 0.0:
+        if level != level or side * (price - level) > 0.0 or touches(side, opened, price):
             level, level_reason = price, R_LIQUIDATION
     slippage = slippage_at_fill(k, i, run)
     high, low = run.high[k, i], run.low[k, i]
     stopped = stop_price(side, level, opened, high, low, slippage, run.tick[k])
     reached = reached_target(k, i, target, opened, run)
-    beyond = run.began_in_bar[k] == 0 and side * (opened - target) > 0.0
+    beyond = run.began_in_bar[k] == 0 and passes(side, opened, target)
     # an open beyond the target fills it first; if both are inside the bar, the stop
     if reached == reached and (beyond or stopped != stopped):
         if beyond or only_open == 0:
@@ -159,7 +160,7 @@ def protect(k, i, now_ns, only_open, run: Run):
         if not PARTICIPATION or only_open == 1 or run.open_side[k] == 0:
             return  # units of a target left unfilled at the open may still be stopped
     if stopped == stopped:
-        at_open = side * (opened - level) <= 0.0
+        at_open = touches(side, opened, level)
         if at_open or only_open == 0:
             first = at_open and run.began_in_bar[k] == 0
             time_ns = run.open_ns[k, i] if first else now_ns
@@ -195,11 +196,11 @@ def price_of_stop(k, i, level, opened, run: Run):
     beyond the price of an entry into this bar, never rested, and acted at the open.
     """
     side = 1.0 * run.open_side[k]
-    if side * (level - opened) <= 0.0:
+    if not passes(-side, opened, level):
         return level
     entered_here = run.entry_ns[k] >= run.open_ns[k, i]
-    was_passed = side * (level - run.close[k, max(i - 1, 0)]) >= 0.0
-    beyond_all = side * (level - run.high_water[k]) > 0.0
+    was_passed = touches(side, run.close[k, max(i - 1, 0)], level)
+    beyond_all = passes(-side, run.high_water[k], level)
     return opened if entered_here or was_passed or beyond_all else level
 
 
@@ -254,12 +255,12 @@ def touch(k, exit_price, now_ns, run: Run):
     if side == 0.0 or run.exit_to_retry[k] > 0 or exit_is_working(k, run):
         return
     level, reason = protective_level(k, newest_bar(k, run), now_ns, run)
-    if side * (exit_price - level) <= 0.0:
+    if touches(side, exit_price, level):
         block_side(k, run.open_side[k], run)
         leave_touched(k, reason, now_ns, run)
         return
     level, reason = target_level(k, newest_bar(k, run), now_ns, run)
-    if side * (exit_price - level) > 0.0:
+    if passes(side, exit_price, level):
         leave_touched(k, reason, now_ns, run)
 
 
@@ -280,6 +281,6 @@ def liquidate(k, mark_price, now_ns, run: Run):
     if side == 0.0:
         return
     price = price_of_liquidation(k, run)
-    if side * (mark_price - price) <= 0.0:
+    if touches(side, mark_price, price):
         block_side(k, run.open_side[k], run)
         send_exit(k, R_LIQUIDATION, now_ns, run)

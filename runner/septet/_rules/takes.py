@@ -11,6 +11,7 @@ from math import nan
 from septet._kernel.layout import AFTER_FILL, LIMIT, MARKET, STATUS_CANCELLED, STATUS_FILLED
 from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import round_against, too_small
+from septet._kernel.touch import passes
 from septet._rules.compile_marks import routine
 from septet._rules.fills import fill, use_volume
 from septet._rules.grid import fill_grid_exit, nearest_grid_exit
@@ -147,7 +148,7 @@ def fill_takes(k, i, reach, time_ns, at_open, run: Run):
             ):
                 level = take.level(k, side, average_price, run)
                 level = round_against(level, side, run.tick[k])
-                if side * (reach - level) > 0.0 and not side * (level - nearest) >= 0.0:
+                if passes(side, reach, level) and not side * (level - nearest) >= 0.0:
                     number, nearest = take.number, level
         at, price = -1, nan
         if GRID:
@@ -155,7 +156,7 @@ def fill_takes(k, i, reach, time_ns, at_open, run: Run):
         if TARGETS and tried == 0:
             level, reason = target_level(k, max(i - 1, 0), time_ns, run)
             before = not side * (level - nearest) >= 0.0 and not side * (level - price) > 0.0
-            if side * (reach - level) > 0.0 and before:
+            if passes(side, reach, level) and before:
                 tried = 1
                 target_at_level(k, i, level, reason, at_open, time_ns, run)
                 continue

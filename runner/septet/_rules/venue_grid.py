@@ -21,6 +21,7 @@ from septet._kernel.layout import (
 )
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import too_small
+from septet._kernel.touch import passes
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import column_of_level, side_of_level
 from septet._rules.resting import end_beside, leaving_units, log_beside
@@ -61,7 +62,7 @@ def touch_grid_exits(k, exit_price, now_ns, run: Run):
     for n in range(GRID_ROWS):
         at = column_of_level(n)
         waits = run.B[k, at + GRID_EXIT] != 0.0 and run.B[k, at + GRID_ORDER] < 0.0
-        if waits and side * (exit_price - run.B[k, at + GRID_OUT]) > 0.0:
+        if waits and passes(side, exit_price, run.B[k, at + GRID_OUT]):
             units = floor_units(max(0.0, min(abs(run.B[k, at + GRID_EXIT]), free)), run.lot[k])
             if units >= run.lot[k] and not too_small(
                 units, run.scale[k], exit_price, run.min_notional[k]
@@ -85,7 +86,7 @@ def touch_grid_entries(k, buy_price, sell_price, now_ns, run: Run):
         at, side = column_of_level(n), side_of_level(n)
         price = buy_price if side > 0.0 else sell_price
         units = run.B[k, at + GRID_ENTRY]
-        passed = side * (price - run.B[k, at + GRID_PRICE]) < 0.0
+        passed = passes(-side, price, run.B[k, at + GRID_PRICE])
         waits = units != 0.0 and run.B[k, at + GRID_ORDER] < 0.0
         if waits and passed and side * held >= 0.0:
             run.B[k, at + GRID_ORDER] = log_beside(

@@ -12,6 +12,7 @@ from math import nan
 
 from septet._kernel.layout import AFTER_FILL, MARKET, STATUS_CANCELLED, STATUS_FILLED
 from septet._kernel.match import round_against
+from septet._kernel.touch import passes, touches
 from septet._rules.adds import place_ladder
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.levels import tighten, tightened
@@ -66,7 +67,7 @@ def touch_takes(k, exit_price, now_ns, run: Run):
         if (run.takes_done[k] >> take.number) & 1 == 0:
             level = take.level(k, side, average_price, run)
             level = round_against(level, side, run.tick[k])
-            if side * (exit_price - level) > 0.0:
+            if passes(side, exit_price, level):
                 run.takes_done[k] = run.takes_done[k] | (1 << take.number)
                 run.takes_sent[k] = run.takes_sent[k] | (1 << take.number)
                 units = units_to_take(k, take.size, exit_price, run)
@@ -151,8 +152,8 @@ def touch_adds(k, entry_price, now_ns, run: Run):
     side = 1.0 * run.open_side[k]
     for rung in RUNGS:
         units, level = run.B[k, rung.units], run.B[k, rung.price]
-        beyond = side * (entry_price - level)
-        passed = beyond < 0.0 if rests_as_limit(k, level, run) else beyond >= 0.0
+        limits = rests_as_limit(k, level, run)
+        passed = passes(-side, entry_price, level) if limits else touches(-side, entry_price, level)
         if units != 0.0 and run.B[k, rung.order] < 0.0 and passed:
             run.B[k, rung.filled] = 0.0
             run.B[k, rung.order] = log_beside(

@@ -105,7 +105,8 @@ def windows_of(session: Session) -> Windows | None:
     bar_ns = strategy.universe.bar
     rule = learn.training_rule(training, bar_ns)
     first, last = int(known[0]), int(known[-1])
-    times = training_times(rule, first + rule.train_ns, last, strategy.universe.start)
+    start = strategy.universe.start
+    times = training_times(rule, rule.first_whole_ns(first, bar_ns), last, start)
     step = -(-len(times) // _MOST_WINDOWS)
     bars = label_bars(session)
     rows = learn.pool(bars, _warm(session, bars), ("warm",), bar_ns)

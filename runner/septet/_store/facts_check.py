@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from septet._results.result import RunFacts
+from septet._results.result import HaltEvent, RunFacts
 
-__all__ = ["wrong_fact"]
+__all__ = ["halts_in", "wrong_fact"]
 
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _LARGEST: Final = (1 << 63) - 1
@@ -18,6 +19,35 @@ _EXPECTED: Final = {
     "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",
     "tuple[str, ...]": "a list of texts",
 }  # fmt: skip
+
+
+def halts_in(manifest: Mapping[str, Any]) -> list[HaltEvent]:
+    """Return the halts of a manifest.
+
+    Raises
+    ------
+    ValueError
+        One is not what a run writes; its text is the reason.
+    """
+    found = manifest.get("halts", [])
+    if not isinstance(found, list):
+        raise ValueError(f"halts {found!r:.80}, expected a list")
+    known = {each.name: each for each in fields(HaltEvent)}
+    for place, halt in enumerate(found, 1):
+        if not isinstance(halt, Mapping):
+            raise ValueError(f"as halt {place} {halt!r:.80}, expected keys with values")
+        for key in [*halt, *(name for name, each in known.items() if each.default is MISSING)]:
+            if key not in known or key not in halt:
+                word = "the key" if key not in known else "no"
+                raise ValueError(
+                    f"in halt {place} {word} {key!r:.80}; a halt has {', '.join(known)}"
+                )
+            kind, _, empty = str(known[key].type).partition(" | ")
+            if not (_is_of(halt[key], kind) or (empty and halt[key] is None)):
+                raise ValueError(
+                    f"in halt {place} {key} {halt[key]!r:.80}, expected {_EXPECTED[kind]}"
+                )
+    return [HaltEvent(**halt) for halt in found]
 
 
 def wrong_fact(facts: RunFacts) -> str:

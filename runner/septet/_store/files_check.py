@@ -109,6 +109,7 @@ def tables_finding(run: Run) -> FilesFinding | None:
             found.append(problem.message.removeprefix(damaged(run.folder, "").message))
     if not found:
         return None
+    found = list(dict.fromkeys(found))  # without a manifest all have the same reason
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     what = f"is damaged: {'; '.join(found[:_NAMED])}{more}"
     message = f"the run in {run.folder} {what}"

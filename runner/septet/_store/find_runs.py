@@ -21,9 +21,11 @@ from septet.errors import InputError, SeptetError
 __all__ = [
     "LIVE_SIGNS",
     "UnreadableRun",
+    "copies_of",
     "find_folder",
     "find_run",
     "find_to_mend",
+    "is_path",
     "list_runs",
     "open_run",
     "run_folders",
@@ -159,6 +161,12 @@ def _listed(folder: Path) -> Run:
         return UnreadableRun(folder, problem)
 
 
+def copies_of(folder: Path, root: Path | str) -> list[Path]:
+    """Return the folders under `root` with the run of one, that among them; the one in use last."""
+    run_id = run_id_in(folder)
+    return [each for each in run_folders(Path(root)) if run_id_in(each) == run_id]
+
+
 def find_run(reference: str, root: Path | str) -> Run:
     """Find a run by path, id, unambiguous beginning of an id, strategy name, or ``latest``.
 
@@ -198,7 +206,7 @@ def find_folder(reference: str, root: Path | str, *, live: bool = False) -> Path
     InputError
         Nothing fits, or more than one run does.
     """
-    if _is_path(reference, live=live):
+    if is_path(reference, live=live):
         return Path(reference)
     found, unread = _looked(Path(root), LIVE_SIGNS if live else _SIGNS)
     folders, where = sorted(found, key=run_order), os.path.abspath(root)
@@ -232,7 +240,7 @@ def find_folder(reference: str, root: Path | str, *, live: bool = False) -> Path
     raise InputError(f"no {kind} is called {reference!r} in {where}", hint=hint)
 
 
-def _is_path(reference: str, *, live: bool) -> bool:
+def is_path(reference: str, *, live: bool = False) -> bool:
     """Whether a reference is meant as a folder."""
     if live:
         return any(os.path.exists(os.path.join(reference, name)) for name in LIVE_SIGNS)

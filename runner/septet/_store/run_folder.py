@@ -34,7 +34,7 @@ from septet._results.result import (
     RunResult,
 )
 from septet._store.damage_messages import JOURNAL, damaged, journal_finding, mode_in
-from septet._store.facts_check import wrong_fact
+from septet._store.facts_check import halts_in, wrong_fact
 from septet._store.table_values import fits, impossible_value
 from septet._store.tables import empty, with_optional
 from septet._text import decode_json, dump_json
@@ -291,10 +291,10 @@ class Run:
         Raises
         ------
         InputError
-            If its summary, its manifest or the facts in that are damaged.
+            If its summary, its manifest, or the facts or halts in that are damaged.
         """
         summary = self.summary
-        self.facts  # noqa: B018 - it raises what is wrong
+        self.facts, self.halts  # noqa: B018 - they raise what is wrong
         return summary
 
     @cached_property
@@ -340,9 +340,9 @@ class Run:
     def halts(self) -> list[HaltEvent]:
         """Halts that tripped, in order."""
         try:
-            return [HaltEvent(**halt) for halt in self.manifest.get("halts", [])]
-        except TypeError as problem:
-            raise damaged(self.folder, f"manifest.json has a bad halt ({problem})") from problem
+            return halts_in(self.manifest)
+        except ValueError as problem:
+            raise damaged(self.folder, f"manifest.json has {problem}") from problem
 
     @property
     def strategy_text(self) -> str:

@@ -63,6 +63,8 @@ VALUES: Final[Mapping[str, Mapping[str, Kind]]] = {
   price, which a live run may not know yet. An adopted position may have no entry price.
 - A fill of nothing is possible where a venue reports less than one step of quantity.
 """
+ORDERED: Final = ("equity",)
+"""Tables whose rows follow each other in time."""
 _KEPT: Final = 1024
 
 
@@ -90,7 +92,8 @@ def _found(path: Path, name: str, signs: tuple[int, ...]) -> str:
     import polars as pl
 
     frame = pl.scan_parquet(path, glob=False)
-    columns_within_memory(path, [key for key in VALUES[name] if key in frame.collect_schema()])
+    read = [key for key in (*VALUES[name], "time") if key in frame.collect_schema()]
+    columns_within_memory(path, read)
     return impossible_in(name, frame)
 
 
@@ -110,7 +113,21 @@ def impossible_in(name: str, frame: pl.LazyFrame) -> str:
         if row[f"{key} wrong"]:
             value = "nothing" if row[key] is None else row[key]
             return f"{name}.parquet holds {value} in {key}, which is {kind.text} in every run"
-    return ""
+    return (
+        _disorder(name, frame)
+        if name in ORDERED and fits(schema.get("time", pl.Null()), TIME)
+        else ""
+    )
+
+
+def _disorder(name: str, frame: pl.LazyFrame) -> str:
+    """Return that rows are not in the order of their times, empty where they are."""
+    import polars as pl
+
+    times = frame.select(pl.col("time").to_physical()).collect().get_column("time")
+    if times.is_sorted():
+        return ""
+    return f"{name}.parquet has rows that are not in the order of time, as they are in every run"
 
 
 def _wrong(key: str, kind: Kind, schema: pl.Schema) -> pl.Expr:

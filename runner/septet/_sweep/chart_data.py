@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -65,11 +66,16 @@ def _map(found: Findings, across: ShownAxis, up: ShownAxis, goal: Floats) -> dic
     }
 
 
-def _maps(found: Findings, goal: Floats) -> list[dict[str, Any]]:
+def _maps(
+    found: Findings, goal: Floats, most: int | None, stop: Callable[[], None]
+) -> list[dict[str, Any]]:
     if found.best is None:
         return []
-    pairs = itertools.combinations(mapped(found.axes), 2)
-    return [_map(found, one, other, goal) for one, other in pairs]
+    maps = []
+    for one, other in itertools.islice(itertools.combinations(mapped(found.axes), 2), most):
+        stop()
+        maps.append(_map(found, one, other, goal))
+    return maps
 
 
 def _line(found: Findings, goal: Floats) -> dict[str, Any] | None:
@@ -126,8 +132,13 @@ def _ranks(logits: Floats) -> list[float]:
     return [round(float(value), 6) for value in counts / max(len(logits), 1)]
 
 
-def chart_data(found: Findings) -> dict[str, Any]:
-    """Everything the page's charts draw."""
+def chart_data(
+    found: Findings, *, most_maps: int | None = None, stop: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Return everything the page's charts draw, of pairs of keys the first `most_maps`.
+
+    `stop` is called between the maps, and raises what ends the work.
+    """
     goal, best = _goals(found), found.best
     axes = {
         axis.key: {
@@ -145,7 +156,7 @@ def chart_data(found: Findings) -> dict[str, Any]:
         "goal_name": GOAL_WORDS[found.goal],
         "more_is_better": found.more_is_better,
         "axes": axes,
-        "maps": _maps(found, goal),
+        "maps": _maps(found, goal, most_maps, stop),
         "line": _line(found, goal),
         "spread": _spread(found, goal),
         "best": None

@@ -8,6 +8,7 @@ your own that steps call.
 
 from septet._host.named_state import State, slots
 from septet._kernel.extremes import EXTREME, window_max, window_min
+from septet._kernel.layout import TOLERANCE
 from septet._kernel.marks import helper
 from septet._kernel.maths import (
     NAN,
@@ -33,6 +34,7 @@ from septet._kernel.moments import (
 from septet._kernel.recursive import AVERAGE, absorb, recursive_average, replay_due
 from septet._kernel.scans import RANK, distance_sum, window_counts, window_finite, window_rank
 from septet._kernel.sums import SUM, WEIGHTED, add, due, gather, roll, weighted_sum, window_sum
+from septet._kernel.touch import passes, touches
 
 __all__ = [
     "AVERAGE",
@@ -44,6 +46,7 @@ __all__ = [
     "RANK",
     "SUM",
     "State",
+    "TOLERANCE",
     "WEIGHTED",
     "absorb",
     "add",
@@ -57,6 +60,7 @@ __all__ = [
     "helper",
     "logarithm",
     "positive_part",
+    "passes",
     "power",
     "recursive_average",
     "replay_due",
@@ -65,6 +69,7 @@ __all__ = [
     "slots",
     "sine",
     "standard_deviation",
+    "touches",
     "weighted_sum",
     "window_comoments",
     "window_counts",

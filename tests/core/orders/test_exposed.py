@@ -57,6 +57,30 @@ def test_an_exit_that_is_rejected_again_and_again_blocks_until_it_is_filled() ->
     assert bench.guards.blocked(0) == ""
 
 
+@pytest.mark.parametrize(("left", "blocks"), [(0.0, []), (0.6, [0])])
+def test_a_position_that_a_person_accepts_as_gone_needs_no_protection(
+    left: float, blocks: list[int]
+) -> None:
+    """Others have sold its units: the venue rejects each stop and each exit for ever."""
+    bench = Bench()
+    bench.hold(1.0)
+    bench.want(1, -1.0)
+    for _ in range(3):
+        bench.after_s(30)
+        bench.reject(bench.take(m.Submit)[-1].client_id, "funds")
+    assert bench.guards.blocked(0) == UNPROTECTED
+    bench.guards.compare(
+        0, 1.0, left, tolerance=1e-3, band=(0.0, 0.0), lags=[], now_ns=bench.now
+    )  # fmt: skip
+    assert bench.guards.symbols_of("position_mismatch") == [0]
+    bench.guards.handle(m.Operated(at_ns=bench.now, action="resume", name="a", reason="sold"))
+    bench.after_s(60)
+    assert bench.guards.symbols_of(UNPROTECTED) == blocks
+    bench.reject(bench.take(m.Submit)[-1].client_id, "funds")
+    bench.after_s(1)
+    assert bench.guards.symbols_of(UNPROTECTED) == blocks
+
+
 def test_an_entry_rejected_for_funds_blocks_until_the_account_was_read() -> None:
     """The ledger has the cash: a venue that contradicts it may have executed the order."""
     bench = Bench()

@@ -180,7 +180,11 @@ def targets_at(
     weights = limit_weights(weights, s.limits, fixed)
     betas = {n: row.beta for n, row in rows.items() if row.has_bar and math.isfinite(row.beta)}
     betas = {**previous.betas, **betas}
+    before = weights
     weights = neutralise(weights, portfolio.net, betas, fixed)
+    if portfolio.use == "top":
+        # no slot of a chosen name is empty but for a score of the wrong sign or the net target
+        reasons |= {n: "net_target" for n in before if n not in kept and not weights[n]}
     turned = limit_turnover(weights, moved, portfolio.rebalance.max_turnover)
     return Targets(
         time_ns, turned.weights, frozenset(fixed), reasons, turned.asked, turned.factor, closes,

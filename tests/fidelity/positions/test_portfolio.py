@@ -77,6 +77,19 @@ def test_where_and_a_neutral_book_with_beta() -> None:
     assert sorted((f.symbol, float(f.units)) for f in out.fills) == [("B", 25.0), ("D", -50.0)]
 
 
+def test_a_weight_that_the_net_target_scales_to_zero_is_named_so() -> None:
+    """The long side is limited to 15 % and the target is 20 %: nothing of the shorts is left."""
+    given = Portfolio(by="x", long=1, short=2, weight="score", gross=0.6, net=Net(0.2))
+    columns = {"x": {"A": [30.0] * 2, "B": [-10.0] * 2, "C": [-30.0] * 2}}
+    out = portfolio(
+        {n: [FLAT] * 2 for n in "ABC"}, columns, portfolio=given, account="perpetual",
+        limits=Limits(position=0.15),
+    )  # fmt: skip
+    targets = out.rebalances[0]
+    assert targets.weights == {"A": 0.15, "B": 0.0, "C": 0.0}
+    assert targets.reasons == {"A": "chosen", "B": "net_target", "C": "net_target"}
+
+
 def test_a_halt_moves_a_rebalance_and_flattens() -> None:
     rows = {"A": [FLAT, FLAT, (80.0,), (80.0,), (80.0,), (80.0,)]}
     out = portfolio(

@@ -50,3 +50,14 @@ def test_the_last_fill_is_the_one_whose_next_lies_outside() -> None:
     assert is_last_fill(NEW_YORK, at("2021-01-04 20:30"), 30 * MINUTE)
     assert not is_last_fill(NEW_YORK, at("2021-01-04 20:00"), 30 * MINUTE)
     assert not is_last_fill(NEW_YORK, at("2021-01-04 21:00"), 30 * MINUTE)
+
+
+def test_spans_that_adjoin_are_one_span() -> None:
+    week = TradingHours(open="mon-fri 00:00-24:00 UTC", flat_at_close=True)
+    assert not is_last_fill(week, at("2021-01-04 23:00"), HOUR)  # Tuesday follows at once
+    assert is_last_fill(week, at("2021-01-08 23:00"), HOUR)  # Friday
+    parts = TradingHours(open="mon 08:00-12:00, mon 12:00-13:00, tue 08:00-12:00 UTC",
+                         flat_at_close=True)  # fmt: skip
+    assert not is_last_fill(parts, at("2021-01-04 11:00"), HOUR)
+    assert is_last_fill(parts, at("2021-01-04 12:00"), HOUR)
+    assert is_last_fill(parts, at("2021-01-04 11:00"), 2 * HOUR)

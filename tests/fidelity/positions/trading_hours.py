@@ -1,7 +1,7 @@
 """When increases may fill: weekly hours, sessions of a calendar, blackouts, the close.
 
 Rule: an increase needs T + latency inside [from, to). `flat_at_close` decides at the last T
-whose fill lies inside and fills at that open.
+whose fill lies inside and fills at that open. Spans of which one begins where another ends are one.
 """
 
 from __future__ import annotations
@@ -69,8 +69,13 @@ def is_open(hours: TradingHours | None, instant_ns: int) -> bool:
 
 
 def is_last_fill(hours: TradingHours | None, fill_ns: int, bar_ns: int) -> bool:
-    """Return whether a fill lies in a session in which a fill one bar later does not."""
+    """Return whether a fill lies in the hours, which end before a fill one bar later."""
     if hours is None or not hours.flat_at_close:
         return False
     session = session_at(hours, fill_ns)
-    return session is not None and fill_ns + bar_ns >= session[1]
+    while session is not None and session[1] <= fill_ns + bar_ns:
+        end_ns = session[1]
+        session = session_at(hours, end_ns) if hours.open is not None else None
+        if session is None:
+            return True
+    return False

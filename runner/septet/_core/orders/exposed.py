@@ -2,7 +2,8 @@
 
 Each cause is a critical alert of its own, which is one line of a log. The block stays for as long
 as the cause does: it is on the page, in `septet runs show` and in `/healthz`, and no entry enlarges
-the position meanwhile.
+the position meanwhile. A position that others have sold or withdrawn, as a person has accepted by a
+resume (`position_mismatch`), is not one of these: nothing is left to protect.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def report(lifecycle: OrderLifecycle, now_ns: int) -> None:
     """Block the symbols of such alerts among the commands; clear those that are protected again."""
     guards = lifecycle.guards
     for each in list(lifecycle.commands):
-        if isinstance(each, m.Alerted) and each.level == "critical" and each.event in CAUSES:
+        if not isinstance(each, m.Alerted) or each.level != "critical" or each.event not in CAUSES:
+            continue
+        if each.symbol < 0 or not _is_gone(lifecycle, each.symbol):
             lifecycle.commands += guards.trip(
                 UNPROTECTED, now_ns, symbol=each.symbol, text=f"{each.event}: {each.text}"
             )
@@ -41,8 +44,8 @@ def report(lifecycle: OrderLifecycle, now_ns: int) -> None:
 
 def _is_exposed(lifecycle: OrderLifecycle, k: int) -> bool:
     """Whether a position still waits for an exit, or for the stop that was requested."""
-    records, lot = lifecycle.records, lifecycle.instrument(k).lot
-    if abs(lifecycle.position(k)) < lot:
+    records = lifecycle.records
+    if abs(lifecycle.position(k)) < lifecycle.instrument(k).lot or _is_gone(lifecycle, k):
         return False
     if any(records.works[number].parent.reduces for number in records.queues.get(k, ())):
         return True
@@ -50,3 +53,12 @@ def _is_exposed(lifecycle: OrderLifecycle, k: int) -> bool:
     if stop is None or stop.quantity == 0.0:
         return False
     return child is None or not child.exists or stop.overdue
+
+
+def _is_gone(lifecycle: OrderLifecycle, k: int) -> bool:
+    """Whether a person has accepted that the account holds less than a lot of a booked position.
+
+    No stop or exit of it can be accepted by the venue, and nothing of it is left to protect.
+    """
+    position, surplus = lifecycle.position(k), lifecycle.guards.accepted(k)
+    return position * surplus < 0.0 and abs(position) - abs(surplus) < lifecycle.instrument(k).lot

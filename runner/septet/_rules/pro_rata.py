@@ -1,0 +1,155 @@
+"""Entries of one time that cash, or margin, cannot pay for whole: one factor scales them all.
+
+Each is judged by every check but cash, as if it were alone but for the places that those of higher
+confidence take. The factor is what is free against what their sizes need: it does not depend on
+the order of the universe, and what is rejected has no part in it. Positions that a flip closes
+count as closed for all. The limits then apply to the scaled entries, one after the other.
+"""
+
+from __future__ import annotations
+
+from septet._kernel.ledger import floor_units
+from septet._rules.adds import enter_adds
+from septet._rules.compile_marks import routine
+from septet._rules.enter import (
+    buying_power,
+    cap,
+    cost_of_rungs,
+    describe_entry,
+    enter,
+    gross_now,
+    place_entry,
+    rejection_of_distances,
+    rejection_of_size,
+    rejection_of_wire,
+    size_asked,
+    take_costs,
+)
+from septet._rules.orders import send_exit
+from septet._rules.run_state import Run
+from septet._rules.settings import (
+    ADDS_WHEN,
+    CASH_BUFFER,
+    GRID,
+    KEEPS_CASH,
+    LEVERAGE,
+    R_CASH,
+    R_MARGIN,
+    R_OPPOSITE,
+    REBALANCES,
+    RUNGS,
+    SLIPPAGE_HINT,
+    SPOT,
+    STEPS,
+    TABLES,
+    TAKER_FEE,
+)
+
+__all__ = ["enter_share", "funds_for_entries", "plan_entry", "share_of_entries"]
+
+
+@routine
+def share_of_entries(t, now_ns, count, run: Run):
+    """Plan all entries and return the part of them that can be paid for, at most 1.
+
+    Adds are not scaled: they are entered before. Candidates that are rejected are none afterwards,
+    and resizes that reduce are sent. Until its order is placed, the `limit_price` of a candidate
+    holds its planned units, and a position that it turns is a working order that closes it.
+    """
+    for n in range(count):
+        k = run.active_symbol[n]
+        if run.target_side[k] == 0.0:
+            continue
+        if ADDS_WHEN and run.adds_due[k] != 0:
+            enter_adds(k, t, run.bar[k, t], now_ns, run)
+            run.target_side[k] = 0.0
+            continue
+        run.limit_price[k] = -1.0
+        if run.target_side[k] * run.open_side[k] < 0.0:
+            run.working[k], run.reduces[k], run.order_units[k] = 1, 0, -run.units[k]
+    asked = 0.0
+    while True:
+        best = -1
+        for n in range(count):
+            k = run.active_symbol[n]
+            if (run.target_side[k] != 0.0 and run.limit_price[k] < 0.0) and (
+                best < 0 or run.target_confidence[k] > run.target_confidence[best]
+            ):
+                best = k
+        if best < 0:
+            break
+        asked += plan_entry(best, t, run.bar[best, t], now_ns, run)
+    for n in range(count):
+        k = run.active_symbol[n]
+        if run.target_side[k] != 0.0:
+            run.orders_this_minute = run.orders_this_minute - 1
+            if not run.target_side[k] * run.open_side[k] < 0.0:
+                run.working[k] = 0
+    free = funds_for_entries(now_ns, run)
+    return free / asked if asked > free else 1.0
+
+
+@routine
+def plan_entry(k, t, i, now_ns, run: Run):
+    """Judge k by all but cash; return the funds it needs (quote). It has its place from now on."""
+    flips = run.target_side[k] * run.open_side[k] < 0.0
+    if flips:
+        run.working[k], run.order_units[k] = 0, 0.0
+    units = enter(k, t, i, now_ns, -1.0, run)
+    run.limit_price[k] = units
+    if not units > 0.0:
+        run.target_side[k] = 0.0
+        return 0.0
+    run.working[k], run.reduces[k] = 1, 0
+    run.order_units[k] = -run.units[k] if flips else 0.0
+    run.orders_this_minute = run.orders_this_minute + 1
+    price, cost = run.candidate_price, run.candidate_cost
+    need = cost if SPOT else price + LEVERAGE * (cost - price)
+    return units / run.scale[k] * need
+
+
+@routine
+def funds_for_entries(now_ns, run: Run):
+    """Return what all planned entries may need together: cash, or notional by margin (quote)."""
+    if SPOT:
+        return max(0.0, buying_power(now_ns, run))
+    gross, working = gross_now(-1, run)
+    equity = run.equity - ((1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE) - 1.0) * working
+    if RUNGS or GRID:
+        equity -= cost_of_rungs(run)
+    if KEEPS_CASH:
+        equity -= CASH_BUFFER * run.equity
+    return max(0.0, LEVERAGE * equity - gross)
+
+
+@routine
+def enter_share(k, t, i, now_ns, share, run: Run):
+    """Place the share of a planned entry as far as limits allow, or reject it."""
+    side, planned = run.target_side[k], run.limit_price[k]
+    flips = side * run.open_side[k] < 0.0
+    if flips:
+        run.working[k], run.order_units[k] = 0, 0.0
+    working = describe_entry(k, i, flips, run)
+    if STEPS and (flips or run.open_side[k] == 0):
+        rejection_of_distances(k, i, side, now_ns, run)
+    wanted = size_asked(k, i, now_ns, run)
+    if REBALANCES and (run.open_side[k] != 0 and not flips):
+        wanted -= abs(run.candidate_held)
+    run.candidate_requested = side * wanted
+    take_costs(k, working, flips, run)
+    part = planned * share
+    units, capped = cap(k, t, i, now_ns, part / run.scale[k], -1.0, run)
+    if capped < 0 and floor_units(part, run.lot[k]) < floor_units(planned, run.lot[k]):
+        capped = R_CASH if SPOT else R_MARGIN
+    rejected = rejection_of_size(k, units, capped, run)
+    if rejected < 0:
+        rejected = rejection_of_wire(k, i, now_ns, side, units, run)
+    if TABLES:
+        run.granted[k, i] = side * units / run.scale[k] if rejected < 0 else 0.0
+        run.rejected_code[k, i] = rejected + 1
+        if capped >= 0:
+            run.capped_code[k, i] = capped + 1
+    if rejected < 0:
+        place_entry(k, i, now_ns, side * units, flips, run)
+    elif flips:
+        send_exit(k, R_OPPOSITE, now_ns, run)
