@@ -23,7 +23,8 @@ _CAPITALS: Final = re.compile(r"\b(?:AND|OR|NOT|And|Or|Not)\b")
 _NOT_SIGN: Final = re.compile(r"!(?!=)")
 _SIDE: Final = r"([A-Za-z_]\w{0,63}|\d+(?:\.\d+)?)"
 _CROSSES: Final = re.compile(
-    rf"\b{_SIDE}\s+(?:is\s+)?cross(?:es|ed|ing)?(?:\s+|_)(above|over|up|below|under|down)\s+{_SIDE}\b",
+    rf"\b{_SIDE}\s+(?:is\s+)?cross(?:es|ed|ing)?(?:\s+|_)"
+    rf"(above|over|up|below|under|down)\s+{_SIDE}\b",
     re.IGNORECASE,
 )
 _COMPARED: Final = re.compile(

@@ -36,6 +36,7 @@ def fields_of(path: tuple[str, ...]) -> list[str]:
     """The keys that are served in a block of the file."""
     resolver = HostResolver(HOST)
     place = type_at(Strategy, path, _EMPTY, resolver)
+    assert place is not None
     return [key for key, _ in own_fields(place, _EMPTY.at(path), path, resolver, {})]
 
 
