@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from septet._expression_words import CALLED_WORDS, SIGN_HINTS, syntax_problem
+
 __all__ = [
     "And",
     "Binary",
@@ -179,33 +181,6 @@ _REFUSED: Final[Mapping[type[ast.AST], tuple[str, str]]] = {
     ast.NamedExpr: (":= is not in the language", "make a feature with use: expr and name it"),
     ast.Starred: ("* before a name is not in the language", f"it has {_LANGUAGE}"),
 }
-_HINTS: Final[tuple[tuple[str, str], ...]] = (
-    ("%", "percent signs are not in expressions: write 0.02 for 2%"),
-    ("&&", "write and instead of &&"),
-    ("&", "write and instead of &"),
-    ("||", "write or instead of ||"),
-    ("|", "write or instead of |"),
-    ("<>", "write != instead of <>"),
-    ("!", "write not instead of !"),
-    ("^", "write ** for powers"),
-)
-_CLOCK: Final = re.compile(r"\b[0-2]?\d:[0-5]\d\b")
-_CAPITALS: Final = re.compile(r"\b(?:AND|OR|NOT|And|Or|Not)\b")
-_NOT_SIGN: Final = re.compile(r"!(?!=)")
-_WORDS: Final[Mapping[str, str]] = {
-    "and": "write a > 0 and b > 0, with and between conditions",
-    "or": "write a > 0 or b > 0, with or between conditions",
-    "not": "write not (a > 0), in small letters",
-    "if": "write two conditions with and / or",
-    "iff": "write two conditions with and / or",
-    "crossover": "write crosses_above(a, b)",
-    "crossunder": "write crosses_below(a, b)",
-    "shift": "write prev(x, n)",
-    "ref": "write prev(x, n)",
-    "lag": "write prev(x, n)",
-    "pow": "write x ** n",
-}
-"""What to write for a word that other languages call as a function."""
 
 
 def parse_expression(text: str, expect: Literal["condition", "number"] | None = None) -> Expr:
@@ -254,41 +229,9 @@ def _python_tree(coded: str, shown: str) -> ast.Expression:
     except SyntaxError as error:
         lead = len(coded) - len(coded.lstrip())
         offset = max((error.offset or 1) - 1, 0) + lead
-        raise ExpressionError(*_syntax(shown, min(offset, len(shown) - 1))) from None
+        raise ExpressionError(*syntax_problem(shown, min(offset, len(shown) - 1))) from None
     except (ValueError, RecursionError, MemoryError):
         raise ExpressionError("this expression is nested too deeply") from None
-
-
-def _syntax(text: str, offset: int) -> tuple[str, int]:
-    if text.count("(") != text.count(")"):
-        more = "(" if text.count("(") > text.count(")") else ")"
-        return f"a {more} without its partner", text.rfind(more)
-    reversed_sign = re.search(r"=[<>](?!=)", text)
-    if reversed_sign is not None:
-        sign = reversed_sign[0]
-        return f"write {sign[::-1]} instead of {sign}", reversed_sign.start()
-    if re.search(r"(?<![<>=!:])=(?!=)", text):
-        return "= is no comparison: write == (or >, <)", text.index("=")
-    for mark, hint in _HINTS:
-        at = text.find(mark)
-        if mark == "!":
-            alone = _NOT_SIGN.search(text)
-            at = -1 if alone is None else alone.start()
-        if at >= 0:
-            return hint, at
-    clock = _CLOCK.search(text)
-    if clock is not None:
-        hour, minute = map(int, clock[0].split(":"))
-        hours = f"{{open: 'mon-fri {clock[0]:0>5}-16:00 UTC'}}"
-        words = (
-            f"{clock[0]} is no number: write {hour} * 60 + {minute}, and compare a feature "
-            f"{{use: minute_of_day}} with it; or limit entries by universe.trading_hours: {hours}"
-        )
-        return words, clock.start()
-    word = _CAPITALS.search(text)
-    if word is not None:
-        return f"write {word[0].lower()} instead of {word[0]}", word.start()
-    return f"this is not an expression: {text[offset : offset + 20].strip()!r}", offset
 
 
 def _check_kind(expression: Expr, expect: str | None) -> None:
@@ -386,7 +329,7 @@ class _Converter:
         if operator is None:
             end = (node.left.end_col_offset or 0) + self.lead
             rest = self.text[end:].lstrip()
-            hint = next((text for mark, text in _HINTS if rest.startswith(mark)), "")
+            hint = next((text for mark, text in SIGN_HINTS if rest.startswith(mark)), "")
             if rest.startswith("@"):
                 hint = "write name@SYMBOL, or name@'SYMBOL' for symbols with other signs"
             at = end + len(self.text[end:]) - len(rest)
@@ -421,8 +364,10 @@ class _Converter:
             )
         if function is None:
             close = difflib.get_close_matches(name.lower(), FUNCTIONS, n=1)
-            if name.lower() in _WORDS:
-                raise ExpressionError(f"{name} is no function", offset, hint=_WORDS[name.lower()])
+            if name.lower() in CALLED_WORDS:
+                raise ExpressionError(
+                    f"{name} is no function", offset, hint=CALLED_WORDS[name.lower()]
+                )
             known = f"did you mean {close[0]}?" if close else f"functions: {', '.join(FUNCTIONS)}"
             raise ExpressionError(f"unknown function {name!r}", offset, hint=known)
         if node.keywords:

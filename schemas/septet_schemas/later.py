@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-__all__ = ["later"]
+__all__ = ["is_later", "later"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Later(BeforeValidator):
+    """Marks the validator of a key that is not served."""
 
 
 def later(default: object) -> Any:
@@ -23,4 +29,9 @@ def later(default: object) -> Any:
             {"expected": f"{shown}, its default", "found": repr(value)},
         )
 
-    return BeforeValidator(check)
+    return _Later(check)
+
+
+def is_later(metadata: object) -> bool:
+    """Return whether the metadata of a field says that its key is not served yet."""
+    return isinstance(metadata, _Later)

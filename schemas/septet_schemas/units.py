@@ -123,8 +123,10 @@ def parse_duration(value: object) -> int:
         )
     digits, unit = match.groups()
     whole = int(digits) * _NS[unit] if digits.isdigit() else round(float(digits) * _NS[unit])
-    if not 0 < whole <= 2**62:
+    if whole <= 0:
         raise _fail("duration", "a duration above zero", value)
+    if whole > 2**62:
+        raise _fail("duration", f"a duration of {2**62 // _NS['w']:,} weeks at most", value)
     return whole
 
 

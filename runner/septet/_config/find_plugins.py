@@ -43,6 +43,45 @@ _NOUNS: Final = {
 }
 
 
+_MEANT: Final = {
+    ("signal", "grid"): "a grid is no signal: write risk: {position: {grid: {centre: close, step: "
+    "1%, levels: 4, size: 20%}}} in place of signal and risk.sizing",
+    ("signal", "buy_every"): "regular buys are no signal: write risk: {position: {buy_every: "
+    "{every: 1w, amount: 50}}} in place of signal and risk.sizing",
+    ("signal", "dca"): "regular buys are no signal: write risk: {position: {buy_every: {every: 1w, "
+    "amount: 50}}} in place of signal and risk.sizing",
+    ("signal", "portfolio"): "a portfolio is a block of its own: write portfolio: {use: top, by: "
+    "NAME of a feature, long: 3, rebalance: {every: 1w}} in place of signal and risk.sizing",
+    ("signal", "top"): "top is a portfolio: write portfolio: {use: top, by: NAME of a feature, "
+    "long: 3, rebalance: {every: 1w}} in place of signal and risk.sizing",
+    ("signal", "threshold"): "write use: confidence, threshold: 10%",
+    ("signal", "model"): "write use: confidence, threshold: 10%",
+    ("model", "random_forest"): "write use: sklearn, estimator: RandomForestClassifier",
+    ("model", "logistic"): "write use: sklearn, estimator: LogisticRegression",
+    ("model", "logistic_regression"): "write use: sklearn, estimator: LogisticRegression",
+    ("model", "mlp"): "write use: sklearn, estimator: MLPClassifier",
+    ("model", "neural_network"): "write use: sklearn, estimator: MLPClassifier",
+    ("model", "gradient_boosting"): "write use: sklearn, estimator: HistGradientBoostingClassifier",
+    ("model", "xgboost"): "write use: lightgbm, or use: sklearn, estimator: "
+    "HistGradientBoostingClassifier",
+    ("model", "LGBMClassifier"): "write use: lightgbm",
+    ("model", "XGBClassifier"): "write use: lightgbm, or use: sklearn, estimator: "
+    "HistGradientBoostingClassifier",
+}
+"""What to write for a name that beginners give to a plugin of a kind."""
+_CLASSIFIER: Final = re.compile(
+    r"(?:[A-Z]\w*(?:Classifier(?:CV)?|NB|Analysis)|\w*SVC|LogisticRegression(?:CV)?)"
+)
+
+
+def _meant(kind: str, name: str) -> str:
+    """Return what to write for a name that is no plugin: a block, or an estimator's class."""
+    found = _MEANT.get((kind, name)) or _MEANT.get((kind, name.lower()), "")
+    if not found and kind == "model" and len(name) <= 60 and _CLASSIFIER.fullmatch(name):
+        return f"a class of scikit-learn is an estimator: write use: sklearn, estimator: {name}"
+    return found
+
+
 class HostResolver:
     """Resolves the declaration that `use:` names, for the schema.
 
@@ -82,6 +121,8 @@ class HostResolver:
         return f"{some}; {failed}" if failed else some
 
     def _elsewhere(self, layer: Layer, kind: str, name: str) -> str:
+        if meant := _meant(kind, name):
+            return meant
         for other in LAYERS:
             for entry in self.host.components(other):
                 same = entry.component.name == name

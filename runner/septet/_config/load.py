@@ -19,6 +19,7 @@ from septet._config.error_places import placed
 from septet._config.explain import Origin, origins_of, short_keys
 from septet._config.find_plugins import HostResolver, LenientResolver
 from septet._config.inner_numbers import names_number
+from septet._config.key_places import gathered
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
 from septet._config.pydantic_problems import meant_keys, problem_at, shape_problems
 from septet._config.read import parse_text, read_text
@@ -43,8 +44,7 @@ class Loaded:
     gives for each of its keys (dotted path) where the value came from. `tree` is the file with
     everything laid over it; paths in the file are relative to `base_dir`. `verdicts` are those of
     plugins that are not septet's; `unchecked` means that nobody asks for any. `access` is what the
-    operator allowed the file to read and reach: nothing, unless a command sets it.
-    `text` is that of the file, as it was read.
+    operator lets the file read and reach: nothing, unless a command sets it. `text` is the file's.
     """
 
     strategy: Strategy
@@ -404,7 +404,7 @@ def _rest(
     `renamed` are keys that stand in the file under another name: they are not reported again.
     """
     lenient = LenientResolver(resolver)
-    part = _filled(_without(tree, pruned), _skeleton())
+    part = _filled(_without(gathered(tree, resolver), pruned), _skeleton())
     for _ in range(6):
         try:
             strategy = Strategy.model_validate(part.plain(), context={"resolver": lenient})

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from septet._config.inner_numbers import with_number
+from septet._config.inner_numbers import inner_numbers, with_number
 from septet._config.read import MAX_DEPTH, parse_text
 from septet._config.tree import Key, Mark, Node, dotted, merge
 from septet.errors import ConfigError, Problem
@@ -163,9 +163,7 @@ def apply_settings(tree: Node, settings: Sequence[Setting]) -> tuple[Node, list[
         try:
             tree = put(tree, setting.path, setting.node)
         except IndexError as error:
-            problems.append(
-                Problem(str(error), file=setting.flag, expected="a number of an entry of the list")
-            )
+            problems.append(Problem(error.args[0], file=setting.flag, expected=error.args[1]))
     return tree, problems
 
 
@@ -186,9 +184,15 @@ def put(tree: Node, path: Sequence[str], node: Node) -> Node:
     if tree.kind == "list":
         first = int(path[0]) if path[0].isdecimal() and len(path[0]) < _DIGITS else path[0]
         if first not in tree.children:
-            raise IndexError(f"{path[0]!r} is not an entry of this list of {len(tree.children)}")
+            length = len(tree.children)
+            raise IndexError(
+                f"{path[0]!r} is not an entry of this list of {length}",
+                "a number of an entry of the list",
+            )
     if len(path) == 1 and (changed := with_number(tree, path[0], node)) is not None:
         return changed
+    if len(path) == 1 and path[0].isdecimal() and tree.kind == "scalar" and tree.text:
+        raise _without_number(tree, path[0])
     empty = Node("scalar", node.mark, key=node.mark, layer=node.layer)
     below = put(tree.children.get(first, empty), path[1:], node)
     if tree.kind == "scalar":
@@ -197,6 +201,15 @@ def put(tree: Node, path: Sequence[str], node: Node) -> Node:
     if first == "use" and old is not None and old.value != below.value:
         return replace(tree, children={first: below})
     return replace(tree, children={**tree.children, first: below})
+
+
+def _without_number(node: Node, place: str) -> IndexError:
+    """Return the error for the number of a text that does not have as many."""
+    count = len(inner_numbers(node))
+    expected = f"the place of one of its numbers, from 1 to {count}"
+    if not count:
+        expected = "a whole new value for the key in front of it: no number stands in it"
+    return IndexError(f"the value has no number {place[:_DIGITS]}", expected)
 
 
 def apply_mode(tree: Node, mode: str) -> tuple[Node, list[Problem]]:

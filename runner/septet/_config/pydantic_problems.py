@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from septet._config.block_examples import shortest_block
+from septet._config.key_places import belongs_under, misplaced_blocks, places_of
 from septet._config.renamed_keys import LATER, name_now
 from septet._config.schema_lookup import known_keys
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
@@ -102,6 +104,10 @@ def shape_problems(
     arms: set[Path] = set()  # of a union; what is wrong below is of the arm that is meant
     errors = error.errors(include_url=False)
     meant = meant_keys(error, model, tree, resolver)
+    places = _places(errors, model, tree, resolver)
+    begun = misplaced_blocks(
+        [each[0] for each in places.values()], [_locate(tree, each["loc"])[0] for each in errors]
+    )
     for each in errors:
         if each["type"] == "too_short" and _has_below(each["loc"], errors):
             continue  # entries that are wrong are not counted; they are reported themselves
@@ -111,6 +117,8 @@ def shape_problems(
             path = (*path, str(each["loc"][-1]))
             if any(path[:-1] == key[:-1] and path[-1] in names for key, names in meant.items()):
                 continue  # it is there, under a name that is reported
+            if path in begun:
+                continue  # what belongs to it stands elsewhere, which is reported
         block = next((key for key in meant if key == path[: len(key)]), None)
         if block is not None:  # a key that is no such key: what is wrong below it is no matter
             path, each = block, {**each, "type": "extra_forbidden", "loc": block}
@@ -125,6 +133,10 @@ def shape_problems(
         on_key = each["type"] in _ON_KEY or "[key]" in each["loc"]
         keys = partial(_known_or_meant, model, tree, resolver, meant.get(path, []))
         words = _words(dict(each), path, node, keys)
+        if path in places and each["type"] == "extra_forbidden":
+            words["hint"] = belongs_under(str(path[-1]), places[path])
+        if each["type"] in _WANTS_BLOCK and not words.get("hint"):
+            words["hint"] = _block_hint(path, node, known_keys(model, path, tree, resolver))
         if "[key]" in each["loc"]:
             words["found"] = f"'{path[-1]}'"
         problem = problem_at(tree, path, on_key=on_key, **words)
@@ -132,6 +144,15 @@ def shape_problems(
         arms |= {path} if beyond else set()
     below = {path[:length] for path, _ in found for length in range(len(path))}
     return [each for each in found if each[0] not in arms & below]
+
+
+def _block_hint(path: Path, node: Node | None, keys: list[str]) -> str:
+    """Return the shortest block that means what stands there, else one with its first key."""
+    if short := shortest_block(path, node):
+        return f"write {short}"
+    if not keys or not path:
+        return ""
+    return f"write {path[-1]}: {{{keys[0]}: ...}}; its keys: {', '.join(keys[:8])}"
 
 
 def _known_or_meant(
@@ -165,10 +186,30 @@ def meant_keys(
         parent = tree.at(path[:-1])
         if not path or parent is None:
             continue
-        names = closest_names(str(path[-1]), known_keys(model, path[:-1], tree, resolver))
+        here = known_keys(model, path[:-1], tree, resolver)
+        if places_of(model, path, tree, resolver, here):
+            continue
+        names = closest_names(str(path[-1]), here)
         absent = [name for name in names if name not in parent.children]
         if absent:
             found[path] = absent
+    return found
+
+
+def _places(
+    errors: Sequence[Any], model: type[BaseModel], tree: Node, resolver: Resolver
+) -> dict[Path, list[Path]]:
+    """Return where each key that stands in the wrong block belongs."""
+    found: dict[Path, list[Path]] = {}
+    for each in errors:
+        path, _ = _locate(tree, each["loc"])
+        if each["type"] != "extra_forbidden" or not path:
+            continue
+        if str(path[-1]) in LATER or tuple(path[-2:]) in _ELSEWHERE:
+            continue
+        here = known_keys(model, path[:-1], tree, resolver)
+        if places := places_of(model, path, tree, resolver, here):
+            found[path] = places
     return found
 
 
@@ -186,6 +227,9 @@ def _flawed_on(tree: Node, path: Path) -> bool:
 
 _ALIKE: Final = 0.8
 _MISSING: Final = frozenset({"missing"})
+_WANTS_BLOCK: Final = frozenset(
+    ("dict_type", "model_type", "mapping_type", "model_attributes_type", "use_block")
+)
 _ON_KEY: Final = frozenset({"extra_forbidden"})
 
 
@@ -266,7 +310,9 @@ _EXAMPLES: Final = {
     "universe.bar": "bar: 1h",
     "data": "data: {candles: {use: sample}}",
     "data.candles": "candles: {use: sample}",
-    "signal": "signal: {use: rules, long_if: fast > slow, exit_if: fast < slow}",
+    "signal": "signal: {use: rules, long_if: fast > slow, exit_if: fast < slow}; a grid or regular "
+    "buys (risk: {position: {grid: ...}} or {buy_every: ...}) and a portfolio (portfolio: {use: "
+    "top, ...}) need none",
     "risk": "risk: {sizing: {use: fixed_fraction, fraction: 10%}}",
     "risk.sizing": "sizing: {use: fixed_fraction, fraction: 10%}",
     "period": "period: 20",

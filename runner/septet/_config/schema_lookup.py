@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,8 +14,11 @@ from pydantic_core import PydanticCustomError
 
 from septet._config.tree import Key, Node
 from septet_schemas.blocks import BlockOf, Resolver, config_of
+from septet_schemas.later import is_later
 
-__all__ = ["known_keys", "metadata_of", "type_at"]
+__all__ = [
+    "blocks_named", "inner_types", "known_keys", "metadata_of", "own_fields", "type_at", "type_of",
+]  # fmt: skip
 
 
 class _Type(msgspec.Struct, frozen=True):
@@ -71,13 +75,13 @@ def _block(place: _Type) -> BlockOf | None:
     return next((each for each in place.metadata if isinstance(each, BlockOf)), None)
 
 
-def _models(place: _Type, node: Node) -> list[type[BaseModel]]:
+def _models(place: _Type, node: Node | None) -> list[type[BaseModel]]:
     models = [
         part.annotation
         for part in _parts(place)
         if isinstance(part.annotation, type) and issubclass(part.annotation, BaseModel)
     ]
-    use = node.children.get("use")
+    use = node.children.get("use") if node is not None else None
     if len(models) > 1 and use is not None:
         same = [m for m in models if m.model_fields["use"].default == use.value]
         return same or models
@@ -128,3 +132,52 @@ def _step(
         if origin in (tuple, list) and arguments:
             return _Type(arguments[0])
     return None
+
+
+def type_of(model: type[BaseModel]) -> _Type:
+    """Return a model as the type of a place."""
+    return _Type(model)
+
+
+def blocks_named(place: _Type) -> list[BlockOf]:
+    """Return the kinds of blocks that a mapping holds under the names of their plugins."""
+    arguments = [
+        typing.get_args(part.annotation)[1]
+        for part in _parts(place)
+        if typing.get_origin(part.annotation) is dict
+    ]
+    found = (_block(part) for each in arguments for part in _parts(_Type(each)))
+    return [each for each in found if each is not None and each.named]
+
+
+def inner_types(place: _Type) -> list[_Type]:
+    """Return a place itself: lists hold many of a kind, and nothing is looked for in them."""
+    lists = (tuple, list)
+    return [] if any(typing.get_origin(p.annotation) in lists for p in _parts(place)) else [place]
+
+
+def own_fields(
+    place: _Type,
+    node: Node | None,
+    path: Sequence[Key],
+    resolver: Resolver,
+    usual: Mapping[str, str],
+) -> Iterator[tuple[str, _Type]]:
+    """Yield the keys of a block that are served, each with its type.
+
+    `usual` names the plugin of a kind where the file names none.
+    """
+    block = next((found for part in _parts(place) if (found := _block(part))), None)
+    use = node.children.get("use") if node is not None else None
+    if block is None:
+        models = _models(place, node)
+    else:
+        name = str(use.value) if use is not None else usual.get(block.kind, "")
+        models = [block.generic] if block.generic else []
+        with contextlib.suppress(PydanticCustomError):
+            models.append(config_of(resolver.resolve(block.layer, block.kind, name)[0]))
+    for model in models:
+        for key, field in model.model_fields.items():
+            inner = _Type(field.annotation, tuple(field.metadata))
+            if not any(is_later(each) for each in metadata_of(inner)):
+                yield key, inner

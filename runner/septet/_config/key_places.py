@@ -1,0 +1,146 @@
+"""Where a key belongs that stands in the wrong block, found by walking the schema."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic_core import PydanticCustomError
+
+from septet._config.renamed_keys import RENAMED, name_now
+from septet._config.schema_lookup import blocks_named, inner_types, own_fields, type_of
+from septet._config.tree import Key, Node, Path, dotted
+from septet_schemas.blocks import Resolver
+from septet_schemas.strategy import Strategy
+
+__all__ = ["belongs_under", "gathered", "misplaced_blocks", "places_of", "shown_at"]
+
+_DEPTH: Final = 4
+_SAME: Final = 0.8
+"""A key that is so much like one of its block is that one, misspelt."""
+_ALMOST: Final = 0.85
+_SHOWN: Final = 2
+_NOT_WALKED: Final = frozenset(("features", "sweep", "paper", "live", "schedule"))
+_OWN_KEYS: Final = frozenset(("features", "model", "data", "sweep"))
+"""Blocks whose keys are named as others are and mean something of their own."""
+_DECIDE: Final = ("grid", "buy_every")
+_USUAL: Final = {"signal": "rules", "sizing": "fixed_fraction"}
+"""The plugin that is meant where a block does not name one."""
+
+
+def places_of(
+    model: type[BaseModel], path: Sequence[Key], tree: Node, resolver: Resolver, here: list[str]
+) -> list[Path]:
+    """Return where the unknown key at `path` belongs; empty where it is a key of its own block.
+
+    `here` are the keys of its own block. A key of the same top-level block comes first.
+    """
+    name, top = str(path[-1]), path[0]
+    if name == "use" or (len(path) > 1 and top in _OWN_KEYS) or name_now(name, here):
+        return []
+    alike = difflib.get_close_matches(name.lower(), [each.lower() for each in here], 1, _SAME)
+    if alike and len(path) > 1:
+        return []
+    if len(path) == 1 and _is_feature(tree.at(path), resolver):
+        return [("features", name)]
+    every = list(_walk(model, tree, resolver, name))
+    exact = [each for each in every if each[-1] == name]
+    if alike and not exact:
+        return []
+    found = exact or [each for each in every if each[-1] == RENAMED.get(name.lower())]
+    if not found and name.isidentifier():
+        close = difflib.get_close_matches(
+            name.lower(), sorted({str(each[-1]) for each in every}), 1, _ALMOST
+        )
+        found = [each for each in every if each[-1] in close]
+    found = [each for each in found if each[:-1] != tuple(path[:-1])]
+    found.sort(key=lambda each: each[0] not in tree.children)  # blocks that the file has, first
+    if found and found[0][0] in tree.children:
+        found = [each for each in found if each[0] in tree.children]
+    within = [each for each in found if each[0] == top]
+    return within or (found if len(path) == 1 or exact else [])
+
+
+def belongs_under(name: str, places: Sequence[Path]) -> str:
+    """Return the hint for a key that belongs elsewhere, with the block to write."""
+    parents = [dotted(place[:-1]) or "the top level of the file" for place in places[:_SHOWN]]
+    first = places[0]
+    meant = name if first[-1] == name else f"{name} is {first[-1]} here, and"
+    where = " or ".join(parents)
+    return f"{meant} belongs {_under(where)}: write {shown_at(first)}"
+
+
+def _under(where: str) -> str:
+    return f"at {where}" if where.startswith("the top") else f"under {where}"
+
+
+def shown_at(place: Path, value: str = "...") -> str:
+    """Write a key inside the blocks it belongs to: ``universe: {bar: ...}``."""
+    text = f"{place[-1]}: {value}"
+    for part in reversed(place[:-1]):
+        text = f"{part}: {{{text}}}"
+    return text
+
+
+def misplaced_blocks(misplaced: Sequence[Path], wrong: Sequence[Path]) -> frozenset[Path]:
+    """Return the blocks that are not simply missing: their keys stand elsewhere.
+
+    A portfolio, a grid and regular buys need no signal and no sizing. `wrong` are all paths with
+    an error: a portfolio counts only beside an error of its own.
+    """
+    found: set[Path] = {place[:1] for place in misplaced if len(place) > 1}
+    decides = any(place[-1] in _DECIDE for place in misplaced) or any(
+        path[:1] == ("portfolio",) for path in wrong
+    )
+    return frozenset(found | {("signal",), ("risk", "sizing")} if decides else found)
+
+
+def gathered(tree: Node, resolver: Resolver) -> Node:
+    """Return a tree whose features stand under `features`, for what else is wrong in it."""
+    below = tree.children.get("features")
+    stray = {
+        key: node
+        for key, node in tree.children.items()
+        if key not in Strategy.model_fields and _is_feature(node, resolver)
+    }
+    if not stray or (below is not None and below.kind != "map"):
+        return tree
+    first = next(iter(stray.values()))
+    base = below if below is not None else Node("map", first.mark, key=first.key)
+    rest = {key: node for key, node in tree.children.items() if key not in stray}
+    features = replace(base, children={**base.children, **stray})
+    return replace(tree, children={**rest, "features": features})
+
+
+def _is_feature(node: Node | None, resolver: Resolver) -> bool:
+    use = node.children.get("use") if node is not None else None
+    return use is not None and _resolves(resolver, "features", "feature", str(use.value))
+
+
+def _resolves(resolver: Resolver, layer: str, kind: str, name: str) -> bool:
+    try:
+        resolver.resolve(layer, kind, name)
+    except PydanticCustomError:
+        return False
+    return True
+
+
+def _walk(model: type[BaseModel], tree: Node, resolver: Resolver, name: str) -> Iterator[Path]:
+    """Yield the path of each key of the schema, and of each block whose plugin has the name."""
+    level: list[tuple[Any, Node | None, Path]] = [(type_of(model), tree, ())]
+    while level:
+        place, node, path = level.pop(0)
+        for block in blocks_named(place):
+            if _resolves(resolver, block.layer, block.kind, name):
+                yield (*path, name)
+        for key, inner in own_fields(place, node, path, resolver, _USUAL):
+            if key in _NOT_WALKED and not path:
+                yield (key,)
+                continue
+            yield (*path, key)
+            if len(path) + 1 < _DEPTH:
+                child = node.children.get(key) if node is not None else None
+                level += [(each, child, (*path, key)) for each in inner_types(inner)]
