@@ -78,18 +78,18 @@ def test_a_first_window_longer_than_what_lies_before_the_start(
 ) -> None:
     warning, verdict, summary = check_and_run(septet, strategy(tmp_path, "2020-01-03", rows=60))
     why = "the data begins 2020-01-01 00:00, and the first whole training window (train: 5d) serves"
-    text = f"he first decision is 2020-01-07 01:00, not universe.start (2020-01-03 00:00): {why}"
-    assert f"t{text} from 2020-01-07 01:00" in warning
+    text = f"he first decision is 2020-01-06 01:00, not universe.start (2020-01-03 00:00): {why}"
+    assert f"t{text} from 2020-01-06 01:00" in warning
     assert "bring data from 2019-12-28 00:00 on, shorten training.train, or write start" in warning
     assert f"T{text}" in verdict
-    assert summary["first_decision"] == "2020-01-07T01:00:00Z"
+    assert summary["first_decision"] == "2020-01-06T01:00:00Z"
 
 
 def test_first_windows_without_enough_rows(septet: Command, tmp_path: Path) -> None:
     path = strategy(tmp_path, "2020-01-05", rows=100)
     path.write_text(path.read_text(encoding="utf-8").replace("period: 20", "period: 60"))
     warning, verdict, _ = check_and_run(septet, path)
-    text = "1 training window before it gave no model: 83 rows to train on, fewer than 100"
+    text = "2 training windows before it gave no model: 59 rows to train on, fewer than 100"
     assert text in warning
     assert text in verdict
 

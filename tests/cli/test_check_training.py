@@ -149,15 +149,15 @@ def test_the_rows_of_the_windows_are_shown(septet: Command, tmp_path: Path) -> N
     path = strategy(tmp_path)
     outcome = septet("check", path)
     assert outcome.out.splitlines()[1] == (
-        "training: 7 training windows; usable rows: 118 in the first (to 2020-01-07 00:00), 118 in "
-        "the smallest (to 2020-01-07 00:00), 118 in the last (to 2020-01-13 00:00); min_rows 60"
+        "training: 8 training windows; usable rows: 113 in the first (to 2020-01-06 00:00), 113 in "
+        "the smallest (to 2020-01-06 00:00), 118 in the last (to 2020-01-13 00:00); min_rows 60"
     )
     document = json.loads(septet("check", path, "--json").out)["training"]
     first = document.pop("first")
     assert first.pop("up") > 20
-    assert first == {"trained_to": "2020-01-07T00:00:00Z", "rows": 118}
+    assert first == {"trained_to": "2020-01-06T00:00:00Z", "rows": 113}
     assert document["last"]["trained_to"] == "2020-01-13T00:00:00Z"
-    assert (document["looked_at"], document["without_model"], document["min_rows"]) == (7, 0, 60)
+    assert (document["looked_at"], document["without_model"], document["min_rows"]) == (8, 0, 60)
 
 
 def test_windows_that_a_gap_leaves_too_few_rows(septet: Command, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_windows_that_a_gap_leaves_too_few_rows(septet: Command, tmp_path: Path)
     path.write_text(path.read_text(encoding="utf-8").replace("min_rows: 60", "min_rows: 100"))
     code, found = checked(septet, path)
     assert code == 0
-    assert f"{path}:11:21: warning: model.training.train: 7 of 19 training windows give" in found
+    assert f"{path}:11:21: warning: model.training.train: 7 of 20 training windows give" in found
     assert "rows to train on, fewer than 100" in found
     run = septet("run", path, "--out", tmp_path / "runs", "--json")
     models = json.loads(run.out)

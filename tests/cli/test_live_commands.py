@@ -226,7 +226,9 @@ def test_o2_a_resume_needs_a_name_and_a_reason(stopped: Path, septet: Command) -
         output = septet("resume", stopped, "--name", "ann", "--reason", "looked", "--json")
         assert json.loads(output.out)["running"] is False
     assert not (stopped / HALT).exists()
-    seen: Any = SimpleNamespace(folder=stopped, manifest={}, doubt="")
+    seen: Any = SimpleNamespace(
+        folder=stopped, manifest={}, doubt="", finding=None, files_finding=None
+    )
     assert _standing(seen) == [
         "  Not running       it never began",
         "  Resumed           by ann: looked; it trades again at the next start",

@@ -7,14 +7,16 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["BEYOND", "BARS", "FRESH_NS", "NewestQuote"]
+__all__ = ["BARS", "BEYOND", "FRESH_NS", "LASTING_NS", "NewestQuote"]
 
 FRESH_NS: Final = 10_000_000_000
 """A quote or trade of this age or less is newer than any bar."""
 NEVER_NS: Final = -(2**62)
 BARS: Final = 2
-"""Quotes are contradicted once this many decided bars in a row have closed beyond all of them. One
-close may lie there by a sweep of the book that a stream of snapshots does not show."""
+"""Quotes are contradicted once this many decided bars in a row, and those of `LASTING_NS`, have
+closed beyond all of them. One close may lie there by a sweep of the book that a stream of snapshots
+does not show, and closes of very short bars by the time that a quote is under way."""
+LASTING_NS: Final = 10_000_000_000
 BEYOND: Final = 0.001
 """Beyond bid or ask by this share, and by the spread: further than prices of one instrument stay
 apart at two venues, where the difference pays the fees of taking it."""
@@ -25,8 +27,9 @@ class NewestQuote(msgspec.Struct, array_like=True):
 
     `low` and `high` are the lowest bid and the highest ask since the newest decided bar. `beyond`
     is how many such bars in a row have closed beyond all quotes of their time, and `close` the last
-    close that did. `is_traded` is whether the newest bar has volume: the close of one that has none
-    is a price of an earlier time.
+    close that did; `since_ns` is when the first of them was decided on. `is_contradicted` is whether
+    they count no more: no quote has come near a close since. `is_traded` is whether the newest bar
+    has volume: the close of one that has none is a price of an earlier time.
     """
 
     bid: float = 0.0
@@ -37,11 +40,8 @@ class NewestQuote(msgspec.Struct, array_like=True):
     beyond: int = 0
     close: float = 0.0
     is_traded: bool = True
-
-    @property
-    def is_contradicted(self) -> bool:
-        """Whether bars contradict the quotes, and none has come near them since."""
-        return self.beyond >= BARS
+    since_ns: int = 0
+    is_contradicted: bool = False
 
     def is_fresh(self, now_ns: int) -> bool:
         """Whether a quote or trade is new enough to outweigh a bar."""
@@ -54,7 +54,7 @@ class NewestQuote(msgspec.Struct, array_like=True):
         if self.is_contradicted:
             if not self._is_near(bid, ask, self.close):
                 return False
-            self.beyond = 0
+            self.beyond, self.is_contradicted = 0, False
         self.received_ns = now_ns
         return True
 
@@ -68,11 +68,12 @@ class NewestQuote(msgspec.Struct, array_like=True):
         if not high or not self.is_traded or not (before or self.is_fresh(now_ns)):
             return False
         if self._is_near(low, high, close):
-            self.beyond = 0
+            self.beyond, self.is_contradicted = 0, False
             return False
+        self.since_ns = self.since_ns if self.beyond else now_ns
         self.beyond, self.close = self.beyond + 1, close
-        if self.is_contradicted:
-            self.received_ns = NEVER_NS
+        if self.beyond >= BARS and now_ns - self.since_ns >= LASTING_NS:
+            self.is_contradicted, self.received_ns = True, NEVER_NS
         return self.is_contradicted and not before
 
     def _is_near(self, low: float, high: float, close: float) -> bool:

@@ -88,8 +88,8 @@ def _never_due(session: Session, terms: Terms) -> list[Problem]:
         first, at = int(known[0]), int(known[waits])
         text = (
             f"the first {what} falls due at {iso(at)}, {waits} decisions after the first one at "
-            f"{iso(first)}: nothing is held in {waits / len(due):.0%} of the run; an instant "
-            "before the first decision does not count"
+            f"{iso(first)}: nothing is held in {100 * waits / len(due):.0f} % of the run; an "
+            "instant before the first decision does not count"
         )
         hint = "begin the run shortly before an instant of every, or write a shorter interval"
         severity = "warning"
