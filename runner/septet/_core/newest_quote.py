@@ -27,7 +27,7 @@ class NewestQuote(msgspec.Struct, array_like=True):
 
     `low` and `high` are the lowest bid and the highest ask since the newest decided bar. `beyond`
     is how many such bars in a row have closed beyond all quotes of their time, and `close` the last
-    close that did; `since_ns` is when the first of them was decided on. `is_contradicted` is whether
+    close that did; `since_ns` is when the first was decided on. `is_contradicted` is whether
     they count no more: no quote has come near a close since. `is_traded` is whether the newest bar
     has volume: the close of one that has none is a price of an earlier time.
     """
