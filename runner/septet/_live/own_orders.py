@@ -23,12 +23,11 @@ async def cancel_own(venue: LiveVenue, tag: str, symbols: Sequence[int]) -> list
     request, and so do all of them if the open orders are not listed in time. On the others, and
     where that request fails, the listed orders of the run are cancelled one by one.
     """
-    orders: tuple[m.OrderSeen, ...] = ()
     try:
         found = await asyncio.wait_for(venue.open_orders(), LISTED_WITHIN_S)
-        orders = () if found is None else found.orders
     except Exception:  # whatever the list fails by, the kill goes on without it
-        pass
+        found = None
+    orders = () if found is None else found.orders
     others = {each.symbol for each in orders if not is_marked(tag, each.client_id)}
     whole, listed = await asyncio.gather(
         _cancel_whole(venue, tag, orders, [k for k in symbols if k not in others]),
