@@ -35,6 +35,11 @@ CLOSING: Final = ("hold_back", "close_at_stop", "target_at_level")
 """Rules that close a position at a level; below the minimum notional its exit waits."""
 
 
+def _beyond(level: float, side: float) -> float:
+    """Return a price that has passed a level, by little more than counts as being at it."""
+    return level * (1.0 + side * 4.0 * layout.TOLERANCE)
+
+
 @dataclass(frozen=True)
 class Deed:
     """Something the simulator did to an order while a bar went by."""
@@ -306,7 +311,7 @@ class Follower:
         if state.B[deed.k, layout.TAKE_UNITS] != 0.0:
             raise NotServed("a take at a level waits for one that a close has sent")
         side = float(state.I[deed.k, layout.OPEN_SIDE])
-        price = math.nextafter(level, side * math.inf) if math.isnan(opened) else opened
+        price = _beyond(level, side) if math.isnan(opened) else opened
         sent = {self.reasons[each.reason] for each in placed(
             self._mark(deed.k, price, deed.time_ns, leaves=True)
         )}  # fmt: skip
@@ -319,7 +324,7 @@ class Follower:
         units, limit, trigger = order.values[:3]
         level = trigger if order.of == layout.STOP else limit
         sign = math.copysign(1.0, units)
-        price = level if order.of == layout.STOP else math.nextafter(level, -sign * math.inf)
+        price = level if order.of == layout.STOP else _beyond(level, -sign)
         leaves = self.reasons[order.reason] == "take"
         return self._mark(order.k, price, order.time_ns, leaves=leaves)
 

@@ -305,7 +305,8 @@ C_PORTFOLIO: Final = 2
 KEEPS_WEIGHT: Final = 2  # held, without a bar or a rank
 KEEPS_UNITS: Final = 3  # nothing is known of its weight
 BELOW_RANK: Final = 4  # ranked, and not chosen
-TOLERANCE: Final = 1e-12  # relative difference of price and level, or of two shares, that is none
+TOLERANCE: Final = 1e-12
+"""Relative difference of a price and a level, or of two shares, that counts as none."""
 WEIGHT_EDGE: Final = 1e-12  # what weights may miss a bound by, and what counts as none
 # J: which symbols are stepped at a time, while times are crossed
 LISTED: Final = 0  # their numbers, as many as there are
