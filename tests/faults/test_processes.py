@@ -328,14 +328,19 @@ def _holds(run: Live) -> bool:  # a fee in what is bought leaves less than a lot
     return any(abs(each) > 1e-5 for each in run.ours().positions.values())
 
 
+def _start_to_flatten(run: Live) -> None:
+    """Start a run whose shutdown flattens, and wait until it holds a position under a stop."""
+    text = run.file.read_text("utf-8").replace("risk:\n", "risk:\n  stops: {stop_loss: 30%}\n")
+    text = text.replace("execution:\n", "execution:\n  on_shutdown: flatten\n")
+    run.file.write_text(text, encoding="utf-8")
+    run.start()
+    run.until(lambda: _holds(run), "a position")
+
+
 def test_a_shutdown_flattens_if_the_file_requires_it(tmp_path: Path) -> None:
     """What is held is sold at the venue, stop and all, before the process ends; it may go on."""
     with live(tmp_path) as run:
-        text = run.file.read_text("utf-8").replace("risk:\n", "risk:\n  stops: {stop_loss: 30%}\n")
-        text = text.replace("execution:\n", "execution:\n  on_shutdown: flatten\n")
-        run.file.write_text(text, encoding="utf-8")
-        run.start()
-        run.until(lambda: _holds(run), "a position")
+        _start_to_flatten(run)
         assert stop(run) == 0, run.run.tail()
         assert not _holds(run), run.run.tail(25)
         run.theirs.take(run.venue.rows())
@@ -356,11 +361,7 @@ def test_a_shutdown_flattens_if_the_file_requires_it(tmp_path: Path) -> None:
 def test_a_shutdown_sells_again_what_lost_requests_left_held(tmp_path: Path) -> None:
     """A sale that never arrived is sent again once that is known, before the process ends."""
     with live(tmp_path) as run:
-        text = run.file.read_text("utf-8").replace("risk:\n", "risk:\n  stops: {stop_loss: 30%}\n")
-        text = text.replace("execution:\n", "execution:\n  on_shutdown: flatten\n")
-        run.file.write_text(text, encoding="utf-8")
-        run.start()
-        run.until(lambda: _holds(run), "a position")
+        _start_to_flatten(run)
         run.venue.inject(Fault(code="N2", times=2))
         assert stop(run) == 0, run.run.tail()
         assert not _holds(run), run.run.tail(25)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Protection, Work
 
-__all__ = ["exit_waits", "is_behind", "keeps"]
+__all__ = ["is_behind", "keeps", "make_exit_wait"]
 
 MINUTE_NS = 60 * SECOND_NS
 REASON = "rate"
@@ -65,14 +65,14 @@ def is_behind(lifecycle: OrderLifecycle, stop: Protection, child: Child) -> bool
     return stop.quantity != 0.0 and abs((child.trigger_price or 0.0) - stop.trigger) >= least
 
 
-def exit_waits(lifecycle: OrderLifecycle, work: Work, stop: Child | None, now_ns: int) -> bool:
-    """Whether an exit waits for the next minute beside a stop that rests, with an alarm once.
+def make_exit_wait(lifecycle: OrderLifecycle, work: Work, stop: Child | None, now_ns: int) -> None:
+    """Make an exit that may not be sent wait beside a stop that rests, with an alarm once.
 
     The stop would be cancelled for an order that may not be sent.
     """
     k = work.parent.symbol
     if stop is None or stop.cancels or lifecycle.checks.reductions_left(k, now_ns) > 0:
-        return False
+        return
     work.retry_ns = now_ns + lifecycle.timing.retry_first_ns
     if not work.alarmed:
         work.alarmed = True
@@ -82,4 +82,3 @@ def exit_waits(lifecycle: OrderLifecycle, work: Work, stop: Child | None, now_ns
             f"{stop.client_id} stays until it may"
         )
         lifecycle.alert("critical", "reduction_waits", text, k)
-    return True

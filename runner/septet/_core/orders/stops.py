@@ -91,7 +91,7 @@ def pauses(lifecycle: OrderLifecycle, k: int, work: Work, now_ns: int) -> bool:
     if work.parent.reduces and _is_paused(lifecycle, k, now_ns):
         work.retry_ns = max(work.retry_ns, lifecycle.records.paused_ns)
     if work.parent.reduces and work.retry_ns <= now_ns:
-        stop_rate.exit_waits(lifecycle, work, standing(lifecycle, k), now_ns)
+        stop_rate.make_exit_wait(lifecycle, work, standing(lifecycle, k), now_ns)
     return work.retry_ns > now_ns
 
 
