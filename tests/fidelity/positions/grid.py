@@ -6,8 +6,8 @@ While flat, at T, the levels are centre * (1 - step)^k. With `short: true` the m
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions.checks import allowed, capped
 from tests.fidelity.positions.exact import exact, floor_lots, on_tick
 from tests.fidelity.positions.expression import number
