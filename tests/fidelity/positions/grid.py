@@ -8,8 +8,8 @@ buys again, and where all that is held is too little the grid is laid anew, as w
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions.checks import allowed, capped
 from tests.fidelity.positions.exact import ZERO, exact, floor_lots, on_tick
 from tests.fidelity.positions.expression import number

@@ -6,8 +6,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions.exact import exact
 
 __all__ = ["DAY", "DELISTED_AFTER", "HOUR", "MINUTE", "START", "Bar", "Market", "bars_of"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions import levels
 from tests.fidelity.positions.account import Account, Holding
 from tests.fidelity.positions.exact import ZERO, exact, floor_lots, on_tick, sign

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions import levels
 from tests.fidelity.positions.checks import allowed, capped, hours_block
 from tests.fidelity.positions.exact import ZERO, ceil_lots, exact, floor_lots, on_tick
