@@ -18,7 +18,7 @@ from septet._config.derived_keys import derived, resolver_of
 from septet._config.error_places import placed
 from septet._config.explain import Origin, origins_of, short_keys
 from septet._config.find_plugins import HostResolver, LenientResolver
-from septet._config.inner_numbers import names_number
+from septet._config.inner_numbers import is_place_of_number
 from septet._config.key_places import gathered
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
 from septet._config.pydantic_problems import meant_keys, problem_at, shape_problems
@@ -308,7 +308,7 @@ def _unfolded(tree: Node, path: Sequence[str], strategy: Strategy) -> Node:
     node, reached = tree.nearest(path)
     if len(reached) == len(path) or node.kind != "scalar" or node.value is None:
         return tree
-    if names_number(node, path[len(reached) :]):
+    if is_place_of_number(path[len(reached) :]):  # put states it where there is no such number
         return tree
     names = short_keys(reached, strategy)
     block = replace(node, kind="map", value=None, children=dict.fromkeys(names, node))

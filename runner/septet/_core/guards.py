@@ -382,6 +382,14 @@ class Guards:
         """Return how much more than booked the account may hold, as accepted by a resume (base)."""
         return self._accepted.get(k, 0.0)
 
+    def is_gone(self, k: int, position: float, lot: float) -> bool:
+        """Whether a person has accepted that the account holds less than a lot of a position.
+
+        No stop or exit of it can be accepted by the venue, and nothing of it is left to protect.
+        """
+        surplus = self.accepted(k)
+        return position * surplus < 0.0 and abs(position) - abs(surplus) < lot
+
     def differs(self, k: int) -> bool:
         """Whether the account holds a different position than is booked."""
         return k in self._gaps or self._accepted.get(k, 0.0) != 0.0

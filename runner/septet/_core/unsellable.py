@@ -12,6 +12,7 @@ from septet._kernel import layout
 if TYPE_CHECKING:
     from septet._core.checks import Checks
     from septet._core.engine import Engine
+    from septet._core.guards import Guards
 
 __all__ = ["can_close", "filters_text", "is_dust", "unsold"]
 
@@ -29,10 +30,17 @@ def can_close(engine: Engine, checks: Checks | None, k: int) -> bool:
     return quantity > 0.0 and not instrument.is_too_small(quantity, price)
 
 
-def is_dust(dust: Mapping[int, float], checks: Checks | None, k: int, held: float) -> bool:
-    """Whether a position is one that was too small to be sold (`dust`, by symbol), and still is."""
+def is_dust(
+    dust: Mapping[int, float], checks: Checks | None, guards: Guards, k: int, held: float
+) -> bool:
+    """Whether a position is one that could not be sold (`dust`, by symbol), and still cannot.
+
+    It is too small, or others have sold it, as a person has accepted.
+    """
     if checks is None or dust.get(k) != held:
         return False
+    if guards.is_gone(k, held, checks.symbols[k].instrument.lot):
+        return True
     return checks.symbols[k].instrument.is_too_small(abs(held), checks.symbols[k].price)
 
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from septet._data.column_names import rename_columns
 from septet._data.message_limits import HEADER_CHARACTERS
 from septet._data.source import Facts, RawBars, Request
-from septet._data.source_files import rename_columns, rows_by_symbol
+from septet._data.source_files import rows_by_symbol
+from septet._data.source_rows import FrameRows
 from septet._data.symbol_columns import refuse_symbol_column
 from septet._text import shortened
 from septet.errors import DataError
@@ -45,7 +47,7 @@ class FrameSource:
     def read(self, request: Request) -> list[RawBars]:
         """Return the rows of every symbol; stamps mark opens unless the file sets it."""
         return [
-            RawBars(symbol, frame, Facts(f"the frame of {symbol}", stamp="open"))
+            RawBars(symbol, frame, Facts(f"the frame of {symbol}", stamp="open", rows=FrameRows()))
             for symbol, frame in self.tables.items()
         ]
 

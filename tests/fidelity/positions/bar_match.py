@@ -74,7 +74,7 @@ def _stop_at_open(run: State, symbol: str, bar: Bar) -> None:
     if run.exit_has_met(symbol, bar.open_ns):
         return
     rested = (
-        run.held(symbol).opened_ns < bar.open_ns
+        run.held(symbol).begun_ns < bar.open_ns
         and side * (run.marks[symbol] - trade.stop) > 0
         and side * (run.held(symbol).best - trade.stop) >= 0
     )

@@ -199,7 +199,7 @@ def take_units(run: State, symbol: str, index: int, price: Fraction) -> Fraction
     trade, held = run.trade[symbol], run.held(symbol)
     trade.share_taken += exact(run.s.position.take[index].size)
     trade.takes_done.add(index)
-    rest = held.entered_units * max(ZERO, 1 - trade.share_taken)
+    rest = held.taken_from * max(ZERO, 1 - trade.share_taken)
     stays = ceil_lots(rest, run.lot(symbol))
     if not run.may_send(symbol, stays, price):
         stays = ZERO

@@ -413,12 +413,15 @@ class OrderLifecycle:
         lost = (self.records.children[name] for name in self.records.live)
         if any(_may_be_less(each) for each in lost if each.symbol == k):
             held = self.records.held.get(k, (position, 0))[0]
-            return (
-                max(0.0, min(position, held)) if position > 0.0 else min(0.0, max(position, held))
-            )
+            least = max(0.0, min(position, held))
+            return least if position > 0.0 else min(0.0, max(position, held))
         if k not in self.records.unfunded or not self.instrument(k).lot <= there < position:
             return position
         return there
+
+    def is_gone(self, k: int) -> bool:
+        """Whether a person has accepted that nothing of a position is left to sell."""
+        return self.guards.is_gone(k, self.position(k), self.instrument(k).lot)
 
     def is_still_held(self, k: int, sign: int, quantity: float) -> bool:
         """Whether the account holds the position that a stop protects, though it is not booked."""
