@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from septet._data.load import read_candles
@@ -230,7 +231,7 @@ def test_rows_without_prices_are_counted_and_placed(tmp_path: Path) -> None:
         lines[at] = lines[at].split(",")[0] + ",,,,,"
     message, hint = refused(tmp_path, text(lines))
     assert "not_finite 4 (line 11: 2024-01-01T09:00:00Z open empty high empty" in message
-    assert f"4 of {COUNT} rows are without any price, their cells are empty" in hint
+    assert f"4 of {COUNT} rows are without any price, their cells are empty or hold a mark" in hint
     assert "max_bad: 4%" in hint
     assert "thousands" not in hint
     assert len(read(tmp_path, text(lines), keys={"max_bad": "4%"}).bars) == COUNT - 4
@@ -299,6 +300,95 @@ def test_lines_above_a_table_are_counted(tmp_path: Path) -> None:
     message, hint = refused(tmp_path, data)
     assert "lines 1 to 2 are not of the table" in message
     assert "skip_lines: 2" in hint
+
+
+def test_a_title_in_the_first_cell_is_no_header(tmp_path: Path) -> None:
+    data = text(["Prices of X;;;;;", "", *table(hours(), sign=";"), "Total;;;;;99999"])
+    message, hint = refused(tmp_path, data)
+    assert "lines 1 to 2 are not of the table, whose first line is line 3" in message
+    assert "write skip_lines: 2" in hint
+    assert len(read(tmp_path, data, skip_lines=2, keys={"max_bad": "1%"}).bars) == COUNT
+
+
+@pytest.mark.parametrize("empty", ["", ",,,,,"])
+def test_empty_lines_are_left_out_and_counted_as_lines(tmp_path: Path, empty: str) -> None:
+    lines = table(hours())
+    apart = [part for line in lines for part in (line, empty)] + [empty] * 200
+    done = read(tmp_path, text(apart))
+    assert len(done.bars) == COUNT
+    noted = {each.message for each in done.findings}
+    assert "rows in which every cell is empty are left out" in noted
+    apart[20] = apart[20].replace(f"{prices(9)[0]:.4f}", "none of it")
+    message, _ = refused(tmp_path, text(apart), keys={"max_bad": "0"})
+    assert "not_finite 1 (line 21: " in message
+
+
+def test_marks_of_missing_values_are_no_words(tmp_path: Path) -> None:
+    lines = table(hours())
+    for at in (10, 40, 70, 100):
+        lines[at] = lines[at].split(",")[0] + ",null,null,null,null,null"
+    _, hint = refused(tmp_path, text(lines))
+    assert f"4 of {COUNT} rows are without any price" in hint
+    assert "max_bad: 4%" in hint
+
+
+def test_a_date_and_a_time_without_a_header_name_the_keys(tmp_path: Path) -> None:
+    lines = table(hours("%Y.%m.%d,%H:%M"))[1:]
+    _, hint = refused(tmp_path, text(lines))
+    assert "line 1: '00:00' in column open is a time of day" in hint
+    assert "time_columns: [date, time]" in hint
+    names = ["date", "time", "open", "high", "low", "close", "volume"]
+    given: dict[str, Any] = {"header": "no", "names": names, "time_columns": names[:2]}
+    assert len(read(tmp_path, text(lines), **given).bars) == COUNT
+
+
+@pytest.mark.parametrize(
+    ("theirs", "written"), [("Price", "Price"), ("Close/Last", "'Close/Last'")]
+)
+def test_a_price_beside_the_others_is_proposed_as_the_close(
+    tmp_path: Path, theirs: str, written: str
+) -> None:
+    data = text(table(hours(), HEAD.replace("close", theirs)))
+    message, hint = refused(tmp_path, data)
+    assert "no column close" in message
+    assert f"is the close, write columns: {{close: {written}}}" in hint
+    assert read(tmp_path, data, columns={"close": theirs}).bars.close[0] == prices(0)[3]
+
+
+def test_the_index_of_pandas_is_named(tmp_path: Path) -> None:
+    data = text(table(hours(), HEAD.replace("timestamp", "")))
+    _, hint = refused(tmp_path, data)
+    assert "if the column without a name holds the times, write columns: {timestamp: ''}" in hint
+    assert len(read(tmp_path, data, columns={"timestamp": ""}).bars) == COUNT
+
+
+def test_a_row_that_ends_with_a_delimiter_is_named(tmp_path: Path) -> None:
+    lines = table(hours())
+    data = text([lines[0], *(f"{line}," for line in lines[1:])])
+    message, hint = refused(tmp_path, data)
+    assert "line 2 has 7 fields, the first line has 6: the row ends with a ','" in message
+    assert "end the first line with ','" in hint
+    assert len(read(tmp_path, data.replace("volume", "volume,")).bars) == COUNT
+
+
+def test_days_of_an_exchange_name_its_calendar(tmp_path: Path) -> None:
+    days = [START + timedelta(days=at) for at in range(60)]
+    times = [f"{day:%Y-%m-%d} 00:00:00-05:00" for day in days if day.weekday() < 5]
+    _, hint = refused(tmp_path, text(table(times)), "1d")
+    assert "calendar: XNYS" in hint
+    done = read(tmp_path, text(table(times)), "1d", keys={"calendar": "XNYS", "max_bad": "10%"})
+    assert len(done.bars) == len(times) - 3, "without three holidays"
+
+
+def test_text_of_times_in_parquet_is_to_be_made_times(tmp_path: Path) -> None:
+    rows = io.StringIO(text(table(hours("%d-%b-%Y %H:%M"))))
+    pl.read_csv(rows).write_parquet(tmp_path / "x.parquet")
+    made = block("candles", "parquet", {"time_zone": "UTC"}, path="x.parquet")
+    with pytest.raises(DataError) as caught:
+        read_candles(made, request("1h", "X/USD", base=tmp_path))
+    assert "time stamps cannot be read: '01-Jan-2024 00:00'" in caught.value.message
+    assert "str.to_datetime('%d-%b-%Y %H:%M')" in (caught.value.hint or "")
+    assert "time_format" not in (caught.value.hint or "")
 
 
 def excel() -> bytes:

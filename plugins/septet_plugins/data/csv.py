@@ -65,7 +65,7 @@ class Csv:
 
     def _read_file(self, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
         config = self._config
-        frame, notes, header = read_text(path, config, lambda head: self._times(head, path))
+        frame, notes, header, kept = read_text(path, config, lambda head: self._times(head, path))
         frame = join_times(frame, config.time_columns, str(path))
         joined = bool(config.time_columns)
         theirs = "timestamp" if joined else next(iter(self._times(frame, path)), "timestamp")
@@ -73,7 +73,9 @@ class Csv:
         written = None
         if config.time_format and theirs in frame.columns and table[theirs].null_count():
             written = frame[theirs]
-        self._rows[path] = TextRows(path, config, header=header, rows=table.height, times=written)
+        self._rows[path] = TextRows(
+            path, config, header=header, rows=table.height, times=written, kept=kept
+        )
         return table, notes
 
     def _times(self, frame: pl.DataFrame, path: Path) -> tuple[str, ...]:
@@ -125,7 +127,7 @@ class CsvSeries:
         """Read the file and pick its columns."""
         config = self._config
         path = one_file(config.path, request.base_dir, request.name)
-        frame, guesses, _ = read_text(path, config, self._times)
+        frame, guesses, *_ = read_text(path, config, self._times)
         frame, joined = join_times(frame, config.time_columns, str(path)), config.time_columns
         raw = raw_series(frame, str(path), config, guesses)
         frame, doubts = raw.frame, []

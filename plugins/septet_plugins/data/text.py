@@ -26,6 +26,7 @@ __all__ = ["TextFormat", "TextTable", "read_text"]
 _DELIMITERS: Final = (",", ";", "\t", "|", " ")
 _NAMES: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 _THOUSANDS: Final = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_IN_A_LINE: Final = re.compile(rf"(?<![\d.:]){_THOUSANDS.pattern}")
 _WRITTEN_NUMBER: Final = re.compile(r"[-+]?\d[\d.,' \u00a0\u202f\u2019]*")
 _SEPARATED: Final = {
     "comma": _THOUSANDS,
@@ -85,12 +86,14 @@ class TextFormat(Config):
 class TextTable(NamedTuple):
     """Columns as they stand in a file, numbers parsed where every row has one.
 
-    `notes` has a line for each guess; `header` is whether the first row named the columns.
+    `notes` has a line for each guess; `header` is whether the first row named the columns. `kept`
+    are the numbers of the rows that are left where empty ones were left out, else None.
     """
 
     frame: pl.DataFrame
     notes: tuple[str, ...]
     header: bool
+    kept: pl.Series | None = None
 
 
 def read_text(
@@ -118,10 +121,12 @@ def read_text(
     if delimiter == "auto":
         delimiter = _guess_delimiter(head, path)
         if not delimiter:
-            raise uneven_line(data, path, form, ",") or _unknown(rows[:_HEAD_LINES], path, form)
+            raise uneven_line(data, path, form, ",") or _unknown(rows[:_HEAD_LINES], path)
         notes.append(f"delimiter guessed: {_NAMES[delimiter]}")
     cells = [cells_of(line, delimiter) for line in head]
-    _refuse_three_headers(cells, path, form)
+    if form.header == "auto" and form.names is None:
+        _refuse_title(rows, cells, path)
+        _refuse_three_headers(cells, path, form)
     comma = form.decimal == ","
     written = [cell for row in cells for cell in row if _THOUSANDS.fullmatch(cell) and "." in cell]
     if written and not comma:
@@ -150,7 +155,22 @@ def read_text(
         frame = _name(parsed(own), names, path)
     if not header:
         notes.append(f"columns read as {', '.join(frame.columns[: len(names)])}")
-    return TextTable(frame, tuple(notes), header)
+    frame, kept = _without_empty_rows(frame)
+    if kept is not None:
+        notes.append("rows in which every cell is empty are left out")
+    return TextTable(frame, tuple(notes), header, kept)
+
+
+def _without_empty_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | None]:
+    """Leave out rows without any cell, as empty lines are, and return the numbers of the others."""
+    import polars as pl
+
+    if not frame.height or not all(column.null_count() for column in frame):
+        return frame, None
+    kept = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    if len(kept) == frame.height:
+        return frame, None
+    return frame[kept], kept
 
 
 def _has_decimal_comma(rows: Sequence[Sequence[str]], delimiter: str) -> bool:
@@ -185,7 +205,7 @@ def _guess_delimiter(head: list[str], path: Path) -> str:
             best, cells = sign, count + 1
     if not best:
         written = next(
-            (each for line in head[1:] for each in _THOUSANDS.findall(line) if "." in each), ""
+            (each for line in head[1:] for each in _IN_A_LINE.findall(line) if "." in each), ""
         )
         commas = head[0].count(",")
         if written and commas > 1 and all(line.count(",") > commas for line in head[1:]):
@@ -193,18 +213,30 @@ def _guess_delimiter(head: list[str], path: Path) -> str:
     return best
 
 
-def _unknown(rows: list[tuple[int, str]], path: Path, form: TextFormat) -> DataError:
+def _text_above(path: Path, number: int) -> DataError:
+    """Return that the table begins with a later line, by its number."""
+    lines = "line 1 is" if number == 2 else f"lines 1 to {number - 1} are"
+    return DataError(
+        f"{path}: {lines} not of the table, whose first line is line {number}",
+        hint=f"write skip_lines: {number - 1} beside use:, or take the text above it out",
+    )
+
+
+def _refuse_title(rows: list[tuple[int, str]], cells: list[list[str]], path: Path) -> None:
+    """Refuse a first row that is a title: one cell of several is filled, and of a later row all."""
+    if len(cells[0]) < 3 or sum(map(bool, cells[0])) > 1:
+        return
+    for (number, _), row in zip(rows[1:_MOST_ABOVE], cells[1:_MOST_ABOVE], strict=False):
+        if len(row) == len(cells[0]) and all(row):
+            raise _text_above(path, number)
+
+
+def _unknown(rows: list[tuple[int, str]], path: Path) -> DataError:
     """Return that rows do not have equally many cells; name lines above the table where they do."""
     head = [row for _, row in rows]
     for above in range(1, min(_MOST_ABOVE, len(head) - 2)):
         if _guess_delimiter(head[above:], path):
-            number = rows[above][0]
-            lines = "line 1 is" if number == 2 else f"lines 1 to {number - 1} are"
-            return DataError(
-                f"{path}: {lines} not of the table, whose first line is line {number}",
-                hint=f"write skip_lines: {number - 1} beside use:, or take the text above it out",
-                key="skip_lines" if form.skip_lines else "",
-            )
+            return _text_above(path, rows[above][0])
     return DataError(
         f"{path}: cannot determine the delimiter: no sign of , ; | tab and space splits its first "
         f"{len(head)} lines into equally many cells",
@@ -214,7 +246,7 @@ def _unknown(rows: list[tuple[int, str]], path: Path, form: TextFormat) -> DataE
 
 def _refuse_three_headers(rows: Sequence[Sequence[str]], path: Path, form: TextFormat) -> None:
     """Refuse a table of yfinance, which has columns, symbols and the name of the index above it."""
-    if form.header != "auto" or form.names is not None or len(rows) < 3:
+    if len(rows) < 3:
         return
     names, symbols, index = ([cell.lower() for cell in row] for row in rows[:3])
     if names[0] != "price" or symbols[0] != "ticker" or index[0] not in ("date", "datetime"):

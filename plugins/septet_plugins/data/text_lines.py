@@ -108,6 +108,11 @@ def uneven_line(data: bytes, path: Path, form: LineForm, delimiter: str) -> Data
                 hint="write numbers with a point (12.5), or separate the columns with ; and write "
                 "decimal: ','",
             )
+        if len(cells) == width + 1 and not cells[-1]:
+            return DataError(
+                f"{text}: the row ends with a {delimiter!r} that the first line lacks",
+                hint=f"end the first line with {delimiter!r} as well, or take it off the rows",
+            )
         return DataError(
             text,
             hint="give every row the same fields, put text in quotes, and write skip_lines: for "
@@ -116,10 +121,8 @@ def uneven_line(data: bytes, path: Path, form: LineForm, delimiter: str) -> Data
     return None
 
 
-def row_lines(
-    data: bytes, form: LineForm, *, header: bool, rows: int
-) -> npt.NDArray[np.int64] | None:
-    """Return the line of each row of a table, counted from 1; None where they do not add up.
+def row_lines(data: bytes, form: LineForm, *, header: bool) -> npt.NDArray[np.int64]:
+    """Return the line of each row of a table, counted from 1.
 
     The reader of tables counts an empty line as a row and leaves out comments.
     """
@@ -142,22 +145,35 @@ def row_lines(
         filled = np.array([data[at : at + 1] not in (b"\n", b"\r", b"") for at in begins[:1_000]])
         first = int(np.argmax(filled)) + 1 if filled.any() else 0
         lines = lines[first:]
-    return lines if len(lines) == rows else None
+    return lines
 
 
 class TextRows:
     """Names the rows of a text file by their lines, which are counted when they are asked for."""
 
     def __init__(
-        self, path: Path, form: LineForm, *, header: bool, rows: int, times: pl.Series | None = None
+        self,
+        path: Path,
+        form: LineForm,
+        *,
+        header: bool,
+        rows: int,
+        times: pl.Series | None = None,
+        kept: pl.Series | None = None,
     ) -> None:
-        """Remember the file, the number of its rows, and its times where the table lost them."""
+        """Remember the file, the number of its rows, and its times where the table lost them.
+
+        `kept` are the numbers of the rows where some were left out.
+        """
         self._path, self._form, self._header, self._count = path, form, header, rows
-        self._times = times
+        self._times, self._kept = times, kept
 
     def place(self, row: int) -> str:
         """Return `line` and its number; nothing where rows and lines do not add up."""
-        return "" if self._lines is None else f"line {self._lines[row]}"
+        lines = self._lines
+        if lines is None:
+            return ""
+        return f"line {lines[row if self._kept is None else self._kept[row]]}"
 
     def time(self, row: int) -> str | None:
         """Return the time of a row as it is written, where a format was to read it."""
@@ -169,4 +185,7 @@ class TextRows:
             data = read_utf8(self._path, self._form.encoding)
         except DataError:  # the file was changed since it was read
             return None
-        return row_lines(data, self._form, header=self._header, rows=self._count)
+        lines = row_lines(data, self._form, header=self._header)
+        if self._kept is None:
+            return lines if len(lines) == self._count else None
+        return lines if len(self._kept) and len(lines) > int(self._kept[-1]) else None

@@ -33,6 +33,7 @@ SERIES_SHARE: Final = "series_share"
 SERIES_MISSING: Final = "series_missing"
 SERIES_SOURCES: Final = "series_sources"
 SERIES_ZONE: Final = "series_zone"
+_DAY_NS: Final = 86_400_000_000_000
 VERDICT_SHARE: Final = 0.001
 _MEASURED: Final = frozenset(
     (
@@ -167,6 +168,11 @@ def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
     if kind == "off_grid":
         bar = format_duration(seen.bar_ns)
         advice = f"is the bar {bar}, are time_zone and stamp right?"
+        if seen.bar_ns % _DAY_NS == 0:
+            advice += (
+                " days that do not begin at 00:00 UTC are those of an exchange: write its calendar "
+                "beside use:, such as calendar: XNYS"
+            )
         return f"{advice} {seen.apart}: is this one symbol?" if seen.apart else advice
     if kind == "outside_session":
         if seen.zone and seen.zone == seen.own:

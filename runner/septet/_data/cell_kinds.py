@@ -17,7 +17,7 @@ from septet._data.stamps import Bools
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["price_cell_advice"]
+__all__ = ["kind_of_cell", "price_cell_advice"]
 
 _DIGITS: Final = r"[-+]?\d[\d.,' \u00a0\u202f\u2019]*"
 _KINDS: Final = (
@@ -34,9 +34,17 @@ _KINDS: Final = (
     ),
     ("brackets of a negative number", re.compile(rf"\({_DIGITS}\)")),
 )  # fmt: skip
+_CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
+_MARKS: Final = ("", "null", "none", "nan", "na", "n/a", "#n/a", "nil", "-", "--", ".")
+"""What other programs write in a cell without a value."""
 _SAMPLE: Final = 1_000
 _MOST_SHARE: Final = 0.2
 """A share of bad rows above this is no limit that is worth naming."""
+
+
+def kind_of_cell(text: str) -> str:
+    """Return what a cell has that makes a number text; nothing where it looks like none."""
+    return next((kind for kind, form in _KINDS if form.fullmatch(text.strip())), "")
 
 
 def price_cell_advice(frame: pl.DataFrame, rows: SourceRows | None) -> str:
@@ -61,22 +69,29 @@ def price_cell_advice(frame: pl.DataFrame, rows: SourceRows | None) -> str:
     if not texts:
         return _of_empty(frame, empty)
     for row, name, text in texts:
-        kind = next((kind for kind, form in _KINDS if form.fullmatch(text)), "")
+        kind = kind_of_cell(text)
         if kind:
             shown = placed_cell(rows, row, f"{shown_cell(text)} in column {name}")
             return f"{shown} has {kind}: {_cure(kind, rows)}"
+    if _CLOCK.fullmatch(texts[0][2]):
+        shown = placed_cell(rows, texts[0][0], f"{shown_cell(texts[0][2])} in column {texts[0][1]}")
+        return (
+            f"{shown} is a time of day: if dates and times stand in two columns of a file without "
+            "a header, write header: 'no', names: [date, time, open, high, low, close, volume] and "
+            "time_columns: [date, time] beside use:"
+        )
     row, name, text = min(texts, key=lambda each: each[0])
     shown = placed_cell(rows, row, f"{shown_cell(text)} in column {name}")
     return f"{shown} is no number: is this a column of prices? leave a cell empty that has none"
 
 
 def _filled(column: pl.Series) -> Bools:
-    """Return which cells hold anything."""
+    """Return which cells hold anything but a mark of a missing value."""
     import polars as pl
 
     if column.dtype in (pl.String, pl.Categorical):
-        text = column.cast(pl.String).str.strip_chars()
-        return np.asarray((text.is_not_null() & (text != "")).to_numpy(), np.bool_)
+        text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+        return np.asarray((text.is_not_null() & ~text.is_in(_MARKS)).to_numpy(), np.bool_)
     known = column.is_not_null()
     if column.dtype.is_float():
         known &= column.is_not_nan().fill_null(value=False)
@@ -94,7 +109,10 @@ def _of_empty(frame: pl.DataFrame, empty: Bools) -> str:
     ways = "take these rows out of the source"
     if share <= _MOST_SHARE:
         ways += f", or let them be left out, each a gap: max_bad: {math.ceil(100 * share)}%"
-    return f"{count:,} of {frame.height:,} rows are {what}, their cells are empty: {ways}"
+    return (
+        f"{count:,} of {frame.height:,} rows are {what}, their cells are empty or hold a mark such "
+        f"as null: {ways}"
+    )
 
 
 def _cure(kind: str, rows: SourceRows | None) -> str:

@@ -32,11 +32,13 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 _PRICES: Final = ("open", "high", "low", "close")
 _PRICE_WORDS: Final = frozenset(
     ("price", "prices", "px", "px_last", "value", "rate", "mid", "settle", "settlement", "nav",
-     "adj_close", "adjclose", "adjusted_close", "usd", "eur", "close_price", "last_price")
+     "adj_close", "adjclose", "adjusted_close", "usd", "eur", "close_price", "last_price",
+     "close_last")
 )  # fmt: skip
 """What a column is called that holds the only price of a bar."""
 _READ_AS: Final = " read as "
-_COLUMN: Final = re.compile(r"\w[\w ]{0,39}")
+_COLUMN: Final = re.compile(r"\w[\w /.]{0,39}")
+_INDEX: Final = ("", "Unnamed: 0", "__index_level_0__", "index")
 _TOKENS: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -139,9 +141,19 @@ def _ways_out(names: Sequence[str], missing: Sequence[str]) -> str:
     called = "; ".join(f"{name} is also read from {', '.join(ALIASES[name])}" for name in missing)
     mapping = ", ".join(f"{name}: ..." for name in missing)
     hint = f"name them as in the file: columns: {{{mapping}}} ({called})"
+    first = next((each for each in names if each in _INDEX), None)
+    if "timestamp" in missing and first is not None:
+        what = "the column without a name" if not first else f"{first}, the index of pandas,"
+        hint = (
+            f"if {what} holds the times, write columns: {{timestamp: {first!r}}}; otherwise {hint}"
+        )
+    known = _known_prices(names)
+    if list(missing) == ["close"] and known:
+        mapped = f"columns: {{close: {_written(known)}}}"
+        return f"if {known!r} is the close, write {mapped}; otherwise {hint}"
     price = _only_price(names, missing)
     if price:
-        one = ", ".join(f"{name}: {price}" for name in _PRICES)
+        one = ", ".join(f"{name}: {_written(price)}" for name in _PRICES)
         hint += (
             f"; if {price!r} is the only price of a bar, write columns: {{{one}}}: stops, limits "
             "and fills then see no other price"
@@ -156,8 +168,16 @@ def _only_price(names: Sequence[str], missing: Sequence[str]) -> str:
         return prices[0]
     if prices:
         return ""
+    return _known_prices(names)
+
+
+def _known_prices(names: Sequence[str]) -> str:
+    """Return the only column that is called like one of prices; nothing where there are several."""
     plain = {_TOKENS.sub("_", name.strip()).strip("_").lower(): name for name in names}
     known = [name for each, name in plain.items() if each in _PRICE_WORDS]
-    if len(known) == 1 and _COLUMN.fullmatch(known[0]):
-        return known[0]
-    return ""
+    return known[0] if len(known) == 1 and _COLUMN.fullmatch(known[0]) else ""
+
+
+def _written(name: str) -> str:
+    """Write a name of a column as YAML has it."""
+    return name if re.fullmatch(r"\w+", name) else repr(name)

@@ -325,8 +325,10 @@ def read_bars(
     found = []
     for symbol in request.symbols:
         frame, own = _joined(symbol, parts[symbol], facts)
-        rows = JoinedRows([(file, part, each.height) for file, each, _, part in parts[symbol]])
-        found.append(RawBars(symbol, frame, replace(own, rows=rows)))
+        if all(part.rows is not None for *_, part in parts[symbol]):
+            rows = JoinedRows([(file, part, each.height) for file, each, _, part in parts[symbol]])
+            own = replace(own, rows=rows)
+        found.append(RawBars(symbol, frame, own))
     return found
 
 

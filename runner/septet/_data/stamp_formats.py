@@ -140,8 +140,11 @@ class UnreadStamps:
                 "a file is read with one format: write all its stamps in one way, such as "
                 f"2024-01-31 15:00. Those that cannot be read fit {own}"
             )
-        if self.rows is not None and self.rows.place(0).startswith("row"):
-            return f"make them times first: in polars str.to_datetime({forms[0]!r})"
+        if self.rows is None or self.rows.place(0).startswith("row"):
+            return (
+                "make them times before they are handed over: in polars "
+                f"str.to_datetime({forms[0]!r}), in pandas to_datetime(..., format={forms[0]!r})"
+            )
         return f"they fit {own}: write it beside use:"
 
 
