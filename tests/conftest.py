@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
@@ -21,6 +23,17 @@ os.environ.setdefault("SEPTET_TRIALS", "off")
 # The threads of scikit-learn's boosting wait by spinning, at the cost of the tests beside them.
 # OpenMP reads this when it is loaded, in every process that a test starts as well.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Files in memory cost no write to a disk; journals of tests are flushed thousands of times.
+MEMORY = Path("/dev/shm")
+ENOUGH = 6 << 30
+if (
+    "TMPDIR" not in os.environ
+    and os.access(MEMORY, os.W_OK | os.X_OK)
+    and shutil.disk_usage(MEMORY).free > ENOUGH
+):
+    os.environ["TMPDIR"] = str(MEMORY)
+    tempfile.tempdir = None
 
 CHOSEN = os.environ.get("SEPTET_COMPILE")
 
@@ -49,7 +62,6 @@ def pytest_collection() -> Generator[None, object, object]:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """Let the collector walk what tests make, and seldom; not what was there before the first."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
 

@@ -27,7 +27,7 @@ from septet._store import run_folder
 from septet._store.files_check import FilesFinding
 from septet.errors import InputError
 from septet.testing.budget import EACH_S, LIMIT_S, TOTAL_S
-from septet_plugins.data import text
+from septet_plugins.data import text_bytes
 
 TEXT = (Path(__file__).resolve().parents[1] / "SECURITY.md").read_text(encoding="utf-8")
 PLAIN = " ".join(re.sub(r"`[^`]*`|\]\([^)]*\)", "", TEXT).split())
@@ -49,10 +49,10 @@ PROMISED = (
     f"belong to the user, and no other user can enter it (mode {PRIVATE_FOLDER:04o})",
     f"(folders {PRIVATE_FOLDER:04o}, files without rights for others)",
     f"A text in data may have at most {parquet_bounds._LONGEST_TEXT:,} bytes",
-    f"A compressed text file is unpacked to at most {text._ALWAYS_UNPACKED // 10**6} MB or "
-    f"{text._MOST_UNPACKED} times its size, whichever is more. Text above "
-    f"{text.MAX_BYTES // 10**9} GB is refused, and so is text if {text._TIMES} times its size, "
-    "which",
+    f"A compressed text file is unpacked to at most {text_bytes._ALWAYS_UNPACKED // 10**6} MB or "
+    f"{text_bytes._MOST_UNPACKED} times its size, whichever is more. Text above "
+    f"{text_bytes.MAX_BYTES // 10**9} GB is refused, and so is text if {text_bytes._TIMES} times "
+    "its size, which",
     f"a document of at most {run_folder._LONGEST >> 20} MiB, a strategy file of at most "
     f"{run_folder.LONGEST_TEXT >> 20} MiB",
     f"Checks of one package take {TOTAL_S:g} seconds together, and one of them {LIMIT_S:g} at "

@@ -63,8 +63,8 @@ EDGE = {
         candles series
 
         CandlesSource Facts FetchReport Fetches LazyBars Progress RawBars RawSeries Request Scans
-        SeriesSource StartTime Store decode_json format_duration masked_addresses memory_bytes
-        one_file open_regular parse_duration read_bars read_parquet_file reader_words
+        SeriesSource SourceRows StartTime Store decode_json format_duration masked_addresses
+        memory_bytes one_file open_regular parse_duration read_bars read_parquet_file reader_words
         rename_columns scan_bars scan_parquet_file
     """,
     "septet.plugin.live": """

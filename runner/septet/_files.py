@@ -358,7 +358,7 @@ def insist_no_links(folder: Path) -> None:
     waiting = [folder]
     while waiting:
         try:
-            for path in waiting.pop().iterdir():
+            for path in sorted(waiting.pop().iterdir()):
                 mode = _mode(path)
                 if stat.S_ISDIR(mode):
                     waiting.append(path)

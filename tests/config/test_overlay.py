@@ -88,6 +88,22 @@ def test_set_of_an_empty_block_empties_it() -> None:
     assert run.strategy.risk.stops == {}
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["signal.long_if.1=3"], "a whole new value for the key in front of it"),
+        (["features.fast.period.1=3"], "no number stands in it"),
+        (["signal.long_if=fast > slow * 1.5", "signal.long_if.2=3"], "from 1 to 1"),
+    ],
+)
+def test_a_number_that_a_value_does_not_have_is_named(settings: list[str], expected: str) -> None:
+    text = problems("smallest", None, *settings)
+    flag, _, _ = settings[-1].partition("=")
+    assert f"--set {flag}: the value has no number {flag[-1]}" in text
+    assert expected in text
+    assert "a block of keys" not in text
+
+
 def test_set_of_another_plugin_drops_the_keys_of_the_old() -> None:
     run = loaded("smallest", None, "features.fast.use=rsi")
     assert run.resolved["features"]["fast"]["period"] == 14

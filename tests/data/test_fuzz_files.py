@@ -20,7 +20,7 @@ import pytest
 from septet._data.load import read_candles, read_series
 from septet._data.source_files import read_parquet_file
 from septet.errors import DataError, SeptetError
-from septet_plugins.data import text
+from septet_plugins.data import text_bytes
 from tests.data.helpers import block, clean, request
 from tests.scale import examples
 
@@ -280,12 +280,12 @@ def test_a_small_archive_does_not_become_a_large_text(
     archive = tmp_path / "X.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("X.csv", rows)
-    monkeypatch.setattr(text, "_ALWAYS_UNPACKED", 1_000_000)
+    monkeypatch.setattr(text_bytes, "_ALWAYS_UNPACKED", 1_000_000)
     for path in (packed, archive):
         most = 50 * path.stat().st_size
         with pytest.raises(DataError, match=f"larger than {most:,} bytes, unpacked"):
             _candles(path, "csv")
-    monkeypatch.setattr(text, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(text_bytes, "MAX_BYTES", 1_000_000)
     with pytest.raises(DataError, match="larger than 1,000,000 bytes, unpacked"):
         _candles(packed, "csv")
 
@@ -293,7 +293,7 @@ def test_a_small_archive_does_not_become_a_large_text(
 def test_an_archive_of_ordinary_rows_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text, "_ALWAYS_UNPACKED", 1)
+    monkeypatch.setattr(text_bytes, "_ALWAYS_UNPACKED", 1)
     rows = clean(2_000)
     (tmp_path / "X.csv.gz").write_bytes(gzip.compress(rows.write_csv().encode()))
     made = block("candles", "csv", {"stamp": "open"}, path="X.csv.gz")

@@ -96,7 +96,7 @@ def test_what_is_not_there_is_reported_with_what_is(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no data for ETH/USDT in BTCUSDT\.parquet"):
         closes(tmp_path, "parquet", "BTC/USDT", "ETH/USDT", path="BTCUSDT.parquet")
     FRAME.with_columns(symbol=pl.lit("SOLUSDT")).write_parquet(tmp_path / "all.parquet")
-    with pytest.raises(DataError, match=r"no data for BTC/USDT in all\.parquet: it holds SOLUSDT"):
+    with pytest.raises(DataError, match=r"no data for BTC/USDT in all\.parquet: .* holds SOLUSDT"):
         closes(tmp_path, "parquet", path="all.parquet")
     with pytest.raises(DataError, match="no column Px; found timestamp"):
         closes(tmp_path, "parquet", path="BTCUSDT.parquet", columns={"close": "Px"})

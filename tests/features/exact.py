@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from fractions import Fraction
 from typing import Any
+
+from tests.exact_fraction import Fraction
 
 __all__ = [
     "bands", "beta", "cci", "correlation", "deviation", "mfi", "percent", "root", "spread", "width",

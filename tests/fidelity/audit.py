@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 from tests.core.settings import HOUR, Bars, Settings
+from tests.exact_fraction import Fraction
 
 __all__ = ["Audit", "Round", "Rounds"]
 

@@ -6,8 +6,9 @@ Written from the sentences of docs/results.md: a queue of lots a symbol, and a s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
+
+from tests.exact_fraction import Fraction
 
 __all__ = ["Pair", "excursion", "flat_symbols", "pairs"]
 

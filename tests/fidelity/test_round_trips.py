@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from septet.errors import ConfigError
 from tests.core import drawn_cases as draws
 from tests.core.paths import Left, by_batch, plainly
 from tests.core.world import session_of
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions.account import Account, Holding
 from tests.fidelity.round_trips import excursion, flat_symbols, pairs
 from tests.fidelity.test_books import KINDS, SHARE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 import septet
+from septet._data.pandas_frames import unreadable_frame
 from tests.python.samples import TEXT, TWO, bars, written
 from tests.python.test_runs import same
 
@@ -105,6 +107,20 @@ def twice() -> pd.DataFrame:
     return frame.set_axis(["time", "open", "high", "low", "close", "close"], axis=1)
 
 
+def with_cell(cell: object) -> pd.DataFrame:
+    """Return a frame with one cell of another kind in a column of objects."""
+    frame = pandas_frame().astype({"close": object})
+    frame.loc[5, "close"] = cell
+    return frame
+
+
+def levels() -> pd.DataFrame:
+    """Return a frame with two levels of columns, as yfinance makes it."""
+    frame = indexed()
+    frame.columns = pd.MultiIndex.from_product([frame.columns, ["BTC-USD"]])
+    return frame
+
+
 @pytest.mark.parametrize(
     ("data", "how", "words", "hint"),
     [
@@ -141,6 +157,25 @@ def twice() -> pd.DataFrame:
             "no rows of BTC/USD: its column symbol holds ETH/USD", "universe.symbols",
         ),
         (
+            lambda: pandas_frame().assign(close=lambda f: f["close"].map(Decimal)), {},
+            "column 'close' holds objects, such as Decimal ", "frame['close'] = pandas.to_numeric",
+        ),
+        (lambda: with_cell("n/a"), {}, "numbers and text such as 'n/a' in row 5", "'coerce'"),
+        (
+            lambda: pandas_frame().assign(high=lambda f: f["high"].map("${:,.2f}".format)), {},
+            "high '$", "row 0: '$",
+        ),
+        (lambda: levels(), {}, "has columns of 2 levels", "get_level_values(0)"),
+        (
+            lambda: pandas_frame().assign(time=lambda f: f["time"].astype(str)), {},
+            "holds String, such as '2024", "pandas.to_datetime(frame['time'], utc=True)",
+        ),
+        (
+            lambda: bars().with_columns(pl.col("time").dt.strftime("%d.%m.%Y %H:%M")), {},
+            "holds String", "str.to_datetime('%d.%m.%Y %H:%M')",
+        ),
+        (lambda: bars().rows(), {}, "is a list, expected", "orient='row'"),
+        (
             lambda: bars().with_columns(pair=pl.Series(["A", "B"] * 200)), {},
             "these are rows of several symbols", "symbol",
         ),
@@ -153,6 +188,26 @@ def test_what_a_frame_gets_wrong_is_reported(
         septet.run(strategy, data=data(), **how)
     assert words in caught.value.message
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("frame", "words", "hint"),
+    [
+        (pd.DataFrame({"open": ["1,000.5"]}), "'open' holds text, such as '1,000.5'",
+         "take separators of thousands out with frame['open'].str.replace"),
+        (pd.DataFrame({"close": ["100.5"]}), "'close' holds text", "frame['close'] = pandas"),
+        (pd.DataFrame({"time": pd.to_datetime(["2024-01-01"], utc=True)}), "its columns time can",
+         "frame['time'].dt.tz_convert('UTC').dt.tz_localize(None), and state zone='UTC'"),
+        (pd.DataFrame({"note": ["a"]}), "its columns note can", "pip install pyarrow, or make"),
+    ],
+)  # fmt: skip
+def test_a_frame_that_needs_pyarrow_names_its_columns(
+    frame: pd.DataFrame, words: str, hint: str
+) -> None:
+    """Without pyarrow polars raises an ImportError over columns that are no arrays of numpy."""
+    error = unreadable_frame(frame, "the frame", ImportError("pyarrow is required"))
+    assert words in error.message
+    assert hint in (error.hint or "")
 
 
 def test_a_zone_without_data_is_refused(strategy: septet.Strategy) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from septet._results.no_trades import Idleness, why_idle
@@ -17,6 +19,10 @@ BOTH = ("long_if", "short_if", "exit_if")
          "4 times) and neither alone."),
         (Idleness({"none": 90}, other={"below_threshold": 80, "not_finite": 10}),
          "No decision asked for a position: below_threshold 80 times, not_finite 10 times."),
+        (Idleness({"none": 90}, other={"below_threshold": 90}, threshold=0.55, confidence=0.3125),
+         "No decision asked for a position: below_threshold 90 times. Threshold 0.55 of the "
+         "confidence, 2 * |p - 0.5|, asks for p of 0.775 or more for long, 0.225 or less for "
+         "short; the highest confidence of the run was 0.312."),
         (Idleness({"none": 60, "flat": 30}, other={"short_as_flat": 30}),
          "No decision asked for a position: short_as_flat 30 times."),
         (Idleness({"none": 90}), "None of 90 decisions asked for a position."),
@@ -33,5 +39,5 @@ BOTH = ("long_if", "short_if", "exit_if")
 )  # fmt: skip
 def test_why_nothing_was_traded(seen: Idleness, expected: str) -> None:
     rejected = dict(sorted(seen.rejected.items(), key=lambda item: (-item[1], item[0])))
-    again = Idleness(seen.signals, rejected, seen.other, seen.orders, seen.rules)
+    again = replace(seen, rejected=rejected)
     assert why_idle(again) == expected

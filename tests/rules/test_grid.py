@@ -135,3 +135,23 @@ def test_an_exit_that_waits_to_be_sent_lets_nothing_rest() -> None:
     with set_to(**ONE):
         grid.rest_grids(1, 2 * MINUTE, run)
     assert level(run, 0, GRID_EXIT) == 0.0
+
+
+def test_remainders_of_fees_leave_with_the_next_exit() -> None:
+    """They belong to no level, were never sold, and kept the position from becoming flat."""
+    settings = {
+        **ONE, "GRID_SIZE": 0.45, "FEE_IN_KIND": True, "MAKER_FEE": 0.02, "TAKER_FEE": 0.02,
+    }  # fmt: skip
+    run = run_with_room()
+    run.cash, run.equity, run.lot[0] = 10_000.0, 10_000.0, 10.0
+    with set_to(**settings, grid_centre=lambda *_: 100.0):
+        grid.rest_grids(0, MINUTE, run)
+    run.cash = 20_000.0
+    meet(run, 1, settings, 100.0, 100.0, 80.0, 85.0)
+    assert [level(run, n, GRID_BOUGHT) for n in (0, 1)] == [30.0, 40.0]
+    assert run.units[0] == 88.0  # 40 and 50 less a fee of a unit each
+    with set_to(**settings, grid_centre=lambda *_: 100.0):
+        grid.rest_grids(1, 2 * MINUTE, run)
+    assert [level(run, n, GRID_EXIT) for n in (0, 1)] == [-40.0, -40.0]
+    meet(run, 2, settings, 85.0, 101.0, 85.0, 100.0)
+    assert (run.open_side[0], run.units[0]) == (0, 8.0)

@@ -8,7 +8,7 @@ import pytest
 
 from septet._kernel import layout
 from septet._kernel.layout import GRID_BOUGHT, GRID_ENTRY, GRID_EXIT, GRID_ORDER, GRID_PRICE
-from septet._rules import grid, grid_orders, venue_fills, venue_grid
+from septet._rules import grid, grid_orders, orders, stops, venue_fills, venue_grid
 from septet._rules.run_state import Run
 from septet._rules.settings import R_GRID, R_GRID_EXIT, R_GRID_MOVED, R_OTHER_SIDE
 from tests.rules.small_run import rows, set_to, status
@@ -154,6 +154,79 @@ def test_what_is_held_without_a_grid_is_laid_under_and_leaves_at_the_centre() ->
     rest(run, VENUE)
     assert (level(run, 0, GRID_BOUGHT), level(run, 0, GRID_EXIT)) == (5.0, -5.0)
     assert level(run, 1, GRID_ENTRY) > 0.0
+
+
+def remaining(run: Run, units: float) -> None:
+    """Let level 0 buy so many units, which are worth less than the venue takes."""
+    run.min_notional[0] = 300.0
+    pass_price(run, VENUE, 89.0)
+    fill(run, VENUE, 0, units, 89.0)
+    with set_to(**VENUE):
+        order = int(level(run, 0, GRID_ORDER))
+        venue_fills.venue_ended(0, order, layout.STATUS_CANCELLED, 3 * MINUTE, run)
+
+
+def test_what_is_too_little_to_be_sold_stops_no_level_and_no_centre() -> None:
+    """What a grid holds was stuck for good, as were its levels, far from the price."""
+    run = laid(VENUE)
+    remaining(run, 2.0)
+    run.mark[0] = 120.0
+    rest(run, VENUE, 120.0)
+    assert run.exit_to_retry[0] == R_GRID_EXIT + 1
+    assert level(run, 0, GRID_PRICE) == pytest.approx(108.0)
+    assert (level(run, 0, GRID_EXIT), level(run, 0, GRID_ENTRY)) == (0.0, 4.0)
+    run.mark[0] = 107.0
+    with set_to(**VENUE):
+        orders.go_on(0, 5 * MINUTE, run)
+    assert level(run, 0, GRID_ENTRY) == 4.0, "asking again for the exit ends no level"
+    pass_price(run, VENUE, 107.0)
+    fill(run, VENUE, 0, 4.0, 107.0)
+    assert (run.units[0], run.exit_to_retry[0]) == (6.0, 0)
+    rest(run, VENUE, 120.0)
+    assert (level(run, 0, GRID_BOUGHT), level(run, 0, GRID_EXIT)) == (6.0, -6.0)
+    pass_price(run, VENUE, 120.1)
+    fill(run, VENUE, 0, -6.0, 120.1)
+    assert (run.units[0], run.open_side[0]) == (0.0, 0)
+
+
+def test_a_stop_that_is_too_small_ends_no_level() -> None:
+    run = laid(VENUE)
+    remaining(run, 2.0)
+    with set_to(**VENUE):
+        stops.leave_touched(0, 30, 3 * MINUTE, run)
+    assert run.exit_to_retry[0] == 31
+    rest(run, VENUE, 80.0)
+    assert level(run, 0, GRID_PRICE) == pytest.approx(72.0)
+    assert level(run, 0, GRID_ENTRY) > 0.0
+    pass_price(run, VENUE, 71.0)
+    assert sent(run)[-1] == (layout.MARKET, R_GRID)
+    fill(run, VENUE, 0, 5.0, 71.0)
+    assert run.exit_to_retry[0] == 0
+
+
+def test_levels_follow_a_lot_and_a_minimum_that_have_grown() -> None:
+    run = laid(VENUE)
+    run.lot[0] = 2.0
+    pass_price(run, VENUE, 89.0)
+    assert level(run, 0, GRID_ENTRY) == 4.0
+    fill(run, VENUE, 0, 4.0, 89.0)
+    rest(run, VENUE)
+    assert level(run, 0, GRID_EXIT) == -4.0
+    run.min_notional[0] = 500.0
+    rest(run, VENUE)
+    assert level(run, 0, GRID_EXIT) == 0.0
+    assert run.exit_to_retry[0] == R_GRID_EXIT + 1
+
+
+def test_a_position_below_a_lot_that_has_grown_stops_no_level() -> None:
+    run = laid(VENUE)
+    remaining(run, 2.0)
+    run.lot[0] = 4.0
+    run.mark[0] = 120.0
+    rest(run, VENUE, 120.0)
+    assert level(run, 0, GRID_PRICE) == pytest.approx(108.0)
+    pass_price(run, VENUE, 107.0)
+    assert sent(run)[-1] == (layout.MARKET, R_GRID)
 
 
 def test_a_fill_of_no_order_of_ours_is_of_no_level_that_is_watched() -> None:

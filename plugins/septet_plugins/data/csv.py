@@ -18,6 +18,7 @@ from septet.plugin.data import (
 )
 from septet_plugins.data.columns import raw_series, time_column
 from septet_plugins.data.text import TextFormat, read_text
+from septet_plugins.data.text_lines import TextRows
 from septet_plugins.data.times import day_month_doubt, join_times, read_times
 
 if TYPE_CHECKING:
@@ -51,20 +52,31 @@ class Csv:
     def __init__(self, config: CsvConfig) -> None:
         """Remember what to read."""
         self._config = config
+        self._rows: dict[Path, TextRows] = {}
 
     def read(self, request: Request) -> list[RawBars]:
         """Read the files of every symbol."""
         config = self._config
-        found = read_bars(config.path, config.columns, request, Facts(config.path), self._read_file)
+        found = read_bars(
+            config.path, config.columns, request, Facts(config.path), self._read_file,
+            rows_of=self._rows.get,
+        )  # fmt: skip
         return [self._doubted(raw) for raw in found]
 
     def _read_file(self, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
         config = self._config
-        frame, notes = read_text(path, config, lambda head: self._times(head, path))
+        frame, notes, header, kept = read_text(path, config, lambda head: self._times(head, path))
         frame = join_times(frame, config.time_columns, str(path))
         joined = bool(config.time_columns)
         theirs = "timestamp" if joined else next(iter(self._times(frame, path)), "timestamp")
-        return read_times(frame, theirs, config.time_format, str(path), joined=joined), notes
+        table = read_times(frame, theirs, config.time_format, str(path), joined=joined)
+        written = None
+        if config.time_format and theirs in frame.columns and table[theirs].null_count():
+            written = frame[theirs]
+        self._rows[path] = TextRows(
+            path, config, header=header, rows=table.height, times=written, kept=kept
+        )
+        return table, notes
 
     def _times(self, frame: pl.DataFrame, path: Path) -> tuple[str, ...]:
         """Return the columns of a table that are read as text: those of its times."""
@@ -115,7 +127,7 @@ class CsvSeries:
         """Read the file and pick its columns."""
         config = self._config
         path = one_file(config.path, request.base_dir, request.name)
-        frame, guesses = read_text(path, config, self._times)
+        frame, guesses, *_ = read_text(path, config, self._times)
         frame, joined = join_times(frame, config.time_columns, str(path)), config.time_columns
         raw = raw_series(frame, str(path), config, guesses)
         frame, doubts = raw.frame, []

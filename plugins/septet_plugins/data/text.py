@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import io
-import itertools
-import os
 import re
-import zipfile
-import zlib
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
 from septet.errors import DataError
 from septet.plugin import Config
-from septet.plugin.data import memory_bytes, open_regular, reader_words
+from septet.plugin.data import reader_words
+from septet_plugins.data.text_bytes import read_utf8
+from septet_plugins.data.text_lines import NUMBER, cells_of, head_rows, uneven_line
 from septet_plugins.data.times import check_time_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import polars as pl
 
-__all__ = ["TextFormat", "read_text"]
+__all__ = ["TextFormat", "TextTable", "read_text"]
 
 _DELIMITERS: Final = (",", ";", "\t", "|", " ")
 _NAMES: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
-_NUMBER: Final = re.compile(r"^[-+]?[\d.,]+(?:[eE][-+]?\d+)?$")
 _THOUSANDS: Final = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_IN_A_LINE: Final = re.compile(rf"(?<![\d.:]){_THOUSANDS.pattern}")
 _WRITTEN_NUMBER: Final = re.compile(r"[-+]?\d[\d.,' \u00a0\u202f\u2019]*")
 _SEPARATED: Final = {
     "comma": _THOUSANDS,
@@ -47,17 +43,12 @@ _COLUMN: Final = re.compile(r"[\w .%$#()/+-]{1,40}")
 _NOTHING: Final = ("", "-", ".", "n/a", "N/A", "NA", "NaN", "nan", "null")
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _COMMA_NUMBER: Final = re.compile(r"^[-+]?\d+,\d+$")
-_PARTS: Final = re.compile(r"^[-+]?\d{1,9} \d{1,9}$")
+_ONE_COMMA: Final = re.compile(r"[-+]?\d{1,3},\d{3}(?![.,\d])")
 _DEFAULT_NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
 _HEAD_LINES: Final = 50
-MAX_BYTES: Final = 2_000_000_000
-_TIMES: Final = 6
-"""Memory that a byte of text takes while it is read and checked."""
-_ALWAYS_UNPACKED: Final = 100_000_000
-_MOST_UNPACKED: Final = 50
-"""Bytes that one of an archive becomes, at most, beyond those: tables of prices become ten."""
-_HEAD_BYTES: Final = 4_000_000
-_LINE_BYTES: Final = 1_000_000
+_MOST_ABOVE: Final = 20
+"""Lines above a table that a message counts."""
+_WORD: Final = re.compile(r"[^a-z0-9]+")
 
 
 class TextFormat(Config):
@@ -92,21 +83,28 @@ class TextFormat(Config):
         return value if value is None else check_time_format(value)
 
 
+class TextTable(NamedTuple):
+    """Columns as they stand in a file, numbers parsed where every row has one.
+
+    `notes` has a line for each guess; `header` is whether the first row named the columns. `kept`
+    are the numbers of the rows that are left where empty ones were left out, else None.
+    """
+
+    frame: pl.DataFrame
+    notes: tuple[str, ...]
+    header: bool
+    kept: pl.Series | None = None
+
+
 def read_text(
     path: Path,
     form: TextFormat,
     texts: Callable[[pl.DataFrame], Sequence[str]] = lambda head: (),
-) -> tuple[pl.DataFrame, tuple[str, ...]]:
+) -> TextTable:
     """Read a text table, plain or in a gzip or zip file.
 
     `texts` is given the first rows and returns the columns that stay text: digits of a time lose
     the zeros in front where they are read as numbers.
-
-    Returns
-    -------
-    frame, notes
-        Columns as they stand in the file, numbers parsed where every row has one, and a line for
-        each guess.
 
     Raises
     ------
@@ -114,37 +112,35 @@ def read_text(
         If the file is empty, too large, binary, of another encoding, or its rows have unequal
         lengths.
     """
-    data = _as_utf8(_bytes(path), path, form.encoding)
-    first = _head(data, form.skip_lines).splitlines()[:500]
-    lines = [line for line in first if line]
-    if form.comment:
-        lines = [line for line in lines if not line.startswith(form.comment)]
-    if not lines:
+    data = read_utf8(path, form.encoding)
+    rows = head_rows(data, form)
+    if not rows:
         raise DataError(f"{path} has no rows", hint="write it again, or name another file")
-    head, notes = lines[:_HEAD_LINES], []
+    head, notes = [row for _, row in rows[:_HEAD_LINES]], []
     delimiter = form.delimiter
     if delimiter == "auto":
         delimiter = _guess_delimiter(head, path)
         if not delimiter:
-            raise _uneven(data, path, form, ",") or _unknown(head, path)
+            raise uneven_line(data, path, form, ",") or _unknown(rows[:_HEAD_LINES], path)
         notes.append(f"delimiter guessed: {_NAMES[delimiter]}")
-    cells = [_cells(line, delimiter) for line in head]
+    cells = [cells_of(line, delimiter) for line in head]
+    if form.header == "auto" and form.names is None:
+        _refuse_title(rows, cells, path)
+        _refuse_three_headers(cells, path, form)
     comma = form.decimal == ","
     written = [cell for row in cells for cell in row if _THOUSANDS.fullmatch(cell) and "." in cell]
     if written and not comma:
         raise _with_thousands(path, written[0])
-    if form.decimal == "auto" and delimiter != ",":
-        comma = any(_COMMA_NUMBER.match(cell) for row in cells[1:] for cell in row)
+    if form.decimal == "auto":
+        comma = _has_decimal_comma(cells[1:], delimiter)
         if comma:
             notes.append("decimal comma guessed")
     header = form.header == "yes"
     if form.header == "auto":
-        header = form.names is None and not any(_NUMBER.match(cell) for cell in cells[0])
+        header = form.names is None and not any(NUMBER.match(cell) for cell in cells[0])
         notes.append("first row read as header" if header else "no header found")
-    at = form.skip_lines + first.index(lines[0]) + 1
-    _refuse_twins(
-        cells[0] if header else form.names or (), path, f"line {at}" if header else "names"
-    )
+    where = f"line {rows[0][0]}" if header else "names"
+    _refuse_twins(cells[0] if header else form.names or (), path, where)
     names = () if header else form.names or _DEFAULT_NAMES
 
     def parsed(own: Sequence[str]) -> pl.DataFrame:
@@ -159,17 +155,31 @@ def read_text(
         frame = _name(parsed(own), names, path)
     if not header:
         notes.append(f"columns read as {', '.join(frame.columns[: len(names)])}")
-    return frame, tuple(notes)
+    frame, kept = _without_empty_rows(frame)
+    if kept is not None:
+        notes.append("rows in which every cell is empty are left out")
+    return TextTable(frame, tuple(notes), header, kept)
 
 
-def _head(data: bytes, skipped: int) -> str:
-    """Return the first lines after those skipped, as text."""
-    begin = 0
-    for _ in range(skipped):
-        begin = data.find(b"\n", begin) + 1
-        if begin == 0:
-            return ""
-    return data[begin : begin + _HEAD_BYTES].decode(errors="ignore")
+def _without_empty_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | None]:
+    """Leave out rows without any cell, as empty lines are, and return the numbers of the others."""
+    import polars as pl
+
+    if not frame.height or not all(column.null_count() for column in frame):
+        return frame, None
+    kept = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    if len(kept) == frame.height:
+        return frame, None
+    return frame[kept], kept
+
+
+def _has_decimal_comma(rows: Sequence[Sequence[str]], delimiter: str) -> bool:
+    """Whether numbers are written as 12,5; between commas only in quotes, as 1,234 is not."""
+    numbers = [cell for row in rows for cell in row if _COMMA_NUMBER.match(cell)]
+    if delimiter != "," or not numbers:
+        return bool(numbers)
+    points = any(NUMBER.match(cell) and "." in cell for row in rows for cell in row)
+    return not points and not all(_THOUSANDS.fullmatch(cell) for cell in numbers)
 
 
 def _refuse_twins(names: Sequence[str], path: Path, where: str) -> None:
@@ -186,102 +196,6 @@ def _refuse_twins(names: Sequence[str], path: Path, where: str) -> None:
             )
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
-    """Split a line into cells; a delimiter inside quotes is none."""
-    kept = _QUOTED.sub(lambda found: found[0].replace(delimiter, "\0"), line)
-    cells = (cell.replace("\0", delimiter) for cell in kept.split(delimiter))
-    return [cell.strip().strip('"') for cell in cells]
-
-
-def _bytes(path: Path) -> bytes:
-    most = min(MAX_BYTES, memory_bytes() // _TIMES)
-    try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size == 0:  # files of /proc as well, which are not read: some never end
-                return b""
-            magic = file.read(4)
-        if size > most:
-            raise _too_large(path, most)
-        if magic[:2] == b"\x1f\x8b" or magic == b"PK\x03\x04":
-            most = min(most, max(_ALWAYS_UNPACKED, size * _MOST_UNPACKED))
-        if magic[:2] == b"\x1f\x8b":
-            with gzip.open(path) as packed:
-                data = _rows(packed, path, most)
-        elif magic == b"PK\x03\x04":
-            with zipfile.ZipFile(path) as archive:
-                inside = [each for each in archive.infolist() if not each.is_dir()]
-                if len(inside) != 1:
-                    raise DataError(f"{path} holds {len(inside)} files, expected one")
-                with archive.open(inside[0]) as packed:
-                    data = _rows(packed, path, most)
-        else:
-            with open_regular(path) as file:
-                data = _rows(file, path, most)
-    except DataError:
-        raise
-    except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(
-            f"{path} cannot be unpacked: {str(error)[:200]}", hint="copy or download it again"
-        ) from error
-    if len(data) > most:
-        raise _too_large(path, most)
-    return data
-
-
-def _rows(file: IO[bytes] | gzip.GzipFile, path: Path, most: int) -> bytes:
-    """Read what is left of a file, one byte more than allowed at most.
-
-    Raises
-    ------
-    DataError
-        If its first line does not end: nothing more of it is read then.
-    """
-    head = file.read(_LINE_BYTES)
-    if len(head) == _LINE_BYTES and not (b"\n" in head or b"\r" in head):
-        raise DataError(
-            f"{path}: the first line is longer than {_LINE_BYTES:,} bytes, no table has such rows",
-            hint="is it the right file, and does each row stand on a line of its own?",
-        )
-    file.seek(0)
-    return file.read(most + 1)
-
-
-def _too_large(path: Path, most: int) -> DataError:
-    return DataError(
-        f"{path} is larger than {most:,} bytes, unpacked, and text is not read in pieces: it takes "
-        f"about {_TIMES} times its size in memory, and of an archive no more than "
-        f"{_MOST_UNPACKED} times its size is unpacked",
-        hint="cut it by year and name the parts with a *, unpack it yourself, or write it as "
-        "Parquet: septet run --chunk reads that in stretches",
-    )
-
-
-def _as_utf8(data: bytes, path: Path, encoding: str) -> bytes:
-    """Return a text as UTF-8 without a mark at its beginning, in no more memory than it takes."""
-    if not data or data.isspace():
-        raise DataError(f"{path} is empty", hint="write it again, or name another file")
-    if data[:4] == b"PAR1":
-        raise DataError(f"{path} is a Parquet file", hint="write use: parquet")
-    if b"\x00" in data[:4096] and not encoding.lower().replace("-", "").startswith("utf16"):
-        raise DataError(f"{path} is no text: it holds zero bytes", hint="is it the right file?")
-    is_utf8 = encoding.lower() in ("utf-8", "utf8")
-    if is_utf8 and data.isascii():
-        return data
-    try:
-        text = data.decode("utf-8-sig" if is_utf8 else encoding)
-        return data if is_utf8 and not data.startswith(codecs.BOM_UTF8) else text.encode()
-    except LookupError as error:
-        raise DataError(f"unknown encoding {encoding!r}", hint="such as utf-8, latin-1") from error
-    except ValueError as error:
-        if not isinstance(error, UnicodeDecodeError):  # encodings that are none of files
-            raise DataError(f"{path} cannot be read as {encoding!r}: {str(error)[:60]}") from error
-        raise DataError(
-            f"{path} is not {encoding}: byte {error.start} is {data[error.start]:#04x}",
-            hint="write encoding: latin-1 or what it is",
-        ) from error
-
-
 def _guess_delimiter(head: list[str], path: Path) -> str:
     """Return the sign that splits every line into equally many cells, two at least; else none."""
     best, cells = "", 1
@@ -291,7 +205,7 @@ def _guess_delimiter(head: list[str], path: Path) -> str:
             best, cells = sign, count + 1
     if not best:
         written = next(
-            (each for line in head[1:] for each in _THOUSANDS.findall(line) if "." in each), ""
+            (each for line in head[1:] for each in _IN_A_LINE.findall(line) if "." in each), ""
         )
         commas = head[0].count(",")
         if written and commas > 1 and all(line.count(",") > commas for line in head[1:]):
@@ -299,47 +213,66 @@ def _guess_delimiter(head: list[str], path: Path) -> str:
     return best
 
 
-def _unknown(head: list[str], path: Path) -> DataError:
+def _text_above(path: Path, number: int) -> DataError:
+    """Return that the table begins with a later line, by its number."""
+    lines = "line 1 is" if number == 2 else f"lines 1 to {number - 1} are"
     return DataError(
-        f"{path}: cannot determine the delimiter: no sign of , ; | tab and space splits its first "
-        f"{len(head)} lines into equally many cells",
-        hint="write delimiter: ';' or what it is",
+        f"{path}: {lines} not of the table, whose first line is line {number}",
+        hint=f"write skip_lines: {number - 1} beside use:, or take the text above it out",
     )
 
 
-def _uneven(data: bytes, path: Path, form: TextFormat, delimiter: str) -> DataError | None:
-    """Name the first line with more fields than the first, and a comma in a number of it."""
-    width = 0
-    for number, raw in enumerate(io.BytesIO(data), 1):
-        line = raw.decode(errors="replace").rstrip("\r\n")
-        if (
-            number <= form.skip_lines
-            or not line
-            or (form.comment and line.startswith(form.comment))
-        ):
-            continue
-        cells = _cells(line, delimiter)
-        width = width or len(cells)
-        if len(cells) <= width or width < 2:
-            continue
-        text = f"line {number} has {len(cells)} fields, the first line has {width}"
-        text = f"{path} cannot be read as a table: {text}"
-        pairs = itertools.pairwise(cells)
-        whole = next((f"{a},{b}" for a, b in pairs if _PARTS.match(f"{a} {b}")), "")
-        if delimiter == "," and whole and all(_NUMBER.match(cell) for cell in cells[1:] if cell):
-            return DataError(
-                f"{text}: the comma ends a field, also within a number such as {whole[:60]}",
-                hint="write numbers with a point (12.5), or separate the columns with ; and write "
-                "decimal: ','",
-            )
-        return DataError(text, hint="give every row the same fields; put text in quotes")
-    return None
+def _refuse_title(rows: list[tuple[int, str]], cells: list[list[str]], path: Path) -> None:
+    """Refuse a first row that is a title: one cell of several is filled, and of a later row all."""
+    if len(cells[0]) < 3 or sum(map(bool, cells[0])) > 1:
+        return
+    for (number, _), row in zip(rows[1:_MOST_ABOVE], cells[1:_MOST_ABOVE], strict=False):
+        if len(row) == len(cells[0]) and all(row):
+            raise _text_above(path, number)
+
+
+def _unknown(rows: list[tuple[int, str]], path: Path) -> DataError:
+    """Return that rows do not have equally many cells; name lines above the table where they do."""
+    head = [row for _, row in rows]
+    for above in range(1, min(_MOST_ABOVE, len(head) - 2)):
+        if _guess_delimiter(head[above:], path):
+            return _text_above(path, rows[above][0])
+    return DataError(
+        f"{path}: cannot determine the delimiter: no sign of , ; | tab and space splits its first "
+        f"{len(head)} lines into equally many cells",
+        hint="write delimiter: ';' or what it is, and skip_lines: for text above the table",
+    )
+
+
+def _refuse_three_headers(rows: Sequence[Sequence[str]], path: Path, form: TextFormat) -> None:
+    """Refuse a table of yfinance, which has columns, symbols and the name of the index above it."""
+    if len(rows) < 3:
+        return
+    names, symbols, index = ([cell.lower() for cell in row] for row in rows[:3])
+    if names[0] != "price" or symbols[0] != "ticker" or index[0] not in ("date", "datetime"):
+        return
+    if len(set(symbols[1:])) > 1:
+        raise DataError(
+            f"{path} holds {len(set(symbols[1:]))} symbols beside each other, as yfinance writes "
+            "them: a row is of one symbol",
+            hint="download and write each symbol to a file of its own, and name them {symbol}.csv",
+        )
+    plain = [_WORD.sub("_", name).strip("_") for name in names[1:]]
+    listed = ", ".join(["timestamp", *(name or f"column_{at}" for at, name in enumerate(plain))])
+    raise DataError(
+        f"{path} has three lines above its rows, as yfinance writes them: columns, symbols, and "
+        f"{index[0]!r}",
+        hint=f"write skip_lines: {form.skip_lines + 3}, header: 'no' and names: [{listed}] beside "
+        "use:",
+    )
 
 
 def _with_thousands(path: Path, written: str, sign: str = "comma") -> DataError:
+    hint = "write the file again without thousands separators (1234.56)"
+    if sign == "comma" and _ONE_COMMA.match(written):
+        hint += "; if the comma is the decimal mark, write decimal: ',' beside use:"
     return DataError(
-        f"{path}: numbers such as {written[:60]} are written with a {sign} for thousands",
-        hint="write the file again without thousands separators (1234.56)",
+        f"{path}: numbers such as {written[:60]} are written with a {sign} for thousands", hint=hint
     )
 
 
@@ -395,7 +328,7 @@ def _parse(
             _refuse_thousands(frame, path, comma=comma)
             return frame.with_columns(pl.all().str.replace(",", ".")) if comma else frame
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        uneven = _uneven(data, path, form, delimiter)
+        uneven = uneven_line(data, path, form, delimiter)
         if uneven is not None:
             raise uneven from error
         raise DataError(

@@ -122,7 +122,7 @@ def check_max_bad(context: CheckContext) -> None:
         context.warn(
             ("data", "candles", "max_bad"),
             f"max_bad: {_percent(most)}: {left}",
-            hint="1% is the default; septet data check shows the bad rows",
+            hint="1% is the default; septet data check FILE (the strategy file) shows the bad rows",
         )
 
 

@@ -14,6 +14,8 @@ __all__ = ["CHECKS", "is_kelly"]
 
 _CALIBRATION_BLOCKS: Final = 5
 _ISOTONIC_ROWS: Final = 1_000
+_HIGH_THRESHOLD: Final = 0.5
+"""A confidence of three to one, which models of prices hardly reach: a probability was meant."""
 _FEW_ROWS: Final = 30
 """Rows without overlap under which the upper end of an AUC means next to nothing."""
 
@@ -51,6 +53,26 @@ def check_model_used(context: CheckContext) -> None:
             on_key=True,
             hint="use: confidence acts on the model, or remove the model",
         )
+
+
+def check_threshold(context: CheckContext) -> None:
+    """A threshold of the confidence is not the probability that it asks for."""
+    signal = context.strategy.signal
+    threshold = getattr(signal.config, "threshold", None)
+    if signal.use != "confidence" or threshold is None or threshold < _HIGH_THRESHOLD:
+        return
+    hint = "few models reach it; `septet why` and the verdict state the highest confidence of a run"
+    if threshold < 1.0:
+        hint = (
+            f"if p = {threshold:.6g} was meant, write threshold: {100 * (2 * threshold - 1):.6g}%; "
+            f"{hint}"
+        )
+    context.warn(
+        ("signal", "threshold"),
+        f"the confidence is 2 * |p - 0.5|, so this threshold asks for a probability of at least "
+        f"{0.5 + threshold / 2:.6g} for long, or at most {0.5 - threshold / 2:.6g} for short",
+        hint=hint,
+    )
 
 
 def check_exit_below(context: CheckContext) -> None:
@@ -357,6 +379,7 @@ def check_model_monitor(context: CheckContext) -> None:
 
 CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_model_used,
+    check_threshold,
     check_exit_after,
     check_exit_below,
     check_learns,

@@ -8,7 +8,7 @@ from typing import Final
 
 from septet._config.tree import Node, dotted
 
-__all__ = ["inner_numbers", "names_number", "node_at", "places_text", "with_number"]
+__all__ = ["inner_numbers", "is_place_of_number", "node_at", "places_text", "with_number"]
 
 _NUMBER: Final = re.compile(r"(?<![\w.@'\"/:])(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?=R?(?![\w.@]))")
 """A number that is no part of a name or a symbol; of a multiple of R what stands before it."""
@@ -22,9 +22,9 @@ def inner_numbers(node: Node | None) -> list[str]:
     return [match[0] for match in _NUMBER.finditer(node.value)]
 
 
-def names_number(node: Node, rest: Sequence[str]) -> bool:
-    """Whether the rest of a path names a number inside a text."""
-    return len(rest) == 1 and rest[0].isdecimal() and bool(inner_numbers(node))
+def is_place_of_number(rest: Sequence[str]) -> bool:
+    """Whether the rest of a path, after a single value, is the place of a number inside it."""
+    return len(rest) == 1 and rest[0].isdecimal()
 
 
 def with_number(node: Node, place: str, number: Node) -> Node | None:

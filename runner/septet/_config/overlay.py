@@ -191,7 +191,7 @@ def put(tree: Node, path: Sequence[str], node: Node) -> Node:
             )
     if len(path) == 1 and (changed := with_number(tree, path[0], node)) is not None:
         return changed
-    if len(path) == 1 and path[0].isdecimal() and tree.kind == "scalar" and tree.text:
+    if len(path) == 1 and path[0].isdecimal() and tree.kind == "scalar" and tree.value is not None:
         raise _without_number(tree, path[0])
     empty = Node("scalar", node.mark, key=node.mark, layer=node.layer)
     below = put(tree.children.get(first, empty), path[1:], node)

@@ -382,6 +382,15 @@ class Guards:
         """Return how much more than booked the account may hold, as accepted by a resume (base)."""
         return self._accepted.get(k, 0.0)
 
+    def left(self, k: int, position: float) -> float:
+        """Return what is left of a booked position (base, signed) at the account.
+
+        It is less than the position only as far as a person has accepted by a resume.
+        """
+        left = position + min(0.0, self.accepted(k)) if position > 0.0 else position
+        left = position + max(0.0, self.accepted(k)) if position < 0.0 else left
+        return left if left * position > 0.0 else 0.0
+
     def differs(self, k: int) -> bool:
         """Whether the account holds a different position than is booked."""
         return k in self._gaps or self._accepted.get(k, 0.0) != 0.0

@@ -43,7 +43,7 @@ from septet._kernel import layout
 
 __all__ = ["LiveCore"]
 
-TOO_SMALL: Final = ("too_small", "flat")
+UNSOLD: Final = ("too_small", "flat", "gone")
 SAFE_MODE: Final = "safe_mode"
 TRACES: Final = 1_024
 """Newest orders whose trace is remembered for their fills."""
@@ -129,7 +129,7 @@ class LiveCore:
         self._venue(event)
         if isinstance(self.engine, VenueFillsEngine):
             for k in range(len(self.names.symbols)):
-                dust = is_dust(self._dust, self.checks, k, self.engine.held(k))
+                dust = is_dust(self._dust, self.checks, self.guards, k, self.engine.held(k))
                 if self.engine.exit_to_retry(k) >= 0 and not dust:
                     self._carry(self.engine.go_on(k, self.market_ns))
 
@@ -223,14 +223,14 @@ class LiveCore:
             return
         if held == 0.0 and engine.mark_flat(k, price, self.market_ns):
             return
-        if self._dust and is_dust(self._dust, self.checks, k, held):
+        if dust := is_dust(self._dust, self.checks, self.guards, k, held):
             leave = math.nan
         elif held != 0.0 and self.orders is not None and self.orders.protected(k):
             beyond = (leave - engine.protection(k)[0]) * held <= 0.0
             if not self.orders.stop_is_overdue(k, beyond, self._now_ns) and beyond:
                 leave = math.nan
-        if leave != leave or self.guards.blocked(k):  # this does not end an add, which waits
-            enter = math.nan
+        if (leave != leave and not dust) or self.guards.blocked(k):
+            enter = math.nan  # this does not end an add, which waits
         found = engine.mark(k, price, leave, self.market_ns, enter)
         self._valued()
         self._carry(found)
@@ -353,7 +353,7 @@ class LiveCore:
         assert isinstance(engine, VenueFillsEngine)
         k, status = outcome.symbol, engine_messages.STATUS_OF[outcome.state]
         self._carry(engine.end(k, outcome.parent, status, self.market_ns))
-        if outcome.reason in TOO_SMALL:  # not requested again until it may be sent
+        if outcome.reason in UNSOLD:  # not requested again until it may be sent
             self._dust[k] = engine.held(k)
 
     def _triggered(self, outcome: Triggered) -> None:

@@ -12,8 +12,9 @@ from septet._kernel import layout
 if TYPE_CHECKING:
     from septet._core.checks import Checks
     from septet._core.engine import Engine
+    from septet._core.guards import Guards
 
-__all__ = ["can_close", "filters_text", "is_dust", "unsold"]
+__all__ = ["can_close", "filters_text", "is_dust", "is_gone", "unsold"]
 
 WORTHY: Final = 0.01
 """Share of equity from which a position that cannot be sold is no remainder of another."""
@@ -29,10 +30,27 @@ def can_close(engine: Engine, checks: Checks | None, k: int) -> bool:
     return quantity > 0.0 and not instrument.is_too_small(quantity, price)
 
 
-def is_dust(dust: Mapping[int, float], checks: Checks | None, k: int, held: float) -> bool:
-    """Whether a position is one that was too small to be sold (`dust`, by symbol), and still is."""
+def is_gone(checks: Checks, guards: Guards, k: int, held: float) -> bool:
+    """Whether a person has accepted that nothing is left of a position that can be sold.
+
+    No stop or exit of it can be accepted by the venue, and nothing of it is left to protect.
+    """
+    left = abs(guards.left(k, held))
+    instrument, price = checks.symbols[k].instrument, checks.symbols[k].price
+    return left < abs(held) and (left < instrument.lot or instrument.is_too_small(left, price))
+
+
+def is_dust(
+    dust: Mapping[int, float], checks: Checks | None, guards: Guards, k: int, held: float
+) -> bool:
+    """Whether a position is one that could not be sold (`dust`, by symbol), and still cannot.
+
+    It is too small, or others have sold it, as a person has accepted.
+    """
     if checks is None or dust.get(k) != held:
         return False
+    if is_gone(checks, guards, k, held):
+        return True
     return checks.symbols[k].instrument.is_too_small(abs(held), checks.symbols[k].price)
 
 

@@ -16,6 +16,7 @@ from septet._data.defects import SOURCE_DOUBT
 from septet._data.funding_gaps import FUNDING_GAP
 from septet._data.source import Facts
 from septet._data.source_columns import SOURCE_SIGN
+from septet._data.stamp_formats import TIMES_HINT
 from septet._data.unread_columns import DIVIDENDS
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
@@ -23,7 +24,7 @@ from septet_schemas.units import format_duration
 
 __all__ = [
     "BAD_SHARE", "OF_SERIES", "SERIES_MISSING", "SERIES_SHARE", "SERIES_SOURCES", "SERIES_ZONE",
-    "TIMES_HINT", "VERDICT_SHARE", "BadRows", "Doubt", "calendar_hint", "check_bad_rows", "doubts",
+    "VERDICT_SHARE", "BadRows", "Doubt", "calendar_hint", "check_bad_rows", "doubts",
     "limit_text", "share_finding",
 ]  # fmt: skip
 
@@ -32,6 +33,7 @@ SERIES_SHARE: Final = "series_share"
 SERIES_MISSING: Final = "series_missing"
 SERIES_SOURCES: Final = "series_sources"
 SERIES_ZONE: Final = "series_zone"
+_DAY_NS: Final = 86_400_000_000_000
 VERDICT_SHARE: Final = 0.001
 _MEASURED: Final = frozenset(
     (
@@ -61,11 +63,7 @@ _PLAIN_NUMBERS: Final = (
     "numbers are written without separators of thousands and without units (1234567, not 1.234.567 "
     "or 1.2M)"
 )
-TIMES_HINT: Final = (
-    "state how times are written: numbers with time_unit: s, text with time_format: "
-    "'%d/%m/%Y %H:%M', a date and a time in two columns with time_columns: [Date, Time]"
-)
-_ROWS_HINT: Final = "septet data check shows the rows"
+_ROWS_HINT: Final = "septet data check FILE (FILE is the strategy file) shows the rows"
 _OF_SERIES: Final = {
     SERIES_SHARE: _ROWS_HINT,
     SERIES_MISSING: "a feature holds the value before until max_age; is this the right column?",
@@ -92,7 +90,7 @@ class BadRows(msgspec.Struct, frozen=True):
 
     `conflict` is how rows of one time contradict each other; `apart` names a column that separates
     rows, `zone` the time zone in which the stamps fit the sessions of the calendar, `own` the
-    one in which they are read.
+    one in which they are read. `cells` is what is said of cells of prices that are no numbers.
     """
 
     symbol: str
@@ -106,6 +104,7 @@ class BadRows(msgspec.Struct, frozen=True):
     apart: str = ""
     zone: str = ""
     own: str = ""
+    cells: str = ""
 
     @property
     def share(self) -> float:
@@ -163,12 +162,17 @@ def _advice(worst: Sequence[Finding], seen: BadRows) -> str:
             "the volume 0, and with a larger max_bad what cannot be read is filled with 0"
         )
     if kind == "not_finite":
-        return f"are these the columns of prices? {_PLAIN_NUMBERS}"
+        return seen.cells or f"are these the columns of prices? {_PLAIN_NUMBERS}"
     if kind == "price_spike":
         return "is the decimal point in its place, are all rows of one symbol and unit?"
     if kind == "off_grid":
         bar = format_duration(seen.bar_ns)
         advice = f"is the bar {bar}, are time_zone and stamp right?"
+        if seen.bar_ns % _DAY_NS == 0:
+            advice += (
+                " days that do not begin at 00:00 UTC are those of an exchange: write its calendar "
+                "beside use:, such as calendar: XNYS"
+            )
         return f"{advice} {seen.apart}: is this one symbol?" if seen.apart else advice
     if kind == "outside_session":
         if seen.zone and seen.zone == seen.own:

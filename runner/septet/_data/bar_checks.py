@@ -56,6 +56,8 @@ class Rows:
         value = float(getattr(self, name)[row])
         if np.isnan(value) and raw is not None and name in raw.columns:
             text = raw[name][row]
+            if text is None:
+                return "empty"
             if isinstance(text, str):
                 return shown_cell(text)
         return f"{value:.10g}"

@@ -14,9 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from septet._data.message_limits import HEADER_CHARACTERS
+from septet._data.column_names import rename_columns
+from septet._data.message_limits import HEADER_CHARACTERS, shown_cell
+from septet._data.pandas_frames import refuse_pandas, unreadable_frame
 from septet._data.source import Facts, RawBars, Request
-from septet._data.source_files import rename_columns, rows_by_symbol
+from septet._data.source_files import rows_by_symbol
+from septet._data.source_rows import FrameRows
+from septet._data.stamp_formats import fitting_formats
 from septet._data.symbol_columns import refuse_symbol_column
 from septet._text import shortened
 from septet.errors import DataError
@@ -27,8 +31,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameSource", "frames_of_data"]
 
+_SAMPLE: Final = 500
+_UNITS: Final = ((1e11, "s"), (1e14, "ms"), (1e17, "us"))
 _INDEX: Final = "__index_level_"
 """How an index without a name comes through Arrow."""
+_AS_FRAME: Final = (
+    "rows as ccxt gives them: polars.DataFrame(rows, schema=['timestamp', 'open', 'high', 'low', "
+    "'close', 'volume'], orient='row') with polars.from_epoch('timestamp', time_unit='ms')"
+)
 _EXPECTED: Final = "a polars, pandas or pyarrow frame, or a mapping of symbols to frames"
 
 
@@ -45,7 +55,7 @@ class FrameSource:
     def read(self, request: Request) -> list[RawBars]:
         """Return the rows of every symbol; stamps mark opens unless the file sets it."""
         return [
-            RawBars(symbol, frame, Facts(f"the frame of {symbol}", stamp="open"))
+            RawBars(symbol, frame, Facts(f"the frame of {symbol}", stamp="open", rows=FrameRows()))
             for symbol, frame in self.tables.items()
         ]
 
@@ -164,9 +174,11 @@ def _converted(value: Any, name: str, time: str) -> pl.DataFrame:
     if not hasattr(value, "__arrow_c_stream__"):
         raise DataError(
             f"{name} is a {type(value).__name__}, expected {_EXPECTED}",
-            hint="polars.DataFrame(...) makes a frame of most things",
+            hint=_AS_FRAME
+            if isinstance(value, list | tuple)
+            else "polars.DataFrame(...) makes a frame of most things",
         )
-    _refuse_index(value, name, time)
+    refuse_pandas(value, name, time)
     columns = getattr(value, "columns", None)
     names = getattr(value, "column_names", None) or ([] if columns is None else list(columns))
     texts = [each for each in names if isinstance(each, str)]
@@ -178,33 +190,10 @@ def _converted(value: Any, name: str, time: str) -> pl.DataFrame:
         )
     try:
         return pl.DataFrame(value)
-    except ImportError as error:
-        raise DataError(
-            f"{name} is a {type(value).__module__.partition('.')[0]} frame, which hands over its "
-            f"rows with pyarrow: {error}",
-            hint="pip install pyarrow, or make a polars frame of its columns",
-        ) from error
-    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
-        first = (str(error).splitlines() or ["for no reason given"])[0]
-        raise DataError(
-            f"{name} cannot be read as Arrow columns: {first}",
-            hint="are its columns times and numbers, each name once?",
-        ) from error
-
-
-def _refuse_index(value: Any, name: str, time: str) -> None:
-    """Refuse a pandas frame whose index holds what is no row number: Arrow may lose its meaning."""
-    index = getattr(value, "index", None)
-    names = getattr(index, "names", None)
-    if not hasattr(value, "reset_index") or names is None:
-        return
-    named = [each for each in names if each is not None]
-    if named or type(index).__name__ != "RangeIndex":
-        called = f" ({', '.join(map(str, named))})" if named else ""
-        raise DataError(
-            f"{name} has its times, or something else that is no row number, as the index{called}",
-            hint=f"make it a column: frame.reset_index(names={time!r})",
-        )
+    except (
+        ImportError, pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError,
+    ) as error:  # fmt: skip
+        raise unreadable_frame(value, name, error) from error
 
 
 def _refuse_time(frame: pl.DataFrame, value: Any, name: str, time: str, zone: str | None) -> None:
@@ -222,10 +211,7 @@ def _refuse_time(frame: pl.DataFrame, value: Any, name: str, time: str, zone: st
     if not frame.height:
         raise DataError(f"{name} has no rows", hint="give it the bars of the strategy's span")
     if not isinstance(kind, pl.Datetime | pl.Date):
-        raise DataError(
-            f"{name}: column {time!r} holds {kind}, expected dates or date-times",
-            hint="polars.from_epoch for numbers, str.to_datetime for text: both say what is meant",
-        )
+        raise _no_times(frame[time], value, name)
     own = kind.time_zone if isinstance(kind, pl.Datetime) else None
     if own is None and zone is None:
         raise DataError(
@@ -237,6 +223,34 @@ def _refuse_time(frame: pl.DataFrame, value: Any, name: str, time: str, zone: st
             f"{name}: the times in column {time!r} are of {own}, and zone says {zone}",
             hint="leave zone out, or convert the column: dt.convert_time_zone",
         )
+
+
+def _no_times(column: pl.Series, value: Any, name: str) -> DataError:
+    """Return the error for a column of text or numbers in place of times."""
+    known = column.drop_nulls()
+    cell = f", such as {shown_cell(known[0])}" if len(known) else ""
+    own = column.name
+    is_number = column.dtype.is_numeric()
+    unit = _unit_of(known) if is_number else ""
+    if hasattr(value, "reset_index"):
+        more = f", unit={unit!r}" if unit else ""
+        hint = f"frame[{own!r}] = pandas.to_datetime(frame[{own!r}]{more}, utc=True)"
+    elif is_number:
+        hint = f"polars.from_epoch({own!r}, time_unit={unit!r})"
+        hint += " and dt.replace_time_zone('UTC')"
+    else:
+        form = next(iter(fitting_formats([str(each) for each in known.head(_SAMPLE)])), "...")
+        hint = f"polars.col({own!r}).str.to_datetime({form!r}), which has no zone yet: zone=..."
+    return DataError(
+        f"{name}: column {own!r} holds {column.dtype}{cell}, expected dates or date-times",
+        hint=f"{hint}: it states what is meant",
+    )
+
+
+def _unit_of(known: pl.Series) -> str:
+    """Return the unit in which counts since 1970 are of this century, seconds where none is."""
+    size = abs(float(known[0])) if len(known) else 0.0
+    return next((unit for most, unit in _UNITS if size < most), "ns")
 
 
 def _refuse_disorder(frame: pl.DataFrame, name: str) -> None:

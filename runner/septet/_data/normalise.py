@@ -15,7 +15,7 @@ import numpy as np
 
 from septet._data import adjust
 from septet._data.adjust_rows import adjust_rows
-from septet._data.bad_rows import BadRows, check_bad_rows, share_finding
+from septet._data.bad_rows import BadRows, check_bad_rows, limit_text, share_finding
 from septet._data.bar_checks import (
     PRICES,
     Rows,
@@ -30,13 +30,17 @@ from septet._data.bar_length import check_step
 from septet._data.bars import BarTable, Finding, Floats, Ints, no_bars
 from septet._data.calendar_signs import DayEnds, is_calendar_named, warn_calendar
 from septet._data.calendars import Anchor, Calendar, Placed, Stamp, load_calendar
+from septet._data.cell_kinds import price_cell_advice
+from septet._data.column_names import missing_columns, name_in_source
 from septet._data.constant_prices import warn_constant
 from septet._data.defects import EXAMPLES, Findings, first_rows, report_facts
 from septet._data.level_checks import PriceLevels, refuse_levels
-from septet._data.message_limits import shown_cell, shown_columns
+from septet._data.message_limits import shown_cell
 from septet._data.mixed_rows import separating_column
 from septet._data.price_steps import Before, Range, spike_rows, wick_rows
 from septet._data.source import Facts, RawBars
+from septet._data.source_rows import SourceRows
+from septet._data.stamp_formats import UnreadStamps, placed_cell
 from septet._data.stamps import Bools, Stamps, iso, read_stamps
 from septet._data.unread_columns import check_unread_columns
 from septet._data.zone_signs import check_zone
@@ -88,10 +92,14 @@ class _State(msgspec.Struct):
     raw: pl.DataFrame | None = None
     conflict: str = ""
     wall_ns: Ints | None = None
+    places: SourceRows | None = None
 
     def show(self, mask: Bools) -> list[str]:
         return [
-            f"{iso(self.time_ns[row])} {self.rows.show(row, self.raw)}" for row in first_rows(mask)
+            placed_cell(
+                self.places, row, f"{iso(self.time_ns[row])} {self.rows.show(row, self.raw)}"
+            )
+            for row in first_rows(mask)
         ]
 
     def apply_policy(
@@ -176,6 +184,7 @@ def normalise(
     state, stamps = _begin(raw, keys, bar_ns, part=part)
     name = calendar_of(keys, facts, raw.symbol)
     if not part:
+        _refuse_unread(raw, stamps, keys)
         check_zone(state.found, stamps, keys.time_zone or "UTC", bar_ns, name)
     total = len(state.time_ns)
     future = state.time_ns > now_ns
@@ -258,16 +267,15 @@ def _check_pauses(state: _State, raw: RawBars, keys: CandlesConfig, open_ns: Int
 
 def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int, *, part: bool) -> tuple[_State, Stamps]:
     frame, origin = raw.frame, raw.facts.origin
-    missing = [name for name in ("timestamp", *PRICES) if name not in frame.columns]
-    if missing:
-        raise DataError(
-            f"{raw.symbol} from {origin}: no column {', '.join(missing)}; "
-            f"found {shown_columns(frame.columns) or 'no columns'}",
-            hint="name them: columns: {timestamp: ..., open: ..., close: ...}",
-        )
-    if frame.height == 0:
-        raise DataError(f"{raw.symbol} from {origin}: there are no rows")
     where = f"{raw.symbol} from {origin}"
+    missing = missing_columns(frame.columns, ("timestamp", *PRICES), where, raw.facts.notes)
+    if missing is not None:
+        raise missing
+    if frame.height == 0:
+        raise DataError(
+            f"{where}: there are no rows below its first line",
+            hint="download it again, or name another file",
+        )
     stamps = read_stamps(frame["timestamp"], unit=keys.time_unit, zone=keys.time_zone, where=where)
     prices = [numbers_of(frame[name]) for name in PRICES]
     has_volume = "volume" in frame.columns
@@ -277,18 +285,42 @@ def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int, *, part: bool) -> tup
     rows = Rows(prices[0], prices[1], prices[2], prices[3], volume)
     state = _State(
         origin, raw.symbol, bar_ns, keys, found, rows, stamps.time_ns, alive, raw=frame,
-        wall_ns=stamps.wall_ns,
+        wall_ns=stamps.wall_ns, places=raw.facts.rows,
     )  # fmt: skip
     if not has_volume:
         found.note("no volume column; volume is 0")
     if not part:
         check_unread_columns(found, frame, keys.adjust)
     for kind, mask in stamps.dropped.items():
-        raw_stamps = [shown_cell(frame["timestamp"][row]) for row in first_rows(mask)]
-        state.apply_policy(kind, mask, examples=raw_stamps)
+        state.apply_policy(kind, mask, examples=_raw_stamps(raw, mask))
     for kind, mask in stamps.noticed.items():
         state.apply_policy(kind, mask, defect=False)
     return state, stamps
+
+
+def _raw_stamps(raw: RawBars, mask: Bools) -> list[str]:
+    """Return the first stamps under a mask as they are written, with their places."""
+    rows, cells = raw.facts.rows, raw.frame["timestamp"]
+    found = []
+    for row in first_rows(mask):
+        written = rows.time(row) if rows is not None else None
+        found.append(placed_cell(rows, row, shown_cell(cells[row] if written is None else written)))
+    return found
+
+
+def _refuse_unread(raw: RawBars, stamps: Stamps, keys: CandlesConfig) -> None:
+    """Refuse a table with more stamps that cannot be read than `max_bad`.
+
+    What is left would look like bars of another length.
+    """
+    bad = stamps.dropped.get("bad_stamp")
+    if bad is not None and np.count_nonzero(bad) > keys.max_bad * len(bad):
+        where = f"{raw.symbol} from {raw.facts.origin}"
+        unread = UnreadStamps(
+            raw.frame["timestamp"], bad, raw.facts.rows, where, raw.frame.columns,
+            name_in_source("timestamp", raw.facts.notes),
+        )  # fmt: skip
+        raise unread.refuse(limit_text(keys.max_bad))
 
 
 def _check_prices(state: _State, *, has_volume: bool) -> None:
@@ -322,15 +354,16 @@ def _seen(state: _State, raw: RawBars) -> BadRows:
     left = int(np.count_nonzero(state.alive))
     found, rows = state.found.all(), len(state.alive)
     bad = not left or state.defects > state.keys.max_bad * rows
-    apart = zone = ""
+    apart = zone = cells = ""
     own = state.keys.time_zone or "UTC"
     if bad:
         apart = separating_column(raw.frame)
         calendar = calendar_of(state.keys, raw.facts, raw.symbol)
         zone = zone_that_fits(state.wall_ns, calendar, own, state.bar_ns)
+        cells = price_cell_advice(raw.frame, raw.facts.rows)
     return BadRows(
         raw.symbol, raw.facts, state.bar_ns, rows, state.defects, left, found, state.conflict,
-        apart, zone, own,
+        apart, zone, own, cells,
     )  # fmt: skip
 
 

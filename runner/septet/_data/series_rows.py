@@ -10,7 +10,6 @@ from septet._data.bad_rows import (
     SERIES_MISSING,
     SERIES_SHARE,
     SERIES_SOURCES,
-    TIMES_HINT,
     BadRows,
     limit_text,
     share_finding,
@@ -20,6 +19,7 @@ from septet._data.defects import Findings
 from septet._data.mixed_rows import separating_column
 from septet._data.source import RawSeries
 from septet._data.source_columns import SOURCE_WORDS, are_symbols, source_columns
+from septet._data.stamp_formats import TIMES_HINT
 from septet._data.stamps import Bools
 from septet._data.symbol_columns import names_symbol
 from septet.errors import DataError
@@ -125,7 +125,10 @@ def check_series_rows(seen: BadRows, keys: SeriesConfig, raw: RawSeries) -> tupl
         "local_time": "is time_zone the zone that the stamps are of?",
         "not_finite": "is this the column of values? a value that is missing is an empty cell, "
         "NaN, NA or a point",
-    }.get(worst[0].kind if worst else "", "look at it with septet data check")
+    }.get(
+        worst[0].kind if worst else "",
+        "septet data check FILE (FILE is the strategy file) shows the rows",
+    )
     whole = max(0, seen.rows - seen.defects) if seen.left else 0
     raise DataError(
         f"{where}: too much of the data is bad, {whole:,} of {seen.rows:,} values can be used"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from septet._data.source_rows import SourceRows
 from septet._progress import Progress
 from septet_schemas.base import SecretRef
 
@@ -31,6 +32,7 @@ __all__ = [
     "Request",
     "Scans",
     "SeriesSource",
+    "SourceRows",
     "Store",
 ]
 
@@ -92,6 +94,7 @@ class Facts:
     means that the source cannot know. `instrument` is a snapshot taken with the data: `lot`,
     `tick`, `min_notional`, `precision`. `notes` are guesses that were made (a delimiter),
     `doubts` signs that rows are read otherwise than meant, which `check` and the verdict repeat.
+    `rows` names where a row stands in the source, for messages.
     """
 
     origin: str
@@ -102,6 +105,7 @@ class Facts:
     instrument: Mapping[str, float] | None = None
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    rows: SourceRows | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

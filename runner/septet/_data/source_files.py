@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from septet._data.message_limits import SYMBOL_CHARACTERS, SYMBOLS_SHOWN, shown_columns
+from septet._data.column_names import rename_columns
+from septet._data.message_limits import SYMBOL_CHARACTERS, SYMBOLS_SHOWN
 from septet._data.parquet_bounds import columns_within_memory, insist_short_texts
 from septet._data.reader_errors import reader_words
 from septet._data.source import Facts, LazyBars, RawBars, Request
+from septet._data.source_rows import JoinedRows, PartRows, SourceRows
 from septet._data.symbol_columns import column_of_symbols, refuse_symbol_column
 from septet._data.wild_cards import has_wild_cards, matching_files
 from septet._files import open_regular
@@ -32,7 +34,6 @@ __all__ = [
     "read_bars",
     "read_parquet_file",
     "reading",
-    "rename_columns",
     "rows_by_symbol",
     "scan_bars",
     "scan_parquet_file",
@@ -41,20 +42,10 @@ __all__ = [
 ]
 
 T = TypeVar("T", "pl.DataFrame", "pl.LazyFrame")
-Part: TypeAlias = tuple[Path, T, tuple[str, ...]]
+Part: TypeAlias = tuple[Path, T, tuple[str, ...], PartRows]
 Reader: TypeAlias = Callable[[Path], tuple[T, tuple[str, ...]]]
 MAX_FILES: Final = 10_000
-_ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
-    "timestamp": ("time", "date", "datetime", "open_time", "opentime", "ts", "timestamps"),
-    "open": ("o",),
-    "high": ("h",),
-    "low": ("l",),
-    "close": ("c", "last"),
-    "volume": ("v", "vol", "base_volume"),
-    "adj_close": ("adjclose", "adjusted_close", "close_adj"),
-    "split": ("splits", "stock_splits", "split_ratio"),
-    "symbol": ("ticker", "instrument", "name"),
-}
+_ROW: Final = "number of the row in its file"
 _TOKENS: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -311,47 +302,6 @@ def _check_parquet(path: Path) -> None:
         )
 
 
-def rename_columns(frame: T, columns: Mapping[str, str], origin: str) -> tuple[T, tuple[str, ...]]:
-    """Rename columns to septet's names: by `columns` (ours: theirs), else by well-known names.
-
-    Raises
-    ------
-    DataError
-        If a column that `columns` names is not there.
-    """
-    there = frame.collect_schema().names()
-    renames, clash, notes = _renames(there, columns, origin)
-    frame = frame.drop(clash) if clash else frame
-    return frame.rename(renames), notes
-
-
-def _renames(
-    there: list[str], columns: Mapping[str, str], origin: str
-) -> tuple[dict[str, str], list[str], tuple[str, ...]]:
-    """Return new names by old ones, columns that stand in their way, and what was guessed."""
-    absent = [theirs for theirs in columns.values() if theirs not in there]
-    if absent:
-        raise DataError(
-            f"{origin}: no column {', '.join(absent)}; found {shown_columns(there)}",
-            hint="columns: {our name: name in the file}",
-            key="columns",
-        )
-    renames = {theirs: ours for ours, theirs in columns.items() if ours != theirs}
-    notes = []
-    taken = set(columns)
-    plain = {_TOKENS.sub("_", name.strip()).strip("_").lower(): name for name in there}
-    for ours, others in _ALIASES.items():
-        if ours in taken or ours in there:
-            continue
-        theirs = next((plain[each] for each in (ours, *others) if each in plain), None)
-        if theirs is not None and theirs not in renames:
-            renames[theirs] = ours
-            if theirs.lower() != ours:
-                notes.append(f"column {theirs!r} read as {ours}")
-    clash = [name for name in renames.values() if name in there and name not in renames]
-    return renames, clash, tuple(notes)
-
-
 def read_bars(
     path: str,
     columns: Mapping[str, str],
@@ -359,19 +309,27 @@ def read_bars(
     facts: Facts,
     reader: Callable[[Path], tuple[pl.DataFrame, tuple[str, ...]]],
     ending: str = "csv",
+    rows_of: Callable[[Path], SourceRows | None] = lambda path: None,
 ) -> list[RawBars]:
     """Read the files a source names and hand each symbol its rows.
 
     A `symbol` column wins over the file's name. Several files of one symbol are put together in
-    order of their names.
+    order of their names. `rows_of` names the rows of a file that was read, for messages.
 
     Raises
     ------
     DataError
         If a file or a symbol is not there, with what is.
     """
-    parts = _parts(path, columns, request, reader, ending)
-    return [RawBars(symbol, *_joined(symbol, parts[symbol], facts)) for symbol in request.symbols]
+    parts = _parts(path, columns, request, reader, ending, rows_of)
+    found = []
+    for symbol in request.symbols:
+        frame, own = _joined(symbol, parts[symbol], facts)
+        if all(part.rows is not None for *_, part in parts[symbol]):
+            rows = JoinedRows([(file, part, each.height) for file, each, _, part in parts[symbol]])
+            own = replace(own, rows=rows)
+        found.append(RawBars(symbol, frame, own))
+    return found
 
 
 def scan_bars(
@@ -388,42 +346,79 @@ def scan_bars(
 
 
 def _parts(
-    path: str, columns: Mapping[str, str], request: Request, reader: Reader[T], ending: str
+    path: str,
+    columns: Mapping[str, str],
+    request: Request,
+    reader: Reader[T],
+    ending: str,
+    rows_of: Callable[[Path], SourceRows | None] = lambda path: None,
 ) -> dict[str, list[Part[T]]]:
     """Frames of each symbol with the file they are from and what was guessed of it."""
     by_symbol, shared = find_files(path, request.symbols, request.base_dir, ending)
     parts: dict[str, list[Part[T]]] = {}
     present: set[str] = set()
+    unowned: list[str] = []
     named = ""
     for owner, file in _owned(by_symbol, shared, request.symbols):
         raw, guessed = reader(file)
         frame, renamed = rename_columns(raw, columns, str(file))
         notes = guessed + renamed
+        whole = rows_of(file)
         if "symbol" in frame.collect_schema().names():
+            frame = frame.with_row_index(_ROW) if whole is not None else frame
             for name, rows in rows_by_symbol(frame, request.symbols, present).items():
-                parts.setdefault(name, []).append((file, rows, notes))
+                part, rows = _picked(rows, whole)
+                parts.setdefault(name, []).append((file, rows, notes, part))
         elif owner is not None:
             refuse_symbol_column(frame, str(file))
-            parts.setdefault(owner, []).append((file, frame, notes))
+            parts.setdefault(owner, []).append((file, frame, notes, PartRows(whole)))
         else:
-            present.add(file.name)
+            unowned.append(file.name)
             named = named or column_of_symbols(frame, request.symbols, file_forms)
     missing = [symbol for symbol in request.symbols if symbol not in parts]
     if missing:
-        held = (
-            ", ".join(each[:SYMBOL_CHARACTERS] for each in sorted(present)[:SYMBOLS_SHOWN])
-            or ", ".join(sorted(parts))
-            or "no symbol"
-        )
-        raise DataError(
-            f"no data for {', '.join(missing)} in {path}: it holds {held}",
-            hint=f"column {named!r} holds these symbols: write columns: {{symbol: {named}}}"
-            if named
-            else "name the files {symbol}.parquet, give them a symbol column, or change "
-            "universe: {symbols}",
-            key=f".universe.symbols.{request.symbols.index(missing[0])}",
-        )
+        raise _without(missing, path, request, present, unowned, sorted(parts), named, ending)
     return parts
+
+
+def _without(
+    missing: Sequence[str], path: str, request: Request, present: set[str],
+    unowned: Sequence[str], owned: Sequence[str], named: str, ending: str,
+) -> DataError:  # fmt: skip
+    """Return the error for symbols without rows: the symbols or files found, and what to write."""
+    symbols = [each[:SYMBOL_CHARACTERS] for each in sorted(present)]
+    shown = ", ".join(symbols[:SYMBOLS_SHOWN])
+    more = f" and {len(symbols) - SYMBOLS_SHOWN} more" if len(symbols) > SYMBOLS_SHOWN else ""
+    if symbols:
+        held = f"its column of symbols holds {shown}{more}"
+        hint = (
+            f"write those that are meant: universe: {{symbols: [{', '.join(symbols[:3])}]}}, or "
+            f"bring rows of {', '.join(missing[:3])}"
+        )
+    else:
+        files = sorted(each[:SYMBOL_CHARACTERS] for each in unowned)
+        held = f"no symbol of the universe is in the name of {', '.join(files[:SYMBOLS_SHOWN])}"
+        held = held if files else f"its rows are of {', '.join(owned[:SYMBOLS_SHOWN])}"
+        hint = (
+            f'name a file after its symbol, path: "{{symbol}}.{ending}", or state the column that '
+            "holds the symbols, columns: {symbol: NAME}"
+        )
+    if named:
+        hint = f"column {named!r} holds these symbols: write columns: {{symbol: {named}}}"
+    return DataError(
+        f"no data for {', '.join(missing)} in {path}: {held}",
+        hint=hint,
+        key=f".universe.symbols.{request.symbols.index(missing[0])}",
+    )
+
+
+def _picked(frame: T, whole: SourceRows | None) -> tuple[PartRows, T]:
+    """Return which rows of a file some rows are, and these without the column of their numbers."""
+    import polars as pl
+
+    if whole is None or not isinstance(frame, pl.DataFrame):
+        return PartRows(None), frame
+    return PartRows(whole, frame[_ROW]), frame.drop(_ROW)
 
 
 def _owned(
@@ -468,7 +463,7 @@ def rows_by_symbol(frame: T, symbols: Sequence[str], present: set[str]) -> dict[
 def _joined(symbol: str, parts: list[Part[T]], facts: Facts) -> tuple[T, Facts]:
     import polars as pl
 
-    frames = [frame for _, frame, _ in parts]
+    frames = [frame for _, frame, *_ in parts]
     try:
         frame = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
         frame.collect_schema()

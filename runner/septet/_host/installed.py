@@ -44,7 +44,8 @@ def points() -> tuple[Point, ...]:
     state = _state()
     if _last is None or _last[0] != state:
         found = importlib.metadata.entry_points(group=GROUP)
-        _last = state, tuple(map(Point, found))
+        # The order of a folder's entries is the file system's own.
+        _last = state, tuple(map(Point, sorted(found, key=lambda each: each.value)))
     return _last[1]
 
 

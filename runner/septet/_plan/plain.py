@@ -85,7 +85,7 @@ def plain_module(name: str, text: str, flavour: str) -> ModuleType:
     return module
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=256)
 def _code_of(text: str, file: str) -> CodeType:
     """Return Python's code of a text: the settings of a sweep and the tests share one text."""
     return compile(text, file, "exec", dont_inherit=True)

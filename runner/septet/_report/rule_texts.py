@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._report.conditions import condition_at
+from septet._results.no_trades import highest_confidence, threshold_of, threshold_text
 
 if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
-__all__ = ["rule_states", "text_of_rule"]
+__all__ = ["rule_states", "text_of_rule", "text_of_threshold"]
 
 _RULES: Final = {"long": "long_if", "short": "short_if", "flat": "exit_if"}
 
@@ -41,6 +42,15 @@ def text_of_rule(
         most = _block(resolved, "risk").get("max_positions")
         return f"max_positions is {most}: so many symbols were held or being entered already"
     return None
+
+
+def text_of_threshold(run: Run, resolved: Mapping[str, Any], reason: str) -> str | None:
+    """Return which probability the threshold of a file asks for, where it rejected a decision."""
+    threshold = threshold_of(resolved)
+    if threshold is None or reason != "below_threshold":
+        return None
+    highest = highest_confidence(run.table("decisions")) if run.has("decisions") else None
+    return threshold_text(threshold, highest)
 
 
 def rule_states(

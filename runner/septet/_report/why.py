@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.stamps import iso
-from septet._report.rule_texts import rule_states, text_of_rule
+from septet._report.rule_texts import rule_states, text_of_rule, text_of_threshold
 from septet._report.why_rebalance import (
     no_order_sentence,
     not_traded_words,
@@ -278,6 +278,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
                 ordered=order is not None,
                 order_type="" if order is None else str(order["type"]),
             )
+            or text_of_threshold(run, resolved, reason)
             or (rule_states(run, resolved, symbol, decided_ns, side) if by_rule else None),
             "entry": _entry_of(run, order, resolved, time_ns),
             "rebalance": rebalance_of(run, symbol, decided_ns, decision),

@@ -11,7 +11,9 @@ from septet._results.number_texts import plural
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Idleness", "idleness_of", "why_idle"]
+__all__ = [
+    "Idleness", "highest_confidence", "idleness_of", "threshold_of", "threshold_text", "why_idle",
+]  # fmt: skip
 
 _NAMED: Final = 3
 _RULES: Final = {"long": "long_if", "short": "short_if"}
@@ -24,7 +26,8 @@ class Idleness:
     `signals` counts decisions by their signal (``none``, ``flat``, ``long``, ``short``), None where
     the decisions were left out. `rejected` counts the rules that rejected decisions to enter,
     `other` the reasons of all other decisions, `orders` the reasons for which orders ended. `rules`
-    are the rules of the file.
+    are the rules of the file. `threshold` is that of the signal `confidence`, and `confidence` the
+    highest one that a decision had.
     """
 
     signals: Mapping[str, int] | None
@@ -32,6 +35,37 @@ class Idleness:
     other: Mapping[str, int] = field(default_factory=dict)
     orders: Mapping[str, int] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
+    threshold: float | None = None
+    confidence: float | None = None
+
+
+def threshold_of(resolved: Mapping[str, Any]) -> float | None:
+    """Return the threshold of a file whose signal is `confidence`."""
+    signal = resolved.get("signal")
+    names = ("confidence", "septet:confidence")
+    if not isinstance(signal, Mapping) or str(signal.get("use")) not in names:
+        return None
+    value = signal.get("threshold")
+    return float(value) if isinstance(value, int | float) else None
+
+
+def threshold_text(threshold: float, highest: float | None) -> str:
+    """Return which probability a threshold asks for, and the highest confidence reached."""
+    text = (
+        f"threshold {threshold:.6g} of the confidence, 2 * |p - 0.5|, asks for p of "
+        f"{0.5 + threshold / 2:.6g} or more for long, {0.5 - threshold / 2:.6g} or less for short"
+    )
+    if highest is None:
+        return text
+    return f"{text}; the highest confidence of the run was {highest:.3g}"
+
+
+def highest_confidence(decisions: pl.DataFrame) -> float | None:
+    """Return the highest confidence of the decisions of a run; None where none has one."""
+    if "confidence" not in decisions.columns:
+        return None
+    known = decisions["confidence"].drop_nulls().drop_nans().to_numpy()
+    return float(known.max()) if len(known) else None
 
 
 def idleness_of(frames: Mapping[str, pl.DataFrame], resolved: Mapping[str, Any]) -> Idleness:
@@ -50,7 +84,11 @@ def idleness_of(frames: Mapping[str, pl.DataFrame], resolved: Mapping[str, Any])
     signals = _counts(decisions.get_column("signal"))
     rejected = _counts(decisions.filter(enters).get_column("rejected_by"))
     other = _counts(decisions.filter(~enters).get_column("rejected_by"))
-    return Idleness(signals, rejected, other, orders, _rules_of(resolved))
+    threshold = threshold_of(resolved)
+    return Idleness(
+        signals, rejected, other, orders, _rules_of(resolved), threshold,
+        None if threshold is None else highest_confidence(decisions),
+    )  # fmt: skip
 
 
 def _counts(column: pl.Series) -> dict[str, int]:
@@ -110,7 +148,10 @@ def _no_entry(seen: Idleness) -> str:
             f"(conflict, {plural(conflicts, 'time')}) and neither alone."
         )
     if seen.other:
-        return f"No decision asked for a position: {_often(seen.other)}."
+        text = f"No decision asked for a position: {_often(seen.other)}."
+        if seen.threshold is not None and "below_threshold" in seen.other:
+            text += f" {_begun(threshold_text(seen.threshold, seen.confidence))}."
+        return text
     return f"None of {plural(sum(seen.signals.values()), 'decision')} asked for a position."
 
 

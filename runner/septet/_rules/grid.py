@@ -1,8 +1,10 @@
 """A grid: while flat its levels are laid at T; each buys, sells one level up, then rests again.
 
-Entries are placed nearest first, and only where the limits leave all of one. At an open only a
-level that has just filled there rests again at once; all else waits for T. The first fill of one
-side cancels the entries of the other. While an exit closes all of the position nothing rests.
+A level whose units are too few to be sold buys again, and sells them with the next ones. If all
+that is held is too little the levels are laid as while flat, and its exit waits. Entries are
+placed nearest first, and only where the limits leave all of one. At an open only a level that has
+just filled there rests again at once; all else waits for T. The first fill of one side cancels the
+entries of the other. While an exit closes all of the position nothing rests.
 """
 
 from __future__ import annotations
@@ -44,9 +46,12 @@ from septet._rules.grid_orders import (
     column_of_level,
     cost_of_entry,
     end_grid_entries,
+    end_level,
     remove_grid,
     side_of_level,
+    waits_too_small,
 )
+from septet._rules.levels import begin_again
 from septet._rules.orders import send_exit
 from septet._rules.resting import end_beside, leaving_units, log_beside
 from septet._rules.run_state import Run
@@ -64,6 +69,7 @@ from septet._rules.settings import (
     R_GRID_MOVED,
     R_LATE_FILL,
     R_OTHER_SIDE,
+    R_TOO_SMALL,
     R_UNFILLED,
     SYMBOLS,
     TABLES,
@@ -72,13 +78,14 @@ from septet._rules.settings import (
     grid_centre,
     slippage_at_fill,
 )
-from septet._rules.venue_grid import count_sent, share_out
+from septet._rules.venue_grid import count_sent, share_out, watch_again
 
 __all__ = [
-    "fill_grid_at_open", "fill_grid_entry", "fill_grid_exit", "fill_part_of_grid_entry",
-    "hold_by_levels", "is_active", "lay_side", "nearest_grid_entry", "nearest_grid_exit",
-    "note_rested", "place_grid_entry", "place_grid_exit", "rest_again", "rest_again_at_open",
-    "rest_grid", "rest_grids",
+    "book_grid_entry", "can_sell", "fill_grid_at_open", "fill_grid_entry", "fill_grid_exit",
+    "fill_part_of_grid_entry", "gather_remainders", "hold_by_levels", "is_active", "lay_side",
+    "nearest_grid_entry", "nearest_grid_exit", "note_rested", "place_grid_entry",
+    "place_grid_exit", "rest_again", "rest_again_at_open", "rest_grid", "rest_grids",
+    "units_of_no_level",
 ]  # fmt: skip
 
 
@@ -100,9 +107,14 @@ def rest_grid(k, t, i, now_ns, run: Run):
 
     Orders that a venue may still fill are not moved.
     """
-    if VENUE_FILLS and run.open_side[k] != 0:
-        hold_by_levels(k, i, now_ns, run)
-    if run.open_side[k] == 0 and (not VENUE_FILLS or count_sent(k, run) == 0):
+    is_free = not VENUE_FILLS or count_sent(k, run) == 0
+    if run.open_side[k] != 0 and run.exit_to_retry[k] == 0:
+        if VENUE_FILLS:
+            watch_again(k, run)
+            hold_by_levels(k, i, now_ns, run)
+        if is_free:
+            gather_remainders(k, now_ns, run)
+    if is_free and (run.open_side[k] == 0 or waits_too_small(k, run)):
         remove_grid(k, R_GRID_MOVED, now_ns, run)
         centre = grid_centre(k, i, run)
         if not 0.0 < centre < math.inf:
@@ -111,6 +123,52 @@ def rest_grid(k, t, i, now_ns, run: Run):
         if GRID_ROWS > GRID_LEVELS:
             lay_side(k, i, GRID_LEVELS, centre, now_ns, run)
     rest_again(k, t, i, now_ns + LATENCY_NS, now_ns, 0, run)
+
+
+@routine
+def gather_remainders(k, now_ns, run: Run):
+    """Assign all units of k to its nearest level if no level can sell what it holds.
+
+    If that level cannot sell them either, the position is closed, or its exit waits.
+    """
+    held, lot = abs(run.units[k]), run.lot[k]
+    if leaving_units(k, run) >= floor_units(held, lot):
+        return
+    side, first = 1.0 * run.open_side[k], -1
+    for n in range(GRID_ROWS):
+        at = column_of_level(n)
+        if side_of_level(n) == side and run.B[k, at + GRID_PRICE] > 0.0:
+            if first < 0:
+                first = at
+            if run.B[k, at + GRID_EXIT] != 0.0 or can_sell(k, at, run.B[k, at + GRID_BOUGHT], run):
+                return
+    if first < 0 or not can_sell(k, first, held, run):
+        send_exit(k, R_GRID_EXIT, now_ns, run)
+        return
+    for n in range(GRID_ROWS):
+        run.B[k, column_of_level(n) + GRID_BOUGHT] = 0.0
+    run.B[k, first + GRID_BOUGHT] = floor_units(held, lot)
+    left = run.B[k, first + GRID_ENTRY]
+    if left != 0.0:
+        end_level(k, first, left, R_GRID_MOVED, now_ns, run)
+        run.B[k, first + GRID_ENTRY] = 0.0
+
+
+@kernel
+def can_sell(k, at, units, run: Run):
+    """Whether so many units are enough for an exit of the level at column `at`."""
+    whole = floor_units(units, run.lot[k])
+    price = run.B[k, at + GRID_OUT]
+    return whole >= run.lot[k] and not too_small(whole, run.scale[k], price, run.min_notional[k])
+
+
+@routine
+def units_of_no_level(k, run: Run):
+    """Return the whole lots of k that no level has bought; they leave with the next exit."""
+    excess = abs(run.units[k])
+    for n in range(GRID_ROWS):
+        excess -= floor_units(run.B[k, column_of_level(n) + GRID_BOUGHT], run.lot[k])
+    return floor_units(max(0.0, excess), run.lot[k])
 
 
 @routine
@@ -162,9 +220,10 @@ def lay_side(k, i, first, centre, now_ns, run: Run):
 def rest_again(k, t, i, active_ns, time_ns, at_open, run: Run):
     """Place the missing orders of the grid of k: the exit of a level that bought, else its entry.
 
-    Levels nearest to the centre come first; at the same step the buy comes before the sale.
+    A level whose units are too few to be sold places its entry, which adds to them. Levels nearest
+    to the centre come first; at the same step the buy comes before the sale.
     """
-    if run.exit_to_retry[k] != 0:
+    if run.exit_to_retry[k] != 0 and not waits_too_small(k, run):
         return
     held = 1.0 * run.open_side[k]
     if held != 0.0 and leaving_units(k, run) == abs(run.units[k]):
@@ -178,20 +237,20 @@ def rest_again(k, t, i, active_ns, time_ns, at_open, run: Run):
         waits = at_open == 1 and run.B[k, at + GRID_CHANGED] == 0.0
         if run.B[k, at + GRID_PRICE] > 0.0 and side * held >= 0.0 and not works and not waits:
             run.B[k, at + GRID_CHANGED] = 0.0
-            if run.B[k, at + GRID_BOUGHT] != 0.0:
-                place_grid_exit(k, at, side, active_ns, time_ns, run)
-            else:
+            if place_grid_exit(k, at, side, active_ns, time_ns, run) == 0:
                 place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run)
 
 
 @routine
 def place_grid_exit(k, at, side, active_ns, time_ns, run: Run):
-    """Place the exit of a level one level up; it waits while below the minimum notional."""
-    units, price = run.B[k, at + GRID_BOUGHT], run.B[k, at + GRID_OUT]
-    if VENUE_FILLS:
-        units = floor_units(units, run.lot[k])
-    if units < run.lot[k] or too_small(units, run.scale[k], price, run.min_notional[k]):
-        return
+    """Place the exit of what a level has bought one level up; return 0 if that is too little."""
+    units, price = floor_units(run.B[k, at + GRID_BOUGHT], run.lot[k]), run.B[k, at + GRID_OUT]
+    if units == 0.0:
+        return 0
+    units += units_of_no_level(k, run)
+    if not can_sell(k, at, units, run):
+        return 0
+    run.B[k, at + GRID_BOUGHT] = units
     if VENUE_FILLS:  # the engine watches its price
         run.B[k, at + GRID_ORDER] = -1.0
     else:
@@ -201,12 +260,13 @@ def place_grid_exit(k, at, side, active_ns, time_ns, run: Run):
     run.B[k, at + GRID_EXIT] = -side * units
     run.B[k, at + GRID_ACTIVE] = (active_ns + 999_999) // 1_000_000
     run.B[k, at + GRID_RESTED] = 0.0
+    return 1
 
 
 @routine
 def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
     """Place the entry of a level if the limits allow its whole size; bar i is the newest known."""
-    price, wanted = run.B[k, at + GRID_PRICE], run.B[k, at + GRID_UNITS]
+    price, wanted = run.B[k, at + GRID_PRICE], floor_units(run.B[k, at + GRID_UNITS], run.lot[k])
     is_late = run.is_late if at_open == 0 else 0  # an open precedes the decision row that is late
     capped, rejected = -1, rejection_of_increase(k, is_late, 0, run)
     if rejected < 0:
@@ -228,6 +288,8 @@ def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
         run.requested[k, i] = run.requested[k, i] + side * wanted / run.scale[k]
         if rejected < 0:
             run.granted[k, i] = run.granted[k, i] + side * wanted / run.scale[k]
+            if run.rejected_code[k, i] == R_TOO_SMALL + 1:  # of an exit that waits
+                run.rejected_code[k, i] = 0
         else:
             run.rejected_code[k, i] = rejected + 1
             run.capped_code[k, i] = capped + 1
@@ -282,19 +344,27 @@ def fill_grid_at_open(k, i, run: Run):
 
 
 @routine
+def book_grid_entry(k, at, units, price, maker, time_ns, order_id, intrabar, run: Run):
+    """Book a fill of the entry of a level, which holds the whole lots of it net of fees."""
+    before, adds = abs(run.units[k]), waits_too_small(k, run)
+    fill(
+        k, units, price, maker, time_ns, order_id, R_GRID, intrabar, run.B[k, at + GRID_PRICE], run
+    )
+    bought = floor_units(abs(run.units[k]) - before, run.lot[k])
+    run.B[k, at + GRID_BOUGHT] = run.B[k, at + GRID_BOUGHT] + bought
+    if adds:
+        begin_again(k, intrabar, time_ns, run)
+
+
+@routine
 def fill_grid_entry(k, at, price, maker, time_ns, intrabar, run: Run):
     """Fill the entry of a level as far as cash allows; cancel the entries of the other side."""
     asked, order_id = run.B[k, at + GRID_ENTRY], int(run.B[k, at + GRID_ORDER])
     units = affordable_units(k, asked, price, maker, run)
     run.B[k, at + GRID_ENTRY] = 0.0
     run.B[k, at + GRID_CHANGED] = 1.0
-    before = abs(run.units[k])
     if units != 0.0:
-        fill(
-            k, units, price, maker, time_ns, order_id, R_GRID, intrabar, run.B[k, at + GRID_PRICE],
-            run,
-        )  # fmt: skip
-        run.B[k, at + GRID_BOUGHT] = floor_units(abs(run.units[k]) - before, run.lot[k])
+        book_grid_entry(k, at, units, price, maker, time_ns, order_id, intrabar, run)
     if units == asked:
         end_beside(k, order_id, 0.0, STATUS_FILLED, R_GRID, time_ns, run)
     else:
@@ -316,14 +386,9 @@ def fill_part_of_grid_entry(k, i, at, price, maker, time_ns, intrabar, run: Run)
     units = affordable_units(k, part, price, maker, run)
     run.B[k, at + GRID_ENTRY] = 0.0
     run.B[k, at + GRID_CHANGED] = 1.0
-    before = abs(run.units[k])
     if units != 0.0:
         use_volume(k, i, units, run)
-        fill(
-            k, units, price, maker, time_ns, order_id, R_GRID, intrabar, run.B[k, at + GRID_PRICE],
-            run,
-        )  # fmt: skip
-        run.B[k, at + GRID_BOUGHT] = floor_units(abs(run.units[k]) - before, run.lot[k])
+        book_grid_entry(k, at, units, price, maker, time_ns, order_id, intrabar, run)
     if units == asked:
         end_beside(k, order_id, 0.0, STATUS_FILLED, R_GRID, time_ns, run)
     elif units == part:

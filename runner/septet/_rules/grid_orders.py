@@ -16,6 +16,8 @@ from septet._kernel.layout import (
     GRID_WIDTH,
     STATUS_CANCELLED,
 )
+from septet._kernel.ledger import floor_units
+from septet._kernel.match import too_small
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.resting import end_beside
 from septet._rules.run_state import Run
@@ -33,7 +35,7 @@ from septet._rules.settings import (
 
 __all__ = [
     "column_of_level", "cost_of_entry", "end_grid_entries", "end_grid_orders", "end_grid_trade",
-    "end_level", "grid_worth", "remove_grid", "side_of_level",
+    "end_level", "grid_worth", "remove_grid", "side_of_level", "waits_too_small",
 ]  # fmt: skip
 
 
@@ -55,6 +57,19 @@ def cost_of_entry(price, run: Run):
     if VENUE_FILLS:
         return price * (1.0 + SLIPPAGE_HINT) * (1.0 + TAKER_FEE)
     return price * (1.0 + MAKER_FEE)
+
+
+@kernel
+def waits_too_small(k, run: Run):
+    """Whether the exit of k waits because it is worth less than the venue takes.
+
+    A position below a lot that has grown counts as such.
+    """
+    whole = floor_units(abs(run.units[k]), run.lot[k])
+    if run.open_side[k] == 0 or whole == 0.0:
+        return run.open_side[k] != 0
+    small = too_small(whole, run.scale[k], run.mark[k], run.min_notional[k])
+    return run.exit_to_retry[k] != 0 and small
 
 
 @routine

@@ -27,10 +27,11 @@ from septet._rules.settings import (
     TAKES_AT,
     TAKES_WHEN,
     TARGETS,
+    TRACKS_POSITION,
 )
 
 __all__ = [
-    "begin_steps", "break_even_of", "distance_to_first_stop", "protective_level",
+    "begin_again", "begin_steps", "break_even_of", "distance_to_first_stop", "protective_level",
     "read_distances", "swap_distances", "target_level", "tighten", "tightened", "tightest_stop",
 ]  # fmt: skip
 
@@ -171,6 +172,22 @@ def begin_steps(k, now_ns, run: Run):
     run.stop_price[k], run.stop_reason[k] = level, reason
     if side * (price - level) > 0.0:
         run.first_risk[k] = side * (price - level)
+
+
+@routine
+def begin_again(k, intrabar, now_ns, run: Run):
+    """Begin the steps of k again: an entry has added to a position that was too small to be sold.
+
+    Its exit, which waited, is dropped; stops, R and takes follow from the average cost of all.
+    """
+    run.exit_to_retry[k] = 0
+    run.entry_ns[k], run.held_bars[k] = now_ns, 0
+    run.began_in_bar[k] = intrabar
+    run.high_water[k] = run.average_price[k]
+    if TRACKS_POSITION:
+        run.first_price[k] = run.average_price[k]
+        run.entered_units[k] = abs(run.units[k])
+    begin_steps(k, now_ns, run)
 
 
 @kernel

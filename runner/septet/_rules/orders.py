@@ -8,7 +8,7 @@ from septet._kernel.layout import MARKET, STATUS_CANCELLED, STATUS_EXPIRED
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import too_small
 from septet._rules.compile_marks import routine
-from septet._rules.grid_orders import end_grid_orders
+from septet._rules.grid_orders import end_grid_orders, waits_too_small
 from septet._rules.ledger import end_order, place_order
 from septet._rules.reentry import block_after
 from septet._rules.resting import end_rungs, end_take
@@ -72,8 +72,11 @@ def send_exit(k, reason, now_ns, run: Run):
 def go_on(k, now_ns, run: Run):
     """Send again an exit that could not be sent, or that ended before it was filled.
 
-    One that is still too small keeps its reason, and does not renew the block of its side.
+    One that is still too small keeps its reason, and does not renew the block of its side; a grid
+    goes on meanwhile.
     """
+    if GRID and waits_too_small(k, run):
+        return
     reason = run.exit_to_retry[k] - 1
     run.exit_to_retry[k] = 0
     if run.open_side[k] != 0:

@@ -286,6 +286,9 @@ def meet_levels_within(k, i, now_ns, run: Run):
     """Close all at a touched stop, after the adds before it; otherwise fill takes, then adds."""
     side = 1.0 * run.open_side[k]
     if run.exit_to_retry[k] != 0:
+        if GRID:  # an exit that is too small to be sent blocks no entry
+            fill_grid_within(k, i, nan, now_ns, run)
+            stop_new_trade(k, i, now_ns, run)
         return
     if PARTICIPATION and exit_has_met(k, i, run):
         return

@@ -16,7 +16,12 @@ from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import liquidation_charge
 from septet._rules.account import revalue
 from septet._rules.compile_marks import kernel, routine
-from septet._rules.grid_orders import end_grid_entries, end_grid_orders, end_grid_trade
+from septet._rules.grid_orders import (
+    end_grid_entries,
+    end_grid_orders,
+    end_grid_trade,
+    waits_too_small,
+)
 from septet._rules.halts import test_halts_between
 from septet._rules.ledger import (
     book_amounts,
@@ -25,7 +30,13 @@ from septet._rules.ledger import (
     end_queued,
     place_order,
 )
-from septet._rules.levels import begin_steps, protective_level, read_distances, target_level
+from septet._rules.levels import (
+    begin_again,
+    begin_steps,
+    protective_level,
+    read_distances,
+    target_level,
+)
 from septet._rules.orders import send_exit
 from septet._rules.queued import release
 from septet._rules.reentry import block_after, block_side
@@ -164,7 +175,7 @@ def fill_level(
     """Book a fill of a level of the grid of k, which holds what it has bought net of fees."""
     enters = run.B[k, at + GRID_ENTRY] != 0.0
     reason = R_GRID if enters else R_GRID_EXIT
-    before = abs(run.units[k])
+    before, adds = abs(run.units[k]), enters and waits_too_small(k, run)
     done = count_level(k, at, units, run)
     closed = book_reported(
         k, units, price, net_units, fee, maker, time_ns, order_id, reason, reference, run
@@ -174,6 +185,8 @@ def fill_level(
         change = change if enters else min(0.0, change)
         bought = max(0.0, run.B[k, at + GRID_BOUGHT] + change)
         run.B[k, at + GRID_BOUGHT] = bought if bought >= run.lot[k] or enters else 0.0
+    if adds and closed == 0:
+        begin_again(k, 0, time_ns, run)
     if done == 1:
         end_beside(k, order_id, 0.0, STATUS_FILLED, reason, time_ns, run)
     if run.open_side[k] != 0:

@@ -23,7 +23,7 @@ from septet._kernel.ledger import floor_units
 from septet._kernel.match import too_small
 from septet._kernel.touch import passes
 from septet._rules.compile_marks import kernel, routine
-from septet._rules.grid_orders import column_of_level, side_of_level
+from septet._rules.grid_orders import column_of_level, side_of_level, waits_too_small
 from septet._rules.resting import end_beside, leaving_units, log_beside
 from septet._rules.run_state import Run
 from septet._rules.settings import GRID_ROWS, R_GRID, R_GRID_EXIT
@@ -31,7 +31,7 @@ from septet._rules.stops import exit_is_working
 
 __all__ = [
     "count_level", "count_sent", "end_sent_level", "level_of_order", "sent_exit_units", "share_out",
-    "touch_grid", "touch_grid_entries", "touch_grid_exits",
+    "touch_grid", "touch_grid_entries", "touch_grid_exits", "watch_again",
 ]  # fmt: skip
 
 
@@ -44,9 +44,13 @@ def touch_grid(k, exit_price, entry_price, now_ns, run: Run):
 
     While flat, the two prices are the entry prices of the two sides.
     """
-    if run.exit_to_retry[k] != 0 or exit_is_working(k, run):
+    if exit_is_working(k, run):
         return
-    if run.open_side[k] != 0:
+    if waits_too_small(k, run):
+        touch_grid_entries(k, entry_price, entry_price, now_ns, run)
+    elif run.exit_to_retry[k] != 0:
+        return
+    elif run.open_side[k] != 0:
         touch_grid_exits(k, exit_price, now_ns, run)
         touch_grid_entries(k, entry_price, entry_price, now_ns, run)
     elif exit_price == exit_price and entry_price == entry_price:
@@ -85,10 +89,11 @@ def touch_grid_entries(k, buy_price, sell_price, now_ns, run: Run):
     for n in range(GRID_ROWS):
         at, side = column_of_level(n), side_of_level(n)
         price = buy_price if side > 0.0 else sell_price
-        units = run.B[k, at + GRID_ENTRY]
         passed = passes(-side, price, run.B[k, at + GRID_PRICE])
-        waits = units != 0.0 and run.B[k, at + GRID_ORDER] < 0.0
-        if waits and passed and side * held >= 0.0:
+        waits = run.B[k, at + GRID_ENTRY] != 0.0 and run.B[k, at + GRID_ORDER] < 0.0
+        units = side * floor_units(abs(run.B[k, at + GRID_ENTRY]), run.lot[k])  # it may have grown
+        if waits and passed and side * held >= 0.0 and units != 0.0:
+            run.B[k, at + GRID_ENTRY] = units
             run.B[k, at + GRID_ORDER] = log_beside(
                 k, MARKET, units, nan, nan, run.mark[k], R_GRID, now_ns, run
             )
@@ -150,6 +155,15 @@ def end_sent_level(k, at, order_id, status, time_ns, run: Run):
     run.B[k, at + GRID_ENTRY] = 0.0
     run.B[k, at + GRID_EXIT] = 0.0
     end_beside(k, order_id, left, status, reason, time_ns, run)
+
+
+@routine
+def watch_again(k, run: Run):
+    """Let the exits of k that were not sent be decided anew: lot and minimum may have changed."""
+    for n in range(GRID_ROWS):
+        at = column_of_level(n)
+        if run.B[k, at + GRID_EXIT] != 0.0 and run.B[k, at + GRID_ORDER] < 0.0:
+            run.B[k, at + GRID_EXIT] = 0.0
 
 
 @routine

@@ -198,7 +198,8 @@ def _first_decision(
         raise DataError(
             f"no stretch of history is as long as the {plan.warmup_bars} bars the features need",
             hint=calendar_hint(market.findings)
-            or "the data is cut by gaps: see `septet data check`, or raise candles.reset_after",
+            or "the data is cut by gaps: see `septet data check FILE` (FILE is the strategy file), "
+            "or raise candles.reset_after",
             key=slowest_key(plan),
         )
     first = max(at, ready)

@@ -3,6 +3,7 @@
 `candles` declares a source of bars, `series` one of values with the time each became known.
 """
 
+from septet._data.column_names import rename_columns
 from septet._data.parquet_bounds import memory_bytes
 from septet._data.reader_errors import reader_words
 from septet._data.source import (
@@ -17,13 +18,13 @@ from septet._data.source import (
     Request,
     Scans,
     SeriesSource,
+    SourceRows,
     Store,
 )
 from septet._data.source_files import (
     one_file,
     read_bars,
     read_parquet_file,
-    rename_columns,
     scan_bars,
     scan_parquet_file,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "Request",
     "Scans",
     "SeriesSource",
+    "SourceRows",
     "StartTime",
     "Store",
     "candles",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions.exact import ZERO, sign
 
 __all__ = ["Account", "Holding", "Lot", "RoundTrip", "Trade"]
@@ -61,18 +61,20 @@ class Trade:
 
 @dataclass
 class Holding:
-    """What is held of a symbol, and the trade it belongs to."""
+    """What is held of a symbol, and the trade it belongs to; takes are shares of `taken_from`."""
 
     units: Fraction = ZERO
     cost: Fraction = ZERO
     entry_fees: Fraction = ZERO
     opened_ns: int = 0
+    begun_ns: int = 0
     first_price: Fraction = ZERO
     last_price: Fraction = ZERO
     best: Fraction = ZERO
     bars_held: int = 0
     adds: int = 0
     entered_units: Fraction = ZERO
+    taken_from: Fraction = ZERO
     entered: Fraction = ZERO
     flow: Fraction = ZERO
     fees: Fraction = ZERO
@@ -108,7 +110,8 @@ class Account:
             raise ValueError("one fill crosses zero")
         self.cash -= units * price + fee
         if not held.side:
-            held = self.holdings[symbol] = Holding(opened_ns=time_ns, first_price=price, best=price)
+            held = Holding(opened_ns=time_ns, begun_ns=time_ns, first_price=price, best=price)
+            self.holdings[symbol] = held
         held.flow -= units * price + fee
         held.fees += fee
         if held.side in (0, sign(units)):
@@ -117,6 +120,7 @@ class Account:
             held.units += units
             held.last_price = price
             held.entered_units += abs(units)
+            held.taken_from += abs(units)
             held.entered += abs(units) * price
             held.adds += adds
             held.lots.append(Lot(abs(units), price, fee, time_ns))

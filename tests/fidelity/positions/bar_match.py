@@ -9,8 +9,8 @@ open, then the adds. What fills inside a bar moves levels from the next bar on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions import levels
 from tests.fidelity.positions.exact import exact, floor_lots, on_tick, sign
 from tests.fidelity.positions.grid import after_grid_fill, rest_again
@@ -74,7 +74,7 @@ def _stop_at_open(run: State, symbol: str, bar: Bar) -> None:
     if run.exit_has_met(symbol, bar.open_ns):
         return
     rested = (
-        run.held(symbol).opened_ns < bar.open_ns
+        run.held(symbol).begun_ns < bar.open_ns
         and side * (run.marks[symbol] - trade.stop) > 0
         and side * (run.held(symbol).best - trade.stop) >= 0
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions import trading_hours
 from tests.fidelity.positions.exact import ZERO, exact, floor_lots
 from tests.fidelity.positions.orders import Kind, Order

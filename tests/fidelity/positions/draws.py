@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions.market import HOUR, START, Bar, Market, bars_of
 from tests.fidelity.positions.settings import (
     Add,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from functools import cache
+
+from tests.exact_fraction import Fraction
 
 __all__ = ["ZERO", "ceil_lots", "exact", "floor_lots", "is_known", "on_tick", "sign"]
 

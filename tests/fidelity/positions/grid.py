@@ -1,22 +1,24 @@
 """`signal: {use: grid}`: resting buys below a centre, each sold one level up, then resting again.
 
 While flat, at T, the levels are centre * (1 - step)^k. With `short: true` the mirror rests above.
+What is held below the minimum notional stops no level: a level whose units are too few to be sold
+buys again, and where all that is held is too little the grid is laid anew, as while flat.
 """
 
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions.checks import allowed, capped
-from tests.fidelity.positions.exact import exact, floor_lots, on_tick
+from tests.fidelity.positions.exact import ZERO, exact, floor_lots, on_tick
 from tests.fidelity.positions.expression import number
 from tests.fidelity.positions.orders import Order
 from tests.fidelity.positions.settings import Grid
 from tests.fidelity.positions.state import GridState, State
 from tests.fidelity.positions.steps import plan_entry
 
-__all__ = ["after_grid_fill", "rest_again", "rest_grid"]
+__all__ = ["after_grid_fill", "rest_again", "rest_grid", "waits_too_small"]
 
 
 def _cancel(run: State, symbol: str, side: int, by: str) -> None:
@@ -31,7 +33,8 @@ def rest_grid(run: State, symbol: str) -> None:
     assert isinstance(grid, Grid)
     if run.market.row(symbol, run.now_ns) is None:
         return
-    if run.held(symbol).side:
+    _gather_remainders(run, symbol)
+    if run.held(symbol).side and not waits_too_small(run, symbol):
         rest_again(run, symbol, run.now_ns + run.s.costs.latency_ns)
         return
     for side in (1, -1):
@@ -50,6 +53,43 @@ def rest_grid(run: State, symbol: str) -> None:
     rest_again(run, symbol, run.now_ns + run.s.costs.latency_ns)
 
 
+def waits_too_small(run: State, symbol: str) -> bool:
+    """Return whether the exit of a position waits because it is too small to be sent."""
+    small = not run.may_send(symbol, run.held(symbol).units, run.marks[symbol])
+    return symbol in run.exits_to_retry and small
+
+
+def _gather_remainders(run: State, symbol: str) -> None:
+    """Where no level can sell what it holds, the nearest one sells all of it.
+
+    If that is too little as well, the position is closed, or its exit waits.
+    """
+    held = run.held(symbol)
+    if not held.side or run.leaving(symbol) == abs(held.units) or symbol in run.exits_to_retry:
+        return
+    for grid in run.grids.get(symbol, []):
+        if grid.side != held.side:
+            continue
+        works = any(o.reduces and o.tag[:2] == ("grid", grid.side) for o in run.working(symbol))
+        sells = any(run.may_send(symbol, units, grid.prices[k - 1])
+                    for k, units in grid.bought.items())  # fmt: skip
+        if works or sells:
+            return
+        if run.may_send(symbol, held.units, grid.prices[0]):
+            grid.bought = {1: abs(held.units)}
+            for order in run.increases(symbol):
+                if order.tag == ("grid", grid.side, 1):
+                    run.end(order, "cancelled", "grid_moved", run.now_ns)
+            return
+    run.close(symbol, "grid")
+
+
+def _units_of_no_level(run: State, symbol: str, grid: GridState) -> Fraction:
+    """Return what is held beside the units of the levels: it leaves with the next exit."""
+    excess = abs(run.held(symbol).units) - sum(grid.bought.values(), ZERO)
+    return floor_lots(max(ZERO, excess), run.lot(symbol))
+
+
 def _laid(run: State, symbol: str, grid: Grid, side: int, centre: Fraction) -> GridState:
     step, tick = exact(grid.step), run.tick(symbol)
     prices = [on_tick(centre * (1 - side * step) ** k, tick, -side) for k in range(grid.levels + 1)]
@@ -62,13 +102,13 @@ def _laid(run: State, symbol: str, grid: Grid, side: int, centre: Fraction) -> G
 def rest_again(run: State, symbol: str, active_ns: int, *, at_open: bool = False) -> None:
     """Place what is missing of a grid, nearest to the centre first: exits, else entries.
 
-    An entry that does not fit whole is not placed, an exit that is too small waits, and while an
-    exit closes all nothing rests. At an open only what has just filled there
-    rests again at once; all else waits for T.
+    An entry that does not fit whole is not placed. A level whose units are too few to be sold
+    places its entry again. While an exit closes all nothing rests, unless it waits because it is
+    too small. At an open only what has just filled there rests again at once; all else waits for T.
     """
     held = run.held(symbol).side
     leaving = held and run.leaving(symbol) == abs(run.held(symbol).units)
-    if leaving or symbol in run.exits_to_retry:
+    if leaving or (symbol in run.exits_to_retry and not waits_too_small(run, symbol)):
         return
     levels = range(1, 1 + max((len(each.prices) for each in run.grids.get(symbol, [])), default=1))
     for k in levels:
@@ -79,10 +119,10 @@ def rest_again(run: State, symbol: str, active_ns: int, *, at_open: bool = False
             if k in working or (at_open and k not in grid.changed):
                 continue
             grid.changed.discard(k)
-            if k in grid.bought:
-                if not run.may_send(symbol, grid.bought[k], grid.prices[k - 1]):
-                    run.report(symbol, "too_small", "grid")
-                    continue
+            units = grid.bought.get(k, ZERO)
+            units += _units_of_no_level(run, symbol, grid) if units else ZERO
+            if units and run.may_send(symbol, units, grid.prices[k - 1]):
+                grid.bought[k] = units
                 run.send(symbol, -grid.side * grid.bought[k], "grid", reduces=True, kind="limit",
                          price=grid.prices[k - 1], tag=("grid", grid.side, k),
                          active_ns=active_ns)  # fmt: skip
@@ -124,6 +164,6 @@ def after_grid_fill(run: State, order: Order) -> None:
             return
         filled = [each.units for each in run.fills if each.order == order.number]
         if filled:
-            grid.bought[k] = abs(filled[0])
+            grid.bought[k] = grid.bought.get(k, ZERO) + abs(filled[0])
     if not order.reduces and run.held(order.symbol).side:
         _cancel(run, order.symbol, -side, "other_side")

@@ -11,8 +11,8 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions.account import Holding
 from tests.fidelity.positions.exact import ZERO, exact, on_tick
 from tests.fidelity.positions.expression import number

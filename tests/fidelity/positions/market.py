@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass, field, replace
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions.exact import exact
 
 __all__ = ["DAY", "DELISTED_AFTER", "HOUR", "MINUTE", "START", "Bar", "Market", "bars_of"]
@@ -132,11 +132,15 @@ class Market:
 def bars_of(
     rows: Sequence[Sequence[float] | None], bar_ns: int = HOUR, start_ns: int = START
 ) -> list[Bar]:
-    """Make bars from (open, high, low, close) or one price for all four; None is a missing bar."""
+    """Make bars from (open, high, low, close), a fifth for the volume, or one price for all four.
+
+    None is a missing bar.
+    """
     made = []
     for number, row in enumerate(rows):
         if row is not None:
-            opened, high, low, close = row if len(row) == 4 else (row[0],) * 4
+            opened, high, low, close = row[:4] if len(row) > 1 else (row[0],) * 4
             prices = (exact(opened), exact(high), exact(low), exact(close))
-            made.append(Bar(start_ns + number * bar_ns, *prices))
+            bar = Bar(start_ns + number * bar_ns, *prices)
+            made.append(replace(bar, volume=exact(row[4])) if len(row) == 5 else bar)
     return made

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
+
+from tests.exact_fraction import Fraction
 
 __all__ = ["Fill", "Finding", "Order"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions.checks import hours_block
 from tests.fidelity.positions.exact import ZERO, exact
 from tests.fidelity.positions.market import Market

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions.checks import allowed, capped, hours_block
 from tests.fidelity.positions.exact import ZERO, exact, floor_lots, sign
 from tests.fidelity.positions.settings import Portfolio

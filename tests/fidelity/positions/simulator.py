@@ -7,8 +7,8 @@ and last entries, adds, rebalances. It is written from the rules alone, slow and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions import trading_hours
 from tests.fidelity.positions.account import RoundTrip, Trade
 from tests.fidelity.positions.bar_match import match_bars, tighten_stop

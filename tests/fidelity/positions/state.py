@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions import levels
 from tests.fidelity.positions.account import Account, Holding
 from tests.fidelity.positions.exact import ZERO, exact, floor_lots, on_tick, sign
@@ -267,6 +267,8 @@ class State:
         plan = self.sided.get((symbol, sign(units)))
         if not side and plan is not None:
             self.trade[symbol] = levels.start(plan, sign(units), self.held(symbol))
+        elif order.tag[0] == "grid" and side == sign(units) and symbol in self.exits_to_retry:
+            self._begin_again(symbol, side, time_ns)
         elif order.tag[0] == "entry" and side == sign(units) and symbol in self.trade:
             self.trade[symbol].first_units += abs(units)
         trade, take = self.trade.get(symbol), order.tag[0] == "take"
@@ -274,6 +276,18 @@ class State:
             trade.has_break_even = True
         if side and not self.held(symbol).side:
             self._flat(symbol, side, reason, time_ns)
+
+    def _begin_again(self, symbol: str, side: int, time_ns: int) -> None:
+        """An entry of a grid adds to what is too small to be sold: that exit is dropped.
+
+        Stops, R and takes begin again, from the average cost and what is held now.
+        """
+        self.exits_to_retry.pop(symbol)
+        self.stopped.discard((symbol, side))
+        held = self.held(symbol)
+        held.first_price = held.best = held.entry_price
+        held.begun_ns, held.taken_from = time_ns, abs(held.units)
+        self.trade[symbol] = levels.start(self.sided[symbol, side], side, held)
 
     def _flat(self, symbol: str, side: int, reason: str, time_ns: int) -> None:
         """A closed position loses its adds; a stop or a halt blocks its side."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions import levels
 from tests.fidelity.positions.checks import allowed, capped, hours_block
 from tests.fidelity.positions.exact import ZERO, ceil_lots, exact, floor_lots, on_tick
@@ -200,7 +199,7 @@ def take_units(run: State, symbol: str, index: int, price: Fraction) -> Fraction
     trade, held = run.trade[symbol], run.held(symbol)
     trade.share_taken += exact(run.s.position.take[index].size)
     trade.takes_done.add(index)
-    rest = held.entered_units * max(ZERO, 1 - trade.share_taken)
+    rest = held.taken_from * max(ZERO, 1 - trade.share_taken)
     stays = ceil_lots(rest, run.lot(symbol))
     if not run.may_send(symbol, stays, price):
         stays = ZERO

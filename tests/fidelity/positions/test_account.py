@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import pytest
 
+from tests.exact_fraction import Fraction
 from tests.fidelity.positions.account import Account, Holding
 from tests.fidelity.positions.cases import one
 from tests.fidelity.positions.exact import ceil_lots, exact, floor_lots, on_tick

@@ -36,6 +36,8 @@ from tests.fidelity.positions.settings import (
     Sizing,
     Stops,
     Strategy,
+    Take,
+    Trailing,
 )
 from tests.fidelity.positions.simulator import simulate
 from tests.fidelity.positions.test_engine_steps import SHAPES, buyers, grids, market_of, served
@@ -81,6 +83,32 @@ def test_grids_share_the_volume_of_a_bar(s: Strategy, seed: int, share: float) -
 @pytest.mark.parametrize("seed", [1, 3, 5, 6])
 def test_shapes_of_traders_share_the_volume_of_a_bar(shape: str, seed: int, share: float) -> None:
     assert_shared(SHAPES[shape], seed, share)
+
+
+REMAINDERS = {
+    "one side": Strategy(
+        signal=Grid("close", 0.01, 3, 0.08), reentry="immediate", costs=Costs(0.0002, 0.001),
+        instrument=Instrument(lot=1.0, tick=0.5, min_notional=600.0), stops=Stops(stop_loss="4%"),
+    ),
+    "both sides, takes": Strategy(
+        account="perpetual", signal=Grid("close + 1", 0.02, 2, 0.1, short=True),
+        reentry="immediate", instrument=Instrument(lot=1.0, min_notional=700.0),
+        stops=Stops(stop_loss="5%", trailing=Trailing("3%"), take_profit="6%"),
+        position=Position(take=(Take(0.5, at="2%"),)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", REMAINDERS)
+@pytest.mark.parametrize("seed", [1, 3, 4, 6, 8, 9])
+def test_what_is_too_small_to_be_sold_stops_no_grid(shape: str, seed: int) -> None:
+    """The volume leaves parts of levels that are worth less than the venue takes."""
+    s = replace(REMAINDERS[shape], costs=replace(REMAINDERS[shape].costs, participation=0.1))
+    out = simulate(s, draws.thin(market_of(seed), seed))
+    waited = [each.time_ns for each in out.findings if each.what == "too_small"]
+    assert waited, "nothing was too small"
+    assert any(each.time_ns > waited[0] for each in out.fills), "it traded no more"
+    assert_shared(REMAINDERS[shape], seed, 0.1)
 
 
 @pytest.mark.skipif(not SOAK, reason="compiles a plan of a minute: make soak does")

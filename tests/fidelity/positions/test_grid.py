@@ -154,3 +154,52 @@ def test_what_did_not_fit_is_tried_again_at_t_and_not_at_an_open() -> None:
     out = ran(rows, limits=Limits(position=0.1))
     # The level of 81 has never fitted beside that of 90: the open of 70 fills nothing.
     assert fills(out) == [(2.0, 10.0, 90.0)]
+
+
+SMALL = Instrument(lot=1.0, min_notional=400.0)
+
+
+def test_a_level_whose_units_are_too_few_to_be_sold_buys_again_and_sells_all() -> None:
+    """The volume lets it buy three units, which are worth less than the venue takes."""
+    rows = [
+        FLAT,
+        (100.0, 100.0, 89.0, 95.0, 30.0),  # 3 of 10 bought at 90: 300 at the exit price
+        (95.0, 96.0, 89.0, 95.0, 900.0),  # 10 more
+        (95.0, 101.0, 95.0, 99.0, 900.0),
+    ]
+    grid = Grid("centre", step=0.1, levels=1, size=0.09)
+    out = ran(rows, grid=grid, instrument=SMALL, costs=Costs(participation=0.1))
+    assert fills(out) == [(2.0, 3.0, 90.0), (3.0, 10.0, 90.0), (4.0, -13.0, 100.0)]
+
+
+def test_where_all_that_is_held_is_too_little_the_grid_follows_its_centre() -> None:
+    rows = [
+        FLAT,
+        (100.0, 100.0, 89.0, 95.0, 30.0),  # 3 of 10 bought at 90
+        (120.0, 130.0, 110.0, 120.0, 900.0),
+        (120.0, 120.0, 107.0, 109.0, 900.0),  # the level of 108, where 120 is the centre by now
+        (109.0, 121.0, 109.0, 120.0, 900.0),
+    ]
+    grid = Grid("centre", step=0.1, levels=1, size=0.09)
+    keys: dict[str, Any] = {"instrument": SMALL, "costs": Costs(participation=0.1)}
+    out = ran(rows, [100.0, 120.0, 120.0, 120.0, 120.0], grid, **keys)
+    # 3 units beside the 8 of the new level: they leave together, at its exit price.
+    assert fills(out) == [(2.0, 3.0, 90.0), (4.0, 8.0, 108.0), (5.0, -11.0, 120.0)]
+    assert len(out.trades) == 1
+
+
+def test_a_stop_that_waits_because_it_is_too_small_is_dropped_by_the_next_entry() -> None:
+    rows = [
+        FLAT,
+        (100.0, 100.0, 89.0, 95.0, 30.0),  # 3 of 10 bought at 90, with a stop at 81
+        (85.0, 85.0, 80.0, 80.0, 0.0),
+        (80.0, 80.0, 71.0, 75.0, 900.0),  # the level of 72, with a stop of its own
+        (75.0, 75.0, 70.0, 75.0, 900.0),
+        (75.0, 81.0, 75.0, 81.0, 900.0),
+    ]
+    grid = Grid("centre", step=0.1, levels=1, size=0.09)
+    keys: dict[str, Any] = {"instrument": SMALL, "costs": Costs(participation=0.1)}
+    keys |= {"stops": Stops(stop_loss="9")}
+    out = ran(rows, [100.0, 80.0, 80.0, 80.0, 80.0, 80.0], grid, **keys)
+    # Its stop is 9 below the average cost of 15 units: 3 at 90 and 12 at 72.
+    assert fills(out) == [(2.0, 3.0, 90.0), (4.0, 12.0, 72.0), (6.0, -15.0, 80.0)]

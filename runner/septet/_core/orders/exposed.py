@@ -32,7 +32,7 @@ def report(lifecycle: OrderLifecycle, now_ns: int) -> None:
     for each in list(lifecycle.commands):
         if not isinstance(each, m.Alerted) or each.level != "critical" or each.event not in CAUSES:
             continue
-        if each.symbol < 0 or not _is_gone(lifecycle, each.symbol):
+        if each.symbol < 0 or not lifecycle.is_gone(each.symbol):
             lifecycle.commands += guards.trip(
                 UNPROTECTED, now_ns, symbol=each.symbol, text=f"{each.event}: {each.text}"
             )
@@ -45,7 +45,7 @@ def report(lifecycle: OrderLifecycle, now_ns: int) -> None:
 def _is_exposed(lifecycle: OrderLifecycle, k: int) -> bool:
     """Whether a position still waits for an exit, or for the stop that was requested."""
     records = lifecycle.records
-    if abs(lifecycle.position(k)) < lifecycle.instrument(k).lot or _is_gone(lifecycle, k):
+    if abs(lifecycle.position(k)) < lifecycle.instrument(k).lot or lifecycle.is_gone(k):
         return False
     if any(records.works[number].parent.reduces for number in records.queues.get(k, ())):
         return True
@@ -53,12 +53,3 @@ def _is_exposed(lifecycle: OrderLifecycle, k: int) -> bool:
     if stop is None or stop.quantity == 0.0:
         return False
     return child is None or not child.exists or stop.overdue
-
-
-def _is_gone(lifecycle: OrderLifecycle, k: int) -> bool:
-    """Whether a person has accepted that the account holds less than a lot of a booked position.
-
-    No stop or exit of it can be accepted by the venue, and nothing of it is left to protect.
-    """
-    position, surplus = lifecycle.position(k), lifecycle.guards.accepted(k)
-    return position * surplus < 0.0 and abs(position) - abs(surplus) < lifecycle.instrument(k).lot

@@ -192,8 +192,9 @@ def _send(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> bool:
     quantity, rest = _size(lifecycle, work, sign)
     state: m.OrderState
     if quantity <= 0.0:
-        if parent.reduces and rest >= lifecycle.instrument(k).lot * (1.0 - DUST):
-            state, reason = "cancelled", "too_small"  # the exit of the rest is retried
+        gone = parent.reduces and lifecycle.is_gone(k)
+        if gone or (parent.reduces and rest >= lifecycle.instrument(k).lot * (1.0 - DUST)):
+            state, reason = "cancelled", "gone" if gone else "too_small"
         elif parent.reduces:
             state, reason = ("filled", "") if work.filled > 0.0 else ("cancelled", "flat")
         else:
@@ -238,7 +239,7 @@ def _size(lifecycle: OrderLifecycle, work: Work, sign: int) -> tuple[float, floa
     held = -sign * lifecycle.reducible(k)
     most = held if parent.closes_all else min(rest, held)
     quantity = floor_to_lot(max(0.0, most), instrument.lot)
-    if instrument.is_too_small(quantity, price):
+    if instrument.is_too_small(quantity, price) or lifecycle.is_gone(k):
         return 0.0, most
     if instrument.max_quantity > 0.0:
         quantity = min(quantity, floor_to_lot(instrument.max_quantity, instrument.lot))
@@ -270,11 +271,8 @@ def _prices(
         return "market", None, None
     limit = work.price if work.price is not None else parent.limit_price
     trigger = parent.trigger_price
-    return (
-        parent.kind,
-        None if limit is None else inward(limit, tick, sign),
-        None if trigger is None else outward(trigger, tick, sign),
-    )
+    limit = None if limit is None else inward(limit, tick, sign)
+    return parent.kind, limit, None if trigger is None else outward(trigger, tick, sign)
 
 
 def _dear(work: Work, price: float) -> bool:

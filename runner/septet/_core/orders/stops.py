@@ -121,7 +121,7 @@ def _wanted(
     """Return how much of a position to protect now, before the venue's filters; 0 for none."""
     records = lifecycle.records
     exits = [records.works[n] for n in records.queues.get(k, ()) if records.works[n].parent.reduces]
-    if records.kill or stop.triggered:
+    if records.kill or stop.triggered or lifecycle.is_gone(k):
         return 0.0
     if not (_is_held_up(lifecycle, k) or all(_waits_long(work, now_ns) for work in exits)):
         return 0.0

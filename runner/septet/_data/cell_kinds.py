@@ -1,0 +1,128 @@
+"""Cells of prices that are no numbers: empty, with a currency sign, a separator, a unit, a word."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from septet._data.bar_checks import PRICES, numbers_of
+from septet._data.message_limits import shown_cell
+from septet._data.source_rows import SourceRows
+from septet._data.stamp_formats import placed_cell
+from septet._data.stamps import Bools
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["kind_of_cell", "price_cell_advice"]
+
+_DIGITS: Final = r"[-+]?\d[\d.,' \u00a0\u202f\u2019]*"
+_KINDS: Final = (
+    ("a decimal comma", re.compile(r"[-+]?\d+,(?:\d{1,2}|\d{4,})|[-+]?0,\d+")),
+    (
+        "separators of thousands",
+        re.compile(r"[-+]?\d{1,3}(?:([,.' \u00a0\u202f\u2019])\d{3})+(?:[.,]\d+)?"),
+    ),
+    ("a currency sign", re.compile(rf"[-+]?\s*[$€£¥₩₹₿¢]\s*{_DIGITS}|{_DIGITS}\s*[$€£¥₩₹₿¢]")),
+    ("a per cent sign", re.compile(rf"{_DIGITS}\s*%")),
+    (
+        "letters of a currency or a unit",
+        re.compile(rf"[A-Z]{{1,5}}\s*{_DIGITS}|{_DIGITS}\s*[A-Za-z]{{1,5}}"),
+    ),
+    ("brackets of a negative number", re.compile(rf"\({_DIGITS}\)")),
+)  # fmt: skip
+_CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
+_MARKS: Final = ("", "null", "none", "nan", "na", "n/a", "#n/a", "nil", "-", "--", ".")
+"""What other programs write in a cell without a value."""
+_SAMPLE: Final = 1_000
+_MOST_SHARE: Final = 0.2
+"""A share of bad rows above this is no limit that is worth naming."""
+
+
+def kind_of_cell(text: str) -> str:
+    """Return what a cell has that makes a number text; nothing where it looks like none."""
+    return next((kind for kind, form in _KINDS if form.fullmatch(text.strip())), "")
+
+
+def price_cell_advice(frame: pl.DataFrame, rows: SourceRows | None) -> str:
+    """Return what stands in cells of prices that are no numbers, with an example, and what to do.
+
+    Parameters
+    ----------
+    frame
+        Raw rows with the columns of prices.
+    rows
+        Where they stand in their source.
+    """
+    texts, empty = [], np.ones(frame.height, dtype=np.bool_)
+    for name in PRICES:
+        bad = ~np.isfinite(numbers_of(frame[name]))
+        filled = _filled(frame[name])
+        empty &= ~filled
+        texts += [
+            (row, name, str(frame[name][row]).strip())
+            for row in np.flatnonzero(bad & filled)[:_SAMPLE].tolist()
+        ]
+    if not texts:
+        return _of_empty(frame, empty)
+    for row, name, text in texts:
+        kind = kind_of_cell(text)
+        if kind:
+            shown = placed_cell(rows, row, f"{shown_cell(text)} in column {name}")
+            return f"{shown} has {kind}: {_cure(kind, rows)}"
+    if _CLOCK.fullmatch(texts[0][2]):
+        shown = placed_cell(rows, texts[0][0], f"{shown_cell(texts[0][2])} in column {texts[0][1]}")
+        return (
+            f"{shown} is a time of day: if dates and times stand in two columns of a file without "
+            "a header, write header: 'no', names: [date, time, open, high, low, close, volume] and "
+            "time_columns: [date, time] beside use:"
+        )
+    row, name, text = min(texts, key=lambda each: each[0])
+    shown = placed_cell(rows, row, f"{shown_cell(text)} in column {name}")
+    return f"{shown} is no number: is this a column of prices? leave a cell empty that has none"
+
+
+def _filled(column: pl.Series) -> Bools:
+    """Return which cells hold anything but a mark of a missing value."""
+    import polars as pl
+
+    if column.dtype in (pl.String, pl.Categorical):
+        text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
+        return np.asarray((text.is_not_null() & ~text.is_in(_MARKS)).to_numpy(), np.bool_)
+    known = column.is_not_null()
+    if column.dtype.is_float():
+        known &= column.is_not_nan().fill_null(value=False)
+    return np.asarray(known.to_numpy(), np.bool_)
+
+
+def _of_empty(frame: pl.DataFrame, empty: Bools) -> str:
+    """Return the text on rows without prices, whose cells are empty."""
+    bad = np.zeros(frame.height, dtype=np.bool_)
+    for name in PRICES:
+        bad |= ~_filled(frame[name])
+    count = int(np.count_nonzero(bad))
+    what = "without any price" if count == int(np.count_nonzero(empty)) else "without a price"
+    share = count / max(1, frame.height)
+    ways = "take these rows out of the source"
+    if share <= _MOST_SHARE:
+        ways += f", or let them be left out, each a gap: max_bad: {math.ceil(100 * share)}%"
+    return (
+        f"{count:,} of {frame.height:,} rows are {what}, their cells are empty or hold a mark such "
+        f"as null: {ways}"
+    )
+
+
+def _cure(kind: str, rows: SourceRows | None) -> str:
+    """Return what to do about cells of one kind, in a text file or in a frame."""
+    in_text = rows is None or rows.place(0).startswith("line")
+    if kind == "a decimal comma" and in_text:
+        return "write decimal: ',' beside use:"
+    if rows is not None and rows.place(0).startswith("row"):
+        return (
+            "make it a number first, in pandas frame[column].str.replace(...) and "
+            "pandas.to_numeric, in polars str.replace_all and cast(polars.Float64)"
+        )
+    return "write the numbers plainly, as 1234.56"

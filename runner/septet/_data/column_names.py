@@ -1,0 +1,183 @@
+"""Names of columns: septet's own, the well-known ones read as them, and what a file maps.
+
+A file that gives one price a bar may name its column for all four: `columns: {open: price, ...}`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from septet._data.message_limits import shown_columns
+from septet.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["missing_columns", "name_in_source", "rename_columns"]
+
+T = TypeVar("T", "pl.DataFrame", "pl.LazyFrame")
+ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
+    "timestamp": ("time", "date", "datetime", "open_time", "opentime", "ts", "timestamps"),
+    "open": ("o",),
+    "high": ("h",),
+    "low": ("l",),
+    "close": ("c", "last"),
+    "volume": ("v", "vol", "base_volume"),
+    "adj_close": ("adjclose", "adjusted_close", "close_adj"),
+    "split": ("splits", "stock_splits", "split_ratio"),
+    "symbol": ("ticker", "instrument", "name"),
+}
+_PRICES: Final = ("open", "high", "low", "close")
+_PRICE_WORDS: Final = frozenset(
+    ("price", "prices", "px", "px_last", "value", "rate", "mid", "settle", "settlement", "nav",
+     "adj_close", "adjclose", "adjusted_close", "usd", "eur", "close_price", "last_price",
+     "close_last")
+)  # fmt: skip
+"""What a column is called that holds the only price of a bar."""
+_READ_AS: Final = " read as "
+_COLUMN: Final = re.compile(r"\w[\w /.]{0,39}")
+_INDEX: Final = ("", "Unnamed: 0", "__index_level_0__", "index")
+_TOKENS: Final = re.compile(r"[^A-Za-z0-9]+")
+
+
+def rename_columns(frame: T, columns: Mapping[str, str], origin: str) -> tuple[T, tuple[str, ...]]:
+    """Rename columns to septet's names: by `columns` (ours: theirs), else by well-known names.
+
+    Raises
+    ------
+    DataError
+        If a column that `columns` names is not there.
+    """
+    import polars as pl
+
+    there = frame.collect_schema().names()
+    renames, clash, notes = _renames(there, columns, origin)
+    frame = frame.drop(clash) if clash else frame
+    frame = frame.rename(renames)
+    copies = _copies(columns, renames)
+    for own, more in copies.items():
+        notes += (f"column {own!r} read as {', '.join(more)} as well",)
+    copied = [pl.col(own).alias(ours) for own, more in copies.items() for ours in more]
+    return (frame.with_columns(copied) if copied else frame), notes
+
+
+def _copies(columns: Mapping[str, str], renames: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return more names of ours for columns that have several, by the one they are read under."""
+    found: dict[str, list[str]] = {}
+    for ours, theirs in columns.items():
+        own = renames.get(theirs, theirs)
+        if ours != own:
+            found.setdefault(own, []).append(ours)
+    return found
+
+
+def _renames(
+    there: list[str], columns: Mapping[str, str], origin: str
+) -> tuple[dict[str, str], list[str], tuple[str, ...]]:
+    """Return new names by old ones, columns that stand in their way, and what was guessed."""
+    absent = [theirs for theirs in columns.values() if theirs not in there]
+    if absent:
+        raise DataError(
+            f"{origin}: no column {', '.join(absent)}; found {shown_columns(there)}",
+            hint="columns: {our name: name in the file}",
+            key="columns",
+        )
+    renames = {
+        theirs: ours
+        for ours, theirs in columns.items()
+        if ours != theirs and columns.get(theirs) != theirs
+    }
+    notes = []
+    taken = set(columns)
+    plain = {_TOKENS.sub("_", name.strip()).strip("_").lower(): name for name in there}
+    for ours, others in ALIASES.items():
+        if ours in taken or ours in there:
+            continue
+        theirs = next((plain[each] for each in (ours, *others) if each in plain), None)
+        if theirs is not None and theirs not in renames:
+            renames[theirs] = ours
+            if theirs.lower() != ours:
+                notes.append(f"column {theirs!r}{_READ_AS}{ours}")
+    clash = [name for name in renames.values() if name in there and name not in renames]
+    return renames, clash, tuple(notes)
+
+
+def name_in_source(ours: str, notes: Sequence[str]) -> str:
+    """Return what a column is called in its source, as the notes on its columns have it."""
+    ending = f"'{_READ_AS}{ours}"
+    found = next((each for each in notes if each.endswith(ending)), "")
+    return found.removeprefix("column '").removesuffix(ending) if found else ours
+
+
+def missing_columns(
+    names: Sequence[str], needed: Sequence[str], where: str, notes: Sequence[str] = ()
+) -> DataError | None:
+    """Return the error for columns of bars that are not there; None where all of them are.
+
+    Parameters
+    ----------
+    names
+        The columns that are there, under names of ours where they have one.
+    needed
+        The columns without which there are no bars.
+    notes
+        What was guessed of the source, the names of columns among it.
+    """
+    missing = [name for name in needed if name not in names]
+    if not missing:
+        return None
+    renamed = "; ".join(each for each in notes if each.startswith("column "))
+    return DataError(
+        f"{where}: no column {', '.join(missing)}; found {shown_columns(names) or 'no columns'}"
+        + (f" ({renamed})" if renamed else ""),
+        hint=_ways_out(names, missing),
+    )
+
+
+def _ways_out(names: Sequence[str], missing: Sequence[str]) -> str:
+    """Return how missing columns may be called, and what a file with one price can write."""
+    called = "; ".join(f"{name} is also read from {', '.join(ALIASES[name])}" for name in missing)
+    mapping = ", ".join(f"{name}: ..." for name in missing)
+    hint = f"name them as in the file: columns: {{{mapping}}} ({called})"
+    first = next((each for each in names if each in _INDEX), None)
+    if "timestamp" in missing and first is not None:
+        what = "the column without a name" if not first else f"{first}, the index of pandas,"
+        hint = (
+            f"if {what} holds the times, write columns: {{timestamp: {first!r}}}; otherwise {hint}"
+        )
+    known = _known_prices(names)
+    if list(missing) == ["close"] and known:
+        mapped = f"columns: {{close: {_written(known)}}}"
+        return f"if {known!r} is the close, write {mapped}; otherwise {hint}"
+    price = _only_price(names, missing)
+    if price:
+        one = ", ".join(f"{name}: {_written(price)}" for name in _PRICES)
+        hint += (
+            f"; if {price!r} is the only price of a bar, write columns: {{{one}}}: stops, limits "
+            "and fills then see no other price"
+        )
+    return hint
+
+
+def _only_price(names: Sequence[str], missing: Sequence[str]) -> str:
+    """Return the column of a file with one price for each bar; nothing where there are more."""
+    prices = [name for name in _PRICES if name not in missing]
+    if len(prices) == 1:
+        return prices[0]
+    if prices:
+        return ""
+    return _known_prices(names)
+
+
+def _known_prices(names: Sequence[str]) -> str:
+    """Return the only column that is called like one of prices; nothing where there are several."""
+    plain = {_TOKENS.sub("_", name.strip()).strip("_").lower(): name for name in names}
+    known = [name for each, name in plain.items() if each in _PRICE_WORDS]
+    return known[0] if len(known) == 1 and _COLUMN.fullmatch(known[0]) else ""
+
+
+def _written(name: str) -> str:
+    """Write a name of a column as YAML has it."""
+    return name if re.fullmatch(r"\w+", name) else repr(name)

@@ -1,0 +1,85 @@
+"""Where the rows of a table stand in its source, for messages: a line of a file, a row of a frame.
+
+A symbol's table may be some rows of a file, or rows of several files one after the other. Lines
+are looked up when a message names them, and not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["FrameRows", "JoinedRows", "PartRows", "SourceRows"]
+
+
+class SourceRows(Protocol):
+    """Names the rows of one table, numbered from 0 in the order in which they are read."""
+
+    def place(self, row: int) -> str:
+        """Name where a row stands, such as `line 7`; empty where that is unknown."""
+
+    def time(self, row: int) -> str | None:
+        """Return the time of a row as it is written, where the table no longer holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRows:
+    """Rows of a frame, by number."""
+
+    def place(self, row: int) -> str:
+        """Name a row as polars and pandas number it."""
+        return f"row {row}"
+
+    def time(self, row: int) -> str | None:
+        """Return nothing: a frame holds its times."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class PartRows:
+    """Some rows of a table; `picked` are their numbers there, None for all of them."""
+
+    rows: SourceRows | None
+    picked: pl.Series | None = None
+
+    def place(self, row: int) -> str:
+        """Name the row of the whole table."""
+        return self.rows.place(self._number(row)) if self.rows is not None else ""
+
+    def time(self, row: int) -> str | None:
+        """Return the time of the row of the whole table."""
+        return self.rows.time(self._number(row)) if self.rows is not None else None
+
+    def _number(self, row: int) -> int:
+        return row if self.picked is None else int(self.picked[row])
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedRows:
+    """Rows of several files, one after the other: of each its path, its rows and their number."""
+
+    parts: Sequence[tuple[Path, SourceRows, int]]
+
+    def place(self, row: int) -> str:
+        """Name the row of its file, and the file where there are several."""
+        path, rows, number = self._part(row)
+        place = rows.place(number)
+        return f"{place} of {path.name}" if place and len(self.parts) > 1 else place
+
+    def time(self, row: int) -> str | None:
+        """Return the time of the row of its file."""
+        _, rows, number = self._part(row)
+        return rows.time(number)
+
+    def _part(self, row: int) -> tuple[Path, SourceRows, int]:
+        for path, rows, count in self.parts[:-1]:
+            if row < count:
+                return path, rows, row
+            row -= count
+        path, rows, _ = self.parts[-1]
+        return path, rows, row
