@@ -382,13 +382,14 @@ class Guards:
         """Return how much more than booked the account may hold, as accepted by a resume (base)."""
         return self._accepted.get(k, 0.0)
 
-    def is_gone(self, k: int, position: float, lot: float) -> bool:
-        """Whether a person has accepted that the account holds less than a lot of a position.
+    def left(self, k: int, position: float) -> float:
+        """Return what is left of a booked position (base, signed) at the account.
 
-        No stop or exit of it can be accepted by the venue, and nothing of it is left to protect.
+        It is less than the position only as far as a person has accepted by a resume.
         """
-        surplus = self.accepted(k)
-        return position * surplus < 0.0 and abs(position) - abs(surplus) < lot
+        left = position + min(0.0, self.accepted(k)) if position > 0.0 else position
+        left = position + max(0.0, self.accepted(k)) if position < 0.0 else left
+        return left if left * position > 0.0 else 0.0
 
     def differs(self, k: int) -> bool:
         """Whether the account holds a different position than is booked."""
