@@ -119,8 +119,9 @@ class Account:
         return self.cash + sum(p.worth() for p in self.positions)
 
     def may_send(self, units: int, price: float) -> bool:
-        """Whether an order for so many units is worth what the venue takes."""
-        return abs(units) / self.scale * price >= self.s.min_notional
+        """Whether an order for so many units is worth what the venue takes, but for a hair."""
+        least = self.s.min_notional
+        return abs(units) / self.scale * price >= least - HAIR * least
 
     def place(
         self, k: int, kind: str, units: int, reason: str, now: int, reduces: bool,

@@ -18,6 +18,7 @@ class Matching:
     s: Settings
     bars: Sequence[Bars]
     account: Account
+    times: list[int]
     sources: list[list[bool]]
     _execute: Any
     _expire: Any
@@ -33,13 +34,34 @@ class Matching:
             missing += 1
         return missing - max(0, (order.active_ns - int(opens[i - 1]) - HOUR) // HOUR)
 
-    def _finds_no_open(self, k: int, i: int, order: Order) -> bool:
-        """Whether an entry has found no open within its time in force before this one."""
-        missed, first = self._missed(k, i, order), int(self.bars[k].open_ns[i - 1])
-        if missed <= 0:
-            return False
-        at_market = order.kind == "market" and first < order.active_ns
-        return at_market or order.bars_left <= missed
+    def _bars_left_at(self, k: int, i: int, order: Order) -> int:
+        """Time in force (bars) of an entry at this open, none once it has found no open in time."""
+        opens = self.bars[k].open_ns
+        if order.kind == "market" and int(opens[i - 1]) < order.active_ns:
+            return order.bars_left if int(opens[i]) - order.active_ns < HOUR else 0
+        return order.bars_left - max(0, self._missed(k, i, order))
+
+    def _expire_without_open(self, k: int, now: int) -> None:
+        """End the entry that has found no open in time, where the symbol has no bar now.
+
+        At market that is one bar, else the time in force; scheduled bars count once they should
+        have been known.
+        """
+        opens = self.bars[k].open_ns
+        last = int(opens[opens < now - HOUR].max(initial=-1))
+        order, queued = self.account.orders[k], self.account.queued[k]
+        for each in (order, queued):
+            if each is None or each.reduces:
+                continue
+            known = [t for t in self.times if last + HOUR < t <= now]
+            missed = sum(t - HOUR >= each.active_ns for t in known)
+            at_market = each.kind == "market" and last < each.active_ns
+            if not missed or (each.bars_left > missed and not at_market):
+                continue
+            if each is order:
+                self._expire(k, "no_market", now)
+            else:
+                self.account.drop(k, "expired", "no_market", now)
 
     def _expire_flip(self, k: int, i: int) -> None:
         """Fill the exit that replaces a flip without an open in time: it is a reduction."""
@@ -47,7 +69,7 @@ class Matching:
         if order is None or order.reduces or open_ns < order.active_ns:
             return
         flips = order.units * self.account.positions[k].units < 0
-        if flips and self._finds_no_open(k, i, order):
+        if flips and self._bars_left_at(k, i, order) <= 0:
             self._expire(k, "no_market", open_ns)
             if self.account.orders[k] is not None:
                 self._meet_open(k, i)
@@ -59,14 +81,11 @@ class Matching:
         if open_ns < order.active_ns:
             return
         if not order.reduces:
-            missed = self._missed(k, i, order)
-            if missed > 0:
-                first = int(bars.open_ns[i - 1]) < order.active_ns
-                order.bars_left -= order.bars_left if order.kind == "market" and first else missed
-                if order.bars_left <= 0:
-                    self._expire(k, "no_market", open_ns)
-                    if book.orders[k] is None:
-                        return
+            order.bars_left = self._bars_left_at(k, i, order)
+            if order.bars_left <= 0:
+                self._expire(k, "no_market", open_ns)
+                if book.orders[k] is None:
+                    return
         side = 1.0 if order.units > 0 else -1.0
         arrives = not order.reduces and int(bars.open_ns[i - 1]) < order.active_ns
         price, maker = self._price_at_open(order, side, float(bars.open[i]), arrives)

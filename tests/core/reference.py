@@ -134,7 +134,11 @@ class Reference(Matching, Stops, Halts):
             book.release(k)
             if book.orders[k] is not None and not book.orders[k].reduces:
                 self._meet_open(k, i)
-        for k, i in here:
+        for k in range(len(self.bars)):
+            if k not in rows:
+                self._expire_without_open(k, now)
+                continue
+            i = rows[k]
             if not self.sources[k][i]:
                 self._inside(k, i, now)
             self._close_of_bar(k, i, now)
@@ -169,9 +173,11 @@ class Reference(Matching, Stops, Halts):
                 book.drop(k, "expired", "unfilled", now)
         order = book.orders[k]
         if order is not None and not order.reduces and bars.open_ns[i] >= order.active_ns:
-            if not self.sources[k][i]:
-                order.bars_left -= 1
-            if order.bars_left <= 0:
+            first = int(bars.open_ns[i - 1]) < order.active_ns
+            order.bars_left -= not self.sources[k][i]
+            if self.sources[k][i] and order.kind == "market" and first:
+                self._expire(k, "no_market", now)  # a bar that was made up has no open
+            elif order.bars_left <= 0:
                 self._expire(k, "unfilled", now)
         position.since_entry += 1
         for side, left in list(position.reentry_blocked.items()):

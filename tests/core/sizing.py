@@ -180,7 +180,9 @@ class Sizer:
         row.capped = capped
         if not units > 0:
             return capped or "lot", None
-        return self._sent(k, side, row, units, price, flips)
+        # of what is only planned the wire sees one lot: a share of it will be sent
+        wired = units if by_cash else book.lot
+        return self._sent(k, side, row, units, price, flips, wired)
 
     def scaled(
         self, k: int, i: int, side: int, row: Decision, planned: float, share: float, price: float
@@ -195,15 +197,15 @@ class Sizer:
         row.granted = 0.0
         if not units > 0:
             return capped or "lot", None
-        return self._sent(k, side, row, units, price, flips)
+        return self._sent(k, side, row, units, price, flips, units)
 
     def _sent(
-        self, k: int, side: int, row: Decision, units: int, price: float, flips: bool
+        self, k: int, side: int, row: Decision, units: int, price: float, flips: bool, wired: int
     ) -> tuple[str, Planned | None]:
-        if units / self.book.scale * price < self.s.min_notional:
+        if not self.book.may_send(units, price):
             return "min_notional", None
         kind, limit, trigger = self._style(side, price)
-        wire = self._wire(units / self.book.scale, price, limit)
+        wire = self._wire(wired / self.book.scale, price, limit)
         if wire:
             return wire, None
         row.granted = side * units / self.book.scale

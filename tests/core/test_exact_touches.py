@@ -53,6 +53,23 @@ def test_a_target_is_not_reached_at_its_level():
         assert len(out.fills) == 1, (entry, percent)
 
 
+@pytest.mark.parametrize("side", "LS")
+def test_an_order_of_exactly_the_minimum_notional_is_sent(side):
+    """A venue multiplies decimals: 0.07 of 101.3 is 7.091, and a float below it."""
+    found = 0
+    for price, amount in [(p / 10, q / 100) for p in range(1_000, 1_040, 5) for q in (3, 7, 11)]:
+        least = round(price * amount, 3)
+        found += price * amount < least
+        rows = [flat(price)] * 4
+        out = simulate(f"{side}-??", bars_of(rows), amount=amount, min_notional=least,
+                       spot=False, after=1)  # fmt: skip
+        assert [each[1] for each in out.ended] == ["filled", "filled"], (price, amount)
+        more = least * (1.0 + 1e-9)
+        out = simulate(f"{side}-??", bars_of(rows), amount=amount, min_notional=more, spot=False)
+        assert out.rejected[0] == "min_notional", (price, amount)
+    assert found > 1, "products below the decimal are among them"
+
+
 @pytest.mark.parametrize("name", ["drawdown", "daily_loss"])
 def test_a_halt_trips_at_its_share(name):
     for entry, percent in TOUCHES:

@@ -347,6 +347,17 @@ def test_a_rejected_entry_has_no_part_of_what_pro_rata_divides(places):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("most", [4_500.0, 5_500.0])
+def test_max_order_value_sees_what_pro_rata_sends(most):
+    """Both request all of the capital, and half of it is sent of each."""
+    markets = [bars_of([CALM] * 3)] * 2
+    out = simulate(["L-?", "L-?"], *markets, sizing="fixed_fraction", amount=1.0, pro_rata=True,
+                   limits={"max_order_value": most})  # fmt: skip
+    sent = most > 5_000.0
+    assert out.granted[:2] == pytest.approx([50.0 * sent] * 2)
+    assert out.rejected[:2] == ["" if sent else "max_order_value"] * 2
+
+
 def test_pro_rata_rounds_to_lots_once():
     """80 are asked for and 50 are paid for: with lots of 45 that is one, not a part of one."""
     markets = [bars_of([CALM] * 2)] * 2

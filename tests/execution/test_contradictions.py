@@ -54,6 +54,40 @@ def test_the_answer_to_an_order_that_contradicts_itself_is_handed_on_without_exe
     asyncio.run(case())
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [("orderId", 77, "order 77"), ("origClientOrderId", "theirs", "about theirs"),
+     ("symbol", "ETHUSDT", "about ETH/USDT"), ("status", None, "does not state")],
+)  # fmt: skip
+def test_the_answer_to_a_cancel_that_names_another_order_is_no_answer(
+    field: str, value: object, says: str
+) -> None:
+    """It was handed on under our client id, and the other's venue id counted as ours."""
+
+    async def case() -> None:
+        async with local_venue() as venue:
+            received = Received()
+            live = GatedVenue(
+                account(venue.urls).connect(name="main", clock=WallTime(), read=read), WallTime()
+            )
+            await live.open(["BTC/USDT", "ETH/USDT"], received)
+            await received.until_state("up")
+            answer = await live.submit(limit("a-1", quantity=0.1))
+            assert isinstance(answer, m.Acked)
+            parameters = {"field": field, "value": value}
+            venue.inject(Fault(code="A2", target="DELETE order", parameters=parameters))
+            asked = m.Cancel(client_id="a-1", symbol=0, venue_order_id=answer.venue_order_id)
+            gone = await live.cancel(asked)
+            assert isinstance(gone, m.CancelFailed)
+            assert says in gone.text
+            seen = await live.query(m.Query(client_id="a-1", symbol=0))
+            assert isinstance(seen, m.OrderSeen)
+            assert (seen.state, seen.venue_order_id) == ("cancelled", answer.venue_order_id)
+            await live.close()
+
+    asyncio.run(case())
+
+
 def test_the_execution_of_a_report_that_contradicts_itself_is_left_to_the_list() -> None:
     async def case() -> None:
         async with local_venue() as venue:

@@ -247,6 +247,22 @@ class Translator:
             trigger_price=trigger_of(order), order_type=order_type_of(self._client.id, order),
         )  # fmt: skip
 
+    def cancel_fault(self, answer: Mapping[str, Any], order: m.Cancel) -> str:
+        """Return why the answer to a cancel says nothing of the order, or "".
+
+        One that names another order is not remembered as ours: its executions would be ours, too.
+        """
+        if answer.get("status") is None:
+            return "the answer does not state what became of the order"
+        own, venue_id = self.ids.back(_own_id(answer)), str(answer.get("id") or "")
+        if own and own != order.client_id and not order.by_venue_id:
+            return f"the answer is about {own}"
+        if venue_id and order.venue_order_id not in ("", venue_id):
+            return f"the answer is about order {venue_id}, and ours is {order.venue_order_id}"
+        if answer.get("symbol") is not None and self._number(answer) != order.symbol:
+            return f"the answer is about {answer['symbol']}"
+        return ""
+
     def number_of(self, item: Any) -> int:
         """Return the number of the symbol of an unreadable message, or -1."""
         symbol = item.get("symbol") if isinstance(item, Mapping) else None

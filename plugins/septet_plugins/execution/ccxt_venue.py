@@ -116,7 +116,7 @@ class CcxtVenue:
                 deliver=self._account.deliver, catch_up=self._account.catch_up,
                 stream_within_s=self._terms.stream_within_ns / _NS, hosts=self._stream_hosts,
                 direct=self._direct, notices=self._notices, tasks=self._tasks,
-                gate=self._gate, doubt_clock=self._times.doubt,
+                gate=self._gate, doubt_clock=self._times.doubt, poll_s=self._terms.poll_ns / _NS,
             )  # fmt: skip
         else:
             self._user = UserPolls(
@@ -253,7 +253,7 @@ class CcxtVenue:
                 self._account.fills_of(answer, order.client_id)
             return self._translator.acked(answer, order.client_id)
         except UNUSUAL as error:  # it was accepted, and more than that nobody can read
-            self._unread(error, order.symbol, order.client_id)
+            self._notices.notify("order", error, symbol=order.symbol, client_id=order.client_id)
             return self._uncertain(order.client_id, str(error))
 
     def _market(self, symbol: str) -> Mapping[str, Any]:
@@ -364,9 +364,11 @@ class CcxtVenue:
             )
         except Exception as error:  # whatever it was, the order must be looked at
             return self._look(order.client_id, self._scrub(error))
-        seen = self._seen({**answer, "symbol": symbol}, "cancel", order.symbol, order.client_id)
-        if seen is None or answer.get("status") is None:
-            return self._look(order.client_id, "the answer does not state what became of the order")
+        wrong = self._translator.cancel_fault(answer, order)
+        whole = {**answer, "symbol": symbol}
+        seen = None if wrong else self._seen(whole, "cancel", order.symbol, order.client_id)
+        if seen is None:
+            return self._look(order.client_id, wrong or "the answer cannot be read")
         return _with_owner(seen, order.client_id)
 
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
@@ -417,11 +419,8 @@ class CcxtVenue:
         try:
             return self._translator.order(order, by)
         except UNUSUAL as error:
-            self._unread(error, symbol, client_id)
+            self._notices.notify("order", error, symbol=symbol, client_id=client_id)
             return None
-
-    def _unread(self, error: Exception, symbol: int, client_id: str) -> None:
-        self._notices.notify("order", error, symbol=symbol, client_id=client_id)
 
     async def query(self, order: m.Query) -> m.Event | None:
         """Query an order; None if the venue does not answer."""

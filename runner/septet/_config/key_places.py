@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -12,11 +13,11 @@ from pydantic_core import PydanticCustomError
 
 from septet._config.renamed_keys import RENAMED, name_now
 from septet._config.schema_lookup import blocks_named, inner_types, own_fields, type_of
-from septet._config.tree import Key, Node, Path, dotted
+from septet._config.tree import Node, Path, dotted
 from septet_schemas.blocks import Resolver
 from septet_schemas.strategy import Strategy
 
-__all__ = ["belongs_under", "gathered", "misplaced_blocks", "places_of", "shown_at"]
+__all__ = ["KeyPlaces", "belongs_under", "gathered", "misplaced_blocks", "shown_at"]
 
 _DEPTH: Final = 4
 _SAME: Final = 0.8
@@ -31,37 +32,67 @@ _USUAL: Final = {"signal": "rules", "sizing": "fixed_fraction"}
 """The plugin that is meant where a block does not name one."""
 
 
-def places_of(
-    model: type[BaseModel], path: Sequence[Key], tree: Node, resolver: Resolver, here: list[str]
-) -> list[Path]:
-    """Return where the unknown key at `path` belongs; empty where it is a key of its own block.
+@dataclass(frozen=True)
+class KeyPlaces:
+    """Where the unknown keys of one file belong: its schema is walked once for all of them."""
 
-    `here` are the keys of its own block. A key of the same top-level block comes first.
-    """
-    name, top = str(path[-1]), path[0]
-    if name == "use" or (len(path) > 1 and top in _OWN_KEYS) or name_now(name, here):
-        return []
-    alike = difflib.get_close_matches(name.lower(), [each.lower() for each in here], 1, _SAME)
-    if alike and len(path) > 1:
-        return []
-    if len(path) == 1 and _is_feature(tree.at(path), resolver):
-        return [("features", name)]
-    every = list(_walk(model, tree, resolver, name))
-    exact = [each for each in every if each[-1] == name]
-    if alike and not exact:
-        return []
-    found = exact or [each for each in every if each[-1] == RENAMED.get(name.lower())]
-    if not found and name.isidentifier():
-        close = difflib.get_close_matches(
-            name.lower(), sorted({str(each[-1]) for each in every}), 1, _ALMOST
-        )
-        found = [each for each in every if each[-1] in close]
-    found = [each for each in found if each[:-1] != tuple(path[:-1])]
-    found.sort(key=lambda each: each[0] not in tree.children)  # blocks that the file has, first
-    if found and found[0][0] in tree.children:
-        found = [each for each in found if each[0] in tree.children]
-    within = [each for each in found if each[0] == top]
-    return within or (found if len(path) == 1 or exact else [])
+    model: type[BaseModel]
+    tree: Node
+    resolver: Resolver
+    _found: dict[Path, list[Path]] = field(default_factory=dict)
+
+    def of(self, path: Path, here: list[str]) -> list[Path]:
+        """Return where the unknown key at `path` belongs; empty where its own block has it.
+
+        `here` are the keys of its own block. A key of the same top-level block comes first.
+        """
+        if path not in self._found:
+            self._found[path] = self._search(path, here)
+        return self._found[path]
+
+    def _search(self, path: Path, here: list[str]) -> list[Path]:
+        name, top = str(path[-1]), path[0]
+        if name == "use" or (len(path) > 1 and top in _OWN_KEYS) or name_now(name, here):
+            return []
+        alike = difflib.get_close_matches(name.lower(), [each.lower() for each in here], 1, _SAME)
+        if alike and len(path) > 1:
+            return []
+        if len(path) == 1 and _is_feature(self.tree.at(path), self.resolver):
+            return [("features", name)]
+        every = self._every(name)
+        exact = [each for each in every if each[-1] == name]
+        if alike and not exact:
+            return []
+        found = exact or [each for each in every if each[-1] == RENAMED.get(name.lower())]
+        if not found and name.isidentifier():
+            close = difflib.get_close_matches(name.lower(), self._names, 1, _ALMOST)
+            found = [each for each in every if each[-1] in close]
+        found = [each for each in found if each[:-1] != path[:-1]]
+        blocks = self.tree.children
+        found.sort(key=lambda each: each[0] not in blocks)  # blocks that the file has, first
+        if found and found[0][0] in blocks:
+            found = [each for each in found if each[0] in blocks]
+        within = [each for each in found if each[0] == top]
+        return within or (found if len(path) == 1 or exact else [])
+
+    def _every(self, name: str) -> list[Path]:
+        """Return the path of each key, and of each block of which a plugin has the name."""
+        kinds = {block: None for _, block in self._walked if block is not None}
+        fits = {block for block in kinds if _resolves(self.resolver, *block, name)}
+        return [
+            path if block is None else (*path, name)
+            for path, block in self._walked
+            if block is None or block in fits
+        ]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return sorted({str(path[-1]) for path, block in self._walked if block is None})
+
+    @cached_property
+    def _walked(self) -> list[tuple[Path, tuple[str, str] | None]]:
+        """The paths of the schema's keys, and of blocks that name a plugin: its layer and kind."""
+        return list(_walk(self.model, self.tree, self.resolver))
 
 
 def belongs_under(name: str, places: Sequence[Path]) -> str:
@@ -128,19 +159,20 @@ def _resolves(resolver: Resolver, layer: str, kind: str, name: str) -> bool:
     return True
 
 
-def _walk(model: type[BaseModel], tree: Node, resolver: Resolver, name: str) -> Iterator[Path]:
-    """Yield the path of each key of the schema, and of each block whose plugin has the name."""
+def _walk(
+    model: type[BaseModel], tree: Node, resolver: Resolver
+) -> Iterator[tuple[Path, tuple[str, str] | None]]:
+    """Yield the path of each key of the schema, and each block with the plugins it may name."""
     level: list[tuple[Any, Node | None, Path]] = [(type_of(model), tree, ())]
     while level:
         place, node, path = level.pop(0)
         for block in blocks_named(place):
-            if _resolves(resolver, block.layer, block.kind, name):
-                yield (*path, name)
+            yield path, (block.layer, block.kind)
         for key, inner in own_fields(place, node, path, resolver, _USUAL):
             if key in _NOT_WALKED and not path:
-                yield (key,)
+                yield (key,), None
                 continue
-            yield (*path, key)
+            yield (*path, key), None
             if len(path) + 1 < _DEPTH:
                 child = node.children.get(key) if node is not None else None
                 level += [(each, child, (*path, key)) for each in inner_types(inner)]

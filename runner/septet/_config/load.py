@@ -19,7 +19,7 @@ from septet._config.error_places import placed
 from septet._config.explain import Origin, origins_of, short_keys
 from septet._config.find_plugins import HostResolver, LenientResolver
 from septet._config.inner_numbers import is_place_of_number
-from septet._config.key_places import gathered
+from septet._config.key_places import KeyPlaces, gathered
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
 from septet._config.pydantic_problems import meant_keys, problem_at, shape_problems
 from septet._config.read import parse_text, read_text
@@ -383,8 +383,8 @@ def _validate(tree: Node, host: Host) -> tuple[Strategy | None, list[Problem]]:
     try:
         strategy = Strategy.model_validate(tree.plain(), context={"resolver": resolver})
     except ValidationError as error:
-        found = shape_problems(error, Strategy, tree, resolver)
-        meant = meant_keys(error, Strategy, tree, resolver)
+        places = KeyPlaces(Strategy, tree, resolver)
+        found, meant = shape_problems(error, places), meant_keys(error, places)
         part, renamed = rename_keys(tree, {path: names[0] for path, names in meant.items()})
         wrong = {path for path, _ in found if path not in renamed}
         problems = _rest(part, resolver, host, wrong, frozenset(renamed.values()))
@@ -409,7 +409,7 @@ def _rest(
         try:
             strategy = Strategy.model_validate(part.plain(), context={"resolver": lenient})
         except ValidationError as error:
-            found = shape_problems(error, Strategy, part, resolver)
+            found = shape_problems(error, KeyPlaces(Strategy, part, resolver))
             if not found:
                 return []
             pruned |= {path for path, _ in found}

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from septet._config.block_examples import shortest_block
-from septet._config.key_places import belongs_under, misplaced_blocks, places_of
+from septet._config.key_places import KeyPlaces, belongs_under, misplaced_blocks
 from septet._config.renamed_keys import LATER, name_now
 from septet._config.schema_lookup import known_keys
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
@@ -95,18 +95,17 @@ def _alias_on(tree: Node, path: Path) -> str:
     return ""
 
 
-def shape_problems(
-    error: ValidationError, model: type[BaseModel], tree: Node, resolver: Resolver
-) -> list[tuple[Path, Problem]]:
+def shape_problems(error: ValidationError, places: KeyPlaces) -> list[tuple[Path, Problem]]:
     """Turn a validation error into problems, each with the path it is about."""
+    model, tree, resolver = places.model, places.tree, places.resolver
     found: list[tuple[Path, Problem]] = []
     seen: set[Path] = set()
     arms: set[Path] = set()  # of a union; what is wrong below is of the arm that is meant
     errors = error.errors(include_url=False)
-    meant = meant_keys(error, model, tree, resolver)
-    places = _places(errors, model, tree, resolver)
+    meant = meant_keys(error, places)
+    elsewhere = _elsewhere(errors, places)
     begun = misplaced_blocks(
-        [each[0] for each in places.values()], [_locate(tree, each["loc"])[0] for each in errors]
+        [each[0] for each in elsewhere.values()], [_locate(tree, each["loc"])[0] for each in errors]
     )
     for each in errors:
         if each["type"] == "too_short" and _has_below(each["loc"], errors):
@@ -133,8 +132,8 @@ def shape_problems(
         on_key = each["type"] in _ON_KEY or "[key]" in each["loc"]
         keys = partial(_known_or_meant, model, tree, resolver, meant.get(path, []))
         words = _words(dict(each), path, node, keys)
-        if path in places and each["type"] == "extra_forbidden":
-            words["hint"] = belongs_under(str(path[-1]), places[path])
+        if path in elsewhere and each["type"] == "extra_forbidden":
+            words["hint"] = belongs_under(str(path[-1]), elsewhere[path])
         if each["type"] in _WANTS_BLOCK and not words.get("hint"):
             words["hint"] = _block_hint(path, node, known_keys(model, path, tree, resolver))
         if "[key]" in each["loc"]:
@@ -162,14 +161,13 @@ def _known_or_meant(
     return meant or known_keys(model, path, tree, resolver)
 
 
-def meant_keys(
-    error: ValidationError, model: type[BaseModel], tree: Node, resolver: Resolver
-) -> dict[Path, list[str]]:
+def meant_keys(error: ValidationError, places: KeyPlaces) -> dict[Path, list[str]]:
     """Return the unknown keys of a file with the names they may mean, none of which is there.
 
     Where any name may stand, as that of a series under `data`, a wrong block is one of them if it
     is named like a key that is missing beside it.
     """
+    model, tree, resolver = places.model, places.tree, places.resolver
     found: dict[Path, list[str]] = {}
     errors = error.errors(include_url=False)
     wrong = [_locate(tree, each["loc"])[0] for each in errors]
@@ -187,7 +185,7 @@ def meant_keys(
         if not path or parent is None:
             continue
         here = known_keys(model, path[:-1], tree, resolver)
-        if places_of(model, path, tree, resolver, here):
+        if places.of(path, here):
             continue
         names = closest_names(str(path[-1]), here)
         absent = [name for name in names if name not in parent.children]
@@ -196,20 +194,18 @@ def meant_keys(
     return found
 
 
-def _places(
-    errors: Sequence[Any], model: type[BaseModel], tree: Node, resolver: Resolver
-) -> dict[Path, list[Path]]:
+def _elsewhere(errors: Sequence[Any], places: KeyPlaces) -> dict[Path, list[Path]]:
     """Return where each key that stands in the wrong block belongs."""
     found: dict[Path, list[Path]] = {}
     for each in errors:
-        path, _ = _locate(tree, each["loc"])
+        path, _ = _locate(places.tree, each["loc"])
         if each["type"] != "extra_forbidden" or not path:
             continue
         if str(path[-1]) in LATER or tuple(path[-2:]) in _ELSEWHERE:
             continue
-        here = known_keys(model, path[:-1], tree, resolver)
-        if places := places_of(model, path, tree, resolver, here):
-            found[path] = places
+        here = known_keys(places.model, path[:-1], places.tree, places.resolver)
+        if belongs := places.of(path, here):
+            found[path] = belongs
     return found
 
 

@@ -45,8 +45,8 @@ MICRO = 1_000_000
 BUCKETS = 60
 EXACT = 1 << 50
 """Below it a float of a whole number still resolves a decimal part of one."""
-FUZZ = 1e-6
-"""Part of a step that is taken for an error of rounding."""
+FUZZ = 1e-6  # part of a step that is taken for an error of rounding
+NEAR = 1.0 - 1e-12  # share of an amount that counts as the amount: `TOLERANCE` of the rules
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +135,7 @@ class Instrument(msgspec.Struct, kw_only=True):
 
     def is_too_small(self, quantity: float, price: float) -> bool:
         """Whether a quantity is below the venue's minimum; a price of zero is unknown."""
-        return quantity < self.min_quantity or 0.0 < price * quantity < self.min_notional
+        return quantity < self.min_quantity or 0.0 < price * quantity < self.min_notional * NEAR
 
 
 class _Symbol(msgspec.Struct):
@@ -455,7 +455,7 @@ class Checks:
             return "max_quantity"
         if quantity < instrument.min_quantity:
             return "min_quantity"
-        return "min_notional" if value < instrument.min_notional else ""
+        return "min_notional" if value < instrument.min_notional * NEAR else ""
 
     def _large(self, one: _Symbol, sign: int, quantity: float, replaces: float) -> str:
         """Return the limit that the worst case on the side of the order would exceed, or ""."""

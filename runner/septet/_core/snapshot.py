@@ -15,7 +15,7 @@ from septet.errors import RunError
 
 __all__ = ["freeze", "thaw"]
 
-VERSION: Final = 4
+VERSION: Final = 5
 WHOLE: Final = ("S", "A", "C", "B", "I", "N", "Y")
 BY_TIME: Final = ("T", "G")
 BY_BAR: Final = ("M", "X", "F", "D")

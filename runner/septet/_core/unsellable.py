@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from septet._core.engine import Engine
     from septet._core.guards import Guards
 
-__all__ = ["can_close", "filters_text", "is_dust", "unsold"]
+__all__ = ["can_close", "filters_text", "is_dust", "is_gone", "unsold"]
 
 WORTHY: Final = 0.01
 """Share of equity from which a position that cannot be sold is no remainder of another."""
@@ -30,6 +30,16 @@ def can_close(engine: Engine, checks: Checks | None, k: int) -> bool:
     return quantity > 0.0 and not instrument.is_too_small(quantity, price)
 
 
+def is_gone(checks: Checks, guards: Guards, k: int, held: float) -> bool:
+    """Whether a person has accepted that nothing is left of a position that can be sold.
+
+    No stop or exit of it can be accepted by the venue, and nothing of it is left to protect.
+    """
+    left = abs(guards.left(k, held))
+    instrument, price = checks.symbols[k].instrument, checks.symbols[k].price
+    return left < abs(held) and (left < instrument.lot or instrument.is_too_small(left, price))
+
+
 def is_dust(
     dust: Mapping[int, float], checks: Checks | None, guards: Guards, k: int, held: float
 ) -> bool:
@@ -39,7 +49,7 @@ def is_dust(
     """
     if checks is None or dust.get(k) != held:
         return False
-    if guards.is_gone(k, held, checks.symbols[k].instrument.lot):
+    if is_gone(checks, guards, k, held):
         return True
     return checks.symbols[k].instrument.is_too_small(abs(held), checks.symbols[k].price)
 

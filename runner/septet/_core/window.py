@@ -95,8 +95,8 @@ class Window:
             array = self.arrays[name]
             array[k, :, : self.keep] = array[k, :, gone:].copy()
         rows = self.arrays["T"][layout.ROW + k]
-        np.subtract(rows, gone, out=rows, where=rows >= 0)
-        np.maximum(rows, -1, out=rows)
+        bars = rows >= 0  # other values are no bars, and stay
+        rows[bars] = np.maximum(rows[bars] - gone, -1)
         self.base[k] += gone
         self.arrays["N"][k] = self.keep
 

@@ -3,8 +3,9 @@
 =====  ============================  ==========================================================
 array  shape                         holds
 =====  ============================  ==========================================================
-T      int64 (2 + symbols, times)    decision times, day numbers, each symbol's row or -1; with
-                                     trading hours one row more, their flags
+T      int64 (2 + symbols, times)    decision times, day numbers, each symbol's row or, without
+                                     one, -1 or below (`NO_BAR`); with trading hours one row
+                                     more, their flags
 M      int64 (symbols, 4, bars)      a bar's open time, its age since history (re)started, how
                                      many scheduled bars are missing right before it, and
                                      whether it was made up to fill a gap
@@ -39,8 +40,8 @@ from typing import Final
 
 __all__ = [
     "ACTIVE_NS", "ADDS", "ADDS_DUE", "ADDS_WORKING", "AFTER_FILL", "AGE", "ASKED_CONFIDENCE",
-    "ASKED_SIDE", "ASKED_SLOTS", "ASKED_TARGET", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BLOCKED",
-    "BLOCKED_LONG", "BLOCKED_SHORT", "BREAK_EVEN", "BY_HAND", "B_SLOTS", "CALL_OUTSIDE",
+    "ASKED_SIDE", "ASKED_SLOTS", "ASKED_TARGET", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BARS_MISSED",
+    "BLOCKED", "BLOCKED_LONG", "BLOCKED_SHORT", "BREAK_EVEN", "BY_HAND", "B_SLOTS", "CALL_OUTSIDE",
     "CALL_ROWS", "CALL_SIGNAL", "CALL_SIGNALS", "CALL_TABLE", "CANDIDATE_COST",
     "CANDIDATE_DISTANCE", "CANDIDATE_EQUITY", "CANDIDATE_FEE", "CANDIDATE_GROSS", "CANDIDATE_HELD",
     "CANDIDATE_LIMIT", "CANDIDATE_NOTIONAL", "CANDIDATE_PRICE", "CANDIDATE_REQUESTED",
@@ -61,7 +62,7 @@ __all__ = [
     "LAST_PNL", "LAST_PRICE", "LAST_RETURN", "LATE", "LEVEL_AT_ENTRY", "LF_FIXED", "LF_LEAST",
     "LIMIT", "LIMIT_PRICE", "LIQUIDATION_PAID", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST",
     "LOT", "LOW", "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING",
-    "MOVED_NS", "M_ROWS", "NEWEST_TIME",
+    "MOVED_NS", "M_ROWS", "NEWEST_TIME", "NO_BAR",
     "NEXT_ACTIVE", "ONLY_MATCHED", "OPEN", "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID",
     "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK", "QUEUED_ACTIVE_NS", "QUEUED_BARS",
     "QUEUED_ID", "QUEUED_LIMIT", "QUEUED_PRICE", "QUEUED_TRIGGER", "QUEUED_TYPE", "QUEUED_UNITS",
@@ -84,6 +85,7 @@ __all__ = [
 KNOWN: Final = 0
 DAY: Final = 1
 ROW: Final = 2
+NO_BAR: Final = -(2**62)  # plus the open of the newest scheduled bar that did not come, if any
 # flags of trading hours, where a strategy has some: the last row of T, and a slot of C
 HOURS_CLOSED: Final = 1  # no increase may be decided: its fill lies outside, or in a blackout
 HOURS_LAST: Final = 2  # nor here: the last fill inside closes what is held
@@ -282,7 +284,8 @@ ADDS_DUE: Final = 29  # a bit for each add whose condition is true now
 MOVED_NS: Final = 30  # time of the newest fill that may still move the stop, or 0; venue fills
 TAKES_SENT: Final = 31  # a bit for each take that the one that works stands for; venue fills
 TAKES_HALTED: Final = 32  # the same while a halt by a person cancels it
-I_SLOTS: Final = 33
+BARS_MISSED: Final = 33  # bars that did not come since the newest, of those the entry may work
+I_SLOTS: Final = 34
 # plans with a portfolio: B and I go on after the slots of every plan, C after all that is checked,
 # F after the decision rows; DUE holds 1 for each time at which a rebalance falls due
 TARGET_WEIGHT: Final = B_SLOTS  # of the last rebalance: the previous target of the next

@@ -10,7 +10,7 @@ import math
 from septet._kernel.layout import LIMIT, MARKET, STOP
 from septet._kernel.ledger import floor_units, round_down
 from septet._kernel.marks import helper
-from septet._kernel.touch import passes, touches
+from septet._kernel.touch import falls_short, passes, touches
 
 __all__ = [
     "round_against",
@@ -187,4 +187,4 @@ def slippage_of(fraction, factor, volatility):
 @helper
 def too_small(units, scale, price, min_notional):
     """Whether an order for so many units is worth less than the venue takes."""
-    return abs(units) / scale * price < min_notional
+    return falls_short(abs(units) / scale * price, min_notional)

@@ -3,7 +3,8 @@
 A level is computed (51 less 5 % is 48.449999999999996), a price of data is the float nearest to a
 decimal (48.45). What differs by less than `TOLERANCE` is the same price. Levels that a price must
 have reached (stops, triggers, liquidations) use `touches`; those that it must have traded through
-(limits, targets) use `passes`.
+(limits, targets) use `passes`; what an order is worth and the least that a venue takes use
+`falls_short`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from septet._kernel.layout import TOLERANCE
 from septet._kernel.ledger import round_down
 from septet._kernel.marks import helper
 
-__all__ = ["passes", "rounded_share", "touches"]
+__all__ = ["falls_short", "passes", "rounded_share", "touches"]
 
 
 @helper
@@ -25,6 +26,12 @@ def touches(side, price, level):
 def passes(side, price, level):
     """Whether a price is above a level (`side` +1) or below it (-1), and not at it."""
     return side * (price - level) > TOLERANCE * price
+
+
+@helper
+def falls_short(worth, least):
+    """Whether an amount is less than the least that is needed, and not equal to it."""
+    return least - worth > TOLERANCE * least
 
 
 @helper

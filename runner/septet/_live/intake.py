@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from struct import Struct
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -45,6 +45,16 @@ _PRICES: Final = Struct(f"{layout.X_FIXED}d")  # one write per bar, for speed
 _FACTS: Final = Struct(f"{layout.M_ROWS}q")
 
 
+class _Slot(NamedTuple):
+    """A scheduled bar."""
+
+    open_ns: int
+    known_ns: int
+
+
+_NEVER: Final = _Slot(2**62, 2**62)
+
+
 class PlacedBar(msgspec.Struct, frozen=True, gc=False):
     """Position of one bar on the time grid, for `septet._shell.aligned_bars.DERIVED`."""
 
@@ -63,6 +73,8 @@ class Schedule:
     calendar: str = _ROUND_THE_CLOCK
     anchor: Anchor = "utc"
     _loaded: tuple[Calendar, int, int] | None = field(default=None, repr=False)
+    _missing: tuple[int, _Slot, _Slot] = field(default=(-1, _NEVER, _NEVER), repr=False)
+    """Newest scheduled bar that was known, its number before it, and the one after it."""
 
     def place(self, open_ns: int, known_ns: int) -> PlacedBar:
         """Place a bar that opens at `open_ns`."""
@@ -84,6 +96,34 @@ class Schedule:
         ordinal = self.place(open_ns, known_ns).ordinal
         assert self._loaded is not None
         return ended_from_ns(self._loaded[0], ordinal, self.bar_ns, self.anchor)
+
+    def missing_open(self, last: _Last, time_ns: int) -> int | None:
+        """Return the open of the newest scheduled bar that did not come by a time, if any."""
+        if self.calendar == _ROUND_THE_CLOCK:
+            bars = (time_ns - last.known_ns) // self.bar_ns
+            return last.known_ns + (bars - 1) * self.bar_ns if bars > 0 else None
+        ordinal, newest, following = self._missing
+        if ordinal < last.ordinal or newest.known_ns > time_ns:
+            ordinal, newest = last.ordinal, _Slot(last.open_ns, last.known_ns)
+            following = self._scheduled(ordinal + 1, last.open_ns)
+        while following.known_ns <= time_ns:
+            ordinal, newest = ordinal + 1, following
+            following = self._scheduled(ordinal + 1, last.open_ns)
+        self._missing = ordinal, newest, following
+        return newest.open_ns if ordinal > last.ordinal else None
+
+    def _scheduled(self, ordinal: int, near_ns: int) -> _Slot:
+        """Return the bar with a number; one far in the future where the calendar ends before.
+
+        `near_ns` is the open of a bar in whose year the calendar is loaded.
+        """
+        self._load(near_ns)
+        assert self._loaded is not None
+        try:
+            placed = self._loaded[0].at(np.array([ordinal]), self.bar_ns, self.anchor)
+        except IndexError:
+            return _NEVER
+        return _Slot(int(placed.open_ns[0]), int(placed.known_ns[0]))
 
     def _load(self, open_ns: int) -> None:
         """Load the calendar over a year from a bar on, and the weeks in which its bars may end."""
@@ -236,7 +276,7 @@ class Intake:
         """
         facts, cells, present = self._facts, self._cells, event.present
         if len(present) < len(facts):
-            facts[:, layout.AGE] = -1
+            facts[:, layout.AGE] = self._without_bars(event.time_ns)
         more, taken = self._more, []
         self._times += 1
         for k in present:
@@ -266,6 +306,14 @@ class Intake:
             0 if self._hours is None else self._flags_at(self._hours, event.time_ns),
             self._members_at(event.time_ns) if self._counts_members else 0,
         )  # fmt: skip
+
+    def _without_bars(self, time_ns: int) -> list[int]:
+        """Return what T holds of each symbol that has no bar at a time: see `NO_BAR`."""
+        found = []
+        for schedule, last in zip(self._schedules, self._last, strict=True):
+            opened = None if last is None else schedule.missing_open(last, time_ns)
+            found.append(-1 if opened is None else layout.NO_BAR + opened)
+        return found
 
     def _flags_at(self, hours: HourRules, time_ns: int) -> int:
         """Return the flags of the trading hours, by the function that a backtest calls ahead.

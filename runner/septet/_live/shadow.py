@@ -116,7 +116,7 @@ def _window_over(plan: Any, state: Any, taken: _Taken) -> Window:
             T[plan.facts.members_row, t] = decision_time.members
         for k in range(len(rows)):
             if decision_time.facts[k, layout.AGE] < 0:
-                T[layout.ROW + k, t] = -1
+                T[layout.ROW + k, t] = decision_time.facts[k, layout.AGE]
                 if before is not None:
                     U[k, t] = decision_time.columns[k, before]
                 continue

@@ -43,6 +43,7 @@ _SECTIONS: Final = (
             "grid_orders",
             "orders",
             "queued",
+            "missing_bars",
             "levels",
             "fills",
             "venue_fills",

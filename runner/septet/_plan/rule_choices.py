@@ -32,6 +32,7 @@ from septet._rules import (
     ledger,
     level_rows,
     levels,
+    missing_bars,
     orders,
     position_count,
     pro_rata,
@@ -55,10 +56,10 @@ from septet_schemas.blocks import UseBlock
 __all__ = ["RULES", "choices_of", "names_of_rules", "rank_of_cap", "rules_of"]
 
 RULES: Final = (
-    ledger, checked, reentry, resting, grid_orders, orders, queued, levels, fills, venue_fills,
-    stops, takes, steps, bars, account, halts, hours, position_count, enter, adds, pro_rata,
-    venue_steps, buying, venue_grid, grid, level_rows, decide, ranking, forecasting, weighting,
-    rebalance, step, idle, entries, venue_entries, by_hand,
+    ledger, checked, reentry, resting, grid_orders, orders, queued, missing_bars, levels, fills,
+    venue_fills, stops, takes, steps, bars, account, halts, hours, position_count, enter, adds,
+    pro_rata, venue_steps, buying, venue_grid, grid, level_rows, decide, ranking, forecasting,
+    weighting, rebalance, step, idle, entries, venue_entries, by_hand,
 )  # fmt: skip
 """Modules of rules, in the order in which a plan's text has them."""
 OF_VENUE: Final = (venue_steps, venue_entries, venue_grid)

@@ -7,13 +7,13 @@ from septet._rules.compile_marks import kernel, routine
 from septet._rules.fills import meet_open, meet_within, replace_expired_flip
 from septet._rules.ledger import pay_funding
 from septet._rules.levels import tighten
+from septet._rules.missing_bars import bars_left_at, expire_without_open
 from septet._rules.orders import expire
 from septet._rules.queued import count_down_queued, release
 from septet._rules.reentry import is_left
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
-    BAR_NS,
     FUNDED,
     FUNDING_BEFORE_ROW,
     FUNDING_ROW,
@@ -78,6 +78,8 @@ def match_bar(t, now_ns, count, run: Run):
             if STEPS and not VENUE_FILLS:
                 within_in_steps(k, i, t, now_ns, run)
             match_intrabar(k, i, now_ns, run)
+        elif not ONE_SYMBOL:
+            expire_without_open(k, t, now_ns, run)
         if VENUE_FILLS and FUNDED:
             run.units_before[k] = run.units[k]
 
@@ -139,16 +141,12 @@ def count_down(k, i, now_ns, run: Run):
     reason = R_UNFILLED
     if run.is_synthetic[k, i] == 0:
         if run.missing_bars[k, i] > 0:
-            early = (run.active_ns[k] - run.open_ns[k, i - 1]) // BAR_NS - 1
-            missed = run.missing_bars[k, i] - max(0, early)
-            if missed > 0:
-                if run.order_type[k] == MARKET and run.open_ns[k, i - 1] < run.active_ns[k]:
-                    run.bars_left[k] = 0
-                else:
-                    run.bars_left[k] = run.bars_left[k] - missed
-                if run.bars_left[k] <= 0:
-                    reason = R_NO_MARKET
+            run.bars_left[k] = bars_left_at(k, i, run)
+            if run.bars_left[k] <= 0:
+                reason = R_NO_MARKET
         run.bars_left[k] = run.bars_left[k] - 1
+    elif run.order_type[k] == MARKET and run.open_ns[k, i - 1] < run.active_ns[k]:
+        run.bars_left[k], reason = 0, R_NO_MARKET
     if run.bars_left[k] <= 0:
         expire(k, reason, now_ns, run)
 
@@ -198,8 +196,10 @@ def match_intrabar(k, i, now_ns, run: Run):
     elif run.working[k] == 1 and run.reduces[k] == 0 and run.open_ns[k, i] >= run.active_ns[k]:
         if run.is_synthetic[k, i] == 0:
             run.bars_left[k] = run.bars_left[k] - 1
-        if run.bars_left[k] <= 0:
-            expire(k, R_UNFILLED, now_ns, run)
+            if run.bars_left[k] <= 0:
+                expire(k, R_UNFILLED, now_ns, run)
+        elif run.order_type[k] == MARKET and run.open_ns[k, i - 1] < run.active_ns[k]:
+            expire(k, R_NO_MARKET, now_ns, run)
     run.bars_since_entry[k] = run.bars_since_entry[k] + 1
     if REENTRY == "after":
         count_down_blocks(k, run)

@@ -239,7 +239,9 @@ def enter(k, t, i, now_ns, share, run: Run):
         units, capped = cap(k, t, i, now_ns, wanted, share, run)
         rejected = rejection_of_size(k, units, capped, run)
         if rejected < 0:
-            rejected = rejection_of_wire(k, i, now_ns, side, units, run)
+            # of what is only planned the wire sees one lot: a share of it will be sent
+            wired = run.lot[k] if PRO_RATA and share < 0.0 else units
+            rejected = rejection_of_wire(k, i, now_ns, side, wired, run)
         if rejected < 0:
             granted = side * units / run.scale[k]
     if TABLES:
@@ -406,7 +408,7 @@ def rejection_of_size(k, units, capped, run: Run):
     """Return the reason to reject an order of this size, or -1."""
     if not units > 0.0:
         return capped if capped >= 0 else R_LOT
-    if units / run.scale[k] * run.candidate_price < run.min_notional[k]:
+    if too_small(units, run.scale[k], run.candidate_price, run.min_notional[k]):
         return R_MIN_NOTIONAL
     return -1
 

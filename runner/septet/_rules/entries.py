@@ -72,12 +72,15 @@ def trade(t0, t1, run: Run):
 
 @entry("int64(int64, int64, int64, float64[:, ::1], int64[:, ::1], int64[:, ::1])")
 def push(t, time_ns, day, columns, facts, run: Run):
-    """Put the bars of one time at the cursors of a window; an age below zero is no bar."""
+    """Put the bars of one time at the cursors of a window; an age below zero is no bar.
+
+    It is what `bar` holds then: see `NO_BAR`.
+    """
     run.known_ns[t] = time_ns
     run.day[t] = day
     for k in range(SYMBOLS):
         if facts[k, AGE] < 0:
-            run.bar[k, t] = -1
+            run.bar[k, t] = facts[k, AGE]
             if FUNDED and not ONE_SYMBOL:
                 run.U[k, t] = columns[k, FUNDING_BEFORE_ROW]
             continue

@@ -17,13 +17,13 @@ from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import end_grid_trade
 from septet._rules.ledger import book_fill, charge_liquidation, end_order
 from septet._rules.levels import begin_steps
+from septet._rules.missing_bars import bars_left_at
 from septet._rules.orders import expire
 from septet._rules.reentry import block_after
 from septet._rules.resting import end_steps
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
-    BAR_NS,
     EXITS,
     FEE_IN_KIND,
     GRID,
@@ -49,7 +49,7 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "affordable_units", "bars_left_at", "execute", "fill", "meet_open", "meet_within",
+    "affordable_units", "execute", "fill", "meet_open", "meet_within",
     "replace_expired_flip", "share_of_volume", "use_volume",
 ]  # fmt: skip
 
@@ -191,21 +191,6 @@ def meet_open(k, i, run: Run):
         execute(k, i, price, 1 if kind == LIMIT and arrives == 0 else 0, open_ns, 0, run)
     elif RESTS and (kind == STOP_LIMIT and touches(-side, opened, run.trigger_price[k])):
         run.order_type[k] = LIMIT
-
-
-@routine
-def bars_left_at(k, i, run: Run):
-    """Return the time in force (bars) of k's entry at the open of bar i, after missing bars.
-
-    Zero for a market order without an open within one bar of its decision.
-    """
-    early = (run.active_ns[k] - run.open_ns[k, i - 1]) // BAR_NS - 1
-    missed = run.missing_bars[k, i] - max(0, early)
-    if missed <= 0:
-        return run.bars_left[k]
-    if run.order_type[k] == MARKET and run.open_ns[k, i - 1] < run.active_ns[k]:
-        return 0
-    return run.bars_left[k] - missed
 
 
 @routine

@@ -191,6 +191,7 @@ class Run:
     reduces = Symbol("I", "REDUCES", "1 if it can only make the position smaller")
     active_ns = Symbol("I", "ACTIVE_NS", "the time from which it may fill")
     bars_left = Symbol("I", "BARS_LEFT", "bars it may still work; reductions have no end")
+    bars_missed = Symbol("I", "BARS_MISSED", "bars of these that did not come since the newest bar")
     volume_used = Symbol(
         "B", "VOLUME_USED", "units filled in this bar, where participation is capped"
     )
@@ -269,7 +270,7 @@ class Run:
     # ------------------------------------------------------------------ a decision time
     known_ns = Time("T", "KNOWN", "when the bars of this time became known")
     day = Time("T", "DAY", "number of its day")
-    bar = BarOf("T", "ROW", "the bar of each symbol, or -1")
+    bar = BarOf("T", "ROW", "the bar of each symbol, or below zero: see `NO_BAR` in `layout`")
     equity_curve = Time("G", "G_EQUITY", "equity (quote)")
     cash_curve = Time("G", "G_CASH", "cash (quote)")
     exposure_curve = Time("G", "G_EXPOSURE", "sum of |notional| (quote)")

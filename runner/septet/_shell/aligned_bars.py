@@ -15,6 +15,7 @@ from septet._data.calendars import load_calendar
 from septet._data.funding import FundingRates
 from septet._data.local_time import clock_seconds, local_days
 from septet._data.members import member_counts
+from septet._data.missing_opens import NONE_MISSING, MissingOpens
 from septet._data.trading_hours import NO_EVENTS, FillGrid, HourRules, events_of, hours_flags
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
@@ -193,8 +194,14 @@ def align_bars(plan: Plan, market: MarketData, terms: AlignmentRules | None = No
         T[layout.ROW + len(tables)] = flags_of(hours, market, axis.time_ns)
     if plan.facts.members_row is not None:
         T[plan.facts.members_row] = member_counts(tables, _calendars(market), axis)
+    gaps = MissingOpens(axis.time_ns, market.bar_ns)
     for k, table in enumerate(tables):
         n = len(table)
+        if n < len(axis.time_ns):
+            rows = T[layout.ROW + k]
+            calendar = market.calendars.get(table.symbol, market.calendar)
+            opened = gaps.of(table, calendar, rows)
+            rows[rows < 0] = np.where(opened == NONE_MISSING, -1, layout.NO_BAR + opened)
         M[k, layout.OPEN_NS, :n] = table.open_ns
         missing = missing_before(table, market.calendars.get(table.symbol, market.calendar))
         M[k, layout.AGE, :n] = _ages(missing, rules.reset_after)

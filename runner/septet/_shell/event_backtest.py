@@ -45,9 +45,10 @@ def decision_times(session: Session, start: int = 0) -> Iterator[DecisionTime]:
     for begin in range(start, aligned.times, STRETCH):
         T = aligned.T[:, begin : begin + STRETCH]
         rows = T[layout.ROW : layout.ROW + len(ks)].T
-        columns = np.ascontiguousarray(aligned.X[ks, :, rows])
-        facts = np.ascontiguousarray(aligned.M[ks, :, rows])
-        facts[rows < 0, layout.AGE] = -1
+        there = np.maximum(rows, -1)
+        columns = np.ascontiguousarray(aligned.X[ks, :, there])
+        facts = np.ascontiguousarray(aligned.M[ks, :, there])
+        facts[rows < 0, layout.AGE] = rows[rows < 0]
         if funding is not None and len(ks) > 1:
             due = aligned.U[:, begin : begin + STRETCH].T
             columns[..., funding][rows < 0] = due[rows < 0]

@@ -244,3 +244,12 @@ def test_whole_lots_have_the_bits_of_their_decimals(size: float, step: float, on
 def test_no_step_means_no_rounding() -> None:
     assert floor_to_lot(1.23456, 0.0) == 1.23456
     assert inward(1.23456, 0.0, 1) == 1.23456
+
+
+@pytest.mark.parametrize(("share", "small"), [(1.0 - 1e-9, True), (1.0 - 2e-16, False)])
+def test_a_worth_of_the_minimum_but_for_the_last_bit_is_enough(share: float, small: bool) -> None:
+    instrument = Instrument(symbol="A", lot=0.001, tick=0.01, min_notional=5.0)
+    assert instrument.is_too_small(0.05, PRICE * share) is small
+    made = checks()
+    made.priced(0, PRICE * share, NOW)
+    assert ask(made, 0.05, decided=PRICE * share) == ("min_notional" if small else "")

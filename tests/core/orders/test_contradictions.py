@@ -238,3 +238,67 @@ def test_a_report_about_an_ended_order_is_logged_and_changes_nothing() -> None:
     bench.after_s(2)
     assert (bench.states[sent.client_id], bench.guards.blocked(0)) == ("filled", "")
     assert bench.take(m.Query) == []
+
+
+# ---------------------------------------------------------------- the answer to a cancel
+
+
+OTHERS = [
+    {"venue_order_id": "others-77"}, {"side": "buy"}, {"quantity": 3.0}, {"price": 250.0},
+    {"trigger_price": 250.0}, {"order_type": "limit"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda each: next(iter(each)))
+def test_the_answer_to_a_cancel_that_is_of_another_order_ends_nothing(
+    other: dict[str, Any],
+) -> None:
+    """It was taken for the stop's: the stop counted as cancelled, and its id was the other's."""
+    bench, stop = protected()
+    bench.want(1, -1.0)
+    assert bench.only(m.Cancel).client_id == stop.client_id
+    known = {"trigger_price": LEVEL, "order_type": "stop"}
+    if "price" in other:  # a limit order, which the stop is not
+        known["order_type"] = "limit"
+    bench.show(stop, "cancelled", by="cancel", **{**known, **other})
+    assert bench.states[stop.client_id] == "open"
+    assert bench.take(m.Submit) == [], "nothing is sold twice"
+    assert bench.alerted("unreadable") == ["error"]
+    assert {each.client_id for each in bench.take(m.Query)} == {stop.client_id}
+    bench.execute(stop, 3.0, client_id="", venue_order_id="others-77", trade_id="theirs")
+    assert bench.position[0] == 1.0, "an execution of the other order is not ours"
+    bench.show(stop, "cancelled", by="query")
+    assert bench.only(m.Submit).quantity == 1.0
+
+
+@pytest.mark.parametrize(("state", "filled"), [("filled", 1.0), ("cancelled", 0.4)])
+def test_executions_that_the_answer_to_a_cancel_shows_are_asked_for(
+    state: m.OrderState, filled: float
+) -> None:
+    """It books nothing by itself, not even where others have just bought as much."""
+    bench = Bench()
+    sent = bench.order(1, kind="limit", limit_price=99.0)
+    bench.ack(sent)
+    bench.operate("halt")
+    bench.take(m.Query)
+    bench.show(sent, state, filled, by="cancel")
+    assert bench.states[sent.client_id] == "open"
+    assert {each.client_id for each in bench.take(m.Query)} == {sent.client_id}
+    assert "fills" in {each.what for each in bench.take(m.Refresh)}
+    bench.show(sent, "cancelled", by="query")
+    assert bench.states[sent.client_id] == "cancelled"
+    assert account(bench, filled) is False
+    bench.after_s(2 * FINAL_AFTER)
+    assert account(bench, filled) is False
+    assert bench.position[0] == 0.0, "the units are somebody else's"
+
+
+def test_a_fill_that_beats_the_cancel_is_booked_by_its_execution() -> None:
+    bench = Bench()
+    sent = bench.order(1, kind="limit", limit_price=99.0)
+    bench.ack(sent)
+    bench.operate("halt")
+    bench.show(sent, "cancelled", 0.4, by="cancel")
+    bench.execute(sent, 0.4, price=99.0)
+    bench.show(sent, "cancelled", 0.4, by="query")
+    assert (bench.states[sent.client_id], bench.position[0]) == ("cancelled", 0.4)

@@ -62,6 +62,11 @@ def accepted(left: float, *, exits: bool = True) -> Bench:
     """Return a run with a position of 1 of which others have sold all but `left`, and a resume."""
     bench = Bench()
     bench.hold(1.0)
+    bench.handle(
+        m.FiltersChanged(
+            at_ns=bench.now, symbol=0, lot=0.001, tick=0.01, min_notional=1.0, trading=True
+        )
+    )
     if exits:
         bench.want(1, -1.0)
     else:
@@ -80,18 +85,26 @@ def accepted(left: float, *, exits: bool = True) -> Bench:
     return bench
 
 
-def test_a_position_of_which_a_part_is_left_still_needs_its_exit() -> None:
+def test_of_a_position_of_which_a_part_is_left_that_part_is_sold() -> None:
+    """The rest is somebody else's from then on, and its exit was rejected once a minute."""
     bench = accepted(0.6)
     bench.after_s(60)
     assert bench.guards.symbols_of(UNPROTECTED) == [0]
-    bench.reject(bench.take(m.Submit)[-1].client_id, "funds")
-    bench.after_s(1)
-    assert bench.guards.symbols_of(UNPROTECTED) == [0]
+    order = bench.take(m.Submit)[-1]
+    assert order.quantity == 0.6
+    bench.ack(order)
+    bench.execute(order, 0.6)
+    bench.show(order, "filled", 0.6, by="query")
+    bench.after_s(600)
+    assert bench.position[0] == pytest.approx(0.4)
+    assert bench.take(m.Submit) == []
+    assert bench.guards.symbols_of(UNPROTECTED) == []
 
 
-def test_the_exit_of_a_position_that_a_person_accepts_as_gone_ends_with_it() -> None:
-    """It was sent and rejected about once a minute, for as long as the run lasted."""
-    bench = accepted(0.0)
+@pytest.mark.parametrize("left", [0.0, 0.0004, 0.004])
+def test_the_exit_of_a_position_that_a_person_accepts_as_gone_ends_with_it(left: float) -> None:
+    """It was sent and rejected about once a minute, also where too little to sell is left."""
+    bench = accepted(left)
     bench.after_s(600)
     assert bench.take(m.Submit) == []
     assert (bench.ended[1].state, bench.ended[1].reason) == ("cancelled", "gone")

@@ -23,6 +23,7 @@ from septet._core.orders.records import (
     Timing,
     Triggered,
 )
+from septet._core.unsellable import is_gone
 
 __all__ = [
     "CLOCKS_NS",
@@ -409,19 +410,18 @@ class OrderLifecycle:
         A single wrong read does not make an exit smaller. The same holds while a reduction may be
         at the venue under another id.
         """
-        position, there = self.position(k), self.records.there.get(k, 0.0)
+        position, there = self.guards.left(k, self.position(k)), self.records.there.get(k, 0.0)
         lost = (self.records.children[name] for name in self.records.live)
         if any(_may_be_less(each) for each in lost if each.symbol == k):
             held = self.records.held.get(k, (position, 0))[0]
             least = max(0.0, min(position, held))
             return least if position > 0.0 else min(0.0, max(position, held))
-        if k not in self.records.unfunded or not self.instrument(k).lot <= there < position:
-            return position
-        return there
+        unfunded = k in self.records.unfunded and self.instrument(k).lot <= there < position
+        return there if unfunded else position
 
     def is_gone(self, k: int) -> bool:
-        """Whether a person has accepted that nothing of a position is left to sell."""
-        return self.guards.is_gone(k, self.position(k), self.instrument(k).lot)
+        """Whether a person has accepted that nothing is left of a position that can be sold."""
+        return is_gone(self.checks, self.guards, k, self.position(k))
 
     def is_still_held(self, k: int, sign: int, quantity: float) -> bool:
         """Whether the account holds the position that a stop protects, though it is not booked."""

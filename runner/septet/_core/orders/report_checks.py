@@ -5,6 +5,9 @@ limit price are compared again with each later report, since a list may be the f
 An order that differs is cancelled, and entries of its symbol are blocked until a person resumes. A
 protective stop that differs is cancelled first, since it locks the units that another would sell;
 the engine watches the level until another stands (`stops.finished`).
+
+The answer to a cancel must be of the order in all of this, and report no more executed than is
+booked; otherwise the order and its executions are queried, and the answer ends and books nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from septet._core.orders import contradictions, disputes
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import Child
 
-__all__ = ["compare", "elsewhere"]
+__all__ = ["cancel_fault", "compare", "elsewhere"]
 
 RULE = "ack_mismatch"
 ROUNDED = 1e-9
@@ -75,6 +78,23 @@ def _terms(
     elif trigger:
         wrong.append(f"trigger price {trigger:.12g} for none")
     return wrong
+
+
+def cancel_fault(lifecycle: OrderLifecycle, child: Child, event: m.OrderSeen) -> str:
+    """Return what in the answer to a cancel is not of this order, or "".
+
+    Such an answer ends nothing: it may be about somebody else's order.
+    """
+    known, wrong = child.venue_order_id, []
+    if known and event.venue_order_id and event.venue_order_id != known:
+        wrong.append(f"order {event.venue_order_id} for {known}")
+    if child.differs:  # it was not taken as it was sent
+        return ", ".join(wrong)
+    if (event.side == "buy") != (child.sign > 0):
+        wrong.append(f"side {event.side}")
+    if event.quantity and abs(event.quantity - child.quantity) > child.tolerance:
+        wrong.append(f"quantity {event.quantity:.12g} for {child.quantity:.12g}")
+    return ", ".join(wrong + _terms(lifecycle, child, event, known=True))
 
 
 def _differ(lifecycle: OrderLifecycle, child: Child, wrong: list[str], now_ns: int) -> None:

@@ -192,8 +192,9 @@ def _send(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> bool:
     quantity, rest = _size(lifecycle, work, sign)
     state: m.OrderState
     if quantity <= 0.0:
-        if parent.reduces and rest >= lifecycle.instrument(k).lot * (1.0 - DUST):
-            state, reason = "cancelled", "gone" if lifecycle.is_gone(k) else "too_small"
+        gone = parent.reduces and lifecycle.is_gone(k)
+        if gone or (parent.reduces and rest >= lifecycle.instrument(k).lot * (1.0 - DUST)):
+            state, reason = "cancelled", "gone" if gone else "too_small"
         elif parent.reduces:
             state, reason = ("filled", "") if work.filled > 0.0 else ("cancelled", "flat")
         else:
@@ -270,11 +271,8 @@ def _prices(
         return "market", None, None
     limit = work.price if work.price is not None else parent.limit_price
     trigger = parent.trigger_price
-    return (
-        parent.kind,
-        None if limit is None else inward(limit, tick, sign),
-        None if trigger is None else outward(trigger, tick, sign),
-    )
+    limit = None if limit is None else inward(limit, tick, sign)
+    return parent.kind, limit, None if trigger is None else outward(trigger, tick, sign)
 
 
 def _dear(work: Work, price: float) -> bool:

@@ -145,9 +145,9 @@ def _report_too_small(lifecycle: OrderLifecycle, k: int, stop: Protection, posit
     instrument, price = lifecycle.instrument(k), lifecycle.checks.symbols[k].price
     quantity = floor_to_lot(min(abs(stop.quantity), abs(position)), instrument.lot)
     if (
-        stop.quantity * position > 0.0 < price and quantity * price >= instrument.min_notional
-        and quantity >= instrument.min_quantity and quantity > 0.0
-        and quantity * stop.trigger < instrument.min_notional
+        stop.quantity * position > 0.0 < price and quantity > 0.0
+        and not instrument.is_too_small(quantity, price)
+        and instrument.is_too_small(quantity, stop.trigger)
     ):  # fmt: skip
         why = f"the position is worth less than {instrument.min_notional:.12g} there"
         _report_unplaced(lifecycle, k, stop, stop.trigger, why)

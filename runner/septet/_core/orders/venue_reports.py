@@ -246,6 +246,8 @@ def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> N
     if event.symbol != child.symbol:
         report_checks.elsewhere(lifecycle, child, event, now_ns)
         return
+    if event.by == "cancel" and _is_doubtful(lifecycle, child, event, now_ns):
+        return
     _identify(lifecycle, child, event.venue_order_id, now_ns)
     changed_ids.note_id(lifecycle, child, event)
     if event.by != "cancel":
@@ -253,6 +255,29 @@ def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> N
     elif child.delete_ns and not lifecycle.is_final(event.state):
         lifecycle.cancel_failed(child, now_ns)
     _seen(lifecycle, child, event, now_ns)
+
+
+def _is_doubtful(
+    lifecycle: OrderLifecycle, child: Child, event: m.OrderSeen, now_ns: int
+) -> bool:  # fmt: skip
+    """Whether the answer to a cancel ends nothing: it is not of the order, or shows executions.
+
+    The order is queried then, and its executions.
+    """
+    wrong = report_checks.cancel_fault(lifecycle, child, event)
+    if wrong:
+        text = (
+            f"{child.client_id}: the answer to its cancel names {wrong}; nothing of that is taken"
+        )
+        lifecycle.alert("error", "unreadable", text, child.symbol)
+    elif event.filled <= child.counted + child.tolerance or contradictions.fault_of(
+        child, event.state, event.quantity, event.filled
+    ):  # a report that contradicts itself ends nothing either
+        return False
+    lifecycle.refresh_fills(child)
+    if not child.is_final:
+        lifecycle.cancel_failed(child, now_ns)
+    return True
 
 
 def _unreadable(lifecycle: OrderLifecycle, event: m.Unreadable) -> None:
