@@ -140,5 +140,5 @@ def test_a_regular_buy_begins_again_what_was_too_small_to_be_sold() -> None:
               position=buys)  # fmt: skip
     average = (100.0 + 12 * 80.0) / 13
     assert fills(out)[:3] == [(1.0, 1.0, 100.0), (3.0, 12.0, 80.0), (5.0, 12.0, 80.0)]
-    average = (average * 13 + 12 * 80.0) / 25
+    # the last buy lowers the average cost, and a stop only tightens
     assert fills(out)[3:4] == [(7.0, -25.0, pytest.approx(average * 0.96))]
