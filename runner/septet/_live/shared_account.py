@@ -413,7 +413,8 @@ class _Share:
         self.closed = False
         facts = await self._shared.open()
         markets = {name: facts.markets[name] for name in symbols if name in facts.markets}
-        return replace(facts, markets=markets)
+        unlisted = {name: facts.unlisted[name] for name in symbols if name in facts.unlisted}
+        return replace(facts, markets=markets, unlisted=unlisted)
 
     async def submit(self, order: m.Submit) -> m.Event:
         event: m.Event = self._numbered(await self._shared.venue.submit(self._out(order)))

@@ -158,7 +158,7 @@ class Orders:
         if venue_reports.take(lifecycle, event):
             return
         match event:
-            case m.FiltersChanged():
+            case m.FiltersChanged(listed=True):
                 instrument = lifecycle.instrument(event.symbol)
                 instrument.lot, instrument.tick = event.lot, event.tick
                 instrument.min_notional = event.min_notional

@@ -104,7 +104,9 @@ class MarketDataHandler:
 
     async def open(self) -> FeedFacts:
         """Connect; messages before `start` wait for it."""
-        return await self._feed.open(self._request, self.receive)
+        facts = await self._feed.open(self._request, self.receive)
+        self._request = replace(self._request, goes_on=True)
+        return facts
 
     async def points(self) -> list[m.Event]:
         """Read the current values of the outside series."""
@@ -299,6 +301,7 @@ class MarketDataHandler:
         number = self._numbers.get(symbol)
         if number is None:
             return
+        self.decision_times.absent.discard(number)
         if self._stale and number in self._stale and stream == "bars":
             self._stale.discard(number)
             self._changed(PROCESS, number, "live", "fresh data arrived")
@@ -310,11 +313,16 @@ class MarketDataHandler:
         number = self._numbers.get(message.symbol, -1)
         if message.stream in ("", "bars"):
             self.bars.lost(message.symbol)
+        if message.unlisted and number >= 0 and number not in self.decision_times.absent:
+            self.decision_times.absent.add(number)
+            text = f"{message.reason}: it is left out, and the other symbols are traded on"
+            self._notify("error", "unlisted", {"text": text, "symbol": message.symbol})
         if self._watchdog is None:
             self._changed(message.stream, number, "down", message.reason)
             return
-        now_ns = self._clock.now_ns()
-        for changed in self._watchdog.down(message.stream, number, message.reason, now_ns):
+        for changed in self._watchdog.down(
+            message.stream, number, message.reason, self._clock.now_ns(), unlisted=message.unlisted
+        ):
             self._put(changed)
 
     def stood_still(self, reason: str, catch_up_ns: int) -> None:
@@ -371,6 +379,9 @@ class MarketDataHandler:
             self._put(quote)
         uncertainty_ns = self._clock.uncertainty_ns()
         for wanted in self.bars.wanted(now_ns, market_ns, self._clock.speed, uncertainty_ns):
+            if self._numbers[wanted.symbol] in self.decision_times.absent:
+                self._answer(wanted, None)  # there is nothing to ask
+                continue
             unanswered = partial(self._unanswered, wanted)
             self._ask_aside(f"bars of {wanted.symbol}", self._ask(wanted), unanswered)
         if self._watchdog is not None:
