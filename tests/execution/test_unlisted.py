@@ -92,7 +92,7 @@ def test_e24_a_venue_is_opened_without_it_and_takes_it_up_later() -> None:
     async def case() -> None:
         async with local_venue(GONE) as venue:
             received = Received()
-            live = account(venue.urls).connect(name="main", clock=WallTime(), read=read)
+            live: Any = account(venue.urls).connect(name="main", clock=WallTime(), read=read)
             facts = await live.open(SYMBOLS, received)
             assert list(facts.unlisted) == ["BTC/USDT"]
             assert list(facts.markets) == ["ETH/USDT"]

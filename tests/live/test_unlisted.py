@@ -21,8 +21,8 @@ from septet._live.market_data.watchdog import Watchdog
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
 from tests.core.orders.bench import Bench
+from tests.live.test_overdue_stops import protected, sales
 from tests.live.test_start import Stage, rows
-from tests.live.test_unsellable import protected, sales
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -155,13 +155,16 @@ def test_e24_decision_times_do_not_wait_for_it_and_no_bars_are_asked_for() -> No
             watchdog=Watchdog(clock),
         )  # fmt: skip
         await handler.open()
+        handler.receive(StreamDown("bars", "A", "v no longer lists A", unlisted=True))
+        await handler.history(START - 2 * MINUTE)
+        assert set(feed.asked) == {"B"}
+        feed.asked.clear()
         await handler._open_anew()
         assert [each.goes_on for each in feed.requests] == [False, True]
         for name in names:
             handler.bars.resume(name, START - MINUTE, 100.0)
         handler.give([], catch_up_ns=0, fresh=True)
         handler.start()
-        handler.receive(StreamDown("bars", "A", "v no longer lists A", unlisted=True))
         assert noted == ["unlisted"]
         for minute in range(1, 4):
             clock.reach(START + minute * MINUTE)

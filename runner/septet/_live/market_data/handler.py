@@ -115,7 +115,7 @@ class MarketDataHandler:
         return await self._series.ask(lambda: self.decision_times.standing.time_ns)
 
     async def history(self, since_ns: int) -> list[m.Event]:
-        """Read closed bars of every symbol from a market time on, as events.
+        """Read closed bars of every symbol that is listed from a market time on, as events.
 
         Raises
         ------
@@ -123,8 +123,11 @@ class MarketDataHandler:
             If the feed has none to give just now.
         """
         found: list[m.Event] = []
+        downs = [each for each in self._early or () if isinstance(each, StreamDown)]
+        unlisted = {each.symbol for each in downs if each.unlisted}
         for symbol in self._request.symbols:
-            found += await self._history_of(symbol, since_ns)
+            if symbol not in unlisted:
+                found += await self._history_of(symbol, since_ns)
         return found
 
     async def _history_of(self, symbol: str, since_ns: int) -> list[m.Event]:
