@@ -12,8 +12,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from septet._app.data import check_strategy_data
+from septet._config.load import load
+from septet._data.bar_store import BarStore
 from septet._data.load import read_candles
 from septet._data.normalise import Normalised
+from septet._shell.preflight import check_data
 from septet.errors import DataError
 from tests.data.helpers import block, request
 
@@ -465,3 +469,29 @@ def test_usual_exports_are_read(tmp_path: Path) -> None:
         bars = read(tmp_path, content, keys={"max_bad": "2%"}).bars
         assert len(bars) == COUNT, name
         assert bars.close[-1] == prices(COUNT - 1)[3], name
+
+
+STRATEGY = """\
+version: 1
+name: x
+universe: {symbols: [X/USD], bar: 1h}
+data: {candles: {use: csv, path: x.csv, stamp: open, time_zone: UTC, max_bad: 5%}}
+features: {fast: {use: sma, period: 5}}
+signal: {use: rules, long_if: close > fast, exit_if: close < fast}
+risk: {sizing: {use: fixed_fraction, fraction: 50%}}
+"""
+
+
+def test_a_warning_of_bad_rows_names_the_command_with_the_strategy_file(tmp_path: Path) -> None:
+    lines = table(hours())
+    lines[50] = lines[50].replace(f"{prices(49)[0]:.4f}", "n/a")
+    (tmp_path / "x.csv").write_text(text(lines), encoding="utf-8")
+    path = tmp_path / "mine.yaml"
+    path.write_text(STRATEGY, encoding="utf-8")
+    warned = [
+        each for each in check_data(load(path)).problems if "dropped or mended" in each.message
+    ]
+    assert [each.hint for each in warned] == [f"septet data check {path} shows the rows"]
+    found = check_strategy_data(path, BarStore(tmp_path / "store")).findings
+    shown = [each.examples for each in found if each.kind == "not_finite"]
+    assert shown[0][0].startswith("line 51: 2024-01-03T01:00:00Z open 'n/a'")

@@ -10,6 +10,7 @@ from septet._data.bad_rows import (
     SERIES_MISSING,
     SERIES_SHARE,
     SERIES_SOURCES,
+    STRATEGY_FILE,
     BadRows,
     limit_text,
     share_finding,
@@ -127,7 +128,7 @@ def check_series_rows(seen: BadRows, keys: SeriesConfig, raw: RawSeries) -> tupl
         "NaN, NA or a point",
     }.get(
         worst[0].kind if worst else "",
-        "septet data check FILE (FILE is the strategy file) shows the rows",
+        f"septet data check {STRATEGY_FILE} shows the rows",
     )
     whole = max(0, seen.rows - seen.defects) if seen.left else 0
     raise DataError(
