@@ -92,7 +92,8 @@ from septet._rules.settings import (
 __all__ = [
     "buying_power", "cap", "correlate", "cost_of_rungs", "describe_entry", "enter", "gross_now",
     "is_price", "place_entry", "rejection_before_size", "rejection_by_wires",
-    "rejection_of_distances", "rejection_of_increase", "rejection_of_size", "rejection_of_wire",
+    "rejection_of_distances", "rejection_of_increase", "rejection_of_size", "rejection_of_stops",
+    "rejection_of_wire",
     "size_asked", "take_costs", "tighter", "trim", "units_of_resize",
 ]  # fmt: skip
 
@@ -225,7 +226,7 @@ def enter(k, t, i, now_ns, share, run: Run):
     if rejected < 0:
         rejected = rejection_before_size(k, i, now_ns, side, run)
     if STEPS and (rejected < 0 and not resizes):
-        rejected = rejection_of_distances(k, i, side, now_ns, run)
+        rejected = rejection_of_stops(k, i, side, price_of_entry(k, i, run), now_ns, run)
     if rejected < 0:
         if not resizes:
             wanted = size_asked(k, i, now_ns, run)
@@ -266,6 +267,28 @@ def rejection_of_distances(k, i, side, now_ns, run: Run):
     if SIZES_BY_STOP:
         run.candidate_distance = distance_to_first_stop(k, i, side, now_ns, run)
     return -1
+
+
+@routine
+def rejection_of_stops(k, i, side, price, now_ns, run: Run):
+    """Read the distances and the level of an entry at a price; return why one rejects it, or -1.
+
+    A level that the price has passed would close the position as soon as it is open.
+    """
+    rejected = rejection_of_distances(k, i, side, now_ns, run)
+    level = run.level_at_entry[k]
+    if rejected < 0 and level == level and not side * (price - level) > 0.0:
+        return R_STOP_UNKNOWN
+    return rejected
+
+
+@kernel
+def price_of_entry(k, i, run: Run):
+    """Return the price an entry waits for: its trigger or limit, or the close of bar i."""
+    limit_price, trigger_price = order_prices(k, i, run)
+    if trigger_price == trigger_price:
+        return trigger_price
+    return limit_price if limit_price == limit_price else run.close[k, i]
 
 
 @kernel
