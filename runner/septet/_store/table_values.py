@@ -65,7 +65,14 @@ VALUES: Final[Mapping[str, Mapping[str, Kind]]] = {
 """
 ORDERED: Final = ("equity",)
 """Tables whose rows follow each other in time."""
+UNIQUE: Final[Mapping[str, tuple[str, ...]]] = {
+    "orders": ("order_id",),
+    "fills": ("venue", "symbol", "trade_id"),
+}
+"""What no two rows of a table have in common."""
 _KEPT: Final = 1024
+_SHOWN: Final = 40
+"""Characters of a cell that a message shows."""
 
 
 def impossible_value(path: Path, name: str) -> str:
@@ -92,7 +99,11 @@ def _found(path: Path, name: str, signs: tuple[int, ...]) -> str:
     import polars as pl
 
     frame = pl.scan_parquet(path, glob=False)
-    read = [key for key in (*VALUES[name], "time") if key in frame.collect_schema()]
+    read = [
+        key
+        for key in (*VALUES[name], "time", *UNIQUE.get(name, ()))
+        if key in frame.collect_schema()
+    ]
     columns_within_memory(path, read)
     return impossible_in(name, frame)
 
@@ -113,11 +124,23 @@ def impossible_in(name: str, frame: pl.LazyFrame) -> str:
         if row[f"{key} wrong"]:
             value = "nothing" if row[key] is None else row[key]
             return f"{name}.parquet holds {value} in {key}, which is {kind.text} in every run"
-    return (
-        _disorder(name, frame)
-        if name in ORDERED and fits(schema.get("time", pl.Null()), TIME)
-        else ""
-    )
+    if name in ORDERED and fits(schema.get("time", pl.Null()), TIME):
+        return _disorder(name, frame)
+    return _repeated(name, frame) if set(UNIQUE.get(name, "-")) <= set(schema) else ""
+
+
+def _repeated(name: str, frame: pl.LazyFrame) -> str:
+    """Return which row of a table stands in it again, empty where none does."""
+    import polars as pl
+
+    keys = [pl.col(key).cast(pl.String) for key in UNIQUE[name]]
+    rows = frame.select(keys).collect()
+    again = rows.is_duplicated().arg_true()
+    if not len(again):
+        return ""
+    cells = ", ".join(str(each)[:_SHOWN] for each in rows.row(int(again[0])))
+    names = ", ".join(UNIQUE[name])
+    return f"{name}.parquet holds two rows of {names} {cells}, of which every run has one"
 
 
 def _disorder(name: str, frame: pl.LazyFrame) -> str:
