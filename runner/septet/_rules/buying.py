@@ -16,11 +16,11 @@ from septet._rules.enter import (
     rejection_by_wires,
     rejection_of_increase,
     rejection_of_size,
-    rejection_of_stops,
     take_costs,
     tighter,
 )
 from septet._rules.ledger import place_order
+from septet._rules.levels import rejection_of_stops
 from septet._rules.resting import leaving_units
 from septet._rules.run_state import Run
 from septet._rules.settings import (

@@ -18,7 +18,7 @@ from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import grid_worth
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import place_order
-from septet._rules.levels import distance_to_first_stop, read_distances
+from septet._rules.levels import price_of_entry, rejection_of_stops
 from septet._rules.orders import send_exit
 from septet._rules.position_count import has_place
 from septet._rules.queued import place_behind_exit
@@ -63,7 +63,6 @@ from septet._rules.settings import (
     R_REENTRY_BLOCKED,
     R_REGIME,
     R_SIZE,
-    R_STOP_UNKNOWN,
     R_TOO_SMALL,
     REBALANCE_BAND,
     REBALANCES,
@@ -72,7 +71,6 @@ from septet._rules.settings import (
     REGIMES,
     RUNGS,
     SENDS_TAKES,
-    SIZES_BY_STOP,
     SLIPPAGE_HINT,
     SPOT,
     STEPS,
@@ -92,8 +90,7 @@ from septet._rules.settings import (
 __all__ = [
     "buying_power", "cap", "correlate", "cost_of_rungs", "describe_entry", "enter", "gross_now",
     "is_price", "place_entry", "rejection_before_size", "rejection_by_wires",
-    "rejection_of_distances", "rejection_of_increase", "rejection_of_size", "rejection_of_stops",
-    "rejection_of_wire",
+    "rejection_of_increase", "rejection_of_size", "rejection_of_wire",
     "size_asked", "take_costs", "tighter", "trim", "units_of_resize",
 ]  # fmt: skip
 
@@ -257,38 +254,6 @@ def enter(k, t, i, now_ns, share, run: Run):
     elif flips:
         send_exit(k, R_OPPOSITE, now_ns, run)
     return 0.0
-
-
-@routine
-def rejection_of_distances(k, i, side, now_ns, run: Run):
-    """Read the distances of an entry; return why a missing one rejects it, or -1."""
-    if read_distances(k, i, side, now_ns, run) == 0:
-        return R_STOP_UNKNOWN
-    if SIZES_BY_STOP:
-        run.candidate_distance = distance_to_first_stop(k, i, side, now_ns, run)
-    return -1
-
-
-@routine
-def rejection_of_stops(k, i, side, price, now_ns, run: Run):
-    """Read the distances and the level of an entry at a price; return why one rejects it, or -1.
-
-    A level that the price has passed would close the position as soon as it is open.
-    """
-    rejected = rejection_of_distances(k, i, side, now_ns, run)
-    level = run.level_at_entry[k]
-    if rejected < 0 and level == level and not side * (price - level) > 0.0:
-        return R_STOP_UNKNOWN
-    return rejected
-
-
-@kernel
-def price_of_entry(k, i, run: Run):
-    """Return the price an entry waits for: its trigger or limit, or the close of bar i."""
-    limit_price, trigger_price = order_prices(k, i, run)
-    if trigger_price == trigger_price:
-        return trigger_price
-    return limit_price if limit_price == limit_price else run.close[k, i]
 
 
 @kernel

@@ -29,12 +29,12 @@ from septet._rules.enter import (
     gross_now,
     rejection_before_size,
     rejection_of_size,
-    rejection_of_stops,
     rejection_of_wire,
 )
 from septet._rules.forecasting import count_members
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import end_order, log_row, place_order
+from septet._rules.levels import rejection_of_stops
 from septet._rules.orders import send_exit
 from septet._rules.queued import cancel_queued, queue_entry
 from septet._rules.run_state import Run
