@@ -330,7 +330,7 @@ def test_a_backtest_can_be_neither_halted_nor_compared(file: Path, tmp_path: Pat
 
 
 def test_a_setting_of_zero_is_a_strategy(file: Path) -> None:
-    axes = {
+    axes: dict[str, list[object]] = {
         "execution.simulation.latency": [0, 1],
         "execution.simulation.slippage": ["0bps", "5bps"],
     }
