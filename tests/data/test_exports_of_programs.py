@@ -198,3 +198,14 @@ def test_rarer_formats_are_proposed_and_read(tmp_path: Path, form: str) -> None:
     _, hint = refused(tmp_path, data)
     assert f"they fit time_format: {form!r}" in hint
     assert len(read(tmp_path, data, time_format=form).bars) == COUNT
+
+
+def test_two_columns_of_one_name_can_be_named_anew(tmp_path: Path) -> None:
+    """TradingView writes each plot of an indicator under the same name."""
+    lines = [f"{HEAD},MA,MA", *(f"{line},1,2" for line in table(hours())[1:])]
+    message, hint = refused(tmp_path, text(lines))
+    assert "line 1: columns 7 and 8 are both named 'MA'" in message
+    assert "skip_lines: 1, header: 'no', names: [...]" in hint
+    names = [*HEAD.split(","), "fast", "slow"]
+    done = read(tmp_path, text(lines), skip_lines=1, header="no", names=names)
+    assert len(done.bars) == COUNT

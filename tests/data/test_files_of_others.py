@@ -132,6 +132,17 @@ def test_wide_text_names_the_key_that_reads_it(
     assert len(read(tmp_path, data, encoding=key).bars) == COUNT
 
 
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [("utf-16", "it has no zero bytes"), ("ascii", "it is UTF-8, which needs no encoding:")],
+)
+def test_a_wrong_key_of_encoding_is_reported(tmp_path: Path, encoding: str, expected: str) -> None:
+    data = text([HEAD + ",note", *(f"{line},é" for line in table(hours())[1:])])
+    message, hint = refused(tmp_path, data, encoding=encoding)
+    assert f"is not {encoding}: " in message
+    assert expected in f"{message}; {hint}"
+
+
 @pytest.mark.parametrize(("word", "key"), [("é", "latin-1"), ("€ “x”", "cp1252")])
 def test_text_of_one_byte_a_sign_names_its_line_and_key(
     tmp_path: Path, word: str, key: str
