@@ -180,6 +180,8 @@ def fits(dtype: pl.DataType, kind: str) -> bool:
     """Whether a stored column is of the kind its table promises."""
     import polars as pl
 
+    if dtype in (pl.Categorical, pl.Enum):
+        return kind not in (TIME, NUMBER, COUNT, FLAG)
     if kind == TIME:
         return dtype == pl.Datetime("ns", "UTC")
     if kind in (NUMBER, COUNT):
