@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.data.text_tables import COUNT, HEAD, START, hours, prices, read, refused, table, text
 
@@ -145,3 +146,55 @@ def test_usual_exports_are_read(tmp_path: Path) -> None:
         bars = read(tmp_path, content, keys={"max_bad": "2%"}).bars
         assert len(bars) == COUNT, name
         assert bars.close[-1] == prices(COUNT - 1)[3], name
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("Datum,Eröffnung,Hoch,Tief,Schluss,Volumen",
+         "{timestamp: Datum, open: Eröffnung, high: Hoch, low: Tief, close: Schluss, volume: "
+         "Volumen}"),
+        ("Gmt time,open,high,low,close,volume", "{timestamp: 'Gmt time'}"),
+        ("Date,Open (USD),High (USD),Low (USD),Close (USD),Volume (BTC)",
+         "{open: 'Open (USD)', high: 'High (USD)', low: 'Low (USD)', close: 'Close (USD)', volume: "
+         "'Volume (BTC)'}"),
+        ("date,open,high,low,close 1,close 2", "{close: ...}"),
+    ],
+)  # fmt: skip
+def test_columns_of_other_words_are_proposed_as_a_mapping(
+    tmp_path: Path, head: str, expected: str
+) -> None:
+    data = text(table(hours(), head))
+    _, hint = refused(tmp_path, data)
+    assert f"columns: {expected}" in hint
+    if "..." not in expected:
+        columns = yaml.safe_load(expected)
+        bars = read(tmp_path, data, columns=columns).bars
+        assert bars.close[3] == prices(3)[3]
+        assert bars.volume[3] == prices(3)[4]
+
+
+@pytest.mark.parametrize("digits", [5, 6])
+def test_times_that_a_spreadsheet_rounded_are_no_bars_of_another_length(
+    tmp_path: Path, digits: int
+) -> None:
+    times = [f"{(START + timedelta(hours=at)).timestamp() * 1000:.{digits}E}"
+             for at in range(COUNT)]  # fmt: skip
+    message, hint = refused(tmp_path, text(table(times)))
+    assert "all times are whole multiples of 1,000 s" in message
+    assert "apart" not in message
+    assert "with all its digits" in hint
+
+
+def test_cells_in_single_quotes_are_named(tmp_path: Path) -> None:
+    lines = [",".join(f"'{each}'" for each in line.split(",")) for line in table(hours())[1:]]
+    _, hint = refused(tmp_path, text([HEAD, *lines]))
+    assert "the cells stand in single quotes" in hint
+
+
+@pytest.mark.parametrize("form", ["%a %b %d %Y %H:%M:%S", "%y-%m-%d %H:%M:%S"])
+def test_rarer_formats_are_proposed_and_read(tmp_path: Path, form: str) -> None:
+    data = text(table(hours(form)))
+    _, hint = refused(tmp_path, data)
+    assert f"they fit time_format: {form!r}" in hint
+    assert len(read(tmp_path, data, time_format=form).bars) == COUNT

@@ -48,6 +48,9 @@ _DEFAULT_NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
 _HEAD_LINES: Final = 50
 _MOST_ABOVE: Final = 20
 """Lines above a table that a message counts."""
+_NAME: Final = 40
+_YFINANCE: Final = 10
+"""Characters of a name, and names of a header of yfinance, that a message shows."""
 _WORD: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -257,7 +260,7 @@ def _refuse_three_headers(rows: Sequence[Sequence[str]], path: Path, form: TextF
             "them: a row is of one symbol",
             hint="download and write each symbol to a file of its own, and name them {symbol}.csv",
         )
-    plain = [_WORD.sub("_", name).strip("_") for name in names[1:]]
+    plain = [_WORD.sub("_", name).strip("_")[:_NAME] for name in names[1:_YFINANCE]]
     listed = ", ".join(["timestamp", *(name or f"column_{at}" for at, name in enumerate(plain))])
     raise DataError(
         f"{path} has three lines above its rows, as yfinance writes them: columns, symbols, and "
