@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from septet._child_process import ChildProcess
 from septet._config import load
 from septet.errors import ConfigError
 from septet.testing import other_process
@@ -254,13 +255,13 @@ def test_a_feature_inside_another_is_compared(tmp_path: Path) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count the processes that are started, beside those that all tests share."""
     started: list[int] = []
-    begin = other_process._Helper.__init__
+    begin = other_process._begun
 
-    def counting(self: Any, number: int, folder: str) -> None:
+    def counting(number: int, folder: str) -> ChildProcess:
         started.append(number)
-        begin(self, number, folder)
+        return begin(number, folder)
 
-    monkeypatch.setattr(other_process._Helper, "__init__", counting)
+    monkeypatch.setattr(other_process, "_begun", counting)
     monkeypatch.setattr(other_process, "_kept", [])
     return started
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from septet._sweep.worker_processes import WorkerLost, WorkerProcesses
+from septet._child_process import ChildLost
+from septet._sweep.worker_processes import WorkerProcesses
 from tests.python.samples import written
 
 SCRIPT = """\
@@ -79,7 +80,7 @@ def test_a_process_that_ends_is_lost(how: str) -> None:
         if how == "from outside":
             for pid in pool.pids:
                 os.kill(pid, signal.SIGKILL)
-        with pytest.raises(WorkerLost):
+        with pytest.raises(ChildLost):
             pool.answers([1, 2, 3])
     finally:
         pool.close()

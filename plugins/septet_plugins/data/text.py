@@ -48,6 +48,9 @@ _DEFAULT_NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
 _HEAD_LINES: Final = 50
 _MOST_ABOVE: Final = 20
 """Lines above a table that a message counts."""
+_NAME: Final = 40
+_YFINANCE: Final = 10
+"""Characters of a name, and names of a header of yfinance, that a message shows."""
 _WORD: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -139,8 +142,7 @@ def read_text(
     if form.header == "auto":
         header = form.names is None and not any(NUMBER.match(cell) for cell in cells[0])
         notes.append("first row read as header" if header else "no header found")
-    where = f"line {rows[0][0]}" if header else "names"
-    _refuse_twins(cells[0] if header else form.names or (), path, where)
+    _refuse_twins(cells[0] if header else form.names or (), path, rows[0][0] if header else 0)
     names = () if header else form.names or _DEFAULT_NAMES
 
     def parsed(own: Sequence[str]) -> pl.DataFrame:
@@ -182,17 +184,24 @@ def _has_decimal_comma(rows: Sequence[Sequence[str]], delimiter: str) -> bool:
     return not points and not all(_THOUSANDS.fullmatch(cell) for cell in numbers)
 
 
-def _refuse_twins(names: Sequence[str], path: Path, where: str) -> None:
-    """Refuse two columns of one name: it is unknown which of them is meant."""
+def _refuse_twins(names: Sequence[str], path: Path, line: int) -> None:
+    """Refuse two columns of one name: it is unknown which of them is meant.
+
+    `line` is that of the header; 0 of names that the strategy file gives.
+    """
     plain = [name.strip().lower() for name in names]
     for at, name in enumerate(plain):
         if name and name in plain[:at]:
             first = plain.index(name)
             what = names[at].strip()
             called = f"are both named {what!r}" if _COLUMN.fullmatch(what) else "have one name"
+            hint = "give each column a name of its own, or take one of them out"
+            if line:
+                hint += f"; or name all of them: skip_lines: {line}, header: 'no', names: [...]"
             raise DataError(
-                f"{path}, {where}: columns {first + 1} and {at + 1} {called}",
-                hint="give each column a name of its own, or take one of them out",
+                f"{path}, {f'line {line}' if line else 'names'}: columns {first + 1} and {at + 1} "
+                f"{called}",
+                hint=hint,
             )
 
 
@@ -257,7 +266,7 @@ def _refuse_three_headers(rows: Sequence[Sequence[str]], path: Path, form: TextF
             "them: a row is of one symbol",
             hint="download and write each symbol to a file of its own, and name them {symbol}.csv",
         )
-    plain = [_WORD.sub("_", name).strip("_") for name in names[1:]]
+    plain = [_WORD.sub("_", name).strip("_")[:_NAME] for name in names[1:_YFINANCE]]
     listed = ", ".join(["timestamp", *(name or f"column_{at}" for at, name in enumerate(plain))])
     raise DataError(
         f"{path} has three lines above its rows, as yfinance writes them: columns, symbols, and "

@@ -116,7 +116,7 @@ class CcxtVenue:
                 deliver=self._account.deliver, catch_up=self._account.catch_up,
                 stream_within_s=self._terms.stream_within_ns / _NS, hosts=self._stream_hosts,
                 direct=self._direct, notices=self._notices, tasks=self._tasks,
-                gate=self._gate, doubt_clock=self._times.doubt,
+                gate=self._gate, doubt_clock=self._times.doubt, poll_s=self._terms.poll_ns / _NS,
             )  # fmt: skip
         else:
             self._user = UserPolls(

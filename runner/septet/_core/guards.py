@@ -54,32 +54,47 @@ RULES: dict[str, Rule] = {
     "venue_banned": Rule("the ban is over", "critical"),
     "venue_maintenance": Rule("the venue reports that it is up"),
     "symbol_halted": Rule("the venue lets the symbol trade"),
-    "filters_changed": Rule("a person resumes the run", "error", person=True),
+    "filters_changed": Rule("a person resumes the run (septet resume)", "error", person=True),
     "clock_skew": Rule("the clocks agree again", "error"),
     "unknown_order": Rule("it is known what became of the order", "info"),
     "unexplained_order": Rule(
-        "the venue shows the order, what was seen is explained, or a person resumes",
+        "the venue shows the order, what was seen is explained, "
+        "or a person resumes (septet resume)",
         "critical",
         person=True,
     ),
-    "position_mismatch": Rule("the balances agree, or a person resumes", "critical", person=True),
-    "disputed_fill": Rule(
-        "the account agrees with what is booked, or a person resumes", "critical", person=True
+    "position_mismatch": Rule(
+        "the balances agree, or a person resumes (septet resume)", "critical", person=True
     ),
-    "lost_fill": Rule("the account or the executions show what became of the order", "error"),
+    "disputed_fill": Rule(
+        "the account agrees with what is booked, or a person resumes (septet resume)",
+        "critical",
+        person=True,
+    ),
+    "lost_fill": Rule(
+        "the account or the executions show what became of the order, or septet resume leaves out "
+        "executions that neither shows",
+        "error",
+    ),
     "account_unread": Rule("the balances are read", "error"),
     "rejected_entry": Rule("the account was read after the rejection", "info"),
-    "unprotected": Rule("the exit is filled, or the stop rests at the venue again", "info"),
-    "insufficient_funds": Rule(
-        "the account holds the ledger's cash again, or a person resumes", "critical", person=True
+    "unprotected": Rule(
+        "the exit is filled, the stop rests at the venue again, or septet resume accepts that the "
+        "account no longer holds the position",
+        "info",
     ),
-    "ack_mismatch": Rule("a person resumes the run", "critical", person=True),
-    "safe_mode": Rule("a person resumes the run", "critical", person=True),
-    "operator_halt": Rule("a person resumes the run", "warning", person=True),
+    "insufficient_funds": Rule(
+        "the account holds the ledger's cash again, or a person resumes (septet resume)",
+        "critical",
+        person=True,
+    ),
+    "ack_mismatch": Rule("a person resumes the run (septet resume)", "critical", person=True),
+    "safe_mode": Rule("a person resumes the run (septet resume)", "critical", person=True),
+    "operator_halt": Rule("a person resumes the run (septet resume)", "warning", person=True),
     "stopping": Rule("the next start", "info"),
     "quarantine": Rule("the plugin is tried again"),
-    "throttled": Rule("a person resumes the run", "critical", person=True),
-    "turnover": Rule("a person resumes the run", "critical", person=True),
+    "throttled": Rule("a person resumes the run (septet resume)", "critical", person=True),
+    "turnover": Rule("a person resumes the run (septet resume)", "critical", person=True),
 }
 """Every guard: `blocked` answers with one of these names."""
 FEED = {"stale": "feed_stale", "down": "feed_down"}
@@ -187,6 +202,7 @@ class Guards:
         self._refresh()
         known = RULES[rule]
         name = self._name(rule, symbol, of)
+        alert = f"{name}: {text}; no entries until {known.clears_when}".replace(": ;", ":")
         return [
             m.Tripped(
                 rule=name,
@@ -195,7 +211,7 @@ class Guards:
                 equity=self.equity,
                 text=text,
             ),
-            m.Alerted(level=known.level, event=rule, text=f"{name}: {text}", symbol=symbol),
+            m.Alerted(level=known.level, event=rule, text=alert, symbol=symbol),
         ]
 
     def clear(self, rule: str, by: str, *, symbol: int = -1, of: str = "") -> list[m.Command]:
@@ -268,6 +284,9 @@ class Guards:
         for state in VENUE:
             if state != event.state:
                 found += self.clear(f"venue_{state}", event.state, of=event.venue)
+        if event.state == "up" and event.reason and not event.venue.startswith(TASK):
+            text = f"{event.venue}: {event.reason}"
+            found.append(m.Alerted(level="warning", event="account_polled", text=text))
         if event.state in VENUE:
             rule, until_ns, text = f"venue_{event.state}", 0, event.reason
             if event.until_ns > 0:

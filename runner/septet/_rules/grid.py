@@ -37,7 +37,6 @@ from septet._rules.enter import (
     cost_of_rungs,
     describe_entry,
     rejection_by_wires,
-    rejection_of_distances,
     rejection_of_increase,
     rejection_of_size,
 )
@@ -51,7 +50,7 @@ from septet._rules.grid_orders import (
     side_of_level,
     waits_too_small,
 )
-from septet._rules.levels import begin_again
+from septet._rules.levels import begin_again, rejection_of_distances
 from septet._rules.orders import send_exit
 from septet._rules.resting import end_beside, leaving_units, log_beside
 from septet._rules.run_state import Run

@@ -13,13 +13,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._child_process import ChildLost
 from septet._config.load import Loaded, reopen, variant
 from septet._config.overlay import Setting as FileSetting
 from septet._config.tree import Node
 from septet._data.stamps import iso
 from septet._sweep.setting_row import failed_row, figures_of, row_of
 from septet._sweep.space import Setting, Space
-from septet._sweep.worker_processes import WorkerLost, WorkerProcesses
+from septet._sweep.worker_processes import WorkerProcesses
 from septet.errors import ConfigError, SeptetError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class FullEvaluator:
         if self._pool is not None:
             try:
                 return [*map(self._row, block, self._beside(self._pool, block))]
-            except WorkerLost:
+            except ChildLost:
                 self._log("a process of the sweep was ended from outside; going on with one")
                 self.close()
                 self._threads = 1

@@ -7,111 +7,25 @@ by a text that imports septet alone, and are sent objects of septet alone.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle  # nosec B403
 import queue
-import select
-import struct
-import subprocess  # nosec B404
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
-__all__ = ["WorkerLost", "WorkerProcesses", "serve"]
+from septet._child_process import ChildProcess, framed, read_message, search_path
 
-_HEAD: Final = struct.Struct("<Q")
-"""The length of a message between the processes."""
-_LOOK_S: Final = 1.0
-"""How often a process that gives no answer is asked whether it still runs."""
+__all__ = ["WorkerProcesses", "serve"]
+
 # Ctrl-C reaches every process of a terminal; the first one ends the others.
 _PROGRAM: Final = (
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
     "import sys; sys.path[:] = sys.argv[4:]; "
     "from importlib import import_module; "
     "from septet._sweep.worker_processes import serve; "
-    "serve(getattr(import_module(sys.argv[1]), sys.argv[2]), int(sys.argv[3]))"
+    "serve(getattr(import_module(sys.argv[2]), sys.argv[3]), int(sys.argv[1]))"
 )
-
-
-class WorkerLost(Exception):
-    """A process ended without its answer."""
-
-
-class _Worker:
-    """One other process."""
-
-    def __init__(self, opens: Callable[..., Callable[[Any], Any]]) -> None:
-        self._answers, theirs = os.pipe()
-        paths = [os.path.abspath(each) for each in sys.path]
-        try:
-            self._process = subprocess.Popen(  # nosec B603
-                [
-                    sys.executable, "-c", _PROGRAM,
-                    opens.__module__, opens.__name__, str(theirs), *paths,
-                ],
-                pass_fds=(theirs,), stdin=subprocess.PIPE,
-            )  # fmt: skip
-        except BaseException:
-            os.close(self._answers)
-            raise
-        finally:
-            os.close(theirs)
-
-    def send(self, message: bytes) -> None:
-        """Send something; a process that has ended raises when its answer is read."""
-        stream = self._process.stdin
-        assert stream is not None
-        with contextlib.suppress(BrokenPipeError):
-            stream.write(_HEAD.pack(len(message)) + message)
-            stream.flush()
-
-    def receive(self) -> Any:
-        """Return the next answer.
-
-        Raises
-        ------
-        WorkerLost
-            If the process ended without one.
-        """
-        (size,) = _HEAD.unpack(self._read(_HEAD.size))
-        return pickle.loads(self._read(size))  # nosec B301
-
-    def _read(self, size: int) -> bytes:
-        found = b""
-        while len(found) < size:
-            # What a plugin started there may keep the pipe open after the process has ended.
-            while not select.select([self._answers], [], [], _LOOK_S)[0]:
-                if self._process.poll() is not None:
-                    raise WorkerLost
-            more = os.read(self._answers, min(size - len(found), 1 << 20))
-            if not more:
-                raise WorkerLost
-            found += more
-        return found
-
-    def kill(self) -> None:
-        """End the process, whatever it does; who waits for its answer is told so."""
-        self._process.kill()
-        self._process.wait()
-
-    def close(self) -> None:
-        """Close what led to a process that has ended; nobody reads of it any more."""
-        os.close(self._answers)
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
-
-
-def _read_task(stream: BinaryIO) -> bytes | None:
-    """Return a message; None where the stream ends before it is whole."""
-    head = stream.read(_HEAD.size)
-    if len(head) < _HEAD.size:
-        return None
-    size: int = _HEAD.unpack(head)[0]
-    message = stream.read(size)
-    return message if len(message) == size else None
 
 
 class WorkerProcesses:
@@ -131,13 +45,14 @@ class WorkerProcesses:
     def __init__(
         self, number: int, opens: Callable[..., Callable[[Any], Any]], given: Sequence[Any]
     ) -> None:
-        self._workers: list[_Worker] = []
-        self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._workers: list[ChildProcess] = []
+        self._free: queue.SimpleQueue[ChildProcess] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(number)
         beginning = pickle.dumps(tuple(given))
+        arguments = [opens.__module__, opens.__name__, *search_path()]
         try:
             for _ in range(number):
-                worker = _Worker(opens)
+                worker = ChildProcess(_PROGRAM, arguments)
                 self._workers.append(worker)
                 worker.send(beginning)
                 self._free.put(worker)
@@ -148,14 +63,14 @@ class WorkerProcesses:
     @property
     def pids(self) -> list[int]:
         """The ids of the processes."""
-        return [each._process.pid for each in self._workers]
+        return [each.pid for each in self._workers]
 
     def answers(self, tasks: Sequence[Any]) -> list[Any]:
         """Return the answer to each task, in their order.
 
         Raises
         ------
-        WorkerLost
+        ChildLost
             If a process ended before its answer.
         """
         return list(self._threads.map(self._answer, tasks))
@@ -164,7 +79,7 @@ class WorkerProcesses:
         worker = self._free.get()
         try:
             worker.send(pickle.dumps(task))
-            return worker.receive()
+            return pickle.loads(worker.receive())  # nosec B301
         finally:
             self._free.put(worker)
 
@@ -186,11 +101,10 @@ def serve(opens: Callable[..., Callable[[Any], Any]], answers: int) -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     with tasks, os.fdopen(answers, "wb") as out:
-        beginning = _read_task(tasks)
+        beginning = read_message(tasks)
         if beginning is None:
             return
         answer = opens(*pickle.loads(beginning))  # nosec B301
-        while (task := _read_task(tasks)) is not None:
-            found = pickle.dumps(answer(pickle.loads(task)))  # nosec B301
-            out.write(_HEAD.pack(len(found)) + found)
+        while (task := read_message(tasks)) is not None:
+            out.write(framed(pickle.dumps(answer(pickle.loads(task)))))  # nosec B301
             out.flush()

@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any, Final
 
-from septet.testing.other_process import HEAD, Named, Task, values_here
+from septet._child_process import framed, read_message
+from septet.testing.other_process import Named, Task, values_here
 from septet.testing.plugin_outputs import answers_to
 
 __all__ = ["serve"]
@@ -44,15 +45,15 @@ def serve(answers: int, number: int) -> None:
     altered = _Altered(number)
     stamps: dict[str, str] = {}
     stream = sys.stdin.buffer
-    while head := stream.read(HEAD.size):
+    while (asked := read_message(stream)) is not None:
         # What is read here was written by the process that started this one.
-        paths, folder, named, task = pickle.loads(stream.read(*HEAD.unpack(head)))  # nosec B301
+        paths, folder, named, task = pickle.loads(asked)  # nosec B301
         sys.path[:] = paths
         _forget(stamps, named)
         altered.packages, altered.their_folder = frozenset(named), folder
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             found = json.dumps(_answered(altered, task, named)).encode()
-        message = HEAD.pack(len(found)) + found
+        message = framed(found)
         while message:
             message = message[os.write(answers, message) :]
 

@@ -13,8 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle  # nosec B403
-import select
-import struct
 import subprocess  # nosec B404
 import sys
 import tempfile
@@ -23,6 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from septet._child_process import ChildLost, ChildProcess, ChildSilent, search_path
 from septet._host.code_dependencies import NamedValue, made_at, named_values
 from septet._host.declare import Declaration, Step
 from septet._host.guarded_arrays import StepError
@@ -34,15 +33,13 @@ from septet.testing.plugin_outputs import ASKED, Answers, Question
 from septet_schemas.base import Config
 
 __all__ = [
-    "HEAD", "Named", "Reply", "Task", "ask_elsewhere", "keep_processes", "parts_of",
+    "Named", "Reply", "Task", "ask_elsewhere", "keep_processes", "parts_of",
     "differing_value", "require_alike", "require_values_alike", "runs_plain", "values_here",
 ]  # fmt: skip
 
 SEEDS: Final = ("1", "2")
 """What texts are hashed with in the other processes; this one's is Python's own, by chance."""
 LIMIT_S: Final = 40.0
-HEAD: Final = struct.Struct("<Q")
-"""The length of a message between the processes."""
 _PROGRAM: Final = (
     "import sys; sys.path[:] = sys.argv[3:]; "
     "from septet.testing.altered_process import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
@@ -108,104 +105,64 @@ def _named(declaration: Declaration) -> Named:
 # ---------------------------------------------------------------------------- the processes
 
 
-class _Helper:
-    """One other process."""
-
-    def __init__(self, number: int, folder: str) -> None:
-        answers, theirs = os.pipe()
-        self._answers = answers
-        environment = {
-            **os.environ, "PYTHONHASHSEED": SEEDS[number], "PYTHONDONTWRITEBYTECODE": "1",
-        }  # fmt: skip
-        try:
-            self._process = subprocess.Popen(  # nosec B603
-                [sys.executable, "-c", _PROGRAM, str(theirs), str(number), *_paths()],
-                env=environment, cwd=folder, pass_fds=(theirs,), stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-        except BaseException:
-            os.close(answers)
-            raise
-        finally:
-            os.close(theirs)
-
-    def send(self, message: bytes) -> None:
-        """Ask for something; a process that has ended raises when its answer is read."""
-        stream = self._process.stdin
-        assert stream is not None
-        with contextlib.suppress(BrokenPipeError):
-            stream.write(HEAD.pack(len(message)) + message)
-            stream.flush()
-
-    def receive(self, ends: float) -> bytes:
-        """Return an answer; empty if the process ended without one.
-
-        Raises
-        ------
-        NotTried
-            If none comes before `ends`.
-        """
-        head = self._read(HEAD.size, ends)
-        return self._read(HEAD.unpack(head)[0], ends) if head else b""
-
-    def _read(self, size: int, ends: float) -> bytes:
-        found = b""
-        while len(found) < size:
-            left = ends - time.monotonic()
-            if left <= 0.0 or not select.select([self._answers], [], [], left)[0]:
-                raise NotTried(f"another process did not answer within {LIMIT_S:g} s")
-            more = os.read(self._answers, min(size - len(found), 1 << 20))
-            if not more:
-                return b""
-            found += more
-        return found
-
-    def end(self) -> None:
-        """End the process, whatever it does."""
-        self._process.kill()
-        self._process.communicate()
-        os.close(self._answers)
-
-
-def _paths() -> list[str]:
-    """Return where modules are found, as seen from any working folder."""
-    return [os.path.abspath(each) for each in sys.path]
+def _begun(number: int, folder: str) -> ChildProcess:
+    """Start one of the other processes."""
+    environment = {**os.environ, "PYTHONHASHSEED": SEEDS[number], "PYTHONDONTWRITEBYTECODE": "1"}
+    return ChildProcess(
+        _PROGRAM, [str(number), *search_path()], env=environment, cwd=folder,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 class _Processes:
     """Both other processes; begun when something is asked for, and again after one was lost."""
 
     def __init__(self) -> None:
-        self._helpers: list[_Helper] = []
+        self._started: list[ChildProcess] = []
 
     def begin(self) -> None:
         """Start both, which then import what they need while this process does other work."""
-        if self._helpers:
+        if self._started:
             return
         folder = os.sep if os.getcwd() != os.sep else tempfile.gettempdir()
         for number in range(len(SEEDS)):
-            self._helpers.append(_Helper(number, folder))
+            self._started.append(_begun(number, folder))
 
     def ask(self, message: bytes) -> list[bytes]:
-        """Ask both the same."""
+        """Ask both the same.
+
+        Raises
+        ------
+        NotTried
+            If one gives no answer in time.
+        StepError
+            If one ends without an answer.
+        """
         self.begin()
-        helpers, sound = list(self._helpers), False
+        started, sound = list(self._started), False
         try:
-            for each in helpers:
+            for each in started:
                 each.send(message)
             ends = time.monotonic() + LIMIT_S
-            found = [each.receive(ends) for each in helpers]
-            sound = all(found)
+            found = [each.receive(ends) for each in started]
+            sound = True
             return found
+        except ChildSilent:
+            why = f"another process did not answer within {LIMIT_S:g} s"
+            raise NotTried(why) from None
+        except ChildLost:
+            why = "another process that calls it ends without an answer"
+            raise StepError(why) from None
         finally:
             if not sound:  # it hangs, or is gone: what it would answer belongs to nobody
                 self.end()
 
     def end(self) -> None:
         """End both."""
-        helpers, self._helpers = self._helpers, []
-        for each in helpers:
-            each.end()
+        started, self._started = self._started, []
+        for each in started:
+            each.kill()
+            each.close()
 
 
 _kept: list[_Processes] = []
@@ -257,16 +214,13 @@ def ask_elsewhere(declaration: Any, question: Question, resolve: Resolve) -> lis
     except Exception as error:  # settings of a stranger's class
         why = f"its settings cannot be given to another process ({type(error).__name__})"
         raise NotTried(why) from None
-    message = pickle.dumps((_paths(), os.getcwd(), stamps, task))
+    message = pickle.dumps((search_path(), os.getcwd(), stamps, task))
     with keep_processes():
         return [_reply(each) for each in _kept[0].ask(message)]
 
 
-def _reply(written: bytes) -> Reply:
-    try:
-        found = decode_json(written)
-    except ValueError:
-        raise StepError("another process that calls it ends without an answer") from None
+def _reply(answer: bytes) -> Reply:
+    found = decode_json(answer)
     if "untried" in found:
         raise NotTried(f"another process cannot import it: {found['untried']}")
     if "problem" in found:

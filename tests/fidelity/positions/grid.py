@@ -16,7 +16,7 @@ from tests.fidelity.positions.expression import number
 from tests.fidelity.positions.orders import Order
 from tests.fidelity.positions.settings import Grid
 from tests.fidelity.positions.state import GridState, State
-from tests.fidelity.positions.steps import plan_entry
+from tests.fidelity.positions.steps import read_plan
 
 __all__ = ["after_grid_fill", "rest_again", "rest_grid", "waits_too_small"]
 
@@ -45,7 +45,7 @@ def rest_grid(run: State, symbol: str) -> None:
         return
     for side in (1, -1) if grid.short else (1,):
         blocked = run.blocked.get((symbol, side)) is not None  # no signal can differ: bars alone
-        refused = "reentry_blocked" if blocked else plan_entry(run, symbol, side)
+        refused = "reentry_blocked" if blocked else read_plan(run, symbol, side)
         if refused:
             run.report(symbol, refused, "grid_entry")
             continue
