@@ -278,9 +278,8 @@ def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
         run.candidate_equity = run.candidate_equity - (market - 1.0) * working - cost_of_rungs(run)
         run.candidate_requested = side * wanted / run.scale[k]
         units, capped = cap(k, t, i, time_ns, wanted / run.scale[k], 1.0, run)
-        rejected = rejection_of_size(k, units, capped, run)
-        if rejected < 0 and units < wanted:
-            rejected = capped
+        # a level that does not fit whole is not placed
+        rejected = capped if units < wanted else rejection_of_size(k, units, capped, run)
         if rejected < 0:
             rejected = rejection_by_wires(k, i, time_ns, units, run)
     if TABLES and at_open == 0:
