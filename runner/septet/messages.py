@@ -479,9 +479,9 @@ class Query(Command, frozen=True, kw_only=True, tag="query"):
 
 
 class Refresh(Command, frozen=True, kw_only=True, tag="refresh"):
-    """Read the account again; fills since `since_ns` (wall time) of the symbols."""
+    """Read the account again; fills since `since_ns` (wall time) of the symbols; or the filters."""
 
-    what: Literal["holdings", "open_orders", "fills"]
+    what: Literal["holdings", "open_orders", "fills", "filters"]
     symbols: tuple[int, ...] = ()
     since_ns: int = 0
 
