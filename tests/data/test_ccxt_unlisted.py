@@ -24,6 +24,7 @@ REASON = "binance no longer lists BTC/USDT"
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask again without the pauses of an exchange that is far away."""
     monkeypatch.setattr(listing, "_FIRST_S", 0.05)
+    monkeypatch.setattr(listing, "_APART_S", 0.0)
 
 
 def list_again(venue: LocalVenue) -> None:

@@ -33,6 +33,7 @@ BTC, ETH = 0, 1
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask again without the pauses of an exchange that is far away."""
     monkeypatch.setattr(listing, "_FIRST_S", 0.05)
+    monkeypatch.setattr(listing, "_APART_S", 0.0)
 
 
 def run(case: Coroutine[Any, Any, None]) -> None:
@@ -70,8 +71,11 @@ def test_e24_a_refused_read_finds_it_and_the_others_are_read_on() -> None:
     run(case())
 
 
-def test_e24_one_answer_that_lacks_a_symbol_is_not_enough() -> None:
-    """An answer may be incomplete: the exits of the symbol would wait for the next one."""
+def test_e24_answers_of_one_moment_that_lack_a_symbol_are_not_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They may be incomplete: the exits of the symbol would wait for the next one."""
+    monkeypatch.setattr(listing, "_APART_S", 60.0)
 
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, received):
@@ -80,6 +84,7 @@ def test_e24_one_answer_that_lacks_a_symbol_is_not_enough() -> None:
             assert [(each.symbol, each.listed, each.trading) for each in first] == [
                 (BTC, True, False)
             ]
+            assert await live.refresh_markets() == []
             list_again(venue)
             assert [each.trading for each in await live.refresh_markets()] == [True]
             await received.until_state("up")

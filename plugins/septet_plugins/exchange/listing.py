@@ -15,6 +15,8 @@ __all__ = ["Listing", "check_contracts", "insist_on_listed", "unlisted_of"]
 _FIRST_S: Final = 2.0
 _LONGEST_S: Final = 600.0
 _DOUBT_EVERY_S: Final = 30.0
+_APART_S: Final = 1.0
+"""How long after the first read that lacks a symbol another one counts."""
 
 
 def unlisted_of(client: Any, symbols: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -54,9 +56,9 @@ def check_contracts(client: Any, symbols: Iterable[str]) -> None:
 class Listing:
     """The symbols of a client that are listed, and those that are not.
 
-    What the first read lacks is not listed. Later two reads in a row must lack a symbol, since one
-    may be incomplete: its exits would wait. While anything is missing, the markets are read again,
-    ever less often: a symbol that comes back is traded again.
+    What the first read lacks is not listed. Later all reads of a second, two at least, must lack a
+    symbol, since one may be incomplete: its exits would wait. While anything is missing, the
+    markets are read again, ever less often: a symbol that comes back is traded again.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ class Listing:
         self._client, self._read, self._tasks = client, read, tasks
         self.symbols = tuple(symbols)
         self.unlisted = unlisted_of(client, self.symbols)
-        self._missing: frozenset[str] = frozenset()
+        self._missing: dict[str, float] = {}
         self._kept: Kept | None = None
         self._doubted_s = -_DOUBT_EVERY_S
 
@@ -82,20 +84,21 @@ class Listing:
         """Return the symbols that are listed, in order."""
         return tuple(each for each in self.symbols if each not in self.unlisted)
 
-    @property
-    def text(self) -> str:
-        """Return what a reason says of a symbol that is not listed, up to its name."""
-        return f"{self._client.id} no longer lists"
-
     def take(self) -> tuple[frozenset[str], frozenset[str]]:
         """Compare with the markets that the client has just read; return what went and came back.
 
-        What is missing for the first time still counts as listed.
+        What has been missing for less than a second still counts as listed.
         """
-        found = unlisted_of(self._client, self.symbols)
-        gone = frozenset(found) & self._missing
+        found, now_s = unlisted_of(self._client, self.symbols), asyncio.get_running_loop().time()
+        since = {
+            each: self._missing.get(each, now_s) for each in found if each not in self.unlisted
+        }
+        gone = frozenset(
+            each for each, since_s in since.items()
+            if each in self._missing and now_s - since_s >= _APART_S
+        )  # fmt: skip
         back = frozenset(self.unlisted) - frozenset(found)
-        self._missing = frozenset(found) - frozenset(self.unlisted) - gone
+        self._missing = {each: since_s for each, since_s in since.items() if each not in gone}
         known = {*self.unlisted, *gone} - back
         self.unlisted = {each: found[each] for each in self.symbols if each in known}
         if self.unlisted or self._missing:

@@ -106,7 +106,7 @@ def _unlisted_text(engine: Engine, checks: Checks | None, orders: Orders | None,
         parts.append(f"it is not known what became of {', '.join(working)}")
     return (
         f"the exchange no longer lists {checks.symbols[k].instrument.symbol}, and "
-        f"{' and '.join(parts)}: no order of it can be sent, cancelled or asked about, so nothing "
+        f"{', and '.join(parts)}: no order of it can be sent, cancelled or asked about, so nothing "
         "protects the position and nothing closes it; the books keep it as it is, and the other "
         "symbols are traded on. See what the exchange does with the balance, and withdraw or "
         "convert it there; septet resume accepts what the account then holds"
