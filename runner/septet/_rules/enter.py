@@ -19,9 +19,9 @@ from septet._rules.grid_orders import grid_worth
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import place_order
 from septet._rules.levels import (
-    distance_to_first_stop,
     is_too_small,
-    read_distances,
+    price_of_entry,
+    rejection_of_stops,
     restart_counts,
 )
 from septet._rules.orders import send_exit
@@ -68,7 +68,6 @@ from septet._rules.settings import (
     R_REENTRY_BLOCKED,
     R_REGIME,
     R_SIZE,
-    R_STOP_UNKNOWN,
     R_TOO_SMALL,
     REBALANCE_BAND,
     REBALANCES,
@@ -77,7 +76,6 @@ from septet._rules.settings import (
     REGIMES,
     RUNGS,
     SENDS_TAKES,
-    SIZES_BY_STOP,
     SLIPPAGE_HINT,
     SPOT,
     STEPS,
@@ -97,7 +95,7 @@ from septet._rules.settings import (
 __all__ = [
     "buying_power", "cap", "correlate", "cost_of_rungs", "describe_entry", "enter", "gross_now",
     "is_price", "place_entry", "rejection_before_size", "rejection_by_wires",
-    "rejection_of_distances", "rejection_of_increase", "rejection_of_size", "rejection_of_wire",
+    "rejection_of_increase", "rejection_of_size", "rejection_of_wire",
     "size_asked", "take_costs", "tighter", "trim", "units_of_resize",
 ]  # fmt: skip
 
@@ -230,7 +228,7 @@ def enter(k, t, i, now_ns, share, run: Run):
     if rejected < 0:
         rejected = rejection_before_size(k, i, now_ns, side, run)
     if STEPS and (rejected < 0 and (not resizes or is_too_small(k, run.close[k, i], run))):
-        rejected = rejection_of_distances(k, i, side, now_ns, run)
+        rejected = rejection_of_stops(k, i, side, price_of_entry(k, i, run), now_ns, run)
     if rejected < 0:
         if not resizes:
             wanted = size_asked(k, i, now_ns, run)
@@ -261,16 +259,6 @@ def enter(k, t, i, now_ns, share, run: Run):
     elif flips:
         send_exit(k, R_OPPOSITE, now_ns, run)
     return 0.0
-
-
-@routine
-def rejection_of_distances(k, i, side, now_ns, run: Run):
-    """Read the distances of an entry; return why a missing one rejects it, or -1."""
-    if read_distances(k, i, side, now_ns, run) == 0:
-        return R_STOP_UNKNOWN
-    if SIZES_BY_STOP:
-        run.candidate_distance = distance_to_first_stop(k, i, side, now_ns, run)
-    return -1
 
 
 @kernel
