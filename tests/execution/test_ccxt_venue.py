@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from septet import messages as m
 from septet._drill.venue import Fault, Fees
-from septet.errors import DataError, InputError, RunError
+from septet.errors import InputError, RunError
 from septet.plugin import SecretRef
 from tests.execution.helpers import (
     SYMBOLS,
@@ -413,8 +413,10 @@ def test_what_cannot_be_reached_or_does_not_exist_is_reported_at_the_start() -> 
         async with local_venue() as venue:
             urls = venue.urls
             live = account(urls).connect(name="main", clock=WallTime(), read=read)
-            with pytest.raises(DataError, match="lists no BTC/USD"):
-                await live.open(["BTC/USD"], Received())
+            facts = await live.open(["BTC/USD"], Received())
+            assert "BTC/USDT" in facts.unlisted["BTC/USD"]
+            assert facts.markets == {}
+            await live.close()
         live = account(urls).connect(name="main", clock=WallTime(), read=read)
         with pytest.raises(RunError, match="cannot be reached"):
             await live.open(SYMBOLS, Received())

@@ -24,6 +24,7 @@ TASK = "task "
 
 MISMATCH_TEXT = "{symbol}: booked {ours:.12g}, the venue holds {theirs:.12g}"
 FUNDS_TEXT = "the ledger counts {ours:.12g} in cash, and the account has {holdings}"
+UNLISTED_TEXT = "the exchange no longer lists it"
 LONGEST_NS = 3 * 86_400_000_000_000
 """No venue bans for longer; a longer time from an adapter is cut to it."""
 CASH = -1
@@ -54,6 +55,7 @@ RULES: dict[str, Rule] = {
     "venue_banned": Rule("the ban is over", "critical"),
     "venue_maintenance": Rule("the venue reports that it is up"),
     "symbol_halted": Rule("the venue lets the symbol trade"),
+    "unlisted": Rule("the exchange lists the symbol again", "error"),
     "filters_changed": Rule("a person resumes the run (septet resume)", "error", person=True),
     "clock_skew": Rule("the clocks agree again", "error"),
     "unknown_order": Rule("it is known what became of the order", "info"),
@@ -178,6 +180,10 @@ class Guards:
             return []
         return [k for name, k, _ in self._guards if name == rule and k >= 0]
 
+    def is_unlisted(self, k: int) -> bool:
+        """Whether the exchange does not list a symbol: no order of it can be sent or cancelled."""
+        return ("unlisted", k, "") in self._guards
+
     def wake_ns(self) -> int:
         """Return when the next block ends by itself (wall time), or 0."""
         if not self._guards:
@@ -270,6 +276,9 @@ class Guards:
             return []
         wanted = FEED.get(event.state, "")
         found: list[m.Command] = []
+        held = self._guards.get((wanted, event.symbol, event.stream))
+        if held is not None:
+            held.text = event.reason
         for rule in FEED.values():
             if rule != wanted:
                 found += self.clear(rule, event.state, symbol=event.symbol, of=event.stream)
@@ -305,6 +314,10 @@ class Guards:
         """Block entries after a coarser lot: sizes were decided with the finer one."""
         k, now_ns = event.symbol, event.at_ns
         found: list[m.Command] = []
+        if not event.listed:
+            found += self.trip("unlisted", now_ns, symbol=k, text=UNLISTED_TEXT)
+            return found + self.clear("symbol_halted", "the venue", symbol=k)
+        found += self.clear("unlisted", "the venue", symbol=k)
         if event.trading:
             found += self.clear("symbol_halted", "the venue", symbol=k)
         else:

@@ -87,7 +87,7 @@ async def _flattened(run: StrategyRun, bound: StopBound) -> tuple[str, ...]:
         await asyncio.sleep(_LOOK_S)
     bound.extend(loop.time() - began)
     left = dict.fromkeys(_closing(core), "its exit is not filled")
-    left.update(unsold(core.engine, core.checks))
+    left.update(unsold(core.engine, core.checks, core.orders, core.guards))
     held = tuple(core.names.symbols[k] for k in left)
     if held:
         text = f"on_shutdown: flatten: {', '.join(held)} is still held: {'; '.join(left.values())}"
