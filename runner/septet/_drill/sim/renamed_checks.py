@@ -16,7 +16,7 @@ from septet._drill.sim.simulated_time import MS
 from septet._drill.sim.venue import SimVenue
 from septet._drill.venue.orders import FINAL, Order
 
-__all__ = ["left_to_others", "naked", "renamed_checks"]
+__all__ = ["ended_unlisted", "left_to_others", "naked", "renamed_checks"]
 
 _NEVER: Final = "rejected"
 Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
@@ -36,15 +36,27 @@ def _renamed(venue: SimVenue) -> dict[str, Order]:
     return {each.asked.own_id: each for each in orders if each.asked.sent_as}
 
 
+def ended_unlisted(order: Order) -> bool:
+    """Whether an order ended without an execution under another id than that of its request.
+
+    No list of open orders or of executions has it then, and no query by our id finds it.
+    """
+    return bool(order.asked.sent_as) and order.status in FINAL and order.executed == 0
+
+
 def left_to_others(rows: Rows, venue: SimVenue) -> set[int]:
-    """Return the venue's ids of orders of ours that the run counts as never placed."""
+    """Return the venue's ids of orders of ours that the run counts as never placed.
+
+    One whose id there contains ours is ours, unless a person who resumes has said otherwise.
+    """
     renamed = _renamed(venue)
     return {
         renamed[each.client_id].order_id
-        for _, commands in rows if renamed
+        for event, commands in rows if renamed
         for each in commands
         if isinstance(each, m.Changed) and each.state == _NEVER and each.client_id in renamed
-        and each.client_id not in renamed[each.client_id].asked.client_id
+        and (isinstance(event, m.Operated)
+             or each.client_id not in renamed[each.client_id].asked.client_id)
     }  # fmt: skip
 
 
