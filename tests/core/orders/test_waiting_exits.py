@@ -122,8 +122,8 @@ def test_a_pause_sends_no_exit_and_no_stop_and_its_end_sends_both_at_once() -> N
     bench.hold(1.0)
     exit_order = bench.order(1, -1.0)
     pause(bench, 15)
-    rejected = {"code": "rate", "text": "429", "by": "venue"}
-    bench.handle(m.Rejected(at_ns=bench.now, client_id=exit_order.client_id, **rejected))
+    name = exit_order.client_id
+    bench.handle(m.Rejected(at_ns=bench.now, client_id=name, code="rate", text="429", by="venue"))
     bench.core.protect(0, 1.0, 90.0)
     bench.proceed()
     for _ in range(7):  # the account, a query and a quote may all come meanwhile
