@@ -147,6 +147,17 @@ def test_numbers_that_no_run_writes_are_refused_and_named(
     assert re.search(words, finding.message)
 
 
+@pytest.mark.parametrize(("name", "key"), [("orders", "order_id"), ("fills", "trade_id")])
+def test_a_row_that_stands_in_a_table_again_is_named(name: str, key: str, planted: Path) -> None:
+    frame = pl.read_parquet(planted / f"{name}.parquet")
+    assert Run(planted).tables_finding is None
+    pl.concat([frame, frame[1:2]]).write_parquet(planted / f"{name}.parquet")
+    finding = Run(planted).tables_finding
+    assert finding is not None
+    assert f"{name}.parquet holds two rows of " in finding.message
+    assert str(frame[1, key]) in finding.message
+
+
 def test_every_command_states_an_impossible_number(septet: Command, planted: Path) -> None:
     figures = json.loads(septet("runs", "show", planted, "--json").out)
     plant(planted / "equity.parquet", "equity", math.inf)

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import yaml
 
+from septet._app.data_options import hint_of_options
 from septet.cli import main
 from tests.data.helpers import START_NS, clean
 from tests.data.test_ccxt_history import FIRST_MS, OPTIONS
@@ -249,3 +250,44 @@ def test_importing_a_file_again_adds_nothing(
     assert "50 bars were there already" in output.out
     assert "1 of them have other values in the file" in output.err
     assert document(capsys, "list")["entries"][0]["rows"] == 60
+
+
+def test_other_keys_of_a_text_file_are_options(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = clean(48).with_columns(pl.from_epoch("timestamp", time_unit="ns"))
+    lines = rows.with_columns(pl.col("timestamp").dt.strftime("%Y-%m-%d %H:%M")).write_csv()
+    Path("wide.csv").write_text(f"a title\n{lines}", encoding="utf-16")
+    given = ("wide.csv", "--symbol", "BTC/USDT", "--bar", "1h", "--stamp", "open",
+             "--time-zone", "UTC")  # fmt: skip
+    run("import", *given, code=2)
+    assert "options: --key encoding=..." in " ".join(capsys.readouterr().err.split())
+    wide = (*given, "--key", "encoding=utf-16")
+    run("check", *wide, code=2)
+    assert "options: --key skip_lines=..." in " ".join(capsys.readouterr().err.split())
+    found = document(capsys, "import", *wide, "--key", "skip_lines=1")
+    assert found["new"] == 48
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--key", "skip_line=1"], "--key skip_line: a csv file has no such key"),
+        (["--key", "skip_lines=a"], "--key skip_lines a: Input should be a valid integer"),
+        (["--key", "skip_lines"], "--key skip_lines has no value"),
+        (["--key", "max_bad=-1"], "--key max_bad"),
+        (["--time-format", "dd.mm.yyyy"], "this time_format has no % signs"),
+    ],
+)
+def test_a_wrong_key_is_reported_as_its_option(
+    place: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
+) -> None:
+    clean(48).write_csv("x.csv")
+    run("check", "x.csv", "--bar", "1h", "--stamp", "open", *words, code=2)
+    assert expected in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_hint_names_the_options_of_its_keys() -> None:
+    hint = hint_of_options("write time_zone: UTC beside use:, or columns: {close: Px}")
+    assert hint.endswith("are options: --time-zone, --column OURS=THEIRS")
+    assert hint_of_options("download it again") == "download it again"

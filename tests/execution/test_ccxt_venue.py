@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from septet import messages as m
 from septet._drill.venue import Fault, Fees
-from septet.errors import DataError, InputError, RunError
+from septet.errors import InputError, RunError
 from septet.plugin import SecretRef
 from tests.execution.helpers import (
     SYMBOLS,
@@ -253,6 +253,27 @@ def test_a_stream_that_reports_nothing_of_an_order_is_found(code: str) -> None:
     run(case())
 
 
+@pytest.mark.parametrize("code", ["N8", "N9"], ids=["silent", "with pongs"])
+def test_a_stream_that_is_mute_after_each_dial_counts_as_polled(code: str) -> None:
+    """It connects, answers nothing, and was up again for each order of which it said nothing."""
+
+    async def case() -> None:
+        async with local_venue() as venue, connected(venue) as (live, received):
+            live._user._stream_within_s, live._user._poll_s = 0.2, 0.05
+            venue.inject(Fault(code=code, target="user", duration_ms=600_000))
+            received.forget()
+            await live.submit(submit("a-1"))
+            await received.until_state("down", "up")
+            assert "said nothing since it was dialled" in received.of(m.VenueChanged)[-1].reason
+            received.forget()
+            venue.inject(Fault(code="N1"))
+            assert isinstance(await live.submit(submit("a-2")), m.Uncertain)
+            await received.until(lambda: received.of(m.Filled) != [])
+            assert received.of(m.VenueChanged) == [], "the polls go on, and have found it"
+
+    run(case())
+
+
 def test_fills_that_were_missed_come_before_up() -> None:
     async def case() -> None:
         async with local_venue() as venue, connected(venue) as (live, received):
@@ -392,8 +413,10 @@ def test_what_cannot_be_reached_or_does_not_exist_is_reported_at_the_start() -> 
         async with local_venue() as venue:
             urls = venue.urls
             live = account(urls).connect(name="main", clock=WallTime(), read=read)
-            with pytest.raises(DataError, match="lists no BTC/USD"):
-                await live.open(["BTC/USD"], Received())
+            facts = await live.open(["BTC/USD"], Received())
+            assert "BTC/USDT" in facts.unlisted["BTC/USD"]
+            assert facts.markets == {}
+            await live.close()
         live = account(urls).connect(name="main", clock=WallTime(), read=read)
         with pytest.raises(RunError, match="cannot be reached"):
             await live.open(SYMBOLS, Received())

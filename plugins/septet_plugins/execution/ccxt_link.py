@@ -53,7 +53,7 @@ class Link:
         self._reason = "not yet connected"
         self._maintenance = ""
         self._broken = ""
-        self._reported: tuple[str, int] | None = None
+        self._reported: tuple[str, int, str] | None = None
         self._timer: Timer | None = None
         self._closed = False
 
@@ -62,9 +62,12 @@ class Link:
         """Whether the venue reported that it is not trading."""
         return bool(self._maintenance)
 
-    def up(self) -> None:
-        """Record that account data arrives, and that nothing before it was missed."""
-        self._below, self._reason, self._broken = "up", "", ""
+    def up(self, reason: str = "") -> None:
+        """Record that account data arrives, and that nothing before it was missed.
+
+        A reason states why it arrives otherwise than it should.
+        """
+        self._below, self._reason, self._broken = "up", reason, ""
         self.report()
 
     def down(self, reason: str) -> None:
@@ -88,8 +91,9 @@ class Link:
         if self._closed:
             return
         state, until, reason = self._state()
-        if (state, until) != self._reported:
-            self._reported = (state, until)
+        shown = (state, until, reason if state == "up" else "")
+        if shown != self._reported:
+            self._reported = shown
             self._sink(
                 m.VenueChanged(
                     at_ns=self._clock.now_ns(), venue=self._venue, state=state, until_ns=until,
@@ -141,6 +145,7 @@ class Rest:
         self.link: Link | None = None
         self.notices: Notices | None = None
         self.doubt_clock: Callable[[], None] = _nothing
+        self.doubt_symbols: Callable[[], None] = _nothing
         self._scrub, self._gate = scrub, gate
         self._recovering: Kept | None = None
         self._mending: Kept | None = None
@@ -201,6 +206,8 @@ class Rest:
                     self._on_answer(trace.status, "limited")
                 if isinstance(error, ccxt.InvalidNonce):
                     self.doubt_clock()
+                if isinstance(error, ccxt.BadSymbol):
+                    self.doubt_symbols()
                 if isinstance(error, UNUSUAL) and self.notices is not None and trace.status:
                     self.notices.notify(_ABOUT.get(method, "order"), error)
                 self._failed(trace, error)

@@ -37,10 +37,12 @@ def streams_orders(client: Any) -> bool:
 class UserStream:
     """One connection after another to the account's stream.
 
-    It is up once a connection stands and what happened before has been read by REST, and down
-    from the moment the socket ends, a message cannot be read, the venue ends the stream, a
-    `watch` raises or an order was accepted and the stream does not report it. Dials are spaced by a
-    back-off that forgets only after a steady while.
+    It is up once a connection has said something and what happened before has been read by REST. A
+    connection that stands and is mute may be dead, or have nothing to say: until its first message
+    the account is polled, which the state of the link tells. It is down from the moment the socket
+    ends, a message cannot be read, the venue ends the stream, a `watch` raises or an order was
+    accepted and the stream does not report it. Dials are spaced by a back-off that forgets only
+    after a steady while.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class UserStream:
         deliver: Callable[[m.Event], None],
         catch_up: CatchUp,
         stream_within_s: float,
+        poll_s: float = 5.0,
         notices: Notices,
         gate: Gate | None = None,
         hosts: frozenset[str] | None = None,
@@ -65,6 +68,7 @@ class UserStream:
         self._client, self._translator, self._link = client, translator, link
         self._scrub, self._deliver, self._catch_up = scrub, deliver, catch_up
         self._stream_within_s, self._direct = stream_within_s, direct
+        self._poll_s = poll_s
         self._tasks, self._notices = tasks or Tasks("account"), notices
         self._tap = Tap(
             client, raw=self._raw, resolved=_nothing, lost=self._ended, hosts=hosts,
@@ -130,6 +134,8 @@ class UserStream:
                 wrong = await self._caught_up(lost)
                 if wrong and not lost.done():
                     lost.set_result(f"the account could not be read: {wrong}")
+            if not lost.done():
+                await self._poll_while_mute(lost)
             if lost.done():
                 return False, lost.result()
             self._link.up()
@@ -150,6 +156,18 @@ class UserStream:
         connected = any(not ws.closed() for ws in (self._client.clients or {}).values())
         if not self._first_message.is_set() and not lost.done() and not connected:
             lost.set_result(f"no connection within {self._stream_within_s:g} s")
+
+    async def _poll_while_mute(self, lost: asyncio.Future[str]) -> None:
+        """Read the account again and again until the stream says something, or is lost."""
+        while not self._first_message.is_set() and not lost.done():
+            self._link.up(
+                f"the account's stream has said nothing since it was dialled: the account is read "
+                f"every {self._poll_s:g} s"
+            )
+            await race(self._first_message.wait(), asyncio.wait({lost}), within_s=self._poll_s)
+            wrong = "" if lost.done() else await self._caught_up(lost)
+            if wrong and not lost.done():
+                lost.set_result(f"the account could not be read: {wrong}")
 
     async def _caught_up(self, lost: asyncio.Future[str]) -> str:
         first, wrong = await race(self._catch_up(), asyncio.wait({lost}))

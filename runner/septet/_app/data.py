@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._app.data_options import hint_of_options, yaml_value
 from septet._files import open_regular
 from septet.errors import DataError, InputError
 
@@ -34,7 +35,11 @@ _LEAD_BARS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a data file does not contain itself; `columns` are (our name, its name)."""
+    """What a data file does not contain itself.
+
+    `columns` are (our name, its name), and `keys` other keys of its block in a strategy file, each
+    with its value as YAML.
+    """
 
     bar: str | None = None
     symbol: str | None = None
@@ -44,6 +49,7 @@ class Shape:
     adjust: str | None = None
     time_format: str | None = None
     columns: tuple[tuple[str, str], ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,21 +205,30 @@ def read_file(path: Path, shape: Shape) -> tuple[Normalised, int]:
         raise no_data_file(path, "data") if path.exists() else DataError(f"no such file: {path}")
     with open_regular(path) as file:
         use = "parquet" if file.read(4) == b"PAR1" else "csv"
+    declaration = Host().declaration("data", use, "candles")
     config: dict[str, Any] = {"path": str(path.resolve()), "columns": dict(shape.columns)}
     if use == "csv" and shape.time_format:
         config["time_format"] = shape.time_format
     named = ("stamp", "time_zone", "calendar", "adjust")
     given = {name: getattr(shape, name) for name in named if getattr(shape, name) is not None}
-    keys = _validated(CandleKeys, given)
-    declaration = Host().declaration("data", use, "candles")
-    block = UseBlock(
-        use, "data", "candles", declaration.config(**config), declaration, "septet",
-        {name: getattr(keys, name) for name in type(keys).model_fields},
-    )  # fmt: skip
+    options = {name: f"--key {name}" for name, _ in shape.keys}
+    for name, value in shape.keys:
+        into = config if name in declaration.config.model_fields else given
+        if into is given and name not in CandleKeys.model_fields:
+            known = sorted({*declaration.config.model_fields, *CandleKeys.model_fields} - {"path"})
+            raise InputError(f"--key {name}: a {use} file has no such key", hint=", ".join(known))
+        into[name] = yaml_value(f"--key {name}", value)
+    keys = _validated(CandleKeys, given, **options)
+    own = _validated(declaration.config, config, **options)
+    generic = {name: getattr(keys, name) for name in type(keys).model_fields}
+    block = UseBlock(use, "data", "candles", own, declaration, "septet", generic)
     bar_ns = parse_bar(shape.bar)
     symbol = shape.symbol or path.name.split(".")[0]
     request = Request((symbol,), bar_ns, base_dir=path.parent, now_ns=time.time_ns())
-    ((_, done),) = read_candles(block, request)
+    try:
+        ((_, done),) = read_candles(block, request)
+    except DataError as error:
+        raise DataError(error.message, hint=hint_of_options(error.hint or "")) from error
     return done, bar_ns
 
 

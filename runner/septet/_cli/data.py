@@ -165,6 +165,11 @@ _SHAPE: Final = (
         "--column", "columns", multiple=True, metavar="OURS=THEIRS",
         help="A column's name in the file: --column close=Px. May be repeated.",
     ),
+    click.option(
+        "--key", "keys", multiple=True, metavar="KEY=VALUE",
+        help="Another key beside the path, as in a strategy file: --key encoding=utf-16. "
+        "May be repeated.",
+    ),
 )  # fmt: skip
 
 
@@ -178,7 +183,8 @@ def _shape_of(chosen: dict[str, Any]) -> Shape:
     from septet._app.data import Shape
 
     columns = tuple(each.partition("=")[::2] for each in chosen["columns"])
-    return Shape(**{**chosen, "columns": columns})
+    keys = tuple(each.partition("=")[::2] for each in chosen["keys"])
+    return Shape(**{**chosen, "columns": columns, "keys": keys})
 
 
 @data.command("import")

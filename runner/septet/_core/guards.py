@@ -24,6 +24,7 @@ TASK = "task "
 
 MISMATCH_TEXT = "{symbol}: booked {ours:.12g}, the venue holds {theirs:.12g}"
 FUNDS_TEXT = "the ledger counts {ours:.12g} in cash, and the account has {holdings}"
+UNLISTED_TEXT = "the exchange no longer lists it"
 LONGEST_NS = 3 * 86_400_000_000_000
 """No venue bans for longer; a longer time from an adapter is cut to it."""
 CASH = -1
@@ -54,32 +55,48 @@ RULES: dict[str, Rule] = {
     "venue_banned": Rule("the ban is over", "critical"),
     "venue_maintenance": Rule("the venue reports that it is up"),
     "symbol_halted": Rule("the venue lets the symbol trade"),
-    "filters_changed": Rule("a person resumes the run", "error", person=True),
+    "unlisted": Rule("the exchange lists the symbol again", "error"),
+    "filters_changed": Rule("a person resumes the run (septet resume)", "error", person=True),
     "clock_skew": Rule("the clocks agree again", "error"),
     "unknown_order": Rule("it is known what became of the order", "info"),
     "unexplained_order": Rule(
-        "the venue shows the order, what was seen is explained, or a person resumes",
+        "the venue shows the order, what was seen is explained, "
+        "or a person resumes (septet resume)",
         "critical",
         person=True,
     ),
-    "position_mismatch": Rule("the balances agree, or a person resumes", "critical", person=True),
-    "disputed_fill": Rule(
-        "the account agrees with what is booked, or a person resumes", "critical", person=True
+    "position_mismatch": Rule(
+        "the balances agree, or a person resumes (septet resume)", "critical", person=True
     ),
-    "lost_fill": Rule("the account or the executions show what became of the order", "error"),
+    "disputed_fill": Rule(
+        "the account agrees with what is booked, or a person resumes (septet resume)",
+        "critical",
+        person=True,
+    ),
+    "lost_fill": Rule(
+        "the account or the executions show what became of the order, or septet resume leaves out "
+        "executions that neither shows",
+        "error",
+    ),
     "account_unread": Rule("the balances are read", "error"),
     "rejected_entry": Rule("the account was read after the rejection", "info"),
-    "unprotected": Rule("the exit is filled, or the stop rests at the venue again", "info"),
-    "insufficient_funds": Rule(
-        "the account holds the ledger's cash again, or a person resumes", "critical", person=True
+    "unprotected": Rule(
+        "the exit is filled, the stop rests at the venue again, or septet resume accepts that the "
+        "account no longer holds the position",
+        "info",
     ),
-    "ack_mismatch": Rule("a person resumes the run", "critical", person=True),
-    "safe_mode": Rule("a person resumes the run", "critical", person=True),
-    "operator_halt": Rule("a person resumes the run", "warning", person=True),
+    "insufficient_funds": Rule(
+        "the account holds the ledger's cash again, or a person resumes (septet resume)",
+        "critical",
+        person=True,
+    ),
+    "ack_mismatch": Rule("a person resumes the run (septet resume)", "critical", person=True),
+    "safe_mode": Rule("a person resumes the run (septet resume)", "critical", person=True),
+    "operator_halt": Rule("a person resumes the run (septet resume)", "warning", person=True),
     "stopping": Rule("the next start", "info"),
     "quarantine": Rule("the plugin is tried again"),
-    "throttled": Rule("a person resumes the run", "critical", person=True),
-    "turnover": Rule("a person resumes the run", "critical", person=True),
+    "throttled": Rule("a person resumes the run (septet resume)", "critical", person=True),
+    "turnover": Rule("a person resumes the run (septet resume)", "critical", person=True),
 }
 """Every guard: `blocked` answers with one of these names."""
 FEED = {"stale": "feed_stale", "down": "feed_down"}
@@ -163,6 +180,10 @@ class Guards:
             return []
         return [k for name, k, _ in self._guards if name == rule and k >= 0]
 
+    def is_unlisted(self, k: int) -> bool:
+        """Whether the exchange does not list a symbol: no order of it can be sent or cancelled."""
+        return ("unlisted", k, "") in self._guards
+
     def wake_ns(self) -> int:
         """Return when the next block ends by itself (wall time), or 0."""
         if not self._guards:
@@ -187,6 +208,7 @@ class Guards:
         self._refresh()
         known = RULES[rule]
         name = self._name(rule, symbol, of)
+        alert = f"{name}: {text}; no entries until {known.clears_when}".replace(": ;", ":")
         return [
             m.Tripped(
                 rule=name,
@@ -195,7 +217,7 @@ class Guards:
                 equity=self.equity,
                 text=text,
             ),
-            m.Alerted(level=known.level, event=rule, text=f"{name}: {text}", symbol=symbol),
+            m.Alerted(level=known.level, event=rule, text=alert, symbol=symbol),
         ]
 
     def clear(self, rule: str, by: str, *, symbol: int = -1, of: str = "") -> list[m.Command]:
@@ -254,6 +276,9 @@ class Guards:
             return []
         tripped = FEED.get(event.state, "")
         commands: list[m.Command] = []
+        held = self._guards.get((tripped, event.symbol, event.stream))
+        if held is not None:
+            held.text = event.reason
         for rule in FEED.values():
             if rule != tripped:
                 commands += self.clear(rule, event.state, symbol=event.symbol, of=event.stream)
@@ -268,6 +293,9 @@ class Guards:
         for state in VENUE:
             if state != event.state:
                 commands += self.clear(f"venue_{state}", event.state, of=event.venue)
+        if event.state == "up" and event.reason and not event.venue.startswith(TASK):
+            text = f"{event.venue}: {event.reason}"
+            commands.append(m.Alerted(level="warning", event="account_polled", text=text))
         if event.state in VENUE:
             rule, until_ns, text = f"venue_{event.state}", 0, event.reason
             if event.until_ns > 0:
@@ -286,6 +314,10 @@ class Guards:
         """Block entries after a coarser lot: sizes were decided with the finer one."""
         k, now_ns = event.symbol, event.at_ns
         commands: list[m.Command] = []
+        if not event.listed:
+            commands += self.trip("unlisted", now_ns, symbol=k, text=UNLISTED_TEXT)
+            return commands + self.clear("symbol_halted", "the venue", symbol=k)
+        commands += self.clear("unlisted", "the venue", symbol=k)
         if event.trading:
             commands += self.clear("symbol_halted", "the venue", symbol=k)
         else:

@@ -36,7 +36,7 @@ from septet._core.orders import (
     Triggered,
 )  # fmt: skip
 from septet._core.retraining import Retraining
-from septet._core.unsellable import can_close, filters_text, is_dust, unsold
+from septet._core.unsellable import can_close, filters_alarm, is_dust, unsold
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import IntakePort, ModelPort, Names, OrderRules
 from septet._kernel import layout
@@ -144,7 +144,8 @@ class LiveCore:
         if event.action in ("halt", "flatten"):
             self._flattens |= event.action == "flatten"  # a later plain halt does not weaken it
             self._carry(self.engine.halt(self.market_ns, flatten=self._flattens))
-            for k, text in unsold(self.engine, self.checks) if self._flattens else ():
+            left = unsold(self.engine, self.checks, self.orders, self.guards)
+            for k, text in left if self._flattens else ():
                 self._alert("critical", "unsellable", text, k)
         elif event.action == "resume":
             self._flattens = False
@@ -285,12 +286,11 @@ class LiveCore:
         """Update the engine's filters: sizes, and what counts as flat."""
         k, could = event.symbol, can_close(self.engine, self.checks, event.symbol)
         self._venue(event)
-        if isinstance(self.engine, VenueFillsEngine):
+        if isinstance(self.engine, VenueFillsEngine) and event.listed:
             self.engine.set_filters(k, event.lot, event.tick, event.min_notional)
-        if could and not can_close(self.engine, self.checks, k):
-            text = filters_text(self.engine, event)
-            self._alert("critical", "unsellable", text, k)
-            self._out += self.guards.trip("filters_changed", self._now_ns, symbol=k, text=text)
+        self._out += filters_alarm(
+            self.engine, self.checks, self.orders, self.guards, event, could_close=could
+        )
 
     def _holdings(self, event: m.Holdings) -> None:
         """Compare the books with the account's balances."""

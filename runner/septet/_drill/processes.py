@@ -1,11 +1,13 @@
-"""Processes of a drill: the local venue, and the live run as a user starts it."""
+"""Processes of a drill: the local venue, and the live run as a user starts it.
+
+Both end with the drill, also one that is killed: see `septet._drill.child_process`.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess  # nosec B404
-import sys
 import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,6 +17,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from septet._drill.child_process import command_of
 from septet._drill.process_faults import Order
 from septet._drill.venue.admin import ClockReading
 from septet._drill.venue.config import Fault, VenueConfig
@@ -52,7 +55,7 @@ class VenueProcess:
     def __enter__(self) -> Self:
         path = self._folder / "venue.json"
         replace_file(path, msgspec.json.encode(self._config))
-        command = [sys.executable, "-m", "septet._drill.venue", "--config", str(path)]
+        command = command_of("septet._drill.venue", "--config", str(path))
         with os.fdopen(open_append(self._folder / "venue.log"), "ab") as log:
             self._process = subprocess.Popen(  # nosec B603
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
@@ -124,7 +127,7 @@ class RunProcess:
         report: Path | None = None,
     ) -> None:  # fmt: skip
         module = ["septet.cli"] if report is None else ["septet._drill.process_faults", str(report)]
-        self._command = [sys.executable, "-m", *module, "run", *words]
+        self._command = command_of(*module, "run", *words)
         self._report, self._read = report, 0
         self._rows = msgspec.json.Decoder(FaultInjected)
         self._environment = {**os.environ, **environment}

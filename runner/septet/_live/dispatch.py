@@ -376,6 +376,11 @@ class Dispatcher:
                 for each in fills or ():
                     self._put(each)
             return
+        if request.what == "filters":
+            read = await self._read("refresh_markets", lambda venue: venue.refresh_markets())
+            for changed in read or ():
+                self._put(changed)
+            return
         if request.what == "holdings":
             answer = await self._read("holdings", lambda venue: venue.holdings())
         else:

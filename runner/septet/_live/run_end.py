@@ -87,7 +87,7 @@ async def _flattened(run: StrategyRun, bound: StopBound) -> tuple[str, ...]:
         await asyncio.sleep(_LOOK_S)
     bound.extend(loop.time() - began)
     unsold_by_symbol = dict.fromkeys(_closing(core), "its exit is not filled")
-    unsold_by_symbol.update(unsold(core.engine, core.checks))
+    unsold_by_symbol.update(unsold(core.engine, core.checks, core.orders, core.guards))
     held = tuple(core.names.symbols[k] for k in unsold_by_symbol)
     if held:
         reasons = "; ".join(unsold_by_symbol.values())

@@ -331,7 +331,7 @@ class SharedVenue:
             self._symbols = tuple(dict.fromkeys(names))
             for each in self._shares:
                 each.number(self._symbols)
-            self.facts = await self.venue.open(self._symbols, self._receive)
+            self.facts = await self.venue.open(self._symbols, self.receive)
         return self.facts
 
     async def close(self) -> None:
@@ -349,8 +349,11 @@ class SharedVenue:
         others = [each for each in self._shares if each is not share]  # ended ones included
         return any(queried & set(each.numbers) for each in others)
 
-    def _receive(self, event: Any) -> None:
+    def receive(self, event: Any, asked: _Share | None = None) -> None:
+        """Hand an event on to all strategies, except the one that has `asked` for it."""
         for share in self._shares:
+            if share is asked:  # it has the answer
+                continue
             if not share.closed and (reported := share.translate(event)) is not None:
                 share.sink(reported)
 
@@ -413,7 +416,8 @@ class _Share:
         self.closed = False
         facts = await self._shared.open()
         markets = {name: facts.markets[name] for name in symbols if name in facts.markets}
-        return replace(facts, markets=markets)
+        unlisted = {name: facts.unlisted[name] for name in symbols if name in facts.unlisted}
+        return replace(facts, markets=markets, unlisted=unlisted)
 
     async def submit(self, order: m.Submit) -> m.Event:
         event: m.Event = self._numbered(await self._shared.venue.submit(self._out(order)))
@@ -454,7 +458,10 @@ class _Share:
         return await self._shared.venue.skew()
 
     async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
+        """Read the filters; the venue reports a change once, and all strategies get it."""
         changes = await self._shared.venue.refresh_markets()
+        for each in changes or ():
+            self._shared.receive(each, self)
         return None if changes is None else self._all(changes)
 
     async def close(self) -> None:

@@ -30,7 +30,14 @@ from septet._live.market_data.opening import (
 )
 from septet._live.run_end import end_run
 from septet._live.stop import LATE_S, RunEnd, StopBound
-from septet._live.wiring import core_terms, filters_of, instruments_of, markets_of, take_up
+from septet._live.wiring import (
+    core_terms,
+    filters_of,
+    insist_on_listed,
+    instruments_of,
+    markets_of,
+    take_up,
+)
 from septet.errors import InputError, JournalError, RunError
 
 __all__ = ["StrategyRun"]
@@ -57,14 +64,16 @@ class StrategyRun(LocalRun):
         self.start_alerts()
         if self.venue is None:
             open_it = partial(venue.open, self.symbols, self.put)
-            self.facts = await begin.retry_until_answered(
+            facts = await begin.retry_until_answered(
                 "the venue",
                 open_it,
                 notify=self.notify,
                 stopping=self.stopping,
                 goes_on=self.resumed,
             )
-            self.venue = venue
+            self.facts, self.venue = facts, venue
+            if not self.resumed:
+                insist_on_listed(facts)
 
     async def _open_feed(self, market: MarketDataHandler) -> FeedFacts:
         return require_kinds(request_of(self.strategy), await market.open())
@@ -76,7 +85,7 @@ class StrategyRun(LocalRun):
         market = make_market(
             self.loaded, feed, self.known.standing, clock=self.clock, notify=self.notify,
             put=begin.until_enough(self.put, remaining), points=self.known.points,
-            tasks=self.tasks,
+            tasks=self.tasks, goes_on=self.resumed,
         )  # fmt: skip
         self.market = market
         received = await begin.retry_until_answered(
@@ -202,7 +211,7 @@ class StrategyRun(LocalRun):
         if self.venue is not None:
             self._reconciling = []
             if self.facts is not None and not self._first:
-                for changed in filters_of(self.facts, self.symbols, self.clock.now_ns()):
+                for changed in filters_of(self.facts, self.build.instruments, self.clock.now_ns()):
                     self.shell.put(changed)
             await begin.reconcile_orders(
                 self.venue, self.symbols, since_ns=max(0, tail.at_ns - begin.OVERLAP_NS),

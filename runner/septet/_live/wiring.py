@@ -17,11 +17,11 @@ from septet._live.build_core import core_of, currencies, has_venue_fills
 from septet._live.clock import LiveClock
 from septet._live.paper.venue import PaperVenue, resting
 from septet._plan.run_terms import simulation_of
-from septet.errors import ConfigError, InputError, Problem
+from septet.errors import ConfigError, DataError, InputError, Problem
 
 __all__ = [
     "WIRING", "Wiring", "check_feed", "core_terms", "core_with", "feed_of", "filters_of",
-    "instruments_of",
+    "insist_on_listed", "instruments_of",
     "markets_of", "take_up", "venue_of",
 ]  # fmt: skip
 
@@ -178,18 +178,40 @@ def markets_of(loaded: Any, instruments: Sequence[Instrument]) -> dict[str, Mark
     return markets
 
 
-def filters_of(facts: VenueFacts, symbols: Sequence[str], at_ns: int) -> list[m.FiltersChanged]:
-    """Return the current filters of a venue: they may have changed since the last process."""
-    listed = [(number, facts.markets[each]) for number, each in enumerate(symbols)
-              if each in facts.markets]  # fmt: skip
-    return [
-        m.FiltersChanged(
-            at_ns=at_ns, symbol=number, lot=each.lot, tick=each.tick,
-            min_notional=each.min_notional, trading=each.trading,
-            min_quantity=each.min_quantity, max_quantity=each.max_quantity,
-        )
-        for number, each in listed
-    ]  # fmt: skip
+def insist_on_listed(facts: VenueFacts) -> None:
+    """Refuse symbols that the exchange does not list, as a first start does.
+
+    Raises
+    ------
+    DataError
+        With the names closest to the first of them.
+    """
+    for symbol, close in facts.unlisted.items():
+        hint = f"did you mean {' or '.join(close)}?" if close else ""
+        raise DataError(f"{facts.exchange} lists no {symbol}", hint=hint)
+
+
+def filters_of(
+    facts: VenueFacts, instruments: Sequence[Instrument], at_ns: int
+) -> list[m.FiltersChanged]:
+    """Return the current filters of a venue: they may have changed since the last process.
+
+    Of a symbol that is not listed these are the ones that the run began with.
+    """
+    found = []
+    for number, known in enumerate(instruments):
+        market, listed = facts.markets.get(known.symbol), known.symbol not in facts.unlisted
+        if market is None and listed:
+            continue
+        each = known if market is None else market
+        found.append(
+            m.FiltersChanged(
+                at_ns=at_ns, symbol=number, lot=each.lot, tick=each.tick,
+                min_notional=each.min_notional, trading=market is not None and market.trading,
+                min_quantity=each.min_quantity, max_quantity=each.max_quantity, listed=listed,
+            )
+        )  # fmt: skip
+    return found
 
 
 def core_terms(facts: VenueFacts | None, speed: float) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from septet._rules.enter import (
     cap,
     describe_entry,
     rejection_by_wires,
-    rejection_of_distances,
     rejection_of_increase,
     rejection_of_size,
     take_costs,
     tighter,
 )
 from septet._rules.ledger import place_order
+from septet._rules.levels import rejection_of_stops
 from septet._rules.resting import leaving_units
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -59,7 +59,7 @@ def rejection_of_buy(k, i, now_ns, run: Run):
     if run.open_side[k] != 0 and leaving_units(k, run) == abs(run.units[k]):
         return R_EXIT
     if run.open_side[k] == 0:  # a trade begins, and reads its distances
-        return rejection_of_distances(k, i, 1.0, now_ns, run)
+        return rejection_of_stops(k, i, 1.0, run.close[k, i], now_ns, run)
     return -1
 
 

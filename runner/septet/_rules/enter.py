@@ -18,7 +18,7 @@ from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import grid_worth
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import place_order
-from septet._rules.levels import distance_to_first_stop, read_distances
+from septet._rules.levels import price_of_entry, rejection_of_stops
 from septet._rules.orders import send_exit
 from septet._rules.position_count import has_place
 from septet._rules.queued import place_behind_exit
@@ -63,7 +63,6 @@ from septet._rules.settings import (
     R_REENTRY_BLOCKED,
     R_REGIME,
     R_SIZE,
-    R_STOP_UNKNOWN,
     R_TOO_SMALL,
     REBALANCE_BAND,
     REBALANCES,
@@ -72,7 +71,6 @@ from septet._rules.settings import (
     REGIMES,
     RUNGS,
     SENDS_TAKES,
-    SIZES_BY_STOP,
     SLIPPAGE_HINT,
     SPOT,
     STEPS,
@@ -92,7 +90,7 @@ from septet._rules.settings import (
 __all__ = [
     "buying_power", "cap", "correlate", "cost_of_rungs", "describe_entry", "enter", "gross_now",
     "is_price", "place_entry", "rejection_before_size", "rejection_by_wires",
-    "rejection_of_distances", "rejection_of_increase", "rejection_of_size", "rejection_of_wire",
+    "rejection_of_increase", "rejection_of_size", "rejection_of_wire",
     "requested_size", "take_costs", "tighter", "trim", "units_of_resize",
 ]  # fmt: skip
 
@@ -225,7 +223,7 @@ def enter(k, t, i, now_ns, share, run: Run):
     if rejected < 0:
         rejected = rejection_before_size(k, i, now_ns, side, run)
     if STEPS and (rejected < 0 and not resizes):
-        rejected = rejection_of_distances(k, i, side, now_ns, run)
+        rejected = rejection_of_stops(k, i, side, price_of_entry(k, i, run), now_ns, run)
     if rejected < 0:
         if not resizes:
             size_base = requested_size(k, i, now_ns, run)
@@ -256,16 +254,6 @@ def enter(k, t, i, now_ns, share, run: Run):
     elif flips:
         send_exit(k, R_OPPOSITE, now_ns, run)
     return 0.0
-
-
-@routine
-def rejection_of_distances(k, i, side, now_ns, run: Run):
-    """Read the distances of an entry; return why a missing one rejects it, or -1."""
-    if read_distances(k, i, side, now_ns, run) == 0:
-        return R_STOP_UNKNOWN
-    if SIZES_BY_STOP:
-        run.candidate_distance = distance_to_first_stop(k, i, side, now_ns, run)
-    return -1
 
 
 @kernel

@@ -37,7 +37,6 @@ from septet._rules.enter import (
     cost_of_rungs,
     describe_entry,
     rejection_by_wires,
-    rejection_of_distances,
     rejection_of_increase,
     rejection_of_size,
 )
@@ -51,7 +50,7 @@ from septet._rules.grid_orders import (
     side_of_level,
     waits_too_small,
 )
-from septet._rules.levels import begin_again
+from septet._rules.levels import begin_again, rejection_of_distances
 from septet._rules.orders import send_exit
 from septet._rules.resting import end_beside, leaving_units, log_beside
 from septet._rules.run_state import Run
@@ -281,9 +280,8 @@ def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
         run.candidate_equity = run.candidate_equity - (market - 1.0) * working - cost_of_rungs(run)
         run.candidate_requested = side * requested / run.scale[k]
         units, capped = cap(k, t, i, time_ns, requested / run.scale[k], 1.0, run)
-        rejected = rejection_of_size(k, units, capped, run)
-        if rejected < 0 and units < requested:
-            rejected = capped
+        # a level that does not fit whole is not placed
+        rejected = capped if units < requested else rejection_of_size(k, units, capped, run)
         if rejected < 0:
             rejected = rejection_by_wires(k, i, time_ns, units, run)
     if TABLES and at_open == 0:

@@ -21,18 +21,22 @@ from septet._rules.settings import (
     PARTICIPATION,
     PROTECTIVE,
     R_BREAK_EVEN,
+    R_STOP_UNKNOWN,
     RUNGS,
+    SIZES_BY_STOP,
     STEPS,
     TAKER_FEE,
     TAKES_AT,
     TAKES_WHEN,
     TARGETS,
     TRACKS_POSITION,
+    order_prices,
 )
 
 __all__ = [
-    "begin_again", "begin_steps", "break_even_of", "distance_to_first_stop", "protective_level",
-    "read_distances", "swap_distances", "target_level", "tighten", "tightened", "tightest_stop",
+    "begin_again", "begin_steps", "break_even_of", "distance_to_first_stop", "price_of_entry",
+    "protective_level", "read_distances", "rejection_of_distances", "rejection_of_stops",
+    "swap_distances", "target_level", "tighten", "tightened", "tightest_stop",
 ]  # fmt: skip
 
 
@@ -116,6 +120,38 @@ def read_distances(k, i, side, now_ns, run: Run):
     else:
         run.level_at_entry[k] = best
     return complete
+
+
+@routine
+def rejection_of_distances(k, i, side, now_ns, run: Run):
+    """Read the distances of an entry; return why a missing one rejects it, or -1."""
+    if read_distances(k, i, side, now_ns, run) == 0:
+        return R_STOP_UNKNOWN
+    if SIZES_BY_STOP:
+        run.candidate_distance = distance_to_first_stop(k, i, side, now_ns, run)
+    return -1
+
+
+@routine
+def rejection_of_stops(k, i, side, price, now_ns, run: Run):
+    """Read the distances and the level of an entry at a price; return why one rejects it, or -1.
+
+    A level that the price has passed would close the position as soon as it is open.
+    """
+    rejected = rejection_of_distances(k, i, side, now_ns, run)
+    level = run.level_at_entry[k]
+    if rejected < 0 and level == level and not side * (price - level) > 0.0:
+        return R_STOP_UNKNOWN
+    return rejected
+
+
+@kernel
+def price_of_entry(k, i, run: Run):
+    """Return the price an entry waits for: its trigger or limit, or the close of bar i."""
+    limit_price, trigger_price = order_prices(k, i, run)
+    if trigger_price == trigger_price:
+        return trigger_price
+    return limit_price if limit_price == limit_price else run.close[k, i]
 
 
 @routine

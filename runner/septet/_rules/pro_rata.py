@@ -19,12 +19,12 @@ from septet._rules.enter import (
     enter,
     gross_now,
     place_entry,
-    rejection_of_distances,
     rejection_of_size,
     rejection_of_wire,
     requested_size,
     take_costs,
 )
+from septet._rules.levels import rejection_of_distances
 from septet._rules.orders import send_exit
 from septet._rules.run_state import Run
 from septet._rules.settings import (

@@ -28,13 +28,13 @@ from septet._rules.enter import (
     cap,
     gross_now,
     rejection_before_size,
-    rejection_of_distances,
     rejection_of_size,
     rejection_of_wire,
 )
 from septet._rules.forecasting import count_members
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import end_order, log_row, place_order
+from septet._rules.levels import rejection_of_stops
 from septet._rules.orders import send_exit
 from septet._rules.queued import cancel_queued, queue_entry
 from septet._rules.run_state import Run
@@ -401,7 +401,7 @@ def increase(k, t, i, now_ns, run: Run):
     requested = abs(run.proportion[k]) / run.candidate_cost
     units = 0.0
     if STEPS and (rejected < 0 and 1.0 * run.open_side[k] != side):
-        rejected = rejection_of_distances(k, i, side, now_ns, run)
+        rejected = rejection_of_stops(k, i, side, run.close[k, i], now_ns, run)
     if rejected < 0:
         run.candidate_requested = side * requested
         units, capped = cap(k, t, i, now_ns, requested, 1.0, run)

@@ -15,7 +15,7 @@ from septet._config.error_places import placed, placed_keys
 from septet._core.batch import Batch
 from septet._core.checked_rules import invalid_answers
 from septet._core.ledger_check import check_books
-from septet._data.calendars import sessions_per_year
+from septet._data.calendars import lies_inside, sessions_per_year
 from septet._data.load import fingerprints
 from septet._kernel import layout
 from septet._plan.run_terms import terms_of
@@ -315,6 +315,7 @@ def facts_of(
         initial_capital=strategy.account.capital, start_ns=start_ns, end_ns=end_ns,
         first_decision_ns=start_ns, bars=bars, seconds=seconds, seconds_total=seconds,
         days_a_year=sessions_per_year(market.calendar), sessions=market.calendar != "24x7",
+        ends_inside=lies_inside(market.calendar, end_ns),
         day_start=format_day_time(strategy.day_start), time_zone=strategy.time_zone,
         seed=strategy.seed,
         long_only=terms_of(strategy).long_only, benchmark=strategy.benchmark or "",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from septet._data.parquet_bounds import columns_within_memory
-from septet._results.result import COUNT, FLAG, NOT_CLOSED, NUMBER, TIME
+from septet._results.result import COUNT, FLAG, NOT_CLOSED, NUMBER, TABLES, TIME
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,7 +65,14 @@ VALUES: Final[Mapping[str, Mapping[str, Kind]]] = {
 """
 ORDERED: Final = ("equity",)
 """Tables whose rows follow each other in time."""
+UNIQUE: Final[Mapping[str, tuple[str, ...]]] = {
+    "orders": ("order_id",),
+    "fills": ("venue", "symbol", "trade_id"),
+}
+"""What no two rows of a table have in common."""
 _KEPT: Final = 1024
+_SHOWN: Final = 40
+"""Characters of a cell that a message shows."""
 
 
 def impossible_value(path: Path, name: str) -> str:
@@ -92,7 +99,11 @@ def _found(path: Path, name: str, signs: tuple[int, ...]) -> str:
     import polars as pl
 
     frame = pl.scan_parquet(path, glob=False)
-    read = [key for key in (*VALUES[name], "time") if key in frame.collect_schema()]
+    read = [
+        key
+        for key in (*VALUES[name], "time", *UNIQUE.get(name, ()))
+        if key in frame.collect_schema()
+    ]
     columns_within_memory(path, read)
     return impossible_in(name, frame)
 
@@ -113,11 +124,28 @@ def impossible_in(name: str, frame: pl.LazyFrame) -> str:
         if row[f"{key} wrong"]:
             value = "nothing" if row[key] is None else row[key]
             return f"{name}.parquet holds {value} in {key}, which is {kind.text} in every run"
-    return (
-        _disorder(name, frame)
-        if name in ORDERED and fits(schema.get("time", pl.Null()), TIME)
-        else ""
-    )
+    if name in ORDERED and fits(schema.get("time", pl.Null()), TIME):
+        return _disorder(name, frame)
+    return _repeated(name, frame, schema)
+
+
+def _repeated(name: str, frame: pl.LazyFrame, schema: pl.Schema) -> str:
+    """Return which row of a table stands in it again, empty where none does.
+
+    A column that is missing or of another kind is reported elsewhere.
+    """
+    import polars as pl
+
+    keys = UNIQUE.get(name, ())
+    if not keys or not all(fits(schema.get(key, pl.Null()), TABLES[name][key]) for key in keys):
+        return ""
+    rows = frame.select(pl.col(key).cast(pl.String) for key in keys).collect()
+    again = rows.is_duplicated().arg_true()
+    if not len(again):
+        return ""
+    cells = ", ".join(str(each)[:_SHOWN] for each in rows.row(int(again[0])))
+    names = ", ".join(keys)
+    return f"{name}.parquet holds two rows of {names} {cells}, of which every run has one"
 
 
 def _disorder(name: str, frame: pl.LazyFrame) -> str:
@@ -152,6 +180,8 @@ def fits(dtype: pl.DataType, kind: str) -> bool:
     """Whether a stored column is of the kind its table promises."""
     import polars as pl
 
+    if dtype in (pl.Categorical, pl.Enum):
+        return kind not in (TIME, NUMBER, COUNT, FLAG)
     if kind == TIME:
         return dtype == pl.Datetime("ns", "UTC")
     if kind in (NUMBER, COUNT):

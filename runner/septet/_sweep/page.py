@@ -46,8 +46,10 @@ _MEANINGS: Final = (
         "Deflated Sharpe ratio (DSR)",
         "The same probability against what the best of all tried settings would reach by chance if "
         "every one of them were worthless (Bailey and Lopez de Prado, 2014). Settings count as "
-        "independent; neighbours are alike, which makes this figure strict. It knows only of "
-        "this sweep, not of what was tried before it.",
+        "independent, which is strict where neighbours are alike; but the luck of the best is "
+        "taken from how far the ratios of the settings lie apart, and alike ones lie close: with "
+        "few different settings the figure is mild. It knows only of this sweep, not of what was "
+        "tried before it.",
     ),
     (
         "Overfitting probability",

@@ -200,6 +200,7 @@ def sample_run(*, count: int = 1_500, seed: int = 3) -> RunView:
     trades = TradeRows(
         time_ns[opens], time_ns[closes], symbol, np.ones(len(opens), np.int64), quantity, price,
         out, quantity * (out - price) - fees, fees, fees * 0.0, fees * 0.0,
+        0.1 * fees,
     )  # fmt: skip
     at = np.concatenate((time_ns[opens], time_ns[closes]))
     by_time = np.argsort(at, kind="stable")

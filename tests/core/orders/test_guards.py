@@ -36,7 +36,7 @@ def test_a_ban_has_an_end_and_a_longest_duration() -> None:
     assert isinstance(tripped, m.Tripped)
     assert isinstance(alarm, m.Alerted)
     assert tripped.text == "until 2023-11-14T22:14:20Z"
-    assert alarm.text == f"venue_banned:v: {tripped.text}"
+    assert alarm.text == f"venue_banned:v: {tripped.text}; no entries until the ban is over"
     (longer,) = made.handle(venue("banned", 1 << 62))
     (guard,) = made.active()
     assert guard.until_ns == NOW + 3 * 86_400 * SECOND
@@ -251,3 +251,29 @@ def test_a_restored_snapshot_continues_identically() -> None:
 
 def test_every_guard_shows_what_clears_it() -> None:
     assert all(rule.clears_when for rule in RULES.values())
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_block_states_what_ends_it_and_names_the_command_of_a_person(rule: str) -> None:
+    made = guards()
+    made.trip(rule, NOW - SECOND, symbol=0, text="seen")
+    resumed = made.handle(m.Operated(at_ns=NOW, action="resume", name="ann", reason="why"))
+    assert bool(resumed) == RULES[rule].person
+    made = guards()
+    tripped, alert = made.trip(rule, NOW, symbol=0, text="seen")
+    assert isinstance(tripped, m.Tripped)
+    assert isinstance(alert, m.Alerted)
+    assert alert.text == f"{rule}:A: seen; no entries until {tripped.clears_when}"
+    by_a_person = RULES[rule].person or rule in {"unprotected", "lost_fill"}
+    assert ("septet resume" in tripped.clears_when) == by_a_person
+
+
+def test_a_venue_that_is_up_otherwise_than_it_should_be_is_reported() -> None:
+    made = guards()
+    event = m.VenueChanged(at_ns=NOW, venue="v", state="up", reason="the account is read")
+    (alert,) = made.handle(event)
+    assert isinstance(alert, m.Alerted)
+    assert (alert.level, alert.event) == ("warning", "account_polled")
+    assert alert.text == "v: the account is read"
+    task = m.VenueChanged(at_ns=NOW, venue=f"{TASK}x of v", state="up", reason="works again")
+    assert made.handle(task) == []

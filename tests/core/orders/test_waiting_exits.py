@@ -177,3 +177,44 @@ def test_an_exit_whose_state_is_unknown_for_long_is_an_alarm() -> None:
     bench.after_s(12)
     assert bench.alerted("exit_unconfirmed") == ["critical"]
     bench.twin()
+
+
+def lot_has_grown(bench: Bench) -> None:
+    """Report that the venue takes tenths only."""
+    bench.handle(
+        m.FiltersChanged(
+            at_ns=bench.now, symbol=0, lot=0.1, tick=0.01, min_notional=1.0, trading=True
+        )
+    )
+
+
+def test_e7_an_exit_that_a_filter_rejects_leaves_as_soon_as_the_filters_are_read() -> None:
+    """They were read every five minutes: until then each exit was rejected as the first one."""
+    bench = Bench()
+    bench.hold(0.875)
+    exit_order = bench.order(1, -0.875)
+    bench.reject(exit_order.client_id, "filter", by="venue")
+    assert [each.what for each in bench.take(m.Refresh)].count("filters") == 1
+    assert bench.take(m.Submit) == []
+    lot_has_grown(bench)
+    assert bench.only(m.Submit).quantity == 0.8
+
+
+def test_e7_a_stop_that_a_filter_rejects_rests_as_soon_as_the_filters_are_read() -> None:
+    bench = Bench()
+    bench.hold(0.875)
+    bench.core.protect(0, 0.875, 90.0)
+    bench.proceed()
+    bench.reject(bench.only(m.Submit).client_id, "filter", by="venue")
+    assert "filters" in {each.what for each in bench.take(m.Refresh)}
+    lot_has_grown(bench)
+    assert bench.only(m.Submit).quantity == 0.8
+
+
+def test_filters_are_read_once_for_many_rejections() -> None:
+    bench = Bench()
+    for number in range(1, 6):
+        bench.reject(bench.order(number).client_id, "filter", by="venue")
+        bench.after_s(0.25)
+        bench.read()
+    assert [each.what for each in bench.take(m.Refresh)].count("filters") == 1

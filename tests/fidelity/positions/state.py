@@ -326,9 +326,9 @@ class State:
         for order in self.working(symbol):
             self.end(order, "cancelled", reason, self.now_ns)
         if not self.may_send(symbol, held.units, self.marks[symbol] if mark is None else mark):
-            if symbol not in self.exits_to_retry:
+            if symbol not in self.exits_to_retry:  # one that waits already keeps its reason
                 self.report(symbol, "too_small", reason)
-            self.exits_to_retry[symbol] = reason
+                self.exits_to_retry[symbol] = reason
             return
         self.exits_to_retry.pop(symbol, None)
         if active_ns is None:

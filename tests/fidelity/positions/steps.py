@@ -13,11 +13,22 @@ from tests.fidelity.positions.state import State
 
 __all__ = [
     "add_at_time", "buy_regularly", "cancel_outside", "enter", "place_ladders", "plan_entry",
-    "refused_entry", "take_at_time", "take_units", "turn",
+    "read_plan", "refused_entry", "take_at_time", "take_units", "turn",
 ]  # fmt: skip
 
 
 def plan_entry(run: State, symbol: str, side: int) -> str:
+    """Read the distances at the entry's T; return what is unknown or not above zero, or nothing.
+
+    A level that the close has passed would close the position as soon as it is open.
+    """
+    refused = read_plan(run, symbol, side)
+    level = run.plans[symbol].level
+    passed = level is not None and side * (run.marks[symbol] - level) <= 0
+    return refused or ("stop_unknown" if passed else "")
+
+
+def read_plan(run: State, symbol: str, side: int) -> str:
     """Read the distances at the entry's T; return what is unknown, or nothing."""
     position, stops = run.s.position, run.s.stops
     row = run.market.row(symbol, run.now_ns)

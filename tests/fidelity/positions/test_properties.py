@@ -72,7 +72,7 @@ def test_the_draws_reach_every_kind_of_fill() -> None:
     seen: set[str] = set()
 
     @given(draws.steps(), draws.SEEDS)
-    @settings(max_examples=100, derandomize=True, database=None)
+    @settings(max_examples=200, derandomize=True, database=None)
     def look(s: Strategy, seed: int) -> None:
         seen.update(fill.reason for fill in simulate(s, draws.market_of(seed)).fills)
 

@@ -56,10 +56,19 @@ def test_fixed_risk_of_a_short() -> None:
     assert fills(out) == [(1.0, -20.0, 100.0)]
 
 
-@pytest.mark.parametrize("stops", [Stops(), Stops(level="low_20")])
-def test_without_a_stop_below_the_close_there_is_no_size(stops: Stops) -> None:
-    out = one("L-", [FLAT] * 2, {"low_20": [101.0] * 2}, stops=stops, sizing=RISK)
+def test_without_a_stop_there_is_no_size() -> None:
+    out = one("L-", [FLAT] * 2, stops=Stops(), sizing=RISK)
     assert (fills(out), what(out)) == ([], [(1.0, "size", "entry")])
+
+
+@pytest.mark.parametrize("sizing", [RISK, Sizing("fixed_quantity", 10)])
+@pytest.mark.parametrize(("signal", "level"), [("L-", 101.0), ("L-", 100.0), ("S-", 99.0)])
+def test_a_level_that_the_close_has_passed_rejects_the_entry(
+    signal: str, level: float, sizing: Sizing
+) -> None:
+    stops = Stops(level="low_20")
+    out = one(signal, [FLAT] * 2, {"low_20": [level] * 2}, stops=stops, sizing=sizing)
+    assert (fills(out), what(out)) == ([], [(1.0, "stop_unknown", "entry")])
 
 
 def test_fixed_risk_is_capped_like_every_size() -> None:

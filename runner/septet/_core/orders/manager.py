@@ -158,7 +158,7 @@ class Orders:
         if venue_reports.take(lifecycle, event):
             return
         match event:
-            case m.FiltersChanged():
+            case m.FiltersChanged(listed=True):
                 instrument = lifecycle.instrument(event.symbol)
                 instrument.lot, instrument.tick = event.lot, event.tick
                 instrument.min_notional = event.min_notional
@@ -167,6 +167,7 @@ class Orders:
                     instrument.min_quantity = event.min_quantity
                 if event.max_quantity is not None:
                     instrument.max_quantity = event.max_quantity
+                ghosts.retry(lifecycle, event.symbol)
             case m.VenueChanged(state="limited" | "banned" | "maintenance"):
                 longest_ns = event.at_ns + lifecycle.timing.pause_most_ns
                 lifecycle.records.paused_ns = min(event.until_ns, longest_ns)

@@ -402,6 +402,7 @@ class Records(msgspec.Struct, kw_only=True):
     listed_ns: int = 0
     paused_ns: int = 0
     refused_ns: dict[int, int] = {}
+    filters_ns: int = 0
     freed_ns: dict[int, int] = {}
     ghosts: dict[str, int] = {}
     strangers: dict[int, dict[str, Stranger]] = {}

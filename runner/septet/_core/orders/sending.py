@@ -145,6 +145,8 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
         return moved
     work = min(idle, key=_turn) if len(idle) > 1 else idle[0]
     if work.parent.reduces:  # an entry that was reported ended does not delay it
+        if lifecycle.guards.is_unlisted(k):
+            return moved
         live = [each for each in live if each.delays_reductions]
     if live and work.parent.reduces:
         _cancel_resting(lifecycle, work, live, now_ns)
@@ -155,19 +157,9 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
         if stop is not None and not lost_fills.let_exit_pass(lifecycle, stop, now_ns):
             _cancel_resting(lifecycle, work, [stop], now_ns)
             return moved
-    elif _waits(lifecycle, work):
+    elif waiting_reductions.delay(lifecycle, work, stops.standing(lifecycle, k)):
         return moved
     return _send(lifecycle, work, now_ns) or moved
-
-
-def _waits(lifecycle: OrderLifecycle, work: Work) -> bool:
-    """Return whether an entry waits for earlier in-flight orders, or a stop's executions."""
-    records, stop = lifecycle.records, stops.standing(lifecycle, work.parent.symbol)
-    if stop is not None and ((stop.missing_ns and not stop.lost) or stop.unconfirmed):
-        return True
-    return any(number in records.works for number in work.waits_for) or any(
-        name in records.live for name in work.waits_for_stops
-    )
 
 
 def _turn(work: Work) -> tuple[bool, int]:

@@ -168,7 +168,9 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
     """Place, replace or cancel the stop of a symbol as requested."""
     stop = lifecycle.records.stops[k]
     child = standing(lifecycle, k)
-    if child is not None and lifecycle.keeps_stop(child, now_ns):
+    if lifecycle.guards.is_unlisted(k) or (
+        child is not None and lifecycle.keeps_stop(child, now_ns)
+    ):
         return
     if child is not None and child.counted > 0.0 and stop.overdue:
         lifecycle.request_cancel(child, now_ns)

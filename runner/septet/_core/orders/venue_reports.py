@@ -339,8 +339,9 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
         if absent and child.claim is None and child.received_ns < stale_ns:
             lifecycle.query_until_known(child, now_ns)
     if records.kill == "cancelling" and event.asked_ns > records.kill_ns and not own_count:
-        before = (records.children[name].sent_ns <= records.kill_ns for name in records.live)
-        if not any(before):
+        live = (records.children[name] for name in records.live)
+        reached = (each for each in live if not lifecycle.guards.is_unlisted(each.symbol))
+        if not any(each.sent_ns <= records.kill_ns for each in reached):
             records.kill = "done"
             lifecycle.alert("info", "kill_done", "the venue shows no open order of ours")
 

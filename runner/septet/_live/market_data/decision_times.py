@@ -84,6 +84,8 @@ class DecisionTimes:
         self.standing, self._clock = standing, clock
         self.take = standing.take  # a bar or a gap of one symbol, in order
         self.grace_ns, self.decide_within_ns = grace_ns, decide_within_ns
+        self.absent: set[int] = set()
+        """Symbols that no decision time waits for: the exchange does not list them."""
         self._held: tuple[int, int] = (_NEVER, 0)
         self._silent_until_ns = _NEVER
         self._next: tuple[int, tuple[int, ...]] | None = None
@@ -155,7 +157,8 @@ class DecisionTimes:
         self._late(now_ns, reached)
         accounted = standing.accounted_ns
         for k in due:
-            if accounted[k] < time_ns and now_ns < self._deadline(time_ns):
+            waits = accounted[k] < time_ns and k not in self.absent
+            if waits and now_ns < self._deadline(time_ns):
                 return False
         present = [k for k in due if self._head(k) == time_ns]
         missing = tuple(k for k in due if k not in present) if len(present) < len(due) else ()

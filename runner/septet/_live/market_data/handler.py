@@ -104,7 +104,9 @@ class MarketDataHandler:
 
     async def open(self) -> FeedFacts:
         """Connect; messages before `start` wait for it."""
-        return await self._feed.open(self._request, self.receive)
+        facts = await self._feed.open(self._request, self.receive)
+        self._request = replace(self._request, goes_on=True)
+        return facts
 
     async def points(self) -> list[m.Event]:
         """Read the current values of the outside series."""
@@ -113,7 +115,7 @@ class MarketDataHandler:
         return await self._series.ask(lambda: self.decision_times.standing.time_ns)
 
     async def history(self, since_ns: int) -> list[m.Event]:
-        """Read closed bars of every symbol from a market time on, as events.
+        """Read closed bars of every symbol that is listed from a market time on, as events.
 
         Raises
         ------
@@ -121,8 +123,11 @@ class MarketDataHandler:
             If the feed has none to give just now.
         """
         events: list[m.Event] = []
+        downs = [each for each in self._early or () if isinstance(each, StreamDown)]
+        unlisted = {each.symbol for each in downs if each.unlisted}
         for symbol in self._request.symbols:
-            events += await self._history_of(symbol, since_ns)
+            if symbol not in unlisted:
+                events += await self._history_of(symbol, since_ns)
         return events
 
     async def _history_of(self, symbol: str, since_ns: int) -> list[m.Event]:
@@ -299,6 +304,7 @@ class MarketDataHandler:
         number = self._numbers.get(symbol)
         if number is None:
             return
+        self.decision_times.absent.discard(number)
         if self._stale and number in self._stale and stream == "bars":
             self._stale.discard(number)
             self._changed(PROCESS, number, "live", "fresh data arrived")
@@ -310,11 +316,16 @@ class MarketDataHandler:
         number = self._numbers.get(message.symbol, -1)
         if message.stream in ("", "bars"):
             self.bars.lost(message.symbol)
+        if message.unlisted and number >= 0 and number not in self.decision_times.absent:
+            self.decision_times.absent.add(number)
+            text = f"{message.reason}: it is left out, and the other symbols are traded on"
+            self._notify("error", "unlisted", {"text": text, "symbol": message.symbol})
         if self._watchdog is None:
             self._changed(message.stream, number, "down", message.reason)
             return
-        now_ns = self._clock.now_ns()
-        for changed in self._watchdog.down(message.stream, number, message.reason, now_ns):
+        for changed in self._watchdog.down(
+            message.stream, number, message.reason, self._clock.now_ns(), unlisted=message.unlisted
+        ):
             self._put(changed)
 
     def stood_still(self, reason: str, catch_up_ns: int) -> None:
@@ -371,6 +382,9 @@ class MarketDataHandler:
             self._put(quote)
         uncertainty_ns = self._clock.uncertainty_ns()
         for request in self.bars.wanted(now_ns, market_ns, self._clock.speed, uncertainty_ns):
+            if self._numbers[request.symbol] in self.decision_times.absent:
+                self._answer(request, None)  # there is nothing to ask
+                continue
             unanswered = partial(self._unanswered, request)
             self._ask_aside(f"bars of {request.symbol}", self._ask(request), unanswered)
         if self._watchdog is not None:
