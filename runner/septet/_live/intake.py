@@ -23,6 +23,7 @@ from septet._core.events import DecisionTime
 from septet._data.calendars import Anchor, Calendar
 from septet._data.funding import FundingRates
 from septet._data.members import MEMBER_BARS, calendar_beyond, ended_from_ns
+from septet._data.scheduled_neighbours import NEIGHBOURS, Neighbours, neighbours_of
 from septet._data.trading_hours import FillGrid, HourRules, events_from, hours_flags
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
@@ -75,6 +76,8 @@ class Schedule:
     _loaded: tuple[Calendar, int, int] | None = field(default=None, repr=False)
     _missing: tuple[int, _Slot, _Slot] = field(default=(-1, _NEVER, _NEVER), repr=False)
     """Newest scheduled bar that was known, its number before it, and the one after it."""
+    _beside: tuple[int, Neighbours] | None = field(default=None, repr=False)
+    """The newest bar that was asked for, and the scheduled ones beside it."""
 
     def place(self, open_ns: int, known_ns: int) -> PlacedBar:
         """Place a bar that opens at `open_ns`."""
@@ -88,6 +91,16 @@ class Schedule:
         placed = self._loaded[0].place(stamps, self.bar_ns, "open", self.anchor)
         ordinal = int(placed.ordinal[0])
         return PlacedBar(open_ns, known_ns, int(placed.session[0]), ordinal, self.bar_ns)
+
+    def neighbours(self, open_ns: int) -> Neighbours:
+        """Return the scheduled bars beside the one that opens at `open_ns`."""
+        if self._beside is None or self._beside[0] != open_ns:
+            self._load(open_ns)
+            assert self._loaded is not None
+            calendar, stamps = self._loaded[0], np.array([open_ns], dtype=np.int64)
+            placed = calendar.place(stamps, self.bar_ns, "open", self.anchor)
+            self._beside = open_ns, neighbours_of(calendar, placed, self.bar_ns)
+        return self._beside[1]
 
     def ended_from(self, open_ns: int, known_ns: int) -> int:
         """Return from when on bars have ended whose last one this is (UTC ns)."""
@@ -386,6 +399,8 @@ class Intake:
             return math.nan if last is None else last.columns[source[1]]
         if name in (FUNDING, FUNDING_BEFORE):
             return 0.0
+        if name in NEIGHBOURS:
+            return float(getattr(self._schedules[k].neighbours(place.open_ns), name)[0])
         return self._as_of(self._own(k, name.removeprefix("series:")), place.known_ns)
 
     def _own(self, k: int, name: str) -> str:

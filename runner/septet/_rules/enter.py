@@ -18,7 +18,12 @@ from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import grid_worth
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import place_order
-from septet._rules.levels import price_of_entry, rejection_of_stops
+from septet._rules.levels import (
+    is_too_small,
+    price_of_entry,
+    rejection_of_stops,
+    restart_counts,
+)
 from septet._rules.orders import send_exit
 from septet._rules.position_count import has_place
 from septet._rules.queued import place_behind_exit
@@ -222,7 +227,7 @@ def enter(k, t, i, now_ns, share, run: Run):
             return 0.0
     if rejected < 0:
         rejected = rejection_before_size(k, i, now_ns, side, run)
-    if STEPS and (rejected < 0 and not resizes):
+    if STEPS and (rejected < 0 and (not resizes or is_too_small(k, run.close[k, i], run))):
         rejected = rejection_of_stops(k, i, side, price_of_entry(k, i, run), now_ns, run)
     if rejected < 0:
         if not resizes:
@@ -460,12 +465,8 @@ def place_entry(k, i, now_ns, units, flips, run: Run):
         run.LF[row, slot.column] = run.A[slot.place]
     run.bars_since_entry[k] = 0
     run.exit_to_retry[k] = 0
-    if run.open_side[k] != 0 and not flips:
-        small = too_small(run.units[k], run.scale[k], run.candidate_price, run.min_notional[k])
-        if not REBALANCES or small:
-            # a position below the minimum notional restarts its counts; its trade continues
-            run.entry_ns[k], run.held_bars[k] = now_ns, 0
-            run.high_water[k] = run.candidate_price
+    if not flips and is_too_small(k, run.close[k, i], run):
+        restart_counts(k, i, now_ns, run)
 
 
 @routine

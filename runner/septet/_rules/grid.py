@@ -353,7 +353,7 @@ def book_grid_entry(k, at, units, price, maker, time_ns, order_id, intrabar, run
     bought = floor_units(abs(run.units[k]) - before, run.lot[k])
     run.B[k, at + GRID_BOUGHT] = run.B[k, at + GRID_BOUGHT] + bought
     if adds:
-        begin_again(k, intrabar, time_ns, run)
+        begin_again(k, units, intrabar, time_ns, run)
 
 
 @routine

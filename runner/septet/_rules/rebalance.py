@@ -34,7 +34,7 @@ from septet._rules.enter import (
 from septet._rules.forecasting import count_members
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import end_order, log_row, place_order
-from septet._rules.levels import rejection_of_stops
+from septet._rules.levels import is_too_small, rejection_of_stops, restart_counts
 from septet._rules.orders import send_exit
 from septet._rules.queued import cancel_queued, queue_entry
 from septet._rules.run_state import Run
@@ -400,7 +400,8 @@ def increase(k, t, i, now_ns, run: Run):
     rejected, capped = rejection_before_size(k, i, now_ns, side, run), -1
     requested = abs(run.proportion[k]) / run.candidate_cost
     units = 0.0
-    if STEPS and (rejected < 0 and 1.0 * run.open_side[k] != side):
+    small = 1.0 * run.open_side[k] == side and is_too_small(k, run.close[k, i], run)
+    if STEPS and (rejected < 0 and (1.0 * run.open_side[k] != side or small)):
         rejected = rejection_of_stops(k, i, side, run.close[k, i], now_ns, run)
     if rejected < 0:
         run.candidate_requested = side * requested
@@ -428,6 +429,8 @@ def increase(k, t, i, now_ns, run: Run):
             k, MARKET, side * units - closed, nan, nan, now_ns + LATENCY_NS, TIME_IN_FORCE, 0,
             R_INCREASE, run.candidate_price, now_ns, run,
         )  # fmt: skip
+        if small:
+            restart_counts(k, i, now_ns, run)
     run.LF[row, 4] = 1.0
     run.LF[row, 6] = run.equity
     return side * units

@@ -186,7 +186,7 @@ def fill_level(
         bought = max(0.0, run.B[k, at + GRID_BOUGHT] + change)
         run.B[k, at + GRID_BOUGHT] = bought if bought >= run.lot[k] or enters else 0.0
     if adds and closed == 0:
-        begin_again(k, 0, time_ns, run)
+        begin_again(k, units, 0, time_ns, run)
     if done == 1:
         end_beside(k, order_id, 0.0, STATUS_FILLED, reason, time_ns, run)
     if run.open_side[k] != 0:
@@ -199,7 +199,7 @@ def book_reported(
     k, units, price, net_units, fee, maker, time_ns, order_id, reason, reference, run: Run
 ):
     """Book a fill in the account, a liquidation with its charge; return 1 if it closed a trade."""
-    side = run.open_side[k]
+    side, before = run.open_side[k], run.units[k]
     if LIQUIDATES_HERE:
         charge, row = 0.0, run.log_rows
         if reason == R_LIQUIDATION and run.open_side[k] * units < 0.0:
@@ -225,6 +225,9 @@ def book_reported(
         if GRID:
             decided = decided or reason == R_GRID
         follow_fill(k, side, closed, 1 if decided else 0, time_ns, run)
+    again = order_id >= 0 and run.begins_again[k] == order_id + 1
+    if again and (side != 0 and run.open_side[k] == side):
+        begin_again(k, run.units[k] - before, 0, time_ns, run)
     return closed
 
 

@@ -86,18 +86,14 @@ def is_overdue(lifecycle: OrderLifecycle, k: int, beyond: bool, now_ns: int) -> 
 def pauses(lifecycle: OrderLifecycle, k: int, work: Work, now_ns: int) -> bool:
     """Whether an order waits: after a rejection, or as an exit until it may be sent.
 
-    A stop that rests is not given up for an exit that the venue would reject until then.
+    While the venue asks for a pause no exit is sent: it would be rejected, each one may prolong
+    the pause, and a stop that rests is not given up for it.
     """
-    if work.parent.reduces and _is_paused(lifecycle, k, now_ns):
+    if work.parent.reduces and lifecycle.records.paused_ns > now_ns:
         work.retry_ns = max(work.retry_ns, lifecycle.records.paused_ns)
     if work.parent.reduces and work.retry_ns <= now_ns:
         stop_rate.make_exit_wait(lifecycle, work, standing(lifecycle, k), now_ns)
     return work.retry_ns > now_ns
-
-
-def _is_paused(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
-    """Whether a stop rests at a venue that has asked for a pause."""
-    return lifecycle.records.paused_ns > now_ns and standing(lifecycle, k) is not None
 
 
 def _waits_long(work: Work, now_ns: int) -> bool:
@@ -206,7 +202,7 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
     if target <= 0.0:
         _report_too_small(lifecycle, k, stop, lifecycle.reducible(k))
         return
-    if now_ns < stop.retry_ns:
+    if now_ns < max(stop.retry_ns, lifecycle.records.paused_ns):
         return
     trigger = outward(stop.trigger, instrument.tick, sign)
     if trigger <= 0.0:
@@ -293,6 +289,7 @@ def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     stood = child.state != "rejected" and child.sent_ns > lifecycle.records.started_ns
     since_ns = child.sent_ns if stood else now_ns
     stop.retry_ns = since_ns + min(pause_ns, lifecycle.timing.retry_most_ns)
+    stop.retry_ns = max(stop.retry_ns, lifecycle.records.paused_ns)
     if child.reason == "never_executed" or ghosts.freed(lifecycle, child):
         stop.retry_ns = 0  # enough time has passed to know that it does not rest
     if stop.quantity == 0.0:  # the position that it protected is closed

@@ -74,7 +74,8 @@ class _Stream:
     since_ns: int = 0
     unlisted: bool = False
     tries: int = 0
-    """Reconnects for its sake since it was last live for a while."""
+    """Reconnects for the sake of its symbol since it was last live for a while."""
+    tried_ns: int = 0
     dial_ns: int = 0
     """When the next may follow, as far as this stream is concerned."""
 
@@ -184,14 +185,15 @@ class Watchdog:
         return Redial(self._tries, f"no data of {', '.join(names)}")
 
     def _space(self, ill: Sequence[_Stream], now_ns: int) -> None:
-        """Count a reconnect for the streams it is for; one that is silent alone waits long."""
-        rules = self._rules
-        live = {each.name for each in self._streams.values() if each.state == "live"}
-        for each in ill:
-            each.tries += 1
-            if each.name in live:
+        """Count a reconnect for the symbols it is for; one that is silent alone waits long."""
+        rules, symbols = self._rules, {each.symbol for each in ill}
+        others = (each for each in self._streams.values() if each.symbol not in symbols)
+        alone = any(each.state == "live" for each in others)
+        for each in self._streams.values():
+            if each.symbol in symbols:  # its other streams were connected anew with the ill one
+                each.tries, each.tried_ns = each.tries + 1, now_ns
                 wait = min(rules.longest_alone_ns, rules.first_ns * _TIMES ** min(each.tries, 20))
-                each.dial_ns = now_ns + wait
+                each.dial_ns = now_ns + wait if alone else each.dial_ns
 
     def next_wall_ns(self) -> int | None:
         """Return when `check` and `redial` should be called next, None if nothing is watched."""
@@ -230,7 +232,8 @@ class Watchdog:
     def _changed(
         self, stream: _Stream, state: Literal["live", "stale", "down"], reason: str, now_ns: int
     ) -> m.FeedChanged:
-        if stream.state == "live" and now_ns - stream.since_ns >= self._rules.stable_ns:
+        steady_ns = now_ns - max(stream.since_ns, stream.tried_ns)
+        if stream.state == "live" and steady_ns >= self._rules.stable_ns:
             stream.tries = stream.dial_ns = 0
         stream.state, stream.since_ns = state, now_ns
         return m.FeedChanged(
