@@ -220,6 +220,25 @@ def test_a_symbol_that_is_silent_alone_interrupts_the_others_ever_less_often() -
     assert [each.state for each in found] == ["live"]
 
 
+def test_the_streams_of_a_silent_symbol_share_its_reconnects() -> None:
+    """Its quotes were connected anew with its bars, though they fell silent a moment later."""
+    clock = ManualClock(START)
+    dog = Watchdog(clock)
+    for name in ("bars", "quotes"):
+        dog.watch(name, [Grid("24x7", MINUTE)] * 2, 30 * SECOND)
+    made = []
+    for second in range(600):
+        clock.advance(SECOND)
+        for name in ("bars", "quotes"):
+            for k in (0, 1) if second < 120 else (1,):
+                dog.received(name, k, clock.now_ns(), clock.market_ns())
+        dog.check(clock.now_ns())
+        if dog.redial() is not None:
+            made.append(second)
+    assert len(made) <= 3, made
+    assert made[1] - made[0] >= 5, made
+
+
 def test_e24_no_reconnect_is_made_for_an_unlisted_symbol() -> None:
     clock = ManualClock(START)
     dog = watched(clock)

@@ -22,7 +22,7 @@ from septet.testing.bars import HOUR_NS
 from septet.testing.case import Case, NotTried, called, silent, takes
 from septet.testing.checks import ConformanceError, placed
 from septet.testing.local import local_server, opened, opened_async
-from septet.testing.order_script import connect_to, live_through
+from septet.testing.order_script import connect_to, live_through, open_without
 from septet.testing.source_trials import try_source
 from septet_schemas.base import Config
 
@@ -314,6 +314,7 @@ def _live_through(given: Callable[[Any], Any], case: Case) -> None:
         async with opened_async(given, case.local) as trial:
             link = connect_to(case.build(trial.config), case.local.read)
             await live_through(link, trial)
+            await open_without(connect_to(case.build(trial.config), case.local.read), trial)
 
     asyncio.run(lived())
 

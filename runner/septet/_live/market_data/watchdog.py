@@ -25,8 +25,8 @@ def default_silences_ns(
     """
     wall = int(bar_ns / speed)
     bars = max_staleness_ns or min(120_000_000_000, max(1_000_000_000, wall))
-    other = min(30_000_000_000, max(2_000_000_000, wall))
-    return {"bars": bars, "trades": other, "quotes": other, "book": other}
+    streams = min(30_000_000_000, max(2_000_000_000, wall))
+    return {"bars": bars, "trades": streams, "quotes": streams, "book": streams}
 
 
 _TIMES: Final = 8
@@ -74,7 +74,8 @@ class _Stream:
     since_ns: int = 0
     unlisted: bool = False
     tries: int = 0
-    """Reconnects for its sake since it was last live for a while."""
+    """Reconnects for the sake of its symbol since it was last live for a while."""
+    tried_ns: int = 0
     dial_ns: int = 0
     """When the next may follow, as far as this stream is concerned."""
 
@@ -106,13 +107,13 @@ class Watchdog:
 
     def watch(self, name: str, symbols: Sequence[Grid], silent_ns: int) -> list[m.FeedChanged]:
         """Expect data of a stream for every symbol; it is down until its first message."""
-        now, market, found = self._clock.now_ns(), self._clock.market_ns(), []
+        now, market, changes = self._clock.now_ns(), self._clock.market_ns(), []
         for k, grid in enumerate(symbols):
             stream = _Stream(name, k, grid, silent_ns, now, market, since_ns=now)
             self._streams[name, k] = stream
-            found.append(self._changed(stream, "down", "no message yet", now))
+            changes.append(self._changed(stream, "down", "no message yet", now))
         self._dial_ns = now + silent_ns
-        return found
+        return changes
 
     def received(
         self, name: str, symbol: int, now_ns: int, market_ns: int
@@ -133,14 +134,14 @@ class Watchdog:
 
         An `unlisted` one needs no reconnect: there is nothing to connect to.
         """
-        found = []
+        changes = []
         for stream in self._streams.values():
             if name in ("", stream.name) and symbol in (-1, stream.symbol):
                 stream.received = False
                 if stream.state != "down" or (unlisted and not stream.unlisted):
-                    found.append(self._changed(stream, "down", reason, now_ns))
+                    changes.append(self._changed(stream, "down", reason, now_ns))
                 stream.unlisted |= unlisted
-        return found
+        return changes
 
     def check(self, now_ns: int) -> list[m.FeedChanged]:
         """Return what changed: streams that fell silent, and streams that recovered."""
@@ -184,14 +185,15 @@ class Watchdog:
         return Redial(self._tries, f"no data of {', '.join(names)}")
 
     def _space(self, ill: Sequence[_Stream], now_ns: int) -> None:
-        """Count a reconnect for the streams it is for; one that is silent alone waits long."""
-        rules = self._rules
-        live = {each.name for each in self._streams.values() if each.state == "live"}
-        for each in ill:
-            each.tries += 1
-            if each.name in live:
+        """Count a reconnect for the symbols it is for; one that is silent alone waits long."""
+        rules, symbols = self._rules, {each.symbol for each in ill}
+        others = (each for each in self._streams.values() if each.symbol not in symbols)
+        alone = any(each.state == "live" for each in others)
+        for each in self._streams.values():
+            if each.symbol in symbols:  # its other streams were connected anew with the ill one
+                each.tries, each.tried_ns = each.tries + 1, now_ns
                 wait = min(rules.longest_alone_ns, rules.first_ns * _TIMES ** min(each.tries, 20))
-                each.dial_ns = now_ns + wait
+                each.dial_ns = now_ns + wait if alone else each.dial_ns
 
     def next_wall_ns(self) -> int | None:
         """Return when `check` and `redial` should be called next, None if nothing is watched."""
@@ -230,7 +232,8 @@ class Watchdog:
     def _changed(
         self, stream: _Stream, state: Literal["live", "stale", "down"], reason: str, now_ns: int
     ) -> m.FeedChanged:
-        if stream.state == "live" and now_ns - stream.since_ns >= self._rules.stable_ns:
+        steady_ns = now_ns - max(stream.since_ns, stream.tried_ns)
+        if stream.state == "live" and steady_ns >= self._rules.stable_ns:
             stream.tries = stream.dial_ns = 0
         stream.state, stream.since_ns = state, now_ns
         return m.FeedChanged(
