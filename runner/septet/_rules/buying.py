@@ -79,12 +79,12 @@ def buy(k, t, i, now_ns, run: Run):
     run.target_side[k] = 1.0
     working = describe_entry(k, i, False, run)
     run.target_side[k] = 0.0
-    wanted, units, capped = BUY_AMOUNT / run.candidate_cost, 0.0, -1
+    requested, units, capped = BUY_AMOUNT / run.candidate_cost, 0.0, -1
     rejected = rejection_of_buy(k, i, now_ns, run)
     if rejected < 0:
-        run.candidate_requested = wanted
+        run.candidate_requested = requested
         take_costs(k, working, False, run)
-        units, capped = cap(k, t, i, now_ns, wanted, 1.0, run)
+        units, capped = cap(k, t, i, now_ns, requested, 1.0, run)
         if SPOT:
             room = max(0.0, cash_at_hand(now_ns, run) / run.candidate_cost) * run.scale[k]
             units, capped = tighter(units, capped, room, R_CASH, run.lot[k])
@@ -92,7 +92,7 @@ def buy(k, t, i, now_ns, run: Run):
         if rejected < 0:
             rejected = rejection_by_wires(k, i, now_ns, units, run)
     if TABLES:
-        run.requested[k, i] = wanted
+        run.requested[k, i] = requested
         run.granted[k, i] = units / run.scale[k] if rejected < 0 else 0.0
         run.capped_code[k, i] = capped + 1
         run.rejected_code[k, i] = rejected + 1

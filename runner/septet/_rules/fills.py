@@ -154,9 +154,9 @@ def execute(k, i, price, maker, time_ns, intrabar, run: Run):
             run.adds_working[k] = 0
         if run.reduces[k] == 0:  # levels of an old position too small to sell are cancelled
             run.exit_to_retry[k] = 0
-    left = run.order_units[k] - units
-    run.order_units[k] = left
-    if abs(left) < lot:
+    unfilled = run.order_units[k] - units
+    run.order_units[k] = unfilled
+    if abs(unfilled) < lot:
         end_order(k, STATUS_FILLED, run.order_reason[k], time_ns, run)
     elif run.reduces[k] == 1 and run.open_side[k] == 0:  # the rest is dust
         end_order(k, STATUS_CANCELLED, run.order_reason[k], time_ns, run)

@@ -111,7 +111,7 @@ def _is_held_up(lifecycle: OrderLifecycle, k: int) -> bool:
     return waits and not any(each.reduces for each in live)
 
 
-def _wanted(
+def _quantity_to_protect(
     lifecycle: OrderLifecycle, k: int, stop: Protection, position: float, now_ns: int
 ) -> float:
     """Return how much of a position to protect now, before the venue's filters; 0 for none."""
@@ -127,10 +127,10 @@ def _wanted(
     return max(0.0, min(abs(stop.quantity), sign * position))
 
 
-def _accepted(lifecycle: OrderLifecycle, k: int, stop: Protection, wanted: float) -> float:
+def _accepted(lifecycle: OrderLifecycle, k: int, stop: Protection, requested: float) -> float:
     """Return how much of this a stop may cover by the venue's filters; 0 if none is possible."""
     instrument = lifecycle.instrument(k)
-    quantity = floor_to_lot(wanted, instrument.lot)
+    quantity = floor_to_lot(requested, instrument.lot)
     if instrument.max_quantity > 0.0:
         quantity = min(quantity, floor_to_lot(instrument.max_quantity, instrument.lot))
     return 0.0 if instrument.is_too_small(quantity, stop.trigger) else quantity
@@ -174,8 +174,8 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         child.cancels or child.lost or (child.counted > 0.0 and stop.quantity)
     ):
         return
-    wanted = _wanted(lifecycle, k, stop, lifecycle.reducible(k), now_ns)
-    target = _accepted(lifecycle, k, stop, wanted)
+    requested = _quantity_to_protect(lifecycle, k, stop, lifecycle.reducible(k), now_ns)
+    target = _accepted(lifecycle, k, stop, requested)
     sign = -1 if stop.quantity > 0.0 else 1
     instrument = lifecycle.instrument(k)
     if child is not None:
@@ -183,13 +183,17 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         least = instrument.tick or 1e-9 * stop.trigger
         covers = abs(child.quantity - target) <= child.tolerance
         if k in lifecycle.records.unfunded:  # the stop covers the old position: kept
-            wanted = _wanted(lifecycle, k, stop, lifecycle.position(k), now_ns)
-            target = _accepted(lifecycle, k, stop, wanted)
+            requested = _quantity_to_protect(lifecycle, k, stop, lifecycle.position(k), now_ns)
+            target = _accepted(lifecycle, k, stop, requested)
             covers = child.quantity <= target + child.tolerance
         if target > 0.0 and child.sign == sign and covers and moved < least:
             return
         covered = child.quantity - child.tolerance
-        if child.sign == sign and target < covered <= wanted and (moved < least or target == 0.0):
+        if (
+            child.sign == sign
+            and target < covered <= requested
+            and (moved < least or target == 0.0)
+        ):
             return  # by filters that changed since, another would cover less of the position
         if stop_rate.keeps(lifecycle, k, stop, child, target, now_ns):
             return
