@@ -303,6 +303,12 @@ def test_a_pause_lets_cancels_through_and_nothing_else() -> None:
             before = len(venue.journal.dump().requests)
             second = await live.submit(limit("a-3"))
             assert (second.code, second.by) == ("limited", "gate")
+            for order in (
+                submit("a-4", order_type="market", side="sell", reduces=True),
+                submit("a-5", order_type="stop", side="sell", reduces=True, trigger_price=80.0),
+            ):
+                barred = await live.submit(order)
+                assert (barred.code, barred.by) == ("limited", "gate"), "an exit waits as well"
             assert await live.open_orders() is None
             assert len(venue.journal.dump().requests) == before, "nothing left"
             await live.cancel(m.Cancel(client_id="a-1", symbol=0))

@@ -244,8 +244,8 @@ class CcxtVenue:
             answer = await self._main.ask(
                 "create_order", symbol, placed.type, order.side, placed.quantity, placed.price,
                 {**self._terms.params, **placed.params},
-                urgent=order.reduces, deadline_ns=order.deadline_ns, trigger=placed.trigger or "",
-                client_id=sent_id, wire=trace,
+                deadline_ns=order.deadline_ns, trigger=placed.trigger or "", client_id=sent_id,
+                wire=trace,
             )  # fmt: skip
         except Exception as error:  # classified by a table; what it does not name is uncertain
             return await self._failed(order.client_id, error, trace[0])

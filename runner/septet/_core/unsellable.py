@@ -36,9 +36,11 @@ def is_gone(checks: Checks, guards: Guards, k: int, held: float) -> bool:
 
     No stop or exit of it can be accepted by the venue, and nothing of it is left to protect.
     """
-    left = abs(guards.left(k, held))
+    sellable = abs(guards.sellable_position(k, held))
     instrument, price = checks.symbols[k].instrument, checks.symbols[k].price
-    return left < abs(held) and (left < instrument.lot or instrument.is_too_small(left, price))
+    return sellable < abs(held) and (
+        sellable < instrument.lot or instrument.is_too_small(sellable, price)
+    )
 
 
 def is_dust(

@@ -18,7 +18,7 @@ _USUALLY_S: Final = 300.0
 _DOUBT_S: Final = 5.0
 _CLOCK: Final = ("clock_skew",)
 _FILTERS: Final = ("filters_changed", "symbol_halted")
-"""Blocks that end when the venue is asked again, which nobody else does while they hold."""
+"""Blocks that end when the venue is queried again; no other task queries it while they hold."""
 
 
 def check_books(run: StrategyRun) -> None:

@@ -81,10 +81,10 @@ class StrategyRun(LocalRun):
     async def connect(self, feed: LiveFeed, venue: LiveVenue | None) -> None:
         """Open the feed, and the venue if it is not open yet; a new run reads its history."""
         self.start_alerts()
-        left = self.options.bars and self.options.bars - self.known.decisions
+        remaining = self.options.bars and self.options.bars - self.known.decisions
         market = make_market(
             self.loaded, feed, self.known.standing, clock=self.clock, notify=self.notify,
-            put=begin.until_enough(self.put, left), points=self.known.points,
+            put=begin.until_enough(self.put, remaining), points=self.known.points,
             tasks=self.tasks, goes_on=self.resumed,
         )  # fmt: skip
         self.market = market
@@ -187,11 +187,11 @@ class StrategyRun(LocalRun):
         holder = self.lease.holder
         session = journal.begin(pid=holder.pid, host=holder.host, boot=boot_id(), now_ns=now_ns)
         self.ended = self.shell.start()
-        asked = self.switch.look()  # it is first in `_early`
+        operated = self.switch.look()  # it is first in `_early`
         early, self._early = self._early or [], None
         # A halt goes before the start. A resume goes after it: what it sends, a stop among it,
         # would be taken for requests in flight when the last process ended.
-        if asked is not None and asked.action != "resume":
+        if operated is not None and operated.action != "resume":
             self.shell.put(early.pop(0))
         self.shell.put(
             m.Started(
@@ -263,8 +263,8 @@ class StrategyRun(LocalRun):
 
     def _give(self) -> None:
         assert self.market is not None
-        if not self._given:
-            self._given = True
+        if not self._history_given:
+            self._history_given = True
             self.market.give(self._history, catch_up_ns=CATCH_UP_NS, fresh=self._begins)
             self._history = []
 
@@ -317,12 +317,12 @@ class StrategyRun(LocalRun):
 
     def _look_for_folder(self) -> None:
         """Report once that the folder is gone: a file cannot halt the run then."""
-        gone = not self.location.folder.is_dir()
-        if gone and not self._homeless:
+        is_gone = not self.location.folder.is_dir()
+        if is_gone and not self._homeless:
             text = f"the folder {self.location.folder} is gone: `septet halt` and a file "
             text += "HALT do nothing until it is put back; SIGUSR1 halts the run"
             self.notify("critical", "folder_gone", {"text": text})
-        self._homeless = gone
+        self._homeless = is_gone
 
     def tend(self) -> None:
         """Run the non-urgent work, several times a second."""
@@ -353,8 +353,10 @@ class StrategyRun(LocalRun):
         journal = self.journal
         if journal is None or self.known.entries != self.shell.handled:
             return  # at the next call
-        kept = self.known.kept(self.build.core.snapshot(), self.member, self.dispatcher.recent())
-        journal.snapshot(msgspec.msgpack.encode(kept))
+        snapshot = self.known.kept(
+            self.build.core.snapshot(), self.member, self.dispatcher.recent()
+        )
+        journal.snapshot(msgspec.msgpack.encode(snapshot))
         self._snapshot_ns, self._snapshot_seq = self.clock.now_ns(), journal.seq
 
     def measure(self) -> None:
@@ -364,11 +366,11 @@ class StrategyRun(LocalRun):
 
     async def _measured(self, venue: LiveVenue) -> None:
         try:
-            found = [await venue.skew(), *(await venue.refresh_markets() or ())]
+            events = [await venue.skew(), *(await venue.refresh_markets() or ())]
         except Exception as error:  # a bug of the adapter: the next call may succeed
             self._fault("skew", error)
             return
-        for each in found:
+        for each in events:
             if each is not None:
                 self.put(each)
 

@@ -63,7 +63,7 @@ class GatedVenue:
         return repr(self._venue)
 
     def _fault(self, event: Any, kind: Any = _REPORTED) -> str:
-        """Return what is wrong with an event, and report it; it must be of the given kind."""
+        """Return the fault of an event, which must be of the given kind, and report it."""
         fault = fault_of(event, self._clock.now_ns())
         if not fault and isinstance(event, m.Filled):
             ahead_ns = (event.market_ns - self._clock.market_ns()) / self._clock.speed
@@ -160,12 +160,12 @@ class GatedVenue:
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
         if symbol in self._unlisted:
             return []
-        found = await self._venue.fills(symbol, since_ns)
-        if found is None:
+        fills = await self._venue.fills(symbol, since_ns)
+        if fills is None:
             return None
         return [
             each if each.listed else msgspec.structs.replace(each, listed=True)
-            for each in map(with_readable_fee, found)
+            for each in map(with_readable_fee, fills)
             if not self._fault(each, m.Filled)
         ]
 
@@ -186,7 +186,7 @@ class GatedVenue:
     async def close(self) -> None:
         await self._venue.close()
 
-    # ------------------------------------------------------------ what is reported instead
+    # ------------------------------------------------------------ substituted reports
 
     def _uncertain(self, client_id: str, text: str) -> m.Uncertain:
         text = f"the answer cannot be read: {text}"

@@ -47,17 +47,23 @@ def ended_unlisted(order: Order) -> bool:
 def left_to_others(rows: Rows, venue: SimVenue) -> set[int]:
     """Return the venue's ids of orders of ours that the run counts as never placed.
 
-    One whose id there contains ours is ours, unless a person who resumes has said otherwise.
+    One whose id there contains ours is ours, unless that id was never shown to the run, and a
+    person who resumes has said otherwise.
     """
-    renamed = _renamed(venue)
-    return {
-        renamed[each.client_id].order_id
-        for event, commands in rows if renamed
-        for each in commands
-        if isinstance(each, m.Changed) and each.state == _NEVER and each.client_id in renamed
-        and (isinstance(event, m.Operated)
-             or each.client_id not in renamed[each.client_id].asked.client_id)
-    }  # fmt: skip
+    renamed, found = _renamed(venue), set[int]()
+    for event, commands in rows if renamed else ():
+        for each in commands:
+            if isinstance(each, m.Changed) and each.state == _NEVER and each.client_id in renamed:
+                order = renamed[each.client_id]
+                id_there, resumes = order.asked.client_id, isinstance(event, m.Operated)
+                if each.client_id not in id_there or (resumes and not _is_shown(id_there, rows)):
+                    found.add(order.order_id)
+    return found
+
+
+def _is_shown(client_id: str, rows: Rows) -> bool:
+    """Whether any event has named an id."""
+    return any(client_id in repr(event) for event, _ in rows)
 
 
 def renamed_checks(rows: Rows, venue: SimVenue) -> list[str]:

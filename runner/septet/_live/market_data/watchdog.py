@@ -25,8 +25,8 @@ def default_silences_ns(
     """
     wall = int(bar_ns / speed)
     bars = max_staleness_ns or min(120_000_000_000, max(1_000_000_000, wall))
-    other = min(30_000_000_000, max(2_000_000_000, wall))
-    return {"bars": bars, "trades": other, "quotes": other, "book": other}
+    streams = min(30_000_000_000, max(2_000_000_000, wall))
+    return {"bars": bars, "trades": streams, "quotes": streams, "book": streams}
 
 
 _TIMES: Final = 8
@@ -107,13 +107,13 @@ class Watchdog:
 
     def watch(self, name: str, symbols: Sequence[Grid], silent_ns: int) -> list[m.FeedChanged]:
         """Expect data of a stream for every symbol; it is down until its first message."""
-        now, market, found = self._clock.now_ns(), self._clock.market_ns(), []
+        now, market, changes = self._clock.now_ns(), self._clock.market_ns(), []
         for k, grid in enumerate(symbols):
             stream = _Stream(name, k, grid, silent_ns, now, market, since_ns=now)
             self._streams[name, k] = stream
-            found.append(self._changed(stream, "down", "no message yet", now))
+            changes.append(self._changed(stream, "down", "no message yet", now))
         self._dial_ns = now + silent_ns
-        return found
+        return changes
 
     def received(
         self, name: str, symbol: int, now_ns: int, market_ns: int
@@ -134,14 +134,14 @@ class Watchdog:
 
         An `unlisted` one needs no reconnect: there is nothing to connect to.
         """
-        found = []
+        changes = []
         for stream in self._streams.values():
             if name in ("", stream.name) and symbol in (-1, stream.symbol):
                 stream.received = False
                 if stream.state != "down" or (unlisted and not stream.unlisted):
-                    found.append(self._changed(stream, "down", reason, now_ns))
+                    changes.append(self._changed(stream, "down", reason, now_ns))
                 stream.unlisted |= unlisted
-        return found
+        return changes
 
     def check(self, now_ns: int) -> list[m.FeedChanged]:
         """Return what changed: streams that fell silent, and streams that recovered."""
