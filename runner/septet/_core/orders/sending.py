@@ -10,7 +10,7 @@ import msgspec
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot, inward, outward
-from septet._core.orders import ghosts, lost_fills, stops, waiting_reductions
+from septet._core.orders import ghosts, lost_fills, missing_stops, stops, waiting_reductions
 from septet._core.orders.ids import child_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
@@ -161,7 +161,9 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
 
 
 def _waits(lifecycle: OrderLifecycle, work: Work) -> bool:
-    """Return whether an entry waits for earlier in-flight orders, or a stop's executions."""
+    """Return whether an entry waits for earlier in-flight orders, a stop, or its executions."""
+    if missing_stops.delays(lifecycle, work):
+        return True
     records, stop = lifecycle.records, stops.standing(lifecycle, work.parent.symbol)
     if stop is not None and ((stop.missing_ns and not stop.lost) or stop.unconfirmed):
         return True
