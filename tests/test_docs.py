@@ -128,7 +128,7 @@ def test_the_guides_monitor_reads_a_run(guide: dict[str, Any]) -> None:
     level, none = np.ones(3), np.zeros(0)
     whole = np.zeros(0, dtype=np.int64)
     fills = FillRows(hours, hours * 0, hours * 0 + 1, level, level, level, level)
-    trades = TradeRows(whole, whole, whole, whole, none, none, none, none, none, none, none)
+    trades = TradeRows(whole, whole, whole, whole, *[none] * 8)
     ten, flat = np.arange(10, dtype=np.int64), np.ones(10)
     run = RunView(("A/B",), 1, ten, flat, flat, flat, fills, trades)
     monitor = guide["Silence"](guide["SilenceConfig"](above=5))

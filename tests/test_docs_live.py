@@ -18,7 +18,7 @@ from septet.cli import COMMANDS
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
 CODES = (
-    *(f"N{n}" for n in range(1, 14)), *(f"E{n}" for n in range(1, 24)),
+    *(f"N{n}" for n in range(1, 14)), *(f"E{n}" for n in range(1, 25)),
     *(f"D{n}" for n in range(1, 7)), *(f"P{n}" for n in range(1, 10)),
     *(f"S{n}" for n in range(1, 6)), *(f"C{n}" for n in range(1, 7)),
     *(f"M{n}" for n in range(1, 5)), *(f"O{n}" for n in range(1, 4)),

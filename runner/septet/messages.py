@@ -311,6 +311,7 @@ class FiltersChanged(Event, frozen=True, kw_only=True, tag="filters"):
     """The filters of a symbol at the venue, from now on.
 
     `min_quantity` and `max_quantity` bound one order; 0 for no bound, None where not stated.
+    Where the venue no longer lists the symbol, `listed` is False and the others are the last known.
     """
 
     symbol: int
@@ -320,6 +321,7 @@ class FiltersChanged(Event, frozen=True, kw_only=True, tag="filters"):
     trading: bool = True
     min_quantity: float | None = None
     max_quantity: float | None = None
+    listed: bool = True
 
 
 class Skewed(Event, frozen=True, kw_only=True, tag="skew"):
@@ -477,9 +479,9 @@ class Query(Command, frozen=True, kw_only=True, tag="query"):
 
 
 class Refresh(Command, frozen=True, kw_only=True, tag="refresh"):
-    """Read the account again; fills since `since_ns` (wall time) of the symbols."""
+    """Read the account again; fills since `since_ns` (wall time) of the symbols; or the filters."""
 
-    what: Literal["holdings", "open_orders", "fills"]
+    what: Literal["holdings", "open_orders", "fills", "filters"]
     symbols: tuple[int, ...] = ()
     since_ns: int = 0
 

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 __all__ = [
     "Bars",
+    "BarsOrNone",
     "Cost",
     "Fraction",
     "MarketDuration",
@@ -212,6 +213,13 @@ Bars = Annotated[
     _number_or_text(r"^\s*\d+\s*(bars?)?\s*$", "a number of bars: 20 or '20 bars'"),
 ]
 """A number of bars, 1 or more: `20`, `3 bars`."""
+BarsOrNone = Annotated[
+    int,
+    Field(ge=0, le=10_000_000),
+    BeforeValidator(parse_bars),
+    _number_or_text(r"^\s*\d+\s*(bars?)?\s*$", "a number of bars: 1 or '0 bars'"),
+]
+"""A number of bars, 0 or more: `1`, `0 bars`."""
 Trades = Annotated[
     int,
     Field(ge=1, le=1_000_000),

@@ -55,6 +55,7 @@ class Order:
     trigger: float
     decision_price: float
     bars_left: int
+    begins_again: bool = False
 
 
 @dataclass
@@ -147,6 +148,12 @@ class Account:
         if self.queued[k] is not None:
             self.ended.append((now, k, self.queued[k].number, status, reason))
             self.queued[k] = None
+
+    def begin_again(self, k: int, now: int, inside: bool) -> None:
+        """An entry has added to a position too small to be sold: it counts as begun by it."""
+        p = self.positions[k]
+        p.entry_ns, p.held, p.inside, p.best = now, 0, inside, p.average
+        p.reentry_blocked.pop(p.side, None)
 
     def release(self, k: int) -> None:
         """Let a queued entry work where nothing of the other side is held any more."""

@@ -226,6 +226,9 @@ class Reference(Matching, Stops, Halts):
             self.sizer.reported(book)
             if not order.reduces:
                 position.exit_to_retry = ""
+                if order.begins_again and position.side == side:
+                    book.begin_again(k, time_ns, inside)
+                order.begins_again = False
         order.units -= units
         if abs(order.units) < book.lot:
             book.end(k, "filled", order.reason, time_ns)
@@ -463,10 +466,12 @@ class Reference(Matching, Stops, Halts):
             return
         if reason == "rebalance":
             row.granted = units / self.account.scale
+        begins_again = False
         if reason == "entry":
             position.exit_to_retry = ""
             if position.side == side and not self.account.may_send(position.units, price):
                 position.entry_ns, position.held, position.best = now, 0, price
+                begins_again = True
         if flips and kind != "market":  # it rests: what is held is closed at market before it
             self._exit(k, "opposite", now)
             if self.account.orders[k] is not None:
@@ -478,7 +483,9 @@ class Reference(Matching, Stops, Halts):
                 position.since_entry = 0
                 return
             position.exit_to_retry = ""
-        self._place(k, kind, units, reason, now, reason == "rebalance", limit, trigger, price)
+        reduces = reason == "rebalance"
+        made = self._place(k, kind, units, reason, now, reduces, limit, trigger, price)
+        made.begins_again = begins_again
         if reason == "entry":
             position.since_entry = 0
 

@@ -26,6 +26,7 @@ from septet.plugin.live import (
 )
 from septet_plugins.data.ccxt_history import CcxtHistory, CcxtHistoryConfig
 from septet_plugins.data.ccxt_messages import closed_flags, quote_of_book, quote_of_ticker
+from septet_plugins.data.ccxt_requests import Requests
 from tests.data.helpers import HOUR_NS
 from tests.execution.helpers import OPTIONS, SYMBOLS, Received, local_venue
 
@@ -155,6 +156,9 @@ def test_an_adapters_own_fault_is_no_unreadable_value() -> None:
             with pytest.raises(RunError, match="is closed"):  # while a back-fill still asks
                 await feed.bars("BTC/USDT", now - 5 * HOUR_NS, now)
             feed._client, feed._timeframe = type("Lacking", (), {"id": "binance"})(), "1h"
+            feed._requests = Requests(
+                feed._client, feed._terms, feed._gate, feed._clock, feed._scrub
+            )
             with pytest.raises(AttributeError, match="fetch_ohlcv"):
                 await feed.bars("BTC/USDT", now - 5 * HOUR_NS, now)
             assert received.of(m.Unreadable) == []

@@ -61,7 +61,8 @@ def test_separators_of_thousands_are_named(
     with pytest.raises(DataError) as caught:
         read(tmp_path, volume, point=point)
     message = str(caught.value)
-    assert f"numbers such as {volume} in column 'volume' are written with a {name}" in message
+    assert f"x.csv, line 2: numbers such as {volume} in column 'volume' are written" in message
+    assert f"with a {name} for thousands" in message
     assert "write the file again without thousands separators" in message
 
 

@@ -2,68 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import zipfile
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from septet._data.load import read_candles
-from septet._data.normalise import Normalised
+from septet._app.data import check_strategy_data
+from septet._config.load import load
+from septet._data.bar_store import BarStore
+from septet._data.load import read_candles, read_series
+from septet._shell.preflight import check_data
 from septet.errors import DataError
 from tests.data.helpers import block, request
-
-START = datetime(2024, 1, 1, tzinfo=UTC)
-HEAD = "timestamp,open,high,low,close,volume"
-COUNT = 120
-
-
-def hours(form: str = "%Y-%m-%d %H:%M:%S", *, every: int = 1) -> list[str]:
-    """Return times an hour apart, or several."""
-    return [(START + timedelta(hours=every * at)).strftime(form) for at in range(COUNT)]
-
-
-def prices(at: int) -> tuple[float, float, float, float, int]:
-    """Return open, high, low, close and volume of a bar."""
-    return 100.0 + at / 8, 100.5 + at / 8, 99.5 + at / 8, 100.25 + at / 8, 10 + at
-
-
-def table(times: list[str], head: str = HEAD, sign: str = ",", form: str = "{:.4f}") -> list[str]:
-    """Return the lines of a table of bars."""
-    cells = [
-        [time, *(form.format(price) for price in prices(at)[:4]), str(prices(at)[4])]
-        for at, time in enumerate(times)
-    ]
-    return [head.replace(",", sign), *(sign.join(row) for row in cells)]
-
-
-def read(
-    base: Path, data: str | bytes, bar: str = "1h", symbols: tuple[str, ...] = ("X/USD",),
-    keys: dict[str, Any] | None = None, name: str = "x.csv", **config: Any,
-) -> Normalised:  # fmt: skip
-    """Read the bars of a file with these contents."""
-    data = data.encode() if isinstance(data, str) else data
-    (base / name).write_bytes(data)
-    made = block(
-        "candles", "csv", {"stamp": "open", "time_zone": "UTC", **(keys or {})}, path=name, **config
-    )
-    return read_candles(made, request(bar, *symbols, base=base))[0][1]
-
-
-def refused(base: Path, data: str | bytes, bar: str = "1h", **more: Any) -> tuple[str, str]:
-    """Return the message and the hint about a file that is refused."""
-    with pytest.raises(DataError) as caught:
-        read(base, data, bar, **more)
-    return caught.value.message, caught.value.hint or ""
-
-
-def text(lines: list[str], end: str = "\n") -> str:
-    """Put lines together."""
-    return end.join(lines) + end
+from tests.data.text_tables import COUNT, HEAD, START, hours, prices, read, refused, table, text
 
 
 @pytest.mark.parametrize("half", [2, 5])
@@ -177,6 +132,17 @@ def test_wide_text_names_the_key_that_reads_it(
     assert len(read(tmp_path, data, encoding=key).bars) == COUNT
 
 
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [("utf-16", "it has no zero bytes"), ("ascii", "it is UTF-8, which needs no encoding:")],
+)
+def test_a_wrong_key_of_encoding_is_reported(tmp_path: Path, encoding: str, expected: str) -> None:
+    data = text([HEAD + ",note", *(f"{line},é" for line in table(hours())[1:])])
+    message, hint = refused(tmp_path, data, encoding=encoding)
+    assert f"is not {encoding}: " in message
+    assert expected in f"{message}; {hint}"
+
+
 @pytest.mark.parametrize(("word", "key"), [("é", "latin-1"), ("€ “x”", "cp1252")])
 def test_text_of_one_byte_a_sign_names_its_line_and_key(
     tmp_path: Path, word: str, key: str
@@ -271,45 +237,6 @@ def test_a_decimal_comma_in_quotes_is_read(tmp_path: Path) -> None:
     assert read(tmp_path, text(three), decimal=",").bars.close[0] == 1.085
 
 
-YFINANCE = ["Price,Close,High,Low,Open,Volume", "Ticker,AAPL,AAPL,AAPL,AAPL,AAPL", "Date,,,,,"]
-
-
-def test_the_three_headers_of_yfinance_name_what_reads_them(tmp_path: Path) -> None:
-    rows = [f"2024-01-{day:02d},{100 + day},{101 + day},{99 + day},{100 + day},5"
-            for day in range(2, 30)]  # fmt: skip
-    data = text([*YFINANCE, *rows])
-    message, hint = refused(tmp_path, data, "1d")
-    assert "has three lines above its rows, as yfinance writes them" in message
-    names = ["timestamp", "close", "high", "low", "open", "volume"]
-    assert f"write skip_lines: 3, header: 'no' and names: [{', '.join(names)}]" in hint
-    done = read(tmp_path, data, "1d", skip_lines=3, header="no", names=names)
-    assert len(done.bars) == 28
-    two = [YFINANCE[0], "Ticker,AAPL,AAPL,MSFT,MSFT,MSFT", YFINANCE[2], *rows]
-    message, hint = refused(tmp_path, text(two), "1d")
-    assert "holds 2 symbols beside each other" in message
-    assert "{symbol}.csv" in hint
-
-
-def test_lines_above_a_table_are_counted(tmp_path: Path) -> None:
-    data = text(["https://www.CryptoDataDownload.com", *table(hours())])
-    message, hint = refused(tmp_path, data)
-    assert "line 1 is not of the table, whose first line is line 2" in message
-    assert "write skip_lines: 1 beside use:" in hint
-    assert len(read(tmp_path, data, skip_lines=1).bars) == COUNT
-    data = text(["Report of prices", "made today", *table(hours())])
-    message, hint = refused(tmp_path, data)
-    assert "lines 1 to 2 are not of the table" in message
-    assert "skip_lines: 2" in hint
-
-
-def test_a_title_in_the_first_cell_is_no_header(tmp_path: Path) -> None:
-    data = text(["Prices of X;;;;;", "", *table(hours(), sign=";"), "Total;;;;;99999"])
-    message, hint = refused(tmp_path, data)
-    assert "lines 1 to 2 are not of the table, whose first line is line 3" in message
-    assert "write skip_lines: 2" in hint
-    assert len(read(tmp_path, data, skip_lines=2, keys={"max_bad": "1%"}).bars) == COUNT
-
-
 @pytest.mark.parametrize("empty", ["", ",,,,,"])
 def test_empty_lines_are_left_out_and_counted_as_lines(tmp_path: Path, empty: str) -> None:
     lines = table(hours())
@@ -330,54 +257,6 @@ def test_marks_of_missing_values_are_no_words(tmp_path: Path) -> None:
     _, hint = refused(tmp_path, text(lines))
     assert f"4 of {COUNT} rows are without any price" in hint
     assert "max_bad: 4%" in hint
-
-
-def test_a_date_and_a_time_without_a_header_name_the_keys(tmp_path: Path) -> None:
-    lines = table(hours("%Y.%m.%d,%H:%M"))[1:]
-    _, hint = refused(tmp_path, text(lines))
-    assert "line 1: '00:00' in column open is a time of day" in hint
-    assert "time_columns: [date, time]" in hint
-    names = ["date", "time", "open", "high", "low", "close", "volume"]
-    given: dict[str, Any] = {"header": "no", "names": names, "time_columns": names[:2]}
-    assert len(read(tmp_path, text(lines), **given).bars) == COUNT
-
-
-@pytest.mark.parametrize(
-    ("theirs", "written"), [("Price", "Price"), ("Close/Last", "'Close/Last'")]
-)
-def test_a_price_beside_the_others_is_proposed_as_the_close(
-    tmp_path: Path, theirs: str, written: str
-) -> None:
-    data = text(table(hours(), HEAD.replace("close", theirs)))
-    message, hint = refused(tmp_path, data)
-    assert "no column close" in message
-    assert f"is the close, write columns: {{close: {written}}}" in hint
-    assert read(tmp_path, data, columns={"close": theirs}).bars.close[0] == prices(0)[3]
-
-
-def test_the_index_of_pandas_is_named(tmp_path: Path) -> None:
-    data = text(table(hours(), HEAD.replace("timestamp", "")))
-    _, hint = refused(tmp_path, data)
-    assert "if the column without a name holds the times, write columns: {timestamp: ''}" in hint
-    assert len(read(tmp_path, data, columns={"timestamp": ""}).bars) == COUNT
-
-
-def test_a_row_that_ends_with_a_delimiter_is_named(tmp_path: Path) -> None:
-    lines = table(hours())
-    data = text([lines[0], *(f"{line}," for line in lines[1:])])
-    message, hint = refused(tmp_path, data)
-    assert "line 2 has 7 fields, the first line has 6: the row ends with a ','" in message
-    assert "end the first line with ','" in hint
-    assert len(read(tmp_path, data.replace("volume", "volume,")).bars) == COUNT
-
-
-def test_days_of_an_exchange_name_its_calendar(tmp_path: Path) -> None:
-    days = [START + timedelta(days=at) for at in range(60)]
-    times = [f"{day:%Y-%m-%d} 00:00:00-05:00" for day in days if day.weekday() < 5]
-    _, hint = refused(tmp_path, text(table(times)), "1d")
-    assert "calendar: XNYS" in hint
-    done = read(tmp_path, text(table(times)), "1d", keys={"calendar": "XNYS", "max_bad": "10%"})
-    assert len(done.bars) == len(times) - 3, "without three holidays"
 
 
 def test_text_of_times_in_parquet_is_to_be_made_times(tmp_path: Path) -> None:
@@ -418,50 +297,52 @@ def test_what_is_no_text_is_named(tmp_path: Path, data: bytes, what: str, hint: 
     assert hint in found
 
 
-def metatrader(form: str = "%Y.%m.%d\t%H:%M:%S") -> str:
-    head = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"
-    rows = [
-        "\t".join([time, *(f"{price:.5f}" for price in prices(at)[:4]), "12", "0", "3"])
-        for at, time in enumerate(hours(form))
+def values(base: Path, data: str, **config: Any) -> tuple[str, str]:
+    """Return the message and the hint about a series that is refused."""
+    (base / "s.csv").write_text(data, encoding="utf-8")
+    made = block("series", "csv_series", {"known_after": "24h"}, path="s.csv", **config)
+    with pytest.raises(DataError) as caught:
+        read_series("rate", made, request("1h", "X/USD", base=base))
+    return caught.value.message, caught.value.hint or ""
+
+
+def test_values_and_times_of_a_series_are_named_with_their_lines(tmp_path: Path) -> None:
+    days = [START + timedelta(days=at) for at in range(60)]
+    lines = [f"{day:%d/%m/%Y}" if at % 2 else f"{day:%Y-%m-%d}" for at, day in enumerate(days)]
+    message, hint = values(tmp_path, text(["date,value", *(f"{each},1.5" for each in lines)]))
+    assert "30 of 60 time stamps cannot be read: line 3: '02/01/2024'; line 5: '04/01" in message
+    assert "time_format: '%d/%m/%Y'" in hint
+    message, _ = values(
+        tmp_path, text(["date,value", *(f"{each},1.5" for each in lines)]), time_format="%d/%m/%Y"
+    )
+    assert "30 of 60 time stamps cannot be read: line 2: '2024-01-01'; line 4: " in message
+    usd = [f"{day:%Y-%m-%d},${at}.5" for at, day in enumerate(days)]
+    message, hint = values(tmp_path, text(["date,value", *usd]))
+    assert "not_finite 60 (line 2: 2024-01-01T00:00:00Z '$0.5')" in message
+    assert "line 2: '$0.5' has a currency sign" in hint
+
+
+STRATEGY = """\
+version: 1
+name: x
+universe: {symbols: [X/USD], bar: 1h}
+data: {candles: {use: csv, path: x.csv, stamp: open, time_zone: UTC, max_bad: 5%}}
+features: {fast: {use: sma, period: 5}}
+signal: {use: rules, long_if: close > fast, exit_if: close < fast}
+risk: {sizing: {use: fixed_fraction, fraction: 50%}}
+"""
+
+
+def test_a_warning_of_bad_rows_names_the_command_with_the_strategy_file(tmp_path: Path) -> None:
+    lines = table(hours())
+    lines[50] = lines[50].replace(f"{prices(49)[0]:.4f}", "n/a")
+    (tmp_path / "x.csv").write_text(text(lines), encoding="utf-8")
+    path = tmp_path / "mine.yaml"
+    path.write_text(STRATEGY, encoding="utf-8")
+    warned = [
+        each for each in check_data(load(path)).problems if "dropped or mended" in each.message
     ]
-    return text([head, *rows], "\r\n")
-
-
-def test_an_export_of_metatrader_names_its_two_columns_of_time(tmp_path: Path) -> None:
-    message, hint = refused(tmp_path, metatrader())
-    assert "write time_columns: [<DATE>, <TIME>]" in hint, message
-    done = read(tmp_path, metatrader(), time_columns=["<DATE>", "<TIME>"])
-    assert len(done.bars) == COUNT
-
-
-def test_dumps_of_klines_are_read_in_milliseconds_and_microseconds(tmp_path: Path) -> None:
-    for factor in (1_000, 1_000_000):
-        rows = []
-        for at in range(COUNT):
-            opened = int((START + timedelta(hours=at)).timestamp()) * factor
-            cells = [opened, *prices(at), opened + 3_600 * factor - 1, 5.0, 9, 2.0, 3.0, 0]
-            rows.append(",".join(map(str, cells)))
-        assert len(read(tmp_path, text(rows)).bars) == COUNT
-
-
-def test_usual_exports_are_read(tmp_path: Path) -> None:
-    usual = table(hours())
-    semicolons = table(hours("%d.%m.%Y %H:%M"), sign=";")
-    german = [semicolons[0], *(line.replace(".", ",") for line in semicolons[1:])]
-    german[1:] = [
-        line.replace(line.split(";")[0], time)
-        for line, time in zip(german[1:], hours("%d.%m.%Y %H:%M"), strict=True)
-    ]
-    zoned = [line.replace(" ", "T", 1) for line in table(hours("%Y-%m-%d %H:%M:%S+00:00"))]
-    data: dict[str, bytes] = {
-        "newest first": text([usual[0], *usual[:0:-1]]).encode(),
-        "a mark of UTF-8": b"\xef\xbb\xbf" + text(usual).encode(),
-        "packed": gzip.compress(text(usual).encode()),
-        "the header again": text([usual[0], *usual]).encode(),
-        "semicolons": text(german).encode(),
-        "offsets": text(zoned).encode(),
-    }
-    for name, content in data.items():
-        bars = read(tmp_path, content, keys={"max_bad": "2%"}).bars
-        assert len(bars) == COUNT, name
-        assert bars.close[-1] == prices(COUNT - 1)[3], name
+    assert [each.hint for each in warned] == [f"septet data check {path} shows the rows"]
+    found = check_strategy_data(path, BarStore(tmp_path / "store")).findings
+    shown = [each.examples for each in found if each.kind == "not_finite"]
+    assert shown[0][0].startswith("line 51: 2024-01-03T01:00:00Z open 'n/a'")

@@ -413,7 +413,7 @@ def test_commas_for_thousands_are_named(tmp_path: Path, quote: str, delimiter: s
     with pytest.raises(DataError) as caught:
         closes(tmp_path, "csv", keys={"time_zone": "UTC"}, path="x.csv")
     message = str(caught.value)
-    assert "numbers such as 1,234.50" in message
+    assert "x.csv, line 2: numbers such as 1,234.50" in message
     assert "comma for thousands" in message
     assert "without thousands separators" in message
 

@@ -77,13 +77,68 @@ def test_a_pause_leaves_a_reserve_for_what_is_urgent() -> None:
     gate.answered(429, {"Retry-After": "60"}, "")
     with pytest.raises(Barred, match="asked to pause"):
         gate.check(Wire())
-    for _ in range(20):
-        gate.check(Wire(urgent=True))
-    with pytest.raises(Barred, match="asked to pause"):
-        gate.check(Wire(urgent=True))
+    assert urgent_left(gate, 20) == 10, "half of it at once"
     gate.answered(418, {"Retry-After": "1"}, "")
     with pytest.raises(Barred, match="banned for"):
         gate.check(Wire(urgent=True))
+
+
+def urgent_left(gate: Gate, tries: int) -> int:
+    """Return how many of so many urgent requests leave now."""
+    left = 0
+    for _ in range(tries):
+        try:
+            gate.check(Wire(urgent=True))
+        except Barred:
+            continue
+        left += 1
+    return left
+
+
+def test_a_reserve_is_spread_over_the_pause_and_prolonging_gives_no_other() -> None:
+    """Each answer asks for a pause anew, and each second 20 requests want to leave."""
+    clock = Standing()
+    gate = Gate(clock)
+    gate.answered(429, {"Retry-After": "60"}, "")
+    left = []
+    for _ in range(89):
+        left.append(urgent_left(gate, 20))
+        if clock.at < NOW + 60 * S:
+            gate.answered(429, {"Retry-After": "30"}, "")
+        clock.at += S
+    gate.check(None)
+    assert sum(left) <= 20
+    assert left[0] == 10
+    assert max(left[1:]) == 1, "one after the other"
+    assert sum(left[45:]) > 0
+
+
+def test_pauses_in_a_row_have_one_reserve_until_a_request_is_accepted() -> None:
+    clock = Standing()
+    gate = Gate(clock)
+    total = 0
+    for _ in range(5):  # the first request after each pause asks for the next one
+        gate.answered(429, {"Retry-After": "10"}, "")
+        for _ in range(10):
+            total += urgent_left(gate, 20)
+            clock.at += S
+        gate.check(None)
+    assert total <= 20
+    gate.answered(200, {}, "{}")
+    gate.answered(429, {"Retry-After": "10"}, "")
+    assert urgent_left(gate, 20) == 10
+
+
+def test_a_limit_with_an_ordinary_status_is_no_accepted_request() -> None:
+    clock = Standing()
+    gate = Gate(clock)
+    total = 0
+    for _ in range(8):
+        gate.answered(200, {}, '{"code": "too many requests"}')
+        gate.pause_briefly()
+        total += urgent_left(gate, 20)
+        clock.at += 3 * S
+    assert total <= 20
 
 
 def test_what_is_too_late_does_not_leave() -> None:

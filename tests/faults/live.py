@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -172,15 +172,22 @@ class Live:
 
 
 @contextmanager
-def live(folder: Path, seed: int = 1, **changes: Any) -> Iterator[Live]:
+def live(
+    folder: Path, seed: int = 1, bases: Sequence[str] = ("BTC",), **changes: Any
+) -> Iterator[Live]:
+    """Serve a venue, and make a strategy that trades all of its symbols."""
     bars = 2_000 + 1_000 * FEW
     config = VenueConfig(
-        symbols=[SymbolConfig(base="BTC", synthetic=Synthetic(count=bars))], history=300,
+        symbols=[SymbolConfig(base=base, synthetic=Synthetic(count=bars)) for base in bases],
+        history=300,
         bar_wall_ns=250_000_000, seed=seed, journal_path=str(folder / "venue-journal.jsonl"),
         **changes,
     )  # fmt: skip
     with VenueProcess(config, folder) as venue:
         made = Live(folder, venue, seed, config.bar_ns)
+        names = ", ".join(f"{base}/USDT" for base in bases)
+        text = made.file.read_text(encoding="utf-8").replace("[BTC/USDT]", f"[{names}]")
+        made.file.write_text(text, encoding="utf-8")
         try:
             yield made
         finally:

@@ -41,8 +41,8 @@ class Bent:
     def handle(self, event: m.Event) -> list[m.Command]:
         carry = self.inner._carry
 
-        def bent(found: Sequence[core.Command], fill: m.Filled | None = None) -> None:
-            carry([self.bend(each) for each in found], fill)
+        def bent(commands: Sequence[core.Command], fill: m.Filled | None = None) -> None:
+            carry([self.bend(each) for each in commands], fill)
 
         self.inner._carry = bent  # type: ignore[method-assign]
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -47,7 +46,7 @@ class Service:
                 length = int(self.headers["Content-Length"])
                 body = json.loads(self.rfile.read(length))
                 service.reached.set()
-                service.hangs.wait(LIMIT_S)
+                service.hangs.wait()  # however long the test takes: `close` ends it
                 service.bodies.append(body)
                 self.send_response(service.status)
                 if service.location:
@@ -59,7 +58,7 @@ class Service:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = f"json://127.0.0.1:{self.server.server_address[1]}/{TOKEN}?rto=30&cto=30"
+        self.url = f"json://127.0.0.1:{self.server.server_address[1]}/{TOKEN}?rto=600&cto=600"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -176,17 +175,12 @@ def test_a_service_that_hangs_delays_nothing_but_alerts(
         made, tasks = opened(reported), Tasks("septet")
         made.start(tasks)
         made.row(TICK, [tripped()], SYMBOLS)
-        await until(lambda: made.counts.hanging)
-        assert service.reached.is_set()
-        spent = []
+        await until(lambda: made.counts.hanging and service.reached.is_set())
         for _ in range(10 * WAITING):  # a queue without a bound, or one that waits, shows here
-            began = time.perf_counter()
             made.row(TICK, [tripped()], SYMBOLS)
-            spent.append(time.perf_counter() - began)
         assert made.waiting == WAITING
         assert made.counts.dropped == 9 * WAITING
-        assert sorted(spent)[len(spent) // 2] < 0.001
-        assert made.counts.sent == 0
+        assert (made.counts.sent, made.counts.failed) == (0, 0), "no row has waited for an answer"
         service.hangs.set()
         await until(lambda: made.counts.sent > 2)
         await tasks.close()

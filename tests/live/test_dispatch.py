@@ -45,6 +45,23 @@ def amend(new_client_id: str = "t1-1", **changes: Any) -> m.Amend:
     return m.Amend(**(fields | changes))
 
 
+def test_filters_are_read_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = m.FiltersChanged(
+        at_ns=START_NS, symbol=0, lot=0.1, tick=0.01, min_notional=1.0, trading=True
+    )
+
+    async def scene() -> None:
+        harness = DispatchHarness()
+
+        async def read() -> list[m.FiltersChanged]:
+            return [changed]
+
+        monkeypatch.setattr(harness.venue, "refresh_markets", read)
+        assert await harness.do(m.Refresh(what="filters")) == [changed]
+
+    asyncio.run(scene())
+
+
 def test_each_command_is_one_call() -> None:
     async def scene() -> None:
         harness = DispatchHarness()

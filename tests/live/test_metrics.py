@@ -58,7 +58,7 @@ class Scraper(threading.Thread):
     def ask(self, page: str) -> tuple[int, str]:
         url = f"http://127.0.0.1:{self.port}/{page}"
         try:
-            with urllib.request.urlopen(url, timeout=5.0) as answer:
+            with urllib.request.urlopen(url, timeout=60.0) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -19,7 +19,7 @@ from septet._live import process
 from septet._live.clock import ManualClock
 from septet._live.process import LiveResult, run_live
 from septet._live.replay import JOURNAL, replay
-from septet._live.shadow import _Taken, _window_over, shadow
+from septet._live.shadow import _Inputs, _window_over, shadow
 from septet._live.wiring import Wiring
 from septet._shell.backtest import backtest
 from septet._shell.session import plan_of
@@ -203,6 +203,6 @@ def test_a_missing_bar_of_a_portfolio_is_part_of_its_shadow(tmp_path: Path) -> N
         facts[1, layout.AGE] = -1 if n == 2 else n
         columns = np.full((2, layout.X_FIXED), 100.0)
         times.append(DecisionTime((n + 1) * HOUR_NS, 0, columns, facts, True, False))
-    window = _window_over(plan, state, _Taken(times, [None] * 4, [4, 3]))
+    window = _window_over(plan, state, _Inputs(times, [None] * 4, [4, 3]))
     assert window.arrays["T"][layout.ROW + 1, :4].tolist() == [0, 1, -1, 2]
     assert window.arrays["DUE"][:4].tolist() == [1, 0, 1, 0]

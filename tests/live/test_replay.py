@@ -172,7 +172,7 @@ def test_the_shadow_counts_the_bars_that_are_known_at_each_time(run: Path) -> No
     """A fill between bars takes the distances of a stop from the newest bar."""
     with Reader(run / JOURNAL) as journal:
         builds = [replay_module.build_again(journal.head, run) for _ in range(2)]
-        taken = shadow_module._taken(journal, journal.last_seq, builds[0])
+        taken = shadow_module._collect_inputs(journal, journal.last_seq, builds[0])
         engine = shadow_module._engine_over(builds[1], taken)
     known = [0] * len(taken.widths)
     for event in taken.decision_times:

@@ -384,6 +384,28 @@ def test_what_others_hold_is_reported() -> None:
     asyncio.run(scene())
 
 
+def test_filters_that_one_strategy_reads_are_reported_to_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A venue reports a change once: the others went on with the old lot for good."""
+
+    async def case() -> None:
+        account = Account(SYMBOLS, SYMBOLS[1:], SYMBOLS[:1])
+        await account.open()
+        changed = m.FiltersChanged(
+            at_ns=1, symbol=1, lot=0.1, tick=0.01, min_notional=1.0, trading=True
+        )
+
+        async def read() -> list[m.FiltersChanged]:
+            return [changed]
+
+        monkeypatch.setattr(account.venue, "refresh_markets", read)
+        assert await account.shares[0].refresh_markets() == [changed]
+        assert [[each.symbol for each in got] for got in account.got] == [[], [0], []]
+
+    asyncio.run(case())
+
+
 def test_the_connection_closes_with_the_last_strategy() -> None:
     async def scene() -> None:
         account = Account(("BTC/USDT",), ("BTC/USDT",))

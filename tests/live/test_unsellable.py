@@ -19,7 +19,7 @@ WRONG = [{**RIGHT, "lot": 1.0}, {**RIGHT, "min_notional": 1e9}, {**RIGHT, "min_q
 def report(core: Any, seconds: float, filters: dict[str, float]) -> list[m.Command]:
     at_ns = START + int(seconds * SECOND)
     found: list[m.Command] = core.handle(
-        m.FiltersChanged(at_ns=at_ns, symbol=0, tick=0.01, trading=True, **filters)
+        m.FiltersChanged(at_ns=at_ns, symbol=0, tick=0.01, trading=True, listed=True, **filters)
     )
     return found
 

@@ -115,11 +115,27 @@ def test_every_monitor_of_the_file_is_run(tmp_path: Path) -> None:
     assert peak["value"] == np.max(ran.equity["equity"])
 
 
+def test_costs_are_those_of_the_trades_table(tmp_path: Path) -> None:
+    """A stop that fills inside the bar that ends at T, and an entry at T, are of two trades."""
+    ran = _ran(tmp_path, BUILT_IN)
+    closed = pl.DataFrame(ran.trades).filter(pl.col("exit_reason") != "open")
+    same = closed.filter(pl.col("entry_time").is_in(closed["exit_time"].implode()))
+    assert same.height > 5
+    costs = closed.select(pl.sum_horizontal("fees", "funding", "liquidation", "slippage"))
+    paid = costs.to_series()
+    gains = (closed["pnl"] + paid).clip(0.0)
+    share = paid.rolling_sum(5) / gains.rolling_sum(5)
+    last = closed.with_columns(share=share).group_by("exit_time", maintain_order=True).last()
+    wanted = last.filter(pl.col("share").is_finite())["share"].to_numpy()
+    read = ran.monitoring.filter(pl.col("metric") == "costs")["value"].to_numpy()
+    np.testing.assert_allclose(read, wanted, rtol=1e-9)
+
+
 def test_readings_before_a_time_are_dropped_whatever_their_numbers_are() -> None:
     """A monitor may give the times of the run as they are: numbers of numpy."""
     hours, ones = np.arange(4, dtype=np.int64), np.ones(4)
     none: Any = np.zeros(0, np.int64)
-    fills, trades = FillRows(*[none] * 7), TradeRows(*[none] * 11)
+    fills, trades = FillRows(*[none] * 7), TradeRows(*[none] * 12)
     rows = RunView(("A",), 1, hours, ones, ones, ones, fills, trades)
     given: Any = [Reading(each, "", 1.0, 1.0, "ok", 1) for each in rows.time_ns]
     block: Any = SimpleNamespace(use="odd")

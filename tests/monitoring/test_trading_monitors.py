@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -32,14 +31,14 @@ def _fills(rows: list[tuple[int, int, int, float, float, float]]) -> FillRows:
     return FillRows(hour * HOUR_NS, symbol, side, table[3], table[4], table[5], fee)
 
 
-def _trades(rows: list[tuple[int, int, int, float]]) -> TradeRows:
-    """Trades from entry hour, exit hour, symbol, profit; fees of 0.2 each."""
-    table = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+def _trades(rows: list[tuple[float, ...]]) -> TradeRows:
+    """Trades from entry hour, exit hour, symbol, profit, slippage (0); fees of 0.2 each."""
+    table = np.array([(*row, 0.0)[:5] for row in rows], dtype=np.float64).reshape(-1, 5).T
     start, end, symbol = (each.astype(np.int64) for each in table[:3])
     ones = np.ones(len(rows))
     return TradeRows(
         start * HOUR_NS, end * HOUR_NS, symbol, symbol * 0 + 1, ones, ones, ones, table[3],
-        ones * 0.2, ones * 0.0, ones * 0.0,
+        ones * 0.2, ones * 0.0, ones * 0.0, table[4],
     )  # fmt: skip
 
 
@@ -79,24 +78,12 @@ def test_turnover_without_equity_is_an_alarm() -> None:
 
 
 def test_costs_are_a_share_of_what_the_good_trades_gained() -> None:
-    fills = [
-        (1, 0, 1, 2.0, 10.1, 10.0), (3, 0, -1, 2.0, 10.9, 11.0),    # slipped by 0.2 and 0.2
-        (3, 1, 1, 1.0, 5.0, math.nan), (4, 1, -1, 1.0, 4.0, 4.5),   # 0.5; one is not known
-    ]  # fmt: skip
-    trades = [(1, 3, 0, 1.4), (3, 4, 1, -1.2)]
+    trades = [(1, 3, 0, 1.4, 0.4), (3, 4, 1, -1.2, 0.5)]
     config = CostShare.model_validate({"trades": 2, "above": "50%"})
-    (found,) = cost_share(config).read(_run(fills, trades))
+    (found,) = cost_share(config).read(_run((), trades))
     # Costs 0.2 + 0.4 and 0.2 + 0.5; before costs the first gained 2.0 and the second lost.
     assert found.value == pytest.approx(1.3 / 2.0)
     assert (found.time_ns, found.verdict, found.window) == (4 * HOUR_NS, "warn", 2)
-
-
-def test_a_fill_that_turns_a_position_counts_with_the_trade_it_ends() -> None:
-    fills = [(1, 0, 1, 1.0, 10.0, 10.0), (2, 0, -1, 2.0, 12.5, 13.0), (4, 0, 1, 1.0, 9.0, 9.0)]
-    trades = [(1, 2, 0, 2.3), (2, 4, 0, 3.3)]
-    config = CostShare.model_validate({"trades": 1})
-    found = cost_share(config).read(_run(fills, trades))
-    assert [each.value for each in found] == pytest.approx([1.2 / 3.5, 0.2 / 3.5])
 
 
 def test_without_a_gain_there_is_no_share_of_it() -> None:

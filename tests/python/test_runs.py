@@ -329,6 +329,17 @@ def test_a_backtest_can_be_neither_halted_nor_compared(file: Path, tmp_path: Pat
         run.diff(septet.run(septet.load(file)))
 
 
+def test_a_setting_of_zero_is_a_strategy(file: Path) -> None:
+    axes: dict[str, list[object]] = {
+        "execution.simulation.latency": [0, 1],
+        "execution.simulation.slippage": ["0bps", "5bps"],
+    }
+    found = septet.sweep(septet.load(file), axes, threads=1)
+    for row in found.settings.iter_rows(named=True):
+        strategy = found.strategy(row["setting"])
+        assert septet.run(strategy).summary.sharpe == row["sharpe"], strategy.settings
+
+
 def test_a_sweep_stays_in_memory_or_is_stored(file: Path, tmp_path: Path) -> None:
     strategy = septet.load(file)
     axes = {"features.fast.period": [3, 5, 7], "features.slow.period": "15..25:5"}

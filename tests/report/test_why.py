@@ -15,7 +15,7 @@ from septet._config import load
 from septet._data.stamps import iso
 from septet._report.chart_data import chart_data
 from septet._report.page import render
-from septet._report.rule_texts import text_of_rule
+from septet._report.rule_texts import text_of_rule, text_of_threshold
 from septet._report.save import save_run
 from septet._report.why import explain, parse_time
 from septet._report.why_terminal import show_why
@@ -365,3 +365,14 @@ def test_a_stop_shows_the_entry_that_placed_it_and_the_last_decision(tmp_path: P
     assert "Last decision before it" in shown
     assert explain(run, sent["order_id"])["entry"] is None
     assert "Entry that placed it" not in printed(run, sent["order_id"])
+
+
+def test_a_decision_under_the_threshold_states_the_probability_it_asks_for(tmp_path: Path) -> None:
+    run = save_run(make_result(symbols=("BTC/USDT",), bars=300, first=100), tmp_path)
+    highest = run.table("decisions")["confidence"].drop_nulls().drop_nans().to_numpy().max()
+    resolved = {"signal": {"use": "confidence", "threshold": 0.55}}
+    text = text_of_threshold(run, resolved, "below_threshold") or ""
+    assert "asks for p of 0.775 or more for long, 0.225 or less for short" in text
+    assert text.endswith(f"the highest confidence of the run was {highest:.3g}")
+    assert text_of_threshold(run, resolved, "not_finite") is None
+    assert text_of_threshold(run, {"signal": {"use": "rules"}}, "below_threshold") is None

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
-from septet._results.no_trades import Idleness, why_idle
+from septet._results.no_trades import Idleness, idleness_of, why_idle
 
 BOTH = ("long_if", "short_if", "exit_if")
 
@@ -41,3 +42,20 @@ def test_why_nothing_was_traded(seen: Idleness, expected: str) -> None:
     rejected = dict(sorted(seen.rejected.items(), key=lambda item: (-item[1], item[0])))
     again = replace(seen, rejected=rejected)
     assert why_idle(again) == expected
+
+
+@pytest.mark.parametrize("use", ["confidence", "septet:confidence"])
+def test_the_threshold_and_the_highest_confidence_are_read_of_a_run(use: str) -> None:
+    decisions = pl.DataFrame(
+        {
+            "signal": ["none"] * 4, "rejected_by": ["below_threshold"] * 3 + ["not_finite"],
+            "confidence": [0.1, 0.31, 0.2, float("nan")],
+        }
+    )  # fmt: skip
+    orders = pl.DataFrame(schema={"status": pl.String, "ended_by": pl.String})
+    frames = {"decisions": decisions, "orders": orders}
+    seen = idleness_of(frames, {"signal": {"use": use, "threshold": 0.55}})
+    assert (seen.threshold, seen.confidence) == (0.55, 0.31)
+    assert "p of 0.775 or more" in why_idle(seen)
+    other = idleness_of(frames, {"signal": {"use": "rules", "threshold": 0.55}})
+    assert (other.threshold, other.confidence) == (None, None)

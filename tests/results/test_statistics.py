@@ -140,6 +140,15 @@ def test_sessions_skip_days_without_rows_and_keep_the_last() -> None:
     assert samples.tolist() == [1.0, 2.0, 3.0]
 
 
+def test_a_session_that_goes_on_at_the_end_is_no_day() -> None:
+    bars = [day * DAY + hour * HOUR for day in (0, 1, 4) for hour in (15, 18, 21)][:-1]
+    times, equity = MIDNIGHT + np.array(bars, dtype=np.int64), np.arange(8.0)
+    _, samples = st.sample_days(times, equity, sessions=True, ends_inside=True)
+    assert samples.tolist() == [2.0, 5.0]
+    _, samples = st.sample_days(times, equity, sessions=True)
+    assert samples.tolist() == [2.0, 5.0, 7.0]
+
+
 def test_days_start_where_the_file_sets() -> None:
     times = MIDNIGHT + np.arange(0, 48, dtype=np.int64) * HOUR
     days, _ = st.sample_days(times, np.arange(48.0), day_start="08:00")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
 from septet._kernel import layout
-from septet._rules import by_hand, resting, venue_fills, venue_steps
-from septet._rules.ledger import book_fill
+from septet._rules import by_hand, levels, resting, venue_fills, venue_steps
+from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from tests.rules.small_run import Fixed, rows, set_to, status
 from tests.rules.test_position_steps import ORDER, PRICE, SENT, UNITS, Rung, Take, run_with_room
@@ -47,6 +48,65 @@ def enter(run: Run, side: float = 1.0) -> None:
 def order_ids(run: Run, reason: int) -> list[int]:
     """Return the numbers of the orders that were made for a reason."""
     return [int(n[3]) for n in run.LI[: run.log_rows] if n[0] == layout.ORDER and n[5] == reason]
+
+
+class Distance:
+    """A stop so far from the average cost."""
+
+    code, checked, rule, reads = 30, False, 0, False
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def level(self, k: int, side: float, average_price: float, *_: Any) -> float:
+        """Return its price."""
+        return average_price * (1.0 - side * self.share)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize("order", ["that entry", "another"])
+def test_an_entry_into_what_is_too_small_to_be_sold_has_a_stop_of_its_own(
+    side: float, order: str
+) -> None:
+    """The stop, at which nothing could be sold, is passed by far when the entry is decided."""
+    run = a_run()
+    run.min_notional[0] = 2_000.0
+    price = 100.0 - 20.0 * side
+    with settings(PROTECTIVE=(Distance(0.03),)):
+        enter(run, side)
+        stop = 100.0 - 3.0 * side
+        assert run.stop_price[0] == stop
+        run.mark[0] = run.close[0, 1] = price
+        venue_fills.touch_levels(0, price, price, 60, run)
+        assert (run.exit_to_retry[0], run.working[0]) == (31, 0)
+        row = place_order(
+            0, layout.MARKET, 990.0 * side, math.nan, math.nan, 60, 1, 0, 2, price, 60, run
+        )
+        number = int(run.LI[row, 3])
+        levels.restart_counts(0, 1, 60, run)
+        if order == "another":
+            run.begins_again[0] = number + 9
+        fill = (400.0 * side, price, 400.0 * side, 0.0, 0, 90, 2, price, 0, run)
+        venue_fills.book_venue_fill(0, number, *fill)
+        average = (10.0 * 100.0 + 400.0 * price) / 410.0
+        begun = order == "that entry"
+        expected = average * (1.0 - 0.03 * side) if begun else stop
+        assert run.stop_price[0] == pytest.approx(expected)
+        assert run.entry_ns[0] == (90 if begun else 60)
+        if begun:  # the rest of the same order belongs to the position that it has begun
+            run.stop_price[0] = price + 0.5 * side
+            fill = (590.0 * side, price, 590.0 * side, 0.0, 0, 120, 2, price, 0, run)
+            venue_fills.book_venue_fill(0, number, *fill)
+            assert (run.stop_price[0], run.entry_ns[0]) == (price + 0.5 * side, 90)
+            assert run.blocked_long[0] + run.blocked_short[0] == 0
+
+
+def test_a_fill_of_no_order_begins_no_position_again() -> None:
+    run = a_run()
+    with settings(PROTECTIVE=(Distance(0.03),)):
+        enter(run)
+        venue_fills.book_venue_fill(0, -1, 5.0, 90.0, 5.0, 0.0, 0, 90, 2, 90.0, 0, run)
+        assert (run.stop_price[0], run.entry_ns[0]) == (97.0, 0)
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])

@@ -130,10 +130,16 @@ class Link:
 
     async def open(self, symbols, sink):
         self.sink = sink
-        markets = dict((each, Market(each, *each.split("/"), 1e-6, 0.01)) for each in symbols)
+        listed = [each for each in symbols if each == "BTC/USDT"]
+        if MISTAKE == "raises for what is not listed" and len(listed) < len(symbols):
+            raise ValueError("no such symbol")
+        if MISTAKE == "names nothing that is not listed":
+            listed = list(symbols)
+        markets = dict((each, Market(each, *each.split("/"), 1e-6, 0.01)) for each in listed)
         return VenueFacts(
             "kit", "fake", ACCOUNT, markets, frozenset(("market", "limit")), False, True,
             5_000_000_000, True, False,
+            unlisted=dict((each, ()) for each in symbols if each not in listed),
         )
 
     def seen(self, order, by="query"):

@@ -43,6 +43,8 @@ WRONG = {
     (VENUE, "forgets one"): "cancel_all leaves 1 of 2 orders open",
     (VENUE, "has no word for what is not there"): "query answers None; expected NotFound",
     (VENUE, "lists nothing"): "open_orders leaves out an order that rests",
+    (VENUE, "raises for what is not listed"): "open raises for a symbol that is not listed",
+    (VENUE, "names nothing that is not listed"): "open does not name KITNONE/USDT",
     (VENUE, "keeps no executions"): "fills does not list the execution 0 that was reported",
 }
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from septet import messages as m
 from septet.plugin.live import BarSeen, FeedRequest, Notices, PrintSeen, QuoteSeen, StreamDown
 from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
+from septet_plugins.data.ccxt_kinds import served
 from septet_plugins.data.ccxt_messages import (
     inner_of,
     print_of,
@@ -24,6 +25,7 @@ from septet_plugins.data.ccxt_messages import (
     quote_of_ticker,
 )
 from septet_plugins.exchange.clients import Terms
+from septet_plugins.exchange.listing import Listing
 from septet_plugins.execution.ccxt_orders import Translator
 from septet_plugins.execution.ccxt_user import UserStream
 from tests.execution.helpers import Received, WallTime
@@ -43,7 +45,8 @@ class Listener:
         request = FeedRequest(tuple(symbols), MINUTE_NS, frozenset(kinds))
         self.feed._client, self.feed._request, self.feed._sink = client, request, self.received
         self.feed._timeframe = timeframe
-        self.feed._plan(client, request)
+        self.feed._how, self.feed._methods, _ = served(client, request.kinds)
+        self.feed._listing = Listing(client, symbols, self.feed._relist, self.feed._owned)
         setattr(self.feed, "_start", lambda kind, symbol: None)  # noqa: B010
         self.feed._tap_messages()
         for symbol in symbols:

@@ -37,8 +37,9 @@ class Books:
         tasks: Tasks | None = None,
     ) -> None:  # fmt: skip
         self._client, self._clock, self._sink = client, clock, sink
-        self._books = {symbol: Book() for symbol in symbols}
-        self._by_id = {str(client.markets[each]["id"]): each for each in symbols}
+        self._books, self._by_id = dict[str, Book](), dict[str, str]()
+        for symbol in symbols:
+            self.take_up(symbol)
         self._owned, self._asking = tasks or Tasks("books"), dict[str, Kept]()
         self._down: set[str] = set()
         fetch = client.fetch_order_book
@@ -50,6 +51,18 @@ class Books:
 
         if numbered(client.id):
             client.fetch_order_book = fetching
+
+    def take_up(self, symbol: str) -> None:
+        """Follow the book of a symbol that is listed."""
+        self._books[symbol] = Book()
+        self._by_id[str(self._client.markets[symbol]["id"])] = symbol
+
+    def leave(self, symbol: str) -> None:
+        """Follow the book of a symbol no more: it is not listed."""
+        self._by_id = {name: each for name, each in self._by_id.items() if each != symbol}
+        self._books.pop(symbol, None)
+        if (task := self._asking.pop(symbol, None)) is not None:
+            task.close()
 
     def raw(self, inner: Mapping[str, Any]) -> bool:
         """Take a raw difference; return whether it was one of ours."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -25,6 +24,7 @@ from septet.plugin.live import (
     is_programming_error,
 )
 from septet_plugins.data.ccxt_books import LEVELS, Books, numbered
+from septet_plugins.data.ccxt_kinds import OWN_EVENTS, served
 from septet_plugins.data.ccxt_messages import (
     FLAGGED,
     bar_of,
@@ -36,12 +36,13 @@ from septet_plugins.data.ccxt_messages import (
     quote_of_raw,
     quote_of_ticker,
 )
+from septet_plugins.data.ccxt_requests import FeedTerms, Requests
 from septet_plugins.exchange.bar_pages import Pages, timeframe_of
-from septet_plugins.exchange.clients import Scrub, Terms, allowed_hosts, make_client, stream_hosts
-from septet_plugins.exchange.markets import check_symbols, ids_of, markets_of
+from septet_plugins.exchange.clients import Scrub, allowed_hosts, make_client, stream_hosts
+from septet_plugins.exchange.listing import Listing, check_contracts, insist_on_listed
+from septet_plugins.exchange.markets import ids_of, markets_of
 from septet_plugins.exchange.message_tap import Tap, tapped
-from septet_plugins.exchange.requests import Barred, Gate, call, hook_client
-from septet_plugins.exchange.sessions import Redirected
+from septet_plugins.exchange.requests import Gate, hook_client
 from septet_plugins.exchange.unusual_messages import UNUSUAL
 
 __all__ = ["CcxtFeed", "FeedTerms"]
@@ -52,31 +53,7 @@ _KEPT: Final = 1_000
 _SURE_NS: Final = 500_000_000
 """Wall time after its close from which a polled bar is taken as final; less for short bars."""
 _CLOSE_POLLS: Final = 6
-_METHODS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
-    "bars": (("watchOHLCV", "watch_ohlcv"),),
-    "trades": (("watchTrades", "watch_trades"),),
-    "quotes": (("watchBidsAsks", "watch_bids_asks"), ("watchTicker", "watch_ticker")),
-    "book": (("watchOrderBook", "watch_order_book"),),
-}
-"""What is requested -> the exchange's abilities that serve it, the best first."""
-
-
 _RECENT_NS, _PAGE = 600 * _NS, 500
-_OWN: Final[Mapping[Any, str]] = {
-    "depthUpdate": "book", "trade": "trades", "bookTicker": "quotes", None: "quotes",
-}  # fmt: skip
-"""What Binance calls the events that are read before ccxt's parsers; spot quotes have no name."""
-
-
-@dataclass(frozen=True, slots=True)
-class FeedTerms:
-    """How a feed is reached and how patient it is."""
-
-    reach: Terms
-    params: Mapping[str, Any] = field(default_factory=dict)
-    page_bars: int | None = None
-    retries: int = 5
-    poll_ns: int = 2 * _NS
 
 
 class CcxtFeed:
@@ -91,7 +68,8 @@ class CcxtFeed:
         self._tap: Tap | None = None
         self._books: Books | None = None
         self._sink: Callable[[Any], None] = lambda message: None
-        self._kept: list[Kept] = []
+        self._kept: list[tuple[str, Kept]] = []
+        self._listing: Listing | None = None
         self._flags: dict[int, bool] = {}
         self._ids: dict[str, str] = {}
         self._down: set[tuple[str, str]] = set()
@@ -117,7 +95,7 @@ class CcxtFeed:
         Raises
         ------
         DataError
-            If the exchange, a symbol or the bar does not exist there.
+            If the exchange or the bar does not exist, or a symbol that the request insists on.
         RunError
             If the exchange cannot be reached.
         """
@@ -128,6 +106,10 @@ class CcxtFeed:
             raise
         self._sink, self._dialled_s = sink, time.monotonic()
         self._tap_messages()
+        assert self._listing is not None
+        for symbol in self._listing.unlisted:
+            self._leave_out(symbol)
+            self._listing.watch()
         return facts
 
     async def _connect(self, request: FeedRequest) -> FeedFacts:
@@ -136,33 +118,24 @@ class CcxtFeed:
         self._hosts = stream_hosts(client, self._terms.reach)
         hosts = allowed_hosts(client, self._terms.reach)
         hook_client(client, self._gate, lambda status, state: None, hosts)
+        self._requests = Requests(client, self._terms, self._gate, self._clock, self._scrub)
         await self._ask("load_markets")
-        check_symbols(client, request.symbols)
+        if not request.goes_on:
+            insist_on_listed(client, request.symbols)
+        self._listing = Listing(client, request.symbols, self._relist, self._owned)
+        self._requests.doubt_symbols = self._listing.doubt
+        listed = self._listing.listed
+        check_contracts(client, listed)
         if "bars" in request.kinds:
             if not client.has.get("fetchOHLCV"):
                 raise DataError(f"{client.id} offers no bars")
             self._timeframe = timeframe_of(client, request.bar_ns)
-        notes = self._plan(client, request)
+        self._how, self._methods, notes = served(client, request.kinds)
         return FeedFacts(
             exchange=self._terms.reach.exchange, how=dict(self._how),
-            markets=markets_of(client, request.symbols),
-            notes=tuple(notes),
+            markets=markets_of(client, listed),
+            notes=notes,
         )  # fmt: skip
-
-    def _plan(self, client: Any, request: FeedRequest) -> list[str]:
-        notes = []
-        for kind in sorted(request.kinds):
-            if kind not in _METHODS:
-                raise DataError(f"no feed serves {kind!r}", hint=f"it is one of {list(_METHODS)}")
-            able = [method for has, method in _METHODS[kind] if client.has.get(has) is True]
-            self._how[kind] = "stream" if able else "poll"
-            if able:
-                self._methods[kind] = able[0]
-            else:
-                notes.append(f"{client.id} streams no {kind}: they are polled")
-        if self._how.get("bars") == "stream" and client.id not in FLAGGED:
-            notes.append(f"{client.id} does not state when a bar is final: a poll confirms it")
-        return notes
 
     def _tap_messages(self) -> None:
         from ccxt.async_support.base.ws.cache import ArrayCache, ArrayCacheByTimestamp
@@ -173,16 +146,58 @@ class CcxtFeed:
                 client, raw=self._raw, resolved=self._resolved, lost=self._lost,
                 hosts=self._hosts, skip=self._skip, tasks=self._owned, gate=self._gate,
             )  # fmt: skip
-        self._books = Books(client, request.symbols, self._clock, self._booked, self._owned)
-        self._ids = ids_of(client, request.symbols) if numbered(client.id) else {}
+        assert self._listing is not None
+        self._books = Books(client, self._listing.listed, self._clock, self._booked, self._owned)
         for symbol in request.symbols:
             bars = tapped(ArrayCacheByTimestamp, _KEPT, partial(self._bar, symbol))
             trades = tapped(ArrayCache, _KEPT, partial(self._trade, symbol))
             self._caches["bars", symbol], self._caches["trades", symbol] = bars, trades
-            for kind in sorted(request.kinds):
-                self._start(kind, symbol)
+        self._ids = {}
+        self._listen_to(self._listing.listed)
         if "bars" in request.kinds and (self._how["bars"] == "poll" or client.id not in FLAGGED):
             self._keep("closes of bars", "bars", "", self._poll_closes)
+
+    def _listen_to(self, symbols: Sequence[str]) -> None:
+        if numbered(self._client.id):
+            self._ids |= ids_of(self._client, symbols)
+        for symbol in symbols:
+            for kind in sorted(self._request.kinds):
+                self._start(kind, symbol)
+
+    async def _relist(self) -> None:
+        """Read the markets again; leave out symbols that went, and take up those that came back."""
+        assert self._listing is not None
+        client, books = self._client, self._books
+        known = client.markets, client.markets_by_id
+        try:
+            await self._ask("load_markets", True)
+        except RunError as error:
+            self._notices.notify("filters", error)
+            return
+        if not client.markets:
+            client.markets, client.markets_by_id = known
+            return
+        gone, back = self._listing.take()
+        assert books is not None
+        for symbol in sorted(gone):
+            ended = [kept for name, kept in self._kept if name == symbol]
+            self._kept = [(name, kept) for name, kept in self._kept if name != symbol]
+            await asyncio.gather(*(each.closed() for each in ended))
+            books.leave(symbol)
+            self._leave_out(symbol)
+        for symbol in sorted(back):
+            books.take_up(symbol)
+        self._listen_to(sorted(back))
+
+    def _leave_out(self, symbol: str) -> None:
+        """Report the streams of a symbol that is not listed."""
+        for kind in sorted(self._request.kinds):
+            self._sink(
+                StreamDown(stream=kind, symbol=symbol, reason=self._unlisted(symbol), unlisted=True)
+            )
+
+    def _unlisted(self, symbol: str) -> str:
+        return f"{self._terms.reach.exchange} no longer lists {symbol}"
 
     def _start(self, kind: str, symbol: str) -> None:
         if self._how[kind] == "stream":
@@ -196,13 +211,16 @@ class CcxtFeed:
         def down(text: str) -> None:
             self._sink(StreamDown(stream=kind, symbol=symbol, reason=text))
 
-        self._kept.append(self._owned.keep(f"{name} {symbol}".strip(), work, down=down))
+        kept = self._owned.keep(f"{name} {symbol}".strip(), work, down=down)
+        self._kept.append((symbol, kept))
 
     async def close(self) -> None:
         """End every stream and the connections; safe to call twice."""
         kept, self._kept = self._kept, []
         self._owned.cancel(self._pausing)
-        await asyncio.gather(*(each.closed() for each in kept))
+        await asyncio.gather(*(each.closed() for _, each in kept))
+        if self._listing is not None:
+            await self._listing.close()
         if self._books is not None:
             self._books.reset("closed")
         if self._tap is not None:
@@ -288,7 +306,7 @@ class CcxtFeed:
 
     def _own(self, message: Mapping[str, Any]) -> bool:
         """Take what we read ourselves; its `watch` returns only when the connection is lost."""
-        kind = _OWN.get(message.get("e"))
+        kind = OWN_EVENTS.get(message.get("e"))
         if kind is None or kind not in self._how:
             return False
         if kind == "book":
@@ -393,7 +411,7 @@ class CcxtFeed:
             close_ns = (clock.market_ns() // bar_ns + 1) * bar_ns
             wait_ns = (close_ns - clock.market_ns()) / clock.speed + self._wait_for_final_ns()
             await asyncio.sleep(wait_ns / _NS)
-            late = set(self._request.symbols)
+            late = set(() if self._listing is None else self._listing.listed)
             for attempt in range(_CLOSE_POLLS):
                 if attempt:
                     await asyncio.sleep(min(2.0**attempt / 4, bar_ns / clock.speed / _NS / 8))
@@ -425,6 +443,8 @@ class CcxtFeed:
         Only a later one shows that the newest is whole: without, its `closed` is None.
         """
         self._insist_open()
+        if self._listing is not None and symbol in self._listing.unlisted:
+            raise RunError(self._unlisted(symbol))
         try:
             return await self._bars(symbol, since_ns, until_ns)
         except UNUSUAL as error:
@@ -476,25 +496,5 @@ class CcxtFeed:
             raise RunError(f"bars of {symbol} cannot be read: {self._scrub(error)}") from None
 
     async def _ask(self, method: str, *args: Any) -> Any:
-        """Ask the exchange; try again, ever later, when it cannot be reached."""
-        import ccxt
-
-        name, backoff = self._terms.reach.exchange, Backoff()
         self._insist_open()
-        for attempt in range(self._terms.retries + 1):
-            try:
-                with call():
-                    return await getattr(self._client, method)(*args)
-            except (ccxt.AuthenticationError, ccxt.BadSymbol, ccxt.BadRequest) as error:
-                raise RunError(f"{name} refused: {self._scrub(error)}") from None
-            except Redirected as error:
-                raise RunError(f"{name}: {self._scrub(error)}") from None
-            except (ccxt.OperationFailed, Barred) as error:
-                final = isinstance(error, Barred) and error.code == "host"
-                if final or attempt == self._terms.retries:
-                    raise RunError(f"{name} cannot be reached: {self._scrub(error)}") from None
-                blocked_s = max(0.0, (self._gate.open_ns() - self._clock.now_ns()) / _NS)
-                await asyncio.sleep(max(backoff.wait_s(), min(blocked_s, 60.0)))
-            except ccxt.BaseError as error:
-                raise RunError(f"{name}: {self._scrub(error)}") from None
-        raise AssertionError("every attempt returns or raises")
+        return await self._requests.ask(method, *args)

@@ -127,17 +127,19 @@ class CsvSeries:
         """Read the file and pick its columns."""
         config = self._config
         path = one_file(config.path, request.base_dir, request.name)
-        frame, guesses, *_ = read_text(path, config, self._times)
+        frame, guesses, header, kept = read_text(path, config, self._times)
         frame, joined = join_times(frame, config.time_columns, str(path)), config.time_columns
         raw = raw_series(frame, str(path), config, guesses)
         frame, doubts = raw.frame, []
+        written = frame["time"] if config.time_format else None
         for column in ("time", "known"):
             own = bool(joined) and column == "time"
             frame = read_times(frame, column, config.time_format, str(path), joined=own)
             if column in frame.columns:
                 origin = f"{request.name} from {path}"
                 doubts.append(day_month_doubt(frame[column], config.time_format, origin))
-        facts = replace(raw.facts, doubts=tuple(each for each in doubts if each))
+        rows = TextRows(path, config, header=header, rows=frame.height, times=written, kept=kept)
+        facts = replace(raw.facts, doubts=tuple(each for each in doubts if each), rows=rows)
         return replace(raw, frame=frame, facts=facts)
 
     def _times(self, frame: pl.DataFrame) -> tuple[str, ...]:

@@ -43,11 +43,14 @@ _COLUMN: Final = re.compile(r"[\w .%$#()/+-]{1,40}")
 _NOTHING: Final = ("", "-", ".", "n/a", "N/A", "NA", "NaN", "nan", "null")
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _COMMA_NUMBER: Final = re.compile(r"^[-+]?\d+,\d+$")
-_ONE_COMMA: Final = re.compile(r"[-+]?\d{1,3},\d{3}(?![.,\d])")
+_ONE_COMMA: Final = re.compile(r"[-+]?\d{1,3},\d{3}")
 _DEFAULT_NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
 _HEAD_LINES: Final = 50
 _MOST_ABOVE: Final = 20
 """Lines above a table that a message counts."""
+_NAME: Final = 40
+_YFINANCE: Final = 10
+"""Characters of a name, and names of a header of yfinance, that a message shows."""
 _WORD: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -119,7 +122,7 @@ def read_text(
     head, notes = [row for _, row in rows[:_HEAD_LINES]], []
     delimiter = form.delimiter
     if delimiter == "auto":
-        delimiter = _guess_delimiter(head, path)
+        delimiter = _guess_delimiter(rows[:_HEAD_LINES], path)
         if not delimiter:
             raise uneven_line(data, path, form, ",") or _unknown(rows[:_HEAD_LINES], path)
         notes.append(f"delimiter guessed: {_NAMES[delimiter]}")
@@ -130,7 +133,7 @@ def read_text(
     comma = form.decimal == ","
     written = [cell for row in cells for cell in row if _THOUSANDS.fullmatch(cell) and "." in cell]
     if written and not comma:
-        raise _with_thousands(path, written[0])
+        raise _with_thousands(path, rows, written[0])
     if form.decimal == "auto":
         comma = _has_decimal_comma(cells[1:], delimiter)
         if comma:
@@ -139,12 +142,11 @@ def read_text(
     if form.header == "auto":
         header = form.names is None and not any(NUMBER.match(cell) for cell in cells[0])
         notes.append("first row read as header" if header else "no header found")
-    where = f"line {rows[0][0]}" if header else "names"
-    _refuse_twins(cells[0] if header else form.names or (), path, where)
+    _refuse_twins(cells[0] if header else form.names or (), path, rows[0][0] if header else 0)
     names = () if header else form.names or _DEFAULT_NAMES
 
     def parsed(own: Sequence[str]) -> pl.DataFrame:
-        return _parse(data, path, form, delimiter, comma=comma, header=header, texts=own)
+        return _parse(data, path, form, delimiter, comma=comma, header=header, texts=own, rows=rows)
 
     frame = parsed(())
     theirs = frame.columns
@@ -182,22 +184,30 @@ def _has_decimal_comma(rows: Sequence[Sequence[str]], delimiter: str) -> bool:
     return not points and not all(_THOUSANDS.fullmatch(cell) for cell in numbers)
 
 
-def _refuse_twins(names: Sequence[str], path: Path, where: str) -> None:
-    """Refuse two columns of one name: it is unknown which of them is meant."""
+def _refuse_twins(names: Sequence[str], path: Path, line: int) -> None:
+    """Refuse two columns of one name: it is unknown which of them is meant.
+
+    `line` is that of the header; 0 of names that the strategy file gives.
+    """
     plain = [name.strip().lower() for name in names]
     for at, name in enumerate(plain):
         if name and name in plain[:at]:
             first = plain.index(name)
             what = names[at].strip()
             called = f"are both named {what!r}" if _COLUMN.fullmatch(what) else "have one name"
+            hint = "give each column a name of its own, or take one of them out"
+            if line:
+                hint += f"; or name all of them: skip_lines: {line}, header: 'no', names: [...]"
             raise DataError(
-                f"{path}, {where}: columns {first + 1} and {at + 1} {called}",
-                hint="give each column a name of its own, or take one of them out",
+                f"{path}, {f'line {line}' if line else 'names'}: columns {first + 1} and {at + 1} "
+                f"{called}",
+                hint=hint,
             )
 
 
-def _guess_delimiter(head: list[str], path: Path) -> str:
+def _guess_delimiter(rows: Sequence[tuple[int, str]], path: Path) -> str:
     """Return the sign that splits every line into equally many cells, two at least; else none."""
+    head = [row for _, row in rows]
     best, cells = "", 1
     for sign in _DELIMITERS:
         counts = {_QUOTED.sub("", line).count(sign) for line in (head[:-1] or head)}
@@ -209,7 +219,7 @@ def _guess_delimiter(head: list[str], path: Path) -> str:
         )
         commas = head[0].count(",")
         if written and commas > 1 and all(line.count(",") > commas for line in head[1:]):
-            raise _with_thousands(path, written)
+            raise _with_thousands(path, rows, written)
     return best
 
 
@@ -233,13 +243,12 @@ def _refuse_title(rows: list[tuple[int, str]], cells: list[list[str]], path: Pat
 
 def _unknown(rows: list[tuple[int, str]], path: Path) -> DataError:
     """Return that rows do not have equally many cells; name lines above the table where they do."""
-    head = [row for _, row in rows]
-    for above in range(1, min(_MOST_ABOVE, len(head) - 2)):
-        if _guess_delimiter(head[above:], path):
+    for above in range(1, min(_MOST_ABOVE, len(rows) - 2)):
+        if _guess_delimiter(rows[above:], path):
             return _text_above(path, rows[above][0])
     return DataError(
         f"{path}: cannot determine the delimiter: no sign of , ; | tab and space splits its first "
-        f"{len(head)} lines into equally many cells",
+        f"{len(rows)} lines into equally many cells",
         hint="write delimiter: ';' or what it is, and skip_lines: for text above the table",
     )
 
@@ -257,7 +266,7 @@ def _refuse_three_headers(rows: Sequence[Sequence[str]], path: Path, form: TextF
             "them: a row is of one symbol",
             hint="download and write each symbol to a file of its own, and name them {symbol}.csv",
         )
-    plain = [_WORD.sub("_", name).strip("_") for name in names[1:]]
+    plain = [_WORD.sub("_", name).strip("_")[:_NAME] for name in names[1:_YFINANCE]]
     listed = ", ".join(["timestamp", *(name or f"column_{at}" for at, name in enumerate(plain))])
     raise DataError(
         f"{path} has three lines above its rows, as yfinance writes them: columns, symbols, and "
@@ -267,16 +276,25 @@ def _refuse_three_headers(rows: Sequence[Sequence[str]], path: Path, form: TextF
     )
 
 
-def _with_thousands(path: Path, written: str, sign: str = "comma") -> DataError:
+def _with_thousands(
+    path: Path, rows: Sequence[tuple[int, str]], cell: str, sign: str = "comma", column: str = ""
+) -> DataError:
+    """Return the error for a number with separators of thousands, in the line that has it first."""
     hint = "write the file again without thousands separators (1234.56)"
-    if sign == "comma" and _ONE_COMMA.match(written):
+    if sign == "comma" and _ONE_COMMA.fullmatch(cell):
         hint += "; if the comma is the decimal mark, write decimal: ',' beside use:"
+    line = next((number for number, row in rows if cell in row), 0)
+    place = f"{path}, line {line}" if line else str(path)
+    of = f" in column {column!r}" if column else ""
     return DataError(
-        f"{path}: numbers such as {written[:60]} are written with a {sign} for thousands", hint=hint
+        f"{place}: numbers such as {cell[:60]}{of} are written with a {sign} for thousands",
+        hint=hint,
     )
 
 
-def _refuse_thousands(frame: pl.DataFrame, path: Path, *, comma: bool) -> None:
+def _refuse_thousands(
+    frame: pl.DataFrame, path: Path, rows: Sequence[tuple[int, str]], *, comma: bool
+) -> None:
     """Refuse columns of numbers with separators of thousands: as text they are all missing.
 
     `comma` means that a comma is the decimal sign. The decimal sign separates thousands only where
@@ -295,12 +313,12 @@ def _refuse_thousands(frame: pl.DataFrame, path: Path, *, comma: bool) -> None:
             own = {"comma": not comma, "point": comma}.get(sign, True)
             found = [each for each in numbers if (form if own else _TWICE[sign]).fullmatch(each)]
             if found:
-                raise _with_thousands(path, f"{found[0]} in column {name!r}", sign)
+                raise _with_thousands(path, rows, found[0], sign, name)
 
 
 def _parse(
     data: bytes, path: Path, form: TextFormat, delimiter: str, *, comma: bool, header: bool,
-    texts: Sequence[str],
+    texts: Sequence[str], rows: Sequence[tuple[int, str]],
 ) -> pl.DataFrame:  # fmt: skip
     import polars as pl
 
@@ -320,12 +338,12 @@ def _parse(
     try:
         try:
             frame = read(infer=True)
-            _refuse_thousands(frame, path, comma=comma)
+            _refuse_thousands(frame, path, rows, comma=comma)
             return frame
         except pl.exceptions.ComputeError:
             # A cell that is no number among numbers: keep the text, the rows are checked later.
             frame = read(infer=False)
-            _refuse_thousands(frame, path, comma=comma)
+            _refuse_thousands(frame, path, rows, comma=comma)
             return frame.with_columns(pl.all().str.replace(",", ".")) if comma else frame
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         uneven = uneven_line(data, path, form, delimiter)

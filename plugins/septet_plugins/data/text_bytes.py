@@ -183,6 +183,8 @@ def _as_utf8(data: bytes, path: Path, encoding: str) -> bytes:
 
 def _encodings(data: bytes, own: str) -> str:
     """Return what to write about bytes that are not of an encoding."""
+    if own not in ("utf-8", "utf8", "utf-8-sig") and _is_utf8(data):
+        return "it is UTF-8, which needs no encoding:"
     windows = any(each in data for each in (b"\x80", b"\x91", b"\x92", b"\x93", b"\x94", b"\x96"))
     first, second = ("cp1252", "latin-1") if windows else ("latin-1", "cp1252")
     names = [each for each in (first, second, "utf-8") if each != own]
@@ -192,10 +194,24 @@ def _encodings(data: bytes, own: str) -> str:
     )
 
 
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _refuse_wide(data: bytes, path: Path, own: str) -> None:
     """Refuse text of two or four bytes a sign that is read as another, and what is no text."""
     if own.startswith(("utf-16", "utf16", "utf-32", "utf32")):
-        return
+        if b"\x00" in data[:_LOOKED_AT]:  # in which digits and commas have zero bytes
+            return
+        raise DataError(
+            f"{path} is not {own}: it has no zero bytes, which digits and commas have there",
+            hint="take encoding: out, or write what the file was saved in, such as latin-1",
+            key="encoding",
+        )
     mark = next(((mark, name) for mark, name in _MARKS if data.startswith(mark)), None)
     if mark is not None:
         shown = " ".join(f"{each:02X}" for each in mark[0])

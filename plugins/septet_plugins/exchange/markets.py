@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Final
 
-from septet.errors import DataError, RunError
+from septet.errors import RunError
 from septet.plugin.live import Market, Unreadable, read_quantity
 
 __all__ = [
-    "check_symbols",
     "ids_of",
     "lot_of",
     "market_of",
@@ -28,23 +26,6 @@ _NOISE: Final = Decimal("1e-6")
 _DEFAULT_LOT: Final = Decimal("1e-8")
 _FINEST_TICK: Final = Decimal("1e-8")
 """What significant digits may not go below: such exchanges cut a price at eight decimals."""
-
-
-def check_symbols(client: Any, symbols: Iterable[str]) -> None:
-    """Refuse symbols that are not listed, and contracts whose size is not one of the base."""
-    for symbol in symbols:
-        market = client.markets.get(symbol)
-        if market is None:
-            close = difflib.get_close_matches(symbol, list(client.markets), n=3)
-            raise DataError(
-                f"{client.id} lists no {symbol}",
-                hint=f"did you mean {' or '.join(close)}?" if close else "",
-            )
-        if market.get("contract") and float(market.get("contractSize") or 1.0) != 1.0:
-            raise DataError(
-                f"a contract of {symbol} at {client.id} is {market['contractSize']} "
-                f"{market['base']}; only contracts of one are supported"
-            )
 
 
 def ids_of(client: Any, symbols: Iterable[str]) -> dict[str, str]:

@@ -31,10 +31,11 @@ _BRIEF_NS: Final = 2 * _S
 _LONGEST_BAN_S: Final = 3 * 86_400.0
 """Exchanges ban for as long at most; a longer span in an answer is cut to this."""
 _LONGEST_PAUSE_S: Final = 600.0
-"""Then one request asks again, and cancels have a new reserve."""
+"""Then one request asks again."""
 _UNTIL: Final = re.compile(r"until (\d{13})\b")
 _RESERVE: Final = 20
-"""Cancels that may still leave while the venue asks for a pause."""
+"""Cancels, with the queries of a kill switch, that may still leave while the venue asks for a
+pause: half of them at once, the others spread evenly over the pause."""
 
 
 class Barred(Exception):
@@ -79,12 +80,32 @@ def call(
 
 
 class _HostPause:
-    """Pauses and bans that one host imposed on this process (wall time)."""
+    """Pauses and bans that one host imposed on this process (wall time).
+
+    `used` requests have left in a pause since `since_ns`; `accepted` answers without a limit have
+    come since the last one that asked for a pause. A pause that is prolonged, or followed by
+    another before an answer was accepted, has no reserve of its own.
+    """
 
     def __init__(self) -> None:
-        self.limited_ns = self.banned_ns = 0
-        self.reserve = _RESERVE
+        self.limited_ns = self.banned_ns = self.since_ns = 0
+        self.used, self.accepted = 0, 1
         self.gates: WeakSet[Gate] = WeakSet()
+
+    def begin(self, now_ns: int, until_ns: int) -> None:
+        """Pause until a time."""
+        if now_ns >= self.limited_ns and self.accepted > 0:
+            self.since_ns, self.used = now_ns, 0
+        self.accepted = 0
+        self.limited_ns = max(self.limited_ns, until_ns)
+
+    def use_reserve(self, now_ns: int) -> bool:
+        """Count an urgent request in a pause; return whether it may leave."""
+        share = (now_ns - self.since_ns) / max(1, self.limited_ns - self.since_ns)
+        if self.used >= _RESERVE // 2 + int(share * (_RESERVE - _RESERVE // 2)):
+            return False
+        self.used += 1
+        return True
 
 
 _HOST_PAUSES: Final[WeakValueDictionary[str, _HostPause]] = WeakValueDictionary()
@@ -133,10 +154,9 @@ class Gate:
         now, pause = self._clock.now_ns(), self._pause_of(url)
         if now < pause.banned_ns:
             raise Barred("banned", f"banned for {_seconds(pause.banned_ns - now)}; nothing is sent")
-        if now < pause.limited_ns:
-            if wire is None or not wire.urgent or pause.reserve <= 0:
-                raise Barred("limited", f"asked to pause for {_seconds(pause.limited_ns - now)}")
-            pause.reserve -= 1
+        urgent = wire is not None and wire.urgent
+        if now < pause.limited_ns and not (urgent and pause.use_reserve(now)):
+            raise Barred("limited", f"asked to pause for {_seconds(pause.limited_ns - now)}")
         if wire is not None and 0 < wire.deadline_ns <= now:
             raise Barred("deadline", "its time had passed before it could leave")
         if wire is not None and wire.deadline_ns and not may_leave():  # orders have a deadline
@@ -150,9 +170,10 @@ class Gate:
 
     def answered(self, status: int, headers: Mapping[str, Any], body: str, url: str = "") -> str:
         """Process an answer; return ``limited`` or ``banned`` if it reports that."""
-        if status not in (418, 429):
-            return ""
         now, pause = self._clock.now_ns(), self._pause_of(url)
+        if status not in (418, 429):
+            pause.accepted += status < 400 and now >= pause.limited_ns
+            return ""
         state: Literal["banned", "limited"] = "banned" if status == 418 else "limited"
         default, most = (
             (_BANNED_S, _LONGEST_BAN_S) if status == 418 else (_LIMITED_S, _LONGEST_PAUSE_S)
@@ -162,7 +183,7 @@ class Gate:
         if found:
             until = max(until, min(int(found[1]) * 1_000_000, now + int(most * _S)))
         if state == "banned":
-            pause.banned_ns = max(pause.banned_ns, until)
+            pause.banned_ns, pause.accepted = max(pause.banned_ns, until), 0
             self._changed(pause)
         else:
             self.pause(until, url)
@@ -171,13 +192,12 @@ class Gate:
     def pause(self, until_ns: int, url: str = "") -> None:
         """Pause until a time, except for the reserve of urgent requests."""
         pause = self._pause_of(url)
-        if self._clock.now_ns() >= pause.limited_ns:
-            pause.reserve = _RESERVE
-        pause.limited_ns = max(pause.limited_ns, until_ns)
+        pause.begin(self._clock.now_ns(), until_ns)
         self._changed(pause)
 
     def pause_briefly(self, url: str = "") -> None:
-        """Pause after a limit that was reported with an ordinary status."""
+        """Pause after a limit that was reported with an ordinary status, which was counted."""
+        self._pause_of(url).accepted -= 1
         self.pause(self._clock.now_ns() + _BRIEF_NS, url)
 
     def _changed(self, pause: _HostPause) -> None:

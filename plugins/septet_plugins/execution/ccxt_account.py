@@ -11,6 +11,7 @@ import msgspec
 
 import septet.messages as m
 from septet.plugin.live import Clock, Notices, Tasks, Unreadable, read_price, read_quantity
+from septet_plugins.exchange.listing import Listing
 from septet_plugins.exchange.unusual_messages import UNUSUAL
 from septet_plugins.execution.ccxt_link import Rest
 from septet_plugins.execution.ccxt_orders import Translator
@@ -49,8 +50,9 @@ class Account:
         sink: Callable[[Any], None],
         answers_final_after_ns: int,
         tasks: Tasks | None = None,
+        unlisted: Listing | None = None,
     ) -> None:
-        self._tasks = tasks or Tasks("account")
+        self._tasks, self._listing = tasks or Tasks("account"), unlisted
         self._rest, self._translator, self._clock, self._sink = rest, translator, clock, sink
         self._answers_final_after_ns, self._notices = answers_final_after_ns, Notices(clock, sink)
         self._last_fill_ns = clock.now_ns()
@@ -167,10 +169,10 @@ class Account:
         if orders is None:
             return "open orders cannot be read"
         self._sink(orders)
-        for number in range(len(self._translator.symbols)):
-            fills = await self.fills(number, since)
+        for symbol in self._listed():
+            fills = await self.fills(self._translator.numbers[symbol], since)
             if fills is None:
-                return f"fills of {self._translator.symbol(number)} cannot be read"
+                return f"fills of {symbol} cannot be read"
             for each in fills:
                 if _handed_as(each) not in self._handed:
                     self.deliver(each)
@@ -181,10 +183,14 @@ class Account:
         if not self._knows_currencies:
             self._knows_currencies = await self.holdings() is not None
 
+    def _listed(self) -> tuple[str, ...]:
+        """Return the run's symbols that the exchange lists: nothing is asked about the others."""
+        return self._translator.symbols if self._listing is None else self._listing.listed
+
     async def open_orders(self) -> m.OpenOrders | None:
         """Return open orders on the run's symbols, as of when the query was sent."""
         asked = self._clock.now_ns()
-        answers = await asyncio.gather(*map(self._open_orders_of, self._translator.symbols))
+        answers = await asyncio.gather(*map(self._open_orders_of, self._listed()))
         shown = [each for each in answers if each is not None]
         if len(shown) < len(answers):
             return None

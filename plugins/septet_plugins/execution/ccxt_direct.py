@@ -66,6 +66,11 @@ class Direct:
         self._status, self._currency = client.parse_order_status, client.safe_currency_code
         self._ratio = Precise.string_div
 
+    def take_up(self, client: Any, symbol: str) -> None:
+        """Read messages about a symbol that was not listed when the client was opened."""
+        if client.markets[symbol].get("spot"):
+            self._symbols[str(client.markets[symbol]["id"])] = symbol
+
     def answer(self, body: Any) -> dict[str, Any] | None:
         """Return the order in the answer to a new order."""
         try:

@@ -145,6 +145,7 @@ class Rest:
         self.link: Link | None = None
         self.notices: Notices | None = None
         self.doubt_clock: Callable[[], None] = _nothing
+        self.doubt_symbols: Callable[[], None] = _nothing
         self._scrub, self._gate = scrub, gate
         self._recovering: Kept | None = None
         self._mending: Kept | None = None
@@ -205,6 +206,8 @@ class Rest:
                     self._on_answer(trace.status, "limited")
                 if isinstance(error, ccxt.InvalidNonce):
                     self.doubt_clock()
+                if isinstance(error, ccxt.BadSymbol):
+                    self.doubt_symbols()
                 if isinstance(error, UNUSUAL) and self.notices is not None and trace.status:
                     self.notices.notify(_ABOUT.get(method, "order"), error)
                 self._failed(trace, error)

@@ -200,13 +200,20 @@ class Translator:
         self.symbols = tuple(symbols)
         self.numbers = {symbol: number for number, symbol in enumerate(symbols)}
         self._client, self._venue, self._clock = client, venue, clock
-        self._spot = {str(client.markets[each]["id"]): n for each, n in self.numbers.items()}
+        self._spot: dict[str, int] = {}
+        for symbol in symbols:
+            self.take_up(symbol)
         known = (code for each in client.markets.values() for code in (each["base"], each["quote"]))
         self._currencies = {*(client.currencies or ()), *known}
         self._owners: OrderedDict[str, str] = OrderedDict()
         self._fill_ids = _FILL_IDS.get(client.id, _USUAL_FILL_IDS)
         numbered = client.id in _NUMBERED
         self._order_ids, self._trade_ids = IdReader(numbered), IdReader(numbered)
+
+    def take_up(self, symbol: str) -> None:
+        """Know a symbol by the exchange's own name of it, if it is listed."""
+        if symbol in self._client.markets:
+            self._spot[str(self._client.markets[symbol]["id"])] = self.numbers[symbol]
 
     def symbol(self, number: int) -> str:
         """Return the name of a symbol of the universe."""
@@ -337,7 +344,7 @@ class Translator:
         self, number: int, buys: bool, maker: bool, quantity: float, price: float
     ) -> tuple[float, str]:
         """Return what a fill costs by the schedule of the venue, in what was received."""
-        market = self._client.markets[self.symbols[number]]
+        market = self._client.markets.get(self.symbols[number]) or {}
         try:
             rate = read_number(market.get("maker" if maker else "taker"), "rate", 0.0, _MOST_FEE)
         except Unreadable:
@@ -388,8 +395,11 @@ class Translator:
         return self.ids.back(client_id) or self._owners.get(venue_id, "")
 
     def base_and_quote(self, number: int) -> tuple[str, str]:
-        """Return the currencies of a symbol."""
-        market = self._client.markets[self.symbols[number]]
+        """Return the currencies of a symbol; of one that is not listed those of its name."""
+        market = self._client.markets.get(self.symbols[number])
+        if market is None:
+            base, _, quote = self.symbols[number].partition("/")
+            return base, quote.partition(":")[0]
         return str(market["base"]), str(market["quote"])
 
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -25,13 +25,13 @@ from septet_plugins.exchange.clients import (
     make_client,
     stream_hosts,
 )
-from septet_plugins.exchange.markets import check_symbols, market_of, markets_of
 from septet_plugins.exchange.requests import Gate, Wire
 from septet_plugins.exchange.unusual_messages import UNUSUAL
 from septet_plugins.execution.ccxt_account import Account
 from septet_plugins.execution.ccxt_answers import classify_error, echo_fault
 from septet_plugins.execution.ccxt_clock import VenueClock
 from septet_plugins.execution.ccxt_direct import read_directly
+from septet_plugins.execution.ccxt_filters import Filters
 from septet_plugins.execution.ccxt_link import Link, Rest
 from septet_plugins.execution.ccxt_lookup import Lookup, Missing
 from septet_plugins.execution.ccxt_orders import Translator, order_types, place
@@ -81,9 +81,8 @@ class CcxtVenue:
         self._tasks.show = lambda error: self._scrub(error)
         self._sends = Sends(self._tasks)
         self._sink: Callable[[Any], None] = _nowhere
-        self._opened: list[Link | Rest | Account] = []
+        self._opened: list[Link | Rest | Account | Filters] = []
         self._user: UserStream | UserPolls | None = None
-        self._symbols: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"CcxtVenue({self._name!r}, {self._terms.reach.exchange!r})"
@@ -96,7 +95,7 @@ class CcxtVenue:
         Raises
         ------
         DataError
-            If the exchange or a symbol does not exist.
+            If the exchange does not exist. A symbol that it does not list is named in the facts.
         RunError
             If the venue cannot be reached or refuses the key; nothing is assumed then.
         """
@@ -130,7 +129,6 @@ class CcxtVenue:
         secrets = {key: self._read(where) for key, where in self._terms.secrets.items()}
         self._scrub = Scrub(secrets.values())
         self._key = secrets.get("apiKey", "")
-        self._symbols = tuple(symbols)
         slow, quick = (make_client(reach, secrets, rate_limit=each) for each in (None, False))
         hosts, self._stream_hosts = allowed_hosts(slow, reach), stream_hosts(slow, reach)
         self._main, self._quick = (
@@ -156,17 +154,27 @@ class CcxtVenue:
                 f"{self._name}: {reach.exchange} cannot be reached: {self._scrub(error)}",
                 hint="nothing was sent and nothing is assumed; start again when it answers",
             ) from None
-        check_symbols(self._main.client, symbols)
-        self._quick.client.set_markets_from_exchange(self._main.client)
+        self._filters = Filters(
+            self._main, self._quick, symbols, self._clock, self._notices,
+            lambda event: self._sink(event), self._tasks,
+        )  # fmt: skip
+        self._main.doubt_symbols = self._quick.doubt_symbols = self._filters.listing.doubt
         self._translator = Translator(self._main.client, self._name, symbols, self._clock)
-        self._direct = read_directly(self._main.client, symbols)
+        self._direct = read_directly(self._main.client, self._filters.listing.listed)
+        self._filters.came_back = self._take_up
         self._account = Account(
             self._main, self._translator, self._clock, lambda event: self._sink(event),
-            self._answers_final_after_ns(), self._tasks,
+            self._answers_final_after_ns(), self._tasks, unlisted=self._filters.listing,
         )  # fmt: skip
         self._account.drop_unreadable_balances()
         self._lookup = Lookup(self._main, self._translator.ids, self._account.report_fills)
-        self._opened.append(self._account)
+        self._opened += [self._account, self._filters]
+
+    def _take_up(self, symbol: str) -> None:
+        """Read the messages about a symbol that is listed again."""
+        self._translator.take_up(symbol)
+        if self._direct is not None:
+            self._direct.take_up(self._main.client, symbol)
 
     def _answers_final_after_ns(self) -> int:
         if self._terms.answers_final_after_ns is not None:
@@ -178,8 +186,7 @@ class CcxtVenue:
         client, reach = self._main.client, self._terms.reach
         streams, tests = streams_orders(client), is_test(client, reach)
         withdraws, why = await can_withdraw(self._main, is_test=tests)
-        self._known = markets_of(client, self._symbols)
-        kinds = order_types(client, self._symbols)
+        kinds = order_types(client, self._filters.listing.listed)
         notes = [] if not why else [why]
         if not streams:
             notes.append(f"{reach.exchange} streams no orders: the account is polled")
@@ -191,10 +198,11 @@ class CcxtVenue:
         digest = hashlib.sha256(f"{reach.exchange}\0{self._key}".encode()).hexdigest()[:16]
         return VenueFacts(
             venue=self._name, exchange=reach.exchange, account=digest,
-            markets=dict(self._known),
+            markets=self._filters.read(),
             order_types=kinds, can_withdraw=withdraws, is_test=tests,
             answers_final_after_ns=self._answers_final_after_ns(), streams_orders=streams,
             amends=reach.exchange in _AMENDS, notes=tuple(notes),
+            unlisted=dict(self._filters.listing.unlisted),
         )  # fmt: skip
 
     async def close(self) -> None:
@@ -236,8 +244,8 @@ class CcxtVenue:
             answer = await self._main.ask(
                 "create_order", symbol, placed.type, order.side, placed.quantity, placed.price,
                 {**self._terms.params, **placed.params},
-                urgent=order.reduces, deadline_ns=order.deadline_ns, trigger=placed.trigger or "",
-                client_id=sent_id, wire=trace,
+                deadline_ns=order.deadline_ns, trigger=placed.trigger or "", client_id=sent_id,
+                wire=trace,
             )  # fmt: skip
         except Exception as error:  # classified by a table; what it does not name is uncertain
             return await self._failed(order.client_id, error, trace[0])
@@ -454,40 +462,8 @@ class CcxtVenue:
         return await self._times.skew()
 
     async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
-        """Read the markets again; return what is different, None if they could not be read.
-
-        Orders are rounded by what the client knows: where one of our symbols is missing, or what
-        is reported of one cannot be, what was known goes on.
-        """
-        client = self._main.client
-        _, wrong = await self._main.attempt("load_markets", True)
-        if wrong:
-            client.set_markets_from_exchange(self._quick.client)
-            return None
-        listed = [symbol for symbol in self._symbols if symbol in client.markets]
-        try:
-            new = {symbol: market_of(client, symbol) for symbol in listed}
-        except UNUSUAL as error:
-            client.set_markets_from_exchange(self._quick.client)
-            self._notices.notify("filters", error)
-            return None
-        if len(listed) < len(self._symbols):
-            client.set_markets_from_exchange(self._quick.client)
-        else:
-            self._quick.client.set_markets_from_exchange(client)
-        changed = []
-        for number, symbol in enumerate(self._symbols):
-            old = self._known[symbol]
-            now = self._known[symbol] = new.get(symbol) or replace(old, trading=False)
-            if now != old:
-                changed.append(
-                    m.FiltersChanged(
-                        at_ns=self._clock.now_ns(), symbol=number, lot=now.lot, tick=now.tick,
-                        min_notional=now.min_notional, trading=now.trading,
-                        min_quantity=now.min_quantity, max_quantity=now.max_quantity,
-                    )
-                )  # fmt: skip
-        return changed
+        """Read the markets again; return what is different, None if they could not be read."""
+        return await self._filters.refresh()
 
 
 def _with_owner(seen: m.OrderSeen, client_id: str) -> m.OrderSeen:

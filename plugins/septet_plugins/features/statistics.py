@@ -53,7 +53,7 @@ class Zscore(Config):
 
 
 class Rank(Config):
-    """Rank of `of` among its last `period` values."""
+    """Share of the other `period` - 1 values that lie below the newest, equals counting half."""
 
     of: Input = "close"
     """The column that is ranked."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from septet.plugin import Config, Fraction, MarketDuration, Trades
-from septet.plugin.live import FillRows, Reading, RunView, TradeRows, Verdict, monitor
+from septet.plugin.live import Reading, RunView, Verdict, monitor
 
 __all__ = [
     "CostShare", "CostShareMonitor", "LosingStreak", "LosingStreakMonitor", "Turnover",
@@ -120,9 +120,8 @@ class CostShareMonitor:
     def read(self, run: RunView) -> list[Reading]:
         """Read the share at the end of every trade from the `trades`-th on."""
         trades, config = run.trades, self.config
-        slippage = _slippage(trades, run.fills)
         # A price that slipped is inside the profit: without costs it would have been higher.
-        costs = trades.fees + trades.funding + trades.liquidation + slippage
+        costs = trades.fees + trades.funding + trades.liquidation + trades.slippage
         gains = np.maximum(trades.pnl + costs, 0.0)
         found = []
         for last in _last_of_each(trades.exit_ns).tolist():
@@ -138,26 +137,6 @@ class CostShareMonitor:
             when = int(trades.exit_ns[last])
             found.append(Reading(when, "", share, config.above, verdict, config.trades))
         return found
-
-
-def _slippage(trades: TradeRows, fills: FillRows) -> NDArray[np.float64]:
-    """Slippage of each trade (quote), float64 (n,): price against the price decided at.
-
-    A fill belongs to the first trade of its symbol that ends at or after it, so one that turns
-    a position around counts with the trade it ends. A fill without a decision price has none.
-    """
-    paid = fills.side * (fills.price - fills.decision_price) * fills.quantity
-    paid = np.where(np.isfinite(paid), paid, 0.0)
-    total = np.zeros(len(trades.exit_ns))
-    for symbol in np.unique(trades.symbol).tolist():
-        own = np.flatnonzero(trades.symbol == symbol)
-        rows = np.flatnonzero(fills.symbol == symbol)
-        place = np.searchsorted(trades.exit_ns[own], fills.time_ns[rows], side="left")
-        inside = place < len(own)
-        rows, owner = rows[inside], own[place[inside]]
-        during = fills.time_ns[rows] >= trades.entry_ns[owner]
-        np.add.at(total, owner[during], paid[rows[during]])
-    return total
 
 
 @monitor(CostShare)

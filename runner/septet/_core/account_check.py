@@ -53,29 +53,31 @@ class Account:
         self, event: m.Holdings, books: Books, adopt: Callable[[int, float], None] | None = None
     ) -> list[m.Command]:
         """Compare every position, then the cash; `adopt` accepts a position that differs."""
-        found: list[m.Command] = []
+        commands: list[m.Command] = []
         orders, others, disputed = self.orders, event.others_fills, False
         for k, base in enumerate(self.names.base):
             free, locked = event.balances.get(base, (0.0, 0.0))
-            theirs = free + locked - event.others.get(base, 0.0)
-            ours = books.held(k)
+            account_units = free + locked - event.others.get(base, 0.0)
+            booked_units = books.held(k)
             lot = self.checks.symbols[k].instrument.lot
-            if adopt is not None and abs(theirs - ours) >= lot:
-                adopt(k, theirs - ours)
+            if adopt is not None and abs(account_units - booked_units) >= lot:
+                adopt(k, account_units - booked_units)
                 continue
-            gap = theirs - ours - self.guards.accepted(k)  # others' balances prove no fill
+            gap = (
+                account_units - booked_units - self.guards.accepted(k)
+            )  # others' balances prove no fill
             if orders.resolve_disputes(k, base, gap, lot, event.asked_ns, event.at_ns):
                 disputed = True  # a fill was booked just now, and its cash with it
                 continue
-            found += self.guards.compare(
-                k, ours, theirs, tolerance=lot, band=orders.band(k),
+            commands += self.guards.compare(
+                k, booked_units, account_units, tolerance=lot, band=orders.band(k),
                 lags=orders.lags(k, event.asked_ns, others.get(base, ())),
                 now_ns=event.at_ns, others=event.others_open.get(base, (0.0, 0.0)),
                 complete_until_ns=orders.complete_until_ns(event.asked_ns),
             )  # fmt: skip
-            short = self.guards.differs(k) and 0.0 <= theirs < ours
-            orders.account_holds(k, theirs if short else None)
-        return found if disputed else found + self._compare_cash(event, books.cash)
+            short = self.guards.differs(k) and 0.0 <= account_units < booked_units
+            orders.account_holds(k, account_units if short else None)
+        return commands if disputed else commands + self._compare_cash(event, books.cash)
 
     def _compare_cash(self, event: m.Holdings, cash: float) -> list[m.Command]:
         """Compare the ledger's cash with the account's: free, and locked in own orders.

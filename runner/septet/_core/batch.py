@@ -105,8 +105,8 @@ class Batch:
         """
         plan, times = self.plan, self.aligned.times
         observe = plan.entries.observe
-        whole = (start, stop) == (0, times) and plan.compiled and plan.forgets
-        if whole and observe_halves(self.arrays, times, observe, plan.memory_bars):
+        in_halves = (start, stop) == (0, times) and plan.compiled and plan.forgets
+        if in_halves and observe_halves(self.arrays, times, observe, plan.memory_bars):
             return
         observe(start, stop, self.arrays.table)
 

@@ -21,18 +21,18 @@ __all__ = ["invalid_answers", "new_invalid_answers"]
 
 def invalid_answers(facts: PlanFacts, C: Ints) -> list[dict[str, Any]]:
     """Return the rules that gave invalid answers: `rule`, `kind`, `first_ns` and `times`."""
-    found = []
+    answers = []
     for (rule, kind), at in sorted(zip(facts.checked, facts.checked_at, strict=True)):
         times = int(C[at + CHECKED_TIMES])
         if times:
             first_ns = int(C[at + CHECKED_FIRST])
-            found.append({"rule": rule, "kind": kind, "first_ns": first_ns, "times": times})
-    return found
+            answers.append({"rule": rule, "kind": kind, "first_ns": first_ns, "times": times})
+    return answers
 
 
 def new_invalid_answers(engine: Engine) -> list[m.Command]:
     """Return the counts since the last call; the first time of a rule is an alert."""
-    found: list[m.Command] = []
+    commands: list[m.Command] = []
     facts, C = engine.plan.facts, engine.state.C
     for (rule, kind), at in zip(facts.checked, facts.checked_at, strict=True):
         times, reported = int(C[at + CHECKED_TIMES]), int(C[at + CHECKED_REPORTED])
@@ -40,8 +40,8 @@ def new_invalid_answers(engine: Engine) -> list[m.Command]:
             continue
         C[at + CHECKED_REPORTED] = times
         first_ns = int(C[at + CHECKED_FIRST])
-        found.append(m.InvalidAnswer(rule=rule, rule_kind=kind, first_ns=first_ns, times=times))
+        commands.append(m.InvalidAnswer(rule=rule, rule_kind=kind, first_ns=first_ns, times=times))
         if not reported:
             text = f"{rule} gave an answer that a {kind} may not give, at {format_moment(first_ns)}"
-            found.append(m.Alerted(level="warning", event="invalid_answer", text=text))
-    return found
+            commands.append(m.Alerted(level="warning", event="invalid_answer", text=text))
+    return commands

@@ -6,7 +6,7 @@ parent, the lot and the hard rate limit: nothing blocks a stop.
 =================  ===============================================================================
 reason             what it means
 =================  ===============================================================================
-child              more than what is left of the parent
+child              more than the unfilled rest of the parent
 lot, tick          not a whole number of lots or ticks
 rate               too many orders within a minute; reductions: of this symbol
 throttled          the same order too often; off until it is re-armed
@@ -41,7 +41,7 @@ __all__ = ["Checks", "Instrument", "Limits", "floor_to_lot", "inward", "outward"
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 MICRO = 1_000_000
-"""Sums of money are kept as whole millionths: adding and taking away leaves exactly nothing."""
+"""Sums of money are stored in whole millionths: adding and subtracting the same amount gives 0."""
 BUCKETS = 60
 EXACT = 1 << 50
 """Below it a float of a whole number still resolves a decimal part of one."""
@@ -209,7 +209,7 @@ class Checks:
         self._buckets: deque[tuple[int, int]] = deque()
         self._traded = 0
 
-    # ------------------------------------------------------------------ what is reported
+    # ------------------------------------------------------------------ updates
 
     def priced(
         self, k: int, price: float, now_ns: int, low: float = math.inf, high: float = 0.0
@@ -219,14 +219,14 @@ class Checks:
         After an invalid price (NaN, infinite or not positive) the symbol has no price until the
         next valid one, and its position the last valid one. `low` and `high`: bid and ask if known.
         """
-        one = self.symbols[k]
+        state = self.symbols[k]
         if not 0.0 < price < math.inf:
-            one.price_ns = now_ns - self.limits.price_age_ns - 1
+            state.price_ns = now_ns - self.limits.price_age_ns - 1
             return
-        one.price, one.price_ns = price, now_ns
-        one.range.widen(min(price, low), max(price, high), now_ns)
-        if one.held or one.buys or one.sells or one.worst:
-            self._weigh(one)
+        state.price, state.price_ns = price, now_ns
+        state.range.widen(min(price, low), max(price, high), now_ns)
+        if state.held or state.buys or state.sells or state.worst:
+            self._weigh(state)
 
     def quoted(self, k: int, bid: float, ask: float, now_ns: int) -> bool:
         """Take a quote; return whether it may be used: one that bars contradict may not."""
@@ -248,42 +248,42 @@ class Checks:
         A fresh quote is kept: a wrong bar must not set the price its own order is checked by. While
         bars and quotes contradict each other neither does, and entries end without a price.
         """
-        one = self.symbols[k]
-        one.range.widen(low, high, now_ns)
-        one.quote.is_traded = volume != 0.0
-        if not (one.quote.is_fresh(now_ns) or one.quote.is_contradicted):
+        state = self.symbols[k]
+        state.range.widen(low, high, now_ns)
+        state.quote.is_traded = volume != 0.0
+        if not (state.quote.is_fresh(now_ns) or state.quote.is_contradicted):
             self.priced(k, close, now_ns)
 
     def price_bounds(self, k: int, now_ns: int) -> tuple[float, float]:
         """Return the range of plausible execution prices of a symbol, by the known prices."""
-        one = self.symbols[k]
-        fresh = now_ns - one.price_ns <= self.limits.price_age_ns
-        return one.range.bounds(one.price, now_ns, fresh=fresh)
+        state = self.symbols[k]
+        fresh = now_ns - state.price_ns <= self.limits.price_age_ns
+        return state.range.bounds(state.price, now_ns, fresh=fresh)
 
     def held(self, k: int, held: float, buys: float, sells: float) -> None:
         """Set the position of a symbol and its open orders, third parties' included."""
-        one = self.symbols[k]
-        if one.held != held or one.buys != buys or one.sells != sells:
-            one.held, one.buys, one.sells = held, buys, sells
-            self._weigh(one)
+        state = self.symbols[k]
+        if state.held != held or state.buys != buys or state.sells != sells:
+            state.held, state.buys, state.sells = held, buys, sells
+            self._weigh(state)
 
-    def _weigh(self, one: _Symbol) -> None:
+    def _weigh(self, state: _Symbol) -> None:
         """Compute the exposure of the symbol if one side of its orders filled."""
-        exposed = max(abs(one.held + one.buys), abs(one.held - one.sells), abs(one.held))
-        value = exposed * one.price
-        worst = round(value * MICRO) if math.isfinite(value) else one.worst
-        self.gross += worst - one.worst
-        one.worst = worst
+        exposed = max(abs(state.held + state.buys), abs(state.held - state.sells), abs(state.held))
+        value = exposed * state.price
+        worst = round(value * MICRO) if math.isfinite(value) else state.worst
+        self.gross += worst - state.worst
+        state.worst = worst
 
     def sent(
         self, k: int, sign: int, quantity: float, reduces: bool, now_ns: int, *,
         changes: bool = False,
     ) -> None:  # fmt: skip
         """Count an order that is sent; one that changes another was counted by `amended`."""
-        one = self.symbols[k]
-        if one.side == -sign:
+        state = self.symbols[k]
+        if state.side == -sign:
             self._flips.append(now_ns)
-        one.side = sign
+        state.side = sign
         if reduces:
             self._reductions[k].append(now_ns)
             return
@@ -334,7 +334,7 @@ class Checks:
     def _forget_repeats(self, before_ns: int) -> None:
         self._repeats = {key: t for key, t in self._repeats.items() if t and t[-1] > before_ns}
 
-    # ------------------------------------------------------------------ what is asked
+    # ------------------------------------------------------------------ the check of an order
 
     def reductions_left(self, k: int, now_ns: int) -> int:
         """Return how many more reductions of a symbol, stops among them, fit into this minute."""
@@ -373,8 +373,8 @@ class Checks:
         replaces
             Open quantity on its side that it replaces (base currency).
         """
-        one = self.symbols[k]
-        lot = one.instrument.lot
+        state = self.symbols[k]
+        lot = state.instrument.lot
         if not 0.0 < quantity <= rest + FUZZ * lot + 1e-12 * rest < math.inf:
             return "child"
         if lot > 0.0 and _off_step(quantity, lot):
@@ -386,8 +386,8 @@ class Checks:
             return "rate" if len(sent) >= self.limits.reductions_per_minute else ""
         return (
             self._busy(k, sign, quantity, now_ns, changes)
-            or self._dear(one, quantity, limit, trigger, decided, now_ns)
-            or self._large(one, sign, quantity, replaces)
+            or self._dear(state, quantity, limit, trigger, decided, now_ns)
+            or self._large(state, sign, quantity, replaces)
         )
 
     def _busy(self, k: int, sign: int, quantity: float, now_ns: int, changes: bool) -> str:
@@ -426,17 +426,17 @@ class Checks:
         return _trim(self._flips, now_ns - self.limits.breaker_window_ns) > self.limits.flips
 
     def _dear(
-        self, one: _Symbol, quantity: float, limit: float | None, trigger: float | None,
+        self, state: _Symbol, quantity: float, limit: float | None, trigger: float | None,
         decided: float, now_ns: int,
     ) -> str:  # fmt: skip
         """Return the price or value rule that is broken, or ""; comparisons with NaN reject."""
-        limits, instrument, price = self.limits, one.instrument, one.price
-        if not price > 0.0 or now_ns - one.price_ns > limits.price_age_ns:
+        limits, instrument, price = self.limits, state.instrument, state.price
+        if not price > 0.0 or now_ns - state.price_ns > limits.price_age_ns:
             return "no_price"
         tick, collar = instrument.tick, limits.price_collar
-        own = price if trigger is None else trigger
+        order_price = price if trigger is None else trigger
         if limit is not None:
-            own = limit
+            order_price = limit
             if not abs(limit - price) <= collar * price:
                 return "collar"
             if tick > 0.0 and _off_step(limit, tick):
@@ -448,7 +448,7 @@ class Checks:
                 return "tick"
         elif decided != 0.0 and not abs(price - decided) <= collar * decided:
             return "collar"
-        value = quantity * own
+        value = quantity * order_price
         if not value <= limits.max_order_value:
             return "max_order_value"
         if 0.0 < instrument.max_quantity < quantity:
@@ -457,12 +457,12 @@ class Checks:
             return "min_quantity"
         return "min_notional" if value < instrument.min_notional * NEAR else ""
 
-    def _large(self, one: _Symbol, sign: int, quantity: float, replaces: float) -> str:
+    def _large(self, state: _Symbol, sign: int, quantity: float, replaces: float) -> str:
         """Return the limit that the worst case on the side of the order would exceed, or ""."""
         limits = self.limits
-        others = (one.buys if sign > 0 else one.sells) - replaces
-        exposed = quantity + (one.held + others if sign > 0 else others - one.held)
-        value = exposed * one.price
+        others = (state.buys if sign > 0 else state.sells) - replaces
+        exposed = quantity + (state.held + others if sign > 0 else others - state.held)
+        value = exposed * state.price
         if value <= 0.0:  # all of it only reduces the position
             return ""
         if not value < math.inf:
@@ -470,9 +470,9 @@ class Checks:
         room, worth = self.equity * (1.0 + limits.slack) * MICRO, round(value * MICRO)
         if worth > room * limits.position:
             return "position"
-        return "gross" if self.gross - one.worst + worth > room * limits.gross else ""
+        return "gross" if self.gross - state.worst + worth > room * limits.gross else ""
 
-    # ------------------------------------------------------------------ what is kept
+    # ------------------------------------------------------------------ snapshots
 
     def snapshot(self) -> bytes:
         """Return the state of the checks, without the limits."""

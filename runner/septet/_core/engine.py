@@ -171,8 +171,8 @@ class Engine:
         rows = slice(first, int(C[layout.LOG]))
         change = monitor.after(t, self._arrays["LI"][rows], self._arrays["LF"][rows])
         if change.blocks:
-            for array, kept in zip((state.A, C, state.B, state.I), before, strict=True):
-                array[:] = kept
+            for array, saved in zip((state.A, C, state.B, state.I), before, strict=True):
+                array[:] = saved
             clear_decisions(self.plan, self._arrays, t)
             C[layout.BLOCKED] += change.blocks
             self._trade_at(t)
@@ -239,8 +239,8 @@ class Engine:
         self._make_room()
         code, arrays = self._reason(OPERATOR), self._arrays.whole
         first = self.plan.by_hand.halt_by_hand(code, time_ns, int(flatten), arrays)
-        found: list[Command] = [Halted(time_ns, BY_HAND, self.equity)] if first else []
-        return found + self._new()
+        commands: list[Command] = [Halted(time_ns, BY_HAND, self.equity)] if first else []
+        return commands + self._new()
 
     def wind_down(self, time_ns: int, *, flatten: bool) -> list[Command]:
         """Cancel working entries as the run shuts down; with `flatten` close positions.
@@ -263,10 +263,10 @@ class Engine:
         self._now_ns, self._valued = time_ns, False
         self._make_room()
         was_by_hand = self.plan.by_hand.resume_by_hand(time_ns, self._arrays.whole)
-        found = self._new()
+        commands = self._new()
         if was_by_hand:
-            found.append(Cleared(time_ns, BY_HAND))
-        return found
+            commands.append(Cleared(time_ns, BY_HAND))
+        return commands
 
     def unblock(self, blocks: int) -> None:
         """End a number of blocks of monitors."""
@@ -332,13 +332,13 @@ class Engine:
 
     def working(self, k: int) -> Working | None:
         """Return the working order of a symbol, if there is one."""
-        b, whole = self._b, self._i
-        if whole[k, layout.WORKING] == 0:
+        b, integers = self._b, self._i
+        if integers[k, layout.WORKING] == 0:
             return None
         return Working(
-            whole[k, layout.ORDER_ID], whole[k, layout.ORDER_TYPE], b[k, layout.ORDER_UNITS],
-            b[k, layout.LIMIT_PRICE], b[k, layout.TRIGGER], whole[k, layout.REDUCES] == 1,
-            whole[k, layout.ORDER_REASON],
+            integers[k, layout.ORDER_ID], integers[k, layout.ORDER_TYPE], b[k, layout.ORDER_UNITS],
+            b[k, layout.LIMIT_PRICE], b[k, layout.TRIGGER], integers[k, layout.REDUCES] == 1,
+            integers[k, layout.ORDER_REASON],
         )  # fmt: skip
 
     def decision(self, k: int) -> Decision | None:
@@ -375,7 +375,7 @@ class Engine:
     def snapshot(self) -> bytes:
         """Return all state needed to continue bit for bit, without log rows that were read."""
         assert self._c[layout.LOG] == self._seen, "commands are waiting to be read"
-        return freeze(self.window, {"now_ns": self._now_ns, **self._kept()})
+        return freeze(self.window, {"now_ns": self._now_ns, **self._state_outside_arrays()})
 
     def restore(self, data: bytes) -> None:
         """Restore a snapshot of an engine of the same plan and window.
@@ -385,16 +385,16 @@ class Engine:
         RunError
             If the snapshot is of another plan, window or version.
         """
-        kept = thaw(self.window, data)
-        self._now_ns, self._valued = int(kept["now_ns"]), False
+        outside = thaw(self.window, data)
+        self._now_ns, self._valued = int(outside["now_ns"]), False
         self._seen = 0
-        self._take_up(kept)
+        self._take_up(outside)
 
-    def _kept(self) -> dict[str, Any]:
+    def _state_outside_arrays(self) -> dict[str, Any]:
         """Return the state outside of the arrays."""
         return {}
 
-    def _take_up(self, kept: dict[str, Any]) -> None:
+    def _take_up(self, outside: dict[str, Any]) -> None:
         """Restore the state outside of the arrays."""
 
     # ------------------------------------------------------------------ commands
@@ -404,27 +404,27 @@ class Engine:
         first, rows = self._seen, self._c[layout.LOG]
         if rows == first:
             return []
-        known, (whole, parts), (li, lf) = self._known, self._log_rows, self._log_bytes
-        LI = list(whole.iter_unpack(li[first * whole.size : rows * whole.size]))
-        LF = list(parts.iter_unpack(lf[first * parts.size : rows * parts.size]))
+        known, (integers, floats), (li, lf) = self._known, self._log_rows, self._log_bytes
+        LI = list(integers.iter_unpack(li[first * integers.size : rows * integers.size]))
+        LF = list(floats.iter_unpack(lf[first * floats.size : rows * floats.size]))
         held: dict[int, float] | None = None
-        found: list[Command] = []
+        commands: list[Command] = []
         for (kind, time_ns, k, order, code, reason), values in zip(LI, LF, strict=True):
             if kind == layout.ORDER:
                 units, limit, trigger, price, confidence, up, *sizing = values
-                made = NewOrder(
+                placed = NewOrder(
                     time_ns, k, order, code, units, limit, trigger, reason, price,
                     reason not in self._increases, confidence, up, tuple(sizing),
                     reason not in self._partial,
                 )  # fmt: skip
-                found.append(made)
+                commands.append(placed)
                 if known is not None:
                     known[order] = (reason, price, False)
                     if len(known) > KNOWN:
                         del known[next(iter(known))]
             elif kind == layout.STATUS:
                 ended = OrderEnded(time_ns, k, order, code, reason)
-                found.append(ended)
+                commands.append(ended)
                 if known is not None and order in known:
                     why, price, _ = known[order]
                     known[order] = (why, price, self._is_given_up(ended, why))
@@ -433,25 +433,25 @@ class Engine:
                 if held is None:
                     held = self._held_before(LI, LF)
                 held[k] += net_units
-                found.append(
+                commands.append(
                     Traded(
                         time_ns, k, order, units, price, fee, net_units, held[k], code == 1, reason,
                         charge if charge == charge else 0.0,
                     )
                 )  # fmt: skip
             elif kind == layout.FUNDING:
-                found.append(Funded(time_ns, k, *values[:3]))
+                commands.append(Funded(time_ns, k, *values[:3]))
             elif kind == layout.HALT:
-                found.append(Halted(time_ns, order, values[0]))
+                commands.append(Halted(time_ns, order, values[0]))
             elif kind == layout.CLEAR:
-                found.append(Cleared(time_ns, order))
+                commands.append(Cleared(time_ns, order))
         self._seen = rows
         if not self._keeps_log:
             if self.dropped is not None:
-                gone = self.log
-                self.dropped(gone[0].copy(), gone[1].copy())
+                dropped = self.log
+                self.dropped(dropped[0].copy(), dropped[1].copy())
             self._c[layout.LOG] = self._seen = 0
-        return found
+        return commands
 
     def _is_given_up(self, ended: OrderEnded, reason: int) -> bool:
         """Whether a rule cancelled an order, so that its later fills are not expected.
@@ -464,8 +464,8 @@ class Engine:
     def _held_before(self, LI: Sequence[Any], LF: Sequence[Any]) -> dict[int, float]:
         """Return the units held before the first of some fills."""
         held: dict[int, float] = {}
-        for whole, values in zip(LI, LF, strict=True):
-            if whole[0] == layout.FILL:
-                k = whole[2]
+        for integers, values in zip(LI, LF, strict=True):
+            if integers[0] == layout.FILL:
+                k = integers[2]
                 held[k] = held.get(k, self._b[k, layout.UNITS]) - values[3]
         return held

@@ -42,7 +42,7 @@ DOES: Final = {
     "block_entries": "no entries", "flatten": "orders are cancelled and positions closed",
     "cancel_all": "orders are cancelled",
 }  # fmt: skip
-"""What the word `then` of a halt or a block means."""
+"""Texts for the values of `then` of a halt or a block."""
 _ENDS_WITH: Final = {
     "manual": "until a person resumes the run", "septet resume": "until a person resumes the run",
     "next_day": "until the next day begins",

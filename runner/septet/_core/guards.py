@@ -24,6 +24,7 @@ TASK = "task "
 
 MISMATCH_TEXT = "{symbol}: booked {ours:.12g}, the venue holds {theirs:.12g}"
 FUNDS_TEXT = "the ledger counts {ours:.12g} in cash, and the account has {holdings}"
+UNLISTED_TEXT = "the exchange no longer lists it"
 LONGEST_NS = 3 * 86_400_000_000_000
 """No venue bans for longer; a longer time from an adapter is cut to it."""
 CASH = -1
@@ -54,6 +55,7 @@ RULES: dict[str, Rule] = {
     "venue_banned": Rule("the ban is over", "critical"),
     "venue_maintenance": Rule("the venue reports that it is up"),
     "symbol_halted": Rule("the venue lets the symbol trade"),
+    "unlisted": Rule("the exchange lists the symbol again", "error"),
     "filters_changed": Rule("a person resumes the run (septet resume)", "error", person=True),
     "clock_skew": Rule("the clocks agree again", "error"),
     "unknown_order": Rule("it is known what became of the order", "info"),
@@ -178,6 +180,10 @@ class Guards:
             return []
         return [k for name, k, _ in self._guards if name == rule and k >= 0]
 
+    def is_unlisted(self, k: int) -> bool:
+        """Whether the exchange does not list a symbol: no order of it can be sent or cancelled."""
+        return ("unlisted", k, "") in self._guards
+
     def wake_ns(self) -> int:
         """Return when the next block ends by itself (wall time), or 0."""
         if not self._guards:
@@ -236,8 +242,8 @@ class Guards:
         self._reasons = reasons
 
     def _clear_all(self, rules: Sequence[str], by: str) -> list[m.Command]:
-        gone = [key for key in self._guards if key[0] in rules]
-        return [each for rule, k, of in gone for each in self.clear(rule, by, symbol=k, of=of)]
+        keys = [key for key in self._guards if key[0] in rules]
+        return [each for rule, k, of in keys for each in self.clear(rule, by, symbol=k, of=of)]
 
     # ------------------------------------------------------------------ events
 
@@ -249,11 +255,11 @@ class Guards:
     def _started(self, event: m.Started) -> list[m.Command]:
         """End the blocks that the previous process set for itself: it cannot clear them."""
         own = [key for key in self._guards if key[2] == PROCESS or key[2].startswith(TASK)]
-        found = self._clear_all(["stopping"], "start")
-        found += [
+        commands = self._clear_all(["stopping"], "start")
+        commands += [
             each for rule, k, of in own for each in self.clear(rule, "start", symbol=k, of=of)
         ]
-        return found + self.ticked(event.at_ns)
+        return commands + self.ticked(event.at_ns)
 
     def _quarantined(self, event: m.Quarantined) -> list[m.Command]:
         return self.trip(
@@ -268,25 +274,28 @@ class Guards:
     def _feed(self, event: m.FeedChanged) -> list[m.Command]:
         if self._watched and not event.stream.startswith(self._watched):
             return []
-        wanted = FEED.get(event.state, "")
-        found: list[m.Command] = []
+        tripped = FEED.get(event.state, "")
+        commands: list[m.Command] = []
+        held = self._guards.get((tripped, event.symbol, event.stream))
+        if held is not None:
+            held.text = event.reason
         for rule in FEED.values():
-            if rule != wanted:
-                found += self.clear(rule, event.state, symbol=event.symbol, of=event.stream)
-        if wanted:
-            found += self.trip(
-                wanted, event.at_ns, symbol=event.symbol, of=event.stream, text=event.reason
+            if rule != tripped:
+                commands += self.clear(rule, event.state, symbol=event.symbol, of=event.stream)
+        if tripped:
+            commands += self.trip(
+                tripped, event.at_ns, symbol=event.symbol, of=event.stream, text=event.reason
             )
-        return found
+        return commands
 
     def _venue(self, event: m.VenueChanged) -> list[m.Command]:
-        found: list[m.Command] = []
+        commands: list[m.Command] = []
         for state in VENUE:
             if state != event.state:
-                found += self.clear(f"venue_{state}", event.state, of=event.venue)
+                commands += self.clear(f"venue_{state}", event.state, of=event.venue)
         if event.state == "up" and event.reason and not event.venue.startswith(TASK):
             text = f"{event.venue}: {event.reason}"
-            found.append(m.Alerted(level="warning", event="account_polled", text=text))
+            commands.append(m.Alerted(level="warning", event="account_polled", text=text))
         if event.state in VENUE:
             rule, until_ns, text = f"venue_{event.state}", 0, event.reason
             if event.until_ns > 0:
@@ -297,24 +306,28 @@ class Guards:
                 held.text = text
                 if event.state == "banned":
                     longer = f"{self._name(rule, -1, event.venue)}: longer, {text}"
-                    found.append(m.Alerted(level="critical", event=rule, text=longer))
-            found += self.trip(rule, event.at_ns, of=event.venue, text=text, until_ns=until_ns)
-        return found
+                    commands.append(m.Alerted(level="critical", event=rule, text=longer))
+            commands += self.trip(rule, event.at_ns, of=event.venue, text=text, until_ns=until_ns)
+        return commands
 
     def _filters(self, event: m.FiltersChanged) -> list[m.Command]:
         """Block entries after a coarser lot: sizes were decided with the finer one."""
         k, now_ns = event.symbol, event.at_ns
-        found: list[m.Command] = []
+        commands: list[m.Command] = []
+        if not event.listed:
+            commands += self.trip("unlisted", now_ns, symbol=k, text=UNLISTED_TEXT)
+            return commands + self.clear("symbol_halted", "the venue", symbol=k)
+        commands += self.clear("unlisted", "the venue", symbol=k)
         if event.trading:
-            found += self.clear("symbol_halted", "the venue", symbol=k)
+            commands += self.clear("symbol_halted", "the venue", symbol=k)
         else:
-            found += self.trip("symbol_halted", now_ns, symbol=k, text="trading is off")
+            commands += self.trip("symbol_halted", now_ns, symbol=k, text="trading is off")
         before = self._lots.get(k, event.lot)
         self._lots[k] = event.lot
         if event.lot > before:
             text = f"the lot was {before:.12g} and is {event.lot:.12g}"
-            found += self.trip("filters_changed", now_ns, symbol=k, text=text)
-        return found
+            commands += self.trip("filters_changed", now_ns, symbol=k, text=text)
+        return commands
 
     def _skew(self, event: m.Skewed) -> list[m.Command]:
         if abs(event.skew_ns) <= self._skew_limit_ns:
@@ -349,7 +362,7 @@ class Guards:
         return self.clear(rule, "the account was read", symbol=k)
 
     def compare(
-        self, k: int, ours: float, theirs: float, *, tolerance: float,
+        self, k: int, booked_units: float, account_units: float, *, tolerance: float,
         band: tuple[float, float], lags: Sequence[tuple[float, float]], now_ns: int,
         others: tuple[float, float] = (0.0, 0.0), complete_until_ns: int = 0,
     ) -> list[m.Command]:  # fmt: skip
@@ -357,7 +370,7 @@ class Guards:
 
         Parameters
         ----------
-        ours, theirs
+        booked_units, account_units
             The booked position, and that of the account for this run (base currency, signed).
         tolerance
             Difference that is ignored (base): a lot, and remainders of fees.
@@ -373,9 +386,9 @@ class Guards:
         complete_until_ns
             Time up to which the account's answer is complete (`Orders.complete_until_ns`).
         """
-        gap = theirs - ours
-        known = self._accepted.get(k, 0.0)
-        if abs(gap) <= tolerance or abs(gap - known) <= tolerance:
+        gap = account_units - booked_units
+        accepted = self._accepted.get(k, 0.0)
+        if abs(gap) <= tolerance or abs(gap - accepted) <= tolerance:
             if abs(gap) <= tolerance:
                 self._accepted.pop(k, None)
             self._gaps.pop(k, None)
@@ -383,10 +396,10 @@ class Guards:
             return self.clear("position_mismatch", "the balances agree", symbol=k)
         low, high = band[0] - tolerance, band[1] + tolerance
         spans = [(0.0, 0.0), *lags]
-        if any(low + below <= gap - known <= high + above for below, above in spans):
+        if any(low + below <= gap - accepted <= high + above for below, above in spans):
             return []  # open orders or a stale read may explain it: nothing changes
         low, high = low + others[0], high + others[1]
-        if any(low + below <= gap - known <= high + above for below, above in spans):
+        if any(low + below <= gap - accepted <= high + above for below, above in spans):
             before, since_ns = self._doubts.get(k, (math.inf, 0))
             if not abs(gap - before) <= tolerance:
                 self._doubts[k] = (gap, now_ns)
@@ -394,21 +407,21 @@ class Guards:
             if complete_until_ns <= since_ns:
                 return []
         self._gaps[k] = gap
-        text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=ours, theirs=theirs)
+        text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=booked_units, theirs=account_units)
         return self.trip("position_mismatch", now_ns, symbol=k, text=text)
 
     def accepted(self, k: int) -> float:
         """Return how much more than booked the account may hold, as accepted by a resume (base)."""
         return self._accepted.get(k, 0.0)
 
-    def left(self, k: int, position: float) -> float:
-        """Return what is left of a booked position (base, signed) at the account.
+    def sellable_position(self, k: int, position: float) -> float:
+        """Return the part of a booked position (base, signed) that the account still holds.
 
         It is less than the position only as far as a person has accepted by a resume.
         """
-        left = position + min(0.0, self.accepted(k)) if position > 0.0 else position
-        left = position + max(0.0, self.accepted(k)) if position < 0.0 else left
-        return left if left * position > 0.0 else 0.0
+        sellable = position + min(0.0, self.accepted(k)) if position > 0.0 else position
+        sellable = position + max(0.0, self.accepted(k)) if position < 0.0 else sellable
+        return sellable if sellable * position > 0.0 else 0.0
 
     def differs(self, k: int) -> bool:
         """Whether the account holds a different position than is booked."""
@@ -416,8 +429,8 @@ class Guards:
 
     def compare_funds(
         self,
-        ours: float,
-        theirs: float,
+        booked_cash: float,
+        account_cash: float,
         *,
         tolerance: float,
         unread: float,
@@ -428,7 +441,7 @@ class Guards:
 
         Parameters
         ----------
-        ours, theirs
+        booked_cash, account_cash
             The ledger's cash, and the account's cash available for entries (quote currency).
         tolerance
             Shortfall that is ignored (quote currency).
@@ -438,19 +451,19 @@ class Guards:
         holdings
             Text that describes the holdings of the account.
         """
-        short, known = ours - theirs, self._accepted.get(CASH, 0.0)
-        if short - known <= tolerance:
+        short, accepted = booked_cash - account_cash, self._accepted.get(CASH, 0.0)
+        if short - accepted <= tolerance:
             if short <= tolerance:
                 self._accepted.pop(CASH, None)
             self._gaps.pop(CASH, None)
             return self.clear("insufficient_funds", "the account holds it again")
-        if short - known <= tolerance + unread:
+        if short - accepted <= tolerance + unread:
             return []
         self._gaps[CASH] = short
-        text = FUNDS_TEXT.format(ours=ours, holdings=holdings)
+        text = FUNDS_TEXT.format(ours=booked_cash, holdings=holdings)
         return self.trip("insufficient_funds", now_ns, text=text)
 
-    # ------------------------------------------------------------------ what is kept
+    # ------------------------------------------------------------------ snapshots
 
     def snapshot(self) -> bytes:
         """Return every block, and the differences accepted by a resume."""

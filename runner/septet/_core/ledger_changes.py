@@ -44,10 +44,10 @@ def correct(
     fee = 0.0
     if outcome.has_fee and fill.fee_currency != names.base[k]:
         fee = fees.booked(outcome.quantity, fill, scales[k], names)[2]
-    taken = outcome.base_fee
+    deducted = outcome.base_fee
     if not outcome.has_fee and fill.fee_currency == names.base[k]:
-        taken = fill.fee
-    revalued = round(taken * scales[k]) / scales[k] * (fill.price - outcome.booked_price)
+        deducted = fill.fee
+    revalued = round(deducted * scales[k]) / scales[k] * (fill.price - outcome.booked_price)
     cash = engine.correct(
         k, outcome.quantity, outcome.booked_price, fill.price, fee, outcome.booked_ns, revalued
     )

@@ -15,7 +15,7 @@ from septet.errors import RunError
 __all__ = ["check_books", "overflowed", "unexplained"]
 
 SHARE: Final = 1e-9
-"""What may be missing, as a share of the capital."""
+"""Difference that is ignored, as a share of the capital."""
 ROUNDING: Final = 1e-15
 """Rounding of sums, as a share of what was added up."""
 
@@ -44,9 +44,9 @@ def unexplained(state: State, capital: float, results: Iterable[float] | None = 
         move = np.where(is_open, mark - B[:, layout.AVERAGE], mark)
         paid = layout.TRADE_FEES, layout.TRADE_FUNDING, layout.TRADE_LIQUIDATION
         booked = B[:, layout.TRADE_GROSS] - B[:, paid].sum(axis=1)
-        made = np.where(held != 0.0, held * move, 0.0) - B[:, layout.DUST_COST]
-        made += np.where(is_open, booked, 0.0)
-        results = [A[layout.GAINED], -A[layout.LOST], *made.tolist()]
+        open_results = np.where(held != 0.0, held * move, 0.0) - B[:, layout.DUST_COST]
+        open_results += np.where(is_open, booked, 0.0)
+        results = [A[layout.GAINED], -A[layout.LOST], *open_results.tolist()]
     missing = _sum([*results, capital, -equity])
     if math.isnan(missing):
         return math.nan
@@ -83,7 +83,7 @@ def overflowed(state: State, trades: Mapping[str, Any] | None = None) -> str:
     funding, fees = (float(np.asarray(trades[name])[row]) for name in ("funding", "fees"))
     result = float(rows[row])
     ended = np.asarray(trades["exit_time"])[row].astype("datetime64[ns]")
-    made = {
+    causes = {
         f"funding, of which it {_flow(funding)}": abs(funding),
         f"fees, of which it {_flow(fees)}": abs(fees),
         "the move of the price": abs(result + funding + fees),
@@ -91,7 +91,7 @@ def overflowed(state: State, trades: Mapping[str, Any] | None = None) -> str:
     return (
         f"its largest trade that is still a number, {list(trades['symbol'])[row]} until "
         f"{ended.astype('datetime64[s]')}Z, made {result:.6g}, most of it by "
-        f"{max(made, key=made.__getitem__)}"
+        f"{max(causes, key=causes.__getitem__)}"
     )
 
 

@@ -36,7 +36,7 @@ from septet._core.orders import (
     Triggered,
 )  # fmt: skip
 from septet._core.retraining import Retraining
-from septet._core.unsellable import can_close, filters_text, is_dust, unsold
+from septet._core.unsellable import can_close, filters_alarm, is_dust, unsold
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import IntakePort, ModelPort, Names, OrderRules
 from septet._kernel import layout
@@ -136,7 +136,7 @@ class LiveCore:
     def _operated(self, event: m.Operated) -> None:
         self.market_ns = max(self.market_ns, event.market_ns)
         if event.action == "halt" and event.name == SAFE_MODE:
-            # nobody watches the run: entries are cancelled, protective stops stay
+            # no process watches the run: entries are cancelled, protective stops stay
             self._out += self.guards.trip(SAFE_MODE, event.at_ns, text=event.reason)
             self._carry(self.engine.halt(self.market_ns, flatten=False))
             return
@@ -144,7 +144,8 @@ class LiveCore:
         if event.action in ("halt", "flatten"):
             self._flattens |= event.action == "flatten"  # a later plain halt does not weaken it
             self._carry(self.engine.halt(self.market_ns, flatten=self._flattens))
-            for k, text in unsold(self.engine, self.checks) if self._flattens else ():
+            left = unsold(self.engine, self.checks, self.orders, self.guards)
+            for k, text in left if self._flattens else ():
                 self._alert("critical", "unsellable", text, k)
         elif event.action == "resume":
             self._flattens = False
@@ -173,12 +174,12 @@ class LiveCore:
         engine, names, out = self.engine, self.names, self._out
         monitoring, drift_ns = self.monitoring, None
         port = None if monitoring is None else monitoring.port
-        found = engine.handle(self.intake.decision_time(event), port)
+        commands = engine.handle(self.intake.decision_time(event), port)
         if monitoring is not None:
             monitored, drift_ns = monitoring.commands(engine.equity)
             out += monitored
         if not event.decides:
-            self._carry(found)
+            self._carry(commands)
             return
         for k in event.present:
             if (row := engine.decision(k)) is not None:
@@ -189,7 +190,7 @@ class LiveCore:
         if port is not None:
             port.ruled(curve)
         self._valued()
-        self._carry(found)
+        self._carry(commands)
         for k in event.present:
             self._test_close(k, event)
             self._protect(k)
@@ -232,9 +233,9 @@ class LiveCore:
         lacks_stop = self.orders is not None and self.orders.lacks_stop(k)
         if (leave != leave and not dust) or self.guards.blocked(k) or lacks_stop:
             enter = math.nan  # this does not end an add, which waits
-        found = engine.mark(k, price, leave, self.market_ns, enter)
+        commands = engine.mark(k, price, leave, self.market_ns, enter)
         self._valued()
-        self._carry(found)
+        self._carry(commands)
 
     def _test_close(self, k: int, event: m.DecisionTimeReached) -> None:
         """Test the levels watched here on a close, where no quote is fresh, or bars disagree."""
@@ -262,11 +263,11 @@ class LiveCore:
         if isinstance(event, m.ModelFailed):
             self._alert("warning", "retrain", f"window {event.number} gave no model: {event.text}")
 
-    def _train(self, asked: Sequence[m.Train]) -> None:
-        for each in asked:
-            self._out.append(each)
+    def _train(self, requests: Sequence[m.Train]) -> None:
+        for request in requests:
+            self._out.append(request)
             if self.monitoring is not None:
-                self.monitoring.port.asked(each)
+                self.monitoring.port.asked(request)
 
     # ------------------------------------------------------------------ venues
 
@@ -286,12 +287,11 @@ class LiveCore:
         """Update the engine's filters: sizes, and what counts as flat."""
         k, could = event.symbol, can_close(self.engine, self.checks, event.symbol)
         self._venue(event)
-        if isinstance(self.engine, VenueFillsEngine):
+        if isinstance(self.engine, VenueFillsEngine) and event.listed:
             self.engine.set_filters(k, event.lot, event.tick, event.min_notional)
-        if could and not can_close(self.engine, self.checks, k):
-            text = filters_text(self.engine, event)
-            self._alert("critical", "unsellable", text, k)
-            self._out += self.guards.trip("filters_changed", self._now_ns, symbol=k, text=text)
+        self._out += filters_alarm(
+            self.engine, self.checks, self.orders, self.guards, event, could_close=could
+        )
 
     def _holdings(self, event: m.Holdings) -> None:
         """Compare the books with the account's balances."""
@@ -308,10 +308,10 @@ class LiveCore:
     def _adopt(self, k: int, quantity: float) -> None:
         """Adopt the account's position, at the newest price."""
         names, scales = self.names, self._scales
-        alert, found = adopt(self.engine, k, quantity, names, scales, self.market_ns)
+        alert, commands = adopt(self.engine, k, quantity, names, scales, self.market_ns)
         self._out.append(alert)
-        self._carry(found)
-        if found and self.orders is not None:
+        self._carry(commands)
+        if commands and self.orders is not None:
             self.orders.touch(k)
 
     def _apply(self, outcome: Outcome) -> None:
@@ -342,11 +342,11 @@ class LiveCore:
         self._out += fees.unread(fill)
         order = outcome.parent if outcome.parent >= 0 else self._stops.get(k, -1)
         at_ns = fill.market_ns or self.market_ns  # shown by the account only: booked at this time
-        found = engine.fill(k, order, units, fill.price, net_units, fee, fill.maker, at_ns)
+        commands = engine.fill(k, order, units, fill.price, net_units, fee, fill.maker, at_ns)
         if self.orders is not None and not fill.market_ns:
             self.orders.booked_at(outcome.client_id, fill.trade_id, at_ns)
         self._valued()
-        self._carry(found, fill)
+        self._carry(commands, fill)
         self._protect(k)
 
     def _ended(self, outcome: Ended) -> None:
@@ -361,11 +361,11 @@ class LiveCore:
         """Give a stop that fills at the venue the number of an order of the strategy."""
         k, engine = outcome.symbol, self.engine
         assert isinstance(engine, VenueFillsEngine)
-        found = engine.trigger(k, max(engine.protection(k)[1], 0), self.market_ns)
-        for each in found:
-            if isinstance(each, core.NewOrder):
-                self._stops[k] = each.order
-        self._carry([each for each in found if not isinstance(each, core.NewOrder)])
+        commands = engine.trigger(k, max(engine.protection(k)[1], 0), self.market_ns)
+        for command in commands:
+            if isinstance(command, core.NewOrder):
+                self._stops[k] = command.order
+        self._carry([command for command in commands if not isinstance(command, core.NewOrder)])
 
     def _stop_ended(self, outcome: StopEnded) -> None:
         """Send the unfilled rest of a triggered stop as a separate exit."""
@@ -389,44 +389,44 @@ class LiveCore:
 
     # ------------------------------------------------------------------ from the engine
 
-    def _carry(self, found: Sequence[core.Command], fill: m.Filled | None = None) -> None:
+    def _carry(self, commands: Sequence[core.Command], fill: m.Filled | None = None) -> None:
         """Execute the engine's commands, in order."""
-        for each in found:
-            match each:
+        for command in commands:
+            match command:
                 case core.NewOrder():
-                    self._place(each)
+                    self._place(command)
                 case core.OrderEnded():
-                    self._order_ended(each)
+                    self._order_ended(command)
                 case core.Traded():
-                    self._traded(each, fill)
+                    self._traded(command, fill)
                 case core.Funded():
-                    self._out.append(engine_messages.funded(each))
+                    self._out.append(engine_messages.funded(command))
                 case core.Halted():
-                    self._halted(each)
+                    self._halted(command)
                 case core.Cleared():
-                    self._out.append(m.Cleared(rule=self._halt_of(each.halt)[0], by="rule"))
+                    self._out.append(m.Cleared(rule=self._halt_of(command.halt)[0], by="rule"))
 
-    def _place(self, each: core.NewOrder) -> None:
-        scale, rules = self._scales[each.symbol], self.rules
-        trace = f"{self.names.symbols[each.symbol]}@{each.time_ns}"
-        made = engine_messages.placed(each, self.names, scale, trace)
-        self._out.append(made)
-        self._traces[each.order] = trace
+    def _place(self, order: core.NewOrder) -> None:
+        scale, rules = self._scales[order.symbol], self.rules
+        trace = f"{self.names.symbols[order.symbol]}@{order.time_ns}"
+        placed = engine_messages.placed(order, self.names, scale, trace)
+        self._out.append(placed)
+        self._traces[order.order] = trace
         if len(self._traces) > TRACES:
             del self._traces[next(iter(self._traces))]
         if self.orders is None:
             self._out.append(
-                engine_messages.changed(each.order, each.symbol, "open", made.reason, trace)
+                engine_messages.changed(order.order, order.symbol, "open", placed.reason, trace)
             )
             return
-        within_ns = 0 if each.reduces else rules.decide_within_ns
+        within_ns = 0 if order.reduces else rules.decide_within_ns
         parent = Parent(
-            number=each.order, symbol=each.symbol, quantity=each.units / scale,
-            kind=made.order_type, limit_price=made.limit_price, trigger_price=made.trigger_price,
-            reduces=each.reduces, closes_all=each.closes_all, reason=made.reason,
-            decided_price=each.price, deadline_ns=self._now_ns + within_ns if within_ns else 0,
-            spends=not each.reduces, patience_ns=0 if each.reduces else rules.patience_ns,
-            max_slippage=0.0 if each.reduces else rules.max_slippage, trace=trace,
+            number=order.order, symbol=order.symbol, quantity=order.units / scale,
+            kind=placed.order_type, limit_price=placed.limit_price, reduces=order.reduces,
+            trigger_price=placed.trigger_price, closes_all=order.closes_all, reason=placed.reason,
+            decided_price=order.price, deadline_ns=self._now_ns + within_ns if within_ns else 0,
+            spends=not order.reduces, patience_ns=0 if order.reduces else rules.patience_ns,
+            max_slippage=0.0 if order.reduces else rules.max_slippage, trace=trace,
         )  # fmt: skip
         self.orders.place(parent, self._now_ns)
 
@@ -469,7 +469,7 @@ class LiveCore:
     def snapshot(self) -> bytes:
         """Return all state needed to continue as if it had not stopped."""
         orders, checks, models = self.orders, self.checks, self.models
-        kept = CoreKept(
+        state = CoreKept(
             engine=self.engine.snapshot(), guards=self.guards.snapshot(),
             orders=orders.snapshot() if orders is not None else b"",
             checks=checks.snapshot() if checks is not None else b"", intake=self.intake.snapshot(),
@@ -479,22 +479,22 @@ class LiveCore:
             trained_to_ns=self.retraining.trained_to_ns, windows=self.retraining.windows,
             fills=self._fills, stops=self._stops, traces=self._traces, dust=self._dust,
         )  # fmt: skip
-        return msgspec.msgpack.encode(kept)
+        return msgspec.msgpack.encode(state)
 
     def restore(self, data: bytes) -> None:
         """Restore a snapshot of a core of the same strategy."""
-        kept = msgspec.msgpack.decode(data, type=CoreKept)
-        self.engine.restore(kept.engine)
+        state = msgspec.msgpack.decode(data, type=CoreKept)
+        self.engine.restore(state.engine)
         if self.orders is not None and self.checks is not None:
-            self.orders.restore(kept.orders)
-            self.checks.restore(kept.checks)
-        self.guards.restore(kept.guards)
-        self.intake.restore(kept.intake)
+            self.orders.restore(state.orders)
+            self.checks.restore(state.checks)
+        self.guards.restore(state.guards)
+        self.intake.restore(state.intake)
         if self.models is not None:
-            self.models.restore(kept.models)
-        self.session, self.market_ns, self._fills = kept.session, kept.market_ns, kept.fills
-        self.retraining.restore(kept.trained_to_ns, kept.windows)
-        self._flattens, self.latency.sent = kept.flattens, kept.sent
+            self.models.restore(state.models)
+        self.session, self.market_ns, self._fills = state.session, state.market_ns, state.fills
+        self.retraining.restore(state.trained_to_ns, state.windows)
+        self._flattens, self.latency.sent = state.flattens, state.sent
         if self.monitoring is not None:
-            self.monitoring.restore(kept.monitoring)
-        self._stops, self._traces, self._dust = kept.stops, kept.traces, kept.dust
+            self.monitoring.restore(state.monitoring)
+        self._stops, self._traces, self._dust = state.stops, state.traces, state.dust

@@ -45,16 +45,16 @@ class Monitoring:
 
     def commands(self, equity: float) -> tuple[list[m.Command], int | None]:
         """Return the commands of a decision time, and the time of drift, if any was read."""
-        found, out = self.port.take(), list[m.Command]()
-        for each in found.readings:
-            k = self._numbers.get(each.symbol, -1)
-            out.append(watched(each.time_ns, each.metric, each.value, each.threshold,
-                               each.verdict, each.window, k, each.compared))  # fmt: skip
-            out += self._alert(each, k)
-        for name, text in found.failed:
+        results, out = self.port.take(), list[m.Command]()
+        for reading in results.readings:
+            k = self._numbers.get(reading.symbol, -1)
+            out.append(watched(reading.time_ns, reading.metric, reading.value, reading.threshold,
+                               reading.verdict, reading.window, k, reading.compared))  # fmt: skip
+            out += self._alert(reading, k)
+        for name, text in results.failed:
             text = f"{text}; it is not read again, and nothing watches what it watched"
             out.append(alerted("error", "monitor_failed", f"monitoring.{name}: {text}"))
-        for act in found.acts:
+        for act in results.acts:
             if not act.on:
                 out.append(m.Cleared(rule=act.rule, by="the monitor"))
                 continue
@@ -69,7 +69,7 @@ class Monitoring:
             )
             text = f"{act.rule}: {act.text}: {DOES[act.then]}, until: {act.clears_when}"
             out.append(alerted("critical", "halt", text))
-        return out, found.drift_ns
+        return out, results.drift_ns
 
     def _alert(self, each: Any, k: int) -> list[m.Command]:
         """Send an alert when a verdict gets worse; an unchanged verdict sends none."""
@@ -114,26 +114,26 @@ class Latency:
         self, event: m.Event, commands: Sequence[m.Command], market_ns: int
     ) -> list[m.Command]:
         """Process an event with its commands; return the reading of an order that was answered."""
-        found = list[m.Command]()
+        readings = list[m.Command]()
         client_id = getattr(event, "client_id", "")
         if client_id and client_id in self.sent:
             since_ns, k = self.sent.pop(client_id)
             seconds, bound = (event.at_ns - since_ns) / NS, self._alarm_ns / NS
             late = seconds > bound
-            found.append(
+            readings.append(
                 watched(market_ns, LATENCY, seconds, bound, "warn" if late else "ok", 1, k)
             )
             if late:
                 text = (
                     f"the venue took {seconds:.3g} s to answer {client_id}, the bound {bound:g} s"
                 )
-                found.append(alerted("warning", LATENCY, text, k))
-        for each in commands:
-            if type(each) is m.Submit:
-                self.sent[each.client_id] = (event.at_ns, each.symbol)
+                readings.append(alerted("warning", LATENCY, text, k))
+        for command in commands:
+            if type(command) is m.Submit:
+                self.sent[command.client_id] = (event.at_ns, command.symbol)
                 if len(self.sent) > SENT:
                     del self.sent[next(iter(self.sent))]
-        return found
+        return readings
 
 
 def watched(

@@ -32,17 +32,17 @@ def observe_halves(arrays: Arrays, times: int, observe: Observe, memory_bars: in
     T, M = arrays["T"], arrays["M"]
     middle = times // 2
     rows = [_row_before(T[layout.ROW + k], middle) for k in range(len(M))]
-    begin = min(_time_of(T[layout.ROW + k], row - memory_bars) for k, row in enumerate(rows))
+    start = min(_time_of(T[layout.ROW + k], row - memory_bars) for k, row in enumerate(rows))
     apart = max(_time_of(T[layout.ROW + k], row + memory_bars) for k, row in enumerate(rows))
-    if times < LEAST or begin < times // 4 or apart > 3 * times // 4:
+    if times < LEAST or start < times // 4 or apart > 3 * times // 4:
         return False
     S = np.zeros_like(arrays["S"])
     table = arrays.seen("S", S, first=0)
-    kept = _begin_anew(T, M, begin, apart)
+    saved_ages = _begin_anew(T, M, start, apart)
     try:
-        observe(begin, apart, table)
+        observe(start, apart, table)
     finally:
-        for k, first, ages in kept:
+        for k, first, ages in saved_ages:
             M[k, layout.AGE, first : first + len(ages)] = ages
     with ThreadPoolExecutor(1, thread_name_prefix="observe") as pool:
         second = pool.submit(observe, apart, times, table)
@@ -70,24 +70,24 @@ def _time_of(rows: Ints, row: int) -> int:
     if row < 0:
         return 0
     for start in range(row, len(rows), STRETCH):
-        found = np.flatnonzero(rows[start : start + STRETCH] >= row)
-        if len(found):
-            return start + int(found[0])
+        reached = np.flatnonzero(rows[start : start + STRETCH] >= row)
+        if len(reached):
+            return start + int(reached[0])
     return len(rows)
 
 
-def _begin_anew(T: Ints, M: Ints, begin: int, apart: int) -> list[tuple[int, int, Ints]]:
-    """Count ages from `begin` on, up to a gap or to `apart`; return the overwritten values."""
-    kept = []
+def _begin_anew(T: Ints, M: Ints, start: int, apart: int) -> list[tuple[int, int, Ints]]:
+    """Count ages from `start` on, up to a gap or to `apart`; return the overwritten values."""
+    saved = []
     for k in range(len(M)):
-        rows = T[layout.ROW + k, begin:apart]
+        rows = T[layout.ROW + k, start:apart]
         rows = rows[rows >= 0]
         if not len(rows):
             continue
         first, last = int(rows[0]), int(rows[-1]) + 1
         ages = M[k, layout.AGE, first:last].copy()
-        kept.append((k, first, ages))
+        saved.append((k, first, ages))
         until = np.flatnonzero(ages[1:] == 0)
         run = int(until[0]) + 1 if len(until) else len(ages)
         M[k, layout.AGE, first : first + run] -= ages[0]
-    return kept
+    return saved

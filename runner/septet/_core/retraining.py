@@ -40,15 +40,15 @@ class Retraining:
 
     def due(self, market_ns: int) -> list[m.Train]:
         """Request the models that are due; after a long pause only the newest one."""
-        times, found = self._times, list[m.Train]()
+        times, requests = self._times, list[m.Train]()
         if times is None or market_ns <= self._untrained_to_ns:
-            return found
+            return requests
         for trained_to_ns in times(self.trained_to_ns, market_ns):
-            found.append(self._asked(trained_to_ns, "schedule"))
+            requests.append(self._request(trained_to_ns, "schedule"))
         ahead_ns = market_ns + UNTRAINED_NS  # cached: orders do not wait for it again
         if self.trained_to_ns >= 0 and not times(self.trained_to_ns, ahead_ns):
             self._untrained_to_ns = ahead_ns
-        return found
+        return requests
 
     def drift(self, drift_ns: int, market_ns: int) -> list[m.Train]:
         """Ask for a model because of drift read at a time, as the walk of a backtest does.
@@ -62,13 +62,13 @@ class Retraining:
         ready_ns = models.ready(self.windows - 1)
         if ready_ns is None or drift_ns <= ready_ns or times(self.trained_to_ns, market_ns):
             return []
-        return [self._asked(drift_ns, "drift")]
+        return [self._request(drift_ns, "drift")]
 
-    def _asked(self, trained_to_ns: int, cause: m.Cause) -> m.Train:
-        made = m.Train(number=self.windows, trained_to_ns=trained_to_ns, cause=cause)
+    def _request(self, trained_to_ns: int, cause: m.Cause) -> m.Train:
+        request = m.Train(number=self.windows, trained_to_ns=trained_to_ns, cause=cause)
         self.trained_to_ns = trained_to_ns
         self.windows += 1
-        return made
+        return request
 
     def restore(self, trained_to_ns: int, windows: int) -> None:
         """Restore a snapshot."""

@@ -36,8 +36,8 @@ class Snapshot(msgspec.Struct):
     kept: dict[str, Any]
 
 
-def freeze(window: Window, kept: Mapping[str, Any]) -> bytes:
-    """Write a window with its state, and `kept`, the state outside of the arrays."""
+def freeze(window: Window, outside: Mapping[str, Any]) -> bytes:
+    """Write a window with its state, and `outside`, the state outside of the arrays."""
     arrays = {name: np.ascontiguousarray(_part(window, name)) for name in _names()}
     arrays["C"] = arrays["C"].copy()
     arrays["C"][layout.LOG] = 0  # the log has been read
@@ -45,7 +45,7 @@ def freeze(window: Window, kept: Mapping[str, Any]) -> bytes:
         Snapshot(
             VERSION, window.plan.name, _digest(window), _shape(window), window.base,
             window.time_base, window.time, window.room,
-            {name: array.tobytes() for name, array in arrays.items()}, dict(kept),
+            {name: array.tobytes() for name, array in arrays.items()}, dict(outside),
         )
     )  # fmt: skip
 
@@ -59,21 +59,23 @@ def thaw(window: Window, data: bytes) -> dict[str, Any]:
         If the snapshot cannot be read, or is of another plan, window or version.
     """
     try:
-        found = msgspec.msgpack.decode(data, type=Snapshot)
+        snapshot = msgspec.msgpack.decode(data, type=Snapshot)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise RunError(f"a snapshot cannot be read: {error}", hint=_HINT) from None
-    ours = (VERSION, window.plan.name, _digest(window), _shape(window))
-    theirs = (found.version, found.plan, found.parameters, found.shape)
-    for what, one, other in zip(("version", "plan", "values", "shape"), ours, theirs, strict=True):
-        if one != other:
-            raise RunError(f"a snapshot is of another {what} than this run", hint=_HINT)
-    window.base, window.time_base = list(found.base), found.time_base
-    window.time, window.room = found.time, found.room
-    window.arrays["N"][:] = np.frombuffer(found.arrays["N"], np.int64)
+    expected = (VERSION, window.plan.name, _digest(window), _shape(window))
+    stored = (snapshot.version, snapshot.plan, snapshot.parameters, snapshot.shape)
+    for subject, expected_value, stored_value in zip(
+        ("version", "plan", "values", "shape"), expected, stored, strict=True
+    ):
+        if expected_value != stored_value:
+            raise RunError(f"a snapshot is of another {subject} than this run", hint=_HINT)
+    window.base, window.time_base = list(snapshot.base), snapshot.time_base
+    window.time, window.room = snapshot.time, snapshot.room
+    window.arrays["N"][:] = np.frombuffer(snapshot.arrays["N"], np.int64)
     for name in _names():
         part = _part(window, name)
-        part[...] = np.frombuffer(found.arrays[name], part.dtype).reshape(part.shape)
-    return found.kept
+        part[...] = np.frombuffer(snapshot.arrays[name], part.dtype).reshape(part.shape)
+    return snapshot.kept
 
 
 _HINT: Final = "the run is rebuilt from its journal without it"

@@ -37,7 +37,7 @@ DTYPES: Final[Mapping[str, Any]] = {
     "RT": np.int64, "N": np.int64, "Q": np.int64, "J": np.int64, "D": np.int8, "H": np.int64,
     "DUE": np.int64,
 }  # fmt: skip
-"""What is not float64 in the layout."""
+"""Types of the arrays that are not float64."""
 ORDER: Final = (
     "T", "M", "X", "F", "D", "Y", "G", "S", "P", "PS", "PT", "A", "C", "B", "I", "LI", "LF", "RS",
     "RT", "N", "Q", "J", "W", "H", "U", "ASKED",
@@ -61,10 +61,10 @@ class State:
         """Return an independent copy."""
         return State(self.S.copy(), self.A.copy(), self.C.copy(), self.B.copy(), self.I.copy())
 
-    def put(self, other: State) -> None:
+    def put(self, source: State) -> None:
         """Become equal to another, in the same arrays."""
         for name in ("S", "A", "C", "B", "I"):
-            getattr(self, name)[:] = getattr(other, name)
+            getattr(self, name)[:] = getattr(source, name)
 
 
 class Arrays(dict[str, Any]):
@@ -235,8 +235,8 @@ class DueTimes(msgspec.Struct, frozen=True):
             return np.asarray(
                 self.every.is_due(before, times_ns, self.time_zone, self.bar_ns), np.int64
             )
-        found = self.every.falls_in(int(before[0]), int(times_ns[-1]), self.time_zone)
-        instants = np.array(found, np.int64)
+        falls = self.every.falls_in(int(before[0]), int(times_ns[-1]), self.time_zone)
+        instants = np.array(falls, np.int64)
         counts = [np.searchsorted(instants, each, "right") for each in (before, times_ns)]
         return np.asarray(counts[1] > counts[0], np.int64)
 

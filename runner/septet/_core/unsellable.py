@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from septet._core.checks import Checks
     from septet._core.engine import Engine
     from septet._core.guards import Guards
+    from septet._core.orders import Orders
 
-__all__ = ["can_close", "filters_text", "is_dust", "is_gone", "unsold"]
+__all__ = ["can_close", "filters_alarm", "is_dust", "is_gone", "unsold"]
 
 WORTHY: Final = 0.01
 """Share of equity from which a position that cannot be sold is no remainder of another."""
@@ -35,9 +36,11 @@ def is_gone(checks: Checks, guards: Guards, k: int, held: float) -> bool:
 
     No stop or exit of it can be accepted by the venue, and nothing of it is left to protect.
     """
-    left = abs(guards.left(k, held))
+    sellable = abs(guards.sellable_position(k, held))
     instrument, price = checks.symbols[k].instrument, checks.symbols[k].price
-    return left < abs(held) and (left < instrument.lot or instrument.is_too_small(left, price))
+    return sellable < abs(held) and (
+        sellable < instrument.lot or instrument.is_too_small(sellable, price)
+    )
 
 
 def is_dust(
@@ -54,8 +57,29 @@ def is_dust(
     return checks.symbols[k].instrument.is_too_small(abs(held), checks.symbols[k].price)
 
 
-def filters_text(engine: Engine, event: m.FiltersChanged) -> str:
-    """Return what an alarm states of filters that do not let a position go any more."""
+def filters_alarm(
+    engine: Engine, checks: Checks | None, orders: Orders | None, guards: Guards,
+    event: m.FiltersChanged, *, could_close: bool,
+) -> list[m.Command]:  # fmt: skip
+    """Return the alarm, and the block, after filters that do not let a position go any more.
+
+    `could_close` is whether the filters before let it go. A symbol that is not listed is blocked
+    already.
+    """
+    k = event.symbol
+    if not event.listed:
+        text = _unlisted_text(engine, checks, orders, k)
+        return [m.Alerted(level="critical", event="unlisted", text=text, symbol=k)] if text else []
+    if not could_close or can_close(engine, checks, k):
+        return []
+    text = _filters_text(engine, event)
+    return [
+        m.Alerted(level="critical", event="unsellable", text=text, symbol=k),
+        *guards.trip("filters_changed", event.at_ns, symbol=k, text=text),
+    ]
+
+
+def _filters_text(engine: Engine, event: m.FiltersChanged) -> str:
     least = "" if event.min_quantity is None else f"minimum quantity {event.min_quantity:.12g}, "
     return (
         f"{engine.held(event.symbol):.12g} could be sold, and cannot with the filters that the "
@@ -65,7 +89,35 @@ def filters_text(engine: Engine, event: m.FiltersChanged) -> str:
     )
 
 
-def unsold(engine: Engine, checks: Checks | None) -> Iterator[tuple[int, str]]:
+def _unlisted_text(engine: Engine, checks: Checks | None, orders: Orders | None, k: int) -> str:
+    """Return what an alarm states of a symbol that the exchange no longer lists.
+
+    "" if nothing is held of it, and no order of the run is open there.
+    """
+    if checks is None or orders is None:
+        return ""
+    held, records = engine.held(k), orders.records
+    working = [name for name in records.live if records.children[name].symbol == k]
+    if not held and not working:
+        return ""
+    parts = []
+    if held:
+        worth = abs(held) * float(engine.state.B[k][layout.MARK])
+        parts.append(f"{held:.12g} is held, worth {worth:.12g} at the last price")
+    if working:
+        parts.append(f"it is not known what became of {', '.join(working)}")
+    return (
+        f"the exchange no longer lists {checks.symbols[k].instrument.symbol}, and "
+        f"{', and '.join(parts)}: no order of it can be sent, cancelled or asked about, so nothing "
+        "protects the position and nothing closes it; the books keep it as it is, and the other "
+        "symbols are traded on. See what the exchange does with the balance, and withdraw or "
+        "convert it there; septet resume accepts what the account then holds"
+    )
+
+
+def unsold(
+    engine: Engine, checks: Checks | None, orders: Orders | None, guards: Guards
+) -> Iterator[tuple[int, str]]:
     """Yield the positions that no order can close, and what an alarm states of each.
 
     Remainders, worth less than a hundredth of equity, are left out.
@@ -73,6 +125,9 @@ def unsold(engine: Engine, checks: Checks | None) -> Iterator[tuple[int, str]]:
     for k in range(len(engine.state.B) if checks is not None else 0):
         held = engine.held(k)
         worth = abs(held) * float(engine.state.B[k][layout.MARK])
+        if held and guards.is_unlisted(k):
+            yield k, _unlisted_text(engine, checks, orders, k)
+            continue
         if worth > WORTHY * engine.equity and not can_close(engine, checks, k):
             text = f"{held:.12g}, worth {worth:.12g}, is less than the venue's filters let be sold"
             yield k, f"{text}: no exit is sent until they do; close the position at the venue"

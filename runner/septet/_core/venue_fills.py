@@ -94,9 +94,9 @@ class VenueFillsEngine(Engine):
         """
         self._now_ns = time_ns
         self._reprice(k, price, exit_price, entry_price, time_ns, self._arrays.table)
-        found = self._new()
-        self._valued = not found and not self.plan.facts.timed
-        return found
+        commands = self._new()
+        self._valued = not commands and not self.plan.facts.timed
+        return commands
 
     def mark_flat(self, k: int, price: float, time_ns: int) -> bool:
         """Mark a symbol of which nothing is held; False where `mark` could do more than that.
@@ -172,11 +172,11 @@ class VenueFillsEngine(Engine):
 
     # ------------------------------------------------------------------ orders that may fill late
 
-    def _kept(self) -> dict[str, Any]:
+    def _state_outside_arrays(self) -> dict[str, Any]:
         return {"orders": [[order, *values] for order, values in self._known.items()]}
 
-    def _take_up(self, kept: dict[str, Any]) -> None:
+    def _take_up(self, outside: dict[str, Any]) -> None:
         self._known = {
             int(order): (int(reason), float(price), bool(given_up))
-            for order, reason, price, given_up in kept["orders"]
+            for order, reason, price, given_up in outside["orders"]
         }

@@ -77,37 +77,37 @@ class Window:
         self.room = 1 if self.frames else self.size - fullest
 
     def _slide_time(self, drain: Drain | None) -> None:
-        gone = self.size - self.keep
+        dropped = self.size - self.keep
         T, G = self.arrays["T"], self.arrays["G"]
         if drain is not None:
-            drain(-1, self.time_base, {"G": G[:, :gone]})
-        T[:, : self.keep] = T[:, gone:].copy()
+            drain(-1, self.time_base, {"G": G[:, :dropped]})
+        T[:, : self.keep] = T[:, dropped:].copy()
         T[:, self.keep :] = -1
-        G[:, : self.keep] = G[:, gone:].copy()
-        self.time_base += gone
+        G[:, : self.keep] = G[:, dropped:].copy()
+        self.time_base += dropped
         self.time = self.keep
 
     def _slide_symbol(self, k: int, drain: Drain | None) -> None:
-        gone = self.size - self.keep
+        dropped = self.size - self.keep
         if drain is not None:
-            drain(k, self.base[k], {name: self.arrays[name][k, :, :gone] for name in "FD"})
+            drain(k, self.base[k], {name: self.arrays[name][k, :, :dropped] for name in "FD"})
         for name in "MXFD":
             array = self.arrays[name]
-            array[k, :, : self.keep] = array[k, :, gone:].copy()
+            array[k, :, : self.keep] = array[k, :, dropped:].copy()
         rows = self.arrays["T"][layout.ROW + k]
         bars = rows >= 0  # other values are no bars, and stay
-        rows[bars] = np.maximum(rows[bars] - gone, -1)
-        self.base[k] += gone
+        rows[bars] = np.maximum(rows[bars] - dropped, -1)
+        self.base[k] += dropped
         self.arrays["N"][k] = self.keep
 
     def _slide_frame(self, k: int, frame: Frames) -> None:
         """Keep the last bars of a time frame, the one being built included."""
         closed = int(self.state.S[k, frame.slot])
-        gone = closed - frame.keep
+        dropped = closed - frame.keep
         rows = list(frame.rows)
         stay = frame.keep + 1
         Y = self.arrays["Y"]
-        Y[k, rows, :stay] = Y[k][rows][:, gone : gone + stay]
+        Y[k, rows, :stay] = Y[k][rows][:, dropped : dropped + stay]
         self.state.S[k, frame.slot] = frame.keep
 
     def flush(self, drain: Drain) -> None:

@@ -24,8 +24,8 @@ from septet_schemas.units import format_duration
 
 __all__ = [
     "BAD_SHARE", "OF_SERIES", "SERIES_MISSING", "SERIES_SHARE", "SERIES_SOURCES", "SERIES_ZONE",
-    "VERDICT_SHARE", "BadRows", "Doubt", "calendar_hint", "check_bad_rows", "doubts",
-    "limit_text", "share_finding",
+    "STRATEGY_FILE", "VERDICT_SHARE", "BadRows", "Doubt", "calendar_hint", "check_bad_rows",
+    "doubts", "limit_text", "share_finding",
 ]  # fmt: skip
 
 BAD_SHARE: Final = "bad_share"
@@ -63,7 +63,9 @@ _PLAIN_NUMBERS: Final = (
     "numbers are written without separators of thousands and without units (1234567, not 1.234.567 "
     "or 1.2M)"
 )
-_ROWS_HINT: Final = "septet data check FILE (FILE is the strategy file) shows the rows"
+STRATEGY_FILE: Final = "FILE (FILE is the strategy file)"
+"""What stands in hints for the path of the strategy file, where that is not known."""
+_ROWS_HINT: Final = f"septet data check {STRATEGY_FILE} shows the rows"
 _OF_SERIES: Final = {
     SERIES_SHARE: _ROWS_HINT,
     SERIES_MISSING: "a feature holds the value before until max_age; is this the right column?",

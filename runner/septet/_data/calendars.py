@@ -24,6 +24,7 @@ __all__ = [
     "Sessions",
     "Stamp",
     "calendar_names",
+    "lies_inside",
     "load_calendar",
     "sessions_per_year",
     "wall_clock_ns",
@@ -279,6 +280,18 @@ def calendar_names() -> list[str]:
     import exchange_calendars
 
     return ["24x7", "XFX", *sorted(exchange_calendars.get_calendar_names())]
+
+
+def lies_inside(name: str, time_ns: int) -> bool:
+    """Whether a time lies inside a session of a calendar: after its open and before its close.
+
+    Never on ``24x7``. The time is UTC ns.
+    """
+    calendar = load_calendar(name, time_ns, time_ns)
+    if not isinstance(calendar, Sessions):
+        return False
+    before = int(np.searchsorted(calendar.day_opens_ns, time_ns, side="left")) - 1
+    return before >= 0 and bool(time_ns < calendar.day_closes_ns[before])
 
 
 def sessions_per_year(name: str) -> float:

@@ -37,7 +37,21 @@ _PRICE_WORDS: Final = frozenset(
 )  # fmt: skip
 """What a column is called that holds the only price of a bar."""
 _READ_AS: Final = " read as "
+_SHOWN: Final = re.compile(r"[\w .%$#()/+-]{1,40}")
 _COLUMN: Final = re.compile(r"\w[\w /.]{0,39}")
+_MEANT: Final = {
+    "timestamp": (
+        "timestamp", "datetime", "date", "time", "t", "unix", "epoch", "datum", "zeit", "fecha",
+        "data",
+    ),
+    "open": ("open", "opening", "first", "eröffnung", "erster", "ouverture", "apertura"),
+    "high": ("high", "highest", "max", "maximum", "hoch", "haut", "máximo"),
+    "low": ("low", "lowest", "min", "minimum", "tief", "bas", "mínimo"),
+    "volume": ("volume", "volumes", "vol", "volumen", "volumina"),
+    "close": ("close", "closing", "last", "schluss", "schlusskurs", "clôture", "cierre"),
+}  # fmt: skip
+"""Words in the names of columns of other programs and languages, proposed and never taken."""
+_LETTERS: Final = re.compile(r"[^\W\d_]+")
 _INDEX: Final = ("", "Unnamed: 0", "__index_level_0__", "index")
 _TOKENS: Final = re.compile(r"[^A-Za-z0-9]+")
 
@@ -139,7 +153,10 @@ def missing_columns(
 def _ways_out(names: Sequence[str], missing: Sequence[str]) -> str:
     """Return how missing columns may be called, and what a file with one price can write."""
     called = "; ".join(f"{name} is also read from {', '.join(ALIASES[name])}" for name in missing)
-    mapping = ", ".join(f"{name}: ..." for name in missing)
+    mapped = {name: _meant(name, names) for name in missing}
+    if "volume" not in names and (volume := _meant("volume", names)) != "...":
+        mapped["volume"] = volume
+    mapping = ", ".join(f"{ours}: {theirs}" for ours, theirs in mapped.items())
     hint = f"name them as in the file: columns: {{{mapping}}} ({called})"
     first = next((each for each in names if each in _INDEX), None)
     if "timestamp" in missing and first is not None:
@@ -149,8 +166,8 @@ def _ways_out(names: Sequence[str], missing: Sequence[str]) -> str:
         )
     known = _known_prices(names)
     if list(missing) == ["close"] and known:
-        mapped = f"columns: {{close: {_written(known)}}}"
-        return f"if {known!r} is the close, write {mapped}; otherwise {hint}"
+        one = f"columns: {{close: {_written(known)}}}"
+        return f"if {known!r} is the close, write {one}; otherwise {hint}"
     price = _only_price(names, missing)
     if price:
         one = ", ".join(f"{name}: {_written(price)}" for name in _PRICES)
@@ -159,6 +176,19 @@ def _ways_out(names: Sequence[str], missing: Sequence[str]) -> str:
             "and fills then see no other price"
         )
     return hint
+
+
+def _meant(ours: str, names: Sequence[str]) -> str:
+    """Return the only column whose name has a word for one of ours; `...` without one."""
+    words = _MEANT.get(ours, ())
+    found = [
+        name
+        for name in names
+        if name not in ALIASES
+        and _SHOWN.fullmatch(name)
+        and any(each in words for each in _LETTERS.findall(name.lower()))
+    ]
+    return _written(found[0]) if len(found) == 1 else "..."
 
 
 def _only_price(names: Sequence[str], missing: Sequence[str]) -> str:

@@ -149,7 +149,8 @@ def _checked(value: Any, name: str, time: str, zone: str | None) -> pl.DataFrame
     if lacking:
         raise DataError(
             f"{name} has no column {', '.join(lacking)}; it has {_listed(frame)}",
-            hint="rename its columns: open, high, low, close, volume",
+            hint="rename its columns: open, high, low, close, volume; where a bar has one price, "
+            "give all four that price",
         )
     if "symbol" not in renamed.columns:
         refuse_symbol_column(renamed, name)

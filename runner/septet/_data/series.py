@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from septet._data.bad_rows import BadRows
+from septet._data.bad_rows import BadRows, limit_text
 from septet._data.bar_checks import numbers_of
 from septet._data.bars import Finding, Ints, SeriesTable
 from septet._data.defects import Findings, first_rows, report_facts
@@ -22,6 +22,8 @@ from septet._data.series_rows import (
 )
 from septet._data.series_zones import check_series_zone
 from septet._data.source import RawSeries
+from septet._data.source_rows import SourceRows
+from septet._data.stamp_formats import UnreadStamps, placed_cell
 from septet._data.stamps import Bools, iso, read_stamps
 from septet.errors import DataError
 from septet_schemas.data import SeriesConfig
@@ -91,7 +93,11 @@ def normalise_series(
     stamps = read_stamps(
         frame["time"], unit=keys.time_unit, zone=keys.time_zone, where=f"{name} from {origin}"
     )
-    rows = _Rows(found, stamps.time_ns, np.ones(frame.height, dtype=np.bool_))
+    bad = stamps.dropped.get("bad_stamp")
+    if bad is not None and np.count_nonzero(bad) > keys.max_bad * len(bad):
+        unread = UnreadStamps(frame["time"], bad, raw.facts.rows, f"{name} from {origin}")
+        raise unread.refuse(limit_text(keys.max_bad))
+    rows = _Rows(found, stamps.time_ns, np.ones(frame.height, dtype=np.bool_), raw.facts.rows)
     value, gone = numbers_of(frame["value"]), missing_values(frame["value"])
     check_series_zone(found, name, stamps, keys.time_zone or "UTC")
     for kind, mask in stamps.dropped.items():
@@ -224,6 +230,7 @@ class _Rows:
     found: Findings
     time_ns: Ints
     alive: Bools
+    places: SourceRows | None = None
     defects: dict[str, int] = field(default_factory=dict)
     conflict: str = ""
 
@@ -241,9 +248,10 @@ class _Rows:
         examples = [iso(self.time_ns[row]) for row in first]
         if shown is not None:
             texts = [shown_cell(shown[row]) for row in first]
+            timed = kind not in ("bad_stamp", "local_time")
             examples = [
-                text if kind in ("bad_stamp", "local_time") else f"{at} {text}"
-                for at, text in zip(examples, texts, strict=True)
+                placed_cell(self.places, row, f"{at} {text}" if timed else text)
+                for row, at, text in zip(first, examples, texts, strict=True)
             ]
         if self.found(kind, int(np.count_nonzero(mask)), examples) != "keep":
             self.alive &= ~mask

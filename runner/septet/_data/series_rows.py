@@ -10,16 +10,20 @@ from septet._data.bad_rows import (
     SERIES_MISSING,
     SERIES_SHARE,
     SERIES_SOURCES,
+    STRATEGY_FILE,
     BadRows,
     limit_text,
     share_finding,
 )
+from septet._data.bar_checks import numbers_of
 from septet._data.bars import Finding, Floats
+from septet._data.cell_kinds import kind_of_cell
 from septet._data.defects import Findings
+from septet._data.message_limits import shown_cell
 from septet._data.mixed_rows import separating_column
 from septet._data.source import RawSeries
 from septet._data.source_columns import SOURCE_WORDS, are_symbols, source_columns
-from septet._data.stamp_formats import TIMES_HINT
+from septet._data.stamp_formats import TIMES_HINT, placed_cell
 from septet._data.stamps import Bools
 from septet._data.symbol_columns import names_symbol
 from septet.errors import DataError
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["check_series_rows", "check_columns", "missing_values", "value_distance",
            "warn_missing"]  # fmt: skip
 
+_CELLS: Final = 1_000
 _MARKS: Final = ("", ".", "-", "--", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing")
 _MOST_MISSING: Final = 0.1
 
@@ -92,6 +97,18 @@ def value_distance(value: Floats, first: Floats) -> str:
     return f", such as {first[middle]:.6g} and {value[middle]:.6g}"
 
 
+def _value_kind(raw: RawSeries) -> str:
+    """Return the first cell of values that is no number, where it looks like one, and why."""
+    column = raw.frame["value"]
+    odd = np.flatnonzero(~np.isfinite(numbers_of(column)) & ~missing_values(column))
+    for row in odd[:_CELLS].tolist():
+        text = str(column[row]).strip()
+        if kind := kind_of_cell(text):
+            shown = placed_cell(raw.facts.rows, row, shown_cell(text))
+            return f"{shown} has {kind}: write numbers plainly, as 1234.56; "
+    return ""
+
+
 def check_series_rows(seen: BadRows, keys: SeriesConfig, raw: RawSeries) -> tuple[Finding, ...]:
     """Refuse a series with more bad rows than `max_bad`; return the verdict's line for fewer.
 
@@ -123,11 +140,11 @@ def check_series_rows(seen: BadRows, keys: SeriesConfig, raw: RawSeries) -> tupl
     advice = {
         "bad_stamp": TIMES_HINT,
         "local_time": "is time_zone the zone that the stamps are of?",
-        "not_finite": "is this the column of values? a value that is missing is an empty cell, "
-        "NaN, NA or a point",
+        "not_finite": f"{_value_kind(raw)}is this the column of values? a value that is missing is "
+        "an empty cell, NaN, NA or a point",
     }.get(
         worst[0].kind if worst else "",
-        "septet data check FILE (FILE is the strategy file) shows the rows",
+        f"septet data check {STRATEGY_FILE} shows the rows",
     )
     whole = max(0, seen.rows - seen.defects) if seen.left else 0
     raise DataError(

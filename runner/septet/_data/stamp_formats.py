@@ -27,7 +27,7 @@ TIMES_HINT: Final = (
 _DATES: Final = (
     "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%d/%m/%y", "%m/%d/%y",
     "%d.%m.%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y",
-    "%b %d %Y", "%Y-%m-%d", "%Y/%m/%d",
+    "%b %d %Y", "%Y-%m-%d", "%Y/%m/%d", "%y-%m-%d", "%a %b %d %Y", "%a, %d %b %Y", "%a %d %b %Y",
 )  # fmt: skip
 _CLOCKS: Final = (
     "", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %I-%p", ", %H:%M", ", %H:%M:%S",
@@ -124,6 +124,8 @@ class UnreadStamps:
                 f"these are times of day: write time_columns: [{dates[0]}, {self.renamed}] beside "
                 "use:, and no columns: {timestamp: ...}"
             )
+        if all(len(each) > 1 and each[0] == each[-1] == "'" for each in texts):
+            return 'the cells stand in single quotes: write double ones ("), or none'
         zoned = _zone_advice(texts)
         if zoned:
             return zoned

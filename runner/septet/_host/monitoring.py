@@ -122,7 +122,7 @@ class TradeRows:
 
     `entry_ns`, `exit_ns`, `symbol` and `side` (+1 long, -1 short) are int64 (n,). `quantity` is
     base; `entry_price`, `exit_price`, `pnl` and what it is net of (`fees`, `funding`,
-    `liquidation`) are quote, float64 (n,).
+    `liquidation`) are quote, float64 (n,). `slippage` (quote) lies in the prices.
     """
 
     entry_ns: Ints
@@ -136,6 +136,7 @@ class TradeRows:
     fees: Floats
     funding: Floats
     liquidation: Floats
+    slippage: Floats
 
     def __post_init__(self) -> None:
         _seal(self)

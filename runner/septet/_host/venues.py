@@ -97,6 +97,9 @@ class VenueFacts:
 
     `account` identifies the account without revealing it (a hash). `answers_final_after_ns` is the
     time in nanoseconds after which "not found" is final: receive window plus staleness of reads.
+    `unlisted` are the symbols that the exchange does not list, each with the names closest to it;
+    they are missing from `markets`. A first start is refused for them, a run with a history goes on
+    with the others.
     """
 
     venue: str
@@ -110,6 +113,7 @@ class VenueFacts:
     streams_orders: bool
     amends: bool
     notes: tuple[str, ...] = ()
+    unlisted: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class LiveVenue(Protocol):
@@ -118,6 +122,11 @@ class LiveVenue(Protocol):
     `open` takes the universe's symbols in order and a sink for events that come by themselves
     (`Acked`, `OrderSeen`, `Filled`, `VenueChanged`, ...). No method raises for what a venue can
     do; a programmer's error still raises.
+
+    A symbol that the exchange does not list makes no method fail for the others: `open` names it in
+    `VenueFacts.unlisted`, and one that vanishes or comes back later is reported by `FiltersChanged`
+    with `listed`, from `refresh_markets` or by itself. From then on nothing is asked about it, and
+    `open_orders` is the list of the others.
     """
 
     async def open(self, symbols: Sequence[str], sink: Sink) -> VenueFacts:
@@ -219,11 +228,16 @@ class PrintSeen(msgspec.Struct, frozen=True):
 
 
 class StreamDown(msgspec.Struct, frozen=True):
-    """A stream ended or its book is not valid; what follows it is a `live` message or silence."""
+    """A stream ended or its book is not valid; what follows it is a `live` message or silence.
+
+    With `unlisted` it ended because the exchange does not list the symbol: the feed is not opened
+    again for its sake, and takes it up by itself once it is listed.
+    """
 
     stream: str
     symbol: str
     reason: str
+    unlisted: bool = False
 
 
 FeedMessage = BarSeen | QuoteSeen | PrintSeen | StreamDown
@@ -232,11 +246,17 @@ FeedMessage = BarSeen | QuoteSeen | PrintSeen | StreamDown
 
 @dataclass(frozen=True, slots=True)
 class FeedRequest:
-    """What a run subscribes to; `kinds` are any of ``bars trades quotes book``."""
+    """What a run subscribes to; `kinds` are any of ``bars trades quotes book``.
+
+    `goes_on` is whether the run has a history, and may hold positions: then the feed leaves out a
+    symbol that the exchange does not list, reports it by `StreamDown`, and serves the others. At a
+    first start it raises.
+    """
 
     symbols: tuple[str, ...]
     bar_ns: int
     kinds: frozenset[str] = frozenset({"bars"})
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +279,10 @@ class LiveFeed(Protocol):
     """
 
     async def open(self, request: FeedRequest, sink: Sink) -> FeedFacts:
-        """Connect and subscribe; events go to the sink from now on."""
+        """Connect and subscribe; events go to the sink from now on.
+
+        DataError for a symbol that is not listed, unless the request goes on without it.
+        """
         ...
 
     async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:

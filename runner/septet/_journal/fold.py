@@ -189,6 +189,8 @@ class Fold:
         self._executed[event.symbol, event.trade_id] = event
 
     def _filters(self, event: m.FiltersChanged) -> None:
+        if not event.listed:
+            return
         instrument = self.trades.instruments.setdefault(event.symbol, Instrument())
         instrument.lot = event.lot
         self.min_notionals[event.symbol] = event.min_notional

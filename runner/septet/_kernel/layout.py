@@ -41,7 +41,8 @@ from typing import Final
 __all__ = [
     "ACTIVE_NS", "ADDS", "ADDS_DUE", "ADDS_WORKING", "AFTER_FILL", "AGE", "ASKED_CONFIDENCE",
     "ASKED_SIDE", "ASKED_SLOTS", "ASKED_TARGET", "AVERAGE", "A_SLOTS", "BARS_LEFT", "BARS_MISSED",
-    "BLOCKED", "BLOCKED_LONG", "BLOCKED_SHORT", "BREAK_EVEN", "BY_HAND", "B_SLOTS", "CALL_OUTSIDE",
+    "BEGINS_AGAIN", "BLOCKED", "BLOCKED_LONG", "BLOCKED_SHORT", "BREAK_EVEN", "BY_HAND", "B_SLOTS",
+    "CALL_OUTSIDE",
     "CALL_ROWS", "CALL_SIGNAL", "CALL_SIGNALS", "CALL_TABLE", "CANDIDATE_COST",
     "CANDIDATE_DISTANCE", "CANDIDATE_EQUITY", "CANDIDATE_FEE", "CANDIDATE_GROSS", "CANDIDATE_HELD",
     "CANDIDATE_LIMIT", "CANDIDATE_NOTIONAL", "CANDIDATE_PRICE", "CANDIDATE_REQUESTED",
@@ -285,7 +286,8 @@ MOVED_NS: Final = 30  # time of the newest fill that may still move the stop, or
 TAKES_SENT: Final = 31  # a bit for each take that the one that works stands for; venue fills
 TAKES_HALTED: Final = 32  # the same while a halt by a person cancels it
 BARS_MISSED: Final = 33  # bars that did not come since the newest, of those the entry may work
-I_SLOTS: Final = 34
+BEGINS_AGAIN: Final = 34  # number plus one of the entry that begins a position again, or 0
+I_SLOTS: Final = 35
 # plans with a portfolio: B and I go on after the slots of every plan, C after all that is checked,
 # F after the decision rows; DUE holds 1 for each time at which a rebalance falls due
 TARGET_WEIGHT: Final = B_SLOTS  # of the last rebalance: the previous target of the next

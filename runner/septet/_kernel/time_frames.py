@@ -2,12 +2,12 @@
 
 import math
 
-from septet._kernel.layout import AGE, CLOSE, HIGH, LOW, OPEN, OPEN_NS, VOLUME
+from septet._kernel.layout import AGE, CLOSE, HIGH, LOW, MISSING, OPEN, OPEN_NS, VOLUME
 from septet._kernel.maths import NAN, helper
 
 __all__ = [
-    "FRAME_ROWS", "FRAME_SLOTS", "STRETCH", "bars_of", "blank", "blocks", "clear", "fetch",
-    "follow", "gather", "keep", "put_right", "unbroken", "within",
+    "FRAME_ROWS", "FRAME_SLOTS", "INCOMPLETE", "STRETCH", "bars_of", "blank", "blocks", "clear",
+    "fetch", "follow", "gather", "keep", "put_right", "unbroken", "within",
 ]  # fmt: skip
 
 # bars that one feature takes before the next does: their columns fit into the cache
@@ -15,8 +15,11 @@ STRETCH = 2_048
 
 # rows of a time frame in Y: open high low close volume slot session week seconds age
 FRAME_ROWS = 10
-# state of a time frame in S: bars closed, bucket, bar begun, incomplete, age, base bars in it
-FRAME_SLOTS = 6
+# state of a time frame in S: bars closed, bucket, bar begun, incomplete bars, bars closed since
+# history (re)started; of the bar begun: its base bars, whether the schedule has more of them, and
+# whether one is missing
+FRAME_SLOTS = 8
+INCOMPLETE = 3
 
 
 @helper
@@ -121,26 +124,32 @@ def clear(slots):
 
 
 @helper
-def gather(k, i, frame_ns, bar_ns, offset_ns, session, by_session, M, X, Y, S, row, slot):
+def gather(
+    k, i, frame_ns, bar_ns, offset_ns, here, before, after, ends, session, M, X, Y, S, row, slot
+):  # fmt: skip
     """Add base bar i to the bar of the higher time frame; return how many bars that closed.
 
-    A bar closes at its boundary; one whose last base bars are missing closes with the first base
-    bar after it and counts as incomplete. `by_session` 1 makes a bar of each session.
+    `here` places the base bar on the grid of the time frame, `before` and `after` the scheduled
+    base bars beside it (ns). The bar closes with the base bar whose `ends` reaches its boundary;
+    without that one, with the first base bar after it. It is incomplete where a scheduled base bar
+    is missing, and kept across a restart of history, from which on its age counts anew.
     """
     opened = M[k, OPEN_NS, i]
-    bucket = session if by_session == 1 else 1.0 * ((opened - offset_ns) // frame_ns)
+    bucket = 1.0 * ((here - offset_ns) // frame_ns)
+    start = int(bucket) * frame_ns + offset_ns
     closed = 0
-    if M[k, AGE, i] == 0:
-        S[k, slot + 2] = 0.0
-        S[k, slot + 4] = 0.0
     if S[k, slot + 2] == 1.0 and S[k, slot + 1] != bucket:
-        _close(k, by_session == 0, S, slot)
+        _close(k, S[k, slot + 6] + S[k, slot + 7] > 0.0, S, slot)
         closed += 1
     h = int(S[k, slot])
+    if M[k, AGE, i] == 0:
+        S[k, slot + 4] = 0.0
+        Y[k, row + 9, h] = 0.0
     if S[k, slot + 2] == 0.0:
         S[k, slot + 1] = bucket
         S[k, slot + 2] = 1.0
         S[k, slot + 5] = 0.0
+        S[k, slot + 7] = 1.0 if before >= start else 0.0
         Y[k, row, h] = X[k, OPEN, i]
         Y[k, row + 1, h] = X[k, HIGH, i]
         Y[k, row + 2, h] = X[k, LOW, i]
@@ -149,14 +158,17 @@ def gather(k, i, frame_ns, bar_ns, offset_ns, session, by_session, M, X, Y, S, r
         Y[k, row + 6, h] = session
         Y[k, row + 7, h] = 1.0 * ((opened - 345_600_000_000_000) // 604_800_000_000_000)
         Y[k, row + 9, h] = S[k, slot + 4]
+    elif M[k, MISSING, i] > 0:
+        S[k, slot + 7] = 1.0
     Y[k, row + 1, h] = max(Y[k, row + 1, h], X[k, HIGH, i])
     Y[k, row + 2, h] = min(Y[k, row + 2, h], X[k, LOW, i])
     Y[k, row + 3, h] = X[k, CLOSE, i]
     Y[k, row + 4, h] = Y[k, row + 4, h] + X[k, VOLUME, i]
     Y[k, row + 8, h] = 1e-9 * (opened + bar_ns)
     S[k, slot + 5] = S[k, slot + 5] + 1.0
-    if by_session == 0 and opened + bar_ns - offset_ns >= (int(bucket) + 1) * frame_ns:
-        _close(k, S[k, slot + 5] * bar_ns < frame_ns, S, slot)
+    S[k, slot + 6] = 1.0 if after < start + frame_ns else 0.0
+    if ends >= start + frame_ns:
+        _close(k, S[k, slot + 7] > 0.0, S, slot)
         closed += 1
     return closed
 

@@ -95,8 +95,10 @@ def failure_of(event: str, text: str) -> Alert:
 def alerts_of(event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> list[Alert]:
     """Return the alerts of a stored row: at most one for the event, and one for each fill."""
     parts = _parts(event, commands, symbols)
-    found = [_merged(parts)] if parts else []
-    return found + [_of_fill(each, symbols) for each in commands if isinstance(each, m.Traded)]
+    alerts = [_merged(parts)] if parts else []
+    return alerts + [
+        _of_fill(traded, symbols) for traded in commands if isinstance(traded, m.Traded)
+    ]
 
 
 def _merged(parts: Sequence[_Part]) -> Alert:
@@ -167,8 +169,8 @@ def _of_tripped(each: m.Tripped, symbols: Sequence[str], grave: Iterable[str]) -
     halts = known is None and (each.then != "block_entries" or not base.startswith("monitoring."))
     if halts:
         kinds.add("halt")
-    own: Severity = "failure" if halts else "warning"
-    severity = own if known is None else _SEVERITY[known.level]
+    default: Severity = "failure" if halts else "warning"
+    severity = default if known is None else _SEVERITY[known.level]
     lines = [
         f"why: {each.text}" if each.text else f"why: {each.rule} at equity {each.equity:.2f}",
         f"did: {DOES.get(each.then, each.then)}",
@@ -176,8 +178,8 @@ def _of_tripped(each: m.Tripped, symbols: Sequence[str], grave: Iterable[str]) -
     ]
     if each.text and halts:
         lines.append(f"equity: {each.equity:.2f}")
-    what = f"halted by {each.rule}" if halts else f"entries blocked by {each.rule}"
-    return _Part(kinds, severity, each.rule, what, lines, _symbol_of(each.rule, symbols))
+    title = f"halted by {each.rule}" if halts else f"entries blocked by {each.rule}"
+    return _Part(kinds, severity, each.rule, title, lines, _symbol_of(each.rule, symbols))
 
 
 def _of_operated(event: m.Operated, tripped: Sequence[m.Tripped]) -> _Part:
@@ -231,8 +233,8 @@ def _of_alerted(each: m.Alerted, symbols: Sequence[str], *, drift: bool) -> list
         return []
     symbol = _name(symbols, each.symbol)
     title = f"{each.event} {symbol}".strip()
-    what = each.event.replace("_", " ")
-    return [_Part(kinds, _SEVERITY[each.level], title, what, [each.text], symbol)]
+    subject = each.event.replace("_", " ")
+    return [_Part(kinds, _SEVERITY[each.level], title, subject, [each.text], symbol)]
 
 
 def _of_fill(each: m.Traded, symbols: Sequence[str]) -> Alert:
@@ -240,8 +242,8 @@ def _of_fill(each: m.Traded, symbols: Sequence[str]) -> Alert:
     symbol = _name(symbols, each.symbol)
     lines = [f"holds {each.position:.10g}; fee {each.fee:.10g} {each.fee_currency}"]
     lines += [f"why: {each.reason}"] if each.reason else []
-    what = f"{did} {each.quantity:.10g} at {each.price:.10g}"
-    return Alert(frozenset({"fill"}), "info", f"{symbol} {did}", what, tuple(lines), symbol)
+    subject = f"{did} {each.quantity:.10g} at {each.price:.10g}"
+    return Alert(frozenset({"fill"}), "info", f"{symbol} {did}", subject, tuple(lines), symbol)
 
 
 def _is_drift(each: m.Watched) -> bool:

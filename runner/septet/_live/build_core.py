@@ -138,8 +138,8 @@ def core_of(
 def skew_limit_of(strategy: Any) -> int:
     """Return the largest clock skew allowed: the smallest value of the venues of the file."""
     venues = strategy.execution.venues.values()
-    found = [int(getattr(each.config, "skew", None) or SKEW_NS) for each in venues]
-    return min(found, default=SKEW_NS)
+    limits = [int(getattr(each.config, "skew", None) or SKEW_NS) for each in venues]
+    return min(limits, default=SKEW_NS)
 
 
 def _refuse_unserved(strategy: Any) -> None:
@@ -153,8 +153,8 @@ def _refuse_unserved(strategy: Any) -> None:
 
 def _main_calendar(strategy: Any, calendars: Mapping[str, str] | None) -> str:
     written = str(strategy.data.candles.extra["calendar"] or ROUND_THE_CLOCK)
-    found = list((calendars or {}).values())
-    return max(found, key=found.count) if found else written
+    names = list((calendars or {}).values())
+    return max(names, key=names.count) if names else written
 
 
 def _engine(

@@ -97,7 +97,7 @@ class Answer:
 
 
 def finite(value: Any) -> str:
-    """Return what is wrong with a number that a plugin returned; empty if nothing is."""
+    """Return the fault of a number that a plugin returned; empty for a valid one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"expected a number, found {type(value).__name__}"
     return "" if math.isfinite(value) else f"expected a finite number, found {value}"
@@ -128,8 +128,8 @@ class PluginCaller:
 
     def _plugin(self, name: str) -> _Plugin:
         if name not in self._plugins:
-            made = Breaker(name, threshold=self.threshold, seed=self.seed)
-            self._plugins[name] = _Plugin(made)
+            breaker = Breaker(name, threshold=self.threshold, seed=self.seed)
+            self._plugins[name] = _Plugin(breaker)
         return self._plugins[name]
 
     async def call(
@@ -140,7 +140,7 @@ class PluginCaller:
         timeout_s: float,
         check: Callable[[Any], str] | None = None,
     ) -> Answer:
-        """Call a plugin on a thread; `check` returns what is wrong with its answer.
+        """Call a plugin on a thread; `check` returns the fault of its answer.
 
         Nothing a plugin does is raised here, but for what ends the process.
         """

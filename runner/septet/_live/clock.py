@@ -176,10 +176,10 @@ class MarketOrigin:
 
     def wall_of(self, market_ns: int) -> int:
         """Earliest wall time at which a market time is reached."""
-        found = self.wall_ns + math.ceil((market_ns - self.market_ns) / self.speed)
-        while self.market_of(found) < market_ns:  # a rounded quotient may be one step too small
-            found += max(1, math.ceil((market_ns - self.market_of(found)) / self.speed))
-        return found
+        wall_ns = self.wall_ns + math.ceil((market_ns - self.market_ns) / self.speed)
+        while self.market_of(wall_ns) < market_ns:  # a rounded quotient may be one step too small
+            wall_ns += max(1, math.ceil((market_ns - self.market_of(wall_ns)) / self.speed))
+        return wall_ns
 
 
 class ShortenedClock:
@@ -292,10 +292,10 @@ def read_origin(url: str) -> MarketOrigin:
     address = f"{parts.scheme}://{parts.netloc}/septet/clock"
     try:
         with without_redirects().open(address, timeout=_TIMEOUT_S) as answer:
-            found: Any = decode_json(answer.read(_LARGEST))
+            fields: Any = decode_json(answer.read(_LARGEST))
         return MarketOrigin(
-            int(found["wall_ns"]), int(found["market_ns"]), float(found["speed"]),
-            int(found.get("bar_ns", 0)),
+            int(fields["wall_ns"]), int(fields["market_ns"]), float(fields["speed"]),
+            int(fields.get("bar_ns", 0)),
         )  # fmt: skip
     except (OSError, urllib.error.URLError) as error:
         raise RunError(

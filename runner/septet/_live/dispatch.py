@@ -53,7 +53,7 @@ class Alarm:
         self._clock = clock
         self._put = put
         self._times: list[int] = []
-        self._asked: set[int] = set()
+        self._scheduled: set[int] = set()
         self._new: list[int] = []
         self._timer: Timer | None = None
 
@@ -67,16 +67,16 @@ class Alarm:
         """Cancel the timer."""
         self._new.clear()
         self._times.clear()
-        self._asked.clear()
+        self._scheduled.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _take(self) -> None:
         """Add the requested times; set the timer again if one of them is the earliest."""
-        new, self._new = set(self._new) - self._asked, []
+        new, self._new = set(self._new) - self._scheduled, []
         first = self._times[0] if self._times else None
-        self._asked |= new
+        self._scheduled |= new
         for at_ns in new:
             heapq.heappush(self._times, at_ns)
         if self._times and self._times[0] != first:
@@ -94,7 +94,7 @@ class Alarm:
         now_ns = self._clock.now_ns()
         rings = False
         while self._times and self._times[0] <= now_ns:
-            self._asked.discard(heapq.heappop(self._times))
+            self._scheduled.discard(heapq.heappop(self._times))
             rings = True
         if rings:
             self._put(m.Ticked(at_ns=now_ns, market_ns=self._clock.market_ns()))
@@ -367,16 +367,21 @@ class Dispatcher:
         if answer is not None:
             self._put(answer)
 
-    async def _refresh(self, what: m.Refresh) -> None:
-        if what.what == "fills":
-            for symbol in what.symbols:
-                found = await self._read(
-                    "fills", lambda venue, k=symbol: venue.fills(k, what.since_ns)
+    async def _refresh(self, request: m.Refresh) -> None:
+        if request.what == "fills":
+            for symbol in request.symbols:
+                fills = await self._read(
+                    "fills", lambda venue, k=symbol: venue.fills(k, request.since_ns)
                 )
-                for each in found or ():
+                for each in fills or ():
                     self._put(each)
             return
-        if what.what == "holdings":
+        if request.what == "filters":
+            read = await self._read("refresh_markets", lambda venue: venue.refresh_markets())
+            for changed in read or ():
+                self._put(changed)
+            return
+        if request.what == "holdings":
             answer = await self._read("holdings", lambda venue: venue.holdings())
         else:
             answer = await self._read("open_orders", lambda venue: venue.open_orders())

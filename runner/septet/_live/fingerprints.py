@@ -74,11 +74,13 @@ def insist_on_same(before: Mapping[str, str], now: Mapping[str, str], folder: Pa
     InputError
         With what differs.
     """
-    for name, (what, hint) in _EXACT.items():
-        then, today = before.get(name, ""), now.get(name, "")
-        if then != today:
-            shown = f": {then or 'none'} then, {today or 'none'} now" if name == "plugins" else ""
+    for name, (subject, hint) in _EXACT.items():
+        stored, current = before.get(name, ""), now.get(name, "")
+        if stored != current:
+            shown = (
+                f": {stored or 'none'} then, {current or 'none'} now" if name == "plugins" else ""
+            )
             raise InputError(
-                f"the run in {folder} was made with {what}{shown}",
+                f"the run in {folder} was made with {subject}{shown}",
                 hint=f"{hint}, or begin another run with --fresh",
             )

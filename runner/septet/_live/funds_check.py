@@ -48,13 +48,13 @@ def insist_on_funds(
 
 def adopted_value(runs: Sequence[Any], holdings: m.Holdings) -> float:
     """Return the value, at the last closes, of the positions that new runs adopt."""
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for run in runs:
         for symbol, base in zip(run.symbols, run.member.bases, strict=True):
             if run.strategy.risk.adopt == "adopt" and symbol in run.closes:
                 held = sum(holdings.balances.get(base, (0.0, 0.0)))
-                found[base] = held * run.closes[symbol]
-    return sum(found.values())
+                values[base] = held * run.closes[symbol]
+    return sum(values.values())
 
 
 async def insist_on_capital(

@@ -41,20 +41,20 @@ def _reasons(run: Any) -> Sequence[str]:
         return ["it is starting, and trades nothing yet"]
     if run.ended.done():
         return [f"it has ended: {run.ended.result().text or run.ended.result().why}"]
-    found = [
+    reasons = [
         f"{rule} holds; it is cleared by: {clears_when}"
         for rule, clears_when in sorted(run.known.tripped.items())
     ]
     if run.switch_holds:
-        found.append("a person has halted it")
+        reasons.append("a person has halted it")
     if not run.shell.journal_works:
-        found.append("the journal cannot be written: no order leaves")
+        reasons.append("the journal cannot be written: no order leaves")
     if run.strategy.data.candles.extra["calendar"] in (None, ROUND_THE_CLOCK):
         age_s, most_s = decision_age_s(run), _longest_s(run)
         if age_s is None or age_s > most_s:
             text = "nothing was decided yet" if age_s is None else f"decided {age_s:.0f} s ago"
-            found.append(f"{text}, and {most_s:.0f} s is the longest that may take")
-    return found
+            reasons.append(f"{text}, and {most_s:.0f} s is the longest that may take")
+    return reasons
 
 
 def _longest_s(run: Any) -> float:

@@ -43,12 +43,12 @@ def merge_pages() -> int:
     except (OSError, AttributeError):
         return 0  # another system: nothing changes
     advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    made = 0
+    merged = 0
     for first, last in full_spans(text):
-        begin, end = -(-first // LARGE) * LARGE, last // LARGE * LARGE
-        if end > begin and advise(begin, end - begin, COLLAPSE) == 0:
-            made += (end - begin) // LARGE
-    return made
+        start, end = -(-first // LARGE) * LARGE, last // LARGE * LARGE
+        if end > start and advise(start, end - start, COLLAPSE) == 0:
+            merged += (end - start) // LARGE
+    return merged
 
 
 def full_spans(text: str) -> Iterator[tuple[int, int]]:
@@ -59,8 +59,8 @@ def full_spans(text: str) -> Iterator[tuple[int, int]]:
     """
     first = last = 0
     for line in text.splitlines():
-        if (found := _MAPPING.match(line)) is not None and found[3] in ("", "[heap]"):
-            first, last = int(found[1], 16), int(found[2], 16)
+        if (mapping := _MAPPING.match(line)) is not None and mapping[3] in ("", "[heap]"):
+            first, last = int(mapping[1], 16), int(mapping[2], 16)
         elif line.startswith("Rss:"):
             if 2 * 1_024 * int(line.split()[1]) >= last - first >= LARGE:
                 yield first, last

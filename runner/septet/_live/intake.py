@@ -23,6 +23,7 @@ from septet._core.events import DecisionTime
 from septet._data.calendars import Anchor, Calendar
 from septet._data.funding import FundingRates
 from septet._data.members import MEMBER_BARS, calendar_beyond, ended_from_ns
+from septet._data.scheduled_neighbours import NEIGHBOURS, Neighbours, neighbours_of
 from septet._data.trading_hours import FillGrid, HourRules, events_from, hours_flags
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
@@ -75,6 +76,8 @@ class Schedule:
     _loaded: tuple[Calendar, int, int] | None = field(default=None, repr=False)
     _missing: tuple[int, _Slot, _Slot] = field(default=(-1, _NEVER, _NEVER), repr=False)
     """Newest scheduled bar that was known, its number before it, and the one after it."""
+    _beside: tuple[int, Neighbours] | None = field(default=None, repr=False)
+    """The newest bar that was asked for, and the scheduled ones beside it."""
 
     def place(self, open_ns: int, known_ns: int) -> PlacedBar:
         """Place a bar that opens at `open_ns`."""
@@ -88,6 +91,16 @@ class Schedule:
         placed = self._loaded[0].place(stamps, self.bar_ns, "open", self.anchor)
         ordinal = int(placed.ordinal[0])
         return PlacedBar(open_ns, known_ns, int(placed.session[0]), ordinal, self.bar_ns)
+
+    def neighbours(self, open_ns: int) -> Neighbours:
+        """Return the scheduled bars beside the one that opens at `open_ns`."""
+        if self._beside is None or self._beside[0] != open_ns:
+            self._load(open_ns)
+            assert self._loaded is not None
+            calendar, stamps = self._loaded[0], np.array([open_ns], dtype=np.int64)
+            placed = calendar.place(stamps, self.bar_ns, "open", self.anchor)
+            self._beside = open_ns, neighbours_of(calendar, placed, self.bar_ns)
+        return self._beside[1]
 
     def ended_from(self, open_ns: int, known_ns: int) -> int:
         """Return from when on bars have ended whose last one this is (UTC ns)."""
@@ -277,13 +290,13 @@ class Intake:
         facts, cells, present = self._facts, self._cells, event.present
         if len(present) < len(facts):
             facts[:, layout.AGE] = self._without_bars(event.time_ns)
-        more, taken = self._more, []
+        other_rows, bars = self._more, []
         self._times += 1
         for k in present:
-            taken.append((k, self._take(k)))
-        if more:  # a column of another symbol sees that symbol's bar at T, too
-            for k, place in taken:
-                for row in more:
+            bars.append((k, self._take(k)))
+        if other_rows:  # a column of another symbol sees that symbol's bar at T, too
+            for k, place in bars:
+                for row in other_rows:
                     name = self._names[row]
                     derive = DERIVED.get(name)
                     cells[k, row] = (
@@ -292,7 +305,7 @@ class Intake:
                         else derive(place, self._rules, self._schedules[k].calendar)
                     )
         if self._before >= 0:
-            self._charge(event, taken)
+            self._charge(event, bars)
         if self._utc:
             day = (event.time_ns - self._rules.day_start_ns) // DAY_NS
         else:
@@ -309,26 +322,26 @@ class Intake:
 
     def _without_bars(self, time_ns: int) -> list[int]:
         """Return what T holds of each symbol that has no bar at a time: see `NO_BAR`."""
-        found = []
+        values = []
         for schedule, last in zip(self._schedules, self._last, strict=True):
             opened = None if last is None else schedule.missing_open(last, time_ns)
-            found.append(-1 if opened is None else layout.NO_BAR + opened)
-        return found
+            values.append(-1 if opened is None else layout.NO_BAR + opened)
+        return values
 
     def _flags_at(self, hours: HourRules, time_ns: int) -> int:
         """Return the flags of the trading hours, by the function that a backtest calls ahead.
 
         Flags of later times are cached until another event becomes known.
         """
-        found = self._flags.get(time_ns)
-        if found is None:
+        flags = self._flags.get(time_ns)
+        if flags is None:
             bar_ns = self._grid.bar_ns
             count = max(1, min(AHEAD, DAY_NS // bar_ns))
             times = time_ns + bar_ns * np.arange(count, dtype=np.int64)
-            flags = hours_flags(hours, times, self._grid, events_from(self._events))
-            self._flags = dict(zip(times.tolist(), flags.tolist(), strict=True))
-            found = self._flags[time_ns]
-        return found
+            computed = hours_flags(hours, times, self._grid, events_from(self._events))
+            self._flags = dict(zip(times.tolist(), computed.tolist(), strict=True))
+            flags = self._flags[time_ns]
+        return flags
 
     def _members_at(self, time_ns: int) -> int:
         """Return how many symbols are members, as `member_counts` counts a whole history."""
@@ -359,18 +372,18 @@ class Intake:
         _PRICES.pack_into(self._columns_at, k * columns_row, *prices)
         return place
 
-    def _charge(self, event: m.DecisionTimeReached, taken: Sequence[tuple[int, PlacedBar]]) -> None:
+    def _charge(self, event: m.DecisionTimeReached, bars: Sequence[tuple[int, PlacedBar]]) -> None:
         """Write the funding to charge: before a bar and in it, or where there is no bar.
 
         A decision charges every symbol; a missed bar charges its own, on the position of that time.
         """
         cells, charged = self._cells, self._charged_ns
         row, inside = self._before, self._names.index(FUNDING)
-        if len(taken) < len(self._symbols):
+        if len(bars) < len(self._symbols):
             for k, (rates, since) in enumerate(zip(self._rates, charged, strict=True)):
                 due = event.decides and since > 0
                 cells[k, row] = rates.due(since, event.time_ns) if due else 0.0
-        for k, place in taken:
+        for k, place in bars:
             before = charged[k] or place.open_ns
             cells[k, row] = self._rates[k].due(before, place.open_ns)
             cells[k, inside] = self._rates[k].due(max(before, place.open_ns), place.known_ns)
@@ -380,12 +393,14 @@ class Intake:
             charged[:] = [max(each, event.time_ns) for each in charged]
 
     def _column(self, k: int, row: int, place: PlacedBar) -> float:
-        name, other = self._names[row], self._others[row]
-        if other is not None:
-            last = self._last[other[0]]
-            return math.nan if last is None else last.columns[other[1]]
+        name, source = self._names[row], self._others[row]
+        if source is not None:
+            last = self._last[source[0]]
+            return math.nan if last is None else last.columns[source[1]]
         if name in (FUNDING, FUNDING_BEFORE):
             return 0.0
+        if name in NEIGHBOURS:
+            return float(getattr(self._schedules[k].neighbours(place.open_ns), name)[0])
         return self._as_of(self._own(k, name.removeprefix("series:")), place.known_ns)
 
     def _own(self, k: int, name: str) -> str:
@@ -428,11 +443,11 @@ class Intake:
 
     def restore(self, data: bytes) -> None:
         """Restore a snapshot."""
-        kept = msgspec.msgpack.decode(data, type=_Kept)
-        self._last, self._points, self._day = kept.last, kept.points, kept.day
-        self._charged_ns, self._begun = kept.charged_ns, kept.begun
-        self._events, self._flags = kept.events, {}
-        self._times = kept.times
-        for rates, points in zip(self._rates, kept.rates, strict=True):
+        snapshot = msgspec.msgpack.decode(data, type=_Kept)
+        self._last, self._points, self._day = snapshot.last, snapshot.points, snapshot.day
+        self._charged_ns, self._begun = snapshot.charged_ns, snapshot.begun
+        self._events, self._flags = snapshot.events, {}
+        self._times = snapshot.times
+        for rates, points in zip(self._rates, snapshot.rates, strict=True):
             rates.restore(points)
-        self._waiting = [deque(each) for each in kept.waiting]
+        self._waiting = [deque(each) for each in snapshot.waiting]

@@ -111,12 +111,14 @@ class Known:
             positions=dict(member.positions), cash=member.cash, equity=member.equity,
         )  # fmt: skip
 
-    def restore(self, kept: Kept, journal: Reader, seq: int) -> None:
+    def restore(self, snapshot: Kept, journal: Reader, seq: int) -> None:
         """Restore the snapshot of an entry; earlier data is read if a model needs it."""
-        self._folded = _standing(self._grids, kept.time_ns, kept.waiting, kept.accounted_ns)
-        self.lines, self.decisions = list(kept.lines), kept.decisions
-        self.wakes, self.tripped = set(kept.wakes), dict(kept.tripped)
-        self.trains = {each.number: each for each in kept.trains}
+        self._folded = _standing(
+            self._grids, snapshot.time_ns, snapshot.waiting, snapshot.accounted_ns
+        )
+        self.lines, self.decisions = list(snapshot.lines), snapshot.decisions
+        self.wakes, self.tripped = set(snapshot.wakes), dict(snapshot.tripped)
+        self.trains = {each.number: each for each in snapshot.trains}
         for entry in journal.read(0, seq, _DATA) if self.learns or self._series else ():
             event = entry.event
             self.shelf.take(event)
@@ -128,9 +130,9 @@ class Known:
         self.entries = 0
         folded = self._folded
         waiting = [list(each) for each in folded.waiting]
-        made = _standing(self._grids, folded.time_ns, waiting, folded.accounted_ns)
-        self.standing.time_ns = made.time_ns
-        self.standing.waiting, self.standing.accounted_ns = made.waiting, made.accounted_ns
+        standing = _standing(self._grids, folded.time_ns, waiting, folded.accounted_ns)
+        self.standing.time_ns = standing.time_ns
+        self.standing.waiting, self.standing.accounted_ns = standing.waiting, standing.accounted_ns
 
     def resume(self, bars: BarAssembler) -> None:
         """Continue bars after the last one of each symbol."""

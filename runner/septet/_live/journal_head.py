@@ -130,8 +130,8 @@ def describe(location: RunLocation, loaded: Any, head: Head) -> None:
 
 def instruments_in(facts: Mapping[str, Any]) -> list[Instrument]:
     """Return the instruments of a run, in universe order, from its journal's head."""
-    given = facts["instruments"]
-    return [Instrument(symbol, **given[symbol]) for symbol in facts["symbols"]]
+    settings = facts["instruments"]
+    return [Instrument(symbol, **settings[symbol]) for symbol in facts["symbols"]]
 
 
 def _terms_of(instrument: Instrument) -> dict[str, float]:

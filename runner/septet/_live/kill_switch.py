@@ -88,12 +88,12 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _write(path: Path, asked: Asked) -> None:
+def _write(path: Path, request: Asked) -> None:
     """Write a file that is complete and synced before it gets its name."""
     try:
         if path.is_dir() and not path.is_symlink():
             _set_aside(path)
-        replace_file(path, msgspec.json.encode(asked) + b"\n", mode=0o600, durable=True)
+        replace_file(path, msgspec.json.encode(request) + b"\n", mode=0o600, durable=True)
         _sync_folder(path.parent)
     except OSError as error:
         raise RunError(
@@ -114,9 +114,9 @@ def _sync_folder(folder: Path) -> None:
 def _set_aside(path: Path) -> None:
     """Rename a folder that has the name of a file of the switch."""
     for number in range(1, 1_000):
-        other = path.with_name(f"{path.name}.folder-{number}")
-        if not os.path.lexists(other):
-            path.rename(other)
+        free_name = path.with_name(f"{path.name}.folder-{number}")
+        if not os.path.lexists(free_name):
+            path.rename(free_name)
             return
     raise FileExistsError(17, "a thousand folders of that name were set aside", str(path))
 
@@ -146,14 +146,14 @@ def _remove(path: Path) -> None:
 def _read(path: Path) -> Asked | None:
     """Read a file of the switch; anything of its name counts as present."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         return None
     except OSError as error:
         return Asked(name="file", reason=f"{path.name} cannot be read: {error.strerror}")
-    changed_ns = found.st_mtime_ns
-    if not stat.S_ISREG(found.st_mode):
-        kind = "folder" if stat.S_ISDIR(found.st_mode) else "entry that is no file"
+    changed_ns = status.st_mtime_ns
+    if not stat.S_ISREG(status.st_mode):
+        kind = "folder" if stat.S_ISDIR(status.st_mode) else "entry that is no file"
         reason = f"a {kind} called {path.name} appeared in the run's folder"
         return Asked(name="file", reason=reason, asked_ns=changed_ns)
     try:
@@ -175,10 +175,10 @@ def _read(path: Path) -> Asked | None:
 
 def _read_resume(path: Path) -> Asked | None:
     """Read a resume: one without an action, a name and a reason clears nothing."""
-    asked = _read(path)
-    if asked is None or asked.action != "resume" or not (asked.name and asked.reason):
+    request = _read(path)
+    if request is None or request.action != "resume" or not (request.name and request.reason):
         return None
-    return asked
+    return request
 
 
 def _insists(action: str) -> Literal["halt", "flatten"]:
@@ -200,11 +200,11 @@ def ask_halt(folder: Path, *, flatten: bool, name: str, reason: str, now_ns: int
             now_ns, standing.asked_ns if standing is not None else 0,
             resume.asked_ns + 1 if resume is not None else 0,
         )  # fmt: skip
-        asked = Asked(action=action, name=name, reason=reason, asked_ns=later_ns)
-        _write(folder / HALT, asked)
+        request = Asked(action=action, name=name, reason=reason, asked_ns=later_ns)
+        _write(folder / HALT, request)
         with contextlib.suppress(OSError):  # the halt is later than a resume that stays
             _remove(folder / RESUME)
-    return asked
+    return request
 
 
 def ask_resume(folder: Path, *, name: str, reason: str, now_ns: int) -> Asked:
@@ -217,14 +217,16 @@ def ask_resume(folder: Path, *, name: str, reason: str, now_ns: int) -> Asked:
     RunError
         The folder cannot be written to: the halt stands.
     """
-    for what, text in (("name", name), ("reason", reason)):
+    for option, text in (("name", name), ("reason", reason)):
         if not text.strip():
-            raise InputError(f"a resume needs a {what}", hint=f"write --{what} with some text")
+            raise InputError(f"a resume needs a {option}", hint=f"write --{option} with some text")
     with _alone(folder):
         standing = read_halt(folder)
         later_ns = max(now_ns, standing.asked_ns + 1 if standing else 0)
-        asked = Asked(action="resume", name=name.strip(), reason=reason.strip(), asked_ns=later_ns)
-        _write(folder / RESUME, asked)  # before the halt is removed: a crash loses neither
+        request = Asked(
+            action="resume", name=name.strip(), reason=reason.strip(), asked_ns=later_ns
+        )
+        _write(folder / RESUME, request)  # before the halt is removed: a crash loses neither
         try:
             _remove(folder / HALT)
         except OSError as error:
@@ -232,15 +234,15 @@ def ask_resume(folder: Path, *, name: str, reason: str, now_ns: int) -> Asked:
                 f"{folder / HALT} could not be removed: {error.strerror}",
                 hint="the halt stands for every later start: remove it, then resume again",
             ) from error
-    return asked
+    return request
 
 
 def read_halt(folder: Path) -> Asked | None:
     """Return the halt in a run's folder."""
-    asked = _read(folder / HALT)
-    if asked is None or asked.action == _insists(asked.action):
-        return asked
-    return msgspec.structs.replace(asked, action="halt")
+    request = _read(folder / HALT)
+    if request is None or request.action == _insists(request.action):
+        return request
+    return msgspec.structs.replace(request, action="halt")
 
 
 def read_resume(folder: Path) -> Asked | None:
@@ -270,7 +272,7 @@ class Switch:
         self.agreed = True
         self._now_ns, self._market_ns = now_ns, market_ns
         self._act = act
-        self._taken: _Seen | None = None
+        self._handed: _Seen | None = None
         self._waits: _Seen | None = None
         self._flattens = False
         self._resumed: Asked | None = None
@@ -289,7 +291,7 @@ class Switch:
         if halt is None:
             return None
         seen = self._stamp(halt_path)
-        if seen is None or seen == self._taken:
+        if seen is None or seen == self._handed:
             return None
         self.halted = True
         self._flattens |= halt.action == "flatten"
@@ -300,7 +302,7 @@ class Switch:
                 return None
             self._waits = seen
             return self._hand(msgspec.structs.replace(halt, action="halt"))
-        self._taken = seen
+        self._handed = seen
         return self._hand(halt)
 
     def signal(self, reason: str) -> None:
@@ -321,29 +323,29 @@ class Switch:
 
     def stored(self, event: m.Event) -> None:
         """Remove the files once their requests are journalled."""
-        asked = self._resumed
-        if asked is None or not isinstance(event, m.Operated) or event.action != "resume":
+        resume = self._resumed
+        if resume is None or not isinstance(event, m.Operated) or event.action != "resume":
             return
         self._resumed = None
         halt = read_halt(self.folder)
         with contextlib.suppress(OSError):  # reading them again clears nothing new
-            if halt is not None and halt.asked_ns < asked.asked_ns:
+            if halt is not None and halt.asked_ns < resume.asked_ns:
                 _remove(self.folder / HALT)
-            if _read_resume(self.folder / RESUME) == asked:
+            if _read_resume(self.folder / RESUME) == resume:
                 _remove(self.folder / RESUME)
 
-    def _resume(self, asked: Asked) -> m.Operated | None:
-        if asked == self._resumed:
+    def _resume(self, request: Asked) -> m.Operated | None:
+        if request == self._resumed:
             return None
         self.halted = self._flattens = False
-        self._taken = self._waits = None
-        self._resumed = asked
-        return self._hand(asked)
+        self._handed = self._waits = None
+        self._resumed = request
+        return self._hand(request)
 
-    def _hand(self, asked: Asked) -> m.Operated:
+    def _hand(self, request: Asked) -> m.Operated:
         event = m.Operated(
-            at_ns=self._now_ns(), action=asked.action, name=asked.name or "file",
-            reason=asked.reason or "no reason was given", market_ns=self._market_ns(),
+            at_ns=self._now_ns(), action=request.action, name=request.name or "file",
+            reason=request.reason or "no reason was given", market_ns=self._market_ns(),
         )  # fmt: skip
         self._act(event)
         return event
@@ -351,7 +353,7 @@ class Switch:
     @staticmethod
     def _stamp(path: Path) -> _Seen | None:
         try:
-            found = path.lstat()
+            status = path.lstat()
         except OSError:
             return None
-        return _Seen(found.st_ino, found.st_mtime_ns, found.st_size)
+        return _Seen(status.st_ino, status.st_mtime_ns, status.st_size)

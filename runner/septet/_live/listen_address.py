@@ -47,29 +47,29 @@ def check_port(loaded: Any) -> list[Problem]:
     address = address_of(written)
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     try:
-        with closing(socket.socket(family, socket.SOCK_STREAM)) as made:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
-            made.bind(address)
-            made.listen(1)
+        with closing(socket.socket(family, socket.SOCK_STREAM)) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            listener.bind(address)
+            listener.listen(1)
     except OSError as error:
-        who = _who(address) if error.errno == errno.EADDRINUSE else []
-        if loaded.strategy.name in who:
+        strategies = _strategies_at(address) if error.errno == errno.EADDRINUSE else []
+        if loaded.strategy.name in strategies:
             return []
-        by = f" (the run of {', '.join(who)})" if who else ""
+        by = f" (the run of {', '.join(strategies)})" if strategies else ""
         message = f"cannot listen on {written}: {why_not_listening(error)}{by}"
         hint = "write another port: a run that cannot serve its metrics is refused at its start"
         return [problem_at(loaded.tree, _PATH, message, hint=hint)]
     return []
 
 
-def _who(address: tuple[str, int]) -> list[str]:
+def _strategies_at(address: tuple[str, int]) -> list[str]:
     """Return the strategies of the septet run that listens on an address, or nothing."""
     until = time.monotonic() + _ASK_S
     described: Any = None
     try:
-        with closing(HTTPConnection(*address, timeout=_ASK_S)) as asked:
-            asked.request("GET", "/healthz")
-            answer, body = asked.getresponse(), b""
+        with closing(HTTPConnection(*address, timeout=_ASK_S)) as connection:
+            connection.request("GET", "/healthz")
+            answer, body = connection.getresponse(), b""
             while time.monotonic() < until and len(body) < _LARGEST:
                 part = answer.read1(_LARGEST)
                 body += part
@@ -79,5 +79,7 @@ def _who(address: tuple[str, int]) -> list[str]:
     except (OSError, ValueError, HTTPException, RecursionError):
         return []
     runs = described.get("runs") if isinstance(described, dict) else None
-    found = [each for each in runs if isinstance(each, dict)] if isinstance(runs, list) else []
-    return [str(each["strategy"]) for each in found if "strategy" in each]
+    described_runs = (
+        [each for each in runs if isinstance(each, dict)] if isinstance(runs, list) else []
+    )
+    return [str(each["strategy"]) for each in described_runs if "strategy" in each]

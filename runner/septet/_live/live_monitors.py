@@ -112,14 +112,14 @@ class LiveMonitors:
         """
         self.monitors.record.log(LI, LF)
         time_ns = int(self._engine().window.arrays["T"][layout.KNOWN, t])
-        found = self.monitors.read(time_ns)
+        results = self.monitors.read(time_ns)
         pending = self._pending
-        pending.readings += found.readings
-        pending.acts += found.acts
-        pending.failed += found.failed
-        if found.asks and pending.drift_ns is None:
+        pending.readings += results.readings
+        pending.acts += results.acts
+        pending.failed += results.failed
+        if results.asks and pending.drift_ns is None:
             pending.drift_ns = time_ns
-        return found.change
+        return results.change
 
     def matched(self, LI: Ints, LF: Floats) -> None:
         """Add fills in missed bars: they are read at the next decision time."""
@@ -165,9 +165,9 @@ class LiveMonitors:
 
     def resume(self) -> list[str]:
         """End every halt: a person resumes the run."""
-        gone = self.monitors.resume()
-        self._engine().unblock(len(gone))
-        return gone
+        cleared = self.monitors.resume()
+        self._engine().unblock(len(cleared))
+        return cleared
 
     # ------------------------------------------------------------------ continuing
 

@@ -89,7 +89,7 @@ class LocalRun(ABC):
         self._reconciling: Rows | None = None
         self._history: list[m.Event] = []
         self._homeless = False
-        self._begins, self._given, self._first = True, False, True
+        self._begins, self._history_given, self._first = True, False, True
         self._owed: list[m.Train] = []
         self._early: list[m.Event] | None = []
         self._terms: Mapping[str, Any] = {}
@@ -250,11 +250,11 @@ class LocalRun(ABC):
         self.notify("critical", "adapter_failed", {"text": text})
 
     def _fold(self, journal: Journal) -> None:
-        def restored(kept: begin.Kept, seq: int) -> None:
-            self.known.restore(kept, journal, seq)
-            self.member.positions = dict(kept.positions)
-            self.member.cash, self.member.equity = kept.cash, kept.equity
-            self.dispatcher.remember_ids(kept.sent, self.entries())
+        def restored(snapshot: begin.Kept, seq: int) -> None:
+            self.known.restore(snapshot, journal, seq)
+            self.member.positions = dict(snapshot.positions)
+            self.member.cash, self.member.equity = snapshot.cash, snapshot.equity
+            self.dispatcher.remember_ids(snapshot.sent, self.entries())
 
         def each(event: m.Event, commands: Sequence[m.Command]) -> None:
             self.known.take(event, commands)
@@ -262,10 +262,10 @@ class LocalRun(ABC):
             self.dispatcher.remember(commands)
 
         now = begin.fingerprints_of(self.loaded, self.build.plan.name)
-        found = begin.recover(
+        recovered = begin.recover(
             self.build.core, journal, now, restored=restored, each=each, notify=self.notify
         )
         self.known.finish()
-        self._snapshot_seq = found.from_seq
-        text = f"{found.last_seq} entries, the last {found.entries} of them folded"
+        self._snapshot_seq = recovered.from_seq
+        text = f"{recovered.last_seq} entries, the last {recovered.entries} of them folded"
         self.notify("info", "recovered", {"text": text})

@@ -167,7 +167,7 @@ def _number(value: float) -> str:
 
 
 NOT_RECEIVED: Final = "no message yet"
-"""How a stream begins: every start has it, and nobody need get up for it."""
+"""The text of a stream that has not begun: every start has it, and it needs no attention."""
 _SILENT: Final = frozenset({m.Quoted, m.Printed, m.BarClosed, m.Ticked})
 """Events without a line of their own: nearly all there are."""
 
@@ -178,10 +178,10 @@ def lines_of(
     """Return the log lines of an event and of its commands."""
     if not commands and type(event) in _SILENT:
         return ()
-    found: list[Line] = []
+    lines: list[Line] = []
     line = _of_event(event, symbols)
     if line is not None:
-        found.append(line)
+        lines.append(line)
     current: Line | None = None
     acting = {each.trace for each in commands if isinstance(each, m.Submit | m.Cancel)}
     for each in commands:
@@ -193,15 +193,15 @@ def lines_of(
             isinstance(each, m.Alerted) and current is not None
         ):  # the same at a higher level: one line is enough
             louder = current[2] if each.event != HALT else {**current[2], "text": each.text}
-            level = "info" if found[-1][0] == "info" else each.level
-            found[-1] = level, each.event, louder
+            level = "info" if lines[-1][0] == "info" else each.level
+            lines[-1] = level, each.event, louder
             line = None
         current = line if isinstance(each, m.Tripped) else None
         if line is not None:
             if each.trace:
                 line[2]["trace"] = each.trace
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines
 
 
 def _name(symbols: Sequence[str], symbol: int) -> str:
@@ -278,8 +278,8 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             return "info" if acts else "debug", "decided", fields
         case m.Submit():
             price = "" if command.limit_price is None else f" at {_number(command.limit_price)}"
-            what = f"{command.order_type} {command.side} {_number(command.quantity)} {symbol}"
-            text = f"{what}{price}"
+            terms = f"{command.order_type} {command.side} {_number(command.quantity)} {symbol}"
+            text = f"{terms}{price}"
             return "info", "order", {"text": text, "order": command.client_id}
         case m.Cancel():
             text = f"cancels {command.client_id} of {symbol}"

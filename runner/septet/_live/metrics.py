@@ -51,14 +51,14 @@ Row = tuple[str, dict[str, str], float]
 
 def addresses_of(runs: Sequence[Any]) -> list[tuple[str, int]]:
     """Return every address at which the files of a process serve metrics, once each."""
-    found: list[tuple[str, int]] = []
+    addresses: list[tuple[str, int]] = []
     for run in runs:
         written = run.strategy.monitoring.metrics.prometheus
         if written is not None:
             address = address_of(written)
-            if address not in found:
-                found.append(address)
-    return found
+            if address not in addresses:
+                addresses.append(address)
+    return addresses
 
 
 class Seen:
@@ -149,8 +149,8 @@ def rows_of(run: Any) -> list[Row]:
     age_s = decision_age_s(run)
     if age_s is not None:
         rows.append(("septet_decision_age_seconds", {}, age_s))
-    made = run.build is not None and getattr(run, "shell", None) is not None
-    if made and getattr(run.build.core, "engine", None) is not None:
+    is_built = run.build is not None and getattr(run, "shell", None) is not None
+    if is_built and getattr(run.build.core, "engine", None) is not None:
         rows += _of_core(run)
     return rows
 

@@ -87,8 +87,10 @@ class Models:
         if current is not self._current:
             self._current = current
             self._entries = self._entries[len(ready) - 1 :]
-            kept = {getattr(each.event, "fingerprint", "") for each in self._entries}
-            self._served = {name: each for name, each in self._served.items() if name in kept}
+            fingerprints = {getattr(each.event, "fingerprint", "") for each in self._entries}
+            self._served = {
+                name: each for name, each in self._served.items() if name in fingerprints
+            }
         return current.event
 
     def predict_row(self, time_ns: int, vector: Floats) -> tuple[float, int]:

@@ -19,21 +19,21 @@ LISTED_WITHIN_S: Final = 2.0
 async def cancel_own(venue: LiveVenue, tag: str, symbols: Sequence[int]) -> list[m.Event]:
     """Cancel all orders of the run with a tag on some symbols; return the answers.
 
-    Symbols on which nobody else has an order take one request each, where the venue has such a
-    request, and so do all of them if the open orders are not listed in time. On the others, and
-    where that request fails, the listed orders of the run are cancelled one by one.
+    Where the venue has such a request, one request cancels all orders of a symbol: on symbols
+    without orders of others, and on all symbols if the open orders are not listed in time. On
+    the others, and where that request fails, the listed orders of the run are cancelled singly.
     """
     try:
-        found = await asyncio.wait_for(venue.open_orders(), LISTED_WITHIN_S)
+        listing = await asyncio.wait_for(venue.open_orders(), LISTED_WITHIN_S)
     except Exception:  # whatever the list fails by, the kill goes on without it
-        found = None
-    orders = () if found is None else found.orders
+        listing = None
+    orders = () if listing is None else listing.orders
     others = {each.symbol for each in orders if not is_marked(tag, each.client_id)}
-    whole, listed = await asyncio.gather(
+    by_symbol, listed = await asyncio.gather(
         _cancel_whole(venue, tag, orders, [k for k in symbols if k not in others]),
         cancel_listed(venue, tag, orders, others & set(symbols)),
     )
-    return whole + listed
+    return by_symbol + listed
 
 
 async def _cancel_whole(

@@ -39,14 +39,14 @@ _DOUBT_EVERY_S: Final = 5.0
 _ACCOUNT_EVERY_S: Final = 60.0
 """How often the account is read though nothing is wrong: somebody else may have acted on it."""
 _MEASURED: Final = ("clock_skew", "filters_changed", "symbol_halted")
-"""Blocks that end when the venue is asked again, which nobody else does while they hold."""
+"""Blocks that end when the venue is queried again; no other task queries it while they hold."""
 _READ: Final = ("account_unread", "insufficient_funds", "position_mismatch", "rejected_entry")
 """Blocks that end by a read of the account: one read may have been wrong."""
 _NS: Final = 1_000_000_000
 _YOUNG: Final = 5_000
 """So many new objects may wait for `tidy`; more are looked through at once, whatever goes on."""
 _WHOLE_AFTER: Final = 1_200
-"""Collections of what is young before one of everything: ten minutes of them."""
+"""Collections of the young generation before one of all objects: ten minutes of them."""
 
 Confirm = Callable[[str], bool]
 
@@ -190,7 +190,7 @@ class _Process:
         )
         self.tasks = self.supervisor.of()
         self._serving = self.supervisor.of()
-        self._kept: list[Kept] = []
+        self._periodic: list[Kept] = []
 
     # ------------------------------------------------------------ the whole
 
@@ -226,15 +226,15 @@ class _Process:
             if schedule is not None:
                 schedule.shutdown(wait=False)
             await self._serving.close()
-            await asyncio.gather(*(each.closed() for each in self._kept))
+            await asyncio.gather(*(each.closed() for each in self._periodic))
             await self._end_all()
             for server in self._servers:
                 await server.close()
             await self.supervisor.close()
             if self.signals:
                 self._signals.forget(loop)
-        found = tuple((run, self.ends[run.strategy.name]) for run in self.runs)
-        return LiveResult(found, self._netting())
+        ends = tuple((run, self.ends[run.strategy.name]) for run in self.runs)
+        return LiveResult(ends, self._netting())
 
     def _gave_up(self, error: Exception) -> None:
         """Write the reason to every log, because later readers have not seen the terminal."""
@@ -280,7 +280,7 @@ class _Process:
                 run.take_lease()
             run.prepare()
         await self._serve()
-        self._kept = [
+        self._periodic = [
             *(self._every(f"care of {run.strategy.name}", run.tend) for run in self.runs),
             self._every("venue's clock", self._measure_skew),
             self._every("reads of the account", self._read_account),
@@ -399,14 +399,14 @@ class _Process:
 
     def _question(self, facts: VenueFacts, capitals: dict[str, float]) -> str:
         shares = ", ".join(f"{name} with {capital:.2f}" for name, capital in capitals.items())
-        what = "a test venue" if facts.is_test else "real money"
+        money = "a test venue" if facts.is_test else "real money"
         currency = self.files[0].strategy.account.currency
-        return f"Trade {shares} {currency} on {facts.exchange} ({what})?"
+        return f"Trade {shares} {currency} on {facts.exchange} ({money})?"
 
     # ------------------------------------------------------------ while it runs
 
     async def _trade(self) -> None:
-        self._kept += [self._every("memory", tidy), self._every("clock", self._check_clock)]
+        self._periodic += [self._every("memory", tidy), self._every("clock", self._check_clock)]
         await self._untilended()
 
     def _every(self, name: str, care: Callable[[], object]) -> Kept:
@@ -415,11 +415,11 @@ class _Process:
         async def work() -> None:
             while True:
                 care()
-                kept.works()
+                periodic.works()
                 await asyncio.sleep(_TEND_S)
 
-        kept = self.tasks.keep(name, work, works_after_s=None)
-        return kept
+        periodic = self.tasks.keep(name, work, works_after_s=None)
+        return periodic
 
     async def _untilended(self) -> None:
         while not self.stopping.is_set() and len(self.ends) < len(self.runs):

@@ -76,8 +76,8 @@ class Replayed:
     def text(self) -> str:
         """One line for a person."""
         text = f"{self.decisions:,} decisions, {self.differences:,} differences"
-        gone = "" if self.gone == 0 else f"; {lacking(self.gone, self.entries)}"
-        return f"{text}{gone} of the journal" if self.gone else f"{text}{gone}"
+        lost = "" if self.gone == 0 else f"; {lacking(self.gone, self.entries)}"
+        return f"{text}{lost} of the journal" if self.gone else f"{text}{lost}"
 
 
 def loaded_of(head: Head, folder: Path) -> Loaded:
@@ -125,12 +125,12 @@ def replay(folder: Path, *, progress: Progress | None = None, log: Any = None) -
     """
     with Reader(folder / JOURNAL) as journal:
         last = journal.last_seq
-        gone = insist_whole(journal)
+        lost = insist_whole(journal)
         build = build_again(journal.head, folder, log=log)
         now = fingerprints_of(build.loaded, build.plan.name)
         before = journal.head.fingerprints
         changed = changed_since(before, now)
-        return replace(_replayed(journal, last, build, changed, progress), gone=gone)
+        return replace(_replayed(journal, last, build, changed, progress), gone=lost)
 
 
 def _replayed(
@@ -139,13 +139,13 @@ def _replayed(
     entries = decisions = commands = differences = 0
     first: Difference | None = None
     for entry in shown(journal, last, progress):
-        found = build.core.handle(entry.event)
+        recomputed = build.core.handle(entry.event)
         entries += 1
-        commands += len(found)
-        decisions += sum(isinstance(each, m.Decided) for each in found)
-        if encode_commands(found) != entry.commands_json:
+        commands += len(recomputed)
+        decisions += sum(isinstance(each, m.Decided) for each in recomputed)
+        if encode_commands(recomputed) != entry.commands_json:
             differences += 1
-            first = first or compare(entry, found)
+            first = first or compare(entry, recomputed)
     run_id = journal.head.run_id
     return Replayed(run_id, entries, decisions, commands, differences, first, changed)
 
@@ -160,34 +160,38 @@ def shown(journal: Reader, last: int, progress: Progress | None) -> Iterator[Ent
         progress("replay", last, last, "entries")
 
 
-def compare(entry: Entry, found: Sequence[m.Command]) -> Difference:
+def compare(entry: Entry, recomputed: Sequence[m.Command]) -> Difference:
     """Name the first field in which commands differ from those of an entry."""
     stored = entry.commands
-    for place, (a, b) in enumerate(zip(stored, found, strict=False)):
+    for place, (a, b) in enumerate(zip(stored, recomputed, strict=False)):
         if a == b:
             continue
         name = str(type(a).__struct_config__.tag)
         if type(a) is not type(b):
             return _difference(entry, f"command {place + 1}", name, _tag(b))
         for field in a.__struct_fields__:
-            one, other = getattr(a, field), getattr(b, field)
-            if one != other:
-                return _difference(entry, f"command {place + 1}, {name}.{field}", one, other)
-    if len(stored) == len(found):
+            stored_value, new_value = getattr(a, field), getattr(b, field)
+            if stored_value != new_value:
+                return _difference(
+                    entry, f"command {place + 1}, {name}.{field}", stored_value, new_value
+                )
+    if len(stored) == len(recomputed):
         return _difference(entry, "the bytes", "another spelling", "the same values")
-    place = min(len(stored), len(found))
-    more = stored[place] if len(stored) > len(found) else found[place]
-    known, given = (_tag(more), "nothing") if len(stored) > len(found) else ("nothing", _tag(more))
-    return _difference(entry, f"command {place + 1}", known, given)
+    place = min(len(stored), len(recomputed))
+    more = stored[place] if len(stored) > len(recomputed) else recomputed[place]
+    known, shown = (
+        (_tag(more), "nothing") if len(stored) > len(recomputed) else ("nothing", _tag(more))
+    )
+    return _difference(entry, f"command {place + 1}", known, shown)
 
 
 def _tag(command: m.Command) -> str:
     return str(type(command).__struct_config__.tag)
 
 
-def _difference(entry: Entry, place: str, one: Any, other: Any) -> Difference:
+def _difference(entry: Entry, place: str, stored: Any, recomputed: Any) -> Difference:
     def log(value: Any) -> str:
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
-    return Difference(entry.seq, entry.kind, place, log(one), log(other))
+    return Difference(entry.seq, entry.kind, place, log(stored), log(recomputed))

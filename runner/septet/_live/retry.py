@@ -24,7 +24,7 @@ class Stopped(Exception):
 
 
 async def retry_until_answered(
-    what: str,
+    request: str,
     ask: Callable[[], Awaitable[T | None]],
     *,
     notify: Notify,
@@ -34,9 +34,9 @@ async def retry_until_answered(
 ) -> T:
     """Repeat a request with growing pauses until it is answered; assume no state (N11).
 
-    What the adapter raises is reported with its place, and asked again like any other failure.
+    An exception of the adapter is reported with its place, and retried like any other failure.
     With `goes_on` the run has a history and may hold positions: then an answer that would end a
-    first start, such as a symbol that is not listed, is an error in the log and asked again, too.
+    first start, such as a symbol that is not listed, is logged as an error and retried as well.
 
     Raises
     ------
@@ -52,7 +52,9 @@ async def retry_until_answered(
             answer = await _unless_stopped(ask(), stopping)
             if answer is not None:
                 if tries:
-                    notify("info", "reached", {"text": f"{what}: answered after {tries} failures"})
+                    notify(
+                        "info", "reached", {"text": f"{request}: answered after {tries} failures"}
+                    )
                 return answer
         except Stopped:
             raise
@@ -66,18 +68,18 @@ async def retry_until_answered(
             reason = f"{type(error).__name__} in the adapter at {error_place(error)}: {error}"
             level = "error"
         tries += 1
-        text = f"{what}: {reason}; nothing is assumed, asking again in {wait_s:.1f} s"
+        text = f"{request}: {reason}; nothing is assumed, asking again in {wait_s:.1f} s"
         notify(level, "unreachable", {"text": text} | ({"hint": hint} if hint else {}))
         try:
             await asyncio.wait_for(stopping.wait(), wait_s)
         except TimeoutError:
             wait_s = min(wait_s * 2, _LONGEST_RETRY_S)
-    raise Stopped(what)
+    raise Stopped(request)
 
 
 async def _unless_stopped(call: Awaitable[T], stopping: asyncio.Event) -> T:
     first, answer = await race(call, stopping.wait())
     if first:
         raise Stopped("asked to stop")
-    found: T = answer
-    return found
+    result: T = answer
+    return result

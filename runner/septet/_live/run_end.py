@@ -32,8 +32,8 @@ FLATTEN_WITHIN_S: Final = 80.0
 
 async def end_run(run: StrategyRun, reason: str, bound: StopBound) -> RunEnd:
     """End a run in order, for any reason; the caller releases its folder."""
-    found = await _ending(run, reason, bound)
-    return _close(run, found, reason)
+    end = await _ending(run, reason, bound)
+    return _close(run, end, reason)
 
 
 async def _ending(run: StrategyRun, reason: str, bound: StopBound) -> RunEnd:
@@ -46,10 +46,10 @@ async def _ending(run: StrategyRun, reason: str, bound: StopBound) -> RunEnd:
         run.shell.put_first(event)
         await _awaited(run, run.shell.drain(), bound)
         held = await _flattened(run, bound)
-    left = None
+    open_orders = None
     if run.ended.done() and run.ended.result().why != "stopped":
         # The position keeps its protective stop: no process watches its level any more.
-        left = await cancel_entries(
+        open_orders = await cancel_entries(
             run.venue,
             run.location.tag,
             run.dispatcher.is_entry,
@@ -65,7 +65,7 @@ async def _ending(run: StrategyRun, reason: str, bound: StopBound) -> RunEnd:
     run.shell.stop(reason)
     run.dispatcher.close()
     if failed is not None and failed.why != "stopped":
-        return RunEnd("failed", failed.text, left)
+        return RunEnd("failed", failed.text, open_orders)
     if run.halted:
         return RunEnd("halted", f"{reason}; {', '.join(run.known.held()) or 'halted'}", held=held)
     return RunEnd("finished" if run.finished.is_set() else "stopped", reason, held=held)
@@ -74,7 +74,7 @@ async def _ending(run: StrategyRun, reason: str, bound: StopBound) -> RunEnd:
 async def _flattened(run: StrategyRun, bound: StopBound) -> tuple[str, ...]:
     """Wait, within a bound, for the fills of the exits that `on_shutdown: flatten` has sent.
 
-    Returns the symbols that are held nevertheless. What fills at the next bar alone, in paper,
+    Returns the symbols that are still held. In paper, an exit that fills only at the next bar
     waits for the next start, which receives that bar.
     """
     if run.strategy.execution.on_shutdown != "flatten" or not has_venue_fills(run.strategy):
@@ -86,11 +86,12 @@ async def _flattened(run: StrategyRun, bound: StopBound) -> tuple[str, ...]:
             break
         await asyncio.sleep(_LOOK_S)
     bound.extend(loop.time() - began)
-    left = dict.fromkeys(_closing(core), "its exit is not filled")
-    left.update(unsold(core.engine, core.checks))
-    held = tuple(core.names.symbols[k] for k in left)
+    unsold_by_symbol = dict.fromkeys(_closing(core), "its exit is not filled")
+    unsold_by_symbol.update(unsold(core.engine, core.checks, core.orders, core.guards))
+    held = tuple(core.names.symbols[k] for k in unsold_by_symbol)
     if held:
-        text = f"on_shutdown: flatten: {', '.join(held)} is still held: {'; '.join(left.values())}"
+        reasons = "; ".join(unsold_by_symbol.values())
+        text = f"on_shutdown: flatten: {', '.join(held)} is still held: {reasons}"
         run.notify("critical", "stop", {"text": f"{text}; the next start goes on"})
     return held
 
@@ -124,27 +125,27 @@ async def _disconnect(run: StrategyRun, bound: StopBound) -> None:
                 run.notify("warning", "stop", {"text": f"closing: {text}"})
 
 
-def _close(run: StrategyRun, found: RunEnd, reason: str) -> RunEnd:
+def _close(run: StrategyRun, end: RunEnd, reason: str) -> RunEnd:
     """Close the journal; a run whose end cannot be stored has failed."""
-    journal, clean = run.journal, found.how != "failed"
+    journal, clean = run.journal, end.how != "failed"
     if not clean:
         ended = run.ended.result() if run.ended is not None else None
         error, event = (ended.error, ended.event) if ended else (None, None)
-        mark_failed(run.location.folder, found.text, error, event)
-        run.notify("critical", "failed", {"text": found.text})
+        mark_failed(run.location.folder, end.text, error, event)
+        run.notify("critical", "failed", {"text": end.text})
     if journal is None:
-        return found
+        return end
     try:
         if clean and run.ended is not None:
             journal.commit(True)
             run.snapshot()
         if run.ended is not None:
-            journal.end(clean=clean, how=found.text[:500], now_ns=run.clock.now_ns())
+            journal.end(clean=clean, how=end.text[:500], now_ns=run.clock.now_ns())
     except (SeptetError, OSError) as error:
-        text = f"{found.text}; its end is not in the journal: {error}"
+        text = f"{end.text}; its end is not in the journal: {error}"
         run.notify("critical", "failed", {"text": text})
-        found = RunEnd("failed", text, found.open_orders)
+        end = RunEnd("failed", text, end.open_orders)
     finally:
         journal.close()
-    run.notify("info", found.how, {"text": reason})
-    return found
+    run.notify("info", end.how, {"text": reason})
+    return end

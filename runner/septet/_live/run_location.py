@@ -55,22 +55,22 @@ class RunLocation:
 
     def notes(self) -> list[str]:
         """Return notices about the folder for the operator, before the run is resumed."""
-        found = []
+        notes = []
         if self.copies:
             names = ", ".join(each.name for each in self.copies)
-            found.append(
+            notes.append(
                 f"run {self.run_id} goes on in {self.folder.name}; its copies stay: {names}"
             )
         if not self.fresh and self.folder.name != self.run_id:
-            found.append(f"{self.folder.name} is the folder of run {self.run_id}")
+            notes.append(f"{self.folder.name} is the folder of run {self.run_id}")
         with contextlib.suppress(OSError):
             mode = self.folder.stat().st_mode & 0o777
             if mode & ~PRIVATE:
-                found.append(
+                notes.append(
                     f"{self.folder} is open to other users of this machine (mode {mode:o}): "
                     f"chmod 700 keeps it to yourself"
                 )
-        return found
+        return notes
 
     def forget_unbegun(self) -> None:
         """Remove the folder of a new run that never began: the next start is the first one."""
@@ -121,11 +121,11 @@ def _insist_none_begins(parent: Path, strategy: str, mode: str) -> None:
     """
     for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
         if folder.is_dir() and not (folder / JOURNAL).exists():
-            other = beginner_in(folder)
-            if other is not None and other.mode in ("", mode):
+            beginner = beginner_in(folder)
+            if beginner is not None and beginner.mode in ("", mode):
                 raise RunError(
                     f"another start of {strategy} in {mode} mode begins its run in {folder}: "
-                    f"{other}",
+                    f"{beginner}",
                     hint="wait until it has begun, or end that process; --fresh begins another run",
                 )
 
@@ -185,10 +185,10 @@ def _stamp_after(parent: Path, now_ns: int) -> str:
 
 
 def _newest(parent: Path, mode: str) -> RunLocation | None:
-    found = [_look(each) for each in _folders(parent)]
-    fitting = [each for each in found if each.problem is None and each.mode == mode]
+    locations = [_look(each) for each in _folders(parent)]
+    fitting = [each for each in locations if each.problem is None and each.mode == mode]
     newest = max((each.run_id for each in fitting), default="")
-    for each in found:
+    for each in locations:
         if each.problem is not None and each.mode in ("", mode) and each.run_id > newest:
             raise InputError(each.problem.message, hint=each.problem.hint) from each.problem
     same = [each.folder for each in fitting if each.run_id == newest]

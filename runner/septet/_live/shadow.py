@@ -36,7 +36,7 @@ __all__ = ["shadow"]
 
 
 @dataclass
-class _Taken:
+class _Inputs:
     """Decision times of a journal in their order, and the model in force at each."""
 
     decision_times: list[DecisionTime]
@@ -59,23 +59,23 @@ def shadow(folder: Path, *, progress: Progress | None = None, log: Any = None) -
     """
     with Reader(folder / JOURNAL) as journal:
         last = journal.last_seq
-        gone = insist_whole(journal)
+        lost = insist_whole(journal)
         first = build_again(journal.head, folder, log=log)
-        taken = _taken(journal, last, first)
+        inputs = _collect_inputs(journal, last, first)
         build = build_again(journal.head, folder, log=log)
-        engine = _engine_over(build, taken)
-        _predict(build, taken, engine)
+        engine = _engine_over(build, inputs)
+        _predict(build, inputs, engine)
         build.core.engine = engine
         now = fingerprints_of(build.loaded, build.plan.name)
         before = journal.head.fingerprints
         changed = changed_since(before, now)
-        return replace(_compared(journal, last, build.core, changed, progress), gone=gone)
+        return replace(_compared(journal, last, build.core, changed, progress), gone=lost)
 
 
-def _taken(journal: Reader, last: int, build: Build) -> _Taken:
+def _collect_inputs(journal: Reader, last: int, build: Build) -> _Inputs:
     """Collect every decision time from the intake, and the model in force at it."""
     core = build.core
-    found = _Taken([], [], [0] * len(build.names.symbols))
+    found = _Inputs([], [], [0] * len(build.names.symbols))
     for entry in journal.read(until=last):
         event = entry.event
         if isinstance(event, m.BarClosed):
@@ -97,15 +97,15 @@ def _taken(journal: Reader, last: int, build: Build) -> _Taken:
     return found
 
 
-def _window_over(plan: Any, state: Any, taken: _Taken) -> Window:
+def _window_over(plan: Any, state: Any, inputs: _Inputs) -> Window:
     """Return a window over the whole history, which does not slide."""
-    size = max(len(taken.decision_times), *taken.widths) + 1
-    columns = taken.decision_times[0].columns.shape[1] if taken.decision_times else layout.X_FIXED
+    size = max(len(inputs.decision_times), *inputs.widths) + 1
+    columns = inputs.decision_times[0].columns.shape[1] if inputs.decision_times else layout.X_FIXED
     window = Window(plan, columns, 1, size, state)
     T, M, X, U = (window.arrays[name] for name in "TMXU")
     before = plan.assembly.rows.x.get(FUNDING_BEFORE)
-    rows = [0] * len(taken.widths)
-    for t, decision_time in enumerate(taken.decision_times):
+    rows = [0] * len(inputs.widths)
+    for t, decision_time in enumerate(inputs.decision_times):
         T[layout.KNOWN, t], T[layout.DAY, t] = decision_time.time_ns, decision_time.day
         if (schedule := plan.facts.schedule) is not None:
             last_ns = T[layout.KNOWN, t - 1] if t else decision_time.time_ns - schedule.bar_ns
@@ -144,18 +144,18 @@ class _ShadowVenueFillsEngine(_ShadowEngine, VenueFillsEngine):
     """The same, with fills from the venue."""
 
 
-def _engine_over(build: Build, taken: _Taken) -> Engine:
+def _engine_over(build: Build, inputs: _Inputs) -> Engine:
     plan, strategy = build.plan, build.loaded.strategy
     state = plan.state(strategy.account.capital, build.instruments)
-    window = _window_over(plan, state, taken)
+    window = _window_over(plan, state, inputs)
     kind = _ShadowVenueFillsEngine if build.names.venue_fills else _ShadowEngine
     engine: Engine = kind(window, keeps_log=False, dropped=build.core.engine.dropped)
     with np.errstate(all="ignore"):
-        plan.module.observe(0, len(taken.decision_times), window.arrays.table)
+        plan.module.observe(0, len(inputs.decision_times), window.arrays.table)
     return engine
 
 
-def _predict(build: Build, taken: _Taken, engine: Engine) -> None:
+def _predict(build: Build, inputs: _Inputs, engine: Engine) -> None:
     """Predict all rows of each model at once, and write the probabilities into F."""
     models = build.core.models
     if models is None:
@@ -163,20 +163,20 @@ def _predict(build: Build, taken: _Taken, engine: Engine) -> None:
     F, T = engine.window.arrays["F"], engine.window.arrays["T"]
     row = build.plan.facts.model_row
     assert row is not None
-    inputs = list(build.model_inputs)
+    columns = list(build.model_inputs)
     for k in range(len(build.names.symbols)):
         groups: dict[Any, list[int]] = {}
-        for t, event in enumerate(taken.models):
+        for t, event in enumerate(inputs.models):
             i = int(T[layout.ROW + k, t])
             if i >= 0:
-                state = _state_at(event, taken.decision_times[t].time_ns)
+                state = _state_at(event, inputs.decision_times[t].time_ns)
                 key = event if state == OK else state
                 groups.setdefault(key, []).append(i)
         for key, rows in groups.items():
             if isinstance(key, int):
                 F[k, row, rows], F[k, row + 1, rows] = np.nan, key
                 continue
-            x = np.ascontiguousarray(F[k][inputs][:, rows].T)
+            x = np.ascontiguousarray(F[k][columns][:, rows].T)
             up = answers(models.load(key), x)
             F[k, row, rows] = up
             F[k, row + 1, rows] = np.where(np.isnan(up), NOT_FINITE, OK)
@@ -196,8 +196,8 @@ def _compared(
     first: Difference | None = None
     for entry in shown(journal, last, progress):
         entries += 1
-        found = core.handle(entry.event)
-        rows = _rows(found)
+        recomputed = core.handle(entry.event)
+        rows = _rows(recomputed)
         if not rows and entry.kind != "decision_time":
             continue
         stored = _rows(entry.commands)

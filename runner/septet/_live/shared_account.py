@@ -77,7 +77,7 @@ class _Working:
 
 @dataclass(slots=True)
 class _Others:
-    """What `Holdings` passes one strategy of all others, by currency."""
+    """Amounts of all other strategies that `Holdings` passes to one strategy, by currency."""
 
     held: dict[str, float] = field(default_factory=dict)
     open: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -120,23 +120,23 @@ class Member:
     def worst(self, replaced: str = "") -> dict[str, float]:
         """Return the largest value of each symbol (quote) if its working entries are filled.
 
-        What an order closes first makes nothing larger; `replaced` is left out. NaN where no price
-        of a position is known.
+        The part of an order that closes a position adds nothing; the order `replaced` is left out.
+        NaN where no price of a position is known.
         """
-        prices, names = self.gate.prices, {each.symbol for each in self.working.values()}
-        found = dict[str, float]()
-        for name in {*names, *(each for each, held in self.positions.items() if held)}:
+        prices, names = self.gate.prices, {exposure.symbol for exposure in self.working.values()}
+        worst = dict[str, float]()
+        for name in {*names, *(exposure for exposure, held in self.positions.items() if held)}:
             held, price = self.positions.get(name, 0.0), prices.get(name, 0.0)
             worth = 0.0 if not held else held * price if price > 0.0 else math.nan
             bought, sold = (
                 math.fsum(
-                    each.value for client_id, each in self.working.items()
-                    if each.symbol == name and each.buys is buys and client_id != replaced
+                    exposure.value for client_id, exposure in self.working.items()
+                    if exposure.symbol == name and exposure.buys is buys and client_id != replaced
                 )
                 for buys in (True, False)
             )  # fmt: skip
-            found[name] = max(worth + bought, sold - worth, key=abs)
-        return {name: abs(each) for name, each in found.items()}
+            worst[name] = max(worth + bought, sold - worth, key=abs)
+        return {name: abs(exposure) for name, exposure in worst.items()}
 
     def watch(self, event: m.Event, commands: Sequence[m.Command]) -> None:
         """Update prices, positions, orders and cash from an event and its commands."""
@@ -167,9 +167,9 @@ class Member:
         """Count the open orders of a restored core, at its last known prices."""
         if core.checks is None or core.orders is None:
             return
-        for symbol, one in zip(self.symbols, core.checks.symbols, strict=True):
-            if one.price > 0.0:
-                self.gate.prices.setdefault(symbol, one.price)
+        for symbol, checked in zip(self.symbols, core.checks.symbols, strict=True):
+            if checked.price > 0.0:
+                self.gate.prices.setdefault(symbol, checked.price)
         records = core.orders.records
         for child in (records.children[name] for name in records.live):
             if not child.reduces:
@@ -331,7 +331,7 @@ class SharedVenue:
             self._symbols = tuple(dict.fromkeys(names))
             for each in self._shares:
                 each.number(self._symbols)
-            self.facts = await self.venue.open(self._symbols, self._receive)
+            self.facts = await self.venue.open(self._symbols, self.receive)
         return self.facts
 
     async def close(self) -> None:
@@ -345,12 +345,15 @@ class SharedVenue:
 
     def shared(self, share: _Share, numbers: Iterable[int]) -> bool:
         """Whether another strategy trades one of these symbols of the account."""
-        wanted = set(numbers)
+        queried = set(numbers)
         others = [each for each in self._shares if each is not share]  # ended ones included
-        return any(wanted & set(each.numbers) for each in others)
+        return any(queried & set(each.numbers) for each in others)
 
-    def _receive(self, event: Any) -> None:
+    def receive(self, event: Any, asked: _Share | None = None) -> None:
+        """Hand an event on to all strategies, except the one that has `asked` for it."""
         for share in self._shares:
+            if share is asked:  # it has the answer
+                continue
             if not share.closed and (reported := share.translate(event)) is not None:
                 share.sink(reported)
 
@@ -413,7 +416,8 @@ class _Share:
         self.closed = False
         facts = await self._shared.open()
         markets = {name: facts.markets[name] for name in symbols if name in facts.markets}
-        return replace(facts, markets=markets)
+        unlisted = {name: facts.unlisted[name] for name in symbols if name in facts.unlisted}
+        return replace(facts, markets=markets, unlisted=unlisted)
 
     async def submit(self, order: m.Submit) -> m.Event:
         event: m.Event = self._numbered(await self._shared.venue.submit(self._out(order)))
@@ -430,8 +434,8 @@ class _Share:
         numbers = [self.numbers[k] for k in symbols]
         if not self._shared.shared(self, numbers):
             return self._all(await self._shared.venue.cancel_all(numbers))
-        found = await self.open_orders()  # others trade there: cancel only own orders
-        orders = () if found is None else found.orders
+        listing = await self.open_orders()  # others trade there: cancel only own orders
+        orders = () if listing is None else listing.orders
         return await cancel_listed(self, self.tag, orders, set(symbols))
 
     async def query(self, order: m.Query) -> m.Event | None:
@@ -439,23 +443,26 @@ class _Share:
         return None if answer is None else self._numbered(answer)
 
     async def open_orders(self) -> m.OpenOrders | None:
-        found = await self._shared.venue.open_orders()
-        return None if found is None else self.translate(found)
+        listing = await self._shared.venue.open_orders()
+        return None if listing is None else self.translate(listing)
 
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
-        found = await self._shared.venue.fills(self.numbers[symbol], since_ns)
-        return None if found is None else self._all(found)
+        fills = await self._shared.venue.fills(self.numbers[symbol], since_ns)
+        return None if fills is None else self._all(fills)
 
     async def holdings(self) -> m.Holdings | None:
-        found = await self._shared.venue.holdings()
-        return None if found is None else self.translate(found)
+        holdings = await self._shared.venue.holdings()
+        return None if holdings is None else self.translate(holdings)
 
     async def skew(self) -> m.Skewed | None:
         return await self._shared.venue.skew()
 
     async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
-        found = await self._shared.venue.refresh_markets()
-        return None if found is None else self._all(found)
+        """Read the filters; the venue reports a change once, and all strategies get it."""
+        changes = await self._shared.venue.refresh_markets()
+        for each in changes or ():
+            self._shared.receive(each, self)
+        return None if changes is None else self._all(changes)
 
     async def close(self) -> None:
         self.closed = True

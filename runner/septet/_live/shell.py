@@ -28,7 +28,7 @@ DURABLE: Final = frozenset({m.Submit, m.Amend})
 DROPPABLE: Final = frozenset({m.Quoted, m.Printed})
 """Events of which the latest matter; all others are never dropped."""
 MOVE_S: Final = 0.05
-"""What was committed is moved on so long after the first of it, between two turns."""
+"""Delay from the first committed entry until entries are moved on, between two turns."""
 _TURNS: Final = "turns"
 _FOLD: Final = "what was stored"
 
@@ -423,12 +423,12 @@ class Shell:
             self.journal.commit(durable=True, reduces=True)
         except (JournalError, OSError):  # reported already; the next turn retries it
             return []
-        found: list[m.Command] = [*broken.withdrawals(), *orders]
+        sendable: list[m.Command] = [*broken.withdrawals(), *orders]
         broken.cancels.clear()
         broken.flatten = None
         for each in orders:
             del broken.held[each.client_id]
-        return found
+        return sendable
 
     def _withdraw(self, broken: _Broken, command: m.Command) -> bool:
         """Drop held orders that are cancelled now; return True if the command meant only those."""

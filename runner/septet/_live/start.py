@@ -122,7 +122,7 @@ def recover(
 ) -> Recovered:
     """Replay a journal into a core, from its last snapshot to its end.
 
-    `restored` gets the snapshot that was used and its entry, then `each` sees what is folded,
+    `restored` gets the snapshot that was used and its entry, then `each` gets every folded entry,
     in order.
 
     Raises
@@ -135,36 +135,38 @@ def recover(
     before = journal.head.fingerprints
     insist_on_same(before, now, journal.path.parent)
     changed = sorted(name for name in now if before.get(name, now[name]) != now[name])
-    found = Recovered(last_seq=journal.last_seq)
+    recovered = Recovered(last_seq=journal.last_seq)
     if changed:
         text = f"{', '.join(changed)} changed since the run began: the whole journal is folded"
         notify("warning", "versions", {"text": text})
     else:
-        _from_snapshot(core, journal, found)
-        if found.kept is not None:
-            restored(found.kept, found.from_seq)
-    for entry in journal.read(found.from_seq, found.last_seq):
+        _from_snapshot(core, journal, recovered)
+        if recovered.kept is not None:
+            restored(recovered.kept, recovered.from_seq)
+    for entry in journal.read(recovered.from_seq, recovered.last_seq):
         event, stored = entry.event, entry.commands_json
         commands = core.handle(event)
-        found.entries += 1
+        recovered.entries += 1
         if encode_commands(commands) != stored:
-            found.differences += 1
-            if not found.first_difference:
-                found.first_difference = (
+            recovered.differences += 1
+            if not recovered.first_difference:
+                recovered.first_difference = (
                     f"entry {entry.seq} ({entry.kind}): the journal holds "
                     f"{_short(stored)}, the core gives {_short(encode_commands(commands))}"
                 )
             if not changed:
                 raise JournalError(
-                    f"{journal.path}: replay differs at {found.first_difference}",
+                    f"{journal.path}: replay differs at {recovered.first_difference}",
                     hint="the state cannot be trusted: see septet replay, then begin another run "
                     "with --fresh",
                 )
         each(event, entry.commands)
-    if found.differences:
-        text = f"{found.differences} entries give other commands now; {found.first_difference}"
+    if recovered.differences:
+        text = (
+            f"{recovered.differences} entries give other commands now; {recovered.first_difference}"
+        )
         notify("error", "replay_differs", {"text": text})
-    return found
+    return recovered
 
 
 def insist_on_newest(journal: Journal) -> None:
@@ -188,32 +190,32 @@ def doubts(journal: Journal, now_ns: int) -> list[str]:
     """Return why a resumed run must not trade before a person resumes it (safe mode).
 
     To be asked after `Journal.begin`: a killed process has ended where the next one begins. A
-    start after a clean end continues no crash loop: who has resumed the run may stop and start it.
+    start after a clean end continues no crash loop: a resumed run may be stopped and started.
     """
-    found = []
+    doubts = []
     crashes = journal.crashes_within(CRASH_WINDOW_NS, now_ns)
     before = [each for each in journal.sessions()[:-1] if each.was_live]
     if crashes > CRASHES and not before[-1].clean:
         minutes = CRASH_WINDOW_NS // 60_000_000_000
-        found.append(f"{crashes} unclean ends within {minutes} minutes")
+        doubts.append(f"{crashes} unclean ends within {minutes} minutes")
     if journal.findings.is_torn and journal.head.mode == "live":
-        found.append(f"the end of the journal is gone: {journal.findings}")
-    return found
+        doubts.append(f"the end of the journal is gone: {journal.findings}")
+    return doubts
 
 
-def _from_snapshot(core: Keeps, journal: Reader, found: Recovered) -> None:
+def _from_snapshot(core: Keeps, journal: Reader, recovered: Recovered) -> None:
     blank = core.snapshot()
     for each in journal.snapshots():
         try:
-            kept = msgspec.msgpack.decode(each.state, type=Kept)
-            core.restore(kept.core)
+            snapshot = msgspec.msgpack.decode(each.state, type=Kept)
+            core.restore(snapshot.core)
         except (
             msgspec.DecodeError,
             RecursionError,
         ):  # of another version: an older snapshot is used, or the journal
             core.restore(blank)
             continue
-        found.kept, found.from_seq = kept, each.seq
+        recovered.kept, recovered.from_seq = snapshot, each.seq
         return
 
 
@@ -222,20 +224,22 @@ def _short(text: bytes) -> str:
     return shown if len(shown) <= 300 else f"{shown[:300]}..."
 
 
-def until_enough(put: Callable[[m.Event], None], left: int | None) -> Callable[[m.Event], None]:
+def until_enough(
+    put: Callable[[m.Event], None], remaining: int | None
+) -> Callable[[m.Event], None]:
     """Return a `put` that passes a number of decisions, and no bars after the last of them.
 
     Ending a run takes a moment, in which the next bar may close: the next start back-fills it.
     """
-    if left is None:
+    if remaining is None:
         return put
 
     def counted(event: m.Event) -> None:
-        nonlocal left
+        nonlocal remaining
         if type(event) in _MARKET:
-            if left <= 0:
+            if remaining <= 0:
                 return
-            left -= isinstance(event, m.DecisionTimeReached) and event.decides
+            remaining -= isinstance(event, m.DecisionTimeReached) and event.decides
         put(event)
 
     return counted
@@ -336,8 +340,8 @@ async def reconcile_account(
         nonlocal failures
         asked_ns, why = now_ns(), "the venue gives no answer that can be read"
         try:
-            if (found := await venue.holdings()) is not None:
-                return found
+            if (answer := await venue.holdings()) is not None:
+                return answer
         except (RunError, OSError) as error:
             why = error.message if isinstance(error, RunError) else str(error)
         except Exception as error:  # a fault of the adapter counts as no answer
@@ -369,16 +373,16 @@ async def reconcile_clock(
 
 def differences_of(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str]:
     """Return what reconciliation found that is not in the journal."""
-    found = []
+    differences = []
     for event, commands in rows:
         for each in commands:
             if isinstance(each, m.Traded):
-                found.append(f"a fill that was missed: {each.side} {each.quantity:g}")
+                differences.append(f"a fill that was missed: {each.side} {each.quantity:g}")
             elif isinstance(each, m.Tripped) and each.rule.startswith("position_mismatch"):
-                found.append(each.text or each.rule)
+                differences.append(each.text or each.rule)
             elif isinstance(each, m.Changed) and isinstance(event, m.OpenOrders):
-                found.append(f"order {each.client_id} is {each.state}")
-    return found
+                differences.append(f"order {each.client_id} is {each.state}")
+    return differences
 
 
 def insist_on_agreement(rows: Sequence[tuple[m.Event, Sequence[m.Command]]], folder: Path) -> None:
@@ -389,10 +393,10 @@ def insist_on_agreement(rows: Sequence[tuple[m.Event, Sequence[m.Command]]], fol
     RunError
         With every difference.
     """
-    found = differences_of(rows)
-    if found:
+    differences = differences_of(rows)
+    if differences:
         raise RunError(
-            f"the venue and the journal in {folder} differ: {'; '.join(found[:10])}",
+            f"the venue and the journal in {folder} differ: {'; '.join(differences[:10])}",
             hint="execution.at_start: refuse_if_different asked for this; the differences are "
             "journalled, and the next start goes on from them",
         )

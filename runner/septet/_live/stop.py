@@ -44,7 +44,7 @@ STOP_WITHIN_S: Final = 10.0
 ALL_WITHIN_S: Final = 15.0
 LATE_S: Final = (STOP_WITHIN_S + ALL_WITHIN_S) / 2
 LEAST_S: Final = 0.25
-"""What a later step has though earlier ones took all of the time."""
+"""Time of a later step if earlier ones took all of the time."""
 FAILED: Final = "FAILED.json"
 _BEAT_S: Final = 0.25
 _NS: Final = 1_000_000_000
@@ -76,8 +76,8 @@ class StopBound:
 
     def left_s(self, most_s: float, *, of_s: float = STOP_WITHIN_S) -> float:
         """Return how long a step may take at most."""
-        left = self._began + of_s - self._loop.time()
-        return max(LEAST_S, min(most_s, left))
+        remaining_s = self._began + of_s - self._loop.time()
+        return max(LEAST_S, min(most_s, remaining_s))
 
     @property
     def for_tables_s(self) -> float:
@@ -85,12 +85,12 @@ class StopBound:
         return self.left_s(STOP_WITHIN_S / 2, of_s=ALL_WITHIN_S)
 
 
-async def within(tasks: Tasks, name: str, what: Coroutine[Any, Any, Any], seconds: float) -> bool:
+async def within(tasks: Tasks, name: str, work: Coroutine[Any, Any, Any], seconds: float) -> bool:
     """Wait for a call within a time limit; cancel it then, and do not wait for it any more.
 
     `asyncio.wait_for` would wait until the call has taken its cancel.
     """
-    call = tasks.once(name, what)
+    call = tasks.once(name, work)
     done, _ = await asyncio.wait({call}, timeout=seconds)
     if not done:
         tasks.cancel(call)
@@ -107,7 +107,7 @@ class Signals:
 
     def __init__(self, stop: Callable[[str], None], halt: Callable[[str], None]) -> None:
         self._stop, self._halt = stop, halt
-        self._asked = 0
+        self._requests = 0
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
         """Install the signal handlers of this process."""
@@ -132,8 +132,8 @@ class Signals:
 
     def _stopped(self, number: signal.Signals) -> None:
         # Kernel and shell each signal a closed terminal: the second signal is no second request.
-        self._asked += number != signal.SIGHUP
-        if self._asked > 1:
+        self._requests += number != signal.SIGHUP
+        if self._requests > 1:
             # The journal is whole after every commit, so leaving at once loses nothing.
             os._exit(128 + number)
         self._stop(signal.Signals(number).name)
@@ -215,23 +215,23 @@ async def cancel_entries(
 ) -> int | None:
     """Cancel a strategy's resting entries; return the orders that remain, None if unknown.
 
-    This is the way out when the core cannot be asked any more. What protects or reduces a position
-    stays at the venue, and so does what nobody knows to be an entry.
+    Used when the core cannot be queried any more. Orders that protect or reduce a position stay at
+    the venue, and so do orders that are not known to be entries.
     """
     if venue is None:
         return 0
-    left: int | None = None
+    remaining: int | None = None
     loop = asyncio.get_running_loop()
     until, wait_s = loop.time() + within_s, 0.05
     while True:
         try:
-            found = await venue.open_orders()
-            if found is not None:
-                ours = [each for each in found.orders if is_marked(tag, each.client_id)]
-                left = len(ours)
-                entries = [each for each in ours if is_entry(_own(tag, each.client_id))]
+            listing = await venue.open_orders()
+            if listing is not None:
+                own = [each for each in listing.orders if is_marked(tag, each.client_id)]
+                remaining = len(own)
+                entries = [each for each in own if is_entry(_own(tag, each.client_id))]
                 if not entries:
-                    return left
+                    return remaining
                 for each in entries:
                     await venue.cancel(
                         m.Cancel(
@@ -242,7 +242,7 @@ async def cancel_entries(
         except Exception as error:  # whatever the error is, the next attempt may succeed
             notify("error", "cancel_entries", {"text": f"{type(error).__name__}: {error}"})
         if loop.time() + wait_s >= until:
-            return left
+            return remaining
         await asyncio.sleep(wait_s)
         wait_s = min(2.0, wait_s * 2)
 
@@ -252,11 +252,11 @@ def mark_failed(
 ) -> None:
     """Write a file with the reason and the traceback of a strategy's failure."""
     trace = "".join(traceback.format_exception(error)) if error is not None else ""
-    found: dict[str, Any] = {"failed": text, "traceback": trace, "at_ns": time.time_ns()}
+    facts: dict[str, Any] = {"failed": text, "traceback": trace, "at_ns": time.time_ns()}
     if event is not None:
-        found["event"] = msgspec.to_builtins(event)
+        facts["event"] = msgspec.to_builtins(event)
     with contextlib.suppress(OSError):  # the log has it as well; a full disk must not hide it
-        replace_file(folder / FAILED, msgspec.json.format(msgspec.json.encode(found)))
+        replace_file(folder / FAILED, msgspec.json.format(msgspec.json.encode(facts)))
 
 
 async def project(folder: Path, notify: Notify, within_s: float = STOP_WITHIN_S) -> bool:

@@ -48,8 +48,8 @@ def stored_of(loaded: Any, plan: Plan) -> StoredModel | None:
     if block is None or learn.stored_folder(block) is None:
         return None
     names = list(block.extra.get("inputs") or plan.assembly.features)
-    found: StoredModel = read_stored(loaded, names, plan.assembly.graph)
-    return found
+    stored: StoredModel = read_stored(loaded, names, plan.assembly.graph)
+    return stored
 
 
 def fact_of(stored: StoredModel | None) -> dict[str, Any]:
@@ -135,13 +135,13 @@ def changed_source(loaded: Any, known: Mapping[str, Any] | None) -> str:
         return ""
     home, goes_on = Path(loaded.base_dir) / folder, "the run goes on with its own copy"
     try:
-        found = load_model(home, None, learn.restore_of(block)).card["model_sha256"]
+        current_sha256 = load_model(home, None, learn.restore_of(block)).card["model_sha256"]
     except ModelError as error:
         return f"{error.message}; {goes_on}"
-    if found == known["model_sha256"]:
+    if current_sha256 == known["model_sha256"]:
         return ""
     before = str(known["model_sha256"])[:12]
     return (
-        f"{home / CARD} is of model {str(found)[:12]}, and the run began with {before}: {goes_on}; "
-        "begin another run with --fresh to decide with the new one"
+        f"{home / CARD} is of model {str(current_sha256)[:12]}, and the run began with {before}: "
+        f"{goes_on}; begin another run with --fresh to decide with the new one"
     )

@@ -30,7 +30,14 @@ from septet._live.market_data.opening import (
 )
 from septet._live.run_end import end_run
 from septet._live.stop import LATE_S, RunEnd, StopBound
-from septet._live.wiring import core_terms, filters_of, instruments_of, markets_of, take_up
+from septet._live.wiring import (
+    core_terms,
+    filters_of,
+    insist_on_listed,
+    instruments_of,
+    markets_of,
+    take_up,
+)
 from septet.errors import InputError, JournalError, RunError
 
 __all__ = ["StrategyRun"]
@@ -57,14 +64,16 @@ class StrategyRun(LocalRun):
         self.start_alerts()
         if self.venue is None:
             open_it = partial(venue.open, self.symbols, self.put)
-            self.facts = await begin.retry_until_answered(
+            facts = await begin.retry_until_answered(
                 "the venue",
                 open_it,
                 notify=self.notify,
                 stopping=self.stopping,
                 goes_on=self.resumed,
             )
-            self.venue = venue
+            self.facts, self.venue = facts, venue
+            if not self.resumed:
+                insist_on_listed(facts)
 
     async def _open_feed(self, market: MarketDataHandler) -> FeedFacts:
         return require_kinds(request_of(self.strategy), await market.open())
@@ -72,11 +81,11 @@ class StrategyRun(LocalRun):
     async def connect(self, feed: LiveFeed, venue: LiveVenue | None) -> None:
         """Open the feed, and the venue if it is not open yet; a new run reads its history."""
         self.start_alerts()
-        left = self.options.bars and self.options.bars - self.known.decisions
+        remaining = self.options.bars and self.options.bars - self.known.decisions
         market = make_market(
             self.loaded, feed, self.known.standing, clock=self.clock, notify=self.notify,
-            put=begin.until_enough(self.put, left), points=self.known.points,
-            tasks=self.tasks,
+            put=begin.until_enough(self.put, remaining), points=self.known.points,
+            tasks=self.tasks, goes_on=self.resumed,
         )  # fmt: skip
         self.market = market
         received = await begin.retry_until_answered(
@@ -178,11 +187,11 @@ class StrategyRun(LocalRun):
         holder = self.lease.holder
         session = journal.begin(pid=holder.pid, host=holder.host, boot=boot_id(), now_ns=now_ns)
         self.ended = self.shell.start()
-        asked = self.switch.look()  # it is first in `_early`
+        operated = self.switch.look()  # it is first in `_early`
         early, self._early = self._early or [], None
         # A halt goes before the start. A resume goes after it: what it sends, a stop among it,
         # would be taken for requests in flight when the last process ended.
-        if asked is not None and asked.action != "resume":
+        if operated is not None and operated.action != "resume":
             self.shell.put(early.pop(0))
         self.shell.put(
             m.Started(
@@ -202,7 +211,7 @@ class StrategyRun(LocalRun):
         if self.venue is not None:
             self._reconciling = []
             if self.facts is not None and not self._first:
-                for changed in filters_of(self.facts, self.symbols, self.clock.now_ns()):
+                for changed in filters_of(self.facts, self.build.instruments, self.clock.now_ns()):
                     self.shell.put(changed)
             await begin.reconcile_orders(
                 self.venue, self.symbols, since_ns=max(0, tail.at_ns - begin.OVERLAP_NS),
@@ -254,8 +263,8 @@ class StrategyRun(LocalRun):
 
     def _give(self) -> None:
         assert self.market is not None
-        if not self._given:
-            self._given = True
+        if not self._history_given:
+            self._history_given = True
             self.market.give(self._history, catch_up_ns=CATCH_UP_NS, fresh=self._begins)
             self._history = []
 
@@ -308,12 +317,12 @@ class StrategyRun(LocalRun):
 
     def _look_for_folder(self) -> None:
         """Report once that the folder is gone: a file cannot halt the run then."""
-        gone = not self.location.folder.is_dir()
-        if gone and not self._homeless:
+        is_gone = not self.location.folder.is_dir()
+        if is_gone and not self._homeless:
             text = f"the folder {self.location.folder} is gone: `septet halt` and a file "
             text += "HALT do nothing until it is put back; SIGUSR1 halts the run"
             self.notify("critical", "folder_gone", {"text": text})
-        self._homeless = gone
+        self._homeless = is_gone
 
     def tend(self) -> None:
         """Run the non-urgent work, several times a second."""
@@ -344,8 +353,10 @@ class StrategyRun(LocalRun):
         journal = self.journal
         if journal is None or self.known.entries != self.shell.handled:
             return  # at the next call
-        kept = self.known.kept(self.build.core.snapshot(), self.member, self.dispatcher.recent())
-        journal.snapshot(msgspec.msgpack.encode(kept))
+        snapshot = self.known.kept(
+            self.build.core.snapshot(), self.member, self.dispatcher.recent()
+        )
+        journal.snapshot(msgspec.msgpack.encode(snapshot))
         self._snapshot_ns, self._snapshot_seq = self.clock.now_ns(), journal.seq
 
     def measure(self) -> None:
@@ -355,11 +366,11 @@ class StrategyRun(LocalRun):
 
     async def _measured(self, venue: LiveVenue) -> None:
         try:
-            found = [await venue.skew(), *(await venue.refresh_markets() or ())]
+            events = [await venue.skew(), *(await venue.refresh_markets() or ())]
         except Exception as error:  # a bug of the adapter: the next call may succeed
             self._fault("skew", error)
             return
-        for each in found:
+        for each in events:
             if each is not None:
                 self.put(each)
 

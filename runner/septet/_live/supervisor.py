@@ -20,7 +20,7 @@ from septet._live.shell import Notify
 __all__ = ["Put", "SEPTET", "Supervisor"]
 
 SEPTET: Final = "septet"
-"""The owner of what is no plugin's."""
+"""The owner of tasks that belong to no plugin."""
 _FRAMES: Final = 8
 
 Kind = Literal["feed", "venue", "septet"]
@@ -85,8 +85,8 @@ class Supervisor:
     def unowned(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log a failure without an owner: the exception handler of the loop."""
         error = context.get("exception")
-        what = f"{type(error).__name__}: {error}" if error is not None else ""
-        text = f"{context.get('message', 'a task failed')}: {what}".rstrip(": ")
+        cause = f"{type(error).__name__}: {error}" if error is not None else ""
+        text = f"{context.get('message', 'a task failed')}: {cause}".rstrip(": ")
         self._notify("error", "task_failed", {"text": text, "plugin": "", "task": ""} | _at(error))
 
     async def close(self) -> None:

@@ -73,35 +73,35 @@ def fit(work: Work) -> Any:
     block, bar_ns = strategy.model, strategy.universe.bar
     assert block is not None
     labels = learn.make_labels(dataset, learn.label_rule(block.extra["label"], bar_ns))
-    found = learn.fit_window(
+    fitted = learn.fit_window(
         dataset, learn.trainer_of(block), labels,
         learn.training_rule(block.extra["training"], bar_ns),
         seed=strategy.seed, trained_to_ns=work.trained_to_ns, number=work.number, cause=work.cause,
     )  # fmt: skip
-    if found.model is None or found.train_rows is None:
-        return found
+    if fitted.model is None or fitted.train_rows is None:
+        return fitted
     window = strategy.monitoring.model.psi_window
-    reference = learn.reference_of(dataset.x[found.train_rows], dataset.feature_names, window)
-    return replace(found, card={**found.card, "reference": reference})
+    reference = learn.reference_of(dataset.x[fitted.train_rows], dataset.feature_names, window)
+    return replace(fitted, card={**fitted.card, "reference": reference})
 
 
-def store(found: Any, folder: Path) -> dict[str, Any]:
+def store(fitted: Any, folder: Path) -> dict[str, Any]:
     """Write a fitted model as a run stores it; return its record."""
     from septet import _learn as learn
 
-    if found.model is None:
-        return {"failed": found.reason}
-    card = {name: each for name, each in found.card.items() if name != "reference"}
-    for name, data in learn.pack_model(found.model, card).items():  # as a backtest stores it
+    if fitted.model is None:
+        return {"failed": fitted.reason}
+    card = {name: each for name, each in fitted.card.items() if name != "reference"}
+    for name, data in learn.pack_model(fitted.model, card).items():  # as a backtest stores it
         replace_file(folder / name, data)
     return {
-        "fingerprint": found.fingerprint,
-        "ready_ns": found.ready_ns,
-        "expires_ns": found.expires_ns,
-        "rows": found.rows,
-        "rows_up": found.card["rows_up"],
-        "first_row_ns": found.card["first_row_ns"],
-        "reference": found.card.get("reference", {}),
+        "fingerprint": fitted.fingerprint,
+        "ready_ns": fitted.ready_ns,
+        "expires_ns": fitted.expires_ns,
+        "rows": fitted.rows,
+        "rows_up": fitted.card["rows_up"],
+        "first_row_ns": fitted.card["first_row_ns"],
+        "reference": fitted.card.get("reference", {}),
     }
 
 
@@ -120,12 +120,12 @@ def main(argv: list[str], stream: BinaryIO) -> int:
     threading.Thread(target=_end_with_parent, args=(stream,), daemon=True).start()
     try:
         work = pickle.loads(data)  # nosec B301
-        found = store(fit(work), folder)
+        result = store(fit(work), folder)
     except SeptetError as error:
-        found = {"failed": str(error)}
+        result = {"failed": str(error)}
     except Exception as error:  # a model's plugin may raise anything; the run must learn of it
-        found = {"failed": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
-    replace_file(folder / RESULT, json.dumps(found))
+        result = {"failed": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+    replace_file(folder / RESULT, json.dumps(result))
     return 0
 
 

@@ -148,10 +148,10 @@ class ModelTrainer:
                     break
                 if attempt:
                     self._log(f"model {number}: {text}; it is fitted once more")
-                found = await self._once(number, trained_to_ns, cause)
-                if "died" not in found:
-                    return self._event(number, trained_to_ns, found)
-                text = found["died"]
+                result = await self._once(number, trained_to_ns, cause)
+                if "died" not in result:
+                    return self._event(number, trained_to_ns, result)
+                text = result["died"]
             return m.ModelFailed(
                 at_ns=self._now_ns(), number=number, trained_to_ns=trained_to_ns, text=text
             )
@@ -207,29 +207,29 @@ class ModelTrainer:
         return f"the training process ended with status {status}" if status else ""
 
     def _event(
-        self, number: int, trained_to_ns: int, found: dict[str, Any]
+        self, number: int, trained_to_ns: int, result: dict[str, Any]
     ) -> m.ModelReady | m.ModelFailed:
-        if "failed" in found:
+        if "failed" in result:
             return m.ModelFailed(
                 at_ns=self._now_ns(), number=number, trained_to_ns=trained_to_ns,
-                text=str(found["failed"]),
+                text=str(result["failed"]),
             )  # fmt: skip
-        return ready_event(self._now_ns(), number, trained_to_ns, found)
+        return ready_event(self._now_ns(), number, trained_to_ns, result)
 
 
 def ready_event(
-    at_ns: int, number: int, trained_to_ns: int, found: Mapping[str, Any]
+    at_ns: int, number: int, trained_to_ns: int, result: Mapping[str, Any]
 ) -> m.ModelReady:
     """Return the event that announces a model that a training process stored."""
     reference = tuple(
         (name, tuple(each["edges"]), tuple(each["share"]), each["chance"])
-        for name, each in found["reference"].items()
+        for name, each in result["reference"].items()
     )
     return m.ModelReady(
-        at_ns=at_ns, number=number, fingerprint=found["fingerprint"],
-        trained_to_ns=trained_to_ns, ready_ns=found["ready_ns"], expires_ns=found["expires_ns"],
-        folder=found["folder"], rows=found["rows"], rows_up=found["rows_up"],
-        first_row_ns=found["first_row_ns"], reference=reference,
+        at_ns=at_ns, number=number, fingerprint=result["fingerprint"],
+        trained_to_ns=trained_to_ns, ready_ns=result["ready_ns"], expires_ns=result["expires_ns"],
+        folder=result["folder"], rows=result["rows"], rows_up=result["rows_up"],
+        first_row_ns=result["first_row_ns"], reference=reference,
     )  # fmt: skip
 
 
@@ -250,19 +250,19 @@ def _end_of(path: Path) -> str:
 def _outcome(work: Path, models: Path, number: int, died: str) -> dict[str, Any]:
     """Read the result of a child process, and move its model to the run's models."""
     try:
-        found: dict[str, Any] = decode_json(read_bounded(work / RESULT, _LARGEST_RESULT))
+        result: dict[str, Any] = decode_json(read_bounded(work / RESULT, _LARGEST_RESULT))
     except (OSError, ValueError):
         log = _end_of(work / "log.txt")
         last = log.splitlines()[-1] if log else "it printed nothing"
         return {"died": f"{died or 'the training process left no result'}: {last}"}
-    if "fingerprint" in found:
-        place = models / f"{number:03d}-{found['fingerprint'][:12]}"
+    if "fingerprint" in result:
+        place = models / f"{number:03d}-{result['fingerprint'][:12]}"
         (work / "log.txt").unlink(missing_ok=True)
         (work / RESULT).unlink()
         if place.exists():  # trained before, by a process that was killed: the same model
             shutil.rmtree(place)
         os.replace(work, place)
-        found["folder"] = f"{_MODELS}/{place.name}"
+        result["folder"] = f"{_MODELS}/{place.name}"
     else:
         shutil.rmtree(work, ignore_errors=True)
-    return found
+    return result

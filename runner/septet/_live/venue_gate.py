@@ -22,6 +22,9 @@ _REPORTED = (
 """Events that a venue may report; all others are made by the shell."""
 
 
+_UNLISTED = "the exchange does not list the symbol: nothing was sent"
+
+
 def _about(event: Any) -> m.About:
     """Return the subject of an event."""
     match event:
@@ -44,6 +47,9 @@ class GatedVenue:
     is checked again, a read counts as failed, a stream message is dropped. Each is reported as
     `septet.messages.Unreadable`, upon which the core queries again. An execution is passed on
     without a fee that cannot be read.
+
+    Of a symbol that the exchange does not list nothing is sent and nothing is asked, so that no
+    failure of it delays what is read of the others.
     """
 
     def __init__(self, venue: LiveVenue, clock: Clock) -> None:
@@ -51,12 +57,13 @@ class GatedVenue:
         self._sink: Sink = lambda event: None
         self._notices = Notices(clock, lambda event: self._sink(event))
         self._symbols = sys.maxsize  # until it is opened
+        self._unlisted: set[int] = set()
 
     def __repr__(self) -> str:
         return repr(self._venue)
 
     def _fault(self, event: Any, kind: Any = _REPORTED) -> str:
-        """Return what is wrong with an event, and report it; it must be of the given kind."""
+        """Return the fault of an event, which must be of the given kind, and report it."""
         fault = fault_of(event, self._clock.now_ns())
         if not fault and isinstance(event, m.Filled):
             ahead_ns = (event.market_ns - self._clock.market_ns()) / self._clock.speed
@@ -88,7 +95,13 @@ class GatedVenue:
     def _receive(self, event: Any) -> None:
         event = with_readable_fee(event)
         if not self._fault(event):
+            self._note(event)
             self._sink(event)
+
+    def _note(self, event: Any) -> None:
+        """Remember which symbols are listed."""
+        if isinstance(event, m.FiltersChanged):
+            (self._unlisted.discard if event.listed else self._unlisted.add)(event.symbol)
 
     # ------------------------------------------------------------ LiveVenue
 
@@ -102,14 +115,19 @@ class GatedVenue:
                     f"{facts.venue}: what it reports of {market.symbol} cannot be read: {fault}",
                     hint="nothing was sent and nothing is assumed; start again",
                 )
+        self._unlisted = {k for k, symbol in enumerate(symbols) if symbol in facts.unlisted}
         return facts
 
     async def submit(self, order: m.Submit) -> m.Event:
+        if order.symbol in self._unlisted:
+            return self._refused(order.client_id)
         answer = await self._venue.submit(order)
         fault = self._fault(answer)
         return self._uncertain(order.client_id, fault) if fault else answer
 
     async def amend(self, order: m.Amend) -> Sequence[m.Event]:
+        if order.symbol in self._unlisted:
+            return [self._refused(order.new_client_id), self._unknown(order.client_id)]
         answers = [with_readable_fee(each) for each in await self._venue.amend(order)]
         faults = [fault for each in answers if (fault := self._fault(each))]
         if not faults:
@@ -118,14 +136,20 @@ class GatedVenue:
         return [self._uncertain(order.new_client_id, faults[0]), look]
 
     async def cancel(self, order: m.Cancel) -> m.Event:
+        if order.symbol in self._unlisted:
+            return self._unknown(order.client_id)
         answer = await self._venue.cancel(order)
         fault = self._fault(answer)
         return self._look(order.client_id, fault) if fault else answer
 
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
-        return [each for each in await self._venue.cancel_all(symbols) if not self._fault(each)]
+        listed = [each for each in symbols if each not in self._unlisted]
+        answers = await self._venue.cancel_all(listed) if listed else ()
+        return [each for each in answers if not self._fault(each)]
 
     async def query(self, order: m.Query) -> m.Event | None:
+        if order.symbol in self._unlisted:
+            return None
         answer = await self._venue.query(order)
         return None if answer is None or self._fault(answer) else answer
 
@@ -134,12 +158,14 @@ class GatedVenue:
         return None if answer is None or self._fault(answer, m.OpenOrders) else answer
 
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
-        found = await self._venue.fills(symbol, since_ns)
-        if found is None:
+        if symbol in self._unlisted:
+            return []
+        fills = await self._venue.fills(symbol, since_ns)
+        if fills is None:
             return None
         return [
             each if each.listed else msgspec.structs.replace(each, listed=True)
-            for each in map(with_readable_fee, found)
+            for each in map(with_readable_fee, fills)
             if not self._fault(each, m.Filled)
         ]
 
@@ -152,16 +178,28 @@ class GatedVenue:
         return None if answer is None or self._fault(answer, m.Skewed) else answer
 
     async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
-        return self._known(await self._venue.refresh_markets(), m.FiltersChanged)
+        found = self._known(await self._venue.refresh_markets(), m.FiltersChanged)
+        for each in found or ():
+            self._note(each)
+        return found
 
     async def close(self) -> None:
         await self._venue.close()
 
-    # ------------------------------------------------------------ what is reported instead
+    # ------------------------------------------------------------ substituted reports
 
     def _uncertain(self, client_id: str, text: str) -> m.Uncertain:
         text = f"the answer cannot be read: {text}"
         return m.Uncertain(at_ns=self._clock.now_ns(), client_id=client_id, text=text)
+
+    def _refused(self, client_id: str) -> m.Rejected:
+        return m.Rejected(
+            at_ns=self._clock.now_ns(), client_id=client_id, code="symbol", text=_UNLISTED,
+            by="local",
+        )  # fmt: skip
+
+    def _unknown(self, client_id: str) -> m.CancelFailed:
+        return m.CancelFailed(at_ns=self._clock.now_ns(), client_id=client_id, text=_UNLISTED)
 
     def _look(self, client_id: str, text: str) -> m.CancelFailed:
         text = f"the answer cannot be read: {text}"

@@ -17,11 +17,11 @@ from septet._live.build_core import core_of, currencies, has_venue_fills
 from septet._live.clock import LiveClock
 from septet._live.paper.venue import PaperVenue, resting
 from septet._plan.run_terms import simulation_of
-from septet.errors import ConfigError, InputError, Problem
+from septet.errors import ConfigError, DataError, InputError, Problem
 
 __all__ = [
     "WIRING", "Wiring", "check_feed", "core_terms", "core_with", "feed_of", "filters_of",
-    "instruments_of",
+    "insist_on_listed", "instruments_of",
     "markets_of", "take_up", "venue_of",
 ]  # fmt: skip
 
@@ -50,9 +50,9 @@ def feed_of(loaded: Any, clock: LiveClock, tasks: Tasks | None = None) -> LiveFe
         raise ConfigError(problems)
     block = loaded.strategy.data.candles
     loaded.access.reach(block.config, "data.candles")
-    made: Streams = block.declaration(block.config)
+    source: Streams = block.declaration(block.config)
     owner = tasks or Tasks(f"feed {block.use}")
-    return made.stream(clock=clock, **_asked_for(made.stream, tasks=owner))
+    return source.stream(clock=clock, **_accepted_arguments(source.stream, tasks=owner))
 
 
 def check_feed(loaded: Any) -> list[Problem]:
@@ -61,10 +61,10 @@ def check_feed(loaded: Any) -> list[Problem]:
     block = strategy.data.candles
     if strategy.mode == "backtest":
         return []
-    made = block.declaration.build
-    if not isinstance(made, type):  # a function: its result is only inspected
-        made = block.declaration(block.config)
-    if callable(getattr(made, "stream", None)):
+    source = block.declaration.build
+    if not isinstance(source, type):  # a function: its result is only inspected
+        source = block.declaration(block.config)
+    if callable(getattr(source, "stream", None)):
         return []
     message = (
         f"use: {block.use} holds history and does not stream, and mode {strategy.mode} "
@@ -74,10 +74,10 @@ def check_feed(loaded: Any) -> list[Problem]:
     return [problem_at(loaded.tree, ("data", "candles"), message, hint=hint)]
 
 
-def _asked_for(method: Callable[..., Any], **offered: Any) -> dict[str, Any]:
+def _accepted_arguments(method: Callable[..., Any], **offered: Any) -> dict[str, Any]:
     """Return those of the available arguments that a plugin's method accepts."""
-    wanted = inspect.signature(method).parameters
-    return {key: value for key, value in offered.items() if key in wanted and value is not None}
+    accepted = inspect.signature(method).parameters
+    return {key: value for key, value in offered.items() if key in accepted and value is not None}
 
 
 def venue_of(
@@ -113,14 +113,14 @@ def _connected(loaded: Any, clock: LiveClock, tasks: Tasks | None) -> LiveVenue:
     [(name, block)] = venues.items()
     place = f"execution.venues.{name}"
     config, read = loaded.access.reader(block.config, loaded.base_dir, place)
-    made = block.declaration(config)
-    if not isinstance(made, Connects):
+    venue = block.declaration(config)
+    if not isinstance(venue, Connects):
         raise InputError(
             f"{place}: {block.use} only simulates, and live mode needs a venue",
             hint="write {use: ccxt, exchange: ...}, or run it with --mode paper",
         )
-    options = _asked_for(made.connect, read=read, tasks=tasks or Tasks(name))
-    return made.connect(name=name, clock=clock, **options)
+    options = _accepted_arguments(venue.connect, read=read, tasks=tasks or Tasks(name))
+    return venue.connect(name=name, clock=clock, **options)
 
 
 def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrument, ...]:
@@ -135,29 +135,29 @@ def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrume
     """
     strategy = loaded.strategy
     written = strategy.execution.instruments
-    found = []
+    instruments = []
     for symbol in strategy.universe.symbols:
         spec, market = written.get(symbol), markets.get(symbol)
         if market is not None and (spec is None or strategy.mode == "live"):
-            made = Instrument(
+            instrument = Instrument(
                 symbol, market.lot, market.tick, market.min_notional, market.precision,
                 market.min_quantity, market.max_quantity,
             )  # fmt: skip
         elif spec is not None:
             lot = float(spec.lot)
-            made = Instrument(
+            instrument = Instrument(
                 symbol, lot, float(spec.tick), float(spec.min_notional), min(1e-8, lot)
             )
         elif strategy.mode == "paper" and _simulates(strategy):
-            made = Instrument(symbol)
+            instrument = Instrument(symbol)
         else:
             raise InputError(
                 f"nothing states what can be traded of {symbol}: lot, tick and minimum notional",
                 hint=f"write execution: {{instruments: {{{symbol}: {{tick: ..., lot: ..., "
                 "min_notional: ...}}}",
             )
-        found.append(made)
-    return tuple(found)
+        instruments.append(instrument)
+    return tuple(instruments)
 
 
 def _simulates(strategy: Any) -> bool:
@@ -167,29 +167,51 @@ def _simulates(strategy: Any) -> bool:
 def markets_of(loaded: Any, instruments: Sequence[Instrument]) -> dict[str, Market]:
     """Return instruments as a venue lists them."""
     account = loaded.strategy.account.currency
-    found = {}
-    for each in instruments:
-        base, quote = currencies(each.symbol, account)
-        found[each.symbol] = Market(
-            each.symbol, base, quote, each.lot, each.tick, each.min_notional,
-            precision=each.precision, min_quantity=each.min_quantity,
-            max_quantity=each.max_quantity,
+    markets = {}
+    for instrument in instruments:
+        base, quote = currencies(instrument.symbol, account)
+        markets[instrument.symbol] = Market(
+            instrument.symbol, base, quote, instrument.lot, instrument.tick,
+            instrument.min_notional, precision=instrument.precision,
+            min_quantity=instrument.min_quantity, max_quantity=instrument.max_quantity,
+        )  # fmt: skip
+    return markets
+
+
+def insist_on_listed(facts: VenueFacts) -> None:
+    """Refuse symbols that the exchange does not list, as a first start does.
+
+    Raises
+    ------
+    DataError
+        With the names closest to the first of them.
+    """
+    for symbol, close in facts.unlisted.items():
+        hint = f"did you mean {' or '.join(close)}?" if close else ""
+        raise DataError(f"{facts.exchange} lists no {symbol}", hint=hint)
+
+
+def filters_of(
+    facts: VenueFacts, instruments: Sequence[Instrument], at_ns: int
+) -> list[m.FiltersChanged]:
+    """Return the current filters of a venue: they may have changed since the last process.
+
+    Of a symbol that is not listed these are the ones that the run began with.
+    """
+    found = []
+    for number, known in enumerate(instruments):
+        market, listed = facts.markets.get(known.symbol), known.symbol not in facts.unlisted
+        if market is None and listed:
+            continue
+        each = known if market is None else market
+        found.append(
+            m.FiltersChanged(
+                at_ns=at_ns, symbol=number, lot=each.lot, tick=each.tick,
+                min_notional=each.min_notional, trading=market is not None and market.trading,
+                min_quantity=each.min_quantity, max_quantity=each.max_quantity, listed=listed,
+            )
         )  # fmt: skip
     return found
-
-
-def filters_of(facts: VenueFacts, symbols: Sequence[str], at_ns: int) -> list[m.FiltersChanged]:
-    """Return the current filters of a venue: they may have changed since the last process."""
-    listed = [(number, facts.markets[each]) for number, each in enumerate(symbols)
-              if each in facts.markets]  # fmt: skip
-    return [
-        m.FiltersChanged(
-            at_ns=at_ns, symbol=number, lot=each.lot, tick=each.tick,
-            min_notional=each.min_notional, trading=each.trading,
-            min_quantity=each.min_quantity, max_quantity=each.max_quantity,
-        )
-        for number, each in listed
-    ]  # fmt: skip
 
 
 def core_terms(facts: VenueFacts | None, speed: float) -> dict[str, Any]:

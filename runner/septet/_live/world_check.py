@@ -20,7 +20,7 @@ from septet._host.venues import FeedFacts, Market, VenueFacts
 from septet._live.build_core import currencies
 from septet._live.clock import LiveClock, WallClock
 from septet._live.market_data.opening import history_ns_of, request_of, require_kinds
-from septet._live.wiring import feed_of, venue_of
+from septet._live.wiring import feed_of, insist_on_listed, venue_of
 from septet._plan.run_terms import simulation_of
 from septet._shell.session import plan_of
 from septet.errors import DataError, InputError, Problem, SeptetError
@@ -39,7 +39,7 @@ _KINDS: Final = {
     "market": ("market",), "limit": ("limit",), "stop": ("stop",), "stop_limit": ("stop_limit",),
     "limit_then_market": ("limit", "market"),
 }  # fmt: skip
-"""What a venue must take for each of our own entry orders; other orders are not checked."""
+"""Parameters that a venue must accept for own entry orders; other orders are not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +98,21 @@ class _Looking:
         self._prices: dict[str, float] = {}
         self._name = next(iter(self.strategy.execution.venues))
 
-    # ------------------------------------------------------------ what is reported
+    # ------------------------------------------------------------ reports
 
     def report(
-        self, what: str, found: str, verdict: Verdict = "ok", path: Sequence[Any] = (),
+        self, subject: str, result: str, verdict: Verdict = "ok", path: Sequence[Any] = (),
         hint: str = "",
     ) -> None:  # fmt: skip
         """Add a row; a failed one with a place in the file is a problem as well."""
-        self.rows.append(Row(what, found, verdict))
+        self.rows.append(Row(subject, result, verdict))
         if verdict not in ("warning", "error"):
             return
         node, reached = self.loaded.tree.nearest(tuple(path))
         mark = node.place
         self.problems.append(
             Problem(
-                f"{what}: {found}", file=mark.source, line=mark.line, column=mark.column,
+                f"{subject}: {result}", file=mark.source, line=mark.line, column=mark.column,
                 key=".".join(map(str, reached)), hint=hint, severity=verdict,
             )
         )  # fmt: skip
@@ -138,7 +138,7 @@ class _Looking:
                 self._market(symbol, markets[symbol])
 
     async def _within(
-        self, what: str, path: Sequence[Any], work: Callable[[Sequence[str]], Awaitable[T]]
+        self, subject: str, path: Sequence[Any], work: Callable[[Sequence[str]], Awaitable[T]]
     ) -> T | None:
         """Run the checks of one side within a time limit; leave a refused symbol out next time."""
         symbols = list(self.symbols)
@@ -146,15 +146,15 @@ class _Looking:
             try:
                 return await asyncio.wait_for(work(tuple(symbols)), WITHIN_S)
             except TimeoutError:
-                self.report(what, f"no answer within {WITHIN_S:.0f} s", "error", path)
+                self.report(subject, f"no answer within {WITHIN_S:.0f} s", "error", path)
                 return None
             except OSError as error:
-                self.report(what, f"cannot be reached: {error}", "error", path)
+                self.report(subject, f"cannot be reached: {error}", "error", path)
                 return None
             except SeptetError as error:
                 named = self._named(error.message)
                 place = self._symbol(named) if named else self._bar(error.message) or path
-                self.report(what, error.message, "error", place, error.hint)
+                self.report(subject, error.message, "error", place, error.hint)
                 if not isinstance(error, DataError) or named not in symbols:
                     return None
                 symbols.remove(named)
@@ -193,22 +193,22 @@ class _Looking:
         """Read the newest bars, and compare the depth of history with what a start reads."""
         bar_ns, now_ns = int(self.strategy.universe.bar), self.clock.market_ns()
         bars = await feed.bars(symbol, now_ns - _BARS * bar_ns, now_ns)
-        what = f"history {symbol}"
+        subject = f"history {symbol}"
         if not bars:
             text = f"no bar within the last {format_duration(_BARS * bar_ns)}"
-            self.report(what, text, "error", self._symbol(symbol))
+            self.report(subject, text, "error", self._symbol(symbol))
             return
         self._prices[symbol] = bars[-1].close
         if not hasattr(feed, "oldest"):
-            self.report(what, "the feed does not report how far back it reaches", "note")
+            self.report(subject, "the feed does not report how far back it reaches", "note")
             return
         oldest_ns = await feed.oldest(symbol)
         if oldest_ns is None:
-            self.report(what, "none", "error", self._symbol(symbol))
+            self.report(subject, "none", "error", self._symbol(symbol))
             return
-        self._reach(what, now_ns - oldest_ns, oldest_ns)
+        self._reach(subject, now_ns - oldest_ns, oldest_ns)
 
-    def _reach(self, what: str, depth_ns: int, oldest_ns: int) -> None:
+    def _reach(self, subject: str, depth_ns: int, oldest_ns: int) -> None:
         """Check a depth against the bars that features and models need before their first value."""
         bar_ns = int(self.strategy.universe.bar)
         memory = plan_of(self.loaded).memory_bars + 2
@@ -217,7 +217,7 @@ class _Looking:
         if depth_ns < warm_ns:
             late = format_duration(-(-(warm_ns - depth_ns) // bar_ns) * bar_ns)
             text += f"; features need {memory} bars, and speak first in {late}"
-            self.report(what, text, "warning", ("features",))
+            self.report(subject, text, "warning", ("features",))
             return
         model = self.strategy.model
         learns = model is not None and learn.stored_folder(model) is None
@@ -226,11 +226,11 @@ class _Looking:
         if train_ns and depth_ns < warm_ns + train_ns:
             late = format_duration(-(-(warm_ns + train_ns - depth_ns) // bar_ns) * bar_ns)
             text += f"; a training window of {format_duration(train_ns)} is whole in {late}"
-            self.report(what, text, "warning", ("model", "training", "train"))
+            self.report(subject, text, "warning", ("model", "training", "train"))
             return
         read_ns = history_ns_of(self.strategy, memory)
         text += f"; a first start reads {format_duration(read_ns // bar_ns * bar_ns)}"
-        self.report(what, text)
+        self.report(subject, text)
 
     # ------------------------------------------------------------ the venue
 
@@ -239,6 +239,7 @@ class _Looking:
         assert venue is not None, "live mode has a venue or was refused"
         try:
             facts = await venue.open(symbols, _ignore)
+            insist_on_listed(facts)
             await self._clock(venue)
             holdings = await venue.holdings()
         finally:
@@ -333,8 +334,10 @@ class _Looking:
             text = "the levels of a grid are watched by this process: an order at market once a "
             self.report("grid", text + "price has passed; nothing rests at the venue", "note")
         if takes or adds:
-            what = " and ".join(name for name, has in (("takes", takes), ("adds", adds)) if has)
-            text = f"{what} at levels are watched by this process: an order at market once a price "
+            kinds = " and ".join(name for name, has in (("takes", takes), ("adds", adds)) if has)
+            text = (
+                f"{kinds} at levels are watched by this process: an order at market once a price "
+            )
             self.report("levels", text + "has passed; nothing rests at the venue for them", "note")
 
     # ------------------------------------------------------------ sizes

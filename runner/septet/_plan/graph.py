@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from septet._data.scheduled_neighbours import own_bars
 from septet._expressions import Expr, look_back, names_in, parse_expression
 from septet._host.declare import Inner, Memory, Step
 from septet._host.proved_reads import is_septets, reach_of, unproved_reads
@@ -99,9 +100,11 @@ class Graph:
         bar_ns: int,
         symbols: tuple[str, ...],
         series: tuple[str, ...] = (),
+        calendar: str = "24x7",
         resolve: Resolve,
     ) -> None:
         """`resolve` finds the step of an inner feature, first where its owner comes from."""
+        self.calendar = calendar
         self.bar_ns = bar_ns
         self.symbols = symbols
         self.nodes: list[Node] = []
@@ -317,9 +320,13 @@ class Graph:
         node = self.nodes[column.node]
         if node.bar_ns == bar_ns:
             return node.ready_at, node.memory, node.level
-        ratio = -(-node.bar_ns // self.bar_ns)
+        ratio = self.own_bars(node.bar_ns)
         memory = Memory(node.memory.kind, (node.memory.bars + 2) * ratio, node.memory.anchor)
         return (node.ready_at + 2) * ratio, memory, node.level
+
+    def own_bars(self, frame_ns: int) -> int:
+        """Return how many bars of the universe a bar of a higher time frame has at most."""
+        return own_bars(frame_ns, self.bar_ns, self.calendar)
 
     def base_ready(self, column: Column) -> int:
         """Base bars before a column is published at every bar."""

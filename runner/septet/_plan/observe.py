@@ -24,8 +24,11 @@ __all__ = ["Frame", "Loop", "Observing", "Rows"]
 ROUTINE = 8  # features in one function: the compiler's work grows faster than its length
 WEEK_NS = 604_800_000_000_000
 DAY_NS = 86_400_000_000_000
+SECOND_NS = 1_000_000_000
 MONDAY_NS = 345_600_000_000_000  # 1970-01-05, the first Monday after the epoch
 FRAME_COLUMNS = (*BAR_COLUMNS, "slot", "session", "week", "seconds")
+SESSIONS_OF_FRAMES = ("session_date", "previous_session", "next_session")
+"""Columns of base bars: the date of its session, and of those of the scheduled bars beside it."""
 FIRST_OF_FRAME = ("local_day", "week")
 """Columns of a frame bar that are those of its first base bar; others are of the last."""
 
@@ -124,6 +127,8 @@ class Observing:
             if isinstance(column, Column) and column.kind == "bar"
         }
         wanted = {"local_day", "local_seconds", *(["week"] if self.terms.is_local else [])}
+        if self.terms.calendar != "24x7":  # the last bar of a session may be short
+            wanted.add("seconds")
         return sorted(read & wanted)
 
     def f_row(self, column: Column) -> int:
@@ -384,14 +389,15 @@ class Observing:
     def _frame_loop(self, frame: Frame, nodes: list[Node]) -> None:
         """One loop builds the bars of a time frame, steps its features, and holds their values."""
         loop, inner = Loop(), Loop()
-        sessions = self.terms.calendar != "24x7" and frame.bar_ns % DAY_NS == 0
         offset = MONDAY_NS if frame.bar_ns % WEEK_NS == 0 else 0
         session = self.rows.x_row(Column("bar", "session"))
         self.binder.helper(time_frames.gather)
-        loop.body.append(
-            f"closed = gather(k, i, {frame.bar_ns}, {self.graph.bar_ns}, {offset}, "
-            f"X[k, {session}, i], {int(sessions)}, M, X, Y, S, {frame.row}, {frame.slot})"
-        )
+        places = ", ".join(self._places(frame.bar_ns))
+        loop.body += [
+            "opened = M[k, OPEN_NS, i]",
+            f"closed = gather(k, i, {frame.bar_ns}, {self.graph.bar_ns}, {offset}, {places}, "
+            f"X[k, {session}, i], M, X, Y, S, {frame.row}, {frame.slot})",
+        ]
         for name, row in frame.more.items():
             self.binder.helper(time_frames.follow)
             base = self.rows.x_row(Column("bar", name))
@@ -408,9 +414,29 @@ class Observing:
             for output in range(node.width):
                 row = self.rows.f[node.number, output]
                 held = self.rows.y[node.number, output]
-                loop.body.append(f"F[k, {row}, i] = y{held}[count - 1] if count > 0 else nan")
+                known = f"S[k, {frame.slot + 4}] > 0.0"
+                loop.body.append(f"F[k, {row}, i] = y{held}[count - 1] if {known} else nan")
         loop.body = ["for i in range(i0, i1):", *(f"    {line}" for line in loop.body)]
         self.loops.append(loop)
+
+    def _places(self, frame_ns: int) -> tuple[str, str, str, str]:
+        """Return where a base bar lies, the scheduled ones beside it, and where it ends (ns).
+
+        Around the clock these follow from its open. Where there are sessions, a frame of whole days
+        lies on their dates: its boundary is the close of its last session.
+        """
+        ends = f"opened + {self.graph.bar_ns}"
+        if self.terms.calendar == "24x7":
+            return "opened", f"opened - {self.graph.bar_ns}", ends, ends
+
+        def cell(name: str, unit_ns: int) -> str:
+            return f"int(X[k, {self.rows.x_row(Column('bar', name))}, i]) * {unit_ns}"
+
+        if frame_ns % DAY_NS:
+            before, after = (cell(name, SECOND_NS) for name in ("previous_open", "next_open"))
+            return "opened", before, after, ends
+        here, before, after = (cell(name, DAY_NS) for name in SESSIONS_OF_FRAMES)
+        return here, before, after, after
 
     def _frame_node(self, loop: Loop, node: Node) -> None:
         """Write one feature's step on the bar of a higher time frame that closed at h."""

@@ -197,8 +197,8 @@ class Plan:
         graph = self.assembly.graph
         deepest = self.assembly.lookback_times
         for node in graph.nodes:
-            ratio = -(-node.bar_ns // graph.bar_ns)
-            deepest = max(deepest, (node.memory.bars + 2 * (ratio > 1)) * ratio)
+            ratio = graph.own_bars(node.bar_ns)
+            deepest = max(deepest, (node.memory.bars + 2 * (node.bar_ns > graph.bar_ns)) * ratio)
         # rules read features as far back as `prev` reaches, and each remembers from there
         return max(deepest, self.warmup_bars) + self.assembly.look_back + 1
 

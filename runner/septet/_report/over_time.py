@@ -126,6 +126,7 @@ def rolling(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
         stamps(table),
         floats(table, "equity"),
         sessions=facts.sessions,
+        ends_inside=facts.ends_inside,
         day_start=facts.day_start,
         time_zone=facts.time_zone,
     )

@@ -198,7 +198,8 @@ class RunFacts:
     `start_ns` and `end_ns` bound the span that was run (known times), `first_decision_ns` is the
     first time a decision could be taken: every statistic spans from there to `end_ns`. `bars`
     counts bars of all symbols. `days_a_year` is 365 for a market that never closes, otherwise
-    its sessions a year; with sessions only days that have an equity row count as days.
+    its sessions a year; with sessions only days that have an equity row count as days, and
+    `ends_inside` means that the last row lies inside one.
     `long_only`: nothing in the file can open a short. A run whose positions were all long is
     measured over holding its exposure; one without positions goes by `long_only`.
     `benchmark` is the symbol that holding means, empty for all of the universe equally.
@@ -222,6 +223,7 @@ class RunFacts:
     seconds_total: float
     days_a_year: float = 365.0
     sessions: bool = False
+    ends_inside: bool = False
     day_start: str = "00:00"
     time_zone: str = "UTC"
     seed: int = 0

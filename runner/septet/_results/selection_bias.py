@@ -208,7 +208,8 @@ def deflated_sharpe(
     """Probability that the true Sharpe ratio is above zero, for one chosen among many.
 
     The probabilistic Sharpe ratio against `expected_maximum_sharpe` of all that were tried.
-    Settings count as independent; where neighbours are alike this is too strict.
+    Settings count as independent, which is strict where neighbours are alike; their ratios then
+    lie close together, which lowers the benchmark.
 
     Parameters
     ----------

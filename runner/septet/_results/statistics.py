@@ -87,6 +87,7 @@ def sample_days(
     equity: Floats,
     *,
     sessions: bool = False,
+    ends_inside: bool = False,
     day_start: str = "00:00",
     time_zone: str = "UTC",
 ) -> tuple[Ints, Floats]:
@@ -99,6 +100,8 @@ def sample_days(
     sessions : bool
         True: only days that brought a row count, the last one included. False: every calendar
         day between the first and the last row counts; a day without rows repeats the value.
+    ends_inside : bool
+        The last row lies inside a session, whose day is then no whole one.
     """
     if len(time_ns) == 0:
         return np.zeros(0, np.int64), np.zeros(0)
@@ -108,6 +111,8 @@ def sample_days(
     keep = rows >= 0
     if sessions:
         keep &= np.diff(rows, prepend=-1) > 0
+        if ends_inside:
+            keep[rows == len(time_ns) - 1] = False
     else:
         keep &= days <= last
     return days[keep], equity[rows[keep]]

@@ -149,6 +149,7 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
         time_ns,
         equity,
         sessions=facts.sessions,
+        ends_inside=facts.ends_inside,
         day_start=facts.day_start,
         time_zone=facts.time_zone,
     )
@@ -191,7 +192,8 @@ def daily_excess(
     facts, table = result.facts, frames["equity"]
     days, samples = st.sample_days(
         table.get_column("time").to_physical().to_numpy(), table.get_column("equity").to_numpy(),
-        sessions=facts.sessions, day_start=facts.day_start, time_zone=facts.time_zone,
+        sessions=facts.sessions, ends_inside=facts.ends_inside, day_start=facts.day_start,
+        time_zone=facts.time_zone,
     )  # fmt: skip
     returns = st.daily_returns(samples)
     if _only_long(result, frames["trades"]) if only_long is None else only_long:

@@ -80,10 +80,10 @@ def place_rung(k, i, t, units_at, price_at, order_at, portion, time_ns, run: Run
     run.candidate_price = level
     run.candidate_cost = level * (1.0 + MAKER_FEE if limits else market)
     run.candidate_equity = run.candidate_equity - (market - 1.0) * working - cost_of_rungs(run)
-    wanted = floor_units(portion * run.first_units[k], run.lot[k])
-    run.candidate_requested = side * wanted / run.scale[k]
-    units, capped = cap(k, t, i, time_ns, wanted / run.scale[k], 1.0, run)
-    if units < wanted or rejection_of_size(k, units, capped, run) >= 0:
+    requested = floor_units(portion * run.first_units[k], run.lot[k])
+    run.candidate_requested = side * requested / run.scale[k]
+    units, capped = cap(k, t, i, time_ns, requested / run.scale[k], 1.0, run)
+    if units < requested or rejection_of_size(k, units, capped, run) >= 0:
         return
     if rejection_by_wires(k, i, time_ns, units, run) >= 0:
         return
@@ -138,19 +138,19 @@ def send_add(k, t, i, now_ns, portion, run: Run):
     working = describe_entry(k, i, False, run)
     run.candidate_side = side
     rejected = rejection_of_increase(k, run.is_late, 1, run)
-    wanted = floor_units(portion * run.first_units[k], run.lot[k])
-    if rejected < 0 and not wanted > 0.0:
+    requested = floor_units(portion * run.first_units[k], run.lot[k])
+    if rejected < 0 and not requested > 0.0:
         rejected = R_SIZE
     if rejected < 0:
         ratio = run.candidate_cost / run.candidate_price - 1.0
         run.candidate_equity = run.candidate_equity - ratio * working - cost_of_rungs(run)
-        run.candidate_requested = side * wanted / run.scale[k]
-        units, capped = cap(k, t, i, now_ns, wanted / run.scale[k], 1.0, run)
+        run.candidate_requested = side * requested / run.scale[k]
+        units, capped = cap(k, t, i, now_ns, requested / run.scale[k], 1.0, run)
         rejected = rejection_of_size(k, units, capped, run)
         if rejected < 0:
             rejected = rejection_by_wires(k, i, now_ns, units, run)
     if TABLES:
-        run.requested[k, i] = run.requested[k, i] + side * wanted / run.scale[k]
+        run.requested[k, i] = run.requested[k, i] + side * requested / run.scale[k]
         if capped >= 0:
             run.capped_code[k, i] = capped + 1
         if rejected >= 0:

@@ -20,7 +20,7 @@ from septet._rules.enter import (
     tighter,
 )
 from septet._rules.ledger import place_order
-from septet._rules.levels import rejection_of_stops
+from septet._rules.levels import is_too_small, rejection_of_stops, restart_counts
 from septet._rules.resting import leaving_units
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -58,7 +58,7 @@ def rejection_of_buy(k, i, now_ns, run: Run):
         return rejected
     if run.open_side[k] != 0 and leaving_units(k, run) == abs(run.units[k]):
         return R_EXIT
-    if run.open_side[k] == 0:  # a trade begins, and reads its distances
+    if run.open_side[k] == 0 or is_too_small(k, run.close[k, i], run):  # it reads its distances
         return rejection_of_stops(k, i, 1.0, run.close[k, i], now_ns, run)
     return -1
 
@@ -79,12 +79,12 @@ def buy(k, t, i, now_ns, run: Run):
     run.target_side[k] = 1.0
     working = describe_entry(k, i, False, run)
     run.target_side[k] = 0.0
-    wanted, units, capped = BUY_AMOUNT / run.candidate_cost, 0.0, -1
+    requested, units, capped = BUY_AMOUNT / run.candidate_cost, 0.0, -1
     rejected = rejection_of_buy(k, i, now_ns, run)
     if rejected < 0:
-        run.candidate_requested = wanted
+        run.candidate_requested = requested
         take_costs(k, working, False, run)
-        units, capped = cap(k, t, i, now_ns, wanted, 1.0, run)
+        units, capped = cap(k, t, i, now_ns, requested, 1.0, run)
         if SPOT:
             room = max(0.0, cash_at_hand(now_ns, run) / run.candidate_cost) * run.scale[k]
             units, capped = tighter(units, capped, room, R_CASH, run.lot[k])
@@ -92,7 +92,7 @@ def buy(k, t, i, now_ns, run: Run):
         if rejected < 0:
             rejected = rejection_by_wires(k, i, now_ns, units, run)
     if TABLES:
-        run.requested[k, i] = wanted
+        run.requested[k, i] = requested
         run.granted[k, i] = units / run.scale[k] if rejected < 0 else 0.0
         run.capped_code[k, i] = capped + 1
         run.rejected_code[k, i] = rejected + 1
@@ -104,3 +104,5 @@ def buy(k, t, i, now_ns, run: Run):
     )  # fmt: skip
     run.LF[row, 6] = run.equity
     run.exit_to_retry[k] = 0
+    if is_too_small(k, run.close[k, i], run):
+        restart_counts(k, i, now_ns, run)

@@ -59,7 +59,7 @@ def usable_target(k, side, level, run: Run):
 
 @kernel
 def checked_level(rule, k, side, level, known, run: Run):
-    """Return the level of a stop; NaN if it is not a price that the market can reach from here.
+    """Return the level of a stop; NaN if it is not a price that the market can reach.
 
     It must be a price worse than the best one since the entry. A price that is not acts at once.
     """

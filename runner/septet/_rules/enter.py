@@ -18,7 +18,12 @@ from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import grid_worth
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import place_order
-from septet._rules.levels import price_of_entry, rejection_of_stops
+from septet._rules.levels import (
+    is_too_small,
+    price_of_entry,
+    rejection_of_stops,
+    restart_counts,
+)
 from septet._rules.orders import send_exit
 from septet._rules.position_count import has_place
 from septet._rules.queued import place_behind_exit
@@ -91,7 +96,7 @@ __all__ = [
     "buying_power", "cap", "correlate", "cost_of_rungs", "describe_entry", "enter", "gross_now",
     "is_price", "place_entry", "rejection_before_size", "rejection_by_wires",
     "rejection_of_increase", "rejection_of_size", "rejection_of_wire",
-    "size_asked", "take_costs", "tighter", "trim", "units_of_resize",
+    "requested_size", "take_costs", "tighter", "trim", "units_of_resize",
 ]  # fmt: skip
 
 
@@ -177,14 +182,14 @@ def gross_now(flip, run: Run):
 def correlate(k, t, window, least, run: Run):
     """Correlate the log returns of k with those of every symbol over the common bars before t."""
     first = max(0, t - window)
-    for other in range(SYMBOLS):
+    for other_k in range(SYMBOLS):
         count, before_a, before_b = 0, nan, nan
         sum_a, sum_b, sum_aa, sum_bb, sum_ab = 0.0, 0.0, 0.0, 0.0, 0.0
         for u in range(first, t + 1):
-            i, j = run.bar[k, u], run.bar[other, u]
+            i, j = run.bar[k, u], run.bar[other_k, u]
             if i < 0 or j < 0:
                 continue
-            a, b = run.close[k, i], run.close[other, j]
+            a, b = run.close[k, i], run.close[other_k, j]
             if before_a == before_a:
                 x, y = logarithm(a / before_a), logarithm(b / before_b)
                 count += 1
@@ -199,7 +204,7 @@ def correlate(k, t, window, least, run: Run):
             spread = (count * sum_aa - sum_a * sum_a) * (count * sum_bb - sum_b * sum_b)
             if spread > 0.0:
                 value = (count * sum_ab - sum_a * sum_b) / math.sqrt(spread)
-        run.A[CORRELATION_SLOT + other] = value
+        run.A[CORRELATION_SLOT + other_k] = value
 
 
 @routine
@@ -212,32 +217,32 @@ def enter(k, t, i, now_ns, share, run: Run):
     side = run.target_side[k]
     flips = run.open_side[k] != 0 and side != 1.0 * run.open_side[k]
     working = describe_entry(k, i, flips, run)
-    wanted, rejected, capped = 0.0, -1, -1
+    size_base, rejected, capped = 0.0, -1, -1
     resizes = REBALANCES and run.open_side[k] != 0 and not flips
     if REBALANCES and resizes:
-        wanted, rejected = units_of_resize(k, i, now_ns, run)
-        if rejected < 0 and not wanted > 0.0:
-            if wanted < 0.0:
-                trim(k, i, -wanted, now_ns, run)
+        size_base, rejected = units_of_resize(k, i, now_ns, run)
+        if rejected < 0 and not size_base > 0.0:
+            if size_base < 0.0:
+                trim(k, i, -size_base, now_ns, run)
             return 0.0
     if rejected < 0:
         rejected = rejection_before_size(k, i, now_ns, side, run)
-    if STEPS and (rejected < 0 and not resizes):
+    if STEPS and (rejected < 0 and (not resizes or is_too_small(k, run.close[k, i], run))):
         rejected = rejection_of_stops(k, i, side, price_of_entry(k, i, run), now_ns, run)
     if rejected < 0:
         if not resizes:
-            wanted = size_asked(k, i, now_ns, run)
-        if not 0.0 < wanted < math.inf:
+            size_base = requested_size(k, i, now_ns, run)
+        if not 0.0 < size_base < math.inf:
             rejected = R_SIZE
     requested, granted, units = 0.0, 0.0, 0.0
     if rejected < 0:
-        requested = side * wanted
+        requested = side * size_base
         run.candidate_requested = requested
         take_costs(k, working, flips, run)
-        units, capped = cap(k, t, i, now_ns, wanted, share, run)
+        units, capped = cap(k, t, i, now_ns, size_base, share, run)
         rejected = rejection_of_size(k, units, capped, run)
         if rejected < 0:
-            # of what is only planned the wire sees one lot: a share of it will be sent
+            # a planned entry is checked with one lot: only a share of its units will be sent
             wired = run.lot[k] if PRO_RATA and share < 0.0 else units
             rejected = rejection_of_wire(k, i, now_ns, side, wired, run)
         if rejected < 0:
@@ -249,7 +254,7 @@ def enter(k, t, i, now_ns, share, run: Run):
         run.rejected_code[k, i] = rejected + 1
     if rejected < 0:
         if PRO_RATA and share < 0.0:
-            return units if capped >= 0 else wanted * run.scale[k]
+            return units if capped >= 0 else size_base * run.scale[k]
         place_entry(k, i, now_ns, side * units, flips, run)
     elif flips:
         send_exit(k, R_OPPOSITE, now_ns, run)
@@ -288,12 +293,12 @@ def describe_entry(k, i, flips, run: Run):
 
 
 @kernel
-def size_asked(k, i, now_ns, run: Run):
-    """Return the size requested (base): above zero and finite, or nothing is entered."""
-    asked = size(k, i, now_ns, run)
-    if CHECKS_SIZE and not 0.0 < asked < math.inf:
+def requested_size(k, i, now_ns, run: Run):
+    """Return the requested size (base); unless it is positive and finite nothing is entered."""
+    size_base = size(k, i, now_ns, run)
+    if CHECKS_SIZE and not 0.0 < size_base < math.inf:
         count_invalid(CHECKED_SIZE, k, now_ns, run)
-    return asked
+    return size_base
 
 
 @routine
@@ -302,13 +307,13 @@ def units_of_resize(k, i, now_ns, run: Run):
 
     Negative if the position is too large; zero within the band.
     """
-    target = size_asked(k, i, now_ns, run)
+    target = requested_size(k, i, now_ns, run)
     if not 0.0 < target < math.inf:
         return 0.0, R_SIZE
-    wanted = target - abs(run.candidate_held)
-    if abs(wanted) <= (REBALANCE_BAND + TOLERANCE) * target:
-        wanted = 0.0
-    return wanted, -1
+    shortfall = target - abs(run.candidate_held)
+    if abs(shortfall) <= (REBALANCE_BAND + TOLERANCE) * target:
+        shortfall = 0.0
+    return shortfall, -1
 
 
 @routine
@@ -352,20 +357,20 @@ def tighter(units, capped, room, reason, lot):
     """Cap units at the lots that fit into `room`; the reason is that of the last cap."""
     if room >= units:
         return units, capped
-    left = floor_units(room, lot)
-    if left >= units:
+    floored = floor_units(room, lot)
+    if floored >= units:
         return units, capped
-    return (left if left == left else 0.0), reason
+    return (floored if floored == floored else 0.0), reason
 
 
 @routine
-def cap(k, t, i, now_ns, wanted, share, run: Run):
+def cap(k, t, i, now_ns, requested, share, run: Run):
     """Return the lots that limits allow of the request (base), and the tightest or -1.
 
     With a negative `share` they are those that everything but cash and margin allows.
     """
     scale, lot = run.scale[k], run.lot[k]
-    units, capped = floor_units(wanted * scale, lot), -1
+    units, capped = floor_units(requested * scale, lot), -1
     if not PORTFOLIO:  # in a rebalance the amounts accumulate from one increase to the next
         run.cash_available = buying_power(now_ns, run)
     for limit in CAPS:
@@ -460,12 +465,8 @@ def place_entry(k, i, now_ns, units, flips, run: Run):
         run.LF[row, slot.column] = run.A[slot.place]
     run.bars_since_entry[k] = 0
     run.exit_to_retry[k] = 0
-    if run.open_side[k] != 0 and not flips:
-        small = too_small(run.units[k], run.scale[k], run.candidate_price, run.min_notional[k])
-        if not REBALANCES or small:
-            # a position below the minimum notional restarts its counts; its trade continues
-            run.entry_ns[k], run.held_bars[k] = now_ns, 0
-            run.high_water[k] = run.candidate_price
+    if not flips and is_too_small(k, run.close[k, i], run):
+        restart_counts(k, i, now_ns, run)
 
 
 @routine

@@ -16,7 +16,7 @@ from septet._kernel.touch import touches
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import end_grid_trade
 from septet._rules.ledger import book_fill, charge_liquidation, end_order
-from septet._rules.levels import begin_steps
+from septet._rules.levels import begin_again, begin_steps
 from septet._rules.missing_bars import bars_left_at
 from septet._rules.orders import expire
 from septet._rules.reentry import block_after
@@ -68,7 +68,7 @@ def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference,
                 run.margin_funding[k] * (abs(units) / abs(run.units[k])),
             )  # fmt: skip
             charge_liquidation(k, charge, run)
-    side = run.open_side[k]
+    side, before = run.open_side[k], run.units[k]
     closed = book_fill(
         k, units, price, rate, 1 if FEE_IN_KIND else 0, maker, time_ns, order_id, reason, intrabar,
         reference, run,
@@ -86,6 +86,9 @@ def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference,
             end_grid_trade(k, reason, time_ns, run)
         if run.open_side[k] != 0 and (closed == 1 or side == 0):
             begin_steps(k, time_ns, run)
+    again = order_id >= 0 and run.begins_again[k] == order_id + 1
+    if again and (side != 0 and run.open_side[k] == side):
+        begin_again(k, run.units[k] - before, intrabar, time_ns, run)
     return closed
 
 
@@ -151,9 +154,9 @@ def execute(k, i, price, maker, time_ns, intrabar, run: Run):
             run.adds_working[k] = 0
         if run.reduces[k] == 0:  # levels of an old position too small to sell are cancelled
             run.exit_to_retry[k] = 0
-    left = run.order_units[k] - units
-    run.order_units[k] = left
-    if abs(left) < lot:
+    unfilled = run.order_units[k] - units
+    run.order_units[k] = unfilled
+    if abs(unfilled) < lot:
         end_order(k, STATUS_FILLED, run.order_reason[k], time_ns, run)
     elif run.reduces[k] == 1 and run.open_side[k] == 0:  # the rest is dust
         end_order(k, STATUS_CANCELLED, run.order_reason[k], time_ns, run)

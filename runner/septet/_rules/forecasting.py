@@ -149,39 +149,42 @@ def mean_forecasts(t, count, run: Run):
 def multiplier_of_forecasts(t, run: Run):
     """FDM: the bound on the scale of the combined forecast relative to a single one."""
     total = 0.0
-    for one in FORECASTS:
-        for other in FORECASTS:
-            if one.number == other.number:
-                total += one.share * one.share
+    for forecast_a in FORECASTS:
+        for forecast_b in FORECASTS:
+            if forecast_a.number == forecast_b.number:
+                total += forecast_a.share * forecast_a.share
             else:
-                m, n = run.A[FORECAST_SLOT + one.number], run.A[FORECAST_SLOT + other.number]
-                a = run.A[FORECAST_SLOT + FORECAST_COUNT + one.number]
-                b = run.A[FORECAST_SLOT + FORECAST_COUNT + other.number]
+                m, n = (
+                    run.A[FORECAST_SLOT + forecast_a.number],
+                    run.A[FORECAST_SLOT + forecast_b.number],
+                )
+                a = run.A[FORECAST_SLOT + FORECAST_COUNT + forecast_a.number]
+                b = run.A[FORECAST_SLOT + FORECAST_COUNT + forecast_b.number]
                 xx, yy, xy, scale = 0.0, 0.0, 0.0, 0.0
                 for k in range(SYMBOLS):
                     if run.role[k] == 1:
                         last = t if ONE_SYMBOL else run.bar[k, t]
                         for i in range(last - FORECAST_WINDOW + 1, last + 1):
-                            x = clip(one.value(k, i, run) / m, FORECAST_CAP)
-                            y = clip(other.value(k, i, run) / n, FORECAST_CAP)
+                            x = clip(forecast_a.value(k, i, run) / m, FORECAST_CAP)
+                            y = clip(forecast_b.value(k, i, run) / n, FORECAST_CAP)
                             scale += x * x + y * y
                             xx += (x - a) * (x - a)
                             yy += (y - b) * (y - b)
                             xy += (x - a) * (y - b)
-                total += one.share * other.share * correlation_of(xx, yy, xy, scale)
+                total += forecast_a.share * forecast_b.share * correlation_of(xx, yy, xy, scale)
     return multiplier(total)
 
 
 @routine
-def count_common(k, other, t, run: Run):
+def count_common(k, other_k, t, run: Run):
     """Count the returns of two symbols between common bars of the last times; sum both."""
     count, sum_x, sum_y = 0, 0.0, 0.0
     before_x, before_y = nan, nan
     for u in range(t - FORECAST_WINDOW, t + 1):
-        i, j = run.bar[k, u], run.bar[other, u]
+        i, j = run.bar[k, u], run.bar[other_k, u]
         if i < 0 or j < 0:
             continue
-        x, y = run.close[k, i], run.close[other, j]
+        x, y = run.close[k, i], run.close[other_k, j]
         if before_x == before_x:
             count += 1
             sum_x += x / before_x - 1.0
@@ -191,22 +194,22 @@ def count_common(k, other, t, run: Run):
 
 
 @routine
-def correlation_of_returns(k, other, t, run: Run):
+def correlation_of_returns(k, other_k, t, run: Run):
     """Correlate the simple returns of two symbols between common bars of the last times.
 
     1 where less than half of the window is common.
     """
-    count, sum_x, sum_y = count_common(k, other, t, run)
+    count, sum_x, sum_y = count_common(k, other_k, t, run)
     if 2 * count < FORECAST_WINDOW:
         return 1.0
     mean_x, mean_y = sum_x / count, sum_y / count
     xx, yy, xy, scale = 0.0, 0.0, 0.0, 0.0
     before_x, before_y = nan, nan
     for u in range(t - FORECAST_WINDOW, t + 1):
-        i, j = run.bar[k, u], run.bar[other, u]
+        i, j = run.bar[k, u], run.bar[other_k, u]
         if i < 0 or j < 0:
             continue
-        x, y = run.close[k, i], run.close[other, j]
+        x, y = run.close[k, i], run.close[other_k, j]
         if before_x == before_x:
             moved_x, moved_y = x / before_x - 1.0, y / before_y - 1.0
             scale += moved_x * moved_x + moved_y * moved_y
@@ -223,9 +226,9 @@ def multiplier_of_returns(t, count, run: Run):
     total = 1.0 * count
     if not ONE_SYMBOL:
         for k in range(SYMBOLS):
-            for other in range(k + 1, SYMBOLS):
-                if run.role[k] == 1 and run.role[other] == 1:
-                    total += 2.0 * correlation_of_returns(k, other, t, run)
+            for other_k in range(k + 1, SYMBOLS):
+                if run.role[k] == 1 and run.role[other_k] == 1:
+                    total += 2.0 * correlation_of_returns(k, other_k, t, run)
     return multiplier(total / (1.0 * count * count))
 
 

@@ -1,10 +1,10 @@
 """A grid: while flat its levels are laid at T; each buys, sells one level up, then rests again.
 
-A level whose units are too few to be sold buys again, and sells them with the next ones. If all
-that is held is too little the levels are laid as while flat, and its exit waits. Entries are
-placed nearest first, and only where the limits leave all of one. At an open only a level that has
-just filled there rests again at once; all else waits for T. The first fill of one side cancels the
-entries of the other. While an exit closes all of the position nothing rests.
+A level whose units are too few to be sold buys again, and sells them with the next ones. If the
+whole position is too small the levels are laid as while flat, and its exit waits. Entries are
+placed nearest first, and only where the limits allow their whole size. At an open, only a level
+that has just filled there is placed again at once; all others wait for T. The first fill of one
+side cancels the entries of the other. While an exit closes all of the position nothing rests.
 """
 
 from __future__ import annotations
@@ -147,18 +147,20 @@ def gather_remainders(k, now_ns, run: Run):
     for n in range(GRID_ROWS):
         run.B[k, column_of_level(n) + GRID_BOUGHT] = 0.0
     run.B[k, first + GRID_BOUGHT] = floor_units(held, lot)
-    left = run.B[k, first + GRID_ENTRY]
-    if left != 0.0:
-        end_level(k, first, left, R_GRID_MOVED, now_ns, run)
+    unfilled = run.B[k, first + GRID_ENTRY]
+    if unfilled != 0.0:
+        end_level(k, first, unfilled, R_GRID_MOVED, now_ns, run)
         run.B[k, first + GRID_ENTRY] = 0.0
 
 
 @kernel
 def can_sell(k, at, units, run: Run):
     """Whether so many units are enough for an exit of the level at column `at`."""
-    whole = floor_units(units, run.lot[k])
+    floored = floor_units(units, run.lot[k])
     price = run.B[k, at + GRID_OUT]
-    return whole >= run.lot[k] and not too_small(whole, run.scale[k], price, run.min_notional[k])
+    return floored >= run.lot[k] and not too_small(
+        floored, run.scale[k], price, run.min_notional[k]
+    )
 
 
 @routine
@@ -265,7 +267,7 @@ def place_grid_exit(k, at, side, active_ns, time_ns, run: Run):
 @routine
 def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
     """Place the entry of a level if the limits allow its whole size; bar i is the newest known."""
-    price, wanted = run.B[k, at + GRID_PRICE], floor_units(run.B[k, at + GRID_UNITS], run.lot[k])
+    price, requested = run.B[k, at + GRID_PRICE], floor_units(run.B[k, at + GRID_UNITS], run.lot[k])
     is_late = run.is_late if at_open == 0 else 0  # an open precedes the decision row that is late
     capped, rejected = -1, rejection_of_increase(k, is_late, 0, run)
     if rejected < 0:
@@ -276,17 +278,16 @@ def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
         run.candidate_cost = cost_of_entry(price, run)
         run.candidate_notional = side * abs(run.candidate_notional)
         run.candidate_equity = run.candidate_equity - (market - 1.0) * working - cost_of_rungs(run)
-        run.candidate_requested = side * wanted / run.scale[k]
-        units, capped = cap(k, t, i, time_ns, wanted / run.scale[k], 1.0, run)
-        rejected = rejection_of_size(k, units, capped, run)
-        if rejected < 0 and units < wanted:
-            rejected = capped
+        run.candidate_requested = side * requested / run.scale[k]
+        units, capped = cap(k, t, i, time_ns, requested / run.scale[k], 1.0, run)
+        # a level that does not fit whole is not placed
+        rejected = capped if units < requested else rejection_of_size(k, units, capped, run)
         if rejected < 0:
             rejected = rejection_by_wires(k, i, time_ns, units, run)
     if TABLES and at_open == 0:
-        run.requested[k, i] = run.requested[k, i] + side * wanted / run.scale[k]
+        run.requested[k, i] = run.requested[k, i] + side * requested / run.scale[k]
         if rejected < 0:
-            run.granted[k, i] = run.granted[k, i] + side * wanted / run.scale[k]
+            run.granted[k, i] = run.granted[k, i] + side * requested / run.scale[k]
             if run.rejected_code[k, i] == R_TOO_SMALL + 1:  # of an exit that waits
                 run.rejected_code[k, i] = 0
         else:
@@ -298,9 +299,9 @@ def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
         run.B[k, at + GRID_ORDER] = -1.0
     else:
         run.B[k, at + GRID_ORDER] = log_beside(
-            k, LIMIT, side * wanted, price, nan, price, R_GRID, time_ns, run
+            k, LIMIT, side * requested, price, nan, price, R_GRID, time_ns, run
         )
-    run.B[k, at + GRID_ENTRY] = side * wanted
+    run.B[k, at + GRID_ENTRY] = side * requested
     run.B[k, at + GRID_ACTIVE] = (active_ns + 999_999) // 1_000_000
     run.B[k, at + GRID_RESTED] = 0.0
 
@@ -319,27 +320,27 @@ def fill_grid_at_open(k, i, run: Run):
     """Match the entries of the grid of k with the open of bar i, in the order of placement."""
     done = -1.0
     while True:
-        found, first = -1, math.inf
+        level_at, first = -1, math.inf
         for n in range(GRID_ROWS):
             at = column_of_level(n)
             order = run.B[k, at + GRID_ORDER]
             if run.B[k, at + GRID_ENTRY] != 0.0 and done < order < first:
-                found, first = at, order
-        if found < 0:
+                level_at, first = at, order
+        if level_at < 0:
             return
         done = first
-        if is_active(k, found, i, run):
-            rested = 1 if run.B[k, found + GRID_RESTED] == 1.0 else 0
-            side = 1.0 if run.B[k, found + GRID_ENTRY] > 0.0 else -1.0
-            level = run.B[k, found + GRID_PRICE]
+        if is_active(k, level_at, i, run):
+            rested = 1 if run.B[k, level_at + GRID_RESTED] == 1.0 else 0
+            side = 1.0 if run.B[k, level_at + GRID_ENTRY] > 0.0 else -1.0
+            level = run.B[k, level_at + GRID_PRICE]
             price = match_open(
                 LIMIT, side, level, nan, run.open[k, i], slippage_at_fill(k, i, run),
                 run.tick[k], 1 - rested,
             )  # fmt: skip
             if PARTICIPATION and price == price:
-                fill_part_of_grid_entry(k, i, found, price, rested, run.open_ns[k, i], 0, run)
+                fill_part_of_grid_entry(k, i, level_at, price, rested, run.open_ns[k, i], 0, run)
             elif price == price:
-                fill_grid_entry(k, found, price, rested, run.open_ns[k, i], 0, run)
+                fill_grid_entry(k, level_at, price, rested, run.open_ns[k, i], 0, run)
 
 
 @routine
@@ -352,22 +353,22 @@ def book_grid_entry(k, at, units, price, maker, time_ns, order_id, intrabar, run
     bought = floor_units(abs(run.units[k]) - before, run.lot[k])
     run.B[k, at + GRID_BOUGHT] = run.B[k, at + GRID_BOUGHT] + bought
     if adds:
-        begin_again(k, intrabar, time_ns, run)
+        begin_again(k, units, intrabar, time_ns, run)
 
 
 @routine
 def fill_grid_entry(k, at, price, maker, time_ns, intrabar, run: Run):
     """Fill the entry of a level as far as cash allows; cancel the entries of the other side."""
-    asked, order_id = run.B[k, at + GRID_ENTRY], int(run.B[k, at + GRID_ORDER])
-    units = affordable_units(k, asked, price, maker, run)
+    ordered, order_id = run.B[k, at + GRID_ENTRY], int(run.B[k, at + GRID_ORDER])
+    units = affordable_units(k, ordered, price, maker, run)
     run.B[k, at + GRID_ENTRY] = 0.0
     run.B[k, at + GRID_CHANGED] = 1.0
     if units != 0.0:
         book_grid_entry(k, at, units, price, maker, time_ns, order_id, intrabar, run)
-    if units == asked:
+    if units == ordered:
         end_beside(k, order_id, 0.0, STATUS_FILLED, R_GRID, time_ns, run)
     else:
-        end_beside(k, order_id, asked - units, STATUS_CANCELLED, R_CASH, time_ns, run)
+        end_beside(k, order_id, ordered - units, STATUS_CANCELLED, R_CASH, time_ns, run)
     if run.open_side[k] != 0:
         end_grid_entries(k, -1.0 * run.open_side[k], R_OTHER_SIDE, time_ns, run)
 
@@ -378,8 +379,8 @@ def fill_part_of_grid_entry(k, i, at, price, maker, time_ns, intrabar, run: Run)
 
     If no volume is left it keeps resting; after a partial fill the rest expires with the bar.
     """
-    asked, order_id = run.B[k, at + GRID_ENTRY], int(run.B[k, at + GRID_ORDER])
-    part = share_of_volume(k, i, asked, run)
+    ordered, order_id = run.B[k, at + GRID_ENTRY], int(run.B[k, at + GRID_ORDER])
+    part = share_of_volume(k, i, ordered, run)
     if part == 0.0:
         return
     units = affordable_units(k, part, price, maker, run)
@@ -388,12 +389,12 @@ def fill_part_of_grid_entry(k, i, at, price, maker, time_ns, intrabar, run: Run)
     if units != 0.0:
         use_volume(k, i, units, run)
         book_grid_entry(k, at, units, price, maker, time_ns, order_id, intrabar, run)
-    if units == asked:
+    if units == ordered:
         end_beside(k, order_id, 0.0, STATUS_FILLED, R_GRID, time_ns, run)
     elif units == part:
-        end_beside(k, order_id, asked - units, STATUS_EXPIRED, R_UNFILLED, time_ns, run)
+        end_beside(k, order_id, ordered - units, STATUS_EXPIRED, R_UNFILLED, time_ns, run)
     else:
-        end_beside(k, order_id, asked - units, STATUS_CANCELLED, R_CASH, time_ns, run)
+        end_beside(k, order_id, ordered - units, STATUS_CANCELLED, R_CASH, time_ns, run)
     if run.open_side[k] != 0:
         end_grid_entries(k, -1.0 * run.open_side[k], R_OTHER_SIDE, time_ns, run)
 
@@ -416,15 +417,15 @@ def nearest_grid_exit(k, i, reach, run: Run):
     At equal prices the order placed first comes first.
     """
     side = 1.0 * run.open_side[k]
-    found, nearest, first = -1, nan, math.inf
+    level_at, nearest, first = -1, nan, math.inf
     for n in range(GRID_ROWS):
         at = column_of_level(n)
         price, order = run.B[k, at + GRID_OUT], run.B[k, at + GRID_ORDER]
         if run.B[k, at + GRID_EXIT] != 0.0 and passes(side, reach, price):
             nearer = nearest != nearest or side * (price - nearest) < 0.0
             if is_active(k, at, i, run) and (nearer or (price == nearest and order < first)):
-                found, nearest, first = at, price, order
-    return found, nearest
+                level_at, nearest, first = at, price, order
+    return level_at, nearest
 
 
 @routine
@@ -441,22 +442,22 @@ def fill_grid_exit(k, i, at, at_open, time_ns, run: Run):
                 side * level,
             ) * side  # fmt: skip
             maker = 0
-    asked, order_id = run.B[k, at + GRID_EXIT], int(run.B[k, at + GRID_ORDER])
-    units = reduce_only(asked, run.units[k])
+    ordered, order_id = run.B[k, at + GRID_EXIT], int(run.B[k, at + GRID_ORDER])
+    units = reduce_only(ordered, run.units[k])
     run.B[k, at + GRID_EXIT] = 0.0
     run.B[k, at + GRID_BOUGHT] = 0.0
     run.B[k, at + GRID_CHANGED] = 1.0
     if PARTICIPATION:
-        whole = units
-        units = use_volume(k, i, whole, run)
-        if units != whole:  # the rest keeps resting
-            run.B[k, at + GRID_EXIT] = whole - units
-            run.B[k, at + GRID_BOUGHT] = abs(whole - units)
+        available = units
+        units = use_volume(k, i, available, run)
+        if units != available:  # the rest keeps resting
+            run.B[k, at + GRID_EXIT] = available - units
+            run.B[k, at + GRID_BOUGHT] = abs(available - units)
             run.B[k, at + GRID_CHANGED] = 0.0
     fill(k, units, price, maker, time_ns, order_id, R_GRID_EXIT, 1 - at_open, level, run)
-    if PARTICIPATION and units != whole:
+    if PARTICIPATION and units != available:
         return
-    end_beside(k, order_id, asked - units, STATUS_FILLED, R_GRID_EXIT, time_ns, run)
+    end_beside(k, order_id, ordered - units, STATUS_FILLED, R_GRID_EXIT, time_ns, run)
 
 
 @routine
@@ -465,7 +466,7 @@ def nearest_grid_entry(k, i, run: Run):
 
     At equal distances the order placed first comes first.
     """
-    found, near, first = -1, math.inf, math.inf
+    level_at, near, first = -1, math.inf, math.inf
     for n in range(GRID_ROWS):
         at, side = column_of_level(n), side_of_level(n)
         price, order = run.B[k, at + GRID_PRICE], run.B[k, at + GRID_ORDER]
@@ -478,8 +479,8 @@ def nearest_grid_entry(k, i, run: Run):
         ):
             nearer = away < near or (away == near and order < first)
             if nearer and is_active(k, at, i, run):
-                found, near, first = at, away, order
-    return found
+                level_at, near, first = at, away, order
+    return level_at
 
 
 @routine

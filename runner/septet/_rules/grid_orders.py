@@ -65,10 +65,10 @@ def waits_too_small(k, run: Run):
 
     A position below a lot that has grown counts as such.
     """
-    whole = floor_units(abs(run.units[k]), run.lot[k])
-    if run.open_side[k] == 0 or whole == 0.0:
+    floored = floor_units(abs(run.units[k]), run.lot[k])
+    if run.open_side[k] == 0 or floored == 0.0:
         return run.open_side[k] != 0
-    small = too_small(whole, run.scale[k], run.mark[k], run.min_notional[k])
+    small = too_small(floored, run.scale[k], run.mark[k], run.min_notional[k])
     return run.exit_to_retry[k] != 0 and small
 
 
@@ -83,11 +83,11 @@ def grid_worth(k, run: Run):
 
 
 @routine
-def end_level(k, at, left, reason, time_ns, run: Run):
+def end_level(k, at, unfilled, reason, time_ns, run: Run):
     """Log the cancel of the order of a level; a level that is only watched has no order."""
     if not VENUE_FILLS or run.B[k, at + GRID_ORDER] >= 0.0:
         order_id = int(run.B[k, at + GRID_ORDER])
-        end_beside(k, order_id, left, STATUS_CANCELLED, reason, time_ns, run)
+        end_beside(k, order_id, unfilled, STATUS_CANCELLED, reason, time_ns, run)
 
 
 @routine
@@ -95,9 +95,9 @@ def end_grid_entries(k, side, reason, time_ns, run: Run):
     """Cancel the resting entries of the grid of k on one side; with 0 on both."""
     for n in range(GRID_ROWS):
         at = column_of_level(n)
-        left = run.B[k, at + GRID_ENTRY]
-        if left != 0.0 and side * left >= 0.0:
-            end_level(k, at, left, reason, time_ns, run)
+        unfilled = run.B[k, at + GRID_ENTRY]
+        if unfilled != 0.0 and side * unfilled >= 0.0:
+            end_level(k, at, unfilled, reason, time_ns, run)
             run.B[k, at + GRID_ENTRY] = 0.0
 
 
@@ -106,9 +106,9 @@ def end_grid_exits(k, reason, time_ns, run: Run):
     """Cancel the resting exits of the grid of k."""
     for n in range(GRID_ROWS):
         at = column_of_level(n)
-        left = run.B[k, at + GRID_EXIT]
-        if left != 0.0:
-            end_level(k, at, left, reason, time_ns, run)
+        unfilled = run.B[k, at + GRID_EXIT]
+        if unfilled != 0.0:
+            end_level(k, at, unfilled, reason, time_ns, run)
             run.B[k, at + GRID_EXIT] = 0.0
 
 

@@ -1,4 +1,4 @@
-"""Idle times, at which only marks change: they are found ahead and processed in one stretch.
+"""Idle times, at which only marks change: found in advance and processed in one stretch.
 
 With one symbol, idle spans are marked at once (`find_idle_span`, `mark_idle_span`); with several,
 only active symbols are stepped (`trade_active_symbols`). The results equal those of single steps.

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from math import nan
 
-from septet._kernel.match import break_even_price, round_against
+from septet._kernel.match import break_even_price, round_against, too_small
 from septet._rules.checked import checked_level, checked_target
 from septet._rules.compile_marks import kernel, routine
+from septet._rules.resting import end_rungs
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
@@ -21,6 +22,7 @@ from septet._rules.settings import (
     PARTICIPATION,
     PROTECTIVE,
     R_BREAK_EVEN,
+    R_POSITION_CLOSED,
     R_STOP_UNKNOWN,
     RUNGS,
     SIZES_BY_STOP,
@@ -34,9 +36,10 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "begin_again", "begin_steps", "break_even_of", "distance_to_first_stop", "price_of_entry",
-    "protective_level", "read_distances", "rejection_of_distances", "rejection_of_stops",
-    "swap_distances", "target_level", "tighten", "tightened", "tightest_stop",
+    "begin_again", "begin_steps", "break_even_of", "distance_to_first_stop", "is_too_small",
+    "price_of_entry", "protective_level", "read_distances", "rejection_of_distances",
+    "rejection_of_stops", "restart_counts", "swap_distances", "target_level", "tighten",
+    "tightened", "tightest_stop",
 ]  # fmt: skip
 
 
@@ -210,20 +213,50 @@ def begin_steps(k, now_ns, run: Run):
         run.first_risk[k] = side * (price - level)
 
 
-@routine
-def begin_again(k, intrabar, now_ns, run: Run):
-    """Begin the steps of k again: an entry has added to a position that was too small to be sold.
+@kernel
+def is_too_small(k, price, run: Run):
+    """Whether k holds a position that is worth less than the minimum notional at a price."""
+    small = too_small(run.units[k], run.scale[k], price, run.min_notional[k])
+    return run.open_side[k] != 0 and small
 
-    Its exit, which waited, is dropped; stops, R and takes follow from the average cost of all.
+
+@routine
+def restart_counts(k, i, now_ns, run: Run):
+    """Restart the times of what is too small to be sold: they do not end the entry sent at bar i.
+
+    With the first fill of that entry its position begins again.
+    """
+    run.entry_ns[k], run.held_bars[k] = now_ns, 0
+    run.high_water[k] = run.close[k, i]
+    run.begins_again[k] = run.order_id[k] + 1
+
+
+@routine
+def begin_again(k, units, intrabar, now_ns, run: Run):
+    """Begin the position of k again: an entry of `units` was added to what could not be sold.
+
+    The exit that waited is dropped, as are resting adds and the block of its side. Times, stops, R
+    and takes follow from the average cost of all, adds from this entry. The trade continues.
     """
     run.exit_to_retry[k] = 0
+    run.begins_again[k] = 0
     run.entry_ns[k], run.held_bars[k] = now_ns, 0
     run.began_in_bar[k] = intrabar
     run.high_water[k] = run.average_price[k]
+    if run.open_side[k] > 0:
+        run.blocked_long[k] = 0
+    else:
+        run.blocked_short[k] = 0
     if TRACKS_POSITION:
         run.first_price[k] = run.average_price[k]
+        run.first_units[k] = abs(units)
         run.entered_units[k] = abs(run.units[k])
-    begin_steps(k, now_ns, run)
+        run.trade_bars[k] = 0
+        run.adds[k] = 0
+    if STEPS:
+        if RUNGS:
+            end_rungs(k, R_POSITION_CLOSED, now_ns, run)
+        begin_steps(k, now_ns, run)
 
 
 @kernel

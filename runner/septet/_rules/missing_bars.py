@@ -1,4 +1,4 @@
-"""Entries of a symbol whose scheduled bar did not come: those without an open in time expire.
+"""Entries of a symbol whose scheduled bar is missing: those without an open in time expire.
 
 A time without a bar of k has, in place of the bar's number, the open of the newest scheduled bar of
 k that did not come: see `NO_BAR` in `septet._kernel.layout`. With one symbol there is no such time.

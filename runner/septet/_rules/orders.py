@@ -73,7 +73,7 @@ def go_on(k, now_ns, run: Run):
     """Send again an exit that could not be sent, or that ended before it was filled.
 
     One that is still too small keeps its reason, and does not renew the block of its side; a grid
-    goes on meanwhile.
+    continues to trade meanwhile.
     """
     if GRID and waits_too_small(k, run):
         return

@@ -1,9 +1,9 @@
-"""Entries of one time that cash, or margin, cannot pay for whole: one factor scales them all.
+"""Entries of one time that cost more than cash or margin allows: one factor scales them all.
 
-Each is judged by every check but cash, as if it were alone but for the places that those of higher
-confidence take. The factor is what is free against what their sizes need: it does not depend on
-the order of the universe, and what is rejected has no part in it. Positions that a flip closes
-count as closed for all. The limits then apply to the scaled entries, one after the other.
+Every entry passes all checks but cash; of the others it counts only the places that those of
+higher confidence occupy. The factor is the free funds over the cost of all accepted entries: it
+does not depend on the order of the universe, and rejected entries do not count. Positions that a
+flip closes count as closed for all. The limits then apply to the scaled entries one by one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from septet._rules.enter import (
     place_entry,
     rejection_of_size,
     rejection_of_wire,
-    size_asked,
+    requested_size,
     take_costs,
 )
 from septet._rules.levels import rejection_of_distances
@@ -67,7 +67,7 @@ def share_of_entries(t, now_ns, count, run: Run):
         run.limit_price[k] = -1.0
         if run.target_side[k] * run.open_side[k] < 0.0:
             run.working[k], run.reduces[k], run.order_units[k] = 1, 0, -run.units[k]
-    asked = 0.0
+    planned_cost = 0.0
     while True:
         best = -1
         for n in range(count):
@@ -78,7 +78,7 @@ def share_of_entries(t, now_ns, count, run: Run):
                 best = k
         if best < 0:
             break
-        asked += plan_entry(best, t, run.bar[best, t], now_ns, run)
+        planned_cost += plan_entry(best, t, run.bar[best, t], now_ns, run)
     for n in range(count):
         k = run.active_symbol[n]
         if run.target_side[k] != 0.0:
@@ -86,12 +86,12 @@ def share_of_entries(t, now_ns, count, run: Run):
             if not run.target_side[k] * run.open_side[k] < 0.0:
                 run.working[k] = 0
     free = funds_for_entries(now_ns, run)
-    return free / asked if asked > free else 1.0
+    return free / planned_cost if planned_cost > free else 1.0
 
 
 @routine
 def plan_entry(k, t, i, now_ns, run: Run):
-    """Judge k by all but cash; return the funds it needs (quote). It has its place from now on."""
+    """Apply all checks but cash to k, and reserve its place; return the funds it needs (quote)."""
     flips = run.target_side[k] * run.open_side[k] < 0.0
     if flips:
         run.working[k], run.order_units[k] = 0, 0.0
@@ -110,7 +110,7 @@ def plan_entry(k, t, i, now_ns, run: Run):
 
 @routine
 def funds_for_entries(now_ns, run: Run):
-    """Return what all planned entries may need together: cash, or notional by margin (quote)."""
+    """Return the funds for all planned entries (quote): cash, or notional that margin allows."""
     if SPOT:
         return max(0.0, buying_power(now_ns, run))
     gross, working = gross_now(-1, run)
@@ -132,10 +132,10 @@ def enter_share(k, t, i, now_ns, share, run: Run):
     working = describe_entry(k, i, flips, run)
     if STEPS and (flips or run.open_side[k] == 0):
         rejection_of_distances(k, i, side, now_ns, run)
-    wanted = size_asked(k, i, now_ns, run)
+    size_base = requested_size(k, i, now_ns, run)
     if REBALANCES and (run.open_side[k] != 0 and not flips):
-        wanted -= abs(run.candidate_held)
-    run.candidate_requested = side * wanted
+        size_base -= abs(run.candidate_held)
+    run.candidate_requested = side * size_base
     take_costs(k, working, flips, run)
     part = planned * share
     units, capped = cap(k, t, i, now_ns, part / run.scale[k], -1.0, run)

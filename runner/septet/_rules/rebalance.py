@@ -34,7 +34,7 @@ from septet._rules.enter import (
 from septet._rules.forecasting import count_members
 from septet._rules.hours import rejection_of_hours
 from septet._rules.ledger import end_order, log_row, place_order
-from septet._rules.levels import rejection_of_stops
+from septet._rules.levels import is_too_small, rejection_of_stops, restart_counts
 from septet._rules.orders import send_exit
 from septet._rules.queued import cancel_queued, queue_entry
 from septet._rules.run_state import Run
@@ -127,13 +127,13 @@ def rebalance(t, now_ns, run: Run):
         log_row(REBALANCE, now_ns, -1, -1, reason, 0, run)
         return 0
     run.C[PORTFOLIO_SLOT + REBALANCE_DUE] = 0
-    asked, factor, scaled = find_weights(t, run)
+    turnover, factor, scaled = find_weights(t, run)
     gross, net = 0.0, 0.0
     for k in range(SYMBOLS):
         gross += abs(run.new_weight[k])
         net += run.new_weight[k]
     row = log_row(REBALANCE, now_ns, -1, -1, R_REBALANCE, scaled, run)
-    run.LF[row, 0] = asked
+    run.LF[row, 0] = turnover
     run.LF[row, 1] = factor
     run.LF[row, 2] = gross
     run.LF[row, 3] = net
@@ -398,13 +398,14 @@ def increase(k, t, i, now_ns, run: Run):
     """
     side = run.candidate_side
     rejected, capped = rejection_before_size(k, i, now_ns, side, run), -1
-    wanted = abs(run.proportion[k]) / run.candidate_cost
+    requested = abs(run.proportion[k]) / run.candidate_cost
     units = 0.0
-    if STEPS and (rejected < 0 and 1.0 * run.open_side[k] != side):
+    small = 1.0 * run.open_side[k] == side and is_too_small(k, run.close[k, i], run)
+    if STEPS and (rejected < 0 and (1.0 * run.open_side[k] != side or small)):
         rejected = rejection_of_stops(k, i, side, run.close[k, i], now_ns, run)
     if rejected < 0:
-        run.candidate_requested = side * wanted
-        units, capped = cap(k, t, i, now_ns, wanted, 1.0, run)
+        run.candidate_requested = side * requested
+        units, capped = cap(k, t, i, now_ns, requested, 1.0, run)
         rejected = rejection_of_size(k, units, capped, run)
         if rejected in (R_LOT, R_MIN_NOTIONAL):  # one reason for both (step 7)
             rejected = R_TOO_SMALL
@@ -412,7 +413,7 @@ def increase(k, t, i, now_ns, run: Run):
             rejected = rejection_of_wire(k, i, now_ns, side, units, run)
     run.target_side[k] = 0.0
     if TABLES:
-        run.requested[k, i] = side * wanted
+        run.requested[k, i] = side * requested
         run.granted[k, i] = side * units / run.scale[k] if rejected < 0 else 0.0
         run.capped_code[k, i] = capped + 1
         run.rejected_code[k, i] = rejected + 1
@@ -428,6 +429,8 @@ def increase(k, t, i, now_ns, run: Run):
             k, MARKET, side * units - closed, nan, nan, now_ns + LATENCY_NS, TIME_IN_FORCE, 0,
             R_INCREASE, run.candidate_price, now_ns, run,
         )  # fmt: skip
+        if small:
+            restart_counts(k, i, now_ns, run)
     run.LF[row, 4] = 1.0
     run.LF[row, 6] = run.equity
     return side * units

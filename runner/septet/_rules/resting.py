@@ -37,18 +37,18 @@ def log_beside(k, kind, units, limit, trigger, price, reason, time_ns, run: Run)
 
 
 @kernel
-def end_beside(k, order_id, left, status, reason, time_ns, run: Run):
-    """Log the end of an order that is not the working one; `left` of it was not filled."""
+def end_beside(k, order_id, unfilled, status, reason, time_ns, run: Run):
+    """Log the end of an order that is not the working one, with its unfilled units (signed)."""
     row = log_row(STATUS, time_ns, k, order_id, status, reason, run)
-    run.LF[row, 0] = left
+    run.LF[row, 0] = unfilled
 
 
 @routine
 def end_take(k, reason, time_ns, run: Run):
     """Cancel the take of k that works, if there is one."""
     if run.take_units[k] != 0.0:
-        left = run.take_units[k]
-        end_beside(k, run.take_id[k], left, STATUS_CANCELLED, reason, time_ns, run)
+        unfilled = run.take_units[k]
+        end_beside(k, run.take_id[k], unfilled, STATUS_CANCELLED, reason, time_ns, run)
         run.take_units[k] = 0.0
         if run.break_even[k] == AFTER_FILL:  # a take that has sold nothing moves no stop
             run.break_even[k] = 0
@@ -58,11 +58,11 @@ def end_take(k, reason, time_ns, run: Run):
 def end_rungs(k, reason, time_ns, run: Run):
     """Cancel the resting adds of k; they are not placed again in this trade."""
     for rung in RUNGS:
-        left = run.B[k, rung.units]
-        if left != 0.0:
+        unfilled = run.B[k, rung.units]
+        if unfilled != 0.0:
             if not VENUE_FILLS or run.B[k, rung.order] >= 0.0:  # else its price is only watched
                 order_id = int(run.B[k, rung.order])
-                end_beside(k, order_id, left, STATUS_CANCELLED, reason, time_ns, run)
+                end_beside(k, order_id, unfilled, STATUS_CANCELLED, reason, time_ns, run)
             run.B[k, rung.units] = 0.0
 
 

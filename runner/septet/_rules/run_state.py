@@ -179,6 +179,9 @@ class Run:
     entry_ns = Symbol("I", "ENTRY_NS", "time of the entry fill")
     held_bars = Symbol("I", "HELD", "bars since the entry fill, or since a signal renewed it")
     began_in_bar = Symbol("I", "INTRABAR", "1 if the trade began inside this bar, not at its open")
+    begins_again = Symbol(
+        "I", "BEGINS_AGAIN", "number plus one of an entry into what is too small to be sold, or 0"
+    )
     # ------------------------------------------------------------------ the working order
     working = Symbol("I", "WORKING", "1 while an order works")
     order_id = Symbol("I", "ORDER_ID", "its number")

@@ -397,16 +397,16 @@ def fill_rungs_within(k, i, stop, now_ns, run: Run):
 @routine
 def fill_rung(k, units_at, price_at, order_at, price, maker, time_ns, intrabar, run: Run):
     """Fill a resting add as far as cash allows; the rest ends."""
-    asked, order_id = run.B[k, units_at], int(run.B[k, order_at])
-    units = affordable_units(k, asked, price, maker, run)
+    ordered, order_id = run.B[k, units_at], int(run.B[k, order_at])
+    units = affordable_units(k, ordered, price, maker, run)
     run.B[k, units_at] = 0.0
     if units != 0.0:
         fill(k, units, price, maker, time_ns, order_id, R_ADD, intrabar, run.B[k, price_at], run)
         run.adds[k] = run.adds[k] + 1
-    if units == asked:
+    if units == ordered:
         end_beside(k, order_id, 0.0, STATUS_FILLED, R_ADD, time_ns, run)
     else:
-        end_beside(k, order_id, asked - units, STATUS_CANCELLED, R_CASH, time_ns, run)
+        end_beside(k, order_id, ordered - units, STATUS_CANCELLED, R_CASH, time_ns, run)
 
 
 @routine
@@ -442,23 +442,23 @@ def fill_part_of_rung(
     Units of a limit order beyond the volume keep resting; those of a stop order, whose trigger was
     reached, expire with the bar. Units beyond the cash are cancelled.
     """
-    asked, order_id = run.B[k, units_at], int(run.B[k, order_at])
-    may = share_of_volume(k, i, asked, run)
-    units = affordable_units(k, may, price, maker, run)
+    ordered, order_id = run.B[k, units_at], int(run.B[k, order_at])
+    within_volume = share_of_volume(k, i, ordered, run)
+    units = affordable_units(k, within_volume, price, maker, run)
     limits = rests_as_limit(k, run.B[k, price_at], run)
-    left = asked - units
-    run.B[k, units_at] = left
+    unfilled = ordered - units
+    run.B[k, units_at] = unfilled
     if units != 0.0:
         use_volume(k, i, units, run)
         fill(k, units, price, maker, time_ns, order_id, R_ADD, intrabar, run.B[k, price_at], run)
         if run.B[k, filled_at] == 0.0:
             run.adds[k] = run.adds[k] + 1
         run.B[k, filled_at] = run.B[k, filled_at] + abs(units)
-    if left == 0.0:
+    if unfilled == 0.0:
         end_beside(k, order_id, 0.0, STATUS_FILLED, R_ADD, time_ns, run)
-    elif units != may:
+    elif units != within_volume:
         run.B[k, units_at] = 0.0
-        end_beside(k, order_id, left, STATUS_CANCELLED, R_CASH, time_ns, run)
+        end_beside(k, order_id, unfilled, STATUS_CANCELLED, R_CASH, time_ns, run)
     elif not limits:
         run.B[k, units_at] = 0.0
-        end_beside(k, order_id, left, STATUS_EXPIRED, R_UNFILLED, time_ns, run)
+        end_beside(k, order_id, unfilled, STATUS_EXPIRED, R_UNFILLED, time_ns, run)

@@ -50,12 +50,12 @@ def meet_take(k, i, run: Run):
     open_ns = run.open_ns[k, i]
     if open_ns < run.take_active_ns[k]:
         return
-    asked, order_id = run.take_units[k], run.take_id[k]
-    units = reduce_only(asked, run.units[k])
+    ordered, order_id = run.take_units[k], run.take_id[k]
+    units = reduce_only(ordered, run.units[k])
     run.take_units[k] = 0.0
     if PARTICIPATION:
-        whole = units
-        units = use_volume(k, i, whole, run)
+        available = units
+        units = use_volume(k, i, available, run)
     if units != 0.0:
         side = 1.0 if units > 0.0 else -1.0
         price = round_against(
@@ -64,34 +64,34 @@ def meet_take(k, i, run: Run):
         if run.break_even[k] == AFTER_FILL:
             run.break_even[k] = 1
         fill(k, units, price, 0, open_ns, order_id, R_TAKE, 0, run.take_price[k], run)
-    if PARTICIPATION and whole != units:  # the rest continues at market
-        run.take_units[k] = whole - units
+    if PARTICIPATION and available != units:  # the rest continues at market
+        run.take_units[k] = available - units
         return
-    end_beside(k, order_id, asked - units, STATUS_FILLED, R_TAKE, open_ns, run)
+    end_beside(k, order_id, ordered - units, STATUS_FILLED, R_TAKE, open_ns, run)
 
 
 @routine
 def units_to_take(k, portion, price, run: Run):
     """Count a take as done; return the units that it sells, 0 where they are too small to be sold.
 
-    The units kept are the share of all entered units that the takes so far leave, rounded up to the
-    lot; none where that is below the minimum notional.
+    The units kept are the part of all entered units that no take so far sells, rounded up to the
+    lot; zero where they are below the minimum notional.
     """
-    taken = run.taken_share[k] + portion
-    run.taken_share[k] = taken
+    taken_share = run.taken_share[k] + portion
+    run.taken_share[k] = taken_share
     lot, scale = run.lot[k], run.scale[k]
-    stays = 0.0
-    if taken < 1.0 - 1e-12:
-        stays = -floor_units(-run.entered_units[k] * (1.0 - taken), lot)
-    if too_small(stays, scale, price, run.min_notional[k]):
-        stays = 0.0
+    kept_units = 0.0
+    if taken_share < 1.0 - 1e-12:
+        kept_units = -floor_units(-run.entered_units[k] * (1.0 - taken_share), lot)
+    if too_small(kept_units, scale, price, run.min_notional[k]):
+        kept_units = 0.0
     leaving = leaving_units(k, run)
     if GRID and VENUE_FILLS:
         leaving += sent_exit_units(k, run)
     if PARTICIPATION:
         for take in TAKES_AT:
             leaving += run.B[k, take.rest]
-    units = floor_units(abs(run.units[k]) - leaving - stays, lot)
+    units = floor_units(abs(run.units[k]) - leaving - kept_units, lot)
     if units < lot or too_small(units, scale, price, run.min_notional[k]):
         return 0.0
     return units
@@ -224,12 +224,14 @@ def target_at_level(k, i, level, reason, at_open, time_ns, run: Run):
         return
     if PARTICIPATION:
         leaving, active_ns = reason_of_exit(k, run), run.active_ns[k]
-        whole = units
-        units = use_volume(k, i, whole, run)
+        available = units
+        units = use_volume(k, i, available, run)
     if run.working[k] == 1 and (not BUYS or run.reduces[k] == 1):
         end_order(k, STATUS_CANCELLED, reason, time_ns, run)
     sell_part(k, units, level, price, reason, at_open, time_ns, run)
-    if PARTICIPATION and (units != whole and leaving >= 0):  # the exit it has replaced continues
+    if PARTICIPATION and (
+        units != available and leaving >= 0
+    ):  # the exit it has replaced continues
         send_exit(k, leaving, time_ns, run)
         run.active_ns[k] = active_ns
 

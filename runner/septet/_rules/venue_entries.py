@@ -37,17 +37,17 @@ def reprice(k, price, exit_price, entry_price, now_ns, run: Run):
 
 
 @entry("int64(int64, int64, float64[::1], int64[:, ::1])")
-def protection(k, now_ns, found, run: Run):
+def protection(k, now_ns, level_out, run: Run):
     """Return the level of a stop that a venue may hold for k, and its reason."""
     if TOUCHES and STEPS:
-        found[0], reason = nan, -1
+        level_out[0], reason = nan, -1
         if run.open_side[k] != 0:
-            found[0], reason = stop_with_fills(k, run)
+            level_out[0], reason = stop_with_fills(k, run)
         return reason
     if TOUCHES:
-        found[0], reason = protective_level(k, newest_bar(k, run), now_ns, run)
+        level_out[0], reason = protective_level(k, newest_bar(k, run), now_ns, run)
         return reason
-    found[0] = nan
+    level_out[0] = nan
     return -1
 
 

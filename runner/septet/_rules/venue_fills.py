@@ -1,4 +1,4 @@
-"""Fills that a venue or a paper account reports: booked as they arrive, expected or not."""
+"""Fills reported by a venue or a paper account: booked as they arrive, unexpected ones too."""
 
 from __future__ import annotations
 
@@ -155,11 +155,11 @@ def fill_queued(
         learn_from_trade(run)
     if STEPS:
         follow_fill(k, side, closed, 1, time_ns, run)
-    left = run.queued_units[k] - units
-    if left * run.queued_units[k] <= 0.0 or abs(left) < run.lot[k]:
+    unfilled = run.queued_units[k] - units
+    if unfilled * run.queued_units[k] <= 0.0 or abs(unfilled) < run.lot[k]:
         end_queued(k, STATUS_FILLED, reason, time_ns, run)
     else:
-        run.queued_units[k] = left
+        run.queued_units[k] = unfilled
     if run.working[k] == 1 and run.reduces[k] == 1:
         run.order_units[k] = reduce_only(run.order_units[k], run.units[k])
         if abs(run.order_units[k]) < run.lot[k]:
@@ -186,7 +186,7 @@ def fill_level(
         bought = max(0.0, run.B[k, at + GRID_BOUGHT] + change)
         run.B[k, at + GRID_BOUGHT] = bought if bought >= run.lot[k] or enters else 0.0
     if adds and closed == 0:
-        begin_again(k, 0, time_ns, run)
+        begin_again(k, units, 0, time_ns, run)
     if done == 1:
         end_beside(k, order_id, 0.0, STATUS_FILLED, reason, time_ns, run)
     if run.open_side[k] != 0:
@@ -199,7 +199,7 @@ def book_reported(
     k, units, price, net_units, fee, maker, time_ns, order_id, reason, reference, run: Run
 ):
     """Book a fill in the account, a liquidation with its charge; return 1 if it closed a trade."""
-    side = run.open_side[k]
+    side, before = run.open_side[k], run.units[k]
     if LIQUIDATES_HERE:
         charge, row = 0.0, run.log_rows
         if reason == R_LIQUIDATION and run.open_side[k] * units < 0.0:
@@ -225,6 +225,9 @@ def book_reported(
         if GRID:
             decided = decided or reason == R_GRID
         follow_fill(k, side, closed, 1 if decided else 0, time_ns, run)
+    again = order_id >= 0 and run.begins_again[k] == order_id + 1
+    if again and (side != 0 and run.open_side[k] == side):
+        begin_again(k, run.units[k] - before, 0, time_ns, run)
     return closed
 
 
@@ -266,30 +269,30 @@ def take_in_fill(
             run.exit_to_retry[k] = 0
             if ADDS_WHEN and reason == R_ADD:
                 count_add(k, run)
-        left = run.order_units[k] - units
+        unfilled = run.order_units[k] - units
         if run.reduces[k] == 1:
-            left = reduce_only(left, held)
-        over = left * run.order_units[k] <= 0.0
-        run.order_units[k] = left
-        if over or abs(left) < lot:
+            unfilled = reduce_only(unfilled, held)
+        over = unfilled * run.order_units[k] <= 0.0
+        run.order_units[k] = unfilled
+        if over or abs(unfilled) < lot:
             end_order(k, STATUS_FILLED, reason, time_ns, run)
         elif run.reduces[k] == 1 and run.open_side[k] == 0:  # the rest is dust
             end_order(k, STATUS_CANCELLED, reason, time_ns, run)
         return closed
     leaving = given_up == 1
     if run.working[k] == 1:  # no more is sent than is still to be filled
-        left = run.order_units[k]
+        unfilled = run.order_units[k]
         if run.reduces[k] == 1:
             leaving = (
                 leaving
                 or run.order_reason[k] != R_REBALANCE
-                or (PORTFOLIO and abs(left) >= floor_units(abs(before), lot))
+                or (PORTFOLIO and abs(unfilled) >= floor_units(abs(before), lot))
             )
-            left = reduce_only(left, held)
-        elif left * units > 0.0:
-            left = max(0.0, left - units) if left > 0.0 else min(0.0, left - units)
-        run.order_units[k] = left
-        if abs(left) < lot:
+            unfilled = reduce_only(unfilled, held)
+        elif unfilled * units > 0.0:
+            unfilled = max(0.0, unfilled - units) if unfilled > 0.0 else min(0.0, unfilled - units)
+        run.order_units[k] = unfilled
+        if abs(unfilled) < lot:
             end_order(k, STATUS_CANCELLED, R_LATE_FILL, time_ns, run)
     if leaving and (abs(held) > abs(before) or held * before < 0.0):  # unwanted units
         send_exit(k, R_LATE_FILL, time_ns, run)

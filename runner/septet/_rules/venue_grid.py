@@ -138,23 +138,23 @@ def sent_exit_units(k, run: Run):
 
 @kernel
 def count_level(k, at, units, run: Run):
-    """Count a fill of the order of a level; return 1 once nothing of it is left."""
+    """Count a fill of the order of a level; return 1 once it is filled completely."""
     column = at + GRID_ENTRY if run.B[k, at + GRID_ENTRY] != 0.0 else at + GRID_EXIT
-    asked = run.B[k, column]
-    left = asked - units
-    done = 1 if left * asked <= 0.0 or abs(left) < run.lot[k] else 0
-    run.B[k, column] = 0.0 if done == 1 else left
+    ordered = run.B[k, column]
+    unfilled = ordered - units
+    done = 1 if unfilled * ordered <= 0.0 or abs(unfilled) < run.lot[k] else 0
+    run.B[k, column] = 0.0 if done == 1 else unfilled
     return done
 
 
 @routine
 def end_sent_level(k, at, order_id, status, time_ns, run: Run):
     """Process the end of a level's order at the venue; it is active again at the next close."""
-    left = run.B[k, at + GRID_ENTRY] + run.B[k, at + GRID_EXIT]
+    unfilled = run.B[k, at + GRID_ENTRY] + run.B[k, at + GRID_EXIT]
     reason = R_GRID if run.B[k, at + GRID_ENTRY] != 0.0 else R_GRID_EXIT
     run.B[k, at + GRID_ENTRY] = 0.0
     run.B[k, at + GRID_EXIT] = 0.0
-    end_beside(k, order_id, left, status, reason, time_ns, run)
+    end_beside(k, order_id, unfilled, status, reason, time_ns, run)
 
 
 @routine

@@ -84,10 +84,10 @@ def touch_takes(k, exit_price, now_ns, run: Run):
 
 @routine
 def fill_sent_take(k, units, run: Run):
-    """Count a fill of the take of k that works; return 1 once nothing of it is left."""
-    left = run.take_units[k] - units
-    done = 1 if left * run.take_units[k] <= 0.0 or abs(left) < run.lot[k] else 0
-    run.take_units[k] = 0.0 if done == 1 else left
+    """Count a fill of the working take of k; return 1 once it is filled completely."""
+    unfilled = run.take_units[k] - units
+    done = 1 if unfilled * run.take_units[k] <= 0.0 or abs(unfilled) < run.lot[k] else 0
+    run.take_units[k] = 0.0 if done == 1 else unfilled
     if run.break_even[k] == AFTER_FILL:
         run.break_even[k] = 1
     return done
@@ -99,13 +99,13 @@ def end_sent_take(k, status, time_ns, run: Run):
 
     A take that has sold nothing moves no stop. A take cancelled by a manual halt is not done.
     """
-    left = run.take_units[k]
+    unfilled = run.take_units[k]
     if run.takes_halted[k] != 0 and status == STATUS_CANCELLED:
         count_takes_as_open(k, run)
     run.take_units[k] = 0.0
     if run.break_even[k] == AFTER_FILL and status != STATUS_FILLED:
         run.break_even[k] = 0
-    end_beside(k, run.take_id[k], left, status, R_TAKE, time_ns, run)
+    end_beside(k, run.take_id[k], unfilled, status, R_TAKE, time_ns, run)
 
 
 @routine
@@ -165,17 +165,17 @@ def touch_adds(k, entry_price, now_ns, run: Run):
 def fill_sent_add(k, order_id, units, run: Run):
     """Count a fill of a resting add of k that was sent.
 
-    Returns 0 if the order is none of these, 1 while some of it is left, 2 once nothing is.
+    Returns 0 if the order is none of these, 1 while it is filled in part, 2 once completely.
     """
     for rung in RUNGS:
-        asked = run.B[k, rung.units]
-        if asked != 0.0 and run.B[k, rung.order] == 1.0 * order_id:
+        ordered = run.B[k, rung.units]
+        if ordered != 0.0 and run.B[k, rung.order] == 1.0 * order_id:
             if run.B[k, rung.filled] == 0.0:
                 run.adds[k] = run.adds[k] + 1
             run.B[k, rung.filled] = run.B[k, rung.filled] + units
-            left = asked - units
-            if left * asked > 0.0 and abs(left) >= run.lot[k]:
-                run.B[k, rung.units] = left
+            unfilled = ordered - units
+            if unfilled * ordered > 0.0 and abs(unfilled) >= run.lot[k]:
+                run.B[k, rung.units] = unfilled
                 return 1
             run.B[k, rung.units] = 0.0
             return 2
@@ -186,9 +186,9 @@ def fill_sent_add(k, order_id, units, run: Run):
 def end_sent_add(k, order_id, status, time_ns, run: Run):
     """End the resting add of k with this number, which is final at the venue; 0 if none has it."""
     for rung in RUNGS:
-        left = run.B[k, rung.units]
-        if left != 0.0 and run.B[k, rung.order] == 1.0 * order_id:
+        unfilled = run.B[k, rung.units]
+        if unfilled != 0.0 and run.B[k, rung.order] == 1.0 * order_id:
             run.B[k, rung.units] = 0.0
-            end_beside(k, order_id, left, status, R_ADD, time_ns, run)
+            end_beside(k, order_id, unfilled, status, R_ADD, time_ns, run)
             return 1
     return 0

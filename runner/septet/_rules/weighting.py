@@ -45,17 +45,17 @@ __all__ = [
 @routine
 def drift_weights(run: Run):
     """Compute the previous weights after the price changes since they were set."""
-    whole = 1.0
+    total_value = 1.0
     for k in range(SYMBOLS):
         before = run.target_weight[k]
         if before != 0.0:
             worth = before * run.mark[k] / run.target_close[k]
             run.drifted_weight[k] = worth
-            whole += worth - before
+            total_value += worth - before
         else:
             run.drifted_weight[k] = 0.0
     for k in range(SYMBOLS):
-        run.drifted_weight[k] = run.drifted_weight[k] / whole
+        run.drifted_weight[k] = run.drifted_weight[k] / total_value
 
 
 @kernel
@@ -78,19 +78,19 @@ def weigh_side(side, ranks, budget, slots, run: Run):
         k = run.long_rank[n] if side > 0 else run.short_rank[n]
         if run.role[k] == side:
             count += 1
-    place, filled, whole = 0, 0, 0.0
+    place, filled, proportions = 0, 0, 0.0
     for n in range(ranks):
         k = run.long_rank[n] if side > 0 else run.short_rank[n]
         if run.role[k] == side:
             place += 1
             run.proportion[k] = proportion_of(k, side, place, count, run)
-            whole += run.proportion[k]
+            proportions += run.proportion[k]
             if run.proportion[k] > 0.0:
                 filled += 1
     for n in range(ranks):
         k = run.long_rank[n] if side > 0 else run.short_rank[n]
         if run.role[k] == side and run.proportion[k] > 0.0:
-            run.new_weight[k] = side * (budget * filled / slots) * run.proportion[k] / whole
+            run.new_weight[k] = side * (budget * filled / slots) * run.proportion[k] / proportions
 
 
 @routine
@@ -104,10 +104,10 @@ def take_given_weights(t, run: Run):
         run.role[k] = KEEPS_UNITS
         run.new_weight[k] = run.drifted_weight[k]
         if i >= 0:
-            given = given_weight(k, i, run)
-            if is_known(given):
-                run.role[k] = 1 if given > 0.0 else -1 if given < 0.0 else 0
-                run.new_weight[k] = max(0.0, given) if SPOT else given
+            weight = given_weight(k, i, run)
+            if is_known(weight):
+                run.role[k] = 1 if weight > 0.0 else -1 if weight < 0.0 else 0
+                run.new_weight[k] = max(0.0, weight) if SPOT else weight
     if HAS_BETA:
         read_betas(t, run)
     return scale_down(GROSS, run)
@@ -135,15 +135,15 @@ def read_betas(t, run: Run):
 @routine
 def scale_down(most, run: Run):
     """Scale the weights that may move so that all |weights| sum to `most`; return 1 if scaled."""
-    kept, free = 0.0, 0.0
+    fixed, movable = 0.0, 0.0
     for k in range(SYMBOLS):
         if run.role[k] == KEEPS_UNITS:
-            kept += abs(run.new_weight[k])
+            fixed += abs(run.new_weight[k])
         else:
-            free += abs(run.new_weight[k])
-    if not (free > 0.0 and kept + free > most + WEIGHT_EDGE):
+            movable += abs(run.new_weight[k])
+    if not (movable > 0.0 and fixed + movable > most + WEIGHT_EDGE):
         return 0
-    factor = max(0.0, most - kept) / free
+    factor = max(0.0, most - fixed) / movable
     for k in range(SYMBOLS):
         if run.role[k] != KEEPS_UNITS:
             run.new_weight[k] = run.new_weight[k] * factor
@@ -160,7 +160,7 @@ def may_move(k, run: Run):
 def cap_side(side, run: Run):
     """Step 4, first: move weight above `MAX_WEIGHT` to the side's other symbols, repeatedly."""
     while True:
-        excess, whole = 0.0, 0.0
+        excess, below_cap = 0.0, 0.0
         for k in range(SYMBOLS):
             weight = side * run.new_weight[k]
             if weight > MAX_WEIGHT + WEIGHT_EDGE and may_move(k, run):
@@ -171,13 +171,13 @@ def cap_side(side, run: Run):
         for k in range(SYMBOLS):
             weight = side * run.new_weight[k]
             if 0.0 < weight < MAX_WEIGHT - WEIGHT_EDGE and may_move(k, run):
-                whole += weight
-        if whole == 0.0:
+                below_cap += weight
+        if below_cap == 0.0:
             return
         for k in range(SYMBOLS):
             weight = side * run.new_weight[k]
             if 0.0 < weight < MAX_WEIGHT - WEIGHT_EDGE and may_move(k, run):
-                run.new_weight[k] = run.new_weight[k] + side * excess * weight / whole
+                run.new_weight[k] = run.new_weight[k] + side * excess * weight / below_cap
 
 
 @routine
@@ -188,15 +188,15 @@ def limit_weights(run: Run):
             if run.role[k] != KEEPS_UNITS:
                 run.new_weight[k] = max(-POSITION_LIMIT, min(POSITION_LIMIT, run.new_weight[k]))
     for group in GROUPS:
-        kept, free = 0.0, 0.0
+        fixed, movable = 0.0, 0.0
         for k in range(SYMBOLS):
             if group.holds(k, run):
                 if run.role[k] == KEEPS_UNITS:
-                    kept += abs(run.new_weight[k])
+                    fixed += abs(run.new_weight[k])
                 else:
-                    free += abs(run.new_weight[k])
-        if free > 0.0 and kept + free > group.most + WEIGHT_EDGE:
-            factor = max(0.0, group.most - kept) / free
+                    movable += abs(run.new_weight[k])
+        if movable > 0.0 and fixed + movable > group.most + WEIGHT_EDGE:
+            factor = max(0.0, group.most - fixed) / movable
             for k in range(SYMBOLS):
                 if group.holds(k, run) and run.role[k] != KEEPS_UNITS:
                     run.new_weight[k] = run.new_weight[k] * factor
@@ -235,16 +235,16 @@ def limit_turnover(run: Run):
 
     Returns the requested sum of |changes|, and the factor.
     """
-    asked = 0.0
+    turnover = 0.0
     for k in range(SYMBOLS):
-        asked += abs(run.new_weight[k] - run.drifted_weight[k])
+        turnover += abs(run.new_weight[k] - run.drifted_weight[k])
     factor = 1.0
-    if CAPS_TURNOVER and asked > MAX_TURNOVER + WEIGHT_EDGE:
-        factor = MAX_TURNOVER / asked
+    if CAPS_TURNOVER and turnover > MAX_TURNOVER + WEIGHT_EDGE:
+        factor = MAX_TURNOVER / turnover
         for k in range(SYMBOLS):
             start = run.drifted_weight[k]
             run.new_weight[k] = start + factor * (run.new_weight[k] - start)
-    return asked, factor
+    return turnover, factor
 
 
 @routine
@@ -281,5 +281,5 @@ def find_weights(t, run: Run):
     limit_weights(run)
     if HAS_NET:
         neutralise(run)
-    asked, factor = limit_turnover(run)
-    return asked, factor, scaled
+    turnover, factor = limit_turnover(run)
+    return turnover, factor, scaled

@@ -16,6 +16,7 @@ from septet._data.funding import FundingRates
 from septet._data.local_time import clock_seconds, local_days
 from septet._data.members import member_counts
 from septet._data.missing_opens import NONE_MISSING, MissingOpens
+from septet._data.scheduled_neighbours import NEIGHBOURS, neighbours
 from septet._data.trading_hours import NO_EVENTS, FillGrid, HourRules, events_of, hours_flags
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
@@ -89,6 +90,7 @@ def _session(bar: Any, rules: AlignmentRules, calendar: str) -> Any:
 DERIVED: Mapping[str, Callable[[Any, AlignmentRules, str], Any]] = {
     "slot": lambda bar, rules, calendar: bar.open_ns // bar.bar_ns,
     "session": _session,
+    "session_date": lambda bar, rules, calendar: bar.session,
     "week": lambda bar, rules, calendar: (_day(bar, rules) - MONDAY) // 7,
     "seconds": lambda bar, rules, calendar: bar.known_ns / 1e9,
     "local_day": lambda bar, rules, calendar: _day(bar, rules),
@@ -167,6 +169,10 @@ def column_values(
         calendar = market.calendars.get(table.symbol, market.calendar)
         derived = DERIVED[name](table, rules or AlignmentRules(), calendar)
         return np.asarray(derived, dtype=np.float64)
+    if name in NEIGHBOURS:
+        calendar = market.calendars.get(table.symbol, market.calendar)
+        beside = getattr(neighbours(table, calendar), name) if len(table) else table.open_ns
+        return np.asarray(beside, dtype=np.float64)
     if name.startswith("series:"):
         series = _series(market, name[7:], table.symbol)
         assert series is not None, name

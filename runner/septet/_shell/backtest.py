@@ -15,9 +15,9 @@ from septet._config.error_places import placed, placed_keys
 from septet._core.batch import Batch
 from septet._core.checked_rules import invalid_answers
 from septet._core.ledger_check import check_books
-from septet._data.calendars import sessions_per_year
+from septet._data.calendars import lies_inside, sessions_per_year
 from septet._data.load import fingerprints
-from septet._kernel import layout
+from septet._kernel import layout, time_frames
 from septet._plan.run_terms import terms_of
 from septet._progress import Progress
 from septet._results.result import RunFacts, RunResult
@@ -45,6 +45,7 @@ from septet._shell.value_ranges import outside_notes, outside_of
 from septet._store.background_work import Background
 from septet.errors import InputError
 from septet_schemas.times import format_day_time
+from septet_schemas.units import format_duration
 
 __all__ = [
     "backtest",
@@ -241,7 +242,10 @@ def _result(
         strategy_text=loaded.text,
         distributions=loaded.host.versions(), data_hashes=fingers,
         invalid_answers=invalid_answers(session.plan.facts, outcome.state.C),
-        notes=[*notes_of(session, outcome, learned), *outside_notes(outside, seen)],
+        notes=[
+            *notes_of(session, outcome, learned), *incomplete_frames(session, outcome),
+            *outside_notes(outside, seen),
+        ],
         left_out=() if session.tables else ("decisions",),
         mean_exposure=result_tables.mean_exposure(session, outcome),
         manifest={**manifest_of(session), "outside_value_range": outside},
@@ -315,6 +319,7 @@ def facts_of(
         initial_capital=strategy.account.capital, start_ns=start_ns, end_ns=end_ns,
         first_decision_ns=start_ns, bars=bars, seconds=seconds, seconds_total=seconds,
         days_a_year=sessions_per_year(market.calendar), sessions=market.calendar != "24x7",
+        ends_inside=lies_inside(market.calendar, end_ns),
         day_start=format_day_time(strategy.day_start), time_zone=strategy.time_zone,
         seed=strategy.seed,
         long_only=terms_of(strategy).long_only, benchmark=strategy.benchmark or "",
@@ -355,6 +360,20 @@ def untried_note(loaded: Any) -> list[str]:
     untried = [each.plugin for each in loaded.verdicts if each.state == "not tried"]
     names = ", ".join(dict.fromkeys(untried))
     return [f"not everything could be tried of {names} before the run"] if names else []
+
+
+def incomplete_frames(session: Session, outcome: result_tables.Outcome) -> list[str]:
+    """Return a sentence for each higher time frame of which bars are incomplete."""
+    found = []
+    for bar_ns, frame in session.plan.assembly.rows.frames.items():
+        count = int(outcome.state.S[:, frame.slot + time_frames.INCOMPLETE].sum())
+        if count:
+            found.append(
+                f"scheduled bars are missing in {count} bars of {format_duration(bar_ns)}, of all "
+                "symbols: they are built from those that are there; the first may begin before the "
+                "data"
+            )
+    return found
 
 
 def notes_of(

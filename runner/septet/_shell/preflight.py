@@ -17,7 +17,7 @@ from septet._config.cross_model import is_kelly
 from septet._config.error_places import placed, problem_of
 from septet._config.pydantic_problems import problem_at
 from septet._config.tree import Path as KeyPath
-from septet._data.bad_rows import OF_SERIES, doubts
+from septet._data.bad_rows import OF_SERIES, STRATEGY_FILE, doubts
 from septet._data.calendars import sessions_per_year
 from septet._data.candle_ends import CANDLES_END
 from septet._data.series import check_probabilities
@@ -224,8 +224,9 @@ def _doubts(session: Session) -> list[Problem]:
             path = ("data", each.symbol.partition("@")[0])
         elif each.kind == CANDLES_END:
             path = ("universe", "symbols", symbols.index(each.symbol))
-        tree = session.loaded.tree
-        problems.append(problem_at(tree, path, each.message, hint=each.hint, severity="warning"))
+        tree, file = session.loaded.tree, Path(session.loaded.path)
+        hint = each.hint.replace(STRATEGY_FILE, str(file)) if file.is_file() else each.hint
+        problems.append(problem_at(tree, path, each.message, hint=hint, severity="warning"))
     return problems
 
 

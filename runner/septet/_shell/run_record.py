@@ -44,6 +44,7 @@ def trade_rows(LI: Ints, LF: Floats, time_ns: Ints | None = None) -> TradeRows:
         entry_ns=LI[:, 3], exit_ns=LI[:, 1] if time_ns is None else time_ns, symbol=LI[:, 2],
         side=LI[:, 5], quantity=LF[:, 3], entry_price=LF[:, 1], exit_price=LF[:, 2],
         pnl=LF[:, 4], fees=LF[:, 5], funding=LF[:, 6], liquidation=LF[:, 7],
+        slippage=LF[:, 8],
     )  # fmt: skip
 
 

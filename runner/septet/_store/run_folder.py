@@ -445,8 +445,7 @@ class Run:
         kinds = {key: schema[key] for key in (columns or schema)}
         for key, dtype in kinds.items():
             kind = TABLES[name].get(key, NUMBER)
-            encoded = dtype in (pl.Categorical, pl.Enum)
-            if not fits(pl.String() if encoded else dtype, kind):
+            if not fits(dtype, kind):
                 raise damaged(self.folder, f"{name}.parquet holds {dtype} in {key}, not a {kind}")
         texts = [key for key, dtype in kinds.items() if dtype in (pl.Categorical, pl.Enum)]
         frame = frame if columns is None else frame.select(columns)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from septet._data.parquet_bounds import columns_within_memory
-from septet._results.result import COUNT, FLAG, NOT_CLOSED, NUMBER, TIME
+from septet._results.result import COUNT, FLAG, NOT_CLOSED, NUMBER, TABLES, TIME
 
 if TYPE_CHECKING:
     import polars as pl
@@ -126,20 +126,25 @@ def impossible_in(name: str, frame: pl.LazyFrame) -> str:
             return f"{name}.parquet holds {value} in {key}, which is {kind.text} in every run"
     if name in ORDERED and fits(schema.get("time", pl.Null()), TIME):
         return _disorder(name, frame)
-    return _repeated(name, frame) if set(UNIQUE.get(name, "-")) <= set(schema) else ""
+    return _repeated(name, frame, schema)
 
 
-def _repeated(name: str, frame: pl.LazyFrame) -> str:
-    """Return which row of a table stands in it again, empty where none does."""
+def _repeated(name: str, frame: pl.LazyFrame, schema: pl.Schema) -> str:
+    """Return which row of a table stands in it again, empty where none does.
+
+    A column that is missing or of another kind is reported elsewhere.
+    """
     import polars as pl
 
-    keys = [pl.col(key).cast(pl.String) for key in UNIQUE[name]]
-    rows = frame.select(keys).collect()
+    keys = UNIQUE.get(name, ())
+    if not keys or not all(fits(schema.get(key, pl.Null()), TABLES[name][key]) for key in keys):
+        return ""
+    rows = frame.select(pl.col(key).cast(pl.String) for key in keys).collect()
     again = rows.is_duplicated().arg_true()
     if not len(again):
         return ""
     cells = ", ".join(str(each)[:_SHOWN] for each in rows.row(int(again[0])))
-    names = ", ".join(UNIQUE[name])
+    names = ", ".join(keys)
     return f"{name}.parquet holds two rows of {names} {cells}, of which every run has one"
 
 
@@ -175,6 +180,8 @@ def fits(dtype: pl.DataType, kind: str) -> bool:
     """Whether a stored column is of the kind its table promises."""
     import polars as pl
 
+    if dtype in (pl.Categorical, pl.Enum):
+        return kind not in (TIME, NUMBER, COUNT, FLAG)
     if kind == TIME:
         return dtype == pl.Datetime("ns", "UTC")
     if kind in (NUMBER, COUNT):

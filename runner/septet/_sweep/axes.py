@@ -67,16 +67,16 @@ def write_value(value: float, family: str, digits: int = 6) -> str:
         return f"{_plain(round(value * 100, 12), digits)} %"
     if family == "duration":
         fits = [(value / size, unit) for size, unit in _DURATIONS if abs(value) >= size]
-        whole = [(length, unit) for length, unit in fits if length == int(length)]
-        length, unit = (whole or fits or [(value / 1e6, "ms")])[0]
+        exact = [(length, unit) for length, unit in fits if length == int(length)]
+        length, unit = (exact or fits or [(value / 1e6, "ms")])[0]
         return f"{_plain(length, digits)} {unit}"
     unit = f" {family}" if family in ("bars", "trades") else ""
     return f"{_plain(value, digits)}{unit}"
 
 
 def _plain(value: float, digits: int) -> str:
-    whole = value == int(value) and abs(value) < 1e12
-    return f"{value:.0f}" if whole else f"{value:.{digits}g}"
+    is_whole = value == int(value) and abs(value) < 1e12
+    return f"{value:.0f}" if is_whole else f"{value:.{digits}g}"
 
 
 def _short_names(keys: Sequence[str]) -> list[str]:
@@ -85,7 +85,7 @@ def _short_names(keys: Sequence[str]) -> list[str]:
     for key in keys:
         parts = key.split(".")
         ends = [".".join(parts[-count:]) for count in range(min(2, len(parts)), len(parts) + 1)]
-        others = [other for other in keys if other != key]
+        others = [other_key for other_key in keys if other_key != key]
         alone = (end for end in ends if not any(o.endswith(f".{end}") or o == end for o in others))
         names.append(next(alone, key))
     return names
@@ -94,9 +94,9 @@ def _short_names(keys: Sequence[str]) -> list[str]:
 def _written(manifest: Mapping[str, Any], key: str) -> tuple[str, dict[float, str], bool]:
     """Unit, texts of the values, and whether they were drawn, as the manifest has them."""
     over = (manifest.get("space") or {}).get("over") or []
-    found: Mapping[str, Any] = next((axis for axis in over if axis.get("key") == key), {})
-    listed = [parse_quantity(text) for text in found.get("values", [])]
-    ends = [parse_quantity(text) for text in found.get("ends", [])]
+    axis_document: Mapping[str, Any] = next((axis for axis in over if axis.get("key") == key), {})
+    listed = [parse_quantity(text) for text in axis_document.get("values", [])]
+    ends = [parse_quantity(text) for text in axis_document.get("ends", [])]
     family = next((each.family for each in [*listed, *ends]), "number")
     return family, {each.value: str(each) for each in listed}, bool(ends)
 

@@ -119,8 +119,8 @@ class FullEvaluator:
     def _worth_it(self, block: int) -> bool:
         if self._threads < 2 or block < 2 or not self._done:
             return False
-        left = max(0, len(self._space) - self._done)
-        return left * self._seconds / self._done > _START_SECONDS
+        remaining = max(0, len(self._space) - self._done)
+        return remaining * self._seconds / self._done > _START_SECONDS
 
     def _beside(
         self, pool: WorkerProcesses, block: Sequence[Setting]
@@ -148,8 +148,8 @@ def _once(log: Callable[[str], None]) -> Callable[[str], None]:
 
 def _open_pool(loaded: Loaded, first_ns: int, workers: int) -> WorkerProcesses:
     """Start processes that have the file as it was loaded; none inherits anything else."""
-    given = (loaded.tree, loaded.path, loaded.base_dir, first_ns)
-    return WorkerProcesses(workers, answer_settings, given)
+    arguments = (loaded.tree, loaded.path, loaded.base_dir, first_ns)
+    return WorkerProcesses(workers, answer_settings, arguments)
 
 
 _checking: Final = ExitStack()

@@ -32,28 +32,28 @@ def _figures(values: Floats) -> list[float | None]:
     return [float(f"{v:.5g}") if np.isfinite(v) else None for v in values.tolist()]
 
 
-def _goals(found: Findings) -> Floats:
+def _goals(findings: Findings) -> Floats:
     """The goal of each row of the table; NaN where it has none."""
-    values = found.table.get_column(found.goal).to_numpy().astype(np.float64)
-    done = (found.table.get_column("status") == "done").to_numpy()
+    values = findings.table.get_column(findings.goal).to_numpy().astype(np.float64)
+    done = (findings.table.get_column("status") == "done").to_numpy()
     return np.where(done & np.isfinite(values), values, np.nan)
 
 
-def _map(found: Findings, across: ShownAxis, up: ShownAxis, goal: Floats) -> dict[str, Any]:
+def _map(findings: Findings, across: ShownAxis, up: ShownAxis, goal: Floats) -> dict[str, Any]:
     """Best and middle goal of the settings on each place of two keys."""
     shape = (len(up.labels), len(across.labels))
     cell = up.place * shape[1] + across.place
-    sign = 1.0 if found.more_is_better else -1.0
-    setting = found.table.get_column("setting").to_numpy()
+    sign = 1.0 if findings.more_is_better else -1.0
+    setting = findings.table.get_column("setting").to_numpy()
     rows = np.flatnonzero(np.isfinite(goal))
     # Within a cell the best comes last, and among equals the lowest number.
     rows = rows[np.lexsort((-setting[rows], sign * goal[rows], cell[rows]))]
-    cells, begin, size = np.unique(cell[rows], return_index=True, return_counts=True)
+    cells, starts, size = np.unique(cell[rows], return_index=True, return_counts=True)
     best, middle = np.full(shape, np.nan), np.full(shape, np.nan)
     which, of = np.full(shape, -1), np.zeros(shape, dtype=np.int64)
-    last = rows[begin + size - 1] if len(rows) else rows
+    last = rows[starts + size - 1] if len(rows) else rows
     best.flat[cells], which.flat[cells], of.flat[cells] = goal[last], setting[last], size
-    lower, upper = begin + (size - 1) // 2, begin + size // 2
+    lower, upper = starts + (size - 1) // 2, starts + size // 2
     middle.flat[cells] = (goal[rows[lower]] + goal[rows[upper]]) / 2.0 if len(rows) else []
     return {
         "x": across.key,
@@ -67,24 +67,24 @@ def _map(found: Findings, across: ShownAxis, up: ShownAxis, goal: Floats) -> dic
 
 
 def _maps(
-    found: Findings, goal: Floats, most: int | None, stop: Callable[[], None]
+    findings: Findings, goal: Floats, most: int | None, stop: Callable[[], None]
 ) -> list[dict[str, Any]]:
-    if found.best is None:
+    if findings.best is None:
         return []
     maps = []
-    for one, other in itertools.islice(itertools.combinations(mapped(found.axes), 2), most):
+    for across, up in itertools.islice(itertools.combinations(mapped(findings.axes), 2), most):
         stop()
-        maps.append(_map(found, one, other, goal))
+        maps.append(_map(findings, across, up, goal))
     return maps
 
 
-def _line(found: Findings, goal: Floats) -> dict[str, Any] | None:
+def _line(findings: Findings, goal: Floats) -> dict[str, Any] | None:
     """The goal over the one key that has more than one value."""
-    shown = [axis for axis in found.axes if len(axis.values) > 1]
-    if len(shown) != 1 or found.best is None:
+    shown = [axis for axis in findings.axes if len(axis.values) > 1]
+    if len(shown) != 1 or findings.best is None:
         return None
     axis = shown[0]
-    values = found.table.get_column(axis.key).to_numpy()
+    values = findings.table.get_column(axis.key).to_numpy()
     rows = np.argsort(values, kind="stable")
     rows = rows[thin_rows(np.nan_to_num(goal[rows]), LINE_POINTS)]
     factor, unit = _unit(axis)
@@ -93,8 +93,8 @@ def _line(found: Findings, goal: Floats) -> dict[str, Any] | None:
         "x": _figures(values[rows] * factor),
         "y": _figures(goal[rows]),
         "text": [axis.text(value) for value in values[rows].tolist()],
-        "setting": found.table.get_column("setting").to_numpy()[rows].tolist(),
-        "rows": found.table.height,
+        "setting": findings.table.get_column("setting").to_numpy()[rows].tolist(),
+        "rows": findings.table.height,
     }
 
 
@@ -107,7 +107,7 @@ def _unit(axis: ShownAxis) -> tuple[float, str]:
     return 1.0 / size, unit
 
 
-def _spread(found: Findings, goal: Floats) -> dict[str, Any] | None:
+def _spread(findings: Findings, goal: Floats) -> dict[str, Any] | None:
     """How often each stretch of the goal came up."""
     known = goal[np.isfinite(goal)]
     if len(known) < 2 or known.min() == known.max():
@@ -133,41 +133,41 @@ def _ranks(logits: Floats) -> list[float]:
 
 
 def chart_data(
-    found: Findings, *, most_maps: int | None = None, stop: Callable[[], None] = lambda: None
+    findings: Findings, *, most_maps: int | None = None, stop: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
     """Return everything the page's charts draw, of pairs of keys the first `most_maps`.
 
     `stop` is called between the maps, and raises what ends the work.
     """
-    goal, best = _goals(found), found.best
+    goal, best = _goals(findings), findings.best
     axes = {
         axis.key: {
             "name": axis.name,
             "labels": list(axis.labels),
             "ticks": list(axis.ticks),
         }
-        for axis in found.axes
+        for axis in findings.axes
     }
     row = None
     if best is not None:
-        row = found.table.get_column("setting").index_of(best["setting"])
+        row = findings.table.get_column("setting").index_of(best["setting"])
     return {
-        "goal": found.goal,
-        "goal_name": GOAL_WORDS[found.goal],
-        "more_is_better": found.more_is_better,
+        "goal": findings.goal,
+        "goal_name": GOAL_WORDS[findings.goal],
+        "more_is_better": findings.more_is_better,
         "axes": axes,
-        "maps": _maps(found, goal, most_maps, stop),
-        "line": _line(found, goal),
-        "spread": _spread(found, goal),
+        "maps": _maps(findings, goal, most_maps, stop),
+        "line": _line(findings, goal),
+        "spread": _spread(findings, goal),
         "best": None
         if best is None or row is None
         else {
             "setting": best["setting"],
-            "value": _figures(np.array([best[found.goal]]))[0],
-            "places": {axis.key: int(axis.place[row]) for axis in found.axes},
+            "value": _figures(np.array([best[findings.goal]]))[0],
+            "places": {axis.key: int(axis.place[row]) for axis in findings.axes},
         },
         "expected_maximum": None
-        if found.expected_best is None or found.goal != "sharpe" or found.over_holding
-        else _figures(np.array([found.expected_best]))[0],
-        "ranks": _ranks(found.overfitting.logits) if len(found.overfitting.logits) else [],
+        if findings.expected_best is None or findings.goal != "sharpe" or findings.over_holding
+        else _figures(np.array([findings.expected_best]))[0],
+        "ranks": _ranks(findings.overfitting.logits) if len(findings.overfitting.logits) else [],
     }

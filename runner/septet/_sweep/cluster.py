@@ -52,7 +52,7 @@ SAME_VERSIONS: Final = "install the same versions there, or leave it out of the 
 SAME_DATA: Final = "let it read the same files: a shared folder, or a copy under the same path"
 
 
-# ------------------------------------------------------------------ what is sent
+# ------------------------------------------------------------------ messages between processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a block: its rows, or why they were refused there; and its messages."""
+    """Result of a block: its rows, or why the worker refused it; and its messages."""
 
     rows: list[dict[str, Any]]
     seconds: float
@@ -80,12 +80,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A block that no process finished: whoever ran it ended, several times over."""
+    """A block that no process finished: every worker that ran it ended before it was done."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """The sweep as another process has it; its space has the values and no settings."""
+    """The sweep as it is sent to another process; its space has the values and no settings."""
 
     tree: Node
     path: Path
@@ -141,25 +141,25 @@ def describe() -> dict[str, str]:
     }
 
 
-def _differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
+def _differences(own: Mapping[str, str], worker: Mapping[str, str]) -> list[str]:
     """Name what another machine has otherwise."""
-    names = [*here, *(name for name in there if name not in here)]
+    names = [*own, *(name for name in worker if name not in own)]
     return [
-        f"{name} is {there.get(name, 'missing')} there, {here.get(name, 'missing')} here"
+        f"{name} is {worker.get(name, 'missing')} there, {own.get(name, 'missing')} here"
         for name in names
-        if here.get(name) != there.get(name)
+        if own.get(name) != worker.get(name)
     ]
 
 
-def refuse_others(here: Mapping[str, str], found: Mapping[str, Mapping[str, str] | str]) -> None:
+def refuse_others(own: Mapping[str, str], described: Mapping[str, Mapping[str, str] | str]) -> None:
     """Refuse workers that are not as this machine.
 
     Parameters
     ----------
-    here
-        What this machine describes of itself.
-    found
-        For each worker by name what it describes, or why it cannot.
+    own
+        The description of this machine.
+    described
+        The description of each worker by name, or the reason why there is none.
 
     Raises
     ------
@@ -167,9 +167,9 @@ def refuse_others(here: Mapping[str, str], found: Mapping[str, Mapping[str, str]
         With everything that differs, by worker.
     """
     lines = []
-    for worker, there in found.items():
-        wrong = [there] if isinstance(there, str) else _differences(here, there)
-        lines += [f"{worker}: {each}" for each in wrong]
+    for worker, description in described.items():
+        problems = [description] if isinstance(description, str) else _differences(own, description)
+        lines += [f"{worker}: {each}" for each in problems]
     if lines:
         raise InputError(
             f"a worker is not as the machine of this sweep: {'; '.join(lines)}",
@@ -221,7 +221,7 @@ def _open(parcel: Parcel, threads: int) -> _Opened:
     wrong = _differences(parcel.machine, describe())
     if wrong:
         return _Opened(refused=tuple(wrong), hint=SAME_VERSIONS)
-    # whoever can send a parcel runs code here anyway: that is what a cluster is for
+    # a sender of parcels can run code here anyway: a cluster exists for that
     work: _Work = pickle.loads(parcel.work)  # nosec B301
     try:
         return _start(work, threads)
@@ -238,23 +238,23 @@ def _start(work: _Work, threads: int) -> _Opened:
     loaded = reopen(work.tree, work.path, work.base_dir)
     sources = plugin_sources(loaded.strategy, loaded.host)
     names = sorted({*sources, *work.plugin_sources})
-    if wrong := [name for name in names if sources.get(name) != work.plugin_sources.get(name)]:
+    if differing := [name for name in names if sources.get(name) != work.plugin_sources.get(name)]:
         # the kit's verdict is of the source that the sweep's own process has
-        return _Opened(refused=(f"the code of {', '.join(wrong)} differs",), hint=SAME_VERSIONS)
-    found = data_hashes_of(loaded, work.begun_with)
-    names = sorted({*found, *work.data_hashes})
-    wrong = [name for name in names if found.get(name) != work.data_hashes.get(name)]
-    if wrong:
-        return _Opened(refused=(f"the data of {', '.join(wrong)} differs",), hint=SAME_DATA)
+        return _Opened(refused=(f"the code of {', '.join(differing)} differs",), hint=SAME_VERSIONS)
+    hashes = data_hashes_of(loaded, work.begun_with)
+    names = sorted({*hashes, *work.data_hashes})
+    differing = [name for name in names if hashes.get(name) != work.data_hashes.get(name)]
+    if differing:
+        return _Opened(refused=(f"the data of {', '.join(differing)} differs",), hint=SAME_DATA)
     plan = plan_of(loaded, calendar=work.calendar)
     numbers = Numbers(plan, work.axes, work.joints, work.capital, work.base)
     quick = numbers.enough and plan.compiled
     threadpool_limits(1)  # the cores are shared out by the cluster
-    made = _Opened()
+    opened = _Opened()
     count = threads if quick else 1
-    log = made.messages.append
-    made.evaluator = open_evaluator(loaded, work.space, work.first_ns, count, log, numbers)
-    return made
+    log = opened.messages.append
+    opened.evaluator = open_evaluator(loaded, work.space, work.first_ns, count, log, numbers)
+    return opened
 
 
 # ------------------------------------------------------------------ in the sweep's process
@@ -272,7 +272,7 @@ class Pool(Protocol):
         ...
 
     def describe(self) -> dict[str, dict[str, str] | str]:
-        """What each worker describes of itself, or why it cannot."""
+        """Return the description of each worker, or the reason why there is none."""
         ...
 
     def begin(self, parcel: Parcel) -> None:
@@ -310,10 +310,10 @@ class ClusterEvaluator:
     def evaluate(self, block: Sequence[Setting]) -> list[dict[str, Any]]:
         """Return the rows of a block, in its order."""
         share = -(-len(block) // max(1, sum(self._workers.values())))
-        found: dict[int, dict[str, Any]] = {}
+        rows_by_setting: dict[int, dict[str, Any]] = {}
         for rows in self.stream(iter(block), lambda size, seconds, least: share, share):
-            found.update((row["setting"], row) for row in rows)
-        return [found[each.number] for each in block]
+            rows_by_setting.update((row["setting"], row) for row in rows)
+        return [rows_by_setting[each.number] for each in block]
 
     def stream(
         self, waiting: Iterator[Setting], grow: Grow, size: int = 1
@@ -379,15 +379,15 @@ class ClusterEvaluator:
         now = time.monotonic()
         if now - self._seen_at < POLL_SECONDS and self._workers:
             return
-        there = self._pool.workers()
-        gone = sorted(self._workers.keys() - there.keys())
-        for name in gone:
+        workers = self._pool.workers()
+        lost = sorted(self._workers.keys() - workers.keys())
+        for name in lost:
             self._log(f"the worker {name} is gone; its unfinished blocks go to another")
-        if there:
+        if workers:
             self._seen_at = now
         elif now - self._seen_at > ALONE_SECONDS:
             raise RunError(
                 f"no worker has been there for {ALONE_SECONDS:.0f} seconds",
                 hint="what is done stays; start workers and go on with --resume",
             )
-        self._workers = there
+        self._workers = workers

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from septet._config.load import Loaded
 from septet._core.batch import Batch, tile_of
 from septet._core.state import Arrays, State, arrays_of
+from septet._data.calendars import lies_inside
 from septet._kernel import layout
 from septet._results import statistics as st
 from septet._shell.never_known import refuse_never_known
@@ -117,7 +118,7 @@ class CompiledEvaluator:
             done.result()
 
     def run(self, place: _Place, setting: Setting, vector: Floats, out: Measured, row: int) -> None:
-        """Trade one setting in a thread's place and keep what its figures are made of."""
+        """Trade one setting in a thread's memory and store the numbers its figures are made of."""
         capital = self._numbers.capital(setting)
         place.begin(capital, vector, self._stack.rows_of(setting))
         trade, at, last = self._session.plan.module.trade, self._first, self._session.aligned.times
@@ -169,6 +170,7 @@ def _days(session: Session) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
         known,
         numbers,
         sessions=session.market.calendar != "24x7",
+        ends_inside=lies_inside(session.market.calendar, int(known[-1])),
         day_start=format_day_time(session.strategy.day_start),
         time_zone=session.strategy.time_zone,
     )
@@ -182,9 +184,11 @@ class _Stack:
         self._session, self._groups = session, groups
         plan, aligned = session.plan, session.aligned
         count, self.height = len(plan.symbols), plan.rows.F
-        one = count * self.height * aligned.width * 8
+        setting_bytes = count * self.height * aligned.width * 8
         most = max(groups.sizes, default=1)
-        self.room = 1 if learned is not None else max(1, min(most, FEATURE_BYTES // max(1, one)))
+        self.room = (
+            1 if learned is not None else max(1, min(most, FEATURE_BYTES // max(1, setting_bytes)))
+        )
         self.F = learned
         if learned is None:
             self.F = np.zeros((count, self.height * self.room, aligned.width))
@@ -202,16 +206,16 @@ class _Stack:
             yield block
 
     def _needs(self, block: Sequence[Setting]) -> int:
-        wanted = (len({self._groups.of(g, each) for each in block}) for g in self._groups.numbers)
-        return max(wanted, default=1)
+        counts = (len({self._groups.of(g, each) for each in block}) for g in self._groups.numbers)
+        return max(counts, default=1)
 
     def rows_of(self, setting: Setting) -> npt.NDArray[np.int64]:
         """Row of F in which a setting finds each of its features."""
         rows = np.arange(self.height)
         for group in self._groups.numbers:
             slot = self._at[group][self._groups.of(group, setting)]
-            mine = self._groups.rows[group]
-            rows[mine] = mine + slot * self.height
+            group_rows = self._groups.rows[group]
+            rows[group_rows] = group_rows + slot * self.height
         return rows
 
     def fills(self, part: Sequence[Setting], vectors: Floats) -> Iterator[Callable[..., None]]:
@@ -245,11 +249,11 @@ class _Stack:
         self._used += count
 
     def _missing(self, part: Sequence[Setting]) -> int:
-        wanted = (
+        counts = (
             len({self._groups.of(g, each) for each in part} - self._at[g].keys())
             for g in self._groups.numbers
         )
-        return max(wanted, default=0)
+        return max(counts, default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +269,7 @@ class _Fill:
 
 @dataclass
 class _Place:
-    """What one thread works with: an account, a book, a curve, a log it writes over."""
+    """Memory of one thread: an account, a book, a curve, and a log that is overwritten."""
 
     session: Session
     stack: _Stack
@@ -301,8 +305,8 @@ class _Place:
         self.shorted = False
         self.state.A[list(self.session.plan.capital_slots)] = capital
         self.parameters[:] = vector
-        for name, found in self.session.plan.rows_of(rows).items():
-            self.arrays[name][:] = found
+        for name, values in self.session.plan.rows_of(rows).items():
+            self.arrays[name][:] = values
 
     def read_log(self) -> None:
         """Note whether a trade was short; then the log of a setting is written over."""

@@ -1,4 +1,4 @@
-"""What runs settings: one question, several answers to how."""
+"""Protocols of evaluators, which run settings: in this process, in others, or in stages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Staged(Evaluator, Protocol):
     ) -> list[dict[str, Any]]:
         """Return the rows of a block, in its order; nothing is run twice.
 
-        `shares` of the history, rising, are where `give_up` is asked. A setting that runs to the
-        end has the row it has anyway.
+        `give_up` is called at these `shares` of the history, in rising order. A setting that runs
+        to the end has the same row as without stages.
         """
         ...

@@ -54,8 +54,8 @@ def begin_sweep(
         If the setting that begins last cannot begin at all, with its message and place.
     """
     latest, doubts = [], dict[str, None]()
-    for axis, found in zip(space.axes, numbers.axes, strict=True):
-        place = _latest_of(loaded, axis, found, doubts)
+    for axis, axis_numbers in zip(space.axes, numbers.axes, strict=True):
+        place = _latest_of(loaded, axis, axis_numbers, doubts)
         if place is not None:
             latest.append((axis, place))
     changes = [FileSetting(axis.path, axis.values[place].node) for axis, place in latest]
@@ -88,16 +88,20 @@ def data_hashes_of(loaded: Loaded, changes: Sequence[FileSetting]) -> dict[str, 
 
 
 def _latest_of(
-    loaded: Loaded, axis: Axis, found: AxisNumbers, doubts: dict[str, None]
+    loaded: Loaded, axis: Axis, axis_numbers: AxisNumbers, doubts: dict[str, None]
 ) -> int | None:
     """Place of the value that begins last; None where the key does not affect it.
 
-    `doubts` receives what is odd about the data that is read for it.
+    `doubts` receives the doubts about the data that is read for it.
     """
     numbers = [value.number for value in axis.values]
     ends = sorted({numbers.index(min(numbers)), numbers.index(max(numbers))})
-    if found.warmup_bars and len(set(found.warmup_bars)) > 1 and not _moves_data(axis):
-        return found.warmup_bars.index(max(found.warmup_bars))
+    if (
+        axis_numbers.warmup_bars
+        and len(set(axis_numbers.warmup_bars)) > 1
+        and not _moves_data(axis)
+    ):
+        return axis_numbers.warmup_bars.index(max(axis_numbers.warmup_bars))
     if not _moves_data(axis):
         return None
     begun = []
@@ -108,7 +112,7 @@ def _latest_of(
             doubts |= dict.fromkeys(beginning.doubts)
             begun.append((beginning.first_ns, place))
         except SeptetError:
-            continue  # a row of the table reports what is wrong with it
+            continue  # the row of the setting reports the error
     return max(begun)[1] if begun else None
 
 

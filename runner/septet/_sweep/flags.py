@@ -37,12 +37,12 @@ def axis_setting(text: str) -> Setting:
         raise ConfigError(
             [Problem("this key cannot be swept", file="--sweep", expected=_EXPECTED, found=text)]
         )
-    whole = dotted(parse_path(key))
-    flag = f"--sweep {whole}"
+    path = dotted(parse_path(key))
+    flag = f"--sweep {path}"
     node, problems = parse_text(_as_yaml(values.strip()), flag, flag=True)
     if problems:
         raise ConfigError(problems)
-    return Setting(("sweep", "over", whole), _labelled(node, flag))
+    return Setting(("sweep", "over", path), _labelled(node, flag))
 
 
 def _as_yaml(values: str) -> str:

@@ -1,4 +1,4 @@
-"""The folder of a sweep: what was asked, and what is done so far.
+"""The folder of a sweep: its manifest, and the rows of settings that are done.
 
 ``sweeps/<strategy>/<sweep id>/`` holds manifest.json, while it runs ``parts/NNNNN.parquet`` (each
 written under another name and renamed, so that a part is whole or not there), and in the end
@@ -84,8 +84,8 @@ class SweepFolder:
         with self.write_errors():
             make_folder(self.parts)
         self._lock = _locked(self.folder / "lock")
-        for left in self.parts.glob(".*"):
-            left.unlink()
+        for unfinished in self.parts.glob(".*"):
+            unfinished.unlink()
         names = [path.stem for path in self.parts.glob("*.parquet")]
         numbers = [int(name) for name in names if name.isascii() and name.isdigit()]
         self._next = max(numbers, default=-1) + 1
@@ -140,7 +140,7 @@ class SweepFolder:
         shutil.rmtree(self.parts, ignore_errors=True)
 
     def write_manifest(self) -> None:
-        """Write what was asked."""
+        """Write the manifest."""
         with self.write_errors():
             _replace(self.folder / "manifest.json", dump_json(self.manifest).encode())
 
@@ -165,7 +165,7 @@ class SweepFolder:
 def _part(
     path: Path, like: pl.DataFrame, space: Space, done: Ints
 ) -> tuple[pl.DataFrame | None, str]:
-    """Return a part, or None and what is wrong with it; `done` are settings of other parts."""
+    """Return a part, or None and its fault; `done` are settings of other parts."""
     import polars as pl
 
     try:
@@ -254,7 +254,7 @@ def start_folder(
             f"the sweep cannot be stored in {parent}: {problem.strerror}",
             hint="name a folder you may write to with --out",
         ) from problem
-    made = SweepFolder(
+    sweep_folder = SweepFolder(
         folder,
         {
             "format": FORMAT,
@@ -264,8 +264,8 @@ def start_folder(
             **manifest,
         },
     )
-    made.write_manifest()
-    return made
+    sweep_folder.write_manifest()
+    return sweep_folder
 
 
 def open_unfinished(root: Path, strategy: str) -> SweepFolder:
@@ -297,13 +297,13 @@ def open_unfinished(root: Path, strategy: str) -> SweepFolder:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return the differences between a sweep's start and now, one line each."""
-    found = []
+    lines = []
     for name in _COMPARED:
         old, new = _leaves(name, before.get(name)), _leaves(name, now.get(name))
         for key in [*old, *(key for key in new if key not in old)]:
             if old.get(key) != new.get(key):
-                found.append(f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}")
-    return found
+                lines.append(f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}")
+    return lines
 
 
 def _leaves(name: str, value: Any) -> dict[str, Any]:

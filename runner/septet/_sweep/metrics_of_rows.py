@@ -1,7 +1,7 @@
 """Figures of many settings at once: the same definitions as a run's summary, over rows.
 
-What a run reads off its tables, a setting reads off what the core counted while it traded (the
-deepest fall, the sum of exposures, what trades gained and lost); sums may differ from those of
+A run computes them from its tables; a setting from sums that the core counted while it traded
+(maximum drawdown, sum of exposures, gains and losses of trades). These may differ from sums over
 the tables in their last bits.
 """
 
@@ -91,12 +91,14 @@ def held_growth(session: Session, days_ns: npt.NDArray[np.int64]) -> Floats | No
     return st.hold_growth(days_ns, held, first_ns) if held else None
 
 
-def figures_of_many(found: Measured, session: Session, held: Floats | None) -> list[dict[str, Any]]:
+def figures_of_many(
+    measured: Measured, session: Session, held: Floats | None
+) -> list[dict[str, Any]]:
     """Return the figures of every setting, in order; undefined ones are None.
 
     `held` is the result of `held_growth` for the measured days, or for more.
     """
-    A, C = found.A, found.C
+    A, C = measured.A, measured.C
     known = session.aligned.T[layout.KNOWN]
     times = session.aligned.times - session.first
     span = (int(known[-1]) - int(known[session.first])) / st.YEAR_NS
@@ -109,7 +111,7 @@ def figures_of_many(found: Measured, session: Session, held: Floats | None) -> l
             ),
             "trades": trades,
             "final_equity": A[:, layout.EQUITY],
-            "total_return": A[:, layout.EQUITY] / found.capital - 1.0,
+            "total_return": A[:, layout.EQUITY] / measured.capital - 1.0,
             "max_drawdown": A[:, layout.DEEPEST],
             "win_rate": C[:, layout.WINS] / trades,
             "profit_factor": A[:, layout.GAINED] / np.where(lost > 0, lost, np.nan),
@@ -117,16 +119,18 @@ def figures_of_many(found: Measured, session: Session, held: Floats | None) -> l
             "funding": A[:, layout.FUNDING_PAID],
             "liquidation": A[:, layout.LIQUIDATION_PAID],
             "slippage": A[:, layout.SLIPPAGE],
-            "turnover": A[:, layout.TURNOVER] / np.where(found.mean > 0, found.mean, np.nan) / span,
+            "turnover": A[:, layout.TURNOVER]
+            / np.where(measured.mean > 0, measured.mean, np.nan)
+            / span,
             "exposure": A[:, layout.EXPOSED] / (times - C[:, layout.UNVALUED]),
         }
         a_year = sessions_per_year(session.market.calendar)
         exposure = np.asarray(figures["exposure"], dtype=np.float64)
         if held is None or terms_of(session.strategy).long_only:
-            figures |= _daily(found.daily, a_year, held, exposure) | _no_over(len(A))
+            figures |= _daily(measured.daily, a_year, held, exposure) | _no_over(len(A))
         else:
-            figures |= _daily(found.daily, a_year)
-            figures |= _over_holding(found, a_year, held, exposure)
+            figures |= _daily(measured.daily, a_year)
+            figures |= _over_holding(measured, a_year, held, exposure)
     columns = {name: _plain(values) for name, values in figures.items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -143,14 +147,14 @@ def _no_over(count: int) -> dict[str, Any]:
 
 
 def _over_holding(
-    found: Measured, days_a_year: float, held: Floats, exposure: Floats
+    measured: Measured, days_a_year: float, held: Floats, exposure: Floats
 ) -> dict[str, Any]:
     """Return the columns `OVER`; None for settings that were short, or never held anything."""
-    over = _daily(found.daily, days_a_year, held, exposure)
+    over = _daily(measured.daily, days_a_year, held, exposure)
     sharpe, names = over["excess_sharpe"], ("skew", "kurtosis", "block_sums", "block_squares")
     columns, empty = _no_over(len(sharpe)), dict.fromkeys(OVER)
-    traded = (found.C[:, layout.TRADES] > 0) | (found.A[:, layout.EXPOSED] > 0.0)
-    for row in np.flatnonzero(traded & ~found.shorted & (over["days"] > 0)):
+    traded = (measured.C[:, layout.TRADES] > 0) | (measured.A[:, layout.EXPOSED] > 0.0)
+    for row in np.flatnonzero(traded & ~measured.shorted & (over["days"] > 0)):
         daily = {name: _plain(over[name][row : row + 1])[0] for name in names}
         figures = over_columns(_plain(sharpe[row : row + 1])[0], daily)
         for name in empty:
@@ -174,7 +178,10 @@ def _daily(
 ) -> dict[str, Any]:
     """Ratios of the daily returns of each setting; moments and block sums of the compared returns.
 
-    Compared are the returns over `exposure` of what was `held`, or, without it, the returns.
+    `samples` is equity at the start of each day (quote), shape (settings, days); `held` is the
+    growth of holding at these times, shape (days or more,), and `exposure` a fraction of equity,
+    shape (settings,). The compared returns are those minus `exposure` times the returns of
+    `held`; without `held` they are the returns. Ratios are annual; NaN where undefined.
     """
     count, days = samples.shape
     known = days >= 2
@@ -183,19 +190,19 @@ def _daily(
     returns = np.where(sound[:, None], returns, 0.0)
     downside = np.sqrt((np.minimum(returns, 0.0) ** 2).sum(axis=1) / max(1, days - 2))
     many, year = sound & (days > 2), math.sqrt(days_a_year)
-    found = {
+    ratios = {
         "sharpe": _sharpe(returns, many) * year,
         "sortino": _over(returns, downside, many) * year,
         "excess_sharpe": np.full(count, np.nan),
     }
     if held is None or exposure is None:
-        return found | _moments(returns, sound)
+        return ratios | _moments(returns, sound)
     market = np.diff(held[:days]) / held[: days - 1] if known else np.zeros(0)
     over = returns - exposure[:, None] * market
     sound = sound & np.all(np.isfinite(over), axis=1)
     over = np.where(sound[:, None], over, 0.0)
-    found["excess_sharpe"] = _sharpe(over, sound & (days > 2)) * year
-    return found | _moments(over, sound)
+    ratios["excess_sharpe"] = _sharpe(over, sound & (days > 2)) * year
+    return ratios | _moments(over, sound)
 
 
 def _over(returns: Floats, spread: Floats, known: npt.NDArray[np.bool_]) -> Floats:

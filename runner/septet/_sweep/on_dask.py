@@ -37,8 +37,8 @@ def _run(parcel: Parcel, block: Sequence[Setting]) -> Answer:
     return run_block(parcel, block, get_worker().state.nthreads)
 
 
-def _given(parcel: Parcel) -> Parcel:
-    """Stand for the parcel: computed where it is needed, again if whoever had it dies."""
+def _same_parcel(parcel: Parcel) -> Parcel:
+    """Return the parcel: Dask computes it on a worker, and again if that worker dies."""
     return parcel
 
 
@@ -91,26 +91,26 @@ class DaskPool:
             raise _scheduler_gone() from error
 
     def describe(self) -> dict[str, dict[str, str] | str]:
-        """What each worker describes of itself, or why it cannot."""
+        """Return the description of each worker, or the reason why there is none."""
         versions = self._client.get_versions()
-        here, there = versions["client"]["packages"]["python"], versions["workers"]
-        found: dict[str, dict[str, str] | str] = {}
-        for name, text in there.items():
+        own_python, workers = versions["client"]["packages"]["python"], versions["workers"]
+        descriptions: dict[str, dict[str, str] | str] = {}
+        for name, text in workers.items():
             python = text["packages"]["python"]
-            if python != here:
-                found[name] = f"python is {_plain(python)} there, {_plain(here)} here"
-        rest = [name for name in there if name not in found]
-        if rest:
-            answers = self._client.run(describe, workers=rest, on_error="return")
-            found.update((name, _description(answer)) for name, answer in answers.items())
-        return found
+            if python != own_python:
+                descriptions[name] = f"python is {_plain(python)} there, {_plain(own_python)} here"
+        same_python = [name for name in workers if name not in descriptions]
+        if same_python:
+            answers = self._client.run(describe, workers=same_python, on_error="return")
+            descriptions.update((name, _description(answer)) for name, answer in answers.items())
+        return descriptions
 
     def begin(self, parcel: Parcel) -> None:
         """Make a sweep known; large ones take a while to be sent, which is not worth a warning."""
         self._name = f"septet-{parcel.key}-{os.getpid()}"
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
-            self._parcel = self._client.submit(_given, parcel, key=f"{self._name}-sweep")
+            self._parcel = self._client.submit(_same_parcel, parcel, key=f"{self._name}-sweep")
 
     def send(self, ticket: int, block: Sequence[Setting]) -> None:
         """Have a block run by some worker."""
@@ -223,7 +223,7 @@ def open_cluster(on: str, workers: int, log: Callable[[str], None]) -> Pool:
     Raises
     ------
     InputError
-        If nothing of the kind is known, its package is not installed, or nobody answers.
+        If nothing of the kind is known, its package is not installed, or no scheduler answers.
     """
     if on == "dask" or on.startswith(("tcp://", "tls://")):
         return DaskPool(None if on == "dask" else on, workers, log)

@@ -46,8 +46,10 @@ _MEANINGS: Final = (
         "Deflated Sharpe ratio (DSR)",
         "The same probability against what the best of all tried settings would reach by chance if "
         "every one of them were worthless (Bailey and Lopez de Prado, 2014). Settings count as "
-        "independent; neighbours are alike, which makes this figure strict. It knows only of "
-        "this sweep, not of what was tried before it.",
+        "independent, which is strict where neighbours are alike; but the luck of the best is "
+        "taken from how far the ratios of the settings lie apart, and alike ones lie close: with "
+        "few different settings the figure is mild. It knows only of this sweep, not of what was "
+        "tried before it.",
     ),
     (
         "Overfitting probability",
@@ -59,48 +61,50 @@ _MEANINGS: Final = (
 )
 
 
-def _header(found: Findings, manifest: Mapping[str, Any], name: str) -> str:
+def _header(findings: Findings, manifest: Mapping[str, Any], name: str) -> str:
     space = manifest.get("space") or {}
     facts = [
         str(space.get("method") or ""),
-        plural(len(found.axes), "key"),
+        plural(len(findings.axes), "key"),
         f"seed {space['seed']}" if space.get("method") != "grid" and "seed" in space else "",
         f"where {space['where']}" if space.get("where") else "",
         f"first decision {manifest['first_decision']}" if manifest.get("first_decision") else "",
     ]
     sub = " · ".join(fact for fact in facts if fact)
-    texts = (escaped(text).replace(" %", "&nbsp;%") for text in paragraphs(found))
+    texts = (escaped(text).replace(" %", "&nbsp;%") for text in paragraphs(findings))
     verdict = "".join(f"<p>{text}</p>" for text in texts)
     return (
         f'<header><h1>{escaped(name)}</h1><p class="sub">{escaped(sub)}</p>'
-        f'<div class="verdict {tone(found)}">{verdict}</div>{_tiles(found)}</header>'
+        f'<div class="verdict {tone(findings)}">{verdict}</div>{_tiles(findings)}</header>'
     )
 
 
-def _tiles(found: Findings) -> str:
-    best, seen = found.best or {}, found.overfitting
-    year = found.a_year
-    own = None if seen.chosen_daily is None or year is None else seen.chosen_daily * year
-    other = None if seen.elsewhere_daily is None or year is None else seen.elsewhere_daily * year
+def _tiles(findings: Findings) -> str:
+    best, seen = findings.best or {}, findings.overfitting
+    year = findings.a_year
+    chosen = None if seen.chosen_daily is None or year is None else seen.chosen_daily * year
+    elsewhere = (
+        None if seen.elsewhere_daily is None or year is None else seen.elsewhere_daily * year
+    )
     items = [
-        ("Settings", count(found.table.height), f"{count(found.count('failed'))} failed"),
+        ("Settings", count(findings.table.height), f"{count(findings.count('failed'))} failed"),
         (
-            "Best Sharpe over holding" if found.over_holding else "Best Sharpe",
-            number(best.get("excess_sharpe" if found.over_holding else "sharpe")),
-            f"by chance {number(found.expected_best)}",
+            "Best Sharpe over holding" if findings.over_holding else "Best Sharpe",
+            number(best.get("excess_sharpe" if findings.over_holding else "sharpe")),
+            f"by chance {number(findings.expected_best)}",
         ),
         ("Seen alone (PSR)", chance(best.get("psr")), "true Sharpe above zero"),
         (
             "Best of many (DSR)",
             chance(best.get("dsr")),
-            f"one of {count(found.chosen_from)}",
+            f"one of {count(findings.chosen_from)}",
         ),
         (
             "Overfitting",
             chance(seen.probability),
             "nothing to compare"
-            if own is None
-            else f"Sharpe {number(own)}, elsewhere {number(other)}",
+            if chosen is None
+            else f"Sharpe {number(chosen)}, elsewhere {number(elsewhere)}",
         ),
     ]
     cells = "".join(
@@ -128,8 +132,8 @@ def _maps(data: dict[str, Any], shown: Sequence[str]) -> str:
     )
 
 
-def _map(found: Findings, data: dict[str, Any]) -> str:
-    goal = GOAL_WORDS[found.goal]
+def _map(findings: Findings, data: dict[str, Any]) -> str:
+    goal = GOAL_WORDS[findings.goal]
     title = f"{goal[0].upper()}{goal[1:]} over the settings"
     if data["line"] is not None:
         note = "Every point is one setting; the diamond is the best. Gaps have no result."
@@ -138,9 +142,9 @@ def _map(found: Findings, data: dict[str, Any]) -> str:
             note += f" Drawn from {count(shown)} of {count(data['line']['rows'])}, extremes kept."
         return section(title, chart("line", sweep_charts.line_still(data)), note)
     if not data["maps"]:
-        none = "No setting has a result." if found.best is None else "No key has two values."
+        none = "No setting has a result." if findings.best is None else "No key has two values."
         return section(title, f'<p class="empty">{none}</p>')
-    keys = mapped(found.axes)
+    keys = mapped(findings.axes)
     called = {axis.key: axis.name for axis in keys}
     names = [f"{called[item['x']]} across, {called[item['y']]} up" for item in data["maps"]]
     many = any(size > 1 for item in data["maps"] for row in item["of"] for size in row)
@@ -159,23 +163,23 @@ def _map(found: Findings, data: dict[str, Any]) -> str:
             '<button type="button" data-show="best" aria-pressed="true">best</button>'
             '<button type="button" data-show="middle" aria-pressed="false">middle</button></span>'
         )
-    if len(keys) < sum(len(axis.values) > 1 for axis in found.axes):
+    if len(keys) < sum(len(axis.values) > 1 for axis in findings.axes):
         note += f" The {len(keys)} keys with most values can be chosen."
     return section(
         title, chart("map", _maps(data, ("best", "middle") if many else ("best",))), note, aside
     )
 
 
-def _spreads(found: Findings, data: dict[str, Any]) -> str:
+def _spreads(findings: Findings, data: dict[str, Any]) -> str:
     parts = []
     if data["spread"] is not None:
         note = "How many settings made how much."
         if data["expected_maximum"] is not None:
             note += " Chance: what the best of as many worthless settings would reach."
         shown = chart("spread", sweep_charts.spread_still(data))
-        parts.append(section(f"All settings by {GOAL_WORDS[found.goal]}", shown, note))
+        parts.append(section(f"All settings by {GOAL_WORDS[findings.goal]}", shown, note))
     if data["ranks"]:
-        loss = percent(found.overfitting.loss)
+        loss = percent(findings.overfitting.loss)
         parts.append(
             section(
                 "The best of one half, in the other half",
@@ -187,11 +191,11 @@ def _spreads(found: Findings, data: dict[str, Any]) -> str:
     return f'<div class="pair">{"".join(parts)}</div>' if parts else ""
 
 
-def _best(found: Findings) -> str:
-    if found.best is None:
+def _best(findings: Findings) -> str:
+    if findings.best is None:
         return section("The best", '<p class="empty">No setting has a result.</p>')
     rows = []
-    for place, row in enumerate(found.ranked.head(BEST_SHOWN).iter_rows(named=True), 1):
+    for place, row in enumerate(findings.ranked.head(BEST_SHOWN).iter_rows(named=True), 1):
         figures = [
             chance(row["psr"]),
             chance(row["dsr"]),
@@ -202,32 +206,32 @@ def _best(found: Findings) -> str:
             number(row["profit_factor"]),
             percent(row["exposure"]),
         ]
-        keys = [axis.text(row[axis.key]) for axis in found.axes]
+        keys = [axis.text(row[axis.key]) for axis in findings.axes]
         front = [str(place), count(row["setting"]), *keys]
-        own = [] if found.goal != "sortino" else [goal_text("sortino", row["sortino"])]
-        cap = [percent(row[SIZE_CAP]) if row[SIZE_CAP] is not None else ""] * found.has_caps
+        own = [] if findings.goal != "sortino" else [goal_text("sortino", row["sortino"])]
+        cap = [percent(row[SIZE_CAP]) if row[SIZE_CAP] is not None else ""] * findings.has_caps
         cells = (*front, *cap, *own, number(row["sharpe"]), *figures)
         rows.append([escaped(text) for text in cells])
-    head = ["#", "#Setting", *(f"#{axis.name}" for axis in found.axes)]
-    head += ["#Capped at"] if found.has_caps else []
-    head += ["#Sortino"] if found.goal == "sortino" else []
+    head = ["#", "#Setting", *(f"#{axis.name}" for axis in findings.axes)]
+    head += ["#Capped at"] if findings.has_caps else []
+    head += ["#Sortino"] if findings.goal == "sortino" else []
     head += ["#Sharpe", "#PSR", "#DSR", "#Return", "#Drawdown", "#Trades"]
     head += ["#Win rate", "#Profit factor", "#Exposure"]
     shown = len(rows)
     note = (
-        f"{shown} of {plural(found.ranked.height, 'setting')}, the best "
-        f"{GOAL_WORDS[found.goal]} first; settings.parquet holds all. "
+        f"{shown} of {plural(findings.ranked.height, 'setting')}, the best "
+        f"{GOAL_WORDS[findings.goal]} first; settings.parquet holds all. "
         "PSR is each setting seen alone, DSR as one chosen from "
-        f"{count(found.chosen_from)}."
+        f"{count(findings.chosen_from)}."
     )
     return section("The best", html_table(head, rows, "The best settings"), note)
 
 
-def _failed(found: Findings) -> str:
+def _failed(findings: Findings) -> str:
     """Group what failed by its problem: a thousand settings often fail for one reason."""
     import polars as pl
 
-    failed = found.table.filter(pl.col("status") == "failed")
+    failed = findings.table.filter(pl.col("status") == "failed")
     if failed.height == 0:
         return ""
     groups = (
@@ -239,7 +243,7 @@ def _failed(found: Findings) -> str:
     rows = []
     for row in groups.head(PROBLEMS_SHOWN).iter_rows(named=True):
         examples = "".join(
-            f"<small>{count(number_)}: {escaped(_values(found, row, place))}</small>"
+            f"<small>{count(number_)}: {escaped(_values(findings, row, place))}</small>"
             for place, number_ in enumerate(row["setting"])
         )
         rows.append((count(row["times"]), escaped(row["problem"]) + examples))
@@ -251,8 +255,8 @@ def _failed(found: Findings) -> str:
     return section(f"{plural(failed.height, 'setting')} failed", table, note)
 
 
-def _values(found: Findings, row: Mapping[str, Any], place: int) -> str:
-    return ", ".join(f"{axis.name} {axis.text(row[axis.key][place])}" for axis in found.axes)
+def _values(findings: Findings, row: Mapping[str, Any], place: int) -> str:
+    return ", ".join(f"{axis.name} {axis.text(row[axis.key][place])}" for axis in findings.axes)
 
 
 def _reading() -> str:
@@ -278,22 +282,22 @@ def _details(manifest: Mapping[str, Any]) -> str:
     return section("Configuration", body) if body else ""
 
 
-def render(found: Findings, manifest: Mapping[str, Any]) -> str:
+def render(findings: Findings, manifest: Mapping[str, Any]) -> str:
     """Return the page of a sweep."""
-    data = chart_data(found)
+    data = chart_data(findings)
     strategy = str(manifest.get("strategy") or "strategy")
     title = f"{strategy}: sweep {manifest.get('sweep_id') or ''}".rstrip()
     main = (
-        _map(found, data),
-        _spreads(found, data),
-        _best(found),
-        _failed(found),
+        _map(findings, data),
+        _spreads(findings, data),
+        _best(findings),
+        _failed(findings),
         _reading(),
         _details(manifest),
     )
     return document(
         title,
-        _header(found, manifest, f"{strategy}: {plural(found.table.height, 'setting')}"),
+        _header(findings, manifest, f"{strategy}: {plural(findings.table.height, 'setting')}"),
         "\n".join(part for part in main if part),
         {},
         scripts=[("septet._sweep", "sweep.js")],
@@ -301,7 +305,7 @@ def render(found: Findings, manifest: Mapping[str, Any]) -> str:
 
 
 def write_page(
-    folder: Path, table: pl.DataFrame, manifest: Mapping[str, Any], found: Findings | None = None
+    folder: Path, table: pl.DataFrame, manifest: Mapping[str, Any], findings: Findings | None = None
 ) -> Path:
     """Make ``sweep.html`` in the sweep's folder; an old one stays until the new one is whole.
 
@@ -315,10 +319,10 @@ def write_page(
         Every part may be missing: `strategy` (name), `sweep_id`, `goal`, `space` (document of
         the space), `first_decision` (text), `strategy_text`, `resolved`. Whatever else is in
         it is shown as small print.
-    found : Findings, optional
-        What `findings_of` gave for this table and manifest, if that was asked already.
+    findings : Findings, optional
+        Result of `findings_of` for this table and manifest; computed here if it is left out.
     """
     return replace_text(
         folder / "sweep.html",
-        render(findings_of(table, manifest) if found is None else found, manifest),
+        render(findings_of(table, manifest) if findings is None else findings, manifest),
     )

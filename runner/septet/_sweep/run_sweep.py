@@ -114,13 +114,13 @@ def run_sweep(
     beginning = begin_sweep(loaded, space, numbers, log)
     if beginning.calendar != "24x7":  # a day is a session there, known from the data
         numbers = numbers_of(loaded, space, calendar=beginning.calendar)
-    asked = _asked(loaded, space, beginning)
+    manifest = _manifest_of(loaded, space, beginning)
     evaluator = _evaluator(loaded, space, numbers, beginning, threads, on, log)
     try:
         if len(space) > ASK_ABOVE and not (confirmed or resume):
             _ask(loaded, space, evaluator, threads)
         name = loaded.strategy.name
-        folder = _resumed(out, name, asked) if resume else start_folder(out, name, asked)
+        folder = _resumed(out, name, manifest) if resume else start_folder(out, name, manifest)
         with folder:
             sweep = _Running(space, evaluator, folder, threads, log, progress)
             sweep.run()
@@ -154,13 +154,13 @@ def _evaluator(
 
 
 def _log_count(space: Space, log: Callable[[str], None]) -> None:
-    """Report what is checked where that takes a while."""
+    """Report the checks that take a while."""
     count = sum(sum(1 for _ in looked_at(axis)) for axis in space.axes)
     if count > _MANY_VALUES:
         log(f"checking {count:,} values of {len(space.axes)} keys")
 
 
-def _asked(loaded: Loaded, space: Space, beginning: Beginning) -> dict[str, Any]:
+def _manifest_of(loaded: Loaded, space: Space, beginning: Beginning) -> dict[str, Any]:
     """The manifest: everything the rows depend on."""
     import platform
 
@@ -187,9 +187,9 @@ def _asked(loaded: Loaded, space: Space, beginning: Beginning) -> dict[str, Any]
     }
 
 
-def _resumed(out: Path, name: str, asked: Mapping[str, Any]) -> SweepFolder:
+def _resumed(out: Path, name: str, manifest: Mapping[str, Any]) -> SweepFolder:
     folder = open_unfinished(out, name)
-    changed = differences(folder.manifest, asked)
+    changed = differences(folder.manifest, manifest)
     if changed:
         listed = "; ".join(changed[:20])
         more = f"; and {len(changed) - 20} more" if len(changed) > 20 else ""
@@ -250,12 +250,12 @@ def next_size(size: int, seconds: float, least: int) -> int:
     It grows at most eightfold at a time, since fast settings do not predict the time of slow
     ones. `least` is the smallest size that gives every thread work.
     """
-    wanted = int(size * BLOCK_SECONDS / max(seconds, 1e-6))
-    return max(least, min(wanted, 8 * size, MOST_ROWS))
+    predicted = int(size * BLOCK_SECONDS / max(seconds, 1e-6))
+    return max(least, min(predicted, 8 * size, MOST_ROWS))
 
 
 class _Running:
-    """Runs what is not done yet, and stores it as it comes."""
+    """Runs the settings that are not done yet, and stores their rows as they arrive."""
 
     def __init__(
         self,
@@ -382,12 +382,12 @@ def _finish(sweep: _Running, *, page: bool, seconds: float) -> Outcome:
     from septet._sweep.table_verdict import add_ratios
 
     folder = sweep.folder
-    whole = pl.concat(sweep.frames).unique("setting").sort("setting")
-    table = add_size_cap(add_ratios(whole), folder.manifest)
+    rows = pl.concat(sweep.frames).unique("setting").sort("setting")
+    table = add_size_cap(add_ratios(rows), folder.manifest)
     if sweep.space.method == "tpe":  # there were perhaps not as many as were asked for
         folder.manifest["space"]["settings"] = table.height
     folder.complete(table)
-    found = findings_of(table, folder.manifest)
+    findings = findings_of(table, folder.manifest)
     if page:
-        write_page(folder.folder, table, folder.manifest, found)
-    return Outcome(folder.folder, folder.manifest, table, found, seconds, sweep.done_before)
+        write_page(folder.folder, table, folder.manifest, findings)
+    return Outcome(folder.folder, folder.manifest, table, findings, seconds, sweep.done_before)

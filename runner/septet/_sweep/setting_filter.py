@@ -75,10 +75,10 @@ class _Rows:
             case Binary(operator=operator, left=left, right=right):
                 return np.asarray(_ARITHMETIC[operator](self.number(left), self.number(right)))
             case Call(function=function, arguments=arguments):
-                given = [self.number(each) for each in arguments]
+                operands = [self.number(each) for each in arguments]
                 if function in ("min", "max"):
-                    return reduce(np.minimum if function == "min" else np.maximum, given)
-                return np.asarray(_FUNCTIONS[function](*given))
+                    return reduce(np.minimum if function == "min" else np.maximum, operands)
+                return np.asarray(_FUNCTIONS[function](*operands))
         raise AssertionError(f"{part} is not a number")
 
     def condition(self, part: Expr) -> Known:

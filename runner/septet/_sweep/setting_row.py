@@ -88,6 +88,7 @@ def figures_of(result: RunResult) -> dict[str, Any]:
         equity.get_column("time").to_physical().to_numpy(),
         equity.get_column("equity").to_numpy(),
         sessions=facts.sessions,
+        ends_inside=facts.ends_inside,
         day_start=facts.day_start,
         time_zone=facts.time_zone,
     )

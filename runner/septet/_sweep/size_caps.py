@@ -29,14 +29,14 @@ def add_size_cap(table: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFra
     if (risk.get("sizing") or {}).get("use") != _SIZING:
         return table.with_columns(pl.lit(None, pl.Float64()).alias(SIZE_CAP))
     parts = len(resolved["universe"]["symbols"]) if risk.get("split") == "equal" else 1
-    asked = _of(table, _ASKED, risk["sizing"].get("fraction")) / parts
+    fraction = _of(table, _ASKED, risk["sizing"].get("fraction")) / parts
     most = [pl.lit(_account(resolved))]
     for name in ("position", "gross_exposure"):
         limit = (risk.get("limits") or {}).get(name) or {}
         if limit.get("use") == name:
             most.append(_of(table, f"risk.limits.{name}", limit.get("max")))
     cap = pl.min_horizontal(most)
-    capped = pl.when(asked > cap * (1.0 + 1e-9)).then(cap * parts)
+    capped = pl.when(fraction > cap * (1.0 + 1e-9)).then(cap * parts)
     return table.with_columns(capped.cast(pl.Float64()).alias(SIZE_CAP))
 
 
@@ -66,9 +66,9 @@ def size_cap_text(table: pl.DataFrame) -> str:
     count = table.filter(pl.col(SIZE_CAP).is_not_null()).height
     if not count:
         return ""
-    what = "asks" if count == 1 else "ask"
+    verb = "asks" if count == 1 else "ask"
     return (
-        f"{count:,} of {table.height:,} settings {what} for a larger size than the limits of the "
+        f"{count:,} of {table.height:,} settings {verb} for a larger size than the limits of the "
         "file leave: every entry is capped (column capped at), and they trade as a setting of "
         "that size does."
     )

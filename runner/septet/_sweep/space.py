@@ -197,8 +197,8 @@ def space_of(loaded: Loaded, *, seed: int | None = None) -> Space:
     chosen = loaded.strategy.seed if seed is None else seed
     parts = _parts(loaded, sweep)
     space = _Making(loaded, sweep, parts, chosen)
-    made = {"grid": space.grid, "random": space.random, "tpe": space.guided}
-    return made[sweep.chosen_method]()
+    methods = {"grid": space.grid, "random": space.random, "tpe": space.guided}
+    return methods[sweep.chosen_method]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +215,11 @@ def _parts(loaded: Loaded, sweep: Sweep) -> list[_Part]:
     values = plain_keys(loaded.strategy)
     parts = []
     for key, written in sweep.over.items():
-        found = swept_key(key, loaded.strategy, values, loaded.tree)
+        swept = swept_key(key, loaded.strategy, values, loaded.tree)
         node = loaded.tree.at(("sweep", "over", key))
         assert node is not None, "the cross-checks have seen this key"
-        assert not found.message, "the cross-checks have refused this key"
-        parts.append(_Part(dotted(found.path), found.path, written, node))
+        assert not swept.message, "the cross-checks have refused this key"
+        parts.append(_Part(dotted(swept.path), swept.path, written, node))
     return parts
 
 
@@ -265,11 +265,11 @@ class _Making:
             )
         sizes = [len(axis.values) for axis in axes]
         tables = [np.array([each.number for each in axis.values]) for axis in axes]
-        kept = []
+        accepted = []
         for first in range(0, count, _CHUNK):
             numbers = np.arange(first, min(first + _CHUNK, count), dtype=np.int64)
-            kept.append(numbers[self._holds(_odometer(numbers, sizes), tables)])
-        numbers = np.concatenate(kept)
+            accepted.append(numbers[self._holds(_odometer(numbers, sizes), tables)])
+        numbers = np.concatenate(accepted)
         if not len(numbers):
             self._refuse_empty(count)
         return self._space(axes, "grid", numbers, 0)
@@ -316,10 +316,10 @@ class _Making:
         if (count := math.prod(sizes)) <= _CHUNK:
             tables = [np.array([each.number for each in axis.values]) for axis in axes]
             places = _odometer(np.arange(count, dtype=np.int64), sizes)
-            left = int(np.count_nonzero(self._holds(places, tables)))
-            if not left:
+            accepted = int(np.count_nonzero(self._holds(places, tables)))
+            if not accepted:
                 self._refuse_empty(count)
-            trials = min(trials, left)
+            trials = min(trials, accepted)
         drawn = np.zeros((trials, len(axes)), np.int32)
         return self._space(axes, "tpe", np.arange(trials, dtype=np.int64), trials, drawn)
 

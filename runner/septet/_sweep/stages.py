@@ -1,7 +1,7 @@
 """Settings that may be given up before the end: the compiled way, in stretches of the history.
 
 Every setting of a block has an account of its own, and they advance together from stage to stage,
-so that what is given up costs nothing more, and what stays goes on where it was.
+so that settings that are given up cost nothing more, and the others continue where they were.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class _Stretch:
 class StagedEvaluator(CompiledEvaluator):
     """Runs settings through one plan in stretches; each row is that of the unbroken run."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self._own = list(self._places)
 
     def evaluate_in_stages(
@@ -71,14 +71,14 @@ class StagedEvaluator(CompiledEvaluator):
     ) -> list[dict[str, Any]]:
         problems = {each.number: (self._numbers.refused(each), "failed") for each in part}
         going = [each for each in part if not problems[each.number][0]]
-        courses = self._begin(going)
+        courses = self._start_courses(going)
         last = self._session.aligned.times
         for stage, share in enumerate(shares):
             stop = self._first + int((last - self._first) * share)
             self._spread(iter([_Stretch(self, each, stop) for each in courses]))
-            gone = give_up(stage, self._goals(courses, stop))
-            problems.update((number, (why, "pruned")) for number, why in gone.items())
-            courses = [each for each in courses if each.setting.number not in gone]
+            pruned = give_up(stage, self._goals(courses, stop))
+            problems.update((number, (why, "pruned")) for number, why in pruned.items())
+            courses = [each for each in courses if each.setting.number not in pruned]
         self._spread(iter([_Stretch(self, each, last) for each in courses]))
         numbers = [each.setting.number for each in courses]
         done = dict(zip(numbers, self._figures(courses, last), strict=True))
@@ -89,7 +89,7 @@ class StagedEvaluator(CompiledEvaluator):
             for each in part
         ]
 
-    def _begin(self, going: Sequence[Setting]) -> list[_Course]:
+    def _start_courses(self, going: Sequence[Setting]) -> list[_Course]:
         """Compute the features of some settings, and give each an account at the beginning."""
         vectors = self._numbers.vectors(going)
         self._spread(self._stack.fills(going, vectors))
@@ -115,9 +115,9 @@ class StagedEvaluator(CompiledEvaluator):
 
     def _goals(self, courses: Sequence[_Course], stop: int) -> Mapping[int, float | None]:
         goal = self._space.goal
-        found = self._figures(courses, stop) if stop > self._first else []
+        rows = self._figures(courses, stop) if stop > self._first else []
         return {
             course.setting.number: figures[goal]
-            for course, figures in zip(courses, found, strict=False)
+            for course, figures in zip(courses, rows, strict=False)
             if figures[goal] is None or np.isfinite(figures[goal])
         }

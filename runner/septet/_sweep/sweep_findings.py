@@ -96,8 +96,8 @@ def _a_year(table: pl.DataFrame) -> float | None:
     """Annual over daily Sharpe ratio, the middle one of all settings."""
     annual = table.select(compared_sharpe(table).alias("annual")).get_column("annual")
     pairs = zip(annual, sharpes_daily(table), strict=True)
-    found = sorted(year / day for year, day in pairs if year is not None and day)
-    return found[len(found) // 2] if found else None
+    ratios = sorted(year / day for year, day in pairs if year is not None and day)
+    return ratios[len(ratios) // 2] if ratios else None
 
 
 def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:

@@ -48,7 +48,7 @@ Changes = Mapping[int, float]
 
 @dataclass(frozen=True, slots=True)
 class AxisNumbers:
-    """What the values of one key change, everything else as the file has it.
+    """Changes that the values of one key make, all other keys as in the file.
 
     `reason` is why the key is more than numbers of the plan, empty when it is not. `changes`
     gives for each value its numbers by index, `capital` the cash it starts with. `warmup_bars`
@@ -91,7 +91,7 @@ class Joint:
 
 @dataclass(frozen=True)
 class Numbers:
-    """What the keys of a sweep change in the plan of its file."""
+    """Changes that the keys of a sweep make in the plan of its file."""
 
     plan: Plan
     axes: tuple[AxisNumbers, ...]
@@ -118,12 +118,12 @@ class Numbers:
 
     def vector(self, setting: Setting) -> Floats:
         """Numbers of the plan for a setting, shape (parameters,); valid where they are enough."""
-        made = self._base.copy()
+        vector = self._base.copy()
         for axis, place in zip(self.axes, setting.places, strict=True):
-            _lay(made, axis.changes[place])
+            _lay(vector, axis.changes[place])
         for joint in self.joints:
-            _lay(made, joint.changes.get(joint.of(setting), {}))
-        return made
+            _lay(vector, joint.changes.get(joint.of(setting), {}))
+        return vector
 
     def vectors(self, block: Sequence[Setting]) -> Floats:
         """Numbers of a block of settings, shape (settings, parameters)."""
@@ -167,7 +167,7 @@ def numbers_of(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What one value, or one combination of values, changed."""
+    """Changes made by one value, or by one combination of values."""
 
     reason: str
     changes: Changes
@@ -192,11 +192,11 @@ class _Asking:
         ends: list[list[_Seen]] = [[] for _ in self.space.axes]
 
         def visit(number: int, place: int, changed: Loaded) -> None:
-            found = self._compare([number], changed)
+            changes = self._compare([number], changed)
             if place < 0:
-                ends[number].append(found)
+                ends[number].append(changes)
             else:
-                seen[number][place] = found
+                seen[number][place] = changes
 
         check_values(self.loaded, self.space, visit)
         axes = tuple(self._axis(n, seen[n], ends[n]) for n in range(len(self.space.axes)))
@@ -268,7 +268,7 @@ class _Asking:
     # ------------------------------------------------------------------ keys that meet
 
     def _groups(self, axes: Sequence[AxisNumbers]) -> list[tuple[int, ...]]:
-        """Keys that change a number together, joined; keys that meet nobody are left out."""
+        """Keys that change a number together, joined; keys that share no number are left out."""
         group = list(range(len(axes)))
         for left, right in itertools.combinations(range(len(axes)), 2):
             if group[left] != group[right] and self._meet(left, right, axes):
@@ -286,16 +286,16 @@ class _Asking:
         """
         if axes[left].touched & axes[right].touched:
             return True
-        one, other = self.space.axes[left], self.space.axes[right]
-        if self._strange(one) and self._of(one) == self._of(other):
+        left_axis, right_axis = self.space.axes[left], self.space.axes[right]
+        if self._strange(left_axis) and self._of(left_axis) == self._of(right_axis):
             return True
         for places in itertools.product(self._extremes(left), self._extremes(right)):
             try:
-                found = self._load(dict(zip((left, right), places, strict=True)))
+                together = self._load(dict(zip((left, right), places, strict=True)))
             except ConfigError:
                 return True
             laid = {**axes[left].changes[places[0]], **axes[right].changes[places[1]]}
-            if found.reason or dict(found.changes) != laid:
+            if together.reason or dict(together.changes) != laid:
                 return True
         return False
 
@@ -305,24 +305,24 @@ class _Asking:
 
     def _joint(self, group: tuple[int, ...], axes: Sequence[AxisNumbers]) -> Joint:
         keys = tuple(axes[number].key for number in group)
-        wanted = self._combinations(group)
-        if len(wanted) > MAX_JOINT:
-            many = f"{' and '.join(keys)} change the same numbers in {len(wanted):,} ways"
+        combinations = self._combinations(group)
+        if len(combinations) > MAX_JOINT:
+            many = f"{' and '.join(keys)} change the same numbers in {len(combinations):,} ways"
             return Joint(group, keys, (), {}, {}, many)
         changes: dict[tuple[int, ...], Changes] = {}
         refused: dict[tuple[int, ...], str] = {}
         reason = ""
-        for places in wanted:
+        for places in combinations:
             try:
-                found = self._load(dict(zip(group, places, strict=True)))
+                loaded_changes = self._load(dict(zip(group, places, strict=True)))
             except ConfigError as error:
                 refused[places] = error.problems[0].message
                 continue
-            reason = reason or found.reason
+            reason = reason or loaded_changes.reason
             # what a key changes alone may be as in the file again with the others
             alone = {index for number in group for index in axes[number].touched}
             unchanged = {index: self.base.assembly.parameters[index].value for index in alone}
-            changes[places] = {**unchanged, **found.changes}
+            changes[places] = {**unchanged, **loaded_changes.changes}
         together = {index for change in changes.values() for index in change}
         names = tuple(self.base.assembly.parameters[index].key for index in sorted(together))
         return Joint(group, keys, names, changes, refused, reason)
@@ -336,10 +336,10 @@ class _Asking:
         return [tuple(map(int, row)) for row in rows]
 
 
-def _differences(base: Floats, other: Floats) -> dict[int, float]:
+def _differences(base: Floats, changed: Floats) -> dict[int, float]:
     """Numbers whose bits differ, by index."""
-    same = other.view(np.int64) == base.view(np.int64)
-    return {int(at): float(other[at]) for at in np.flatnonzero(~same)}
+    same = changed.view(np.int64) == base.view(np.int64)
+    return {int(at): float(changed[at]) for at in np.flatnonzero(~same)}
 
 
 def _beyond(axis: Axis, changed: Loaded) -> str:

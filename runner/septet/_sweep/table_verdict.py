@@ -155,29 +155,31 @@ def table_overfitting(table: pl.DataFrame) -> Overfitting:
     """
     import polars as pl
 
-    whole = table.filter(
+    comparable = table.filter(
         (pl.col("status") == "done")
         & pl.col("days").is_not_null()
         & (pl.col("block_sums").list.len() == BLOCKS)
         & (pl.col("block_squares").list.len() == BLOCKS)
     )
-    if whole.height == 0:
+    if comparable.height == 0:
         return Overfitting(None, "no setting has daily returns", left_out=table.height)
-    counts = whole.get_column("days").value_counts().sort(["count", "days"]).row(-1, named=True)
+    counts = (
+        comparable.get_column("days").value_counts().sort(["count", "days"]).row(-1, named=True)
+    )
     days = int(counts["days"])
-    same = whole.filter(pl.col("days") == days)
-    found = backtest_overfitting(
+    same = comparable.filter(pl.col("days") == days)
+    overfitting = backtest_overfitting(
         _blocks(same, "block_sums"), _blocks(same, "block_squares"), block_days(days)
     )
     return Overfitting(
-        found.probability,
-        found.problem,
-        found.settings,
-        table.height - found.settings,
-        found.logits,
-        found.chosen_daily,
-        found.elsewhere_daily,
-        found.loss,
+        overfitting.probability,
+        overfitting.problem,
+        overfitting.settings,
+        table.height - overfitting.settings,
+        overfitting.logits,
+        overfitting.chosen_daily,
+        overfitting.elsewhere_daily,
+        overfitting.loss,
     )
 
 

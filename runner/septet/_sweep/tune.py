@@ -83,7 +83,7 @@ class _Parameter:
         return int(near.argmin())
 
     def value(self, place: int) -> Any:
-        """What Optuna would have to choose for a place."""
+        """Return the value of Optuna that stands for a place."""
         if self.by == "text":
             return self.axis.values[place].text
         if self.by == "place":
@@ -110,14 +110,14 @@ def distribution_of(axis: Axis) -> tuple[Any, str]:
     low, high = numbers[0], numbers[-1]
     exact = [Decimal(str(each)) for each in numbers]
     steps = {after - before for before, after in itertools.pairwise(exact)}
-    whole = all(number == int(number) and abs(number) < 2**53 for number in numbers)
+    are_whole = all(number == int(number) and abs(number) < 2**53 for number in numbers)
     if len(numbers) == 1:
         return IntDistribution(0, 0), "place"
-    if axis.log and whole and steps == {Decimal(1)}:
+    if axis.log and are_whole and steps == {Decimal(1)}:
         return IntDistribution(int(low), int(high), log=True), "whole number"
     if axis.log or (axis.drawn and len(steps) > 1):
         return FloatDistribution(low, high, log=axis.log), "number"
-    if whole and len(steps) == 1:
+    if are_whole and len(steps) == 1:
         return IntDistribution(int(low), int(high), step=int(steps.pop())), "whole number"
     if axis.drawn and not axis.step:
         return FloatDistribution(low, high), "number"
@@ -125,12 +125,12 @@ def distribution_of(axis: Axis) -> tuple[Any, str]:
 
 
 def _parameters(space: Space) -> dict[str, _Parameter]:
-    made = {}
+    parameters = {}
     for axis in space.axes:
         distribution, by = distribution_of(axis)
         numbers = np.array([each.number for each in axis.values])
-        made[axis.key] = _Parameter(axis, distribution, numbers, by)
-    return made
+        parameters[axis.key] = _Parameter(axis, distribution, numbers, by)
+    return parameters
 
 
 # ------------------------------------------------------------------ the search
@@ -253,7 +253,7 @@ class Tuner:
         return batch
 
     def _draw(self, seed: int) -> bool:
-        """Have a setting chosen next that nobody chose, by chance; False if none is found."""
+        """Draw a setting that was not chosen yet, to be run next; return False if none is found."""
         chance = np.random.Generator(np.random.PCG64([self._space.seed, seed]))
         sizes = [len(axis.values) for axis in self._space.axes]
         places = chance.integers(0, sizes, (_DRAWS, len(sizes)))
@@ -298,14 +298,14 @@ class Tuner:
 
     def _pruner(self, trials: Mapping[int, Any]) -> Callable[..., Mapping[int, str]]:
         def give_up(stage: int, goals: Mapping[int, float | None]) -> dict[int, str]:
-            step, gone = _STEPS[stage], {}
+            step, pruned = _STEPS[stage], {}
             known = {number: value for number, value in goals.items() if value is not None}
             for number, value in known.items():
                 trials[number].report(value, step)
             for number, value in known.items():
                 if trials[number].should_prune():
-                    gone[number] = self._given_up(step, value)
-            return gone
+                    pruned[number] = self._given_up(step, value)
+            return pruned
 
         return give_up
 
@@ -359,13 +359,13 @@ def _study(optuna: Any, space: Space, path: Path) -> Any:
         storage = optuna.storages.JournalStorage(
             JournalFileBackend(str(path), lock_obj=HeldBySweep(str(path)))
         )
-        made = optuna.create_study(
+        study = optuna.create_study(
             storage=storage,
             study_name="sweep",
             load_if_exists=True,
             direction="maximize" if GOALS[space.goal] else "minimize",
             pruner=optuna.pruners.MedianPruner(n_startup_trials=_BEFORE_PRUNING),
         )
-        seed = np.random.SeedSequence([space.seed, len(made.get_trials(deepcopy=False))])
-        made.sampler = optuna.samplers.TPESampler(seed=int(seed.generate_state(1)[0]))
-    return made
+        seed = np.random.SeedSequence([space.seed, len(study.get_trials(deepcopy=False))])
+        study.sampler = optuna.samplers.TPESampler(seed=int(seed.generate_state(1)[0]))
+    return study

@@ -57,14 +57,14 @@ def levels_of(written: SweepDraw) -> Iterator[Quantity]:
         yield from (Quantity(low + step * place, unit.unit) for place in range(count))
         return
     shares = [place / (LEVELS - 1) for place in range(LEVELS)]
-    found = [_drawn(share, low, high, step, log=written.log) for share in shares]
-    yield from (Quantity(number, unit.unit) for number in dict.fromkeys(found))
+    levels = [_drawn(share, low, high, step, log=written.log) for share in shares]
+    yield from (Quantity(number, unit.unit) for number in dict.fromkeys(levels))
 
 
 def _span(written: SweepDraw) -> tuple[Quantity, Decimal, Decimal, Decimal | None]:
     """Ends and step of a draw in the finest unit it is written in."""
-    given = [each for each in (written.low, written.high, written.step) if each is not None]
-    unit = min(given, key=lambda each: each.size)
+    quantities = [each for each in (written.low, written.high, written.step) if each is not None]
+    unit = min(quantities, key=lambda each: each.size)
     low, high = _in(written.low, unit), _in(written.high, unit)
     step = _in(written.step, unit) if written.step is not None else _natural_step(unit, low, high)
     return unit, low, high, step
@@ -72,8 +72,8 @@ def _span(written: SweepDraw) -> tuple[Quantity, Decimal, Decimal, Decimal | Non
 
 def _natural_step(unit: Quantity, low: Decimal, high: Decimal) -> Decimal | None:
     """One, for what is counted; none for shares and decimals."""
-    whole = low == low.to_integral_value() and high == high.to_integral_value()
-    counted = unit.family in _WHOLE or (unit.family == "number" and whole)
+    are_whole = low == low.to_integral_value() and high == high.to_integral_value()
+    counted = unit.family in _WHOLE or (unit.family == "number" and are_whole)
     return Decimal(1) if counted else None
 
 

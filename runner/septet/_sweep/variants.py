@@ -55,15 +55,15 @@ def groups_of(plan: Plan, numbers: Numbers) -> Groups:
         for axis in joint.axes:
             nodes[axis] = together
     groups: list[tuple[set[int], set[int]]] = []
-    for axis, mine in enumerate(nodes):
-        if not mine:
+    for axis, reached_nodes in enumerate(nodes):
+        if not reached_nodes:
             continue
-        meets = [each for each in groups if each[1] & mine]
-        groups = [each for each in groups if not each[1] & mine]
+        meets = [each for each in groups if each[1] & reached_nodes]
+        groups = [each for each in groups if not each[1] & reached_nodes]
         groups.append(
             (
                 {axis}.union(*(axes for axes, _ in meets)),
-                mine.union(*(others for _, others in meets)),
+                reached_nodes.union(*(others for _, others in meets)),
             )
         )
     axes = tuple(tuple(sorted(members)) for members, _ in groups)
@@ -73,7 +73,7 @@ def groups_of(plan: Plan, numbers: Numbers) -> Groups:
             every[axis] |= {index for change in joint.changes.values() for index in change}
     return Groups(
         axes,
-        tuple(_rows(plan, found) for _, found in groups),
+        tuple(_rows(plan, nodes_of_group) for _, nodes_of_group in groups),
         tuple(_array(set().union(*(every[axis] for axis in members))) for members in axes),
         tuple(_size(numbers, members) for members in axes),
     )
@@ -86,8 +86,8 @@ def _size(numbers: Numbers, axes: Iterable[int]) -> int:
     return size
 
 
-def _array(found: set[int]) -> Ints:
-    return np.array(sorted(found), dtype=np.int64)
+def _array(numbers: set[int]) -> Ints:
+    return np.array(sorted(numbers), dtype=np.int64)
 
 
 def _rows(plan: Plan, nodes: set[int]) -> Ints:
@@ -98,15 +98,15 @@ def _rows(plan: Plan, nodes: set[int]) -> Ints:
 def _reached(plan: Plan) -> dict[int, set[int]]:
     """Numbers of the plan that decide each node of the graph, those of its inputs included."""
     keys = [each.key for each in plan.assembly.parameters]
-    found: dict[int, set[int]] = {}
+    reads_by_node: dict[int, set[int]] = {}
     for node in plan.assembly.graph.nodes:  # in an order in which inputs come first
         starts = (f"features.{node.label}.", f"warmup.{node.label}.")
-        whole = f"warmup.{node.label}"
-        reads = {at for at, key in enumerate(keys) if key.startswith(starts) or key == whole}
+        warmup_key = f"warmup.{node.label}"
+        reads = {at for at, key in enumerate(keys) if key.startswith(starts) or key == warmup_key}
         for number in _inputs(node):
-            reads |= found[number]
-        found[node.number] = reads
-    return found
+            reads |= reads_by_node[number]
+        reads_by_node[node.number] = reads
+    return reads_by_node
 
 
 def _inputs(node: Node) -> set[int]:

@@ -22,53 +22,56 @@ _UNLIKELY_SHARPE: Final = 4.0
 _DOUBTS_SHOWN: Final = 10
 
 
-def overview(found: Findings) -> str:
+def overview(findings: Findings) -> str:
     """Return how many settings were tried, and why some have no result."""
-    done, tried = found.count("done"), found.table.height
+    done, tried = findings.count("done"), findings.table.height
     text = f"{plural(tried, 'setting')} tried"
-    if found.planned > tried:
-        text = f"{count(tried)} of {count(found.planned)} settings tried: the sweep is not complete"
-    gone = [
-        f"{count(found.count(status))} {outcome}"
+    if findings.planned > tried:
+        text = (
+            f"{count(tried)} of {count(findings.planned)} settings tried: the sweep is not complete"
+        )
+    without_result = [
+        f"{count(findings.count(status))} {outcome}"
         for status, outcome in (("failed", "failed"), ("pruned", "were put aside early"))
-        if found.count(status)
+        if findings.count(status)
     ]
-    silent = done - found.ranked.height
+    silent = done - findings.ranked.height
     if silent:
-        gone.append(f"{count(silent)} without a {GOAL_WORDS[found.goal]}")
-    return f"{text}{', ' if gone else ''}{', '.join(gone)}."
+        without_result.append(f"{count(silent)} without a {GOAL_WORDS[findings.goal]}")
+    return f"{text}{', ' if without_result else ''}{', '.join(without_result)}."
 
 
-def _at_the_edge(found: Findings, best: dict[str, Any]) -> list[str]:
+def _at_the_edge(findings: Findings, best: dict[str, Any]) -> list[str]:
     """Names of keys whose best value is the first or last of those that were tried."""
     return [
         axis.name
-        for axis in found.axes
+        for axis in findings.axes
         if len(axis.values) > 2
         and not axis.drawn
         and best[axis.key] in (axis.values[0], axis.values[-1])
     ]
 
 
-def choice(found: Findings) -> str:
+def choice(findings: Findings) -> str:
     """Return the best setting, and its significance alone and as the best of many."""
-    best = found.best
+    best = findings.best
     if best is None:
-        return f"No setting has a {GOAL_WORDS[found.goal]}, so none is the best."
-    values = ", ".join(f"{axis.name} {axis.text(best[axis.key])}" for axis in found.axes)
-    made = goal_text(found.goal, best[found.goal])
-    if found.goal != "sharpe":
-        made += f", Sharpe ratio {number(best['sharpe'])}"
+        return f"No setting has a {GOAL_WORDS[findings.goal]}, so none is the best."
+    values = ", ".join(f"{axis.name} {axis.text(best[axis.key])}" for axis in findings.axes)
+    result = goal_text(findings.goal, best[findings.goal])
+    if findings.goal != "sharpe":
+        result += f", Sharpe ratio {number(best['sharpe'])}"
     sentences = [
-        f"Best by {GOAL_WORDS[found.goal]}: setting {count(best['setting'])} ({values}), {made}.",
-        _ratios(found, best),
+        f"Best by {GOAL_WORDS[findings.goal]}: setting {count(best['setting'])} ({values}), "
+        f"{result}.",
+        _ratios(findings, best),
     ]
     if (best["trades"] or 0) < ENOUGH_TRADES:
         sentences.append(f"It made {plural(best['trades'] or 0, 'trade')}, too few to judge.")
-    edge = _at_the_edge(found, best)
+    edge = _at_the_edge(findings, best)
     if edge:
         sentences.append(f"It lies at the edge of what was tried: {', '.join(edge)}.")
-    excess = best["excess_sharpe"] if found.over_holding else None
+    excess = best["excess_sharpe"] if findings.over_holding else None
     if any(each is not None and each > _UNLIKELY_SHARPE for each in (best["sharpe"], excess)):
         sentences.append(
             "A Sharpe ratio this high is more often a mistake in data or costs than an edge."
@@ -76,26 +79,26 @@ def choice(found: Findings) -> str:
     return " ".join(part for part in sentences if part)
 
 
-def _ratios(found: Findings, best: dict[str, Any]) -> str:
+def _ratios(findings: Findings, best: dict[str, Any]) -> str:
     if best["psr"] is None:
         return "Its Sharpe ratio cannot be assessed: too few days of returns, or none that differ."
     over = ""
-    if found.over_holding:
+    if findings.over_holding:
         over = f" over holding the same exposure, {number(best['excess_sharpe'])} here,"
     above = f"is above zero with {chance(best['psr'])} (PSR)"
     alone = f"Seen alone, its true Sharpe ratio{over} {above}"
-    if not found.over_holding:
+    if not findings.over_holding:
         alone += ", measured against zero and not against holding"
-    if best["dsr"] is None or found.chosen_from < 2:
+    if best["dsr"] is None or findings.chosen_from < 2:
         return f"{alone}."
     sentence = (
-        f"{alone}; as the best of {count(found.chosen_from)}, with {chance(best['dsr'])} (DSR), "
-        f"for the best of as many worthless settings reaches {number(found.expected_best)} by "
+        f"{alone}; as the best of {count(findings.chosen_from)}, with {chance(best['dsr'])} (DSR), "
+        f"for the best of as many worthless settings reaches {number(findings.expected_best)} by "
         "chance."
     )
     if best["dsr"] < _SURE:
         return f"{sentence} So it cannot be distinguished from chance."
-    if not found.over_holding:
+    if not findings.over_holding:
         return (
             f"{sentence} In this sample it stands above zero by more than the choice alone "
             "explains. How much of that a rising market made is not measured, because settings "
@@ -104,9 +107,9 @@ def _ratios(found: Findings, best: dict[str, Any]) -> str:
     return f"{sentence} In this sample it stands above chance; one history is no promise."
 
 
-def overfitted(found: Findings) -> str:
+def overfitted(findings: Findings) -> str:
     """Return the performance of the chosen setting on days that did not choose it."""
-    seen = found.overfitting
+    seen = findings.overfitting
     if seen.probability is None:
         return f"No overfitting probability: {seen.problem}."
     share = seen.probability
@@ -127,42 +130,42 @@ def overfitted(found: Findings) -> str:
     )
 
 
-def broken(found: Findings) -> str:
+def broken(findings: Findings) -> str:
     """Return how many settings had a rule break its contract, and whether the best one did."""
-    rows = found.broken
+    rows = findings.broken
     if not rows.height:
         return ""
     sentence = (
-        f"In {plural(rows.height, 'setting')} of {count(found.count('done'))} a rule gave answers "
-        f"that its kind does not allow; the column {INVALID_ANSWERS} counts them."
+        f"In {plural(rows.height, 'setting')} of {count(findings.count('done'))} a rule gave "
+        f"answers that its kind does not allow; the column {INVALID_ANSWERS} counts them."
     )
-    best = found.best
-    mine = None if best is None else best[INVALID_ANSWERS]
-    return f"{sentence} The best is one of them: {mine}." if mine else sentence
+    best = findings.best
+    best_breaks = None if best is None else best[INVALID_ANSWERS]
+    return f"{sentence} The best is one of them: {best_breaks}." if best_breaks else sentence
 
 
-def data_text(found: Findings) -> str:
+def data_text(findings: Findings) -> str:
     """Return the doubts about the data that all settings read."""
-    shown = [f"{each}." for each in found.doubts[:_DOUBTS_SHOWN]]
-    rest = len(found.doubts) - len(shown)
+    shown = [f"{each}." for each in findings.doubts[:_DOUBTS_SHOWN]]
+    rest = len(findings.doubts) - len(shown)
     more = [f"And {count(rest)} more, in manifest.json."] if rest else []
     return " ".join([*shown, *more])
 
 
-def paragraphs(found: Findings) -> list[str]:
+def paragraphs(findings: Findings) -> list[str]:
     """Return the whole verdict, a paragraph each."""
-    doubt = unchecked_text(found.unchecked) if found.unchecked else ""
-    capped = size_cap_text(found.table)
+    doubt = unchecked_text(findings.unchecked) if findings.unchecked else ""
+    capped = size_cap_text(findings.table)
     sentences = (
-        overview(found), choice(found), data_text(found), doubt, capped, broken(found),
-        overfitted(found),
+        overview(findings), choice(findings), data_text(findings), doubt, capped, broken(findings),
+        overfitted(findings),
     )  # fmt: skip
     return [text for text in sentences if text]
 
 
-def tone(found: Findings) -> str:
+def tone(findings: Findings) -> str:
     """Return the colour class of the verdict: `bad`, `caution` or `plain`."""
-    best, share = found.best, found.overfitting.probability
+    best, share = findings.best, findings.overfitting.probability
     if best is None:
         return "bad"
     doubtful = (
@@ -171,9 +174,9 @@ def tone(found: Findings) -> str:
         or best["dsr"] < _SURE
         or share is None
         or share > _CARRIES
-        or found.planned > found.table.height
-        or bool(found.unchecked)
-        or bool(found.doubts)
-        or bool(found.broken.height)
+        or findings.planned > findings.table.height
+        or bool(findings.unchecked)
+        or bool(findings.doubts)
+        or bool(findings.broken.height)
     )
     return "caution" if doubtful else "plain"

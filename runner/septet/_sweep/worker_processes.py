@@ -43,12 +43,12 @@ class WorkerProcesses:
     """
 
     def __init__(
-        self, number: int, opens: Callable[..., Callable[[Any], Any]], given: Sequence[Any]
+        self, number: int, opens: Callable[..., Callable[[Any], Any]], opened_with: Sequence[Any]
     ) -> None:
         self._workers: list[ChildProcess] = []
         self._free: queue.SimpleQueue[ChildProcess] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(number)
-        beginning = pickle.dumps(tuple(given))
+        beginning = pickle.dumps(tuple(opened_with))
         arguments = [opens.__module__, opens.__name__, *search_path()]
         try:
             for _ in range(number):

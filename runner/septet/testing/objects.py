@@ -22,7 +22,7 @@ from septet.testing.bars import HOUR_NS
 from septet.testing.case import Case, NotTried, called, silent, takes
 from septet.testing.checks import ConformanceError, placed
 from septet.testing.local import local_server, opened, opened_async
-from septet.testing.order_script import connect_to, live_through
+from septet.testing.order_script import connect_to, live_through, open_without
 from septet.testing.source_trials import try_source
 from septet_schemas.base import Config
 
@@ -200,6 +200,7 @@ def sample_run(*, count: int = 1_500, seed: int = 3) -> RunView:
     trades = TradeRows(
         time_ns[opens], time_ns[closes], symbol, np.ones(len(opens), np.int64), quantity, price,
         out, quantity * (out - price) - fees, fees, fees * 0.0, fees * 0.0,
+        0.1 * fees,
     )  # fmt: skip
     at = np.concatenate((time_ns[opens], time_ns[closes]))
     by_time = np.argsort(at, kind="stable")
@@ -313,6 +314,7 @@ def _live_through(given: Callable[[Any], Any], case: Case) -> None:
         async with opened_async(given, case.local) as trial:
             link = connect_to(case.build(trial.config), case.local.read)
             await live_through(link, trial)
+            await open_without(connect_to(case.build(trial.config), case.local.read), trial)
 
     asyncio.run(lived())
 

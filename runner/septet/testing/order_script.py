@@ -16,7 +16,7 @@ from septet._host.plugin_calls import is_theirs
 from septet._host.venues import VenueFacts
 from septet.testing.local import Trial
 
-__all__ = ["VENUE", "connect_to", "live_through"]
+__all__ = ["VENUE", "connect_to", "live_through", "open_without"]
 
 VENUE: Final = (
     "open", "submit", "amend", "cancel", "cancel_all", "query", "open_orders", "fills", "holdings",
@@ -24,6 +24,8 @@ VENUE: Final = (
 )  # fmt: skip
 PATIENCE_S: Final = 10.0
 """Seconds of wall time that an event which comes by itself may take."""
+NOWHERE: Final = "KITNONE"
+"""A base currency that no exchange lists."""
 OPEN: Final = ("open", "partially_filled")
 
 
@@ -84,6 +86,21 @@ async def live_through(link: Any, trial: Trial) -> dict[str, list[str]]:
     finally:
         await script.asked("close", link.close())
     return script.reported
+
+
+async def open_without(link: Any, trial: Trial) -> None:
+    """Open a connection with a symbol that no exchange lists; the others must be served.
+
+    Raises
+    ------
+    StepError
+        If it raises, or does not name the symbol.
+    """
+    script = _Script(link, trial)
+    try:
+        await script.opened_without()
+    finally:
+        await script.asked("close", link.close())
 
 
 class _Script:
@@ -147,6 +164,24 @@ class _Script:
             f"streams {facts.streams_orders}", f"amends {facts.amends}",
         ]  # fmt: skip
         self.expect("holdings", await self.asked("holdings", self.link.holdings()), m.Holdings)
+
+    async def opened_without(self) -> None:
+        """Open with one symbol more, which is not listed."""
+        nowhere = f"{NOWHERE}/{self.trial.symbols[0].partition('/')[2]}"
+        symbols = (*self.trial.symbols, nowhere)
+        try:
+            facts = await self.asked("open", self.link.open(symbols, self.events.append))
+        except StepError as error:
+            text = "open raises for a symbol that is not listed, which would stop all others"
+            raise self.wrong(f"{text}: {error}") from error
+        self.expect("open", facts, VenueFacts)
+        if nowhere not in facts.unlisted or nowhere in facts.markets:
+            raise self.wrong(f"open does not name {nowhere}, which is not listed, in unlisted")
+        missing = [each for each in self.trial.symbols if each not in facts.markets]
+        if missing:
+            raise self.wrong(f"open knows no market of {', '.join(missing)} beside {nowhere}")
+        orders = await self.asked("open_orders", self.link.open_orders())
+        self.expect("open_orders", orders, m.OpenOrders)
 
     async def accepted(self, order: m.Submit) -> Any:
         """Send an order; each report must be about that order."""

@@ -116,6 +116,53 @@ def test_a_cancel_of_a_stop_is_not_repeated_while_the_venue_asks_for_a_pause() -
     assert bench.only(m.Submit).quantity == 1.0
 
 
+def test_a_pause_sends_no_exit_and_no_stop_and_its_end_sends_both_at_once() -> None:
+    """Without a stop at the venue as well: each of them might prolong the pause."""
+    bench = Bench()
+    bench.hold(1.0)
+    exit_order = bench.order(1, -1.0)
+    pause(bench, 15)
+    name = exit_order.client_id
+    bench.handle(m.Rejected(at_ns=bench.now, client_id=name, code="rate", text="429", by="venue"))
+    bench.core.protect(0, 1.0, 90.0)
+    bench.proceed()
+    for _ in range(7):  # the account, a query and a quote may all come meanwhile
+        bench.after_s(1)
+    pause(bench, 22)
+    for _ in range(21):
+        bench.after_s(1)
+    assert bench.take(m.Submit) == []
+    bench.after_s(1)
+    assert bench.only(m.Submit).order_type == "market"
+    bench.twin()
+
+
+def test_a_pause_places_no_stop_until_its_end() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    pause(bench, 15)
+    bench.core.protect(0, 1.0, 90.0)
+    bench.proceed()
+    bench.after_s(14)
+    assert bench.take(m.Submit) == []
+    bench.after_s(1)
+    assert bench.only(m.Submit).order_type == "stop"
+    bench.twin()
+
+
+def test_at_the_end_of_a_pause_exits_and_stops_leave_before_all_else() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    pause(bench, 15)
+    bench.core.protect(0, 1.0, 90.0)
+    bench.after_s(5)
+    bench.handle(m.VenueChanged(at_ns=bench.now, venue="v", state="up", until_ns=0, reason=""))
+    inside = m.Alerted | m.Wake | m.Changed
+    found = [each for each in bench.commands if not isinstance(each, inside)]
+    assert isinstance(found[0], m.Submit), found
+    assert found[0].order_type == "stop"
+
+
 def test_a_stop_without_a_position_is_cancelled_whatever_the_venue_asks_for() -> None:
     bench = Bench()
     stop = bench.hold_with_stop(1.0, 90.0)
@@ -177,3 +224,44 @@ def test_an_exit_whose_state_is_unknown_for_long_is_an_alarm() -> None:
     bench.after_s(12)
     assert bench.alerted("exit_unconfirmed") == ["critical"]
     bench.twin()
+
+
+def lot_has_grown(bench: Bench) -> None:
+    """Report that the venue takes tenths only."""
+    bench.handle(
+        m.FiltersChanged(
+            at_ns=bench.now, symbol=0, lot=0.1, tick=0.01, min_notional=1.0, trading=True
+        )
+    )
+
+
+def test_e7_an_exit_that_a_filter_rejects_leaves_as_soon_as_the_filters_are_read() -> None:
+    """They were read every five minutes: until then each exit was rejected as the first one."""
+    bench = Bench()
+    bench.hold(0.875)
+    exit_order = bench.order(1, -0.875)
+    bench.reject(exit_order.client_id, "filter", by="venue")
+    assert [each.what for each in bench.take(m.Refresh)].count("filters") == 1
+    assert bench.take(m.Submit) == []
+    lot_has_grown(bench)
+    assert bench.only(m.Submit).quantity == 0.8
+
+
+def test_e7_a_stop_that_a_filter_rejects_rests_as_soon_as_the_filters_are_read() -> None:
+    bench = Bench()
+    bench.hold(0.875)
+    bench.core.protect(0, 0.875, 90.0)
+    bench.proceed()
+    bench.reject(bench.only(m.Submit).client_id, "filter", by="venue")
+    assert "filters" in {each.what for each in bench.take(m.Refresh)}
+    lot_has_grown(bench)
+    assert bench.only(m.Submit).quantity == 0.8
+
+
+def test_filters_are_read_once_for_many_rejections() -> None:
+    bench = Bench()
+    for number in range(1, 6):
+        bench.reject(bench.order(number).client_id, "filter", by="venue")
+        bench.after_s(0.25)
+        bench.read()
+    assert [each.what for each in bench.take(m.Refresh)].count("filters") == 1

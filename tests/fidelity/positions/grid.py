@@ -47,7 +47,7 @@ def rest_grid(run: State, symbol: str) -> None:
         blocked = run.blocked.get((symbol, side)) is not None  # no signal can differ: bars alone
         refused = "reentry_blocked" if blocked else read_plan(run, symbol, side)
         if refused:
-            run.report(symbol, refused, "grid")
+            run.report(symbol, refused, "grid_entry")
             continue
         run.grids[symbol].append(_laid(run, symbol, grid, side, exact(centre)))
     rest_again(run, symbol, run.now_ns + run.s.costs.latency_ns)
@@ -137,9 +137,9 @@ def _rest_entry(
     granted, by = capped(run, symbol, wanted, price, "limit")
     refused = allowed(run, symbol, at_open_ns=active_ns if at_open else None) or by
     if not refused and not run.may_send(symbol, granted, price):
-        refused = "too_small"
+        refused = "min_notional" if granted else "lot"
     if refused:
-        run.report(symbol, refused, "grid")
+        run.report(symbol, refused, "grid_entry_at_open" if at_open else "grid_entry")
         return
     run.send(symbol, grid.side * granted, "grid", reduces=False, kind="limit", price=price,
              tag=("grid", grid.side, k), active_ns=active_ns)  # fmt: skip

@@ -281,13 +281,14 @@ def assert_same_run(s: Strategy, market: Market, out: Result, **more: Any) -> Le
     for (time_ns, expected), found in zip(out.curve, curve, strict=True):
         assert abs(float(found) - float(expected)) <= 1e-7 * scale, (time_ns, found, expected)
     _assert_same_trades(left, out)
-    if not isinstance(s.signal, Grid):  # whose levels share one decision
-        _assert_same_reasons(left, out)
+    _assert_same_reasons(left, out)
     return left
 
 
-INCREASES = {"entry", "add", "buy_every"}
-"""What the decisions of the reference increase; of a resting order there is no decision."""
+INCREASES = {"entry", "add", "buy_every", "grid_entry"}
+"""What the decisions of the reference increase, the last level of a grid; of what is placed at an
+open there is no decision."""
+CAPS = {"position", "groups", "gross_exposure", "cash", "margin"}
 OTHERS = {"no_rule_true", "too_small"}
 """Reasons of the engine that are of no increase: nothing was signalled, an exit waits."""
 
@@ -299,7 +300,11 @@ def _assert_same_reasons(left: Left, out: Result) -> None:
     for each in out.findings:
         if each.of in INCREASES and each.what != "no_bar":
             by = each.what.removeprefix("capped_by ")
-            (rejected if by == each.what else capped)[each.time_ns, pair(each.symbol)] = by
+            at = each.time_ns, pair(each.symbol)
+            (rejected if by == each.what else capped)[at] = by
+            if each.of == "grid_entry":  # a level that does not fit whole is not placed
+                capped[at] = by if by in CAPS else ""
+    capped = {at: by for at, by in capped.items() if by}
     for theirs, name in ((rejected, "rejected_by"), (capped, "capped_by")):
         rows = zip(table["time"], table["symbol"], table[name], strict=True)
         ours = {(int(time), str(symbol)): str(why) for time, symbol, why in rows if why}

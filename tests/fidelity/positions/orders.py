@@ -35,6 +35,7 @@ class Order:
     ended_ns: int = 0
     ended_by: str = ""
     rested: bool = False
+    begins_again: bool = False
     asked: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:

@@ -177,7 +177,8 @@ def _increase(run: State, each: Increase) -> None:
         refused = "reentry_blocked"
     if not refused and each.side < 0 and run.s.account == "spot":
         refused = "short_as_flat"
-    if not refused and held.side != each.side:
+    begins_again = run.begins_again(symbol, each.side)
+    if not refused and (held.side != each.side or begins_again):
         refused = plan_entry(run, symbol, each.side)
     if refused:
         run.report(symbol, refused, "rebalance")
@@ -198,4 +199,5 @@ def _increase(run: State, each: Increase) -> None:
     if turns:
         units += abs(held.units)
     tag = ("entry" if turns else "rebalance", 0, 0)
-    run.send(symbol, each.side * units, "rebalance", reduces=False, tag=tag)
+    order = run.send(symbol, each.side * units, "rebalance", reduces=False, tag=tag)
+    order.begins_again = begins_again

@@ -119,8 +119,8 @@ def _step(run: State, before: int | None, *, decides: bool) -> None:
     for symbol in here:
         if symbol not in turning:
             take_at_time(run, symbol)
-    _increases(run, before, signals, turning)
     cancel_outside(run)
+    _increases(run, before, signals, turning)
 
 
 def _mark_benchmark(run: State) -> None:

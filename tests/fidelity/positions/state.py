@@ -137,6 +137,11 @@ class State:
         least = exact(self.s.instrument_of(symbol).min_notional)
         return abs(units) >= self.lot(symbol) and abs(units) * price >= least
 
+    def begins_again(self, symbol: str, side: int) -> bool:
+        """Return whether an entry of a side finds a position there that is too small to be sold."""
+        held = self.held(symbol)
+        return held.side == side and not self.may_send(symbol, held.units, self.marks[symbol])
+
     def unit_cost(self, kind: Kind, price: Fraction) -> Fraction:
         """Return what one unit costs: a market order or stop pays slippage and the taker fee."""
         costs = self.s.costs
@@ -269,6 +274,10 @@ class State:
             self.trade[symbol] = levels.start(plan, sign(units), self.held(symbol))
         elif order.tag[0] == "grid" and side == sign(units) and symbol in self.exits_to_retry:
             self._begin_again(symbol, side, time_ns)
+        elif order.begins_again and side == sign(units):
+            self._begin_again(symbol, side, time_ns)
+            self.trade[symbol].first_units = abs(units)  # adds are shares of this entry
+            order.begins_again = False
         elif order.tag[0] == "entry" and side == sign(units) and symbol in self.trade:
             self.trade[symbol].first_units += abs(units)
         trade, take = self.trade.get(symbol), order.tag[0] == "take"
@@ -278,15 +287,20 @@ class State:
             self._flat(symbol, side, reason, time_ns)
 
     def _begin_again(self, symbol: str, side: int, time_ns: int) -> None:
-        """An entry of a grid adds to what is too small to be sold: that exit is dropped.
+        """An entry adds to what is too small to be sold: that exit and its adds are dropped.
 
-        Stops, R and takes begin again, from the average cost and what is held now.
+        Stops, R, takes and adds begin again, from the average cost and what is held now.
         """
-        self.exits_to_retry.pop(symbol)
+        self.exits_to_retry.pop(symbol, None)
         self.stopped.discard((symbol, side))
+        self.blocked.pop((symbol, side), None)
+        for order in self.working(symbol):
+            if order.tag[0] == "add":
+                self.end(order, "cancelled", "position_closed", time_ns)
         held = self.held(symbol)
         held.first_price = held.best = held.entry_price
         held.begun_ns, held.taken_from = time_ns, abs(held.units)
+        held.bars_held = held.adds = 0
         self.trade[symbol] = levels.start(self.sided[symbol, side], side, held)
 
     def _flat(self, symbol: str, side: int, reason: str, time_ns: int) -> None:
@@ -326,9 +340,9 @@ class State:
         for order in self.working(symbol):
             self.end(order, "cancelled", reason, self.now_ns)
         if not self.may_send(symbol, held.units, self.marks[symbol] if mark is None else mark):
-            if symbol not in self.exits_to_retry:
+            if symbol not in self.exits_to_retry:  # one that waits already keeps its reason
                 self.report(symbol, "too_small", reason)
-            self.exits_to_retry[symbol] = reason
+                self.exits_to_retry[symbol] = reason
             return
         self.exits_to_retry.pop(symbol, None)
         if active_ns is None:

@@ -118,7 +118,8 @@ def _send_increase(
         for order in run.working(symbol):  # resting adds, and a take that has not filled
             run.end(order, "cancelled", "opposite", run.now_ns)
         units += abs(run.held(symbol).units)
-    run.send(symbol, side * units, reason, reduces=False, tag=tag)
+    order = run.send(symbol, side * units, reason, reduces=False, tag=tag)
+    order.begins_again = tag[0] != "add" and run.begins_again(symbol, side)
     row = run.market.row(symbol, run.now_ns)
     if row is not None and tag[0] == "entry":
         run.entered_row[symbol] = row
@@ -255,7 +256,8 @@ def buy_regularly(run: State, symbol: str) -> None:
         refused = "short_held"
     if not refused and held.units and run.leaving(symbol) == abs(held.units):
         refused = "exit"
-    if not refused and not held.side and not run.increases(symbol):
+    begins = not held.side and not run.increases(symbol)
+    if not refused and (begins or run.begins_again(symbol, 1)):
         refused = plan_entry(run, symbol, 1)
     if refused:
         run.report(symbol, refused, "buy_every")

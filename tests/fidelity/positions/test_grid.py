@@ -103,7 +103,7 @@ def test_while_held_the_levels_stay() -> None:
 def test_levels_are_working_orders_nearest_first_and_must_fit_whole() -> None:
     out = ran([FLAT], limits=Limits(position=0.1))
     assert resting(out) == [(90.0, 10.0)]
-    assert what(out) == [(1.0, "position", "grid")]
+    assert what(out) == [(1.0, "position", "grid_entry")]
 
 
 def test_no_level_rests_outside_the_hours() -> None:

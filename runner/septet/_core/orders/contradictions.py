@@ -32,14 +32,14 @@ def contradicts_itself(
     tolerance
         Difference up to which quantities count as equal (base).
     """
-    whole = quantity or 0.0
-    if whole and filled > whole + tolerance:
+    ordered = quantity or 0.0
+    if ordered and filled > ordered + tolerance:
         return True
     match state:
         case "filled":
-            return filled < whole - tolerance
+            return filled < ordered - tolerance
         case "partially_filled":
-            return filled <= tolerance or 0.0 < whole <= filled + tolerance
+            return filled <= tolerance or 0.0 < ordered <= filled + tolerance
         case "open":
             return filled > tolerance
         case _:
@@ -48,9 +48,9 @@ def contradicts_itself(
 
 def fault_of(child: Child, state: m.OrderState, quantity: float | None, filled: float) -> str:
     """Return how a report contradicts itself or the known state of the order, or ""."""
-    whole, tolerance = quantity or child.quantity, child.tolerance
-    reported = f"{state} with {filled:.12g} executed of {whole:.12g}"
-    if contradicts_itself(state, whole, filled, tolerance):
+    ordered, tolerance = quantity or child.quantity, child.tolerance
+    reported = f"{state} with {filled:.12g} executed of {ordered:.12g}"
+    if contradicts_itself(state, ordered, filled, tolerance):
         return reported
     if contradicts_itself(state, child.quantity, filled, tolerance):
         return f"{reported}, and the order is one of {child.quantity:.12g}"

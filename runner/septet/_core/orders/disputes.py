@@ -266,11 +266,11 @@ def _dispute(
     _ask(lifecycle, k, now_ns)
 
 
-def _is_same(one: m.Filled, other: m.Filled) -> bool:
-    same = (one.trade_id, one.venue_order_id, one.side) == (
-        other.trade_id, other.venue_order_id, other.side
+def _is_same(first: m.Filled, second: m.Filled) -> bool:
+    same = (first.trade_id, first.venue_order_id, first.side) == (
+        second.trade_id, second.venue_order_id, second.side
     )  # fmt: skip
-    return same and (one.quantity, one.price) == (other.quantity, other.price)
+    return same and (first.quantity, first.price) == (second.quantity, second.price)
 
 
 def _open(lifecycle: OrderLifecycle, k: int) -> list[Disputed]:
@@ -404,19 +404,21 @@ def resolve(
     """
     if _recheck(lifecycle, k, now_ns):
         return True
-    there = [one for one in lifecycle.records.disputes.get(k, ()) if not one.booked_price]
-    if not there:
+    unbooked = [each for each in lifecycle.records.disputes.get(k, ()) if not each.booked_price]
+    if not unbooked:
         return False
     open_ = _open(lifecycle, k)
     stale = _may_be_stale(lifecycle, k, gap, tolerance, asked_ns)
-    for some in (open_, there) if left_out else (open_,):
-        held = [one for one in some if _has_id(one.fill) and one.fill.symbol == k]
-        newest_ns = max((one.since_ns for one in held), default=asked_ns)
-        moved = sum(_net(one.fill, base) for one in held)
+    for candidates in (open_, unbooked) if left_out else (open_,):
+        held = [each for each in candidates if _has_id(each.fill) and each.fill.symbol == k]
+        newest_ns = max((each.since_ns for each in held), default=asked_ns)
+        moved = sum(_net(each.fill, base) for each in held)
         # the expected fee may not have been deducted from it
-        spare = sum(one.fill.fee for one in held if one.fill.fee_unread and one.fill.side == "buy")
+        spare = sum(
+            each.fill.fee for each in held if each.fill.fee_unread and each.fill.side == "buy"
+        )
         agrees = -tolerance <= gap - moved <= tolerance + spare
-        others = stale or set(in_doubt) - {one.client_id for one in held}
+        others = stale or set(in_doubt) - {each.client_id for each in held}
         if held and abs(gap) > tolerance and agrees and newest_ns < asked_ns and not others:
             return _book(lifecycle, k, held, now_ns)
     newest_ns = max((each.since_ns for each in open_), default=now_ns)
@@ -449,11 +451,11 @@ def _book(lifecycle: OrderLifecycle, k: int, held: list[Disputed], now_ns: int) 
     """Book the executions that the account confirms; False while prices may still explain one."""
     children = lifecycle.records.children
     wrong = [
-        one for one in held
-        if one.client_id in children
-        and price_fault(lifecycle, children[one.client_id], one.fill, now_ns)
+        each for each in held
+        if each.client_id in children
+        and price_fault(lifecycle, children[each.client_id], each.fill, now_ns)
     ]  # fmt: skip
-    if any(now_ns - one.since_ns < PRICE_WAIT_NS for one in wrong):
+    if any(now_ns - each.since_ns < PRICE_WAIT_NS for each in wrong):
         return False
     for each in held:
         child = children.get(each.client_id)

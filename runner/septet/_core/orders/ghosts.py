@@ -4,7 +4,8 @@ Such an order may lock the units that a reduction needs. When the venue rejects 
 insufficient funds, its open orders are queried, at most once a second per symbol. Orders of the
 run that reduce the same symbol, are open in that list and have ended here are cancelled, however
 recently they ended. Once one of them is gone, the reduction and the stop of its symbol are sent
-without waiting for the end of their pauses.
+without waiting for the end of their pauses. After a rejection that filters may explain they are
+read, at most every five seconds; once they have changed, reductions and stops are sent at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ from septet import messages as m
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child
 
-__all__ = ["HELD", "REJECTED", "cancel", "cancel_stranger", "ended", "freed", "locks", "refused"]
+__all__ = [
+    "HELD",
+    "REJECTED",
+    "cancel",
+    "cancel_stranger",
+    "ended",
+    "freed",
+    "locks",
+    "refused",
+    "retry",
+]
 
 HELD = "; it is left there, since the account holds what it protects"
 OTHER_CAUSES = frozenset(
@@ -25,6 +36,8 @@ OTHER_CAUSES = frozenset(
 """Codes of a rejection that missing or locked units do not explain; codes are a plugin's words."""
 REJECTED = "rejected_entry"
 """The block of a symbol from a rejected entry to the next read of the account."""
+FILTERS_EVERY_NS = 5 * SECOND_NS
+"""Shortest pause between reads of the filters after rejections."""
 EVERY_NS = SECOND_NS
 """Shortest pause between reads of the open orders for one symbol."""
 
@@ -37,6 +50,9 @@ def refused(lifecycle: OrderLifecycle, child: Child, event: m.Rejected, now_ns: 
     """
     records, k = lifecycle.records, child.symbol
     may_lack = event.by == "venue" and event.code not in OTHER_CAUSES
+    if may_lack and event.code != "funds" and now_ns - records.filters_ns >= FILTERS_EVERY_NS:
+        records.filters_ns = now_ns  # lot, tick or minimum may have changed: the next one follows
+        lifecycle.commands.append(m.Refresh(what="filters"))
     if not child.reduces:
         if may_lack and not child.replaces:
             text = f"{child.client_id}: {event.code} {event.text}".strip()
@@ -97,6 +113,12 @@ def ended(lifecycle: OrderLifecycle, client_id: str, now_ns: int) -> None:
     if k < 0:
         return
     records.freed_ns[k] = now_ns
+    retry(lifecycle, k)
+
+
+def retry(lifecycle: OrderLifecycle, k: int) -> None:
+    """End the pauses of the reductions and of the stop of a symbol."""
+    records = lifecycle.records
     for number in records.queues.get(k, ()):
         if records.works[number].parent.reduces:
             records.works[number].retry_ns = 0

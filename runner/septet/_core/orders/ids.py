@@ -67,8 +67,8 @@ def own_id(tag: str, client_id: str) -> str:
     """
     if tag not in client_id:
         return ""
-    found = set(_whole(tag).findall(client_id))
-    return found.pop() if len(found) == 1 else ""
+    ids = set(_own_id_pattern(tag).findall(client_id))
+    return ids.pop() if len(ids) == 1 else ""
 
 
 def is_marked(tag: str, client_id: str) -> bool:
@@ -77,6 +77,6 @@ def is_marked(tag: str, client_id: str) -> bool:
 
 
 @cache
-def _whole(tag: str) -> re.Pattern[str]:
+def _own_id_pattern(tag: str) -> re.Pattern[str]:
     part = "[0-9a-z]+"
     return re.compile(f"{re.escape(tag)}(?:{part}|-{part})-{part}(?![0-9a-z])")

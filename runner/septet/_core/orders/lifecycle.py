@@ -93,12 +93,12 @@ class OrderLifecycle:
 
     def live(self, k: int) -> list[Child]:
         """Return the children of a symbol that are not final, protective stops left out."""
-        children, found = self.records.children, list[Child]()
+        children, live = self.records.children, list[Child]()
         for name in self.records.live:
             child = children[name]
             if child.symbol == k and not child.protects:
-                found.append(child)
-        return found
+                live.append(child)
+        return live
 
     # ------------------------------------------------------------------ states
 
@@ -138,7 +138,7 @@ class OrderLifecycle:
         self.move(child, state, reason)
         child.final_ns = max(1, now_ns)
         child.query_next_ns = child.fills_ns = child.delete_ns = child.contradicted_ns = 0
-        self._found(child, "the order has ended")
+        self._end_missing(child, "the order has ended")
         self.records.live.remove(child.client_id)
         self.records.finals.append(child.client_id)
         self.records.finished.append(child.client_id)
@@ -156,7 +156,7 @@ class OrderLifecycle:
             self._miss(child, now_ns)
         else:
             child.fills_ns = 0
-            self._found(child, "its executions are found")
+            self._end_missing(child, "its executions are found")
 
     def _misses(self, child: Child) -> bool:
         return child.counted < child.seen - child.tolerance
@@ -175,7 +175,7 @@ class OrderLifecycle:
             return f"{child.client_id}: reported {child.contradiction}; {child.counted:.12g} found"
         return f"{child.client_id}: {child.seen:.12g} filled, {child.counted:.12g} found"
 
-    def _found(self, child: Child, by: str) -> None:
+    def _end_missing(self, child: Child, by: str) -> None:
         """Record that no execution of a child is missing any more."""
         child.missing_ns = child.account_ns = 0
         if child.lost:
@@ -394,10 +394,10 @@ class OrderLifecycle:
             return
         if not child.alarmed_unfilled and now_ns - child.sent_ns >= self.timing.wait_alarm_ns:
             child.alarmed_unfilled = True
-            what = f"{child.client_id} is open at the venue, not filled whole"
+            problem = f"{child.client_id} is open at the venue, not filled whole"
             if is_unknown:
-                what = f"it is unknown whether the exit {child.client_id} was accepted"
-            text = f"{what}: no stop rests there meanwhile and no other exit is sent; "
+                problem = f"it is unknown whether the exit {child.client_id} was accepted"
+            text = f"{problem}: no stop rests there meanwhile and no other exit is sent; "
             text += "look at the venue" if is_unknown else "if it trades, close the position there"
             name = "exit_unconfirmed" if is_unknown else "exit_unfilled"
             self.alert("critical", name, text, child.symbol)
@@ -405,19 +405,19 @@ class OrderLifecycle:
     def reducible(self, k: int) -> float:
         """Position of a symbol that a new order may reduce (base, signed): what the account holds.
 
-        It is below the booked position only if two reports agree: the account holds less, and the
-        venue rejected a reduction for insufficient funds or reports one filled without executions.
-        A single wrong read does not make an exit smaller. The same holds while a reduction may be
-        at the venue under another id.
+        It is below the booked position only if the account holds less and the venue rejected a
+        reduction for insufficient funds, or reports one filled without executions (a single wrong
+        read makes no exit smaller), and while a reduction may be at the venue under another id.
         """
-        position, there = self.guards.left(k, self.position(k)), self.records.there.get(k, 0.0)
+        position = self.guards.sellable_position(k, self.position(k))
+        account_units = self.records.account_units.get(k, 0.0)
         lost = (self.records.children[name] for name in self.records.live)
         if any(_may_be_less(each) for each in lost if each.symbol == k):
             held = self.records.held.get(k, (position, 0))[0]
             least = max(0.0, min(position, held))
             return least if position > 0.0 else min(0.0, max(position, held))
-        unfunded = k in self.records.unfunded and self.instrument(k).lot <= there < position
-        return there if unfunded else position
+        unfunded = k in self.records.unfunded and self.instrument(k).lot <= account_units < position
+        return account_units if unfunded else position
 
     def is_gone(self, k: int) -> bool:
         """Whether a person has accepted that nothing is left of a position that can be sold."""
@@ -465,10 +465,10 @@ class OrderLifecycle:
                 buys += child.rest
             else:
                 sells += child.rest
-        for other in records.third_party.values() if third_party else ():
-            if other.symbol == k:
-                buys += other.rest if other.sign > 0 else 0.0
-                sells += other.rest if other.sign < 0 else 0.0
+        for order in records.third_party.values() if third_party else ():
+            if order.symbol == k:
+                buys += order.rest if order.sign > 0 else 0.0
+                sells += order.rest if order.sign < 0 else 0.0
         return buys, sells
 
     def report_exposure(self) -> None:

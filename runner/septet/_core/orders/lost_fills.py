@@ -82,11 +82,11 @@ def let_exit_pass(lifecycle: OrderLifecycle, stop: Child, now_ns: int) -> bool:
     if stop.unexplained:
         return True
     held, asked_ns = lifecycle.records.held.get(k, (0.0, 0))
-    there = min(abs(lifecycle.position(k)), held if lifecycle.position(k) > 0.0 else -held)
+    account_units = min(abs(lifecycle.position(k)), held if lifecycle.position(k) > 0.0 else -held)
     reported = stop.claim is not None or stop.contradicted_ns
     if not reported or not stop.lost or asked_ns <= stop.reported_ns:
         return False
-    if floor_to_lot(max(0.0, there), lifecycle.instrument(k).lot) <= 0.0:
+    if floor_to_lot(max(0.0, account_units), lifecycle.instrument(k).lot) <= 0.0:
         return False
     if not stop.let_go:
         stop.let_go = True
@@ -141,21 +141,21 @@ def resolve(
         return False  # an order of which nothing is known yet may have moved the account
     decided = _happened(lifecycle, lost, gap, lot)
     if decided is None:  # something else has moved the account as well, or it cannot be decided
-        happened, gone = [], [child for child in lost if child.accepted]
+        happened, dropped = [], [child for child in lost if child.accepted]
     else:
         happened = decided
-        gone = [each for each in lost if each in happened or _is_denied(lifecycle, each)]
+        dropped = [each for each in lost if each in happened or _is_denied(lifecycle, each)]
     for child in lost:
-        if child not in gone:
+        if child not in dropped:
             _ask_a_person(lifecycle, child, gap)
-    fee, whole = _moved(happened) - gap, sum(map(_missing, happened))
-    for child in gone:
+    fee, total_missing = _moved(happened) - gap, sum(map(_missing, happened))
+    for child in dropped:
         if child in happened:  # each bears its share of the deductions in the base currency
             missing = _missing(child)
-            moved = missing - child.sign * fee * (missing / whole)
+            moved = missing - child.sign * fee * (missing / total_missing)
             _book(lifecycle, child, base, moved, now_ns)
         if not child.is_final:
-            _gone(lifecycle, child, now_ns)
+            _drop_missing(lifecycle, child, now_ns)
     return bool(happened)
 
 
@@ -250,7 +250,7 @@ def _explains(gap: float, lost: Sequence[Child], lot: float) -> bool:
     return -lot - fee <= gap - _moved(lost) <= lot
 
 
-def _gone(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
+def _drop_missing(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     """Drop the missing executions: the order counts as gone."""
     text = f"{child.client_id}: {_missing(child):.12g} reported filled is not in the account"
     if child.contradicted_ns:

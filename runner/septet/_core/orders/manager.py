@@ -159,7 +159,7 @@ class Orders:
         if venue_reports.take(lifecycle, event):
             return
         match event:
-            case m.FiltersChanged():
+            case m.FiltersChanged(listed=True):
                 instrument = lifecycle.instrument(event.symbol)
                 instrument.lot, instrument.tick = event.lot, event.tick
                 instrument.min_notional = event.min_notional
@@ -168,12 +168,13 @@ class Orders:
                     instrument.min_quantity = event.min_quantity
                 if event.max_quantity is not None:
                     instrument.max_quantity = event.max_quantity
+                ghosts.retry(lifecycle, event.symbol)
             case m.VenueChanged(state="limited" | "banned" | "maintenance"):
                 longest_ns = event.at_ns + lifecycle.timing.pause_most_ns
                 lifecycle.records.paused_ns = min(event.until_ns, longest_ns)
             case m.VenueChanged(state="up"):
                 lifecycle.records.paused_ns = 0
-                # What was rejected while the venue was away need not wait for its pause.
+                # An order rejected while the venue was unreachable need not wait for its pause.
                 for work in lifecycle.records.works.values():
                     work.retry_ns = 0
                 for stop in lifecycle.records.stops.values():
@@ -277,8 +278,8 @@ class Orders:
         lifecycle, records = self._lifecycle, self._lifecycle.records
         before = [records.children[name] for name in records.live]
         before = [each for each in before if each.sent_ns <= records.kill_ns]
-        kept = [each for each in before if lifecycle.keeps_stop(each, now_ns)]
-        kept = kept if records.kill_flattens else []
+        kept_stops = [each for each in before if lifecycle.keeps_stop(each, now_ns)]
+        kept_stops = kept_stops if records.kill_flattens else []
         symbols = tuple(range(len(lifecycle.checks.symbols)))
         entries: tuple[m.Cancel, ...] = ()
         if records.kill_flattens:
@@ -291,7 +292,7 @@ class Orders:
                 for child in live
                 if not (child.reduces or child.is_final)
             )  # fmt: skip
-        if kept:
+        if kept_stops:
             lifecycle.commands += entries
         else:
             lifecycle.commands.append(
@@ -301,7 +302,7 @@ class Orders:
         records.kill_next_ns = now_ns + records.kill_pause_ns
         records.kill_pause_ns = min(2 * records.kill_pause_ns, lifecycle.timing.kill_most_ns)
         for child in before:
-            child.cancels |= child not in kept
+            child.cancels |= child not in kept_stops
 
     def _wake(self, now_ns: int) -> None:
         """Request the next tick, if it is earlier than the one already requested."""
@@ -349,7 +350,7 @@ class Orders:
             newest = max(records.forgotten_ns.get(child.symbol, 0), child.traded_ns)
             records.forgotten_ns[child.symbol] = newest
 
-    # ------------------------------------------------------------------ what is asked
+    # ------------------------------------------------------------------ queries
 
     def resolve_disputes(
         self, k: int, base: str, gap: float, tolerance: float, asked_ns: int, now_ns: int
@@ -375,9 +376,9 @@ class Orders:
         """Record a position of the account (base, signed) below the booked one; None if not."""
         records = self._lifecycle.records
         if quantity is not None:
-            records.there[k] = quantity
+            records.account_units[k] = quantity
             return
-        records.there.pop(k, None)
+        records.account_units.pop(k, None)
         if (
             k in records.unfunded
         ):  # the rejection was of a moment: a stop follows the position again
@@ -458,7 +459,7 @@ class Orders:
         """Return the records, for reading only."""
         return self._lifecycle.records
 
-    # ------------------------------------------------------------------ what is kept
+    # ------------------------------------------------------------------ snapshots
 
     def snapshot(self) -> bytes:
         """Return all state. To be called after `proceed`, when nothing waits."""

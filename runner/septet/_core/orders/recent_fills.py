@@ -58,7 +58,7 @@ class RecentFills(msgspec.Struct, array_like=True):
             return [(-math.inf, math.inf)]
         back = [each for each in (*self.fills, *others) if each[0] >= since_ns]
         back.sort(key=_venue_ns)
-        found, start, spare = [(0.0, 0.0)], 0.0, 0.0
+        bounds, start, spare = [(0.0, 0.0)], 0.0, 0.0
         for _, together in groupby(reversed(back), key=_venue_ns):
             bought = sold = 0.0
             count = 0
@@ -66,7 +66,7 @@ class RecentFills(msgspec.Struct, array_like=True):
                 bought, sold, spare = bought + max(moved, 0.0), sold - min(moved, 0.0), spare + fee
                 count += 1
             if (bought > 0.0 and sold > 0.0) or (others and count > 1):
-                found.append((start - bought - spare, start + sold + spare))
+                bounds.append((start - bought - spare, start + sold + spare))
             start += sold - bought
-            found.append((start - spare, start + spare))
-        return found
+            bounds.append((start - spare, start + spare))
+        return bounds

@@ -51,7 +51,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         Age after which "not found" is final, and a read is complete up to its request
         (`VenueFacts.answers_final_after_ns`).
     amends
-        Whether the venue replaces what is left of an order, and never more than that, in one
+        Whether the venue replaces the unfilled rest of an order, and never more than that, in one
         request. Where it cannot promise that, an order is cancelled and a new one sent.
     query_first_ns, query_longest_ns
         First and longest pause between queries of one order.
@@ -166,7 +166,7 @@ class Work(msgspec.Struct, kw_only=True, gc=False):
         When it may be sent again after a rejection, and how often it was rejected in a row.
     cancelled
         Why it was cancelled; empty while it works.
-    price, patience_until_ns, takes, again, repriced_ns, may_amend
+    price, patience_until_ns, takes, reprices, repriced_ns, may_amend
         The limit of a patient order (quote) and until when it rests; whether it now crosses the
         spread; whether a cancel only precedes a new price; the last change of the price; whether
         the venue still accepts amends of it.
@@ -190,7 +190,7 @@ class Work(msgspec.Struct, kw_only=True, gc=False):
     takes: bool = False
     patience_until_ns: int = 0
     price: float | None = None
-    again: bool = False
+    reprices: bool = msgspec.field(name="again", default=False)  # its name in snapshots
     repriced_ns: int = 0
     may_amend: bool = True
     rejected: str = ""
@@ -260,7 +260,7 @@ class Stranger(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """What it is, in words."""
+        """Description of the order for messages."""
         way, of = "buy" if self.sign > 0 else "sell", self.client_id or "no client id"
         if self.trade_id:
             price = f" at {self.price:.12g}" if self.price else ""
@@ -372,7 +372,8 @@ class Records(msgspec.Struct, kw_only=True):
     """All state of the order manager.
 
     `held` has the account's position of a symbol (base, signed) and when that read was sent,
-    `listed_ns` when the newest list of open orders was asked for (wall time).
+    `account_units` a position of the account below the booked one (base, signed; ``there`` in
+    snapshots), `listed_ns` when the newest list of open orders was requested (wall time).
     """
 
     works: dict[int, Work] = {}
@@ -395,13 +396,14 @@ class Records(msgspec.Struct, kw_only=True):
     disputes: dict[int, list[Disputed]] = {}
     dispute_next_ns: dict[int, int] = {}
     dispute_pause_ns: dict[int, int] = {}
-    there: dict[int, float] = {}
+    account_units: dict[int, float] = msgspec.field(name="there", default_factory=dict)
     held: dict[int, tuple[float, int]] = {}
     unfunded: list[int] = []
     started_ns: int = 0
     listed_ns: int = 0
     paused_ns: int = 0
     refused_ns: dict[int, int] = {}
+    filters_ns: int = 0
     freed_ns: dict[int, int] = {}
     ghosts: dict[str, int] = {}
     strangers: dict[int, dict[str, Stranger]] = {}

@@ -65,16 +65,16 @@ def _terms(
     wrong = []
     if event.order_type and event.order_type != child.kind:
         wrong.append(f"type {event.order_type} for {child.kind}")
-    asked, price = child.limit_price, event.price
-    if asked is not None and price and abs(price - asked) > ROUNDED * asked:
-        wrong.append(f"price {price:.12g} for {asked:.12g}")
-        child.limit_price = asked if known else price
-    asked, trigger = child.trigger_price, event.trigger_price
-    if asked is not None and trigger:
-        least = max(ROUNDED * asked, 0.5 * lifecycle.instrument(child.symbol).tick)
-        if abs(trigger - asked) > least:
-            wrong.append(f"trigger price {trigger:.12g} for {asked:.12g}")
-            child.trigger_price = asked if known else trigger
+    ordered, price = child.limit_price, event.price
+    if ordered is not None and price and abs(price - ordered) > ROUNDED * ordered:
+        wrong.append(f"price {price:.12g} for {ordered:.12g}")
+        child.limit_price = ordered if known else price
+    ordered, trigger = child.trigger_price, event.trigger_price
+    if ordered is not None and trigger:
+        least = max(ROUNDED * ordered, 0.5 * lifecycle.instrument(child.symbol).tick)
+        if abs(trigger - ordered) > least:
+            wrong.append(f"trigger price {trigger:.12g} for {ordered:.12g}")
+            child.trigger_price = ordered if known else trigger
     elif trigger:
         wrong.append(f"trigger price {trigger:.12g} for none")
     return wrong

@@ -10,7 +10,7 @@ import msgspec
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot, inward, outward
-from septet._core.orders import ghosts, lost_fills, missing_stops, stops, waiting_reductions
+from septet._core.orders import ghosts, lost_fills, stops, waiting_reductions
 from septet._core.orders.ids import child_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
@@ -84,8 +84,8 @@ def _follow(lifecycle: OrderLifecycle, work: Work, child: Child, now_ns: int) ->
         end(lifecycle, work, "filled", "")
     elif work.cancelled:
         end(lifecycle, work, "cancelled", work.cancelled)
-    elif child.kind == "limit" and child.cancels and (work.takes or work.again):
-        work.again = False
+    elif child.kind == "limit" and child.cancels and (work.takes or work.reprices):
+        work.reprices = False
     elif reduces:
         _retry(lifecycle, work, child, now_ns)
     else:
@@ -145,6 +145,8 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
         return moved
     work = min(idle, key=_turn) if len(idle) > 1 else idle[0]
     if work.parent.reduces:  # an entry that was reported ended does not delay it
+        if lifecycle.guards.is_unlisted(k):
+            return moved
         live = [each for each in live if each.delays_reductions]
     if live and work.parent.reduces:
         _cancel_resting(lifecycle, work, live, now_ns)
@@ -155,21 +157,9 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
         if stop is not None and not lost_fills.let_exit_pass(lifecycle, stop, now_ns):
             _cancel_resting(lifecycle, work, [stop], now_ns)
             return moved
-    elif _waits(lifecycle, work):
+    elif waiting_reductions.delay(lifecycle, work, stops.standing(lifecycle, k)):
         return moved
     return _send(lifecycle, work, now_ns) or moved
-
-
-def _waits(lifecycle: OrderLifecycle, work: Work) -> bool:
-    """Return whether an entry waits for earlier in-flight orders, a stop, or its executions."""
-    if missing_stops.delays(lifecycle, work):
-        return True
-    records, stop = lifecycle.records, stops.standing(lifecycle, work.parent.symbol)
-    if stop is not None and ((stop.missing_ns and not stop.lost) or stop.unconfirmed):
-        return True
-    return any(number in records.works for number in work.waits_for) or any(
-        name in records.live for name in work.waits_for_stops
-    )
 
 
 def _turn(work: Work) -> tuple[bool, int]:
@@ -180,10 +170,10 @@ def _turn(work: Work) -> tuple[bool, int]:
 def _cancel_resting(lifecycle: OrderLifecycle, work: Work, live: list[Child], now_ns: int) -> None:
     """Cancel resting orders that block a reduction, with an alarm if that takes too long."""
     for child in live:
-        other = lifecycle.records.works.get(child.parent)
+        resting_work = lifecycle.records.works.get(child.parent)
         if child.kind != "market":
-            if other is not None and not child.protects:
-                other.cancelled = other.cancelled or "superseded"
+            if resting_work is not None and not child.protects:
+                resting_work.cancelled = resting_work.cancelled or "superseded"
             lifecycle.request_cancel(child, now_ns)
     waiting_reductions.wait(lifecycle, work, live[0], now_ns)
 
@@ -194,9 +184,9 @@ def _send(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> bool:
     quantity, rest = _size(lifecycle, work, sign)
     state: m.OrderState
     if quantity <= 0.0:
-        gone = parent.reduces and lifecycle.is_gone(k)
-        if gone or (parent.reduces and rest >= lifecycle.instrument(k).lot * (1.0 - DUST)):
-            state, reason = "cancelled", "gone" if gone else "too_small"
+        is_gone = parent.reduces and lifecycle.is_gone(k)
+        if is_gone or (parent.reduces and rest >= lifecycle.instrument(k).lot * (1.0 - DUST)):
+            state, reason = "cancelled", "gone" if is_gone else "too_small"
         elif parent.reduces:
             state, reason = ("filled", "") if work.filled > 0.0 else ("cancelled", "flat")
         else:
@@ -327,13 +317,15 @@ def is_unblocked(lifecycle: OrderLifecycle, child: Child) -> bool:
     return closes or bool(child.replaces) or not lifecycle.guards.blocked(k)
 
 
-def _notify(lifecycle: OrderLifecycle, parent: Parent, what: str, reason: str, now_ns: int) -> None:
+def _notify(
+    lifecycle: OrderLifecycle, parent: Parent, rejected: str, reason: str, now_ns: int
+) -> None:
     """Report what was rejected; a block has reported itself."""
     if reason in ("throttled", "turnover"):
         text = f"order {parent.number} exceeded it"
         lifecycle.commands += lifecycle.guards.trip(reason, now_ns, text=text)
     elif not lifecycle.guards.blocked(parent.symbol) and not lifecycle.records.kill:
-        lifecycle.alert("warning", "rejected_order", f"{what}: {reason}", parent.symbol)
+        lifecycle.alert("warning", "rejected_order", f"{rejected}: {reason}", parent.symbol)
 
 
 def _submit(
@@ -444,13 +436,13 @@ def reprice(lifecycle: OrderLifecycle, work: Work, price: float, now_ns: int) ->
     )
     if reason:
         if reason != work.rejected:
-            what = f"a change of order {parent.number} was rejected here"
-            _notify(lifecycle, parent, what, reason, now_ns)
+            rejected = f"a change of order {parent.number} was rejected here"
+            _notify(lifecycle, parent, rejected, reason, now_ns)
         work.rejected = reason
         return False
     lifecycle.checks.amended(now_ns)
     if not lifecycle.timing.amends or not work.may_amend or old.by_venue_id:
-        work.again, work.price = True, price
+        work.reprices, work.price = True, price
         lifecycle.request_cancel(old, now_ns)
         return True
     new = _new(lifecycle, work, "limit", quantity, limit, None, now_ns)
@@ -476,7 +468,7 @@ def trim(lifecycle: OrderLifecycle, work: Work, now_ns: int) -> None:
         old = lifecycle.records.children.get(child.replaces)
         replaced = old is not None and old.is_final and not child.cancels
         if replaced and child.rest > rest + child.tolerance:
-            work.again, work.price = True, child.limit_price
+            work.reprices, work.price = True, child.limit_price
             lifecycle.request_cancel(child, now_ns)
 
 

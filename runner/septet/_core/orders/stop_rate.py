@@ -1,4 +1,4 @@
-"""What stops may use of the orders of a minute, so that an exit can always leave.
+"""The part of the orders per minute that stops may use, so that an exit can always be sent.
 
 Every part of an entry that is filled, and every step of a trailing level, replaces the stop at the
 venue: one order each, counted among the reductions of a minute. Without a bound they would use up
@@ -48,14 +48,16 @@ def _stays(
 ) -> bool:
     """Whether the rate lets a stop that is still right in side and size stay a little longer."""
     limit = lifecycle.checks.limits.reductions_per_minute
-    left = lifecycle.checks.reductions_left(k, now_ns)
+    remaining = lifecycle.checks.reductions_left(k, now_ns)
     covers = child.quantity >= COVERED * target
-    spread_ns = MINUTE_NS // max(1, limit // 2) if covers and limit - left >= limit // 8 else 0
+    spread_ns = MINUTE_NS // max(1, limit // 2) if covers and limit - remaining >= limit // 8 else 0
     if lifecycle.records.kill or stop.triggered or child.sign * stop.quantity >= 0.0:
         return False
-    if left > limit // 2 and now_ns >= child.sent_ns + spread_ns:
+    if remaining > limit // 2 and now_ns >= child.sent_ns + spread_ns:
         return False
-    most = target if left > 0 else min(abs(stop.quantity), -child.sign * lifecycle.reducible(k))
+    most = (
+        target if remaining > 0 else min(abs(stop.quantity), -child.sign * lifecycle.reducible(k))
+    )
     return 0.0 < child.quantity <= most + child.tolerance
 
 

@@ -86,18 +86,14 @@ def is_overdue(lifecycle: OrderLifecycle, k: int, beyond: bool, now_ns: int) -> 
 def pauses(lifecycle: OrderLifecycle, k: int, work: Work, now_ns: int) -> bool:
     """Whether an order waits: after a rejection, or as an exit until it may be sent.
 
-    A stop that rests is not given up for an exit that the venue would reject until then.
+    While the venue asks for a pause no exit is sent: it would be rejected, each one may prolong
+    the pause, and a stop that rests is not given up for it.
     """
-    if work.parent.reduces and _is_paused(lifecycle, k, now_ns):
+    if work.parent.reduces and lifecycle.records.paused_ns > now_ns:
         work.retry_ns = max(work.retry_ns, lifecycle.records.paused_ns)
     if work.parent.reduces and work.retry_ns <= now_ns:
         stop_rate.make_exit_wait(lifecycle, work, standing(lifecycle, k), now_ns)
     return work.retry_ns > now_ns
-
-
-def _is_paused(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
-    """Whether a stop rests at a venue that has asked for a pause."""
-    return lifecycle.records.paused_ns > now_ns and standing(lifecycle, k) is not None
 
 
 def _waits_long(work: Work, now_ns: int) -> bool:
@@ -115,7 +111,7 @@ def _is_held_up(lifecycle: OrderLifecycle, k: int) -> bool:
     return waits and not any(each.reduces for each in live)
 
 
-def _wanted(
+def _quantity_to_protect(
     lifecycle: OrderLifecycle, k: int, stop: Protection, position: float, now_ns: int
 ) -> float:
     """Return how much of a position to protect now, before the venue's filters; 0 for none."""
@@ -131,10 +127,10 @@ def _wanted(
     return max(0.0, min(abs(stop.quantity), sign * position))
 
 
-def _accepted(lifecycle: OrderLifecycle, k: int, stop: Protection, wanted: float) -> float:
+def _accepted(lifecycle: OrderLifecycle, k: int, stop: Protection, requested: float) -> float:
     """Return how much of this a stop may cover by the venue's filters; 0 if none is possible."""
     instrument = lifecycle.instrument(k)
-    quantity = floor_to_lot(wanted, instrument.lot)
+    quantity = floor_to_lot(requested, instrument.lot)
     if instrument.max_quantity > 0.0:
         quantity = min(quantity, floor_to_lot(instrument.max_quantity, instrument.lot))
     return 0.0 if instrument.is_too_small(quantity, stop.trigger) else quantity
@@ -168,7 +164,9 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
     """Place, replace or cancel the stop of a symbol as requested."""
     stop = lifecycle.records.stops[k]
     child = standing(lifecycle, k)
-    if child is not None and lifecycle.keeps_stop(child, now_ns):
+    if lifecycle.guards.is_unlisted(k) or (
+        child is not None and lifecycle.keeps_stop(child, now_ns)
+    ):
         return
     if child is not None and child.counted > 0.0 and stop.overdue:
         lifecycle.request_cancel(child, now_ns)
@@ -176,8 +174,8 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         child.cancels or child.lost or (child.counted > 0.0 and stop.quantity)
     ):
         return
-    wanted = _wanted(lifecycle, k, stop, lifecycle.reducible(k), now_ns)
-    target = _accepted(lifecycle, k, stop, wanted)
+    requested = _quantity_to_protect(lifecycle, k, stop, lifecycle.reducible(k), now_ns)
+    target = _accepted(lifecycle, k, stop, requested)
     sign = -1 if stop.quantity > 0.0 else 1
     instrument = lifecycle.instrument(k)
     if child is not None:
@@ -185,13 +183,17 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         least = instrument.tick or 1e-9 * stop.trigger
         covers = abs(child.quantity - target) <= child.tolerance
         if k in lifecycle.records.unfunded:  # the stop covers the old position: kept
-            wanted = _wanted(lifecycle, k, stop, lifecycle.position(k), now_ns)
-            target = _accepted(lifecycle, k, stop, wanted)
+            requested = _quantity_to_protect(lifecycle, k, stop, lifecycle.position(k), now_ns)
+            target = _accepted(lifecycle, k, stop, requested)
             covers = child.quantity <= target + child.tolerance
         if target > 0.0 and child.sign == sign and covers and moved < least:
             return
         covered = child.quantity - child.tolerance
-        if child.sign == sign and target < covered <= wanted and (moved < least or target == 0.0):
+        if (
+            child.sign == sign
+            and target < covered <= requested
+            and (moved < least or target == 0.0)
+        ):
             return  # by filters that changed since, another would cover less of the position
         if stop_rate.keeps(lifecycle, k, stop, child, target, now_ns):
             return
@@ -200,7 +202,7 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
     if target <= 0.0:
         _report_too_small(lifecycle, k, stop, lifecycle.reducible(k))
         return
-    if now_ns < stop.retry_ns:
+    if now_ns < max(stop.retry_ns, lifecycle.records.paused_ns):
         return
     trigger = outward(stop.trigger, instrument.tick, sign)
     if trigger <= 0.0:
@@ -287,6 +289,7 @@ def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     stood = child.state != "rejected" and child.sent_ns > lifecycle.records.started_ns
     since_ns = child.sent_ns if stood else now_ns
     stop.retry_ns = since_ns + min(pause_ns, lifecycle.timing.retry_most_ns)
+    stop.retry_ns = max(stop.retry_ns, lifecycle.records.paused_ns)
     if child.reason in {"never_executed", "never_accepted"} or ghosts.freed(lifecycle, child):
         stop.retry_ns = 0  # enough time has passed to know that it does not rest
     if stop.quantity == 0.0:  # the position that it protected is closed

@@ -29,18 +29,18 @@ def take_order(lifecycle: OrderLifecycle, seen: m.OrderSeen, now_ns: int) -> Non
     """Handle an order of a third party: it counts into the limits while it is open."""
     records, k = lifecycle.records, seen.symbol
     unexplained.note_order(lifecycle, seen, now_ns)
-    key, other = of_order(seen)
+    key, order = of_order(seen)
     lifecycle.touched.add(k)
     if seen.state not in OPEN:
         ghosts.ended(lifecycle, seen.client_id, now_ns)
         records.third_party.pop(key, None)
         return
     if key not in records.third_party:
-        quantity = other.sign * other.rest
+        quantity = order.sign * order.rest
         lifecycle.outcomes.append(ThirdPartyActivity(k, seen.client_id, quantity))
         text = f"an order of a third party: {seen.side} {seen.quantity:.12g}"
         lifecycle.alert("warning", "third_party_order", text, k)
-    records.third_party[key] = other
+    records.third_party[key] = order
 
 
 def take_fill(lifecycle: OrderLifecycle, fill: m.Filled) -> None:

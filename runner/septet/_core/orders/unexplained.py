@@ -50,7 +50,7 @@ LOOKS = 3
 ROUNDED = 1e-9
 
 
-# ---------------------------------------------------------------- what is seen
+# ---------------------------------------------------------------- reports of the venue
 
 
 def note_order(lifecycle: OrderLifecycle, seen: m.OrderSeen, now_ns: int) -> None:
@@ -175,9 +175,9 @@ def is_absent(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> bool:
 
 def _seen_since(lifecycle: OrderLifecycle, child: Child) -> list[Stranger]:
     """Return the orders and executions of others that may be this order, each order once."""
-    found = _seen(lifecycle, child)
-    orders = {each.venue_order_id for each in found if not each.trade_id}
-    return [each for each in found if not each.trade_id or each.venue_order_id not in orders]
+    seen = _seen(lifecycle, child)
+    orders = {each.venue_order_id for each in seen if not each.trade_id}
+    return [each for each in seen if not each.trade_id or each.venue_order_id not in orders]
 
 
 def _seen(lifecycle: OrderLifecycle, child: Child) -> list[Stranger]:
@@ -212,7 +212,7 @@ def _gap(lifecycle: OrderLifecycle, child: Child) -> float:
         return 0.0
     disputed = any(not each.resolved for each in records.disputes.get(k, ()))
     live = (records.children[name] for name in records.live)
-    missing = any(other.symbol == k and other.missing_ns for other in live)
+    missing = any(live_child.symbol == k and live_child.missing_ns for live_child in live)
     return 0.0 if disputed or missing else gap
 
 
@@ -224,63 +224,63 @@ def _is_read(lifecycle: OrderLifecycle, child: Child) -> bool:
 def _holds_units(lifecycle: OrderLifecycle, child: Child) -> bool:
     """Whether the account holds what a reduction would have taken, whatever explains a lack."""
     k = child.symbol
-    gone = (lifecycle.records.held[k][0] - lifecycle.position(k)) * child.sign
-    return gone <= lifecycle.instrument(k).lot
+    lacking = (lifecycle.records.held[k][0] - lifecycle.position(k)) * child.sign
+    return lacking <= lifecycle.instrument(k).lot
 
 
-def _may_adopt(lifecycle: OrderLifecycle, child: Child, other: Stranger) -> bool:
+def _may_adopt(lifecycle: OrderLifecycle, child: Child, stranger: Stranger) -> bool:
     """Whether an open order must be this one."""
     records, k = lifecycle.records, child.symbol
     live = (records.children[name] for name in records.live)
     doubtful = [each for each in live if each.symbol == k and not each.exists]
-    is_untouched = other.state == "open" and other.filled == 0.0 and not other.trade_id
-    is_named = bool(other.venue_order_id) and not is_marked(lifecycle.tag, other.client_id)
-    return _agrees(child, other) and is_untouched and is_named and len(doubtful) == 1
+    is_untouched = stranger.state == "open" and stranger.filled == 0.0 and not stranger.trade_id
+    is_named = bool(stranger.venue_order_id) and not is_marked(lifecycle.tag, stranger.client_id)
+    return _agrees(child, stranger) and is_untouched and is_named and len(doubtful) == 1
 
 
-def _agrees(child: Child, other: Stranger, *, typed: bool = True) -> bool:
+def _agrees(child: Child, stranger: Stranger, *, typed: bool = True) -> bool:
     """Whether an order has the terms of one that was sent; its type may be unlisted if not `typed`.
 
     The side is that of the order already.
     """
-    of_type = other.order_type == child.kind or not (typed or other.order_type)
+    of_type = stranger.order_type == child.kind or not (typed or stranger.order_type)
     return (
-        of_type and _same(other.price, child.limit_price)
-        and _same(other.trigger_price, child.trigger_price)
-        and abs(other.quantity - child.quantity) <= child.tolerance
+        of_type and _same(stranger.price, child.limit_price)
+        and _same(stranger.trigger_price, child.trigger_price)
+        and abs(stranger.quantity - child.quantity) <= child.tolerance
     )  # fmt: skip
 
 
-def _same(one: float | None, other: float | None) -> bool:
-    if not one or not other:
-        return not one and not other
-    return abs(one - other) <= ROUNDED * other
+def _same(reported: float | None, ordered: float | None) -> bool:
+    if not reported or not ordered:
+        return not reported and not ordered
+    return abs(reported - ordered) <= ROUNDED * ordered
 
 
 # ---------------------------------------------------------------- what follows
 
 
-def _adopt(lifecycle: OrderLifecycle, child: Child, other: Stranger, now_ns: int) -> None:
+def _adopt(lifecycle: OrderLifecycle, child: Child, stranger: Stranger, now_ns: int) -> None:
     """Take an order that is listed under another client id for this one."""
     text = (
-        f"{child.client_id}: the venue lists it as {other.client_id or 'an order without id'} "
-        f"(order {other.venue_order_id}): it is the only one of its side, and agrees in type, "
+        f"{child.client_id}: the venue lists it as {stranger.client_id or 'an order without id'} "
+        f"(order {stranger.venue_order_id}): it is the only one of its side, and agrees in type, "
         "quantity and price; it is queried and cancelled by the venue's id"
     )
     lifecycle.alert("error", "adopted_order", text, child.symbol)
-    _take(lifecycle, child, other)
+    _take(lifecycle, child, stranger)
     lifecycle.move(child, "open")
     lifecycle.query_until_known(child, now_ns)
 
 
-def _take(lifecycle: OrderLifecycle, child: Child, other: Stranger) -> None:
+def _take(lifecycle: OrderLifecycle, child: Child, stranger: Stranger) -> None:
     """Make an order of the venue that of a child; it is named by the venue's id from then on."""
-    records, key = lifecycle.records, f"{child.symbol}:{other.venue_order_id}"
+    records, key = lifecycle.records, f"{child.symbol}:{stranger.venue_order_id}"
     records.third_party.pop(key, None)
     if key in records.left_to_others:
         records.left_to_others.remove(key)
     child.by_venue_id = child.exists = True
-    child.venue_order_id = other.venue_order_id
+    child.venue_order_id = stranger.venue_order_id
     records.venue_ids[key] = child.client_id
     lifecycle.explained(child, "the venue shows the order")
     lifecycle.touched.add(child.symbol)
@@ -323,18 +323,18 @@ def hold(lifecycle: OrderLifecycle, child: Child, text: str, now_ns: int) -> Non
 
 
 def accept_all(lifecycle: OrderLifecycle, now_ns: int) -> None:
-    """End the orders about which a person was asked, who has resumed."""
+    """End the orders in an unknown state, after a person has resumed the run."""
     records = lifecycle.records
-    asked = [each for each in records.children.values() if each.unexplained]
-    for k in {child.symbol for child in asked}:
-        of_symbol = [each for each in asked if each.symbol == k]
+    unexplained = [each for each in records.children.values() if each.unexplained]
+    for k in {child.symbol for child in unexplained}:
+        of_symbol = [each for each in unexplained if each.symbol == k]
         _take_over(lifecycle, k, of_symbol, now_ns)
-        _book_what_is_gone(lifecycle, k, of_symbol, now_ns)
-    for child in asked:
+        _book_lacking(lifecycle, k, of_symbol, now_ns)
+    for child in unexplained:
         child.unexplained = ""
-    for k in {child.symbol for child in asked}:
-        _leave(lifecycle, k, [each for each in asked if each.symbol == k])
-    for child in asked:
+    for k in {child.symbol for child in unexplained}:
+        _leave(lifecycle, k, [each for each in unexplained if each.symbol == k])
+    for child in unexplained:
         child.ambiguous = False
         if child.is_final or child.by_venue_id:
             continue
@@ -344,47 +344,47 @@ def accept_all(lifecycle: OrderLifecycle, now_ns: int) -> None:
             lifecycle.finish(child, "rejected", "never_accepted", now_ns)
 
 
-def _take_over(lifecycle: OrderLifecycle, k: int, asked: list[Child], now_ns: int) -> None:
+def _take_over(lifecycle: OrderLifecycle, k: int, unexplained: list[Child], now_ns: int) -> None:
     """Take over the open orders that agree with reductions: each is one that was sent.
 
     It may have been executed in part. Its rest stays where it is, so that it is not sold twice; one
     of a reduction that was sent again is cancelled, since it locks the units of the other.
     """
-    taken = set[str]()
-    reductions = [each for each in asked if each.reduces]
+    claimed_ids = set[str]()
+    reductions = [each for each in unexplained if each.reduces]
     for child in sorted(reductions, key=lambda each: (each.is_final, each.sent_ns)):
-        found = [
+        matching = [
             each for each in _seen(lifecycle, child)
-            if each.is_open and each.venue_order_id and each.venue_order_id not in taken
+            if each.is_open and each.venue_order_id and each.venue_order_id not in claimed_ids
             and _agrees(child, each, typed=False)
         ]  # fmt: skip
-        if len(found) != 1:
+        if len(matching) != 1:
             continue
-        (other,) = found
-        taken.add(other.venue_order_id)
+        (stranger,) = matching
+        claimed_ids.add(stranger.venue_order_id)
         if not child.is_final:
-            _continue(lifecycle, child, other, now_ns)
+            _continue(lifecycle, child, stranger, now_ns)
             continue
-        text = f"{child.client_id} was sent again and rests as {other.text}: that is cancelled"
+        text = f"{child.client_id} was sent again and rests as {stranger.text}: that is cancelled"
         lifecycle.alert("error", "ghost_order", text, k)
         ghosts.cancel_stranger(
-            lifecycle, other.client_id, k, other.venue_order_id, by_venue_id=True
+            lifecycle, stranger.client_id, k, stranger.venue_order_id, by_venue_id=True
         )
 
 
-def _continue(lifecycle: OrderLifecycle, child: Child, other: Stranger, now_ns: int) -> None:
+def _continue(lifecycle: OrderLifecycle, child: Child, stranger: Stranger, now_ns: int) -> None:
     """Continue a reduction as the venue lists it; book its executions that were seen."""
     records, k = lifecycle.records, child.symbol
     known = records.strangers.get(k, {}).values()
-    fills = [each.fill for each in known if each.venue_order_id == other.venue_order_id]
+    fills = [each.fill for each in known if each.venue_order_id == stranger.venue_order_id]
     held, gap = records.held.get(k), abs(_gap(lifecycle, child))
     child.ambiguous = False
     if child.protects:  # its coverage is decided again
         child.cancels = False
-    _take(lifecycle, child, other)
+    _take(lifecycle, child, stranger)
     text = (
-        f"{child.client_id}: the venue lists it as {other.text}, and a person has resumed; it is "
-        "queried and cancelled by the venue's id"
+        f"{child.client_id}: the venue lists it as {stranger.text}, and a person has resumed; "
+        "it is queried and cancelled by the venue's id"
     )
     lifecycle.alert("warning", "adopted_order", text, k)
     lifecycle.move(child, "open")
@@ -395,19 +395,19 @@ def _continue(lifecycle: OrderLifecycle, child: Child, other: Stranger, now_ns: 
     if held is not None and child.counted - before <= gap + lifecycle.instrument(k).lot:
         records.held[k] = held  # the account was read after these executions
     if not child.is_final:
-        child.seen = max(child.seen, min(other.filled, child.quantity))
+        child.seen = max(child.seen, min(stranger.filled, child.quantity))
         lifecycle.query_until_known(child, now_ns)
         lifecycle.refresh_fills(child)
 
 
-def _book_what_is_gone(lifecycle: OrderLifecycle, k: int, asked: list[Child], now_ns: int) -> None:
+def _book_lacking(lifecycle: OrderLifecycle, k: int, unexplained: list[Child], now_ns: int) -> None:
     """Book what the account no longer holds as executed by the reductions that were asked about.
 
     Executions that were reported under another id are booked as they were, the rest at the last
     known price. A fill moves the known holdings of the account: here they show it already.
     """
     records, moved = lifecycle.records, 0.0
-    reductions = [each for each in asked if each.reduces and not each.by_venue_id]
+    reductions = [each for each in unexplained if each.reduces and not each.by_venue_id]
     for child in sorted(reductions, key=lambda each: each.sent_ns):
         gap = _gap(lifecycle, child) if _is_read(lifecycle, child) else 0.0
         units, order_id = _executed(lifecycle, child, abs(gap) - moved)
@@ -423,14 +423,14 @@ def _book_what_is_gone(lifecycle: OrderLifecycle, k: int, asked: list[Child], no
         records.held[k] = held
 
 
-def _executed(lifecycle: OrderLifecycle, child: Child, gone: float) -> tuple[float, str]:
+def _executed(lifecycle: OrderLifecycle, child: Child, lacking: float) -> tuple[float, str]:
     """Return how much of a reduction was executed, and the venue's id of the order that shows it.
 
-    `gone` is what the account lacks. An order or its executions must agree with the reduction in
-    quantity: a third party may have sold something else. Without one, all of it must be gone.
+    `lacking` is what the account lacks (base). An order or its executions must agree with the
+    reduction in quantity: a third party may have sold. Without one, all of it must be missing.
     """
     lot = lifecycle.instrument(child.symbol).lot
-    if gone <= lot:
+    if lacking <= lot:
         return 0.0, ""
     done: dict[str, float] = {}
     sizes: dict[str, float] = {}
@@ -445,25 +445,25 @@ def _executed(lifecycle: OrderLifecycle, child: Child, gone: float) -> tuple[flo
         executed = max(each.filled, done.get(of, 0.0))
         is_whole = abs(executed - child.rest) <= child.tolerance
         is_same = abs(sizes.get(of, 0.0) - child.quantity) <= child.tolerance
-        if child.tolerance < executed <= gone + lot and (is_whole or is_same):
+        if child.tolerance < executed <= lacking + lot and (is_whole or is_same):
             return executed, of
-    return (child.rest, "") if abs(gone - child.rest) <= lot else (0.0, "")
+    return (child.rest, "") if abs(lacking - child.rest) <= lot else (0.0, "")
 
 
 def _executions(
     lifecycle: OrderLifecycle, child: Child, units: float, order_id: str, now_ns: int
 ) -> list[m.Filled]:  # fmt: skip
     """Return executions of this many units: those that were seen, then one at the known price."""
-    found: list[m.Filled] = []
+    fills: list[m.Filled] = []
     for fill in (each.fill for each in _seen(lifecycle, child) if each.fill is not None):
         known = trade_key(fill, child.client_id) in lifecycle.records.trades
         if fill.venue_order_id != order_id or known or fill.quantity > units + child.tolerance:
             continue
         if not disputes.price_fault(lifecycle, child, fill, now_ns):
-            found.append(msgspec.structs.replace(fill, client_id=child.client_id))
+            fills.append(msgspec.structs.replace(fill, client_id=child.client_id))
             units -= fill.quantity
     if units > child.tolerance:
-        found.append(
+        fills.append(
             m.Filled(
                 at_ns=now_ns, venue="", symbol=child.symbol, client_id=child.client_id,
                 trade_id=f"account-{child.client_id}-{now_ns}", venue_order_id=order_id,
@@ -472,28 +472,28 @@ def _executions(
                 fee_currency="",
             )
         )  # fmt: skip
-    return found
+    return fills
 
 
-def _leave(lifecycle: OrderLifecycle, k: int, asked: list[Child]) -> None:
+def _leave(lifecycle: OrderLifecycle, k: int, unexplained: list[Child]) -> None:
     """Assign what was seen to third parties, except what may be an order without an alert."""
     records = lifecycle.records
     live = (records.children[name] for name in records.live)
     others = [
-        each for each in live if each.symbol == k and not each.exists and each not in asked
+        each for each in live if each.symbol == k and not each.exists and each not in unexplained
     ]  # fmt: skip
 
-    def stays(one: Stranger) -> bool:
-        return any(each.sign == one.sign and one.since_ns >= each.sent_ns for each in others)
+    def stays(seen: Stranger) -> bool:
+        return any(each.sign == seen.sign and seen.since_ns >= each.sent_ns for each in others)
 
-    doubtful = {each.client_id for each in asked if each.ambiguous}
+    doubtful = {each.client_id for each in unexplained if each.ambiguous}
     known = records.strangers.pop(k, {})
     for each in known.values():
         if own_id(lifecycle.tag, each.client_id) in doubtful:
             records.left_to_others.append(f"{k}:{each.venue_order_id}")
     del records.left_to_others[:-LEFT]
-    if kept := {key: each for key, each in known.items() if stays(each)}:
-        records.strangers[k] = kept
+    if doubted := {key: each for key, each in known.items() if stays(each)}:
+        records.strangers[k] = doubted
     records.unclaimed = [
         each for each in records.unclaimed
         if each.symbol != k or stays(_of_fill(each, each.at_ns))

@@ -304,18 +304,18 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
     stale_ns = event.asked_ns - lifecycle.timing.answers_final_after_ns
     listed: set[str] = set()
     third_party: dict[str, ThirdPartyOrder] = {}
-    ours = 0
+    own_count = 0
     for each in event.orders:
         seen = changed_ids.read(lifecycle, each, now_ns)
         is_of_others = changed_ids.is_of_others(lifecycle, seen)
         child = _resolve(lifecycle, seen.client_id, seen.venue_order_id, seen.symbol)
         if child is None or is_of_others:
-            ours += not is_of_others and is_marked(lifecycle.tag, seen.client_id)
-            key, other = third_parties.of_order(seen)
-            third_party[key] = other
+            own_count += not is_of_others and is_marked(lifecycle.tag, seen.client_id)
+            key, order = third_parties.of_order(seen)
+            third_party[key] = order
             (third_parties.take_order if is_of_others else _take_unlisted)(lifecycle, seen, now_ns)
             continue
-        ours += 1
+        own_count += 1
         if seen.symbol != child.symbol:
             report_checks.elsewhere(lifecycle, child, seen, now_ns)
             continue
@@ -338,9 +338,10 @@ def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
         absent = name not in listed and RANK[child.state] >= RANK["open"]
         if absent and child.claim is None and child.received_ns < stale_ns:
             lifecycle.query_until_known(child, now_ns)
-    if records.kill == "cancelling" and event.asked_ns > records.kill_ns and not ours:
-        before = (records.children[name].sent_ns <= records.kill_ns for name in records.live)
-        if not any(before):
+    if records.kill == "cancelling" and event.asked_ns > records.kill_ns and not own_count:
+        live = (records.children[name] for name in records.live)
+        reached = (each for each in live if not lifecycle.guards.is_unlisted(each.symbol))
+        if not any(each.sent_ns <= records.kill_ns for each in reached):
             records.kill = "done"
             lifecycle.alert("info", "kill_done", "the venue shows no open order of ours")
 
@@ -363,8 +364,8 @@ def _take_unlisted(lifecycle: OrderLifecycle, seen: m.OrderSeen, now_ns: int) ->
     elif is_open and seen.by != "stream":
         text = f"{listed} was final long ago and is open at the venue"
         name, sign = parse(lifecycle.tag, own), 1 if seen.side == "buy" else -1
-        left = seen.quantity - seen.filled
-        if name is not None and name.parent < 0 and lifecycle.is_still_held(k, sign, left):
+        unfilled = seen.quantity - seen.filled
+        if name is not None and name.parent < 0 and lifecycle.is_still_held(k, sign, unfilled):
             lifecycle.alert("critical", "ghost_order", text + ghosts.HELD, k)
             return
         lifecycle.alert("critical", "ghost_order", text, k)
@@ -446,7 +447,7 @@ def _ours_unknown(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
         text = f"it was filled{_as_listed(own, fill.client_id)}"
         _foreign(lifecycle, fill.symbol, own, text)
         return
-    # A forgotten order had all its fills: what is not newer than they were is a repeat.
+    # A forgotten order had all its fills: a fill that is not newer is a repeat.
     if fill.venue_ns > lifecycle.records.forgotten_ns.get(fill.symbol, 0):
         text = f"{fill.client_id}: a fill of an order that was forgotten; it is not booked"
         lifecycle.alert("critical", "late_fill", text, fill.symbol)

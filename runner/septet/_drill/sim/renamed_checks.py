@@ -16,7 +16,7 @@ from septet._drill.sim.simulated_time import MS
 from septet._drill.sim.venue import SimVenue
 from septet._drill.venue.orders import FINAL, Order
 
-__all__ = ["left_to_others", "naked", "renamed_checks"]
+__all__ = ["ended_unlisted", "left_to_others", "naked", "renamed_checks"]
 
 _NEVER: Final = "rejected"
 Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
@@ -36,16 +36,34 @@ def _renamed(venue: SimVenue) -> dict[str, Order]:
     return {each.asked.own_id: each for each in orders if each.asked.sent_as}
 
 
+def ended_unlisted(order: Order) -> bool:
+    """Whether an order ended without an execution under another id than that of its request.
+
+    No list of open orders or of executions has it then, and no query by our id finds it.
+    """
+    return bool(order.asked.sent_as) and order.status in FINAL and order.executed == 0
+
+
 def left_to_others(rows: Rows, venue: SimVenue) -> set[int]:
-    """Return the venue's ids of orders of ours that the run counts as never placed."""
-    renamed = _renamed(venue)
-    return {
-        renamed[each.client_id].order_id
-        for _, commands in rows if renamed
-        for each in commands
-        if isinstance(each, m.Changed) and each.state == _NEVER and each.client_id in renamed
-        and each.client_id not in renamed[each.client_id].asked.client_id
-    }  # fmt: skip
+    """Return the venue's ids of orders of ours that the run counts as never placed.
+
+    One whose id there contains ours is ours, unless that id was never shown to the run, and a
+    person who resumes has said otherwise.
+    """
+    renamed, found = _renamed(venue), set[int]()
+    for event, commands in rows if renamed else ():
+        for each in commands:
+            if isinstance(each, m.Changed) and each.state == _NEVER and each.client_id in renamed:
+                order = renamed[each.client_id]
+                id_there, resumes = order.asked.client_id, isinstance(event, m.Operated)
+                if each.client_id not in id_there or (resumes and not _is_shown(id_there, rows)):
+                    found.add(order.order_id)
+    return found
+
+
+def _is_shown(client_id: str, rows: Rows) -> bool:
+    """Whether any event has named an id."""
+    return any(client_id in repr(event) for event, _ in rows)
 
 
 def renamed_checks(rows: Rows, venue: SimVenue) -> list[str]:

@@ -331,6 +331,8 @@ class SimShell:
             self._venue.fills(what.since_ns, put)
         elif what.what == "holdings":
             self._venue.holdings(put)
+        elif what.what == "filters":
+            self._venue.filters(put)
         else:
             self._venue.open_orders(put)
 

@@ -138,6 +138,9 @@ class Api:
             return limited
         if endpoint.signed:
             self.verify(request)
+        symbol = request.params.get("symbol", "")
+        if symbol and self._faults.lasting("E24", symbol) is not None:
+            raise Rejection(-1121, "Invalid symbol.")
         if request.method == "GET":
             struck = self._struck_query(request)
             if struck is not None:

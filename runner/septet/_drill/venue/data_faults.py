@@ -44,6 +44,8 @@ class Bending:
 
     def bend(self, kind: str, symbol: str, body: Body) -> list[Body]:
         """Return what subscribers receive in place of a message."""
+        if self._faults.lasting("E24", symbol) is not None:
+            return []
         until, streams = self._muted.get(symbol, (0, ""))
         if self._market.bar < until and (streams == "all" or kind.startswith("kline")):
             return []

@@ -48,6 +48,8 @@ E21   the answer differs from the request                    field (origQty), va
 E22   fees are paid in another asset                         fee_currency (base)
 E23   accepted, and listed under another client id           prefix (x-), suffix, other (false:
                                                              what is between is ours)
+E24   no longer listed: unknown to requests, its orders
+      expired, nothing sent of it
 D1    a depth message is lost, or the book crosses           kind (gap; or crossed)
 D2    a closed bar is sent twice, late, or open again        kind (duplicate; late, unclosed)
 D3    bars are not sent                                      bars (1), rest (true), streams
@@ -98,7 +100,8 @@ ANYWHERE = frozenset({"N1", "N2", "N3", "N6", "N13", "E1", "A2", "A18", "A19"})
 EVENTS = {"E12": "trade", "E13": "trade", "E14": "trade", "A3": "trade"}
 LASTING = {
     "N8": 0, "N9": 0, "N10": 2000, "N11": 2000, "N12": 5000, "E2": 1000, "E3": 2000, "E4": 2000,
-    "E7": _EVER_MS, "E8": _EVER_MS, "E20": 2000, "E22": _EVER_MS, "D6": 1000, "A10": 2000,
+    "E7": _EVER_MS, "E8": _EVER_MS, "E20": 2000, "E22": _EVER_MS, "E24": _EVER_MS,
+    "D6": 1000, "A10": 2000,
 }  # fmt: skip
 """Code -> how long it lasts unless the plan sets it, in ms of wall time."""
 TIMED = LASTING.keys() | {"N7", "E17", "E18", "E19", "D1", "D2", "D3", "D4", "D5", "A5"}

@@ -24,8 +24,11 @@ def levels(side: dict[int, int], limit: int) -> list[list[str]]:
 class Public:
     """The public part of the protocol."""
 
-    def __init__(self, market: Market, skew_ms: Callable[[], float], limits: Limits) -> None:
-        self.market = market
+    def __init__(
+        self, market: Market, skew_ms: Callable[[], float], limits: Limits,
+        is_listed: Callable[[str], bool] = lambda symbol: True,
+    ) -> None:  # fmt: skip
+        self.market, self._is_listed = market, is_listed
         self._limits = limits
         self.engine = market.engine
         self._skew_ms = skew_ms
@@ -65,7 +68,11 @@ class Public:
                  "limit": self._limits.orders_per_10s or 100},
             ],
             "exchangeFilters": [],
-            "symbols": [exchange_symbol(rules) for rules in self.engine.rules.values()],
+            "symbols": [
+                exchange_symbol(rules)
+                for name, rules in self.engine.rules.items()
+                if self._is_listed(name)
+            ],
         }  # fmt: skip
         return VenueResponse(200, body)
 

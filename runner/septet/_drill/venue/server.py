@@ -52,7 +52,10 @@ class LocalVenue:
         self.trading = Trading(
             self.engine, self.clock, self.faults, can_withdraw=config.can_withdraw
         )
-        self.public = Public(self.market, self._skew_ms, config.limits)
+        self.public = Public(
+            self.market, self._skew_ms, config.limits,
+            lambda symbol: self.faults.lasting("E24", symbol) is None,
+        )  # fmt: skip
         self.api = Api(config, self.public, self.trading, self.faults, self.journal)
         self.streams = MarketStreams(self.market)
         self.users = UserStreams(self.api, self.trading.now_ms)

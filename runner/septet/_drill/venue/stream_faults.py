@@ -41,7 +41,8 @@ class StreamFaults:
             "N10": self._flap, "N11": self._refuse, "N12": self._go_dark, "E7": self._new_rules,
             "E8": self._halt, "E17": lambda strike: venue.users.terminate(),
             "E18": self._somebody_else, "E19": self._cancel_some, "E20": self._close_sockets,
-            "E22": self._other_fee, "D1": self.bending.expect, "D2": self.bending.expect,
+            "E22": self._other_fee, "E24": self._delist,
+            "D1": self.bending.expect, "D2": self.bending.expect,
             "D3": self.bending.mute, "D4": self.bending.expect, "D5": self._malformed,
             "A5": self.bending.expect,
         }  # fmt: skip
@@ -207,6 +208,14 @@ class StreamFaults:
     def _halt(self, strike: Strike) -> None:
         for symbol in self._symbols(strike):
             self._change(strike, symbol, trading=False)
+
+    def _delist(self, strike: Strike) -> None:
+        """End the orders of a symbol, and match nothing of it; requests do not know it."""
+        engine, now = self._venue.engine, self._venue.trading.now_ms()
+        symbols = self._symbols(strike)
+        for order in [each for each in engine.open.values() if each.asked.symbol in symbols]:
+            engine.expire(order, now)
+        self._halt(strike)
 
     def _other_fee(self, strike: Strike) -> None:
         engine = self._venue.engine

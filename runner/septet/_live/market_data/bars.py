@@ -101,7 +101,7 @@ class BarAssembler:
             symbol: _Line(k, symbol, grid, gate)
             for k, (symbol, grid, gate) in enumerate(zip(symbols, grids, gates, strict=True))
         }
-        self._found: list[Finding] = []
+        self._unread_findings: list[Finding] = []
         self.counts: Counter[tuple[str, str]] = Counter()
 
     # ------------------------------------------------------------ where it stands
@@ -111,9 +111,9 @@ class BarAssembler:
         line = self._lines[symbol]
         line.next, line.doubt = line.grid.following(open_ns), PriceDoubt(close)
         line.newest_ns = max(line.newest_ns, open_ns)
-        for kept in (line.ready, line.partial, line.reported, line.suspect, line.empty):
-            for old in [each for each in kept if each <= open_ns]:
-                del kept[old]
+        for bars_by_open in (line.ready, line.partial, line.reported, line.suspect, line.empty):
+            for past in [each for each in bars_by_open if each <= open_ns]:
+                del bars_by_open[past]
 
     def lost(self, symbol: str = "") -> None:
         """Drop bars whose state is unknown: a stream ended, and may have missed updates.
@@ -141,12 +141,12 @@ class BarAssembler:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return the findings since the last call, in order."""
-        found, self._found = tuple(self._found), []
-        return found
+        findings, self._unread_findings = tuple(self._unread_findings), []
+        return findings
 
     def _report(self, symbol: str, kind: str, policy: str, text: str, *shown: str) -> None:
         self.counts[symbol, kind] += 1
-        self._found.append(Finding("live", symbol, kind, policy, 1, shown, text))
+        self._unread_findings.append(Finding("live", symbol, kind, policy, 1, shown, text))
 
     # ------------------------------------------------------------ what arrives
 
@@ -193,21 +193,21 @@ class BarAssembler:
         return list(self._drain(line, now_ns, market_ns))
 
     def answer(
-        self, wanted: BarRequest, rows: Sequence[BarSeen] | None, now_ns: int, market_ns: int
+        self, request: BarRequest, rows: Sequence[BarSeen] | None, now_ns: int, market_ns: int
     ) -> list[m.Event]:
-        """Take the feed's answer to `wanted`; None means that the request failed.
+        """Take the feed's answer to `request`; None means that the request failed.
 
         A row without `closed` from the venue counts as closed if the same answer has a later bar;
         a stream is no evidence, since answers may be older. Otherwise it is requested again, until
         the answer stays the same or was requested long after the close.
         """
-        line = self._lines[wanted.symbol]
+        line = self._lines[request.symbol]
         line.answer_by_ns, line.asked = 0, line.asked + 1
         wait = min(self.rules.slowest_ns, self.rules.retry_ns * 2 ** min(line.asked - 1, 20))
         line.ask_ns = now_ns + wait
         if rows is None or line.next is None:
             return list(self._drain(line, now_ns, market_ns))
-        there = set()
+        answered = set()
         last_ns = max((row.open_ns for row in rows), default=-1)
         for row in rows:
             slot = line.grid.slot(row.open_ns)
@@ -215,29 +215,29 @@ class BarAssembler:
                 continue
             if slot.known_ns - market_ns > self.rules.early_market_ns:
                 continue
-            there.add(row.open_ns)
+            answered.add(row.open_ns)
             line.newest_ns = max(line.newest_ns, row.open_ns)
             followed = bool(row.closed) or row.open_ns < last_ns
             if row.open_ns < line.next.open_ns:
                 self._repeat(line, row, closed=followed)
-            elif followed or self._is_over(line, wanted, slot, row):
+            elif followed or self._is_over(line, request, slot, row):
                 self._confirm(line, row, "backfill")
             else:
                 self._set_aside(line, row, now_ns)
                 if line.asked <= _SOON:
                     line.ask_ns = now_ns + self.rules.again_ns
-        first, newest = max(line.next.open_ns, wanted.since_ns), max(there, default=-1)
-        for slot in line.grid.due(first, wanted.until_ns, self.rules.page):
-            if slot.open_ns not in there and slot.open_ns not in line.ready:
+        first, newest = max(line.next.open_ns, request.since_ns), max(answered, default=-1)
+        for slot in line.grid.due(first, request.until_ns, self.rules.page):
+            if slot.open_ns not in answered and slot.open_ns not in line.ready:
                 empty = line.empty.setdefault(slot.open_ns, _Empty(now_ns))
                 # A stale answer lacks the newest bars, it has no holes before later ones.
-                empty.asked_ns = wanted.asked_ns
+                empty.asked_ns = request.asked_ns
                 empty.times += 1 if slot.open_ns > newest else _DEFINITE
                 empty.hole |= slot.open_ns < newest
-        self._rest(line, wanted, now_ns)
+        self._rest(line, request, now_ns)
         return list(self._drain(line, now_ns, market_ns))
 
-    def _rest(self, line: _Line, wanted: BarRequest, now_ns: int) -> None:
+    def _rest(self, line: _Line, request: BarRequest, now_ns: int) -> None:
         """Request bars that the feed does not have with growing pauses, until more are expected."""
         assert line.next is not None
         empty = line.empty.get(line.next.open_ns)
@@ -245,7 +245,7 @@ class BarAssembler:
             return
         wait = self.rules.retry_ns * 2 ** min(line.asked - 1, 20)
         line.rest_ns = now_ns + min(self.rules.longest_ns, wait)
-        line.rest_known_ns = line.grid.following(wanted.until_ns - 1).known_ns
+        line.rest_known_ns = line.grid.following(request.until_ns - 1).known_ns
 
     def poll(self, now_ns: int, market_ns: int) -> list[m.Event]:
         """Declare bars missing that have blocked others for too long."""
@@ -253,14 +253,14 @@ class BarAssembler:
             event for line in self._lines.values() for event in self._drain(line, now_ns, market_ns)
         ]
 
-    # ------------------------------------------------------------ what is asked for
+    # ------------------------------------------------------------ requests
 
     def wanted(
         self, now_ns: int, market_ns: int, speed: float = 1.0, uncertainty_ns: int = 0
     ) -> list[BarRequest]:
         """Return the bars to request from the feed now; each must be answered by `answer`."""
         patience = int(self.rules.ask_after_ns * speed)
-        found = []
+        needed = []
         for line in self._lines.values():
             if line.next is None or now_ns < max(line.ask_ns, line.answer_by_ns):
                 continue
@@ -271,8 +271,8 @@ class BarAssembler:
                 line.answer_by_ns = now_ns + self.rules.answer_ns
                 until = max(missing[-1].open_ns + line.grid.bar_ns, missing[-1].known_ns)
                 span = line.symbol, missing[0].open_ns, until
-                found.append(self.rules.question(*span, now_ns, market_ns, speed, uncertainty_ns))
-        return found
+                needed.append(self.rules.question(*span, now_ns, market_ns, speed, uncertainty_ns))
+        return needed
 
     def next_wall_ns(self, wall_of_market: Callable[[int], int]) -> int | None:
         """Return when `wanted` or `poll` should be called next, wall time; None before a start."""
@@ -291,7 +291,7 @@ class BarAssembler:
     def _missing(self, line: _Line, market_ns: int, patience: int) -> list[Slot]:
         """Return bars that are overdue, or earlier than one that has arrived."""
         assert line.next is not None
-        there = max(line.ready, default=-1)
+        newest_ready = max(line.ready, default=-1)
         due = line.grid.due(line.next.open_ns, market_ns, self.rules.page)
         return [
             slot
@@ -299,7 +299,7 @@ class BarAssembler:
             if slot.open_ns not in line.ready
             and (
                 slot.known_ns + patience <= market_ns
-                or slot.open_ns < there
+                or slot.open_ns < newest_ready
                 or slot.open_ns in line.suspect
             )
         ]
@@ -310,15 +310,15 @@ class BarAssembler:
         """Compare a bar that was emitted or declared missing with a later version of it."""
         if not closed or seen.open_ns not in line.past:
             return
-        given = line.past[seen.open_ns]
-        if given is None:
+        earlier = line.past[seen.open_ns]
+        if earlier is None:
             text = "bars that arrived after they had been given up"
             line.past[seen.open_ns] = seen
             self._report(line.symbol, "after_gap", "drop", text, _show(seen))
-        elif _values(given) != _values(seen):
+        elif _values(earlier) != _values(seen):
             text = "another version of a bar that was there already; the first seen wins"
             line.past[seen.open_ns] = seen
-            self._report(line.symbol, "revision", "drop", text, _show(given), _show(seen))
+            self._report(line.symbol, "revision", "drop", text, _show(earlier), _show(seen))
 
     def _confirm(self, line: _Line, seen: BarSeen, source: Source) -> None:
         """Store a closed bar until its turn; the first version is kept."""
@@ -334,17 +334,17 @@ class BarAssembler:
         if line.next is None:
             line.next = line.grid.slot(seen.open_ns)
 
-    def _is_over(self, line: _Line, wanted: BarRequest, slot: Slot, row: BarSeen) -> bool:
+    def _is_over(self, line: _Line, request: BarRequest, slot: Slot, row: BarSeen) -> bool:
         """Whether the newest row of an answer is the whole bar, though nothing follows it there."""
-        if slot.known_ns <= wanted.final_until_ns or slot.open_ns in line.suspect:
+        if slot.known_ns <= request.final_until_ns or slot.open_ns in line.suspect:
             return True
         shown, reported = line.partial.get(slot.open_ns), line.reported.get(slot.open_ns)
         if shown is not None and shown.volume > row.volume:
             return False  # the stream was ahead: the answer is outdated
         same = reported is not None and _values(reported.seen) == _values(row)
-        if reported is None or not same or slot.known_ns > wanted.over_ns:
+        if reported is None or not same or slot.known_ns > request.over_ns:
             return False
-        return wanted.asked_ns - reported.since_ns >= self.rules.again_ns
+        return request.asked_ns - reported.since_ns >= self.rules.again_ns
 
     def _set_aside(self, line: _Line, seen: BarSeen, now_ns: int) -> None:
         """Set a row aside that may lack the last trades of its bar."""
@@ -412,15 +412,15 @@ class BarAssembler:
         if doubt == "absurd":
             self._doubt(line, seen)
             return None
-        bar, found = line.gate.admit_confirmed(seen, doubt)
-        if found:
-            self.counts.update((line.symbol, each.kind) for each in found)
-            self._found += found
+        bar, findings = line.gate.admit_confirmed(seen, doubt)
+        if findings:
+            self.counts.update((line.symbol, each.kind) for each in findings)
+            self._unread_findings += findings
         if bar is None:
             empty = line.empty.setdefault(slot.open_ns, _Empty(now_ns))
             empty.asked_ns = now_ns
             empty.times += source == "backfill"  # the venue has no other version
-            empty.reason = f"refused: {found[-1].kind}"
+            empty.reason = f"refused: {findings[-1].kind}"
             return None
         self._advance(line, slot, seen)
         line.doubt.take(bar.close)
@@ -433,8 +433,8 @@ class BarAssembler:
     def _advance(self, line: _Line, slot: Slot, seen: BarSeen | None) -> None:
         line.past[slot.open_ns] = seen
         if line.partial or line.reported or line.suspect or line.empty:
-            for kept in (line.partial, line.reported, line.suspect, line.empty):
-                kept.pop(slot.open_ns, None)
+            for bars_by_open in (line.partial, line.reported, line.suspect, line.empty):
+                bars_by_open.pop(slot.open_ns, None)
         line.next = line.grid.following(slot.open_ns)
         line.held_since_ns = None
         line.asked, line.ask_ns, line.rest_ns = 0, 0, 0

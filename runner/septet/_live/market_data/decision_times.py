@@ -33,7 +33,7 @@ def default_decide_within_ns(bar_ns: int, speed: float, written_ns: int | None =
 
 @dataclass
 class Standing:
-    """What symbols have delivered, and what decision times have used of it (market time).
+    """Bars that symbols have delivered, and those that decision times have used (market time).
 
     `waiting[k]` are the known times of bars that no decision time has taken in, `accounted_ns[k]`
     the known time of the last bar that was given or declared missing, `time_ns` the last decision
@@ -84,6 +84,8 @@ class DecisionTimes:
         self.standing, self._clock = standing, clock
         self.take = standing.take  # a bar or a gap of one symbol, in order
         self.grace_ns, self.decide_within_ns = grace_ns, decide_within_ns
+        self.absent: set[int] = set()
+        """Symbols that no decision time waits for: the exchange does not list them."""
         self._held: tuple[int, int] = (_NEVER, 0)
         self._silent_until_ns = _NEVER
         self._next: tuple[int, tuple[int, ...]] | None = None
@@ -115,19 +117,19 @@ class DecisionTimes:
         `advance` must follow, since other times may be reached as well. Only this much work lies
         between a bar and its order.
         """
-        found: list[m.DecisionTimeReached] = []
+        reached: list[m.DecisionTimeReached] = []
         if self.standing.time_ns != _NEVER:
-            self._step(now_ns, found)
-        return found
+            self._step(now_ns, reached)
+        return reached
 
     def advance(self) -> list[m.DecisionTimeReached]:
         """Return the decision times that are reached by now, in order."""
-        found: list[m.DecisionTimeReached] = []
+        reached: list[m.DecisionTimeReached] = []
         if self.standing.time_ns != _NEVER:
             now_ns = self._clock.now_ns()
-            while self._step(now_ns, found):
+            while self._step(now_ns, reached):
                 pass
-        return found
+        return reached
 
     def next_wall_ns(self) -> int | None:
         """Return when `advance` must be called if nothing arrives; None before a start."""
@@ -137,33 +139,34 @@ class DecisionTimes:
 
     # ------------------------------------------------------------------------------------
 
-    def _step(self, now_ns: int, found: list[m.DecisionTimeReached]) -> bool:
+    def _step(self, now_ns: int, reached: list[m.DecisionTimeReached]) -> bool:
         """Reach the next decision time, if all symbols have delivered or grace has passed."""
         standing = self.standing
         upcoming = self._next
         if upcoming is None or upcoming[0] <= standing.time_ns:
             upcoming = self._upcoming()
         time_ns, due = upcoming
-        whole = len(due) == len(standing.waiting)
+        complete = len(due) == len(standing.waiting)
         for queue in standing.waiting:
-            whole = whole and len(queue) == 1 and queue[0] == time_ns
-        if whole:  # usual case: every symbol has exactly this bar waiting
+            complete = complete and len(queue) == 1 and queue[0] == time_ns
+        if complete:  # usual case: every symbol has exactly this bar waiting
             standing.time_ns = time_ns
             decides = time_ns > self._silent_until_ns
-            found.append(self._made(now_ns, time_ns, due, (), decides=decides))
+            reached.append(self._event(now_ns, time_ns, due, (), decides=decides))
             return True
-        self._late(now_ns, found)
+        self._late(now_ns, reached)
         accounted = standing.accounted_ns
         for k in due:
-            if accounted[k] < time_ns and now_ns < self._deadline(time_ns):
+            waits = accounted[k] < time_ns and k not in self.absent
+            if waits and now_ns < self._deadline(time_ns):
                 return False
-        here = [k for k in due if self._head(k) == time_ns]
-        missing = tuple(k for k in due if k not in here) if len(here) < len(due) else ()
+        present = [k for k in due if self._head(k) == time_ns]
+        missing = tuple(k for k in due if k not in present) if len(present) < len(due) else ()
         standing.time_ns = time_ns
-        self._reach(now_ns, time_ns, here, missing, found)
+        self._reach(now_ns, time_ns, present, missing, reached)
         return True
 
-    def _late(self, now_ns: int, found: list[m.DecisionTimeReached]) -> None:
+    def _late(self, now_ns: int, reached: list[m.DecisionTimeReached]) -> None:
         """Add bars whose decision time has passed without them."""
         standing = self.standing
         while True:
@@ -173,32 +176,32 @@ class DecisionTimes:
                     time_ns = queue[0]
             if time_ns > standing.time_ns:
                 return
-            here = [k for k in range(len(standing.waiting)) if self._head(k) == time_ns]
-            self._reach(now_ns, time_ns, here, (), found)
+            present = [k for k in range(len(standing.waiting)) if self._head(k) == time_ns]
+            self._reach(now_ns, time_ns, present, (), reached)
 
     def _reach(
         self,
         now_ns: int,
         time_ns: int,
-        here: list[int],
+        present: list[int],
         missing: tuple[int, ...],
-        found: list[m.DecisionTimeReached],
+        reached: list[m.DecisionTimeReached],
     ) -> None:
         """Add the next bar of the symbols present: first of those that have a newer one as well.
 
         The missing symbols are journaled with the first, so that a crash between loses nothing.
         """
         waiting = self.standing.waiting
-        old = tuple([k for k in here if len(waiting[k]) > 1])
-        new = tuple([k for k in here if len(waiting[k]) == 1]) if old else tuple(here)
-        if old:
-            found.append(self._made(now_ns, time_ns, old, missing, decides=False))
-        if new or not old:
-            decides = bool(new) and time_ns > self._silent_until_ns
-            missing = () if old else missing
-            found.append(self._made(now_ns, time_ns, new, missing, decides=decides))
+        behind = tuple([k for k in present if len(waiting[k]) > 1])
+        current = tuple([k for k in present if len(waiting[k]) == 1]) if behind else tuple(present)
+        if behind:
+            reached.append(self._event(now_ns, time_ns, behind, missing, decides=False))
+        if current or not behind:
+            decides = bool(current) and time_ns > self._silent_until_ns
+            missing = () if behind else missing
+            reached.append(self._event(now_ns, time_ns, current, missing, decides=decides))
 
-    def _made(
+    def _event(
         self,
         now_ns: int,
         time_ns: int,

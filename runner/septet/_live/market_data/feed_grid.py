@@ -60,33 +60,33 @@ class Grid:
             return Slot(open_ns, open_ns + self.bar_ns) if on_grid else None
         self._cover(open_ns)
         row = bisect_left(self._opens, open_ns)
-        there = row < len(self._opens) and self._opens[row] == open_ns
-        return self._at(row) if there else None
+        is_scheduled = row < len(self._opens) and self._opens[row] == open_ns
+        return self._at(row) if is_scheduled else None
 
     def following(self, open_ns: int) -> Slot:
         """Return the first bar that opens after a time."""
         if self._even:
-            found = open_ns + self.bar_ns - (open_ns - self._start) % self.bar_ns
-            return Slot(found, found + self.bar_ns)
+            next_open_ns = open_ns + self.bar_ns - (open_ns - self._start) % self.bar_ns
+            return Slot(next_open_ns, next_open_ns + self.bar_ns)
         self._cover(open_ns)
         return self._at(bisect_right(self._opens, open_ns))
 
     def known_after(self, known_ns: int) -> Slot:
         """Return the first bar that becomes known after a time."""
         if self._even:
-            found = known_ns - (known_ns - self._start) % self.bar_ns
-            return Slot(found, found + self.bar_ns)
+            next_open_ns = known_ns - (known_ns - self._start) % self.bar_ns
+            return Slot(next_open_ns, next_open_ns + self.bar_ns)
         self._cover(known_ns)
         return self._at(bisect_right(self._knowns, known_ns))
 
     def due(self, first_ns: int, until_ns: int, limit: int) -> list[Slot]:
         """Return bars that open from `first_ns` on and are known by `until_ns`, at most `limit`."""
-        found: list[Slot] = []
+        slots: list[Slot] = []
         slot = self.following(first_ns - 1)
-        while slot.known_ns <= until_ns and len(found) < limit:
-            found.append(slot)
+        while slot.known_ns <= until_ns and len(slots) < limit:
+            slots.append(slot)
             slot = self.following(slot.open_ns)
-        return found
+        return slots
 
     def _at(self, row: int) -> Slot:
         return Slot(self._opens[row], self._knowns[row])
@@ -156,9 +156,9 @@ class Gate:
         """Check a row as `admit` does, without holding it back as a spike."""
         if doubt != "price_spike" or self._keys.policy.price_spike == "keep":
             return self.admit(row)
-        found = Findings(self._source, self._symbol, Policies())
-        found("price_spike", 1, [self._shown(row)])
-        return None, found.all()
+        findings = Findings(self._source, self._symbol, Policies())
+        findings("price_spike", 1, [self._shown(row)])
+        return None, findings.all()
 
     def _shown(self, row: BarSeen) -> str:
         prices = " ".join(f"{name} {getattr(row, name):.10g}" for name in (*PRICES, "volume"))
@@ -166,6 +166,6 @@ class Gate:
 
     def _empty(self, row: BarSeen) -> tuple[Finding, ...]:
         """Return the finding of `Admission` for a bar without volume, unless those are common."""
-        found = Findings(self._source, self._symbol, self._keys.policy)
-        found("zero_volume", 1, [self._shown(row)])
-        return found.all()
+        findings = Findings(self._source, self._symbol, self._keys.policy)
+        findings("zero_volume", 1, [self._shown(row)])
+        return findings.all()

@@ -104,7 +104,9 @@ class MarketDataHandler:
 
     async def open(self) -> FeedFacts:
         """Connect; messages before `start` wait for it."""
-        return await self._feed.open(self._request, self.receive)
+        facts = await self._feed.open(self._request, self.receive)
+        self._request = replace(self._request, goes_on=True)
+        return facts
 
     async def points(self) -> list[m.Event]:
         """Read the current values of the outside series."""
@@ -113,31 +115,34 @@ class MarketDataHandler:
         return await self._series.ask(lambda: self.decision_times.standing.time_ns)
 
     async def history(self, since_ns: int) -> list[m.Event]:
-        """Read closed bars of every symbol from a market time on, as events.
+        """Read closed bars of every symbol that is listed from a market time on, as events.
 
         Raises
         ------
         RunError
             If the feed has none to give just now.
         """
-        found: list[m.Event] = []
+        events: list[m.Event] = []
+        downs = [each for each in self._early or () if isinstance(each, StreamDown)]
+        unlisted = {each.symbol for each in downs if each.unlisted}
         for symbol in self._request.symbols:
-            found += await self._history_of(symbol, since_ns)
-        return found
+            if symbol not in unlisted:
+                events += await self._history_of(symbol, since_ns)
+        return events
 
     async def _history_of(self, symbol: str, since_ns: int) -> list[m.Event]:
         """Read page by page, each from the next expected bar.
 
-        What a page lacks at its end is asked for again with the next one, whose later bars show
-        that there is none.
+        Bars that are missing at the end of a page are requested again with the next page; its later
+        bars show whether they exist.
         """
         bar_ns, clock = self._request.bar_ns, self._clock
-        found: list[m.Event] = []
+        events: list[m.Event] = []
         until_ns, begun = since_ns, False
         while until_ns + bar_ns <= clock.market_ns():
             now_ns, market_ns = clock.now_ns(), clock.market_ns()
             until_ns = min(until_ns + _PAGE * bar_ns, market_ns)
-            asked = self.bars.rules.question(
+            request = self.bars.rules.question(
                 symbol, since_ns, until_ns, now_ns, market_ns, clock.speed, clock.uncertainty_ns()
             )
             rows = self._readable(await self._feed.bars(symbol, since_ns, until_ns))
@@ -146,29 +151,29 @@ class MarketDataHandler:
                 begun = True
             since_ns = until_ns
             if (due := self.bars.next_of(symbol)) is not None:
-                found += self._answered(replace(asked, since_ns=due.open_ns), rows)
+                events += self._answered(replace(request, since_ns=due.open_ns), rows)
                 due = self.bars.next_of(symbol)
                 assert due is not None
                 since_ns = min(until_ns, due.open_ns)
-        return found
+        return events
 
-    def _answered(self, asked: BarRequest, rows: Sequence[BarSeen]) -> list[m.Event]:
+    def _answered(self, request: BarRequest, rows: Sequence[BarSeen]) -> list[m.Event]:
         """Process a page, repeatedly if a gap in it is too long for one pass of the assembler."""
-        found: list[m.Event] = []
+        replayed: list[m.Event] = []
         newest_ns = max((each.open_ns for each in rows), default=-1)
         while True:
-            events = self.bars.answer(asked, rows, self._clock.now_ns(), self._clock.market_ns())
-            found += [
+            events = self.bars.answer(request, rows, self._clock.now_ns(), self._clock.market_ns())
+            replayed += [
                 msgspec.structs.replace(each, source="history")
                 if isinstance(each, m.BarClosed)
                 else each
                 for each in events
             ]
-            due = self.bars.next_of(asked.symbol)
+            due = self.bars.next_of(request.symbol)
             assert due is not None
-            asked = replace(asked, since_ns=due.open_ns)
+            request = replace(request, since_ns=due.open_ns)
             if not events or due.open_ns > newest_ns:
-                return found
+                return replayed
 
     def give(self, history: Sequence[m.Event], *, catch_up_ns: int, fresh: bool) -> None:
         """Emit history as events; decisions wait for `start`."""
@@ -285,13 +290,13 @@ class MarketDataHandler:
 
     def _readable(self, rows: Sequence[BarSeen]) -> list[BarSeen]:
         """Return the bars of an answer whose values are possible."""
-        found, market_ns = list[BarSeen](), self._clock.market_ns()
+        readable, market_ns = list[BarSeen](), self._clock.market_ns()
         for each in rows:
             if fault := bar_fault(each, market_ns, self._request.bar_ns):
                 self._unreadable("bar", fault, each.symbol)
             else:
-                found.append(each)
-        return found
+                readable.append(each)
+        return readable
 
     # ------------------------------------------------------------ silence
 
@@ -299,6 +304,7 @@ class MarketDataHandler:
         number = self._numbers.get(symbol)
         if number is None:
             return
+        self.decision_times.absent.discard(number)
         if self._stale and number in self._stale and stream == "bars":
             self._stale.discard(number)
             self._changed(PROCESS, number, "live", "fresh data arrived")
@@ -310,11 +316,16 @@ class MarketDataHandler:
         number = self._numbers.get(message.symbol, -1)
         if message.stream in ("", "bars"):
             self.bars.lost(message.symbol)
+        if message.unlisted and number >= 0 and number not in self.decision_times.absent:
+            self.decision_times.absent.add(number)
+            text = f"{message.reason}: it is left out, and the other symbols are traded on"
+            self._notify("error", "unlisted", {"text": text, "symbol": message.symbol})
         if self._watchdog is None:
             self._changed(message.stream, number, "down", message.reason)
             return
-        now_ns = self._clock.now_ns()
-        for changed in self._watchdog.down(message.stream, number, message.reason, now_ns):
+        for changed in self._watchdog.down(
+            message.stream, number, message.reason, self._clock.now_ns(), unlisted=message.unlisted
+        ):
             self._put(changed)
 
     def stood_still(self, reason: str, catch_up_ns: int) -> None:
@@ -370,15 +381,18 @@ class MarketDataHandler:
         for quote in self._quotes.due(now_ns, market_ns):
             self._put(quote)
         uncertainty_ns = self._clock.uncertainty_ns()
-        for wanted in self.bars.wanted(now_ns, market_ns, self._clock.speed, uncertainty_ns):
-            unanswered = partial(self._unanswered, wanted)
-            self._ask_aside(f"bars of {wanted.symbol}", self._ask(wanted), unanswered)
+        for request in self.bars.wanted(now_ns, market_ns, self._clock.speed, uncertainty_ns):
+            if self._numbers[request.symbol] in self.decision_times.absent:
+                self._answer(request, None)  # there is nothing to ask
+                continue
+            unanswered = partial(self._unanswered, request)
+            self._ask_aside(f"bars of {request.symbol}", self._ask(request), unanswered)
         if self._watchdog is not None:
             for changed in self._watchdog.check(now_ns):
                 self._put(changed)
             self._dial()
-        found = self.bars.findings() + (self._series.findings() if self._series else ())
-        for finding in found:
+        findings = self.bars.findings() + (self._series.findings() if self._series else ())
+        for finding in findings:
             fields = {"text": finding.message, "symbol": finding.symbol, "defect": finding.kind}
             self._notify("warning", "data", fields)
         self._advance()
@@ -412,25 +426,25 @@ class MarketDataHandler:
         """Report a failed connection; the watchdog requests another attempt."""
         self._notify("warning", "redial", {"text": f"the feed could not be opened: {text}"})
 
-    async def _ask(self, wanted: BarRequest) -> None:
+    async def _ask(self, request: BarRequest) -> None:
         rows: Sequence[BarSeen] | None
         try:
             rows = self._readable(
-                await self._feed.bars(wanted.symbol, wanted.since_ns, wanted.until_ns)
+                await self._feed.bars(request.symbol, request.since_ns, request.until_ns)
             )
         except SeptetError as error:
             rows = None
-            self._notify("warning", "backfill", {"text": error.message, "symbol": wanted.symbol})
-        self._answer(wanted, rows)
+            self._notify("warning", "backfill", {"text": error.message, "symbol": request.symbol})
+        self._answer(request, rows)
 
-    def _unanswered(self, wanted: BarRequest, text: str) -> None:
+    def _unanswered(self, request: BarRequest, text: str) -> None:
         """Treat a failed request as one without an answer, so that it is sent again later."""
-        self._answer(wanted, None)
+        self._answer(request, None)
 
-    def _answer(self, wanted: BarRequest, rows: Sequence[BarSeen] | None) -> None:
+    def _answer(self, request: BarRequest, rows: Sequence[BarSeen] | None) -> None:
         if self._closed:
             return
         now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
-        for each in self.bars.answer(wanted, rows, now_ns, market_ns):
+        for each in self.bars.answer(request, rows, now_ns, market_ns):
             self._take(each)
         self._advance()

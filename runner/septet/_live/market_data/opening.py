@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -110,8 +111,12 @@ def make_market(
     notify: Notify,
     points: Sequence[m.Event] = (),
     tasks: Tasks | None = None,
+    goes_on: bool = False,
 ) -> MarketDataHandler:
-    """Return the handler of a run's market data; `points` are its known series values."""
+    """Return the handler of a run's market data; `points` are its known series values.
+
+    `goes_on` is whether the run has a history: then an unlisted symbol does not end its start.
+    """
     strategy = loaded.strategy
     block, bar_ns = strategy.data.candles, int(strategy.universe.bar)
     grace_ns = default_grace_ns(bar_ns, clock.speed, block.extra["grace"])
@@ -129,7 +134,8 @@ def make_market(
         clock, behind=lambda k: bars.behind(names[k], clock.market_ns()), seed=strategy.seed
     )
     return MarketDataHandler(
-        feed, request_of(strategy), bars, decision_times, clock=clock, put=put, notify=notify,
+        feed, replace(request_of(strategy), goes_on=goes_on), bars, decision_times,
+        clock=clock, put=put, notify=notify,
         watchdog=watchdog, max_staleness_ns=block.extra["max_staleness"],
         series=_series_of(loaded, clock, points), tasks=tasks,
     )  # fmt: skip

@@ -25,9 +25,9 @@ class PriceDoubt:
     def of(self, seen: BarSeen, jump: float, *, confirmed: bool) -> Doubt:
         """Return what is doubtful about the prices of a bar; empty for nothing.
 
-        One with a price further than the share `jump` from the last close is absurd until the feed
-        confirms it. A confirmed one that lies off that close as a spike of history does is held
-        back, until the bar after it lies on its level as well.
+        A bar with a price further than the share `jump` from the last close is absurd until the
+        feed confirms it. A confirmed bar that meets the rule for spikes of history is held back
+        until the next bar lies at its level as well.
         """
         bound = jump * self.close  # NaN before the first bar: no price is absurd
         top, bottom = self.close + bound, self.close - bound
@@ -37,8 +37,8 @@ class PriceDoubt:
             return ""
         if not confirmed:
             return "absurd"
-        other = self._spike_close if self._spike_ns < seen.open_ns else math.nan
-        if not is_spike_live(seen.high, seen.low, seen.close, self.close, other):
+        spike_close = self._spike_close if self._spike_ns < seen.open_ns else math.nan
+        if not is_spike_live(seen.high, seen.low, seen.close, self.close, spike_close):
             return ""
         self._spike_ns, self._spike_close = seen.open_ns, seen.close
         return "price_spike"

@@ -84,14 +84,14 @@ class QuoteThrottle:
 
     def due(self, now_ns: int, market_ns: int = 0) -> list[m.Quoted]:
         """Return the quotes whose interval is over, the newest of each symbol."""
-        found = []
+        quotes = []
         for k, line in enumerate(self._lines):
             if line.doubted is not None and now_ns - line.doubted_ns >= self._confirm_ns:
-                found.append(self._give(k, line, line.doubted, now_ns, market_ns))
+                quotes.append(self._give(k, line, line.doubted, now_ns, market_ns))
                 line.doubted = None
             elif line.waiting is not None and now_ns - line.given_ns >= self._every_ns:
-                found.append(self._give(k, line, line.waiting, now_ns, market_ns))
-        return found
+                quotes.append(self._give(k, line, line.waiting, now_ns, market_ns))
+        return quotes
 
     def next_wall_ns(self) -> int | None:
         """Return when `due` has something next, None for nothing."""
@@ -113,8 +113,8 @@ class QuoteThrottle:
     def _is_far(self, before: m.Quoted | QuoteSeen, seen: QuoteSeen) -> bool:
         return _differs(before, seen, self._absurd)
 
-    def _moved(self, given: m.Quoted | None, seen: QuoteSeen) -> bool:
-        return given is None or _differs(given, seen, self._share)
+    def _moved(self, last: m.Quoted | None, seen: QuoteSeen) -> bool:
+        return last is None or _differs(last, seen, self._share)
 
     def _give(self, k: int, line: _Quote, seen: QuoteSeen, now_ns: int, market_ns: int) -> m.Quoted:
         line.given = m.Quoted(

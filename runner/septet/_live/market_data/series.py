@@ -61,31 +61,31 @@ class SeriesLine:
     ) -> list[m.SeriesPoint]:
         """Return what is new in a table, in order of when it became known.
 
-        A value is known at the time of its schedule, but not by a decision that was taken without
-        it: one that comes after the decision time of `decided_ns` is known after that time. A
-        revision is known when it is seen. What the first answer holds is history: asked before the
-        first decision time (`decided_ns` below all times), it keeps its own times.
+        A value is known at the time of its schedule, but not before a decision that was made
+        without it: a value that arrives after the decision time `decided_ns` is known after that
+        time. A revision is known when it is seen. The first answer is history: requested before
+        the first decision time (`decided_ns` below all times), its values keep their own times.
         """
-        first, found = not self._seen, list[m.SeriesPoint]()
+        first, points = not self._seen, list[m.SeriesPoint]()
         rows = zip(
             table.stamp_ns.tolist(), table.known_ns.tolist(), table.value.tolist(), strict=True
         )
         latest = dict(zip(table.stamp_ns.tolist(), table.value.tolist(), strict=True))
         for stamp, known, value in rows:
-            given = self._seen.get(stamp)
-            if given is not None and not first:
-                if value == given or value != latest[stamp]:
-                    continue  # as it was, or a version before the one that is there now
+            stored = self._seen.get(stamp)
+            if stored is not None and not first:
+                if value == stored or value != latest[stamp]:
+                    continue  # unchanged, or older than the version that the table has now
                 self.counts["revision"] += 1
                 known = max(known, market_ns)
             known = max(known, decided_ns + 1)
             self._seen[stamp] = value
-            found.append(
+            points.append(
                 m.SeriesPoint(
                     at_ns=now_ns, name=self.name, stamp_ns=stamp, known_ns=known, value=value
                 )
             )
-        return found
+        return points
 
 
 def series_lines(blocks: Mapping[str, Any], bar_ns: int) -> list[SeriesLine]:
@@ -101,7 +101,7 @@ Table = tuple[SeriesTable, tuple[Finding, ...]]
 
 
 class Reader(Protocol):
-    """Access to a series: `fetch` downloads, `read` reads what is stored; both may fail."""
+    """Access to a series: `fetch` downloads, `read` reads stored values; both may fail."""
 
     def fetch(self, line: SeriesLine, request: Request) -> None: ...
 
@@ -119,8 +119,8 @@ class SourceReader:
 
     def read(self, line: SeriesLine, request: Request) -> Table:
         """Read and normalise the stored values."""
-        table, found, _ = read_series(line.name, line.block, request)
-        return table, found
+        table, findings, _ = read_series(line.name, line.block, request)
+        return table, findings
 
 
 @dataclass
@@ -148,13 +148,13 @@ class SeriesPoller:
         self._request, self._clock, self._plugins = request, clock, plugins
         self._reader = reader or SourceReader()
         self._turns = [_Turn(line, clock.now_ns()) for line in lines]
-        self._found: list[Finding] = []
+        self._unread_findings: list[Finding] = []
 
     def fold(self, events: Iterable[m.Event]) -> SeriesPoller:
         """Store the values that a journal contains; return itself."""
-        kept = [event for event in events if isinstance(event, m.SeriesPoint)]
+        points = [event for event in events if isinstance(event, m.SeriesPoint)]
         for turn in self._turns:
-            turn.line.fold(kept)
+            turn.line.fold(points)
         return self
 
     def next_wall_ns(self) -> int | None:
@@ -163,8 +163,8 @@ class SeriesPoller:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return what was noticed since the last call."""
-        found, self._found = tuple(self._found), []
-        return found
+        findings, self._unread_findings = tuple(self._unread_findings), []
+        return findings
 
     async def run(self, put: Callable[[m.Event], None], decided_ns: Callable[[], int]) -> None:
         """Poll on schedule until cancelled; ends at once without series."""
@@ -201,12 +201,16 @@ class SeriesPoller:
             if answer.event is not None:
                 events.append(answer.event)
             if not answer.ok:
-                again = max(self._plugins.breaker(name).until_ns, self._clock.now_ns() + _AGAIN_NS)
-                turn.next_wall_ns = min(turn.next_wall_ns, again)
+                retry_ns = max(
+                    self._plugins.breaker(name).until_ns, self._clock.now_ns() + _AGAIN_NS
+                )
+                turn.next_wall_ns = min(turn.next_wall_ns, retry_ns)
                 self._report(line.name, answer.text)
             elif work == self._reader.read:
-                table, found = answer.value
-                self._found += [each for each in found if each.kind not in ("note", "unfinished")]
+                table, findings = answer.value
+                self._unread_findings += [
+                    each for each in findings if each.kind not in ("note", "unfinished")
+                ]
                 events += line.take(
                     table, now_ns=self._clock.now_ns(), market_ns=self._clock.market_ns(),
                     decided_ns=decided_ns(),
@@ -214,7 +218,9 @@ class SeriesPoller:
         return events
 
     def _report(self, name: str, text: str) -> None:
-        self._found.append(Finding("live", name, "series", "keep", 1, (), f"not read: {text}"))
+        self._unread_findings.append(
+            Finding("live", name, "series", "keep", 1, (), f"not read: {text}")
+        )
 
 
 def make_series(loaded: Any, clock: LiveClock, plugins: PluginCaller) -> SeriesPoller:

@@ -6,7 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from septet import messages as m
 from septet._live.clock import LiveClock
@@ -25,13 +25,23 @@ def default_silences_ns(
     """
     wall = int(bar_ns / speed)
     bars = max_staleness_ns or min(120_000_000_000, max(1_000_000_000, wall))
-    other = min(30_000_000_000, max(2_000_000_000, wall))
-    return {"bars": bars, "trades": other, "quotes": other, "book": other}
+    streams = min(30_000_000_000, max(2_000_000_000, wall))
+    return {"bars": bars, "trades": streams, "quotes": streams, "book": streams}
+
+
+_TIMES: Final = 8
+"""How much longer each pause of a symbol alone is than the one before."""
+_ITS_OWN: Final = 2
+"""Reconnects after which a silence is taken for the symbol's own, if others are live."""
 
 
 @dataclass(frozen=True, slots=True)
 class DialRules:
-    """Limits on reconnects of a feed: back-off with jitter, and a maximum per window."""
+    """Limits on reconnects of a feed: back-off with jitter, and a maximum per window.
+
+    A reconnect interrupts every symbol. For the sake of one that is silent while others are live
+    the pauses grow faster, up to `longest_alone_ns`.
+    """
 
     first_ns: int = 1_000_000_000
     longest_ns: int = 60_000_000_000
@@ -39,6 +49,7 @@ class DialRules:
     most: int = 12
     window_ns: int = 600_000_000_000
     stable_ns: int = 60_000_000_000
+    longest_alone_ns: int = 3_600_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,12 @@ class _Stream:
     state: Literal["live", "stale", "down"] = "down"
     received: bool = False
     since_ns: int = 0
+    unlisted: bool = False
+    tries: int = 0
+    """Reconnects for the sake of its symbol since it was last live for a while."""
+    tried_ns: int = 0
+    dial_ns: int = 0
+    """When the next may follow, as far as this stream is concerned."""
 
 
 class Watchdog:
@@ -90,13 +107,13 @@ class Watchdog:
 
     def watch(self, name: str, symbols: Sequence[Grid], silent_ns: int) -> list[m.FeedChanged]:
         """Expect data of a stream for every symbol; it is down until its first message."""
-        now, market, found = self._clock.now_ns(), self._clock.market_ns(), []
+        now, market, changes = self._clock.now_ns(), self._clock.market_ns(), []
         for k, grid in enumerate(symbols):
             stream = _Stream(name, k, grid, silent_ns, now, market, since_ns=now)
             self._streams[name, k] = stream
-            found.append(self._changed(stream, "down", "no message yet", now))
+            changes.append(self._changed(stream, "down", "no message yet", now))
         self._dial_ns = now + silent_ns
-        return found
+        return changes
 
     def received(
         self, name: str, symbol: int, now_ns: int, market_ns: int
@@ -105,20 +122,26 @@ class Watchdog:
         stream = self._streams.get((name, symbol))
         if stream is None:
             return ()
-        stream.received = True
+        stream.received, stream.unlisted = True, False
         stream.received_ns, stream.received_market_ns = now_ns, market_ns
         # Data keeps a live stream live; `check` computes how long it may be silent.
         return () if stream.state == "live" else self._changes_of(stream, now_ns)
 
-    def down(self, name: str, symbol: int, reason: str, now_ns: int) -> list[m.FeedChanged]:
-        """Record that a stream ended, as its feed reports; -1 stands for all symbols."""
-        found = []
+    def down(
+        self, name: str, symbol: int, reason: str, now_ns: int, *, unlisted: bool = False
+    ) -> list[m.FeedChanged]:
+        """Record that a stream ended, as its feed reports; -1 stands for all symbols.
+
+        An `unlisted` one needs no reconnect: there is nothing to connect to.
+        """
+        changes = []
         for stream in self._streams.values():
             if name in ("", stream.name) and symbol in (-1, stream.symbol):
                 stream.received = False
-                if stream.state != "down":
-                    found.append(self._changed(stream, "down", reason, now_ns))
-        return found
+                if stream.state != "down" or (unlisted and not stream.unlisted):
+                    changes.append(self._changed(stream, "down", reason, now_ns))
+                stream.unlisted |= unlisted
+        return changes
 
     def check(self, now_ns: int) -> list[m.FeedChanged]:
         """Return what changed: streams that fell silent, and streams that recovered."""
@@ -140,7 +163,10 @@ class Watchdog:
         now, rules = self._clock.now_ns(), self._rules
         ill = [each for each in self._streams.values() if self._needs_dial(each, now)]
         if not ill:
-            if all(each.state == "live" for each in self._streams.values()):
+            if all(
+                each.state == "live" or each.unlisted or each.tries >= _ITS_OWN
+                for each in self._streams.values()
+            ):
                 self._well_since_ns = self._well_since_ns or now
                 if now - self._well_since_ns >= rules.stable_ns:
                     self._tries = 0
@@ -152,10 +178,22 @@ class Watchdog:
             return None
         self._dials.append(now)
         self._tries += 1
+        self._space(ill, now)
         wait = min(rules.longest_ns, rules.first_ns * 2 ** min(self._tries - 1, 20))
         self._dial_ns = now + int(wait * self._draw.uniform(0.75, 1.25))
         names = sorted({each.name for each in ill})
         return Redial(self._tries, f"no data of {', '.join(names)}")
+
+    def _space(self, ill: Sequence[_Stream], now_ns: int) -> None:
+        """Count a reconnect for the symbols it is for; one that is silent alone waits long."""
+        rules, symbols = self._rules, {each.symbol for each in ill}
+        others = (each for each in self._streams.values() if each.symbol not in symbols)
+        alone = any(each.state == "live" for each in others)
+        for each in self._streams.values():
+            if each.symbol in symbols:  # its other streams were connected anew with the ill one
+                each.tries, each.tried_ns = each.tries + 1, now_ns
+                wait = min(rules.longest_alone_ns, rules.first_ns * _TIMES ** min(each.tries, 20))
+                each.dial_ns = now_ns + wait if alone else each.dial_ns
 
     def next_wall_ns(self) -> int | None:
         """Return when `check` and `redial` should be called next, None if nothing is watched."""
@@ -173,7 +211,9 @@ class Watchdog:
 
     def _needs_dial(self, stream: _Stream, now_ns: int) -> bool:
         """Whether a stream is silent or down for long, and its feed does not recover it."""
-        if stream.state == "live" or stream.received:
+        if stream.state == "live" or stream.received or stream.unlisted:
+            return False
+        if now_ns < stream.dial_ns:
             return False
         if stream.state == "stale":
             return True
@@ -189,10 +229,12 @@ class Watchdog:
             return stream.received_ns + stream.silent_ns
         return self._clock.wall_of_market(slot.open_ns) + stream.silent_ns
 
-    @staticmethod
     def _changed(
-        stream: _Stream, state: Literal["live", "stale", "down"], reason: str, now_ns: int
+        self, stream: _Stream, state: Literal["live", "stale", "down"], reason: str, now_ns: int
     ) -> m.FeedChanged:
+        steady_ns = now_ns - max(stream.since_ns, stream.tried_ns)
+        if stream.state == "live" and steady_ns >= self._rules.stable_ns:
+            stream.tries = stream.dial_ns = 0
         stream.state, stream.since_ns = state, now_ns
         return m.FeedChanged(
             at_ns=now_ns, stream=stream.name, symbol=stream.symbol, state=state, reason=reason

@@ -126,14 +126,14 @@ class PaperAccount:
     ) -> ShownSide:
         """Return the liquidity of a side, at most `share` of each level, in whole lots."""
         scale, lot = self._B[k, layout.SCALE], self._B[k, layout.LOT]
-        made = ShownSide(best)
+        shown = ShownSide(best)
         for price, quantity in levels:
             if price > 0.0 and quantity > 0.0:
                 units = _LEDGER.floor_units(quantity * scale, lot)
                 if share is not None:
                     units = _MATCH.cap_units(units, 0.0, quantity, scale, lot, share)
-                made.levels.append([price, float(units)])
-        return made
+                shown.levels.append([price, float(units)])
+        return shown
 
     def price(
         self, k: int, kind: int, side: float, limit: float, trigger: float, shown: float,

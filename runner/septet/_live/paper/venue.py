@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["KEPT_FILLS", "PaperVenue", "Resting", "resting"]
 
 KEPT_FILLS: Final = 10_000
-"""How many fills the venue remembers for whoever asks again."""
+"""How many fills the venue remembers for later queries."""
 _KEPT_ORDERS: Final = 10_000
 _KINDS: Final = {
     "market": layout.MARKET, "limit": layout.LIMIT, "stop": layout.STOP,
@@ -78,7 +78,7 @@ class _Order:
     side: float
     units: float
     active_ns: int
-    left: float
+    unfilled: float
     state: m.OrderState = "open"
     fresh: bool = True
     """It has not met a quote yet: a limit that fills now takes."""
@@ -96,7 +96,7 @@ class PaperVenue:
     simulation
         The terms of ``execution.simulation``.
     markets
-        What may trade, by symbol; the universe is a part of it.
+        Markets that may trade, by symbol; the universe is a part of them.
     cash
         Balance in the quote currency at the first start.
     bar_ns
@@ -156,7 +156,7 @@ class PaperVenue:
         old = self._orders.get(order.client_id)
         if old is None or not old.working:
             return (self._rejected(order.new_client_id, "not_open", "no such open order"),)
-        if self._account.units(order.symbol, order.quantity) > old.left:
+        if self._account.units(order.symbol, order.quantity) > old.unfilled:
             text = "more than is left of the order it replaces"
             return (self._rejected(order.new_client_id, "quantity", text),)
         submit = m.Submit(
@@ -175,26 +175,26 @@ class PaperVenue:
 
     async def cancel(self, order: m.Cancel) -> m.Event:
         """Cancel one order; a final order does not change."""
-        found = self._orders.get(order.client_id)
+        own_order = self._orders.get(order.client_id)
         now_ns = self._clock.now_ns()
-        if found is None:
+        if own_order is None:
             return m.NotFound(at_ns=now_ns, client_id=order.client_id, asked_ns=now_ns, by="cancel")
-        if found.working:
-            found.state = "cancelled"
-        return self._seen(found, "cancel")
+        if own_order.working:
+            own_order.state = "cancelled"
+        return self._seen(own_order, "cancel")
 
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
         """Cancel every order of the symbols and report all of them."""
-        gone = [each for each in self._working() if each.submit.symbol in symbols]
-        for each in gone:
+        cancelled = [each for each in self._working() if each.submit.symbol in symbols]
+        for each in cancelled:
             each.state = "cancelled"
-        return [self._seen(each, "cancel") for each in gone]
+        return [self._seen(each, "cancel") for each in cancelled]
 
     async def query(self, order: m.Query) -> m.Event | None:
         """Return an order by client id."""
-        found = self._orders.get(order.client_id)
-        if found is not None:
-            return self._seen(found, "query")
+        own_order = self._orders.get(order.client_id)
+        if own_order is not None:
+            return self._seen(own_order, "query")
         now_ns = self._clock.now_ns()
         return m.NotFound(at_ns=now_ns, client_id=order.client_id, asked_ns=now_ns)
 
@@ -217,18 +217,18 @@ class PaperVenue:
             base = self._market(k).base
             held[base] = held.get(base, 0.0) + self._account.quantity(k, self._account.held(k))
         for each in self._working():
-            left = self._account.quantity(each.submit.symbol, each.left)
+            unfilled = self._account.quantity(each.submit.symbol, each.unfilled)
             if each.side < 0.0:
                 base = self._market(each.submit.symbol).base
-                locked[base] = locked.get(base, 0.0) + left
+                locked[base] = locked.get(base, 0.0) + unfilled
             elif each.submit.limit_price is not None:
-                worth = left * each.submit.limit_price
+                worth = unfilled * each.submit.limit_price
                 locked[quote] = locked.get(quote, 0.0) + worth
         held[quote] = self._account.cash
         balances = {
-            each: (total - taken, taken)
+            each: (total - locked_part, locked_part)
             for each, total in held.items()
-            for taken in (min(locked.get(each, 0.0), max(0.0, total)),)
+            for locked_part in (min(locked.get(each, 0.0), max(0.0, total)),)
         }
         return m.Holdings(at_ns=now_ns, balances=balances, asked_ns=now_ns)
 
@@ -268,13 +268,13 @@ class PaperVenue:
         self._orders.clear()
         self._account.restore(cash, units)
         for each in orders:
-            made = self._make(each.order)
-            made.left = made.units - self._account.units(each.order.symbol, each.filled)
-            made.state = "partially_filled" if each.filled > 0.0 else "open"
-            made.fresh = False
+            order = self._make(each.order)
+            order.unfilled = order.units - self._account.units(each.order.symbol, each.filled)
+            order.state = "partially_filled" if each.filled > 0.0 else "open"
+            order.fresh = False
             if each.triggered:
-                made.kind = layout.LIMIT if made.kind == layout.STOP_LIMIT else layout.MARKET
-            self._orders[each.order.client_id] = made
+                order.kind = layout.LIMIT if order.kind == layout.STOP_LIMIT else layout.MARKET
+            self._orders[each.order.client_id] = order
 
     def changed(self, markets: Mapping[str, Market]) -> None:
         """Set new filters; resting orders stay as they were accepted."""
@@ -325,15 +325,15 @@ class PaperVenue:
         units = self._account.units(order.symbol, order.quantity)
         return _Order(
             submit=order, kind=_KINDS[order.order_type],
-            side=1.0 if order.side == "buy" else -1.0, units=units, left=units,
+            side=1.0 if order.side == "buy" else -1.0, units=units, unfilled=units,
             active_ns=self._clock.market_ns() + self._latency_ns,
         )  # fmt: skip
 
     def _accept(self, order: m.Submit) -> m.Event:
-        made = self._make(order)
+        own_order = self._make(order)
         if len(self._orders) >= _KEPT_ORDERS:
             self._orders = {name: each for name, each in self._orders.items() if each.working}
-        self._orders[order.client_id] = made
+        self._orders[order.client_id] = own_order
         self._tasks.soon("match", self._meet, order.symbol, self._clock.now_ns())
         return m.Acked(
             at_ns=self._clock.now_ns(), client_id=order.client_id,
@@ -392,10 +392,10 @@ class PaperVenue:
         return order.quantity * price
 
     def _free_units(self, k: int) -> float:
-        asked = sum(
-            each.left for each in self._working() if each.side < 0.0 and each.submit.symbol == k
+        offered = sum(
+            each.unfilled for each in self._working() if each.side < 0.0 and each.submit.symbol == k
         )
-        return self._account.held(k) - asked
+        return self._account.held(k) - offered
 
     def _seen(self, order: _Order, by: Any, text: str = "") -> m.OrderSeen:
         submit = order.submit
@@ -407,7 +407,7 @@ class PaperVenue:
         )  # fmt: skip
 
     def _filled(self, order: _Order) -> float:
-        return self._account.quantity(order.submit.symbol, order.units - order.left)
+        return self._account.quantity(order.submit.symbol, order.units - order.unfilled)
 
     # ------------------------------------------------------------ fills
 
@@ -434,14 +434,14 @@ class PaperVenue:
             price = account.price(k, order.kind, order.side, limit, trigger, level[0], 0.0)
             if price != price or not order.working:
                 return
-            took = self._take(k, order, min(order.left, level[1]), price, maker, venue_ns)
+            took = self._take(k, order, min(order.unfilled, level[1]), price, maker, venue_ns)
             level[1] -= took
         if order.kind != layout.MARKET or not order.working:
             return
         if self._simulation.fills == "quotes" and self._simulation.participation is None:
             slippage = self._simulation.slippage.fraction
             price = account.price(k, order.kind, order.side, limit, trigger, shown.best, slippage)
-            self._take(k, order, order.left, price, False, venue_ns)
+            self._take(k, order, order.unfilled, price, False, venue_ns)
 
     def _take(
         self, k: int, order: _Order, units: float, price: float, maker: bool, venue_ns: int
@@ -463,12 +463,12 @@ class PaperVenue:
     ) -> None:  # fmt: skip
         market_ns = self._clock.market_ns()
         booked = self._account.book(k, order.side, units, price, rate, maker, market_ns)
-        order.left -= units
-        order.state = "filled" if order.left <= 0.0 else "partially_filled"
+        order.unfilled -= units
+        order.state = "filled" if order.unfilled <= 0.0 else "partially_filled"
         market, submit = self._market(k), order.submit
         filled = m.Filled(
             at_ns=self._clock.now_ns(), venue=self._name, symbol=k,
-            trade_id=f"{submit.client_id}:{order.units - order.left:.0f}",
+            trade_id=f"{submit.client_id}:{order.units - order.unfilled:.0f}",
             client_id=submit.client_id, venue_order_id=_venue_id(submit), venue_ns=venue_ns,
             market_ns=market_ns, side=submit.side, quantity=self._account.quantity(k, units),
             price=price, fee=booked.fee,

@@ -1,0 +1,71 @@
+"""Requests for market data: asked again, ever later, while an exchange cannot be reached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from septet.errors import RunError
+from septet.plugin.live import Backoff, Clock
+from septet_plugins.exchange.clients import Scrub, Terms
+from septet_plugins.exchange.requests import Barred, Gate, call
+from septet_plugins.exchange.sessions import Redirected
+
+__all__ = ["FeedTerms", "Requests"]
+
+_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FeedTerms:
+    """How a feed is reached and how patient it is."""
+
+    reach: Terms
+    params: Mapping[str, Any] = field(default_factory=dict)
+    page_bars: int | None = None
+    retries: int = 5
+    poll_ns: int = 2 * _NS
+
+
+class Requests:
+    """Calls of one client; `doubt_symbols` is called where a symbol is refused."""
+
+    def __init__(
+        self, client: Any, terms: FeedTerms, gate: Gate, clock: Clock, scrub: Scrub
+    ) -> None:
+        self._client, self._terms, self._gate = client, terms, gate
+        self._clock, self._scrub = clock, scrub
+        self.doubt_symbols: Callable[[], None] = lambda: None
+
+    async def ask(self, method: str, *args: Any) -> Any:
+        """Ask the exchange.
+
+        Raises
+        ------
+        RunError
+            It refused, or could not be reached again and again.
+        """
+        import ccxt
+
+        name, retries, backoff = self._terms.reach.exchange, self._terms.retries, Backoff()
+        for attempt in range(retries + 1):
+            try:
+                with call():
+                    return await getattr(self._client, method)(*args)
+            except (ccxt.AuthenticationError, ccxt.BadSymbol, ccxt.BadRequest) as error:
+                if isinstance(error, ccxt.BadSymbol):
+                    self.doubt_symbols()
+                raise RunError(f"{name} refused: {self._scrub(error)}") from None
+            except Redirected as error:
+                raise RunError(f"{name}: {self._scrub(error)}") from None
+            except (ccxt.OperationFailed, Barred) as error:
+                final = isinstance(error, Barred) and error.code == "host"
+                if final or attempt == retries:
+                    raise RunError(f"{name} cannot be reached: {self._scrub(error)}") from None
+                blocked_s = max(0.0, (self._gate.open_ns() - self._clock.now_ns()) / _NS)
+                await asyncio.sleep(max(backoff.wait_s(), min(blocked_s, 60.0)))
+            except ccxt.BaseError as error:
+                raise RunError(f"{name}: {self._scrub(error)}") from None
+        raise AssertionError("every attempt returns or raises")

@@ -1,0 +1,131 @@
+"""Which symbols of a run an exchange lists, as they vanish and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
+
+from septet.errors import DataError
+from septet.plugin.live import Backoff, Kept, Tasks
+
+__all__ = ["Listing", "check_contracts", "insist_on_listed", "unlisted_of"]
+
+_FIRST_S: Final = 2.0
+_LONGEST_S: Final = 600.0
+_DOUBT_EVERY_S: Final = 30.0
+_APART_S: Final = 1.0
+"""How long after the first read that lacks a symbol another one counts."""
+
+
+def unlisted_of(client: Any, symbols: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the symbols that are not listed, each with the names that are closest to it."""
+    names = list(client.markets)
+    return {
+        symbol: tuple(difflib.get_close_matches(symbol, names, n=3))
+        for symbol in symbols
+        if symbol not in client.markets
+    }
+
+
+def insist_on_listed(client: Any, symbols: Iterable[str]) -> None:
+    """Refuse symbols that are not listed.
+
+    Raises
+    ------
+    DataError
+        With the names closest to the first of them.
+    """
+    for symbol, close in unlisted_of(client, symbols).items():
+        hint = f"did you mean {' or '.join(close)}?" if close else ""
+        raise DataError(f"{client.id} lists no {symbol}", hint=hint)
+
+
+def check_contracts(client: Any, symbols: Iterable[str]) -> None:
+    """Refuse contracts whose size is not one of the base; the symbols are listed."""
+    for symbol in symbols:
+        market = client.markets[symbol]
+        if market.get("contract") and float(market.get("contractSize") or 1.0) != 1.0:
+            raise DataError(
+                f"a contract of {symbol} at {client.id} is {market['contractSize']} "
+                f"{market['base']}; only contracts of one are supported"
+            )
+
+
+class Listing:
+    """The symbols of a client that are listed, and those that are not.
+
+    What the first read lacks is not listed. Later all reads of a second, two at least, must lack a
+    symbol, since one may be incomplete: its exits would wait. While anything is missing, the
+    markets are read again, ever less often: a symbol that comes back is traded again.
+
+    Parameters
+    ----------
+    client
+        With its markets loaded.
+    read
+        Reads the markets again, calls `take`, and acts on what that returns.
+    """
+
+    def __init__(
+        self, client: Any, symbols: Iterable[str], read: Callable[[], Awaitable[object]],
+        tasks: Tasks,
+    ) -> None:  # fmt: skip
+        self._client, self._read, self._tasks = client, read, tasks
+        self.symbols = tuple(symbols)
+        self.unlisted = unlisted_of(client, self.symbols)
+        self._missing: dict[str, float] = {}
+        self._kept: Kept | None = None
+        self._doubted_s = -_DOUBT_EVERY_S
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Return the symbols that are listed, in order."""
+        return tuple(each for each in self.symbols if each not in self.unlisted)
+
+    def take(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Compare with the markets that the client has just read; return what went and came back.
+
+        What has been missing for less than a second still counts as listed.
+        """
+        found, now_s = unlisted_of(self._client, self.symbols), asyncio.get_running_loop().time()
+        since = {
+            each: self._missing.get(each, now_s) for each in found if each not in self.unlisted
+        }
+        gone = frozenset(
+            each for each, since_s in since.items()
+            if each in self._missing and now_s - since_s >= _APART_S
+        )  # fmt: skip
+        back = frozenset(self.unlisted) - frozenset(found)
+        self._missing = {each: since_s for each, since_s in since.items() if each not in gone}
+        known = {*self.unlisted, *gone} - back
+        self.unlisted = {each: found[each] for each in self.symbols if each in known}
+        if self.unlisted or self._missing:
+            self.watch()
+        return gone, back
+
+    def doubt(self) -> None:
+        """Read the markets again soon, since a request was refused for its symbol."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._doubted_s + _DOUBT_EVERY_S:
+            self._doubted_s = now_s
+            self.watch()
+
+    def watch(self) -> None:
+        """Read the markets again, now and while a symbol is missing, ever less often."""
+        if self._kept is None or self._kept.done:
+            self._kept = self._tasks.keep("unlisted symbols", self._ask, may_end=True)
+
+    async def _ask(self) -> None:
+        backoff = Backoff(_FIRST_S, _LONGEST_S)
+        while True:
+            await asyncio.sleep(backoff.wait_s())
+            await self._read()
+            if not (self.unlisted or self._missing):
+                return
+
+    async def close(self) -> None:
+        """Ask no more."""
+        if self._kept is not None:
+            await self._kept.closed()
