@@ -372,6 +372,25 @@ def test_a_stop_that_rests_while_its_cancel_waits_for_a_pause_acts() -> None:
     assert not bench.core.lacks_stop(0)
 
 
+def test_a_stop_that_waits_for_a_pause_is_reported_after_the_bound() -> None:
+    bench = Bench()
+    until_ns = bench.now + 60 * SECOND
+    bench.handle(m.VenueChanged(
+        at_ns=bench.now, venue="v", state="limited", reason="429", until_ns=until_ns,
+    ))  # fmt: skip
+    bench.hold(1.0)
+    bench.core.protect(0, 1.0, LEVEL)
+    bench.after_s(BOUND - 0.25)
+    assert bench.take(m.Submit) == []
+    assert not is_reported(bench)
+    bench.after_s(0.5)
+    assert bench.alerted("stop_missing") == ["critical"]
+    assert is_reported(bench)
+    bench.after_s(60)
+    bench.ack(bench.only(m.Submit))
+    assert not is_reported(bench)
+
+
 def test_a_venue_that_is_down_leaves_the_stop_that_rests() -> None:
     bench, _ = rests()
     bench.handle(m.VenueChanged(at_ns=bench.now, venue="v", state="down", reason="socket"))
