@@ -19,7 +19,7 @@ __all__ = ["adjust_rows"]
 def adjust_rows(
     raw: RawBars,
     keys: CandlesConfig,
-    found: Findings,
+    findings: Findings,
     rows: Rows,
     order: Ints | slice,
     time_ns: Ints,
@@ -66,13 +66,13 @@ def adjust_rows(
             f"{raw.symbol} from {raw.facts.origin}: adjust: total needs a column adj_close",
             hint="write adjust: splits",
         )
-    return _adjust_by_close(raw, keys, found, rows, order, time_ns)
+    return _adjust_by_close(raw, keys, findings, rows, order, time_ns)
 
 
 def _adjust_by_close(
     raw: RawBars,
     keys: CandlesConfig,
-    found: Findings,
+    findings: Findings,
     rows: Rows,
     order: Ints | slice,
     time_ns: Ints,
@@ -81,17 +81,17 @@ def _adjust_by_close(
         total = pick(numbers_of(raw.frame["adj_close"]), order) / rows.close
         bad = ~((total * rows.high <= MOST) & (total * rows.low >= LEAST))
     if bad.any():
-        found("bad_adjustment", int(bad.sum()), [iso(time_ns[j]) for j in first_rows(bad)])
+        findings("bad_adjustment", int(bad.sum()), [iso(time_ns[j]) for j in first_rows(bad)])
         raise DataError(
             f"{raw.symbol} from {raw.facts.origin}: {int(bad.sum())} adjusted closes are missing "
             f"or not above zero, first at {iso(time_ns[first_rows(bad)[0]])}",
             hint="mend the column, or write adjust: none",
         )
     if keys.adjust == "total":
-        found.note("prices are adjusted for splits and dividends: levels and lots are not "
+        findings.note("prices are adjusted for splits and dividends: levels and lots are not "
                          "historical")  # fmt: skip
         return adjust.adjusted(rows, total)
     factor, splits = adjust.split_factors(total)
-    found("split", len(splits), [f"{iso(time_ns[row])} {ratio} for 1" for row, ratio in splits])
-    found.note("prices are adjusted for splits: levels and lots are not historical")
+    findings("split", len(splits), [f"{iso(time_ns[row])} {ratio} for 1" for row, ratio in splits])
+    findings.note("prices are adjusted for splits: levels and lots are not historical")
     return adjust.adjusted(rows, factor)

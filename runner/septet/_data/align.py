@@ -75,8 +75,8 @@ def as_of_rows(known_ns: Ints, at_ns: Ints) -> Ints:
     `known_ns` has shape (n,) and must not fall; `at_ns` and the result have shape (t,). A datum
     with ``known_ns == at_ns`` is known.
     """
-    found: Ints = np.searchsorted(known_ns, at_ns, side="right").astype(np.int64) - 1
-    return found
+    row: Ints = np.searchsorted(known_ns, at_ns, side="right").astype(np.int64) - 1
+    return row
 
 
 def series_as_of(series: SeriesTable, at_ns: Ints) -> Floats:
@@ -89,10 +89,10 @@ def series_as_of(series: SeriesTable, at_ns: Ints) -> Floats:
     if not len(series.value):
         return np.full(len(at_ns), np.nan)
     safe = np.maximum(row, 0)
-    gone = row < 0
+    unknown = row < 0
     if series.max_age_ns is not None:
-        gone |= at_ns - series.known_ns[safe] > series.max_age_ns
-    return np.where(gone, np.nan, series.value[safe])
+        unknown |= at_ns - series.known_ns[safe] > series.max_age_ns
+    return np.where(unknown, np.nan, series.value[safe])
 
 
 def column_as_of(
@@ -108,10 +108,10 @@ def column_as_of(
     if not len(values):
         return np.full(len(at_ns), np.nan)
     safe = np.maximum(row, 0)
-    gone = row < 0
+    unknown = row < 0
     if max_age_ns is not None:
-        gone |= at_ns - table.known_ns[safe] > max_age_ns
-    return np.where(gone, np.nan, values[safe])
+        unknown |= at_ns - table.known_ns[safe] > max_age_ns
+    return np.where(unknown, np.nan, values[safe])
 
 
 def missing_before(table: BarTable, calendar: str, anchor: Anchor | None = None) -> Ints:

@@ -97,7 +97,7 @@ class Alternation:
 
     certain: list[Turns] = field(default_factory=list)
     likely: list[Turns] = field(default_factory=list)
-    _kept: tuple[np.ndarray, ...] = ()
+    _tail: tuple[np.ndarray, ...] = ()
     _last: tuple[float, float, float] | None = None
     _rows: int = 0
     _first_ns: int = 0
@@ -110,19 +110,19 @@ class Alternation:
     def add(self, open_ns: Ints, opened: Floats, high: Floats, low: Floats, close: Floats) -> None:
         """Take bars that follow those before, prices above zero."""
         new: tuple[np.ndarray, ...] = (open_ns, opened, high, low, close)
-        if self._kept:
-            new = tuple(np.concatenate(each) for each in zip(self._kept, new, strict=True))
+        if self._tail:
+            new = tuple(np.concatenate(each) for each in zip(self._tail, new, strict=True))
         at = 0
         while len(new[0]) - at >= BLOCK:
             self._check_block(tuple(each[at : at + BLOCK] for each in new))
             at += BLOCK
-        self._kept = tuple(each[at:].copy() for each in new)
+        self._tail = tuple(each[at:].copy() for each in new)
 
     def finish(self) -> None:
         """Check the last rows, and all rows together."""
-        if self._kept and len(self._kept[0]):
-            self._check_block(self._kept)
-        self._kept = ()
+        if self._tail and len(self._tail[0]):
+            self._check_block(self._tail)
+        self._tail = ()
         self._whole()
 
     def _check_block(self, bars: tuple[np.ndarray, ...]) -> None:
@@ -184,10 +184,10 @@ class Alternation:
         if certain or (share >= _LIKELY_SHARE and size >= _LIKELY_SIZE * unit):
             self._add(Turns(every, share, size, rows, open_ns, certain))
 
-    def _add(self, found: Turns) -> None:
-        kept = self.certain if found.is_certain else self.likely
-        if len(kept) < 100:
-            kept.append(found)
+    def _add(self, turns: Turns) -> None:
+        collected = self.certain if turns.is_certain else self.likely
+        if len(collected) < 100:
+            collected.append(turns)
 
     def _take_pairs(self, gap: Floats, ranged: np.ndarray, unit: float, open_ns: Ints) -> None:
         """Look for bars that lie off the bar before and the one after on the same side.

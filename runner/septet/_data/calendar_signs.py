@@ -63,7 +63,7 @@ def is_calendar_named(keys: CandlesConfig, facts: Facts, symbol: str) -> bool:
 
 
 def warn_calendar(
-    found: Findings,
+    findings: Findings,
     ends: DayEnds,
     bar_ns: int,
     stamp: Stamp,
@@ -92,7 +92,7 @@ def warn_calendar(
         text += f", after {restarts:,} of which (longer than {size}) features warm up anew"
     text += "; an order that is decided before one expires unfilled"
     fits = fitting_calendars(first, last, bar_ns, stamp, may_be_local=may_be_local)
-    found.warn(CALENDAR_SIGN, len(long), fits, text)
+    findings.warn(CALENDAR_SIGN, len(long), fits, text)
 
 
 def _pauses(first: Ints, last: Ints, pauses: Ints, bar_ns: int) -> tuple[str, int]:
@@ -154,7 +154,7 @@ def _held(name: str, first: Ints, last: Ints, bar_ns: int, stamp: Stamp) -> floa
     if bar_ns == DAY_NS:
         numbers = placed.ordinal[~placed.outside]
         return len(first) / (int(numbers.max() - numbers.min()) + 1) - outside
-    begin, end = int(first[0]), int(last[-1]) + bar_ns
-    opens, closes = np.maximum(sessions.opens_ns, begin), np.minimum(sessions.closes_ns, end)
+    start_ns, end_ns = int(first[0]), int(last[-1]) + bar_ns
+    opens, closes = np.maximum(sessions.opens_ns, start_ns), np.minimum(sessions.closes_ns, end_ns)
     scheduled = int(np.maximum(closes - opens, 0).sum())
     return min(1.0, float((last - first + bar_ns).sum()) / max(1, scheduled)) - outside

@@ -161,8 +161,8 @@ class Sessions(msgspec.Struct, frozen=True):
         safe_row = np.minimum(row, len(self.day_number) - 1)
         named = np.where(self.day_number[safe_row] == date_number, safe_row, -1)
         falls = holds & (stamp_ns % DAY_NS != 0)
-        found: Ints = np.where(falls, inside, named)
-        return found
+        result: Ints = np.where(falls, inside, named)
+        return result
 
     def _place_intraday(
         self, stamp_ns: Ints, bar_ns: int, stamp: Stamp, anchor: Anchor | None
@@ -172,8 +172,8 @@ class Sessions(msgspec.Struct, frozen=True):
         opens, closes = self.opens_ns[row], self.closes_ns[row]
         on_utc, on_session = start % bar_ns == 0, (start - opens) % bar_ns == 0
         if anchor is None:
-            ours = np.count_nonzero(on_utc & inside) >= np.count_nonzero(on_session & inside)
-            anchor = "utc" if ours else "session"
+            utc_fits = np.count_nonzero(on_utc & inside) >= np.count_nonzero(on_session & inside)
+            anchor = "utc" if utc_fits else "session"
         origin = _floor(opens, bar_ns) if anchor == "utc" else opens
         if stamp == "close":  # the last bar of a session may be short
             last = origin + (closes - 1 - origin) // bar_ns * bar_ns
@@ -394,5 +394,5 @@ _NONE: Final = np.iinfo(np.int64).min
 def _column(values: object) -> Ints:
     """Return a pandas column of UTC times as nanoseconds; `_NONE` where there is none."""
     naive = values.dt.tz_convert(None).to_numpy()  # type: ignore[attr-defined]
-    found: Ints = naive.astype("datetime64[ns]").astype(np.int64)
-    return found
+    times_ns: Ints = naive.astype("datetime64[ns]").astype(np.int64)
+    return times_ns

@@ -42,24 +42,26 @@ def candles_ending(
     if not last_ns:
         return []
     newest = max(last_ns, key=lambda symbol: last_ns[symbol])
-    asked = min(request.end_ns or 0, request.now_ns)
-    found = []
+    end_ns = min(request.end_ns or 0, request.now_ns)
+    findings = []
     for symbol, last in last_ns.items():
         allowed = _allowed_ns(calendars[symbol], reset_after, request.bar_ns)
         if last_ns[newest] - last > allowed:
-            until, other = last_ns[newest], f"those of {newest}"
-        elif asked - last > allowed:
-            until, other = asked, f"universe.end, {iso(asked)}"
-            other = other if asked == request.end_ns else "the present"
+            until, newer = last_ns[newest], f"those of {newest}"
+        elif end_ns - last > allowed:
+            until, newer = end_ns, f"universe.end, {iso(end_ns)}"
+            newer = newer if end_ns == request.end_ns else "the present"
         else:
             continue
         text = (
-            f"the candles of {symbol} end at {iso(last)}, {_apart(until - last)} before {other}: "
+            f"the candles of {symbol} end at {iso(last)}, {_apart(until - last)} before {newer}: "
             "it is not traded after that, and a position still open is valued at the last price"
         )
         missing = (until - last) // request.bar_ns
-        found.append(Finding("universe", symbol, CANDLES_END, "warn", missing, (iso(last),), text))
-    return found
+        findings.append(
+            Finding("universe", symbol, CANDLES_END, "warn", missing, (iso(last),), text)
+        )
+    return findings
 
 
 def ended_symbols(findings: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:

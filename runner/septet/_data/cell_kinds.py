@@ -104,13 +104,13 @@ def _of_empty(frame: pl.DataFrame, empty: Bools) -> str:
     for name in PRICES:
         bad |= ~_filled(frame[name])
     count = int(np.count_nonzero(bad))
-    what = "without any price" if count == int(np.count_nonzero(empty)) else "without a price"
+    lack = "without any price" if count == int(np.count_nonzero(empty)) else "without a price"
     share = count / max(1, frame.height)
     ways = "take these rows out of the source"
     if share <= _MOST_SHARE:
         ways += f", or let them be left out, each a gap: max_bad: {math.ceil(100 * share)}%"
     return (
-        f"{count:,} of {frame.height:,} rows are {what}, their cells are empty or hold a mark such "
+        f"{count:,} of {frame.height:,} rows are {lack}, their cells are empty or hold a mark such "
         f"as null: {ways}"
     )
 

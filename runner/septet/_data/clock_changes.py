@@ -34,8 +34,8 @@ _AROUND: Final = timedelta(hours=3)
 @cache
 def all_zones() -> tuple[str, ...]:
     """Return the zones of the time zone database, those that are named first before the rest."""
-    found = {each for each in available_timezones() if each.partition("/")[0] in _AREAS}
-    return (*ZONES_NAMED, *sorted(found - set(ZONES_NAMED)))
+    zones = {each for each in available_timezones() if each.partition("/")[0] in _AREAS}
+    return (*ZONES_NAMED, *sorted(zones - set(ZONES_NAMED)))
 
 
 @cache
@@ -54,7 +54,7 @@ def days_of(wall_ns: Ints) -> tuple[date, date]:
 @lru_cache(maxsize=4_096)
 def clock_changes(zone: str, days: tuple[date, date]) -> tuple[tuple[int, int], ...]:
     """Return changes of clocks: the wall time at which they happen, and by how much (ns)."""
-    info, found = _info(zone), []
+    info, changes = _info(zone), []
     at = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
     last = datetime(days[1].year, days[1].month, days[1].day, tzinfo=UTC) + timedelta(days=1)
     before = _offset(at, info)
@@ -66,9 +66,9 @@ def clock_changes(zone: str, days: tuple[date, date]) -> tuple[tuple[int, int], 
             by = after - before
             wall = change + before
             if change <= last:
-                found.append((_ns(wall), int(by.total_seconds()) * 1_000_000_000))
+                changes.append((_ns(wall), int(by.total_seconds()) * 1_000_000_000))
         at, before = end, after
-    return tuple(found)
+    return tuple(changes)
 
 
 def _offset(at: datetime, info: ZoneInfo) -> timedelta:
@@ -79,26 +79,26 @@ def _ns(at: datetime) -> int:
     return int(at.timestamp()) * 1_000_000_000
 
 
-def _first_change(begin: datetime, end: datetime, info: ZoneInfo) -> datetime:
+def _first_change(start: datetime, end: datetime, info: ZoneInfo) -> datetime:
     """Return the first quarter of an hour with the offset that `end` has."""
     after = _offset(end, info)
-    low, high = 0, (end - begin) // _QUARTER
+    low, high = 0, (end - start) // _QUARTER
     while high - low > 1:
         middle = (low + high) // 2
-        if _offset(begin + middle * _QUARTER, info) == after:
+        if _offset(start + middle * _QUARTER, info) == after:
             high = middle
         else:
             low = middle
-    return begin + high * _QUARTER
+    return start + high * _QUARTER
 
 
 def wall_span(begin_ns: int, end_ns: int) -> tuple[datetime, datetime]:
     """Return a span of wall time, wider by three hours at both ends, for `has_change`."""
-    begin, end = (
+    first, last = (
         datetime.fromtimestamp(each // 1_000_000_000, UTC).replace(tzinfo=None)
         for each in (begin_ns, end_ns)
     )
-    return begin - _AROUND, end + _AROUND
+    return first - _AROUND, last + _AROUND
 
 
 def has_change(zone: str, span: tuple[datetime, datetime]) -> bool:

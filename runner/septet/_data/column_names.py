@@ -90,7 +90,7 @@ def _copies(columns: Mapping[str, str], renames: Mapping[str, str]) -> dict[str,
 def _renames(
     there: list[str], columns: Mapping[str, str], origin: str
 ) -> tuple[dict[str, str], list[str], tuple[str, ...]]:
-    """Return new names by old ones, columns that stand in their way, and what was guessed."""
+    """Return new names by old ones, columns that already have a new name, and notes on guesses."""
     absent = [theirs for theirs in columns.values() if theirs not in there]
     if absent:
         raise DataError(

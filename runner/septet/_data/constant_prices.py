@@ -12,8 +12,8 @@ CONSTANT_PRICE: Final = "constant_price"
 _FEWEST: Final = 2
 
 
-def warn_constant(found: Findings, lowest: float, highest: float, bars: int) -> None:
+def warn_constant(findings: Findings, lowest: float, highest: float, bars: int) -> None:
     """Warn of a series of which all closes are the same."""
     if bars >= _FEWEST and lowest == highest:
         text = "bars, and the close is the same in all of them"
-        found.warn(CONSTANT_PRICE, bars, (f"close {lowest:g}",), text)
+        findings.warn(CONSTANT_PRICE, bars, (f"close {lowest:g}",), text)

@@ -113,12 +113,12 @@ class Findings:
         return tuple(self._found)
 
 
-def report_facts(found: Findings, facts: Facts, notes: Sequence[str]) -> None:
+def report_facts(findings: Findings, facts: Facts, notes: Sequence[str]) -> None:
     """Record what was guessed, and warn of what a source itself doubts of its rows."""
     for note in (*facts.notes, *notes):
-        found.note(note)
+        findings.note(note)
     for doubt in facts.doubts:
-        found.warn(SOURCE_DOUBT, 0, (), doubt)
+        findings.warn(SOURCE_DOUBT, 0, (), doubt)
 
 
 def first_rows(mask: Bools) -> list[int]:
@@ -135,12 +135,12 @@ def first_rows(mask: Bools) -> list[int]:
 
 def merged(findings: list[Finding]) -> list[Finding]:
     """Add up findings of one kind, in order of their first appearance."""
-    found: dict[tuple[str, ...], Finding] = {}
+    by_key: dict[tuple[str, ...], Finding] = {}
     for each in findings:
         key = (each.source, each.symbol, each.kind, each.policy, each.message)
-        if key in found:
-            before = found[key]
+        if key in by_key:
+            before = by_key[key]
             examples = (*before.examples, *each.examples)[:EXAMPLES]
             each = replace(before, count=before.count + each.count, examples=examples)
-        found[key] = each
-    return list(found.values())
+        by_key[key] = each
+    return list(by_key.values())

@@ -51,14 +51,14 @@ def hours_of(wall_ns: Ints, bar_ns: int) -> Hours | None:
         return None
     day = wall_ns // DAY_NS
     numbers, first = np.unique(day, return_inverse=True)
-    begin = np.full(len(numbers), np.iinfo(np.int64).max)
-    end = np.full(len(numbers), np.iinfo(np.int64).min)
-    np.minimum.at(begin, first, wall_ns)
-    np.maximum.at(end, first, wall_ns)
+    begins = np.full(len(numbers), np.iinfo(np.int64).max)
+    ends = np.full(len(numbers), np.iinfo(np.int64).min)
+    np.minimum.at(begins, first, wall_ns)
+    np.maximum.at(ends, first, wall_ns)
     weekend = (numbers + 3) % 7 >= 5
     if len(numbers) < LEAST_DAYS or weekend.mean() > 0.05:
         return None
-    return Hours(numbers, begin, end) if np.median(end - begin) <= LONGEST_NS else None
+    return Hours(numbers, begins, ends) if np.median(ends - begins) <= LONGEST_NS else None
 
 
 def displaced_sessions(wall_ns: Ints, zone: str, bar_ns: int, calendar: str) -> Displaced | None:

@@ -30,11 +30,11 @@ class FundingRates:
 
     @classmethod
     def of_series(cls, stamp_ns: Sequence[int], value: Sequence[float]) -> FundingRates:
-        """Return the rates of a series."""
-        found = cls(points=[])
+        """Return the rates of a series: stamps in UTC ns, rates as fractions of the notional."""
+        rates = cls(points=[])
         for stamp, rate in zip(stamp_ns, value, strict=True):
-            found.add(stamp, rate)
-        return found
+            rates.add(stamp, rate)
+        return rates
 
     def add(self, stamp_ns: int, value: float, not_before_ns: int = 0) -> None:
         """Add a rate (a fraction); one that arrives late is due at `not_before_ns` (UTC ns)."""

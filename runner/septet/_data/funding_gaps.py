@@ -27,14 +27,14 @@ def missing_funding(
 
     `spans` holds when the first bar of each symbol opened, and when its last one was known.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for table in series:
         name, _, own = table.name.partition("@")
         read_by = [each for symbol, each in spans.items() if own in ("", symbol)]
         if name == "funding" and read_by:
             first_ns = max(min(first for first, _ in read_by), request.start_ns or -(2**63))
-            found += funding_gaps(table, first_ns, max(last for _, last in read_by))
-    return found
+            findings += funding_gaps(table, first_ns, max(last for _, last in read_by))
+    return findings
 
 
 def funding_gaps(table: SeriesTable, first_ns: int, last_ns: int) -> tuple[Finding, ...]:
@@ -63,13 +63,13 @@ def funding_gaps(table: SeriesTable, first_ns: int, last_ns: int) -> tuple[Findi
             "8h or oftener, and each rate is charged once"
         )
         return (Finding("series", table.name, FUNDING_GAP, "warn", len(stamps), (), text),)
-    begin = np.clip(np.concatenate(([first_ns], stamps[:-1])), first_ns, last_ns)
-    end = np.clip(stamps, first_ns, last_ns)
-    gaps = np.flatnonzero(end - begin > _STEPS * step)
+    starts = np.clip(np.concatenate(([first_ns], stamps[:-1])), first_ns, last_ns)
+    ends = np.clip(stamps, first_ns, last_ns)
+    gaps = np.flatnonzero(ends - starts > _STEPS * step)
     if not len(gaps):
         return ()
-    longest = gaps[np.argmax((end - begin)[gaps])]
-    a, b = int(begin[longest]), int(end[longest])
+    longest = gaps[np.argmax((ends - starts)[gaps])]
+    a, b = int(starts[longest]), int(ends[longest])
     others = f" ({len(gaps):,} such gaps, this is the longest)" if len(gaps) > 1 else ""
     text = (
         f"the series {table.name} has no rate from {iso(a)} to {iso(b)}, {(b - a) // step:,} "

@@ -90,12 +90,12 @@ class LevelBlocks:
             if self._tried > _MOST_EDGES:
                 return
             row = int(far[at])
-            begin = max(row - ROWS, int(far[at - 1]) if at else 0)
-            end = min(row + ROWS, int(far[at + 1]) if at + 1 < len(far) else len(close))
-            found = _jump(row, begin, end, (high, low, close))
-            if found is None:
+            first_row = max(row - ROWS, int(far[at - 1]) if at else 0)
+            end_row = min(row + ROWS, int(far[at + 1]) if at + 1 < len(far) else len(close))
+            levels = _jump(row, first_row, end_row, (high, low, close))
+            if levels is None:
                 continue
-            jump, before, after = found
+            jump, before, after = levels
             closes = float(close[row - 1]), float(close[row])
             edge = LevelEdge(
                 int(open_ns[row]),
@@ -103,9 +103,9 @@ class LevelBlocks:
                 jump,
                 before,
                 after,
-                min(row - begin, end - row),
+                min(row - first_row, end_row - row),
                 is_adjacent=bool(open_ns[row] - open_ns[row - 1] <= self.bar_ns),
-                has_range=bool(np.any(high[begin:end] > low[begin:end])),
+                has_range=bool(np.any(high[first_row:end_row] > low[first_row:end_row])),
             )
             self.edges.append(edge)
 

@@ -41,7 +41,7 @@ _LIKELY: Final = (
 )
 
 
-def refuse_levels(found: Findings, time_ns: Ints, close: Floats) -> None:
+def refuse_levels(findings: Findings, time_ns: Ints, close: Floats) -> None:
     """Check closes that jump between separate price levels, as those of two symbols do.
 
     Raises
@@ -51,7 +51,7 @@ def refuse_levels(found: Findings, time_ns: Ints, close: Floats) -> None:
     """
     changes = LevelChanges()
     changes.add(time_ns, close)
-    _check_changes(found, changes.finish())
+    _check_changes(findings, changes.finish())
 
 
 @dataclass
@@ -77,7 +77,7 @@ class PriceLevels:
         self._blocks = LevelBlocks(self.bar_ns)
 
     def add(
-        self, found: Findings, time_ns: Ints, rows: Rows, missing_before: Callable[[], Ints],
+        self, findings: Findings, time_ns: Ints, rows: Rows, missing_before: Callable[[], Ints],
         *, is_last: bool = False,
     ) -> None:  # fmt: skip
         """Take bars that follow those before, prices above zero.
@@ -101,13 +101,13 @@ class PriceLevels:
         if is_last:
             return
         if self.policies.price_levels != "keep":
-            _check_changes(found, self._changes.found)
-            _refuse_blocks(found, mixed_blocks(self._blocks.edges))
-            _refuse_turns(found, self._turns.certain)
+            _check_changes(findings, self._changes.found)
+            _refuse_blocks(findings, mixed_blocks(self._blocks.edges))
+            _refuse_turns(findings, self._turns.certain)
         if self.policies.price_step == "refuse" and self.policies.price_levels != "keep":
-            self._check_steps(found, ())
+            self._check_steps(findings, ())
 
-    def finish(self, found: Findings) -> None:
+    def finish(self, findings: Findings) -> None:
         """Check all bars together.
 
         Raises
@@ -116,20 +116,20 @@ class PriceLevels:
             For what the policies refuse.
         """
         changes = self._changes.finish()
-        _check_changes(found, changes)
-        self._check_steps(found, [each.row for each in changes], last=True)
+        _check_changes(findings, changes)
+        self._check_steps(findings, [each.row for each in changes], last=True)
         edges = self._blocks.finish()
         mixed = [] if changes else mixed_blocks(edges)  # the same rows are counted once
-        _refuse_blocks(found, mixed)
+        _refuse_blocks(findings, mixed)
         self._turns.finish()
-        _refuse_turns(found, [] if changes or mixed else self._turns.certain)
+        _refuse_turns(findings, [] if changes or mixed else self._turns.certain)
         if self.policies.price_levels == "keep" or changes or mixed:
             return
         likely = likely_blocks(edges)
         if likely:
-            found.warn(LEVEL_SIGN, len(likely), _shown_edges(likely), _LIKELY)
+            findings.warn(LEVEL_SIGN, len(likely), _shown_edges(likely), _LIKELY)
         if self._turns.likely:
-            _warn_of_turns(found, self._turns.likely)
+            _warn_of_turns(findings, self._turns.likely)
 
     def _take_steps(self, time_ns: Ints, rows: Rows, missing_before: Callable[[], Ints]) -> None:
         bars, shift = (rows.high, rows.low, rows.close), 0
@@ -150,7 +150,7 @@ class PriceLevels:
             closes = float(bars[2][at - 1]), float(bars[2][at])
             self._steps.append(_Step(self._rows + row, int(time_ns[row]), closes, far))
 
-    def _check_steps(self, found: Findings, known: Sequence[int], *, last: bool = False) -> None:
+    def _check_steps(self, findings: Findings, known: Sequence[int], *, last: bool = False) -> None:
         """Check steps that are no changes of level."""
         apart = set(known)
         steps = [each for each in self._steps if each.row not in apart]
@@ -158,7 +158,7 @@ class PriceLevels:
             some = [each for each in steps if each.is_far is far]
             if last or far:
                 shown = [_shown(each.open_ns, *each.closes) for each in some[:EXAMPLES]]
-                found(kind, len(some), shown, hint=hint)
+                findings(kind, len(some), shown, hint=hint)
 
 
 class _Step(msgspec.Struct, frozen=True):
@@ -170,24 +170,24 @@ class _Step(msgspec.Struct, frozen=True):
     is_far: bool
 
 
-def _check_changes(found: Findings, changes: list[Change]) -> None:
+def _check_changes(findings: Findings, changes: list[Change]) -> None:
     shown = [_shown(each.open_ns, each.before, each.close) for each in changes[:EXAMPLES]]
-    found("price_levels", len(changes), shown, hint=_LEVELS_HINT)
+    findings("price_levels", len(changes), shown, hint=_LEVELS_HINT)
 
 
-def _refuse_blocks(found: Findings, mixed: list[LevelEdge]) -> None:
-    found("price_levels", len(mixed), _shown_edges(mixed), hint=_LEVELS_HINT)
+def _refuse_blocks(findings: Findings, mixed: list[LevelEdge]) -> None:
+    findings("price_levels", len(mixed), _shown_edges(mixed), hint=_LEVELS_HINT)
 
 
-def _refuse_turns(found: Findings, turns: list[Turns]) -> None:
+def _refuse_turns(findings: Findings, turns: list[Turns]) -> None:
     if turns:
         most = _clearest(turns)
-        found("price_levels", most.rows, (iso(most.open_ns),), _turns_text(most), _LEVELS_HINT)
+        findings("price_levels", most.rows, (iso(most.open_ns),), _turns_text(most), _LEVELS_HINT)
 
 
-def _warn_of_turns(found: Findings, turns: list[Turns]) -> None:
+def _warn_of_turns(findings: Findings, turns: list[Turns]) -> None:
     most = _clearest(turns)
-    found.warn(LEVEL_SIGN, most.rows, (iso(most.open_ns),), _turns_text(most))
+    findings.warn(LEVEL_SIGN, most.rows, (iso(most.open_ns),), _turns_text(most))
 
 
 def _clearest(turns: list[Turns]) -> Turns:

@@ -81,8 +81,8 @@ def clock_seconds(time_ns: Any, time_zone: str) -> Any:
         return time_ns / 1e9
     if np.ndim(time_ns) == 0:
         shown = _shown(int(time_ns) // _SECOND, ZoneInfo(time_zone))
-        whole = (shown - datetime(1970, 1, 1)) // timedelta(seconds=1)
-        return (whole * _SECOND + int(time_ns) % _SECOND) / 1e9
+        local_s = (shown - datetime(1970, 1, 1)) // timedelta(seconds=1)
+        return (local_s * _SECOND + int(time_ns) % _SECOND) / 1e9
     from septet._data.calendars import wall_clock_ns
 
     return wall_clock_ns(time_ns, time_zone) / 1e9

@@ -88,10 +88,10 @@ def _ended_spans(
         return []
     schedule = calendar_beyond(calendar, int(table.open_ns[0]), int(time_ns[-1]))
     placed = schedule.place(table.open_ns, table.bar_ns, "open")
-    found = []
+    spans = []
     for row in gaps.tolist():
         ordinal = int(placed.ordinal[row])
         ended_ns = ended_from_ns(schedule, ordinal, table.bar_ns, placed.anchor)
         first = max(int(at[row]) + MEMBER_BARS, int(np.searchsorted(time_ns, ended_ns)))
-        found.append((first, row))
-    return found
+        spans.append((first, row))
+    return spans

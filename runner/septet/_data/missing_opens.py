@@ -42,9 +42,9 @@ def scheduled_until(
         if int(placed.known_ns[-1]) > last_ns:
             break
         ordinal += count
-    found = np.concatenate(knowns)
-    stop = int(np.searchsorted(found, last_ns, side="right"))
-    return Scheduled(np.concatenate(opens)[:stop], found[:stop])
+    known_ns = np.concatenate(knowns)
+    stop = int(np.searchsorted(known_ns, last_ns, side="right"))
+    return Scheduled(np.concatenate(opens)[:stop], known_ns[:stop])
 
 
 class MissingOpens:
@@ -63,32 +63,32 @@ class MissingOpens:
         missing since the newest.
         """
         times = self._time_ns[rows < 0]
-        found = np.full(len(times), NONE_MISSING, np.int64)
+        open_ns = np.full(len(times), NONE_MISSING, np.int64)
         if not len(table):
-            return found
+            return open_ns
         last = as_of_rows(table.known_ns, times)
         behind = last >= 0
         times, last = times[behind], last[behind]
         if calendar == "24x7":
             known = table.known_ns[last]
             bars = (times - known) // self._bar_ns
-            found[behind] = np.where(bars > 0, known + (bars - 1) * self._bar_ns, NONE_MISSING)
+            open_ns[behind] = np.where(bars > 0, known + (bars - 1) * self._bar_ns, NONE_MISSING)
         elif len(times):
             opens, knowns = self._schedule(table, calendar)
             newest = np.searchsorted(knowns, times, side="right") - 1
             opened = opens[np.maximum(newest, 0)]
             missing = (newest >= 0) & (opened > table.open_ns[last])
-            found[behind] = np.where(missing, opened, NONE_MISSING)
-        return found
+            open_ns[behind] = np.where(missing, opened, NONE_MISSING)
+        return open_ns
 
     def _schedule(self, table: BarTable, name: str) -> Scheduled:
         """Return the bars of a calendar from the first of a table on."""
         first_ns, last_ns = int(table.open_ns[0]), int(self._time_ns[-1])
         calendar = calendar_beyond(name, first_ns, last_ns)
         placed = calendar.place(table.open_ns[:_AT_ONCE], self._bar_ns, "open")
-        begun, made = self._schedules.get((name, placed.anchor), (first_ns + 1, None))
-        if made is None or begun > first_ns:
+        begun, scheduled = self._schedules.get((name, placed.anchor), (first_ns + 1, None))
+        if scheduled is None or begun > first_ns:
             ordinal = int(placed.ordinal[0])
-            made = scheduled_until(calendar, ordinal, last_ns, self._bar_ns, placed.anchor)
-            self._schedules[name, placed.anchor] = first_ns, made
-        return made
+            scheduled = scheduled_until(calendar, ordinal, last_ns, self._bar_ns, placed.anchor)
+            self._schedules[name, placed.anchor] = first_ns, scheduled
+        return scheduled

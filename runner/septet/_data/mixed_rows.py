@@ -62,25 +62,25 @@ class LevelChanges:
 
     _windows: list[Change] = field(default_factory=list)
     _jumps: list[_Jump] = field(default_factory=list)
-    _kept: tuple[Ints, Floats] = (np.zeros(0, np.int64), np.zeros(0))
+    _tail: tuple[Ints, Floats] = (np.zeros(0, np.int64), np.zeros(0))
     _first: int = 0  # number of the first row that is kept
     _window: int = 0  # number of the first row of the window that is not full
     _next: int = 1  # number of the first row whose jump is not checked
 
     def add(self, open_ns: Ints, close: Floats) -> None:
         """Take rows that follow those before."""
-        times = np.concatenate((self._kept[0], open_ns))
-        closes = np.concatenate((self._kept[1], close))
+        times = np.concatenate((self._tail[0], open_ns))
+        closes = np.concatenate((self._tail[1], close))
         end = self._first + len(closes)
         self._look(times, closes, end // WINDOW * WINDOW, end - BLOCK_ROWS)
         first = max(self._first, min(self._window - 1, self._next - BLOCK_ROWS - 1))
-        self._kept = times[first - self._first :].copy(), closes[first - self._first :].copy()
+        self._tail = times[first - self._first :].copy(), closes[first - self._first :].copy()
         self._first = first
 
     def finish(self) -> list[Change]:
         """Return the changes of level of all rows."""
-        end = self._first + len(self._kept[1])
-        self._look(*self._kept, end, end)
+        end = self._first + len(self._tail[1])
+        self._look(*self._tail, end, end)
         return self.found
 
     @property
@@ -163,14 +163,14 @@ def separating_column(frame: pl.DataFrame) -> str:
     """
     import polars as pl
 
-    found = []
+    candidates = []
     for name, kind in frame.schema.items():
         if name in OUR_COLUMNS or not (kind in (pl.String, pl.Categorical) or kind.is_integer()):
             continue
         count = frame[name].n_unique()
         if 2 <= count <= min(MOST_VALUES, frame.height // 2):
-            found.append((not names_symbol(name), name))
-    if not found:
+            candidates.append((not names_symbol(name), name))
+    if not candidates:
         return ""
-    name = min(found)[1]
+    name = min(candidates)[1]
     return f"column {name!r} holds {shown_values(frame[name].cast(pl.String).unique().sort())}"

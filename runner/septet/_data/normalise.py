@@ -350,7 +350,7 @@ def _place(
 
 
 def _seen(state: _State, raw: RawBars) -> BadRows:
-    """Count what was bad so far."""
+    """Count the bad rows so far."""
     left = int(np.count_nonzero(state.alive))
     found, rows = state.found.all(), len(state.alive)
     bad = not left or state.defects > state.keys.max_bad * rows

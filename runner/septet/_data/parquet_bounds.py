@@ -109,7 +109,7 @@ def _text_sizes(
 
     frame = pl.scan_parquet(path, glob=False)
     schema = frame.collect_schema() if names else {}
-    asked = []
+    expressions = []
     for name in names:
         kind = schema.get(name)
         if kind not in (pl.String, pl.Categorical, pl.Enum):
@@ -123,10 +123,10 @@ def _text_sizes(
             )
         column = pl.col(name)
         length = (column.str if kind == pl.String else column.cat).len_bytes()
-        asked += [length.max().alias(f"{name} max"), length.cast(pl.Int64).sum().alias(name)]
-    row = frame.select(asked).collect(engine="streaming").row(0) if asked else ()
-    found = [expression.meta.output_name() for expression in asked[1::2]]
-    return {name: (row[2 * k] or 0, row[2 * k + 1]) for k, name in enumerate(found)}
+        expressions += [length.max().alias(f"{name} max"), length.cast(pl.Int64).sum().alias(name)]
+    row = frame.select(expressions).collect(engine="streaming").row(0) if expressions else ()
+    read_names = [expression.meta.output_name() for expression in expressions[1::2]]
+    return {name: (row[2 * k] or 0, row[2 * k + 1]) for k, name in enumerate(read_names)}
 
 
 def _most_bytes(path: Path) -> int:

@@ -69,14 +69,14 @@ class ColumnSize(msgspec.Struct):
     copied: int = 0
     repeats: bool = False
 
-    def add(self, other: ColumnSize) -> None:
+    def add(self, part: ColumnSize) -> None:
         """Add a part of the column, or another column below the same name."""
-        self.is_text |= other.is_text
-        self.unpacked += other.unpacked
-        self.values += other.values
-        self.longest = max(self.longest, other.longest)
-        self.copied += other.copied
-        self.repeats |= other.repeats
+        self.is_text |= part.is_text
+        self.unpacked += part.unpacked
+        self.values += part.values
+        self.longest = max(self.longest, part.longest)
+        self.copied += part.copied
+        self.repeats |= part.repeats
 
 
 class _Short(ValueError):

@@ -37,14 +37,14 @@ class Before(msgspec.Struct, frozen=True):
 
 def _moves(close: Floats, factor: float) -> Ints:
     """Rows whose close lies further than `factor` from the close before; checked in tiles."""
-    found = []
+    rows = []
     with np.errstate(over="ignore", under="ignore"):
         for at in range(0, len(close) - 1, _TILE):
             part = close[at : at + _TILE + 1]
             far = (part[1:] >= factor * part[:-1]) | (part[:-1] >= factor * part[1:])
             if far.any():
-                found.append(np.flatnonzero(far) + (at + 1))
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
+                rows.append(np.flatnonzero(far) + (at + 1))
+    return np.concatenate(rows) if rows else np.zeros(0, np.int64)
 
 
 def _apart(first: float, second: float) -> float:

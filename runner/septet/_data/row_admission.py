@@ -45,14 +45,14 @@ class Admission:
     def after(cls, history: Normalised, keys: CandlesConfig, source: str = "live") -> Admission:
         """Continue a normalised history."""
         bars: BarTable = history.bars
-        made = cls(
+        admission = cls(
             bars.symbol, bars.bar_ns, keys, history.calendar, history.stamp, history.anchor, source
         )
         stamp_ns = int(bars.open_ns[-1]) + (bars.bar_ns if history.stamp == "close" else 0)
         if history.stamp == "close" and history.calendar != "24x7":
             stamp_ns = int(bars.known_ns[-1])
-        made.last = made._place(stamp_ns)
-        return made
+        admission.last = admission._place(stamp_ns)
+        return admission
 
     def admit(
         self,

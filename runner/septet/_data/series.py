@@ -195,7 +195,7 @@ def ending(table: SeriesTable, known_ns: Mapping[str, Ints]) -> tuple[Finding, .
         return ()
     lasts = max(table.max_age_ns or 0, _STEPS * step)
     name, _, own = table.name.partition("@")
-    found = []
+    findings = []
     for symbol, times in known_ns.items():
         later = len(times) - int(np.searchsorted(times, last + lasts, side="right"))
         if later >= _LATER and own in ("", symbol):
@@ -204,8 +204,10 @@ def ending(table: SeriesTable, known_ns: Mapping[str, Ints]) -> tuple[Finding, .
             if name == "funding":
                 held = ", for which no funding is charged"
             held = held or ", and its last value holds for all of them"
-            found.append(Finding("series", table.name, SERIES_END, "warn", later, (), text + held))
-    return tuple(found[:1])
+            findings.append(
+                Finding("series", table.name, SERIES_END, "warn", later, (), text + held)
+            )
+    return tuple(findings[:1])
 
 
 def _check_columns(name: str, raw: RawSeries, keys: SeriesConfig) -> None:
@@ -300,12 +302,12 @@ def _visible(
     """
     stamp, known, seen = rows.time_ns[order], known_ns[order], value[order]
     newest = np.maximum.accumulate(stamp)
-    again = np.zeros(len(order), dtype=np.bool_)
-    again[1:] = stamp[1:] == stamp[:-1]
+    repeats = np.zeros(len(order), dtype=np.bool_)
+    repeats[1:] = stamp[1:] == stamp[:-1]
     same = np.zeros(len(order), dtype=np.bool_)
-    same[1:] = again[1:] & (seen[1:] == seen[:-1])
+    same[1:] = repeats[1:] & (seen[1:] == seen[:-1])
     at_once = np.zeros(len(order), dtype=np.bool_)
-    at_once[1:] = again[1:] & ~same[1:] & (known[1:] == known[:-1])
+    at_once[1:] = repeats[1:] & ~same[1:] & (known[1:] == known[:-1])
     late = stamp < newest
     contradict = np.flatnonzero(at_once)
     contradict = contradict[published_ns[order[contradict]] == published_ns[order[contradict - 1]]]
@@ -317,7 +319,7 @@ def _visible(
         ("late", late, "values of an older stamp than one known before; never the newest"),
     ):
         rows.found(kind, int(mask.sum()), [iso(stamp[j]) for j in first_rows(mask)], message)
-    revised = int(np.count_nonzero(again & ~same & ~at_once & ~late))
+    revised = int(np.count_nonzero(repeats & ~same & ~at_once & ~late))
     if revised:
         rows.found.note(f"{revised} revisions, each known when it was seen")
     return order[~(same | at_once | late)]

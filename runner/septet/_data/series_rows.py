@@ -48,25 +48,25 @@ def missing_values(column: pl.Series) -> Bools:
     """
     import polars as pl
 
-    gone = column.is_null()
+    missing = column.is_null()
     if column.dtype in (pl.String, pl.Categorical):
         text = column.cast(pl.String).str.strip_chars().str.to_lowercase()
-        gone = gone | text.is_in(_MARKS).fill_null(value=False)
+        missing = missing | text.is_in(_MARKS).fill_null(value=False)
     elif column.dtype.is_float():
-        gone = gone | column.is_nan().fill_null(value=False)
-    return np.asarray(gone.to_numpy(), np.bool_)
+        missing = missing | column.is_nan().fill_null(value=False)
+    return np.asarray(missing.to_numpy(), np.bool_)
 
 
-def warn_missing(found: Findings, name: str, gone: Bools) -> None:
+def warn_missing(findings: Findings, name: str, missing: Bools) -> None:
     """Report that more than a tenth of the values of a series are missing."""
-    count = int(np.count_nonzero(gone))
-    if count <= _MOST_MISSING * len(gone) or not count:
+    count = int(np.count_nonzero(missing))
+    if count <= _MOST_MISSING * len(missing) or not count:
         return
-    text = f"{count:,} of {len(gone):,} values of {name} are missing"
-    found.warn(SERIES_MISSING, count, (), text)
+    text = f"{count:,} of {len(missing):,} values of {name} are missing"
+    findings.warn(SERIES_MISSING, count, (), text)
 
 
-def check_columns(found: Findings, name: str, raw: RawSeries) -> None:
+def check_columns(findings: Findings, name: str, raw: RawSeries) -> None:
     """Refuse rows that a column not read gives to several symbols; warn of several sources.
 
     Raises
@@ -86,7 +86,7 @@ def check_columns(found: Findings, name: str, raw: RawSeries) -> None:
         text = f"{texts}: the rows of all of them are read as the one series {name}"
         if not by_source and not column.takes_turns:
             text += f", which changes {column.changes:,} times from one to the next"
-        found.warn(SERIES_SOURCES, len(column.values), (), text)
+        findings.warn(SERIES_SOURCES, len(column.values), (), text)
 
 
 def value_distance(value: Floats, first: Floats) -> str:

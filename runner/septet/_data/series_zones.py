@@ -32,7 +32,7 @@ _AMOUNTS: Final = (HOUR_NS // 2, HOUR_NS, 2 * HOUR_NS)
 """By how much clocks are changed."""
 
 
-def check_series_zone(found: Findings, name: str, stamps: Stamps, zone: str) -> None:
+def check_series_zone(findings: Findings, name: str, stamps: Stamps, zone: str) -> None:
     """Report stamps without a zone of their own that cannot be of `zone`, or likely are not.
 
     What changes of clocks leave behind proves it. Hours of sessions prove it of candles and not of
@@ -58,12 +58,12 @@ def check_series_zone(found: Findings, name: str, stamps: Stamps, zone: str) -> 
         doubt = _odd_steps(moments, zone, step_ns)
     if doubt is not None and doubt.is_proof:
         text = f"{doubt.message}: those of {name}"
-        found("wrong_zone", doubt.rows, doubt.examples, text, hint=doubt.hint)
+        findings("wrong_zone", doubt.rows, doubt.examples, text, hint=doubt.hint)
         return
     sign = doubt or doubt_zone(wall_ns, zone, step_ns) or likely_utc(wall_ns, zone, step_ns)
     if sign is not None:
         text = f"{name}: {sign.message}; first: {'; '.join(sign.examples[:3])}"
-        found.warn(SERIES_ZONE, sign.rows, sign.examples, text)
+        findings.warn(SERIES_ZONE, sign.rows, sign.examples, text)
 
 
 def _odd_steps(moments: Ints, own: str, step_ns: int) -> ZoneDoubt | None:

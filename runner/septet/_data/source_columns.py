@@ -78,7 +78,7 @@ class SourceColumn:
         return f"column {self.name!r} holds {shown_values(self.values)}"
 
 
-def check_source_columns(found: Findings, frame: pl.DataFrame | pl.LazyFrame) -> None:
+def check_source_columns(findings: Findings, frame: pl.DataFrame | pl.LazyFrame) -> None:
     """Reject bars of several symbols or sources that a column separates; warn of contracts.
 
     Values that take turns are refused where the column or its values name symbols or sources, and
@@ -94,18 +94,18 @@ def check_source_columns(found: Findings, frame: pl.DataFrame | pl.LazyFrame) ->
     for each in source_columns(frame):
         if each.takes_turns:
             how = "and prices change with them" if each.separates else "in turn"
-            found(
+            findings(
                 "price_levels", each.changes, (each.text(),),
                 f"changes of value in column {each.name!r}, {how}: rows of several symbols or "
                 "sources are read as one",
                 _hint(each),
             )  # fmt: skip
-        elif found.policy("price_levels") != "keep":
+        elif findings.policy("price_levels") != "keep":
             text = (
                 f"{each.text()}, which change {each.changes:,} times: prices may jump where they "
                 "do, as those of another contract or source"
             )
-            found.warn(SOURCE_SIGN, each.changes, (), text)
+            findings.warn(SOURCE_SIGN, each.changes, (), text)
 
 
 def _hint(column: SourceColumn) -> str:
@@ -171,7 +171,7 @@ def source_columns(frame: pl.DataFrame | pl.LazyFrame) -> list[SourceColumn]:
         name for name, count in zip(texts, row[1:], strict=True)
         if 2 <= count <= min(_MOST_VALUES + 1, row[0] // 2)
     ]  # fmt: skip
-    found = []
+    named_columns = []
     for column in _columns(lazy, few):
         if len(column.values) < 2:
             continue
@@ -180,8 +180,8 @@ def source_columns(frame: pl.DataFrame | pl.LazyFrame) -> list[SourceColumn]:
         checked = column.takes_turns and set(_PRICES) <= set(schema)
         separates = checked and _separates(lazy, name)
         if named or separates:
-            found.append(replace(column, separates=separates))
-    return found
+            named_columns.append(replace(column, separates=separates))
+    return named_columns
 
 
 def _is_text(kind: pl.DataType) -> bool:
@@ -242,15 +242,15 @@ def _apart(moves: dict[tuple[str, str], list[float]], first: str, second: str) -
     Of each change there are the count, the sum of the moves, that of their squares, and the range
     of a bar.
     """
-    there, back = moves[first, second], moves.get((second, first))
-    if back is None or min(there[0], back[0]) < _LEAST:
+    forth, back = moves[first, second], moves.get((second, first))
+    if back is None or min(forth[0], back[0]) < _LEAST:
         return False
     stay = [moves.get((same, same), [0.0, 0.0]) for same in (second, first)]
     drift = [total / rows if rows >= _LEAST else 0.0 for rows, total, *_ in stay]
-    up, down = there[1] - drift[0] * there[0], back[1] - drift[1] * back[0]
-    count, squares = there[0] + back[0], there[2] + back[2]
+    up, down = forth[1] - drift[0] * forth[0], back[1] - drift[1] * back[0]
+    count, squares = forth[0] + back[0], forth[2] + back[2]
     apart = abs(up - down)
     if up * down >= 0.0 or squares <= 0.0:
         return False
     significant = apart >= _DEVIATIONS * squares**0.5 and apart**2 >= _SHARE * count * squares
-    return significant and apart / count >= _SIZE * min(there[3] or 0.0, back[3] or 0.0)
+    return significant and apart / count >= _SIZE * min(forth[3] or 0.0, back[3] or 0.0)

@@ -143,14 +143,14 @@ def _not_found(path: Path, what: str, base_dir: Path, ending: str = "csv") -> Da
     while not os.path.isdir(folder) and folder != folder.parent:
         folder = folder.parent
     hint = "paths are relative to the strategy file"
-    whole = os.path.realpath(folder)
+    real_folder = os.path.realpath(folder)
     own = (os.path.realpath(base_dir), os.path.realpath("."))
-    if any(os.path.commonpath((each, whole)) == each != os.sep for each in own):
+    if any(os.path.commonpath((each, real_folder)) == each != os.sep for each in own):
         try:
-            here = sorted(each for each in os.listdir(folder) if not each.startswith("."))
+            names = sorted(each for each in os.listdir(folder) if not each.startswith("."))
         except OSError:  # it may not be listed: then there is nothing to suggest
-            here = []
-        close = difflib.get_close_matches(path.name, here, n=3, cutoff=0.5) or here[:3]
+            names = []
+        close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5) or names[:3]
         hint += f"; {folder} holds {', '.join(close) if close else 'nothing'}"
     return DataError(f"{what}: no such file: {path}", hint=hint, key="path")
 
@@ -322,14 +322,14 @@ def read_bars(
         If a file or a symbol is not there, with what is.
     """
     parts = _parts(path, columns, request, reader, ending, rows_of)
-    found = []
+    bars = []
     for symbol in request.symbols:
         frame, own = _joined(symbol, parts[symbol], facts)
         if all(part.rows is not None for *_, part in parts[symbol]):
             rows = JoinedRows([(file, part, each.height) for file, each, _, part in parts[symbol]])
             own = replace(own, rows=rows)
-        found.append(RawBars(symbol, frame, own))
-    return found
+        bars.append(RawBars(symbol, frame, own))
+    return bars
 
 
 def scan_bars(
@@ -446,18 +446,18 @@ def rows_by_symbol(frame: T, symbols: Sequence[str], present: set[str]) -> dict[
     names = [name for name in column.to_list() if name is not None]
     present.update(names)
     forms = {form.upper(): symbol for symbol in symbols for form in file_forms(symbol)}
-    found: dict[str, T] = {}
+    by_symbol: dict[str, T] = {}
     for name in sorted(names):
         symbol = name if name in symbols else forms.get(name.upper())
-        if symbol in found:
+        if symbol in by_symbol:
             raise DataError(
                 f"column symbol writes {symbol} in several ways, one of them "
                 f"{name[:SYMBOL_CHARACTERS]!r}",
                 hint="write each symbol in one way: rows of two spellings are two series",
             )
         if symbol is not None:
-            found[symbol] = frame.filter(text == name).drop("symbol")
-    return found
+            by_symbol[symbol] = frame.filter(text == name).drop("symbol")
+    return by_symbol
 
 
 def _joined(symbol: str, parts: list[Part[T]], facts: Facts) -> tuple[T, Facts]:

@@ -101,8 +101,8 @@ def read_between(
     def literal(time_ns: int) -> pl.Expr:
         return pl.lit(-(-time_ns // clock.unit_ns)).cast(clock.kind)
 
-    there = lazy.frame.collect_schema().names()
-    frame = lazy.frame.select(name for name in there if name in COLUMNS)
+    names = lazy.frame.collect_schema().names()
+    frame = lazy.frame.select(name for name in names if name in COLUMNS)
     stamp, keep = pl.col("timestamp"), pl.lit(value=True)
     if last_ns is not None and last_ns <= clock.last_ns:
         keep = stamp < literal(max(last_ns, clock.first_ns))

@@ -58,7 +58,7 @@ def fitting_formats(texts: Sequence[str]) -> tuple[str, ...]:
     import polars as pl
 
     sample = pl.Series("t", list(dict.fromkeys(texts))[:_SAMPLE], dtype=pl.String)
-    found: list[str] = []
+    formats: list[str] = []
     for form in (date + clock for clock in _CLOCKS for date in _DATES) if len(sample) else ():
         read_as, cells = form, sample
         if "%I" in form and "%M" not in form:
@@ -66,8 +66,8 @@ def fitting_formats(texts: Sequence[str]) -> tuple[str, ...]:
         moments = cells.str.to_datetime(read_as, strict=False, time_unit="us")
         years = moments.dt.year()
         if not moments.null_count() and bool((years >= 1900).all()):
-            found.append(form)
-    return tuple(found[:2])
+            formats.append(form)
+    return tuple(formats[:2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +159,9 @@ def _is_day_count(text: str) -> bool:
 
 def _zone_advice(texts: Sequence[str]) -> str:
     """Return what reads times that end with the letters of a zone, all with the same ones."""
-    found = [_ZONED.fullmatch(each) for each in texts]
-    zones = sorted({each["zone"] for each in found if each})
-    if not all(found) or zones in (["AM"], ["PM"], ["AM", "PM"]):
+    matches = [_ZONED.fullmatch(each) for each in texts]
+    zones = sorted({each["zone"] for each in matches if each})
+    if not all(matches) or zones in (["AM"], ["PM"], ["AM", "PM"]):
         return ""
     listed = " and ".join(zones[:3])
     place = _PLACES.get(zones[0], _NEW_YORK if zones[0] in ("EST", "EDT") else "")
@@ -171,6 +171,6 @@ def _zone_advice(texts: Sequence[str]) -> str:
             f"they end with {listed}: take the letters out and write {of_place}, or write offsets "
             "such as 2024-01-31 15:00+01:00"
         )
-    forms = fitting_formats([each["time"] for each in found if each])
+    forms = fitting_formats([each["time"] for each in matches if each])
     form = f"{forms[0] if forms else '%Y-%m-%d %H:%M'} {zones[0]}"
     return f"they end with {listed}: write time_format: {form!r} and {of_place} beside use:"

@@ -330,11 +330,11 @@ def _first_format(plain: pl.Series) -> pl.Series:
     """Parse with each known format in turn; the first that reads a row wins."""
     import polars as pl
 
-    found = pl.Series("t", [None] * len(plain), dtype=pl.Datetime("ns"))
+    times = pl.Series("t", [None] * len(plain), dtype=pl.Datetime("ns"))
     for form in _TEXT_FORMATS:
-        todo = found.is_null() & plain.is_not_null()
+        todo = times.is_null() & plain.is_not_null()
         if not todo.any():
             break
         parsed = plain.str.to_datetime(form, strict=False, time_unit="ns")
-        found = pl.select(pl.coalesce(found, parsed)).to_series()
-    return found
+        times = pl.select(pl.coalesce(times, parsed)).to_series()
+    return times

@@ -437,10 +437,10 @@ class Stretches:
         )  # fmt: skip
 
     def _forget(self, now_ns: int) -> None:
-        """Drop bars that no feature remembers any more.
+        """Drop bars that no feature needs any more.
 
-        A symbol that has been silent for long starts anew when it speaks again; of the others the
-        slowest states how far back its features see the rest, which remember from there.
+        A symbol without bars for long starts anew with its next one. Of the others, the one whose
+        features reach back farthest decides from when on bars of all symbols are stored.
         """
         deepest = now_ns - (MARGIN_NS if self._memory.anchored else 0)
         silent_ns = MARGIN_NS + 10 * self._request.bar_ns * self._longest_gap
@@ -463,7 +463,7 @@ class Stretches:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What was wrong with all that was read, each kind of a symbol once."""
+        """Return the findings of all bars that were read, each kind of a symbol once."""
         found = [each for symbol in self._symbols.values() for each in symbol.findings]
         found += [*self._outside, *survivorship(self.calendars), *self._ended(), *self._found]
         spans = {

@@ -55,13 +55,13 @@ def column_of_symbols(
     """Name a text column that holds symbols asked for, in some way of writing them."""
     import polars as pl
 
-    wanted = [form.upper() for each in symbols for form in (each, *forms(each))]
+    spellings = [form.upper() for each in symbols for form in (each, *forms(each))]
     for name, kind in frame.lazy().collect_schema().items():
         if kind not in (pl.String, pl.Categorical):
             continue
         text = pl.col(name).cast(pl.String).str.strip_chars().str.to_uppercase()
-        found = frame.lazy().select(text.is_in(wanted).any())
-        if found.collect(engine="streaming").item():
+        any_symbol = frame.lazy().select(text.is_in(spellings).any())
+        if any_symbol.collect(engine="streaming").item():
             return name
     return ""
 

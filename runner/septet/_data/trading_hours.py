@@ -119,9 +119,9 @@ class FillGrid:
             origin = origin // self.bar_ns * self.bar_ns
         start = origin - (origin - at_ns) // self.bar_ns * self.bar_ns
         start = np.maximum(start, opens[safe])
-        here = (row >= 0) & (at_ns < closes[safe]) & (start < closes[safe])
-        found: Ints = np.where(here, start, _at(opens, row + 1))
-        return found
+        inside = (row >= 0) & (at_ns < closes[safe]) & (start < closes[safe])
+        opens_ns: Ints = np.where(inside, start, _at(opens, row + 1))
+        return opens_ns
 
     def _over(self, first_ns: int, last_ns: int) -> Calendar:
         """Return the calendar over a span and some weeks after it."""
@@ -133,7 +133,7 @@ class FillGrid:
 
 
 def _at(values: Ints, row: Ints) -> Ints:
-    """Return values at rows; far in the future behind the last."""
+    """Return the values at rows; an instant far in the future for rows behind the last."""
     found: Ints = np.where(row < len(values), values[np.minimum(row, len(values) - 1)], _FAR_NS)
     return found
 
@@ -188,22 +188,22 @@ def _sessions_over(name: str, block: tuple[int, int], span: tuple[int, int]) -> 
 def _weekly_over(hours: OpenHours, first_ns: int, last_ns: int) -> Spans:
     zone = ZoneInfo(hours.time_zone)
     day = datetime(1970, 1, 1) + timedelta(days=first_ns // DAY_NS - 3)
-    found = []
+    spans = []
     for number in range((last_ns - first_ns) // DAY_NS + 6):
         date = day + timedelta(days=number)
         for span in hours.spans:
             if date.weekday() in span.days:
                 low, high = (local_instant(date, each, zone) for each in (span.from_ns, span.to_ns))
                 if low < high:
-                    found.append((low, high))
+                    spans.append((low, high))
     joined: list[tuple[int, int]] = []
-    for low, high in sorted(found):
+    for low, high in sorted(spans):
         if joined and low <= joined[-1][1]:
             joined[-1] = joined[-1][0], max(high, joined[-1][1])
         else:
             joined.append((low, high))
-    made = np.array(joined, dtype=np.int64).reshape(-1, 2)
-    return Spans(np.ascontiguousarray(made[:, 0]), np.ascontiguousarray(made[:, 1]))
+    rows = np.array(joined, dtype=np.int64).reshape(-1, 2)
+    return Spans(np.ascontiguousarray(rows[:, 0]), np.ascontiguousarray(rows[:, 1]))
 
 
 # ---------------------------------------------------------------- flags
@@ -275,5 +275,5 @@ def _blacked_out(rules: HourRules, time_ns: Ints, fill_ns: Ints, events: Events)
 
 def events_from(points: Sequence[tuple[int, int]]) -> Events:
     """Return events from pairs of stamp and known time (UTC ns), in order of arrival."""
-    made = np.array(points, dtype=np.int64).reshape(-1, 2)
-    return Events(np.ascontiguousarray(made[:, 0]), np.ascontiguousarray(made[:, 1]))
+    rows = np.array(points, dtype=np.int64).reshape(-1, 2)
+    return Events(np.ascontiguousarray(rows[:, 0]), np.ascontiguousarray(rows[:, 1]))

@@ -23,7 +23,7 @@ _DIVIDENDS: Final = frozenset(
 
 
 def check_unread_columns(
-    found: Findings, frame: pl.DataFrame | pl.LazyFrame, adjust: str | None
+    findings: Findings, frame: pl.DataFrame | pl.LazyFrame, adjust: str | None
 ) -> None:
     """Name the columns that are not read, and report what they hold that prices do not.
 
@@ -41,8 +41,8 @@ def check_unread_columns(
     lazy = frame.lazy()
     names = [name for name in lazy.collect_schema().names() if name not in OUR_COLUMNS]
     if names:
-        found.note(f"columns that are not read: {shown_columns(names)}")
-    check_source_columns(found, lazy)
+        findings.note(f"columns that are not read: {shown_columns(names)}")
+    check_source_columns(findings, lazy)
     for name in names:
         paid = _paid(lazy, name) if _plain(name) in _DIVIDENDS else 0
         if paid and adjust not in ("total", "none"):
@@ -50,7 +50,7 @@ def check_unread_columns(
                 f"{paid:,} rows of column {name!r} are above 0 and are not read: a position is not "
                 "paid these dividends, and prices fall by them"
             )
-            found.warn(DIVIDENDS, paid, (), text)
+            findings.warn(DIVIDENDS, paid, (), text)
 
 
 def _plain(name: str) -> str:

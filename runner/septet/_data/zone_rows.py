@@ -34,7 +34,7 @@ def check_unread_zone(
 
     if not clock.is_wall_time:
         return ()
-    found = Findings(lazy.facts.origin, lazy.symbol, keys.policy)
+    findings = Findings(lazy.facts.origin, lazy.symbol, keys.policy)
     wall = pl.col("timestamp").cast(pl.Int64)
     low, high = within_years(clock.unit_ns)
     frame = lazy.frame.select(wall).drop_nulls().filter(wall.is_between(low, high, closed="left"))
@@ -52,5 +52,5 @@ def check_unread_zone(
     ends = np.concatenate([days["first"].to_numpy(), days["last"].to_numpy()])
     wall_ns = np.unique(ends) * clock.unit_ns
     stamps = Stamps(wall_ns, wall_ns=wall_ns)
-    check_zone(found, stamps, keys.time_zone or "UTC", bar_ns, calendar, counts)
-    return found.all()
+    check_zone(findings, stamps, keys.time_zone or "UTC", bar_ns, calendar, counts)
+    return findings.all()

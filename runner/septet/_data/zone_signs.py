@@ -35,7 +35,7 @@ _HINT: Final = "if the stamps are UTC, write time_zone: UTC"
 
 
 def check_zone(
-    found: Findings,
+    findings: Findings,
     stamps: Stamps,
     zone: str,
     bar_ns: int,
@@ -57,11 +57,11 @@ def check_zone(
     wall_ns = stamps.wall_ns if bad is None else stamps.wall_ns[~bad]
     doubt = doubt_zone(wall_ns, zone, bar_ns, calendar, hours)
     if doubt is not None and doubt.is_proof:
-        found("wrong_zone", doubt.rows, doubt.examples, doubt.message, hint=doubt.hint)
+        findings("wrong_zone", doubt.rows, doubt.examples, doubt.message, hint=doubt.hint)
         return
     sign = likely_utc(wall_ns, zone, bar_ns) or doubt
-    if sign is not None and found.policy("wrong_zone") != "keep":
-        found.warn(ZONE_SIGN, sign.rows, sign.examples, sign.message)
+    if sign is not None and findings.policy("wrong_zone") != "keep":
+        findings.warn(ZONE_SIGN, sign.rows, sign.examples, sign.message)
 
 
 def likely_utc(wall_ns: Ints, zone: str, bar_ns: int) -> ZoneDoubt | None:

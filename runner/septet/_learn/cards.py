@@ -48,8 +48,8 @@ OWN_NAMES: Final = frozenset({
 
 def iso_time(time_ns: int) -> str:
     """Write a time the way cards and messages do."""
-    whole, rest = divmod(time_ns, 1_000_000_000)
-    text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{rest:09d}Z" if rest else f"{text}Z"
 
 
@@ -101,7 +101,7 @@ def trainer_facts(trainer: Any, fitted: Fitted) -> dict[str, Any]:
     place = place_of(fit) or one_line(type(trainer).__module__)
     try:
         facts = dict(fitted.facts)
-        taken = sorted(OWN_NAMES.intersection(facts))
+        reserved = sorted(OWN_NAMES.intersection(facts))
         text = json.dumps(facts)
         facts = decode_json(text)
     except (TypeError, ValueError, RecursionError) as error:
@@ -109,10 +109,10 @@ def trainer_facts(trainer: Any, fitted: Fitted) -> dict[str, Any]:
             f"the facts of the model {name} cannot stand on its card: {error} (fitted at {place})",
             hint="facts are a mapping of names to values that JSON can hold: text, numbers, lists",
         ) from error
-    if taken:
+    if reserved:
         raise RunError(
             f"the facts of the model {name} have names that septet writes on a card itself: "
-            f"{', '.join(taken)} (fitted at {place})",
+            f"{', '.join(reserved)} (fitted at {place})",
             hint="give them other names: what septet knows of a model, no plugin may state",
         )
     if len(text) > _MOST_FACTS:
@@ -164,15 +164,15 @@ def check_card(path: Path, card: Mapping[str, Any]) -> None:
         With what is wrong.
     """
     try:
-        found = msgspec.convert(card, _Card)
+        converted = msgspec.convert(card, _Card)
     except (msgspec.ValidationError, OverflowError, RecursionError) as error:
         raise ModelError(
             f"{path} holds values of the wrong kind: {error}", hint=TRAIN_AGAIN
         ) from error
-    what = _contradiction(found)
-    if what:
+    contradiction = _contradiction(converted)
+    if contradiction:
         raise ModelError(
-            f"{path} holds values that contradict each other: {what}", hint=TRAIN_AGAIN
+            f"{path} holds values that contradict each other: {contradiction}", hint=TRAIN_AGAIN
         )
 
 
@@ -186,9 +186,9 @@ def _contradiction(card: _Card) -> str:
             shown = one_line(text)[:60]
             return f"{name} is {shown}, and {name}_ns is {time_ns}, which is {iso_time(time_ns)}"
     order = ("first_row", "last_row", "last_label", "trained_to")
-    for one, other in pairwise(order):
-        if getattr(card, f"{one}_ns") > getattr(card, f"{other}_ns"):
-            return f"{one} ({getattr(card, one)}) is after {other} ({getattr(card, other)})"
+    for earlier, later in pairwise(order):
+        if getattr(card, f"{earlier}_ns") > getattr(card, f"{later}_ns"):
+            return f"{earlier} ({getattr(card, earlier)}) is after {later} ({getattr(card, later)})"
     if card.rows != card.rows_up + card.rows_down:
         return (
             f"the numbers of its rows: {card.rows}, of them {card.rows_up} up and "

@@ -93,9 +93,9 @@ class Dataset:
             return (pooled.copy(),)
         parts = []
         for number, each in enumerate(self.bars):
-            mine = self.symbol == number
+            of_symbol = self.symbol == number
             part = np.empty(len(each), dtype=pooled.dtype)
-            part[self.row[mine]] = pooled[mine]
+            part[self.row[of_symbol]] = pooled[of_symbol]
             parts.append(part)
         return tuple(parts)
 

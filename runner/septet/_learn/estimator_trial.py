@@ -45,15 +45,15 @@ class _ShortRecipe:
         return self.recipe.name
 
     def estimator(self, seed: int, rows: int) -> Any:
-        made = self.recipe.estimator(seed, rows)
+        estimator = self.recipe.estimator(seed, rows)
         try:
-            for name, value in made.get_params(deep=True).items():
+            for name, value in estimator.get_params(deep=True).items():
                 counts = name.rpartition("__")[2] in _ROUND_NAMES and isinstance(value, int)
                 if counts and value > _ROUNDS:
-                    made.set_params(**{name: _ROUNDS})
+                    estimator.set_params(**{name: _ROUNDS})
         except Exception:  # parameters that cannot be read are refused by the fit below
             return self.recipe.estimator(seed, rows)
-        return made
+        return estimator
 
 
 def trial_fit(trainer: Any, names: tuple[str, ...], rows: int) -> Refusal | None:

@@ -156,10 +156,10 @@ def _booster_tree(node: dict[str, Any]) -> Tree | None:
     lines: list[list[float]] = []
 
     def place(part: dict[str, Any]) -> int | None:
-        here = len(lines)
+        number = len(lines)
         if "leaf_value" in part:
             lines.append([0, 0.0, -1, -1, float(part["leaf_value"])])
-            return here
+            return number
         if part["decision_type"] != "<=" or part["missing_type"] == "Zero":
             return None
         lines.append([part["split_feature"], float(part["threshold"]), 0, 0, 0.0])
@@ -167,14 +167,16 @@ def _booster_tree(node: dict[str, Any]) -> Tree | None:
             child = place(part[side])
             if child is None:
                 return None
-            lines[here][column] = child
-        return here
+            lines[number][column] = child
+        return number
 
     if place(node) is None:
         return None
     table = np.array(lines)
-    whole = table[:, [0, 2, 3]].astype(np.int64)
-    return Tree(whole[:, 0], table[:, 1].copy(), whole[:, 1], whole[:, 2], table[:, 4].copy())
+    integers = table[:, [0, 2, 3]].astype(np.int64)
+    return Tree(
+        integers[:, 0], table[:, 1].copy(), integers[:, 1], integers[:, 2], table[:, 4].copy()
+    )
 
 
 def _light_gbm(estimator: Any, response: Response) -> Member | None:
@@ -189,11 +191,11 @@ def _light_gbm(estimator: Any, response: Response) -> Member | None:
         if part.startswith("sigmoid:"):
             slope = float(part.removeprefix("sigmoid:"))
     trees = [_booster_tree(each["tree_structure"]) for each in dump["tree_info"]]
-    found = [each for each in trees if each is not None]
-    if len(found) != len(trees):
+    flattened = [each for each in trees if each is not None]
+    if len(flattened) != len(trees):
         return None
     divide = float(len(trees)) if dump.get("average_output") else 1.0
-    return Member(trees=found, divide=divide, link=_logistic(response), slope=slope)
+    return Member(trees=flattened, divide=divide, link=_logistic(response), slope=slope)
 
 
 _READERS: Final[dict[str, Callable[[Any, Response], Member | None]]] = {

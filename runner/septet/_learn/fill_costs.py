@@ -86,9 +86,9 @@ def slippage_rows(
     mean = np.empty(len(known))
     count = np.empty(len(known), np.int64)
     for number in range(symbols):
-        mine = np.flatnonzero(symbol == number)
-        mean[mine] = _trailing_mean(costs[mine], window)
-        count[mine] = np.minimum(np.arange(1, len(mine) + 1), window)
+        fills_of_symbol = np.flatnonzero(symbol == number)
+        mean[fills_of_symbol] = _trailing_mean(costs[fills_of_symbol], window)
+        count[fills_of_symbol] = np.minimum(np.arange(1, len(fills_of_symbol) + 1), window)
     return known, mean, count
 
 

@@ -105,9 +105,9 @@ def reference_of(x: Floats, names: Sequence[str], window: int) -> dict[str, Any]
     }
 
 
-def _to_card(made: Reference) -> dict[str, Any]:
-    chance = made.chance if math.isfinite(made.chance) else None
-    edges, share = made.bins.edges.tolist(), made.bins.share.tolist()
+def _to_card(reference: Reference) -> dict[str, Any]:
+    chance = reference.chance if math.isfinite(reference.chance) else None
+    edges, share = reference.bins.edges.tolist(), reference.bins.share.tolist()
     return {"edges": edges, "share": share, "chance": chance}
 
 
@@ -182,23 +182,23 @@ class DriftWatch:
         self._seen = [self._seen[0] - predicted, self._seen[1] - scored]
 
     def kept(self) -> WatchState:
-        """Everything that is remembered from one reading to the next."""
-        made = {
+        """Return the state that readings pass on to the next ones."""
+        predictions = {
             number: None if each is None else _to_card(each)
             for (number, name), each in self._references.items()
             if name == _PREDICTION
         }
         return WatchState(
-            dict(self._streak), dict(self._since), self._last_ns, list(self._seen), made
+            dict(self._streak), dict(self._since), self._last_ns, list(self._seen), predictions
         )
 
-    def restore(self, kept: WatchState) -> None:
-        """Go on where another watch stood; references of features come from the models' cards."""
-        self._streak, self._since = dict(kept.streak), dict(kept.since)
-        self._last_ns, self._seen = kept.last_ns, list(kept.seen)
+    def restore(self, state: WatchState) -> None:
+        """Restore another watch's state; references of features come from the models' cards."""
+        self._streak, self._since = dict(state.streak), dict(state.since)
+        self._last_ns, self._seen = state.last_ns, list(state.seen)
         self._references = {
             (number, _PREDICTION): None if each is None else _from_card(each)
-            for number, each in kept.predictions.items()
+            for number, each in state.predictions.items()
         }
 
     def first_retrain(self, walk: Walk, from_ns: int, until_ns: int) -> int | None:
@@ -223,13 +223,13 @@ class DriftWatch:
             if seen == self._seen:
                 continue
             self._seen = seen
-            found = [*self._scores(walk, predicted, time_ns, seen[1])]
+            readings = [*self._scores(walk, predicted, time_ns, seen[1])]
             if seen[0] >= self._rule.psi_window:
                 number = int(walk.row_model[predicted.rows[seen[0] - 1]])
                 if number not in shifts:
                     shifts[number] = self._shifts_of(walk, predicted, number, decided)
-                found += self._shifts(shifts[number], walk, predicted, time_ns, seen[0])
-            yield from found
+                readings += self._shifts(shifts[number], walk, predicted, time_ns, seen[0])
+            yield from readings
 
     def _scores(
         self, walk: Walk, predicted: _Predicted, time_ns: int, count: int
@@ -278,12 +278,12 @@ class DriftWatch:
             reference = self._reference(model, number, column, name)
             if reference is not None:
                 values = np.ascontiguousarray(self._dataset.x[rows, column])
-                found = window_psi(reference.bins, values, inside, size)
-                columns[f"psi:{name}"] = reference, found
+                distances = window_psi(reference.bins, values, inside, size)
+                columns[f"psi:{name}"] = reference, distances
         reference = self._prediction_reference(walk, model, number)
         if reference is not None:
-            found = window_psi(reference.bins, walk.row_up[rows], inside, size)
-            columns[_PREDICTION] = reference, found
+            distances = window_psi(reference.bins, walk.row_up[rows], inside, size)
+            columns[_PREDICTION] = reference, distances
         return _Shifts(ends, columns)
 
     def _shifts(
@@ -306,26 +306,26 @@ class DriftWatch:
     def _reference(self, model: WalkModel, number: int, column: int, name: str) -> Reference | None:
         key = (number, name)
         if key not in self._references:
-            found: Reference | None = None
+            reference: Reference | None = None
             if model.train_rows is not None:
                 values = np.ascontiguousarray(self._dataset.x[model.train_rows, column])
-                found = Reference.of(values, self._rule.psi_window)
+                reference = Reference.of(values, self._rule.psi_window)
             elif name in model.card.get("reference", {}):
-                found = _from_card(model.card["reference"][name])
-            self._references[key] = found
+                reference = _from_card(model.card["reference"][name])
+            self._references[key] = reference
         return self._references[key]
 
     def _prediction_reference(self, walk: Walk, model: WalkModel, number: int) -> Reference | None:
         key = (number, _PREDICTION)
         if key not in self._references:
-            found: Reference | None = None
-            begin = _trained_from(model, self._dataset)
-            if begin is not None:
+            reference: Reference | None = None
+            first_ns = _trained_from(model, self._dataset)
+            if first_ns is not None:
                 time_ns = self._dataset.time_ns
-                inside = (time_ns >= begin) & (time_ns <= model.trained_to_ns)
+                inside = (time_ns >= first_ns) & (time_ns <= model.trained_to_ns)
                 earlier = np.flatnonzero(inside & (walk.row_state == OK))
-                found = _earlier_predictions(walk, earlier, self._rule.psi_window)
-            self._references[key] = found
+                reference = _earlier_predictions(walk, earlier, self._rule.psi_window)
+            self._references[key] = reference
         return self._references[key]
 
     def _verdict(
@@ -379,8 +379,8 @@ def _earlier_predictions(walk: Walk, rows: Ints, window: int) -> Reference | Non
     if len(rows) <= window or len(names) < _MODELS:
         return None
     apart = [psi(Bins.of(up[owner != each]), up[owner == each]) for each in names]
-    found = Reference.of(up, window)
-    return replace(found, chance=max(found.chance, *apart))
+    reference = Reference.of(up, window)
+    return replace(reference, chance=max(reference.chance, *apart))
 
 
 def ups_before(walk: Walk, rows: Ints) -> Floats:
@@ -454,8 +454,8 @@ def readings_frame(readings: Sequence[Reading]) -> Any:
         "window": [each.window for each in readings],
         "compared": [each.value if each.compared is None else each.compared for each in readings],
     }
-    text, number, whole = pl.String(), pl.Float64(), pl.Int64()
-    schema = [whole, text, text, number, number, text, whole, number]
+    text, number, integer = pl.String(), pl.Float64(), pl.Int64()
+    schema = [integer, text, text, number, number, text, integer, number]
     frame = pl.DataFrame(table, schema=dict(zip(table, schema, strict=True)))
     return frame.with_columns(_as_time("time"))
 
@@ -494,5 +494,5 @@ def monitor_walk(
         scores["brier"] = float(np.mean((up - label) ** 2))
         scores["hit_rate"] = float(np.mean((up > 0.5) == (label == 1.0)))
     table = calibration_table(up, label) if len(up) else ()
-    found = importance_of(walk, dataset, labels, seed=seed)
-    return Health(readings, table, found, scores, walk, dataset, labels)
+    importance = importance_of(walk, dataset, labels, seed=seed)
+    return Health(readings, table, importance, scores, walk, dataset, labels)

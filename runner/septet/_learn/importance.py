@@ -45,13 +45,13 @@ def _shuffled(walk: Walk, x: Floats, owner: Ints, column: int, order: Ints) -> F
     """Predict every row by its own model, one column in another order within the model's rows."""
     up = np.empty(len(x))
     for number in np.unique(owner):
-        mine = np.flatnonzero(owner == number)
+        own_rows = np.flatnonzero(owner == number)
         served = walk.models[int(number)].model
         if served is None:
             raise ValueError("a row was predicted by a window without a model")
-        block = x[mine].copy()
-        block[:, column] = block[np.argsort(order[mine], kind="stable"), column]
-        up[mine] = served.predict(block)
+        block = x[own_rows].copy()
+        block[:, column] = block[np.argsort(order[own_rows], kind="stable"), column]
+        up[own_rows] = served.predict(block)
     return up
 
 

@@ -58,9 +58,9 @@ def _ahead(bars: SymbolBars, rule: LabelRule, width: Floats) -> tuple[Floats, In
     if h < len(bars):
         now, later = bars.close[:-h], bars.close[h:]
         up = later > now if rule.use == "direction" else later / now - 1.0 > rule.threshold
-        whole = bars.segment[:-h] == bars.segment[h:]
-        value[:-h] = np.where(whole, up.astype(np.float64), np.nan)
-        known[:-h] = np.where(whole, bars.known_ns[h:], NEVER_NS)
+        same_segment = bars.segment[:-h] == bars.segment[h:]
+        value[:-h] = np.where(same_segment, up.astype(np.float64), np.nan)
+        known[:-h] = np.where(same_segment, bars.known_ns[h:], NEVER_NS)
     return value, known
 
 

@@ -147,11 +147,11 @@ class _Comparison:
                 self._columns(name, stored, wanted)
         return self._doubts
 
-    def _columns(self, name: str, stored: str, wanted: str) -> None:
-        (before, place), (now, other) = _parts(stored), _parts(wanted)
+    def _columns(self, name: str, stored: str, current: str) -> None:
+        (before, place), (now, current_place) = _parts(stored), _parts(current)
         if not now or not before:
-            if stored != wanted:
-                raise self._refused(name, "what it reads", stored, wanted)
+            if stored != current:
+                raise self._refused(name, "what it reads", stored, current)
             return
         if before not in self._before.steps:
             raise ModelError(
@@ -159,14 +159,17 @@ class _Comparison:
                 "not describe it",
                 hint="train and store it again: septet train FILE",
             )
-        if place != other:
-            raise self._refused(name, "its output", place, other)
+        if place != current_place:
+            raise self._refused(name, "its output", place, current_place)
         self._steps(now, self._before.steps[before], self._now.steps[now])
 
     def _steps(self, name: str, before: _Step, now: _Step) -> None:
-        for what, stored, wanted in (("use", before.use, now.use), ("bar", before.bar, now.bar)):
-            if stored != wanted:
-                raise self._refused(name, what, stored, wanted)
+        for setting_name, stored, current in (
+            ("use", before.use, now.use),
+            ("bar", before.bar, now.bar),
+        ):
+            if stored != current:
+                raise self._refused(name, setting_name, stored, current)
         for setting in sorted({*before.settings, *now.settings}):
             old, new = before.settings.get(setting), now.settings.get(setting)
             if old != new:
@@ -189,10 +192,10 @@ class _Comparison:
             return
         raise self._refused(name, f"the code of {now.use}", before.code[:20], now.code[:20])
 
-    def _refused(self, name: str, what: str, stored: Any, wanted: Any) -> ModelError:
+    def _refused(self, name: str, what: str, stored: Any, current: Any) -> ModelError:
         feature = name.partition(".")[0]
         text = f"{what} of the feature {feature}"
-        return _differs(self._home, f".features.{feature}", text, stored, wanted)
+        return _differs(self._home, f".features.{feature}", text, stored, current)
 
 
 def _parts(column: str) -> tuple[str, str]:

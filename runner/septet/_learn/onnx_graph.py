@@ -53,16 +53,16 @@ def check_graph(data: npt.NDArray[Any], width: int) -> None:
 
     if data.dtype != np.uint8 or data.ndim != 1:
         raise ValueError(f"a session is {data.dtype} of shape {data.shape}")
-    found = onnx.ModelProto()
-    found.ParseFromString(data.tobytes())
-    if found.functions or {each.domain for each in found.opset_import} - _DOMAINS:
+    proto = onnx.ModelProto()
+    proto.ParseFromString(data.tobytes())
+    if proto.functions or {each.domain for each in proto.opset_import} - _DOMAINS:
         raise ValueError("a graph brings operators of its own")
-    for node in found.graph.node:
+    for node in proto.graph.node:
         parts = {each.type for each in node.attribute}
         if node.domain not in _DOMAINS or parts & {onnx.AttributeProto.GRAPH, _GRAPHS}:
-            what = f"{node.domain}:{node.op_type}" if node.domain else node.op_type
+            kind = f"{node.domain}:{node.op_type}" if node.domain else node.op_type
             raise ValueError(
-                f"its ONNX graph has the operator {what}, and none may run a graph of its own or "
+                f"its ONNX graph has the operator {kind}, and none may run a graph of its own or "
                 "be foreign"
             )
         if node.op_type in _RANDOM:
@@ -70,23 +70,23 @@ def check_graph(data: npt.NDArray[Any], width: int) -> None:
                 f"a graph has the operator {node.op_type}, which draws random numbers: the same "
                 "row would give another answer each time"
             )
-    tensors = [*found.graph.initializer]
+    tensors = [*proto.graph.initializer]
     tensors += [
-        each.t for node in found.graph.node for each in node.attribute if each.HasField("t")
+        each.t for node in proto.graph.node for each in node.attribute if each.HasField("t")
     ]
-    if found.graph.sparse_initializer or any(each.external_data for each in tensors):
+    if proto.graph.sparse_initializer or any(each.external_data for each in tensors):
         raise ValueError("a graph keeps values in another file")
-    _check_sizes(found, width)
+    _check_sizes(proto, width)
 
 
 def _check_sizes(model: Any, width: int) -> None:
     """Refuse tensors above the bound, and those whose size no shape gives."""
     from onnx import shape_inference
 
-    given = {each.name for each in model.graph.initializer}
+    constants = {each.name for each in model.graph.initializer}
     for each in model.graph.input:
         shape = each.type.tensor_type.shape
-        if each.name not in given and len(shape.dim) == 2:
+        if each.name not in constants and len(shape.dim) == 2:
             shape.dim[0].dim_value, shape.dim[1].dim_value = 1, width
     graph = shape_inference.infer_shapes(model, data_prop=True).graph
     sizes: dict[str, int | None] = {}

@@ -56,7 +56,7 @@ class ModelFacts(msgspec.Struct, frozen=True):
         )  # fmt: skip
 
 
-def _whole() -> array[int]:
+def _integers() -> array[int]:
     return array("q")
 
 
@@ -70,8 +70,8 @@ class _Bars:
 
     gone: int = 0
     segment_now: int = 0
-    known: array[int] = field(default_factory=_whole)
-    segment: array[int] = field(default_factory=_whole)
+    known: array[int] = field(default_factory=_integers)
+    segment: array[int] = field(default_factory=_integers)
     prices: tuple[array[float], ...] = field(
         default_factory=lambda: tuple(array("d") for _ in _PRICES)
     )
@@ -98,11 +98,11 @@ class _Bars:
 class _Rows:
     """Predicted rows, in order of time: one a symbol and decision time with a prediction."""
 
-    time: array[int] = field(default_factory=_whole)
-    symbol: array[int] = field(default_factory=_whole)
-    bar: array[int] = field(default_factory=_whole)
-    model: array[int] = field(default_factory=_whole)
-    known: array[int] = field(default_factory=_whole)
+    time: array[int] = field(default_factory=_integers)
+    symbol: array[int] = field(default_factory=_integers)
+    bar: array[int] = field(default_factory=_integers)
+    model: array[int] = field(default_factory=_integers)
+    known: array[int] = field(default_factory=_integers)
     up: array[float] = field(default_factory=_parts)
     label: array[float] = field(default_factory=_parts)
     x: array[float] = field(default_factory=_parts)
@@ -213,9 +213,9 @@ class RunningHealth:
             start = WatchState({}, {}, self._first_ns - 1, [0, 0], {})
             self._watch.restore(start)
         self._watch.follow(dataset, labels)
-        found = list(self._watch.read(self._walk(), time_ns + 1))
+        readings = list(self._watch.read(self._walk(), time_ns + 1))
         self._forget(self._watch)
-        return found
+        return readings
 
     def _table(self) -> Floats:
         return np.array(self._rows.x, np.float64).reshape(-1, len(self._names))
@@ -223,11 +223,11 @@ class RunningHealth:
     def _dataset(self, since: int = 0) -> Dataset:
         rows = self._rows
         symbol, bar = np.array(rows.symbol[since:], np.int64), np.array(rows.bar[since:], np.int64)
-        gone = np.array([each.gone for each in self._bars], np.int64)
+        cuts = np.array([each.gone for each in self._bars], np.int64)
         bars = tuple(each.made(name) for each, name in zip(self._bars, self._symbols, strict=True))
         return Dataset(
             np.ascontiguousarray(self._table()[since:]), self._names,
-            np.array(rows.time[since:], np.int64), symbol, bar - gone[symbol], bars, self._bar_ns,
+            np.array(rows.time[since:], np.int64), symbol, bar - cuts[symbol], bars, self._bar_ns,
         )  # fmt: skip
 
     def _labels(self) -> Labels:
@@ -248,10 +248,10 @@ class RunningHealth:
         rows, first = self._rows, self._labelled
         if first == len(rows.time):
             return
-        made = make_labels(self._dataset(first), self._label)
+        labels = make_labels(self._dataset(first), self._label)
         still = True
         for place, (value, known) in enumerate(
-            zip(made.value.tolist(), made.known_ns.tolist(), strict=True), first
+            zip(labels.value.tolist(), labels.known_ns.tolist(), strict=True), first
         ):
             rows.label[place], rows.known[place] = value, known
             bars = self._bars[rows.symbol[place]]
@@ -300,21 +300,25 @@ class RunningHealth:
         )  # fmt: skip
 
     def restore(self, data: bytes) -> None:
-        """Go on from a snapshot."""
-        kept = msgspec.msgpack.decode(data, type=_Kept)
-        self._models, self._labelled, self._first_ns = kept.models, kept.labelled, kept.first_ns
-        self._bars = [_Bars(gone, segment) for gone, segment, _ in kept.bars]
-        for bars, (_, _, parts) in zip(self._bars, kept.bars, strict=True):
-            whole: tuple[Any, ...] = (bars.known, bars.segment, *bars.prices)
-            for column, part in zip(whole, parts, strict=True):
+        """Restore a snapshot."""
+        snapshot = msgspec.msgpack.decode(data, type=_Kept)
+        self._models, self._labelled, self._first_ns = (
+            snapshot.models,
+            snapshot.labelled,
+            snapshot.first_ns,
+        )
+        self._bars = [_Bars(gone, segment) for gone, segment, _ in snapshot.bars]
+        for bars, (_, _, parts) in zip(self._bars, snapshot.bars, strict=True):
+            columns_of_bars: tuple[Any, ...] = (bars.known, bars.segment, *bars.prices)
+            for column, part in zip(columns_of_bars, parts, strict=True):
                 column.frombytes(part)
         rows = self._rows = _Rows()
         columns: tuple[Any, ...] = (
             rows.time, rows.symbol, rows.bar, rows.model, rows.known, rows.up, rows.label, rows.x,
         )  # fmt: skip
-        for column, part in zip(columns, kept.rows, strict=True):
+        for column, part in zip(columns, snapshot.rows, strict=True):
             column.frombytes(part)
         self._watch = None
-        if kept.watch is not None:
+        if snapshot.watch is not None:
             self._watch = DriftWatch(self._dataset(), self._labels(), self._rule)
-            self._watch.restore(msgspec.convert(kept.watch, WatchState, strict=False))
+            self._watch.restore(msgspec.convert(snapshot.watch, WatchState, strict=False))

@@ -72,11 +72,11 @@ def training_times(
         return [min(0, first_ns - ready)]
     if rule.cron is not None:
         return _cron_times(rule.cron, first_ns, last_ns - ready, start_ns, ready)
-    begin = -(-first_ns // step)
+    first = -(-first_ns // step)
     if start_ns is not None:
-        begin = max(begin, (start_ns - ready) // step)
-    end = (last_ns - ready) // step
-    return [k * step for k in range(begin, end + 1)]
+        first = max(first, (start_ns - ready) // step)
+    last = (last_ns - ready) // step
+    return [k * step for k in range(first, last + 1)]
 
 
 def _cron_times(

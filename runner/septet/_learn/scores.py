@@ -93,11 +93,11 @@ def calibration_table(up: Floats, label: Floats, bins: int = BINS) -> tuple[Cali
     place = np.minimum((up * bins).astype(np.int64), bins - 1)
     rows = []
     for number in range(bins):
-        mine = place == number
-        if mine.any():
+        in_bin = place == number
+        if in_bin.any():
             low, high = number / bins, (number + 1) / bins
-            means = float(up[mine].mean()), float(label[mine].mean())
-            rows.append(CalibrationRow(low, high, int(mine.sum()), *means))
+            means = float(up[in_bin].mean()), float(label[in_bin].mean())
+            rows.append(CalibrationRow(low, high, int(in_bin.sum()), *means))
     return tuple(rows)
 
 
@@ -156,5 +156,5 @@ def block_psi(bins: Bins, reference: Floats, length: int, share: float = 0.99) -
     hot[np.arange(1, len(reference) + 1), place] = 1.0
     total = np.cumsum(hot, axis=0)
     starts = np.arange(0, len(reference) - length + 1, max(1, length // 10))
-    found = psi_of_counts(bins, total[starts + length] - total[starts])
-    return float(np.quantile(found, share))
+    block_psis = psi_of_counts(bins, total[starts + length] - total[starts])
+    return float(np.quantile(block_psis, share))

@@ -40,8 +40,8 @@ def serving(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[Ints, Floats]:
         kind, keys = (_RANK if nodes else _NO_KEYS), np.zeros(nodes, dtype=np.int64)
         after = len(numbers[0])
         for j in range(width if nodes else 0):
-            mine = (feature == j) & ~leaf
-            cuts, keys[mine] = np.unique(threshold[mine], return_inverse=True)
+            of_feature = (feature == j) & ~leaf
+            cuts, keys[of_feature] = np.unique(threshold[of_feature], return_inverse=True)
             levels, heap = _heap(cuts)
             heaps[j] = levels, after
             after += len(heap)

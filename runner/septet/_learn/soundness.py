@@ -42,8 +42,8 @@ ROUNDING: Final = 1e-4
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
-def _refuse(what: str) -> ModelError:
-    return ModelError(f"{DAMAGED}{what}", hint="train and store it again")
+def _refuse(fault: str) -> ModelError:
+    return ModelError(f"{DAMAGED}{fault}", hint="train and store it again")
 
 
 def probability(answer: float) -> float:
@@ -91,11 +91,11 @@ def _check_kinds(arrays: Arrays, names: tuple[str, ...]) -> None:
     for name in names:
         if name not in arrays:
             raise _refuse(f"the array {name!r} is missing")
-        found = arrays[name]
+        array = arrays[name]
         allowed, dimensions = _KINDS[name]
-        native = found.dtype.isnative and found.dtype.name in allowed
-        if not native or found.ndim != dimensions:
-            raise _refuse(f"{name!r} is {found.dtype.str} of shape {found.shape}")
+        native = array.dtype.isnative and array.dtype.name in allowed
+        if not native or array.ndim != dimensions:
+            raise _refuse(f"{name!r} is {array.dtype.str} of shape {array.shape}")
 
 
 def _check_plan(arrays: Arrays, *, trees: int) -> int:
@@ -120,7 +120,7 @@ def _check_plan(arrays: Arrays, *, trees: int) -> int:
     return int(width)
 
 
-def _whole(value: float, what: str) -> int:
+def _whole_number(value: float, what: str) -> int:
     if not value.is_integer():
         raise _refuse(f"{what} is {value!r}, expected a whole number")
     return int(value)
@@ -137,7 +137,10 @@ def _check_member(line: list[float], width: int, numbers: Floats, end: int, at: 
     if calibration not in (_NO_CALIBRATION, _SIGMOID, _ISOTONIC):
         raise _refuse(f"a member has a calibration of kind {calibration!r}")
     if calibration == _ISOTONIC:
-        start, count = _whole(line[6], "a calibration's place"), _whole(line[7], "its length")
+        start, count = (
+            _whole_number(line[6], "a calibration's place"),
+            _whole_number(line[7], "its length"),
+        )
         if count < 1 or not end <= start <= total - 2 * count:
             raise _refuse("a member names a calibration that is not there")
         if (np.diff(numbers[start : start + count]) < 0.0).any():
@@ -146,10 +149,13 @@ def _check_member(line: list[float], width: int, numbers: Floats, end: int, at: 
         if answers.min() < -ROUNDING or answers.max() > 1.0 + ROUNDING:
             raise _refuse("a calibration answers values that are no probabilities")
     if weighted:
-        start = _whole(line[8], "a member's first weight")
+        start = _whole_number(line[8], "a member's first weight")
         if not end <= start <= total - width:
             raise _refuse("a member names weights that are not there")
-    first, last = _whole(line[9], "a member's first tree"), _whole(line[10], "its last tree")
+    first, last = (
+        _whole_number(line[9], "a member's first tree"),
+        _whole_number(line[10], "its last tree"),
+    )
     if first != at or last < first:
         raise _refuse("a member names trees that are not its own")
     return last
@@ -186,12 +192,13 @@ def _check_trees(width: int, arrays: Arrays) -> None:
             hint="set max_depth or min_samples_leaf",
         )
     _check_links(first, sizes, left, threshold)
-    found = _depths(first, sizes, left)
-    if (depth != found).any():
+    depths = _depths(first, sizes, left)
+    if (depth != depths).any():
         raise _refuse("a tree is not as deep as it states")
-    if found.max() > DEEPEST:
+    if depths.max() > DEEPEST:
         raise RunError(
-            f"a tree of the model is {found.max()} nodes deep, and at most {DEEPEST} can be served",
+            f"a tree of the model is {depths.max()} nodes deep, and at most {DEEPEST} can be "
+            "served",
             hint="set max_depth",
         )
 
@@ -234,5 +241,5 @@ def _depths(first: Ints, sizes: Ints, left: Ints) -> Ints:
     while (above != root).any():  # doubles the stride each time
         steps += steps[above]
         above = above[above]
-    found: Ints = np.maximum.reduceat(steps, first)
-    return found
+    depth: Ints = np.maximum.reduceat(steps, first)
+    return depth

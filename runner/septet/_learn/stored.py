@@ -112,9 +112,9 @@ def store_model(
 def pack_model(model: Served, card: Mapping[str, Any], **further: Any) -> dict[str, bytes]:
     """Return the files of a stored model by name: its arrays and its sealed card."""
     data = _packed(model)
-    whole = json.loads(json.dumps({**card, **further}))
-    whole["card_sha256"] = _seal(whole)
-    return {MODEL: data, CARD: (json.dumps(whole, indent=2) + "\n").encode()}
+    sealed = json.loads(json.dumps({**card, **further}))
+    sealed["card_sha256"] = _seal(sealed)
+    return {MODEL: data, CARD: (json.dumps(sealed, indent=2) + "\n").encode()}
 
 
 def _packed(model: Served) -> bytes:
@@ -318,11 +318,11 @@ def _restored(
         ) from error
 
 
-def _same_features(home: Path, stored: list[str], wanted: list[str]) -> None:
-    if stored == wanted:
+def _same_features(home: Path, stored: list[str], current: list[str]) -> None:
+    if stored == current:
         return
-    missing = [name for name in stored if name not in wanted]
-    further = [name for name in wanted if name not in stored]
+    missing = [name for name in stored if name not in current]
+    further = [name for name in current if name not in stored]
     parts = [f"it reads {', '.join(missing)}, which the file has not"] if missing else []
     parts += [f"the file has {', '.join(further)}, which it does not read"] if further else []
     text = "; ".join(parts) or f"the order differs: expected {', '.join(stored)}"

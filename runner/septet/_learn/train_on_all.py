@@ -43,12 +43,12 @@ def held_out_scores(
 ) -> dict[str, Any]:
     """Scores of a model fitted on the first four fifths, tested on the rest; empty for none."""
     moment = int(dataset.time_ns[int(len(dataset) * _FITTED)])
-    found = fit_window(dataset, trainer, labels, rule, seed=seed, trained_to_ns=moment)
+    fitted = fit_window(dataset, trainer, labels, rule, seed=seed, trained_to_ns=moment)
     later = np.isfinite(dataset.x).all(axis=1) & np.isfinite(labels.value)
-    rows = np.flatnonzero(later & (dataset.time_ns >= found.ready_ns))
-    if found.model is None or not len(rows):
+    rows = np.flatnonzero(later & (dataset.time_ns >= fitted.ready_ns))
+    if fitted.model is None or not len(rows):
         return {}
-    up, label = found.model.predict(np.ascontiguousarray(dataset.x[rows])), labels.value[rows]
+    up, label = fitted.model.predict(np.ascontiguousarray(dataset.x[rows])), labels.value[rows]
     area = auc(up, label)
     if not math.isfinite(area):
         return {}
@@ -121,22 +121,22 @@ def fit_all(
     labels = make_labels(dataset, label_rule(block.extra["label"], bar_ns))
     rule = replace(training_rule(block.extra["training"], bar_ns), window="expanding")
     last = int(dataset.time_ns[-1])
-    found = fit_window(dataset, trainer, labels, rule, seed=strategy.seed, trained_to_ns=last)
-    if found.model is None or found.train_rows is None:
+    fitted = fit_window(dataset, trainer, labels, rule, seed=strategy.seed, trained_to_ns=last)
+    if fitted.model is None or fitted.train_rows is None:
         raise RunError(
-            f"the model cannot be trained: {found.reason}",
+            f"the model cannot be trained: {fitted.reason}",
             hint="extend the span, or check features that are never finite",
         )
-    require_readable(trainer.name, found.model, restore)
+    require_readable(trainer.name, fitted.model, restore)
     text = json.dumps(resolved, sort_keys=True, default=str)
-    rows = dataset.x[found.train_rows]
+    rows = dataset.x[fitted.train_rows]
     window = strategy.monitoring.model.psi_window
     scores = held_out_scores(dataset, trainer, labels, rule, strategy.seed)
     try:
         store_model(
             folder,
-            found.model,
-            found.card,
+            fitted.model,
+            fitted.card,
             within=within,
             strategy=strategy.name,
             symbols=list(dataset.symbols),

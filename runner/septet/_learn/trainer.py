@@ -184,18 +184,18 @@ def _calibrator(method: str, response: Floats, y: Ints, weight: Floats | None) -
             return self
 
     given = Given(_given_responses(response[:, None], y))
-    found = CalibratedClassifierCV(given, method=method, cv=2, ensemble=False)
-    found.fit(response[:, None], y, sample_weight=weight)
-    return found.calibrated_classifiers_[0].calibrators[0]
+    classifier = CalibratedClassifierCV(given, method=method, cv=2, ensemble=False)
+    classifier.fit(response[:, None], y, sample_weight=weight)
+    return classifier.calibrated_classifiers_[0].calibrators[0]
 
 
 def _given_responses(x: Floats, y: Ints) -> Any:
     """Return a fitted classifier whose decision function is the one column it is given."""
     from sklearn.linear_model import LogisticRegression
 
-    one = LogisticRegression().fit(x, y)
-    one.coef_, one.intercept_ = np.ones((1, 1)), np.zeros(1)
-    return one
+    classifier = LogisticRegression().fit(x, y)
+    classifier.coef_, classifier.intercept_ = np.ones((1, 1)), np.zeros(1)
+    return classifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,12 +238,12 @@ class EstimatorTrainer:
                 fitted = self._fit(x, window)
                 answer = fitted.model
                 held_out = rows if scaler is None else scaler.transform(rows)
-                wanted = answer.predict_proba(held_out)[:, 1]
+                expected = answer.predict_proba(held_out)[:, 1]
             except (SeptetError, Untrainable):
                 raise
             except Exception as error:  # an estimator raises what it likes
                 raise self._refused(error) from error
-            served, difference = self._serve(scaler_of(scaler), answer, rows, wanted)
+            served, difference = self._serve(scaler_of(scaler), answer, rows, expected)
         notes = tuple(dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in caught))
         facts = {
             "served_by": served.format,

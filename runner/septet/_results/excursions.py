@@ -114,21 +114,21 @@ class Excursions:
         for symbol, table in bars.items():
             rows = rows_of.get(symbol, np.zeros(0, np.int64))
             rows = rows[~dust[rows]]
-            found = self._ranges(symbol, entry_ns[rows], exit_ns[rows], table)
-            lowest[rows], highest[rows], held[rows] = found
+            ranges = self._ranges(symbol, entry_ns[rows], exit_ns[rows], table)
+            lowest[rows], highest[rows], held[rows] = ranges
             self._go_on(symbol, table, (still_open or {}).get(symbol))
         return _with_columns(trades, HeldRange(lowest, highest, held), dust)
 
     def _ranges(self, symbol: str, entry_ns: Ints, exit_ns: Ints, bars: BarTable) -> HeldRange:
         after_ns = self._until.get(symbol, -(2**63))
-        found = ranges_held(entry_ns, exit_ns, bars, after_ns)
+        ranges = ranges_held(entry_ns, exit_ns, bars, after_ns)
         begun = self._open.get(symbol)
         if begun is not None and len(entry_ns) and int(entry_ns[0]) == begun[0]:
             _, low, high, count = begun
-            found.lowest[0] = np.fmin(found.lowest[0], low)
-            found.highest[0] = np.fmax(found.highest[0], high)
-            found.bars[0] += count
-        return found
+            ranges.lowest[0] = np.fmin(ranges.lowest[0], low)
+            ranges.highest[0] = np.fmax(ranges.highest[0], high)
+            ranges.bars[0] += count
+        return ranges
 
     def _go_on(self, symbol: str, bars: BarTable, entry_ns: int | None) -> None:
         """Remember the range of the trade that goes on, and up to which bar it is counted."""
@@ -136,9 +136,9 @@ class Excursions:
             self._open.pop(symbol, None)
         else:
             ends = np.array([2**63 - 1], np.int64)
-            found = self._ranges(symbol, np.array([entry_ns], np.int64), ends, bars)
+            ranges = self._ranges(symbol, np.array([entry_ns], np.int64), ends, bars)
             self._open[symbol] = (
-                entry_ns, float(found.lowest[0]), float(found.highest[0]), int(found.bars[0])
+                entry_ns, float(ranges.lowest[0]), float(ranges.highest[0]), int(ranges.bars[0])
             )  # fmt: skip
         if len(bars):
             self._until[symbol] = max(int(bars.known_ns[-1]), self._until.get(symbol, -(2**63)))
@@ -147,14 +147,14 @@ class Excursions:
 def _with_columns(trades: pl.DataFrame, held: HeldRange, dust: np.ndarray) -> pl.DataFrame:
     import polars as pl
 
-    entry, left = (
+    entry, exit_price = (
         np.asarray(trades.get_column(f"{end}_price").to_numpy(), np.float64)
         for end in ("entry", "exit")
     )
     side = trades.get_column("side").cast(pl.String)
     short = (side == "short").fill_null(False).to_numpy()
-    lowest = np.fmin(np.fmin(held.lowest, left), entry)
-    highest = np.fmax(np.fmax(held.highest, left), entry)
+    lowest = np.fmin(np.fmin(held.lowest, exit_price), entry)
+    highest = np.fmax(np.fmax(held.highest, exit_price), entry)
     known = ~dust & (entry > 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         down, up = (entry - lowest) / entry, (highest - entry) / entry

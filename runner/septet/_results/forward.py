@@ -76,20 +76,20 @@ def _after(name: str, frame: pl.DataFrame, first_ns: int) -> pl.DataFrame:
     if name not in _BEGINS:
         return frame
     epoch = pl.col(_BEGINS[name]).dt.epoch("ns")
-    kept = frame.filter(epoch > first_ns)
+    later = frame.filter(epoch > first_ns)
     if name == "equity":
-        return pl.concat([frame.filter(epoch <= first_ns).tail(1), kept])
-    return kept
+        return pl.concat([frame.filter(epoch <= first_ns).tail(1), later])
+    return later
 
 
 def forward_text(summary: Mapping[str, Any]) -> str:
     """Return the sentence on the forward figures of a summary; empty where there are none."""
-    found = summary.get("forward")
-    if not isinstance(found, Mapping):
+    forward = summary.get("forward")
+    if not isinstance(forward, Mapping):
         return ""
     return (
-        f"Since {str(found['start'])[:16].replace('T', ' ')} UTC, after this strategy was first "
-        f"tried: return {percent(found['total_return'], signed=True)}, deepest drawdown "
-        f"{percent(found['max_drawdown'])}, Sharpe {number(found['sharpe'])} of "
-        f"{plural(int(found['days']), 'whole day')}, {plural(int(found['trades']), 'trade')}."
+        f"Since {str(forward['start'])[:16].replace('T', ' ')} UTC, after this strategy was first "
+        f"tried: return {percent(forward['total_return'], signed=True)}, deepest drawdown "
+        f"{percent(forward['max_drawdown'])}, Sharpe {number(forward['sharpe'])} of "
+        f"{plural(int(forward['days']), 'whole day')}, {plural(int(forward['trades']), 'trade')}."
     )

@@ -147,8 +147,8 @@ def _bootstrap(blocks: Floats, drawn: int, mean: float) -> tuple[float, float]:
     acceleration = float((away**3).mean()) / (6.0 * second**1.5 * math.sqrt(drawn))
     group = max(1, -(-drawn // _MOST_DRAWN))
     if group > 1:
-        whole = len(blocks) // group * group
-        blocks = blocks[:whole].reshape(-1, group).mean(axis=1)
+        grouped = len(blocks) // group * group
+        blocks = blocks[:grouped].reshape(-1, group).mean(axis=1)
         blocks = blocks + (mean - blocks.mean())
     draw = np.random.default_rng(_SEED)
     picks = draw.integers(0, len(blocks), (_RESAMPLES, max(2, drawn // group)))

@@ -83,10 +83,10 @@ def idleness_of(frames: Mapping[str, pl.DataFrame], resolved: Mapping[str, Any])
     enters = signal.is_in(["long", "short"]).fill_null(False)
     signals = _counts(decisions.get_column("signal"))
     rejected = _counts(decisions.filter(enters).get_column("rejected_by"))
-    other = _counts(decisions.filter(~enters).get_column("rejected_by"))
+    rejected_without_entry = _counts(decisions.filter(~enters).get_column("rejected_by"))
     threshold = threshold_of(resolved)
     return Idleness(
-        signals, rejected, other, orders, _rules_of(resolved), threshold,
+        signals, rejected, rejected_without_entry, orders, _rules_of(resolved), threshold,
         None if threshold is None else highest_confidence(decisions),
     )  # fmt: skip
 
@@ -117,14 +117,14 @@ def why_idle(seen: Idleness) -> str:
     if not entries:
         return _no_entry(seen)
     rejected = sum(seen.rejected.values())
-    asked = f"{plural(entries, 'decision')} asked for a position"
+    decided = f"{plural(entries, 'decision')} asked for a position"
     parts = []
     if rejected:
         share = "all of them were" if rejected == entries else f"{rejected:,} were"
         parts.append(f"{share} rejected ({_often(seen.rejected)})")
     if sent:
         parts.append(unfilled)
-    return f"{asked}: {' and '.join(parts)}." if parts else ""
+    return f"{decided}: {' and '.join(parts)}." if parts else ""
 
 
 def _no_entry(seen: Idleness) -> str:

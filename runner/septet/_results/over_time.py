@@ -52,7 +52,7 @@ def deepest_drawdowns(
     peak = np.maximum(np.maximum.accumulate(equity), initial)
     below = np.concatenate([[False], equity < peak, [False]])
     edges = np.diff(below.astype(np.int8))
-    found = []
+    drawdowns = []
     falls, ends = (np.flatnonzero(edges == sign).tolist() for sign in (1, -1))
     for first, after in zip(falls, ends, strict=True):
         bottom = first + int(np.argmin(equity[first:after]))
@@ -60,8 +60,8 @@ def deepest_drawdowns(
         back = int(time_ns[after]) if after < len(time_ns) else None
         end_ns = int(time_ns[-1]) if back is None else back
         depth = float(1.0 - equity[bottom] / peak[bottom])
-        found.append(Drawdown(start_ns, int(time_ns[bottom]), back, depth, end_ns - start_ns))
-    return sorted(found, key=lambda each: -each.depth)[:most]
+        drawdowns.append(Drawdown(start_ns, int(time_ns[bottom]), back, depth, end_ns - start_ns))
+    return sorted(drawdowns, key=lambda each: -each.depth)[:most]
 
 
 def _windows(values: Floats, window: int) -> Floats:
@@ -83,16 +83,16 @@ def rolling_sharpe(returns: Floats, days: float, window: int = WINDOW_DAYS) -> F
     array, shape (n,)
         NaN before `window` returns, and where they have no spread or are not finite.
     """
-    found = np.full(len(returns), np.nan)
+    ratios = np.full(len(returns), np.nan)
     if len(returns) < window or window < 2:
-        return found
+        return ratios
     part = _windows(returns, window)
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = part.std(axis=1, ddof=1)
         ratio = part.mean(axis=1) / spread * math.sqrt(days)
         flat = ~(spread > _ROUNDING * np.abs(part).max(axis=1))
-    found[window - 1 :] = np.where(flat, np.nan, ratio)
-    return found
+    ratios[window - 1 :] = np.where(flat, np.nan, ratio)
+    return ratios
 
 
 def rolling_beta(returns: Floats, market: Floats, window: int = WINDOW_DAYS) -> Floats:
@@ -110,15 +110,15 @@ def rolling_beta(returns: Floats, market: Floats, window: int = WINDOW_DAYS) -> 
     array, shape (n,)
         NaN before `window` returns, and where the market has no spread or either is not finite.
     """
-    found = np.full(len(returns), np.nan)
+    betas = np.full(len(returns), np.nan)
     if len(returns) < window or window < 2 or len(market) != len(returns):
-        return found
-    own, other = _windows(returns, window), _windows(market, window)
+        return betas
+    run_windows, market_windows = _windows(returns, window), _windows(market, window)
     with np.errstate(invalid="ignore", divide="ignore"):
-        away = other - other.mean(axis=1, keepdims=True)
+        away = market_windows - market_windows.mean(axis=1, keepdims=True)
         moved = (away * away).sum(axis=1)
-        together = (away * (own - own.mean(axis=1, keepdims=True))).sum(axis=1)
+        together = (away * (run_windows - run_windows.mean(axis=1, keepdims=True))).sum(axis=1)
         spread = np.sqrt(moved / (window - 1))
-        flat = ~(spread > _ROUNDING * np.abs(other).max(axis=1))
-        found[window - 1 :] = np.where(flat, np.nan, together / moved)
-    return found
+        flat = ~(spread > _ROUNDING * np.abs(market_windows).max(axis=1))
+        betas[window - 1 :] = np.where(flat, np.nan, together / moved)
+    return betas

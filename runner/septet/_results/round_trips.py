@@ -80,15 +80,15 @@ def entered_units(units: Ints) -> Ints:
     """
     before = np.cumsum(units) - units
     against = np.sign(before) * np.sign(units) < 0
-    left = np.where(against, np.minimum(np.abs(units), np.abs(before)), 0)
-    return np.asarray(np.abs(units) - left)
+    exited = np.where(against, np.minimum(np.abs(units), np.abs(before)), 0)
+    return np.asarray(np.abs(units) - exited)
 
 
 def first_in_first_out(units: Ints) -> tuple[Ints, Ints, Ints]:
     """Match what fills of one symbol entered with what they left, the oldest entry first.
 
-    A fill that crosses zero leaves what was held and enters the other side with the rest. What
-    is not left again is in no pair.
+    A fill that crosses zero exits the whole position and enters the other side with the rest.
+    Units that are still held are in no pair.
 
     Parameters
     ----------
@@ -137,11 +137,11 @@ def round_trips(fills: pl.DataFrame, trades: pl.DataFrame, currency: str) -> pl.
         is (exit - entry) x quantity by side, less `fees`, `funding` and `liquidation`.
     """
     paid = _funding_of(trades)
-    found: dict[str, list[Any]] = {name: [] for name in TABLES["round_trips"]}
+    columns: dict[str, list[Any]] = {name: [] for name in TABLES["round_trips"]}
     for symbol, part in fills_by_symbol(fills, currency).items():
         for name, column in _of_symbol(symbol, part, paid.get(symbol)).items():
-            found[name].append(column)
-    return _frame({name: np.concatenate(parts) for name, parts in found.items() if parts})
+            columns[name].append(column)
+    return _frame({name: np.concatenate(parts) for name, parts in columns.items() if parts})
 
 
 def _frame(columns: dict[str, npt.NDArray[Any]]) -> pl.DataFrame:
@@ -152,13 +152,13 @@ def _frame(columns: dict[str, npt.NDArray[Any]]) -> pl.DataFrame:
         TEXT: pl.String(),
         NUMBER: pl.Float64(),
     }
-    made = pl.DataFrame(
+    frame = pl.DataFrame(
         [
             pl.Series(name, columns.get(name, [])).cast(kinds[kind])
             for name, kind in TABLES["round_trips"].items()
         ]
     )
-    return made.sort("exit_time", maintain_order=True)
+    return frame.sort("exit_time", maintain_order=True)
 
 
 class SymbolFills(msgspec.Struct, frozen=True):
@@ -223,8 +223,8 @@ def net_units(fills: SymbolFills) -> tuple[Ints, float, Floats]:
     """
     kept_back = np.where(fills.in_base, fills.fee, 0.0)
     both, scale = whole_units(np.concatenate([fills.quantity, kept_back]))
-    gross, taken = np.split(both, 2)
-    units = np.where(fills.sold, -gross, gross) - taken
+    gross, fee_units = np.split(both, 2)
+    units = np.where(fills.sold, -gross, gross) - fee_units
     in_base = np.where(fills.in_base, fills.fee * fills.price, 0.0)
     return units, scale, np.where(fills.in_cash, fills.fee, in_base)
 
@@ -236,8 +236,8 @@ def _of_symbol(
     entry, exit_, part = first_in_first_out(units)
     size, price = np.abs(units), fills.price
     fees = fee[entry] * (part / size[entry]) + fee[exit_] * (part / size[exit_])
-    left = np.bincount(exit_, weights=part, minlength=len(units))
-    charge = fills.liquidation[exit_] * (part / left[exit_])
+    exited = np.bincount(exit_, weights=part, minlength=len(units))
+    charge = fills.liquidation[exit_] * (part / exited[exit_])
     quantity, side = part / scale, np.sign(units[entry])
     funding = np.zeros(len(part))
     if paid is not None:
@@ -277,16 +277,18 @@ def _funding_of(trades: pl.DataFrame) -> dict[str, _Funding]:
         return {}
     reason = trades.get_column("exit_reason").cast(pl.String).fill_null("")
     dust, still = ((reason == name).to_numpy() for name in ("dust", "open"))
-    begin, end = (
+    begins, ends = (
         trades.get_column(f"{n}_time").to_physical().to_numpy() for n in ("entry", "exit")
     )
-    found = {}
+    by_symbol = {}
     for symbol, rows in rows_by_symbol(trades).items():
         own = rows[~dust[rows]]
-        own = own[np.argsort(end[own], kind="stable")]
+        own = own[np.argsort(ends[own], kind="stable")]
         apart = float(paid[rows[dust[rows]]].sum())
-        found[symbol] = _Funding(begin[own], end[own], paid[own], apart, bool(still[rows].any()))
-    return found
+        by_symbol[symbol] = _Funding(
+            begins[own], ends[own], paid[own], apart, bool(still[rows].any())
+        )
+    return by_symbol
 
 
 def _shared_funding(
@@ -294,7 +296,7 @@ def _shared_funding(
 ) -> Floats:
     """Share the funding of each trade out to the round trips that ended within it.
 
-    What is part of no trade, and what no round trip of its trade can take, is shared by all.
+    Funding that belongs to no trade, or to a trade without round trips, is shared by all.
     """
     begin, end = trades.begin_ns, trades.end_ns
     entry, exit_, part = matched
@@ -314,13 +316,13 @@ def _shared_funding(
     if trades.is_open:
         held = entered_units(units) - np.bincount(entry, part, len(units))
         rest[-1] = float(held @ (end[-1] - np.maximum(time_ns, begin[-1])).astype(np.float64))
-    whole = np.bincount(place, weight, len(end)) + rest
-    weight = np.where((whole <= 0.0)[place] & inside, part, weight)
-    whole = np.bincount(place, weight, len(end)) + rest
-    taken = whole > 0.0
-    share = trades.paid / np.where(taken, whole, 1.0)
-    left = trades.apart + float(trades.paid[~taken].sum())
-    return np.asarray(share[place] * weight + left * (every / every.sum()))
+    total_weight = np.bincount(place, weight, len(end)) + rest
+    weight = np.where((total_weight <= 0.0)[place] & inside, part, weight)
+    total_weight = np.bincount(place, weight, len(end)) + rest
+    has_weight = total_weight > 0.0
+    share = trades.paid / np.where(has_weight, total_weight, 1.0)
+    unassigned = trades.apart + float(trades.paid[~has_weight].sum())
+    return np.asarray(share[place] * weight + unassigned * (every / every.sum()))
 
 
 def round_trips_won(frame: pl.DataFrame | None) -> dict[str, Any]:

@@ -55,8 +55,8 @@ def block_days(days: int) -> Ints:
 
     The first blocks have one day more where the days do not divide, as in `np.array_split`.
     """
-    whole, rest = divmod(days, BLOCKS)
-    return np.array([whole + (block < rest) for block in range(BLOCKS)], dtype=np.int64)
+    least, rest = divmod(days, BLOCKS)
+    return np.array([least + (block < rest) for block in range(BLOCKS)], dtype=np.int64)
 
 
 def _ratio(sums: Floats, squares: Floats, days: Floats) -> Floats:
@@ -276,10 +276,10 @@ def _rank_best(inside: Floats, outside: Floats) -> tuple[Floats, Floats, Floats]
     """Rank (from 1, ties in the middle), own and other ratio of the best inside; one per row."""
     rows = np.arange(len(inside))
     best = inside.argmax(axis=1)
-    found = outside[rows, best]
-    below = np.count_nonzero(outside < (found - _TIE)[:, None], axis=1)
-    not_above = np.count_nonzero(outside <= (found + _TIE)[:, None], axis=1)
-    return (below + not_above + 1) / 2.0, inside[rows, best], found
+    chosen = outside[rows, best]
+    below = np.count_nonzero(outside < (chosen - _TIE)[:, None], axis=1)
+    not_above = np.count_nonzero(outside <= (chosen + _TIE)[:, None], axis=1)
+    return (below + not_above + 1) / 2.0, inside[rows, best], chosen
 
 
 def _splits(sums: Floats, squares: Floats, days: Floats) -> tuple[Floats, Floats, Floats]:
@@ -287,15 +287,15 @@ def _splits(sums: Floats, squares: Floats, days: Floats) -> tuple[Floats, Floats
     halves = _halves()
     all_sums, all_squares, all_days = sums.sum(axis=1), squares.sum(axis=1), days.sum()
     step = max(1, _CELLS // len(sums))
-    found: list[tuple[Floats, Floats, Floats]] = []
+    ranked: list[tuple[Floats, Floats, Floats]] = []
     for begin in range(0, len(halves), step):
         mask = halves[begin : begin + step]
         half_sums, half_squares = mask @ sums.T, mask @ squares.T
         half_days = (mask @ days)[:, None]
-        one = _ratio(half_sums, half_squares, half_days)
-        other = _ratio(all_sums - half_sums, all_squares - half_squares, all_days - half_days)
-        found += [_rank_best(one, other), _rank_best(other, one)]
-    rank, chosen, elsewhere = (np.concatenate(part) for part in zip(*found, strict=True))
+        first_half = _ratio(half_sums, half_squares, half_days)
+        second_half = _ratio(all_sums - half_sums, all_squares - half_squares, all_days - half_days)
+        ranked += [_rank_best(first_half, second_half), _rank_best(second_half, first_half)]
+    rank, chosen, elsewhere = (np.concatenate(part) for part in zip(*ranked, strict=True))
     return rank, chosen, elsewhere
 
 

@@ -241,8 +241,8 @@ def monthly_returns(
         ):
             continue  # the run begins as this month ends: nothing of it is in the month
         local = datetime.fromtimestamp(int(edge) // 1_000_000_000, UTC).astimezone(zone)
-        whole = first <= int(edge) and int(after) <= last
-        months.append(Month(local.year, local.month, total_return(base, final), whole))
+        is_whole = first <= int(edge) and int(after) <= last
+        months.append(Month(local.year, local.month, total_return(base, final), is_whole))
         base = final
     return months
 

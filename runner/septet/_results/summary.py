@@ -63,8 +63,8 @@ def fees_paid(fills: pl.DataFrame, currency: str) -> tuple[float, dict[str, floa
     own = pl.when(unit == currency).then(fee).when(unit == base).then(fee * pl.col("price"))
     total = float(fills.select(own.sum()).item() or 0.0)
     strange = fills.filter((unit != currency) & (unit != base)).with_columns(unit)
-    other = strange.group_by("fee_currency").agg(fee.sum()).sort("fee_currency")
-    return total, dict(other.iter_rows())
+    unconverted = strange.group_by("fee_currency").agg(fee.sum()).sort("fee_currency")
+    return total, dict(unconverted.iter_rows())
 
 
 def slippage_paid(fills: pl.DataFrame, orders: pl.DataFrame) -> float:
@@ -128,16 +128,16 @@ def _beside_holding(
 ) -> dict[str, Any]:
     """Alpha and beta to holding; for a run that was only ever long, the excess over it."""
     growth, a_year = held_in(result, days), result.facts.days_a_year
-    found: dict[str, Any] = {"alpha": None, "beta": None, "excess": None}
+    compared: dict[str, Any] = {"alpha": None, "beta": None, "excess": None}
     if growth is None or len(returns) == 0:
-        return found
+        return compared
     market = st.daily_returns(growth)
     if len(market) == len(returns):
-        found["alpha"], found["beta"] = alpha_beta(returns, market, a_year)
+        compared["alpha"], compared["beta"] = alpha_beta(returns, market, a_year)
         if only_long:
             excess = excess_over(returns, market, exposure, a_year)
-            found["excess"] = None if excess is None else excess.document()
-    return found
+            compared["excess"] = None if excess is None else excess.document()
+    return compared
 
 
 def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
@@ -316,7 +316,7 @@ def summarise(
     """
     facts = result.facts
     pnl, at_once, still_open = _closed(frames["trades"])
-    fees, other = fees_paid(frames["fills"], facts.currency)
+    fees, unconverted = fees_paid(frames["fills"], facts.currency)
     ratios = _ratios(result, frames)
     rejected = rejections(frames.get("decisions"))
     extra: dict[str, Any] = {
@@ -333,7 +333,7 @@ def summarise(
         "forward": _forward(result, frames, run_id),
         "open_trades": still_open,
         **round_trips_won(frames.get("round_trips")),
-        "fees_other": other,
+        "fees_other": unconverted,
         "rejections": rejected,
         "invalid_answers": invalid_answer_rows(result),
         "halts": [
