@@ -17,7 +17,7 @@ from septet._kernel.time_frames import INCOMPLETE
 from septet._live.build_core import core_of
 from septet._shell.aligned_bars import align_bars
 from septet._shell.backtest import incomplete_frames
-from septet._shell.session import Session, alignment_rules, plan_of
+from septet._shell.session import Session, alignment_rules, plan_of, warmup_ns_of
 from septet_schemas.units import format_duration
 from tests.core.paths import by_batch, by_events, plainly
 from tests.core.table_comparison import assert_same
@@ -199,3 +199,16 @@ def live_features(session: Session, folder: Any) -> Any:
             build.core.restore(build.core.snapshot())
     assert len(found) == int(session.aligned.lengths[0])
     return np.array(found)
+
+
+@pytest.mark.parametrize(("calendar", "bar_ns"), sorted({(name, bar) for name, bar, _ in CASES}))
+@pytest.mark.parametrize("count", [5, 60, 500])
+def test_enough_is_read_before_the_start(calendar, bar_ns, count):
+    schedule = schedule_of(calendar, bar_ns, date(2019, 1, 1), 3 * 365)
+    text = FILE.format(
+        bar=format_duration(bar_ns), frame=format_duration(14 * DAY), calendar=calendar,
+        reset_after=24, mode="backtest",
+    )  # fmt: skip
+    span_ns = warmup_ns_of(load_text(text).strategy, count)
+    for last in range(count + 1, len(schedule), 37):
+        assert schedule[last].known_ns - schedule[last - count - 1].open_ns <= span_ns

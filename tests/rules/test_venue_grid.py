@@ -79,6 +79,17 @@ def test_a_buy_is_sent_at_the_ask_and_a_short_sale_at_the_bid() -> None:
     assert [level(run, n, GRID_ORDER) >= 0.0 for n in range(4)] == [False, False, True, False]
 
 
+def test_an_order_shows_the_level_that_it_was_decided_at() -> None:
+    run = laid(VENUE)
+    pass_price(run, VENUE, 89.0)
+    fill(run, VENUE, 0, 5.0, 89.0)
+    rest(run, VENUE)
+    pass_price(run, VENUE, 100.1)
+    orders = run.LI[: int(run.log_rows), 0] == layout.ORDER
+    levels = run.LF[: int(run.log_rows), 1][orders].tolist()
+    assert levels == [pytest.approx(90.0), pytest.approx(100.0)]
+
+
 def test_a_level_holds_what_was_filled_of_it_and_sells_that_one_level_up() -> None:
     run = laid(VENUE)
     pass_price(run, VENUE, 89.0)

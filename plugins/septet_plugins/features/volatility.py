@@ -62,12 +62,13 @@ class Deviation(Config):
 class Annualised(Config):
     """What every volatility shares: a year's trading time, if it is to be annualised.
 
-    `annualise` is how much of a calendar is traded in a year: 365d around the clock, 252d for
-    daily stock bars, 1638h for hourly ones. The factor is the square root of `annualise` / bar.
+    `annualise` is how long is traded in a year, days counting 24 hours: 365d around the clock, 252d
+    for daily stock bars, 1638h (252 sessions of 6.5 hours) for intraday ones. The factor is the
+    square root of `annualise` / bar.
     """
 
     annualise: MarketDuration | None = None
-    """Trading time of a year: 365d around the clock, 252d for daily stock bars; else per bar."""
+    """Trading time of a year: 365d around the clock, daily stock bars 252d, intraday ones 1638h."""
 
     @property
     def annualise_ns(self) -> int:

@@ -11,6 +11,8 @@ from septet.plugin.numeric import NAN, finite, window_counts
 
 __all__ = ["VolatilityRegime", "volatility_regime"]
 
+EDGE = 1e-4
+"""Seconds that the difference of two times may be off: they are floats."""
 Label = Literal["low", "mid", "high"]
 
 
@@ -25,7 +27,8 @@ class VolatilityRegime(Config):
     trade_in: Annotated[list[Label], Field(min_length=1)] = ["low", "mid"]
     """Regimes in which entries are allowed: low, mid, high."""
     window: MarketDuration = "90d"  # type: ignore[assignment]  # parsed by the type
-    """Market time whose values the terciles are taken of."""
+    """Time before each bar, by the clock, whose values the terciles are taken of; `min` at least.
+    """
     min: Annotated[Bars, Field(ge=3)] = 200
     """Values that must be known; below that the regime is unknown and blocks entries."""
 
@@ -36,12 +39,13 @@ class VolatilityRegime(Config):
     lookback=lambda c: c.min - 1,
     memory=lambda c: Memory("window", bars=c.min, duration_ns=c.window),
 )
-def volatility_regime(i, age, of, bar_ns, window, min):
+def volatility_regime(i, age, of, seconds, bar_ns, window, min):
     """Return 0, 1 or 2 for the lower, middle and upper third; NaN while unknown.
 
-    The terciles are those of the values known at this bar: the last ``window / bar`` bars, or as
-    many as there are since the history began. A value ranks by the share of known values below
-    it, itself left out and equals counting half, so that a flat window is `mid`.
+    The terciles are those of the values of bars known less than `window` before this one, closures
+    included; of the last `min` bars where those are fewer; none from before the history began. A
+    value ranks by the share of known values below it, itself left out and equals counting half, so
+    that a flat window is `mid`.
     """
     now = of[i]
     most = -(-window // bar_ns)
@@ -51,6 +55,16 @@ def volatility_regime(i, age, of, bar_ns, window, min):
         most = age + 1
     if most < min or not finite(now):
         return NAN
+    least = seconds[i] - window / 1e9
+    low = 0
+    high = most - min  # of the bars before the last `min`, how many are too old
+    while low < high:
+        middle = (low + high) // 2
+        if seconds[i - most + 1 + middle] - least > EDGE:
+            high = middle
+        else:
+            low = middle + 1
+    most -= low
     known, below, equal = window_counts(i, of, most)
     if known < min:
         return NAN

@@ -12,7 +12,10 @@ from septet._data.bars import BarTable, Ints
 from septet._data.calendars import DAY_NS, Calendar, Placed, load_calendar
 from septet._data.members import calendar_beyond
 
-__all__ = ["NEIGHBOURS", "Neighbours", "most_bars", "neighbours", "neighbours_of", "own_bars"]
+__all__ = [
+    "NEIGHBOURS", "Neighbours", "most_bars", "neighbours", "neighbours_of", "own_bars",
+    "session_hours",
+]  # fmt: skip
 
 NEIGHBOURS: Final = ("previous_session", "next_session", "previous_open", "next_open")
 """Columns of the scheduled bars beside a bar: the date of their session (days since the epoch, the
@@ -72,12 +75,23 @@ def own_bars(frame_ns: int, bar_ns: int, calendar: str = "24x7") -> int:
 @lru_cache(maxsize=64)
 def most_bars(frame_ns: int, bar_ns: int, calendar: str) -> int:
     """Return how many bars the sessions have that lie in one multiple of whole days, at most."""
+    dates, length_ns = _sessions(calendar)
+    count = -(-length_ns // bar_ns) + (bar_ns < DAY_NS)  # on the UTC grid both ends may be short
+    offset_ns = _MONDAY_NS if frame_ns % _WEEK_NS == 0 else 0
+    _, place = np.unique((dates * DAY_NS - offset_ns) // frame_ns, return_inverse=True)
+    return int(np.bincount(place, count).max())
+
+
+def session_hours(calendar: str) -> float:
+    """Return how long the usual session of a calendar is, in hours."""
+    return float(np.median(_sessions(calendar)[1])) / (3_600 * _SECOND_NS)
+
+
+@lru_cache(maxsize=8)
+def _sessions(calendar: str) -> tuple[Ints, Ints]:
+    """Return the dates of a calendar's sessions in the years that are counted, and their length."""
     first, last = (int(each.timestamp()) * _SECOND_NS for each in _COUNTED)
     schedule = load_calendar(calendar, first, last)
     days = schedule.place(np.arange(first, last, DAY_NS, dtype=np.int64), DAY_NS)
     held = ~days.outside
-    length_ns = (days.known_ns - days.open_ns)[held]
-    count = -(-length_ns // bar_ns) + (bar_ns < DAY_NS)  # on the UTC grid both ends may be short
-    offset_ns = _MONDAY_NS if frame_ns % _WEEK_NS == 0 else 0
-    _, place = np.unique((days.session[held] * DAY_NS - offset_ns) // frame_ns, return_inverse=True)
-    return int(np.bincount(place, count).max())
+    return days.session[held], (days.known_ns - days.open_ns)[held]

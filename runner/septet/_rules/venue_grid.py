@@ -74,8 +74,9 @@ def touch_grid_exits(k, exit_price, now_ns, run: Run):
                 free -= units
                 run.B[k, at + GRID_EXIT] = -side * units
                 run.B[k, at + GRID_ORDER] = log_beside(
-                    k, MARKET, -side * units, nan, nan, run.mark[k], R_GRID_EXIT, now_ns, run
-                )
+                    k, MARKET, -side * units, run.B[k, at + GRID_OUT], nan, run.mark[k],
+                    R_GRID_EXIT, now_ns, run,
+                )  # fmt: skip
 
 
 @routine
@@ -95,7 +96,7 @@ def touch_grid_entries(k, buy_price, sell_price, now_ns, run: Run):
         if waits and passed and side * held >= 0.0 and units != 0.0:
             run.B[k, at + GRID_ENTRY] = units
             run.B[k, at + GRID_ORDER] = log_beside(
-                k, MARKET, units, nan, nan, run.mark[k], R_GRID, now_ns, run
+                k, MARKET, units, run.B[k, at + GRID_PRICE], nan, run.mark[k], R_GRID, now_ns, run
             )
 
 

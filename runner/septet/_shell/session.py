@@ -153,11 +153,14 @@ def alignment_rules(strategy: Any) -> AlignmentRules:
 def warmup_ns_of(strategy: Any, memory_bars: int) -> int:
     """Market time to read before the start: memory of the features, and the first window.
 
-    Three times the bars as time where the market may close; more never changes a bit.
+    Several times the bars as time where the market may close; more never changes a bit.
     """
-    bars = memory_bars + 2
-    round_the_clock = strategy.data.candles.extra["calendar"] == "24x7"
-    needed = bars * (1 if round_the_clock else 3) * strategy.universe.bar + 7 * 86_400_000_000_000
+    bars, bar_ns = memory_bars + 2, strategy.universe.bar
+    calendar = strategy.data.candles.extra["calendar"]
+    times = 1 if calendar == "24x7" else 3
+    if calendar not in (None, "24x7", "XFX") and bar_ns < 86_400_000_000_000:
+        times = 8  # sessions of five hours on five days of seven, and holidays
+    needed = bars * times * bar_ns + 7 * 86_400_000_000_000
     if strategy.model is not None and learn.stored_folder(strategy.model) is None:
         training = strategy.model.extra["training"]
         if training.window == "expanding" and training.lead_ns:

@@ -163,6 +163,66 @@ def test_at_the_end_of_a_pause_exits_and_stops_leave_before_all_else() -> None:
     assert found[0].order_type == "stop"
 
 
+def quote(bench: Bench, bid: float) -> None:
+    bench.handle(
+        m.Quoted(
+            at_ns=bench.now, symbol=0, venue_ns=bench.now, bid=bid, bid_quantity=1.0,
+            ask=bid + 0.5, ask_quantity=1.0,
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bid", "leaves"), [(97.5, False), (99.0, False), (99.5, True)], ids=["below", "at", "beyond"]
+)
+def test_the_exit_of_a_level_that_had_to_wait_leaves_beyond_its_level_only(
+    bid: float, leaves: bool
+) -> None:
+    """It waits behind a stop whose state is not known; an exit of another kind leaves anyway."""
+    for level in (99.0, None):
+        bench = Bench()
+        stop = bench.hold_with_stop(1.0, 90.0)
+        quote(bench, 99.5)
+        bench.want(1, -1.0, limit_price=level)
+        assert bench.only(m.Cancel).client_id == stop.client_id
+        bench.after_s(6)
+        quote(bench, bid)
+        bench.show(stop, "cancelled", by="cancel")
+        sent = bench.take(m.Submit)
+        if leaves or level is None:
+            (request,) = [each for each in sent if each.reason != "protective_stop"]
+            assert (request.order_type, request.limit_price) == ("market", None)
+            bench.twin()
+            continue
+        assert [each.order_type for each in sent] == ["stop"], "the position is protected again"
+        assert (bench.ended[1].state, bench.ended[1].reason) == ("expired", "level_left")
+        bench.twin()
+
+
+def test_the_cancel_of_a_stop_alone_does_not_withdraw_the_exit_of_a_level() -> None:
+    bench = Bench()
+    stop = bench.hold_with_stop(1.0, 90.0)
+    quote(bench, 99.5)
+    bench.want(1, -1.0, limit_price=99.0)
+    quote(bench, 98.9)
+    bench.show(stop, "cancelled", by="cancel")
+    assert bench.only(m.Submit).order_type == "market"
+
+
+def test_the_exit_of_a_level_that_a_pause_held_back_is_decided_anew() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    quote(bench, 99.5)
+    pause(bench, 15)
+    bench.want(1, -1.0, limit_price=99.0)
+    bench.want(2, -1.0)
+    bench.after_s(14)
+    quote(bench, 98.0)
+    bench.after_s(2)
+    assert bench.ended[1].reason == "level_left"
+    assert bench.only(m.Submit).order_type == "market", "that of the exit"
+
+
 def test_a_stop_without_a_position_is_cancelled_whatever_the_venue_asks_for() -> None:
     bench = Bench()
     stop = bench.hold_with_stop(1.0, 90.0)

@@ -10,7 +10,7 @@ import msgspec
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot, inward, outward
-from septet._core.orders import ghosts, lost_fills, stops, waiting_reductions
+from septet._core.orders import ghosts, lost_fills, stops, waiting_levels, waiting_reductions
 from septet._core.orders.ids import child_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
@@ -144,6 +144,9 @@ def _advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> bool:
     if not idle:
         return moved
     work = min(idle, key=_turn) if len(idle) > 1 else idle[0]
+    if waiting_levels.has_left(lifecycle, work, now_ns):
+        end(lifecycle, work, "expired", "level_left")
+        return True
     if work.parent.reduces:  # an entry that was reported ended does not delay it
         if lifecycle.guards.is_unlisted(k):
             return moved
@@ -260,6 +263,8 @@ def _prices(
         price = quote[1 if sign > 0 else 0] if quote else last
         if _dear(work, price):
             return None, None, None
+        return "market", None, None
+    if parent.kind == "market":  # its limit is the level that it was decided at
         return "market", None, None
     limit = work.price if work.price is not None else parent.limit_price
     trigger = parent.trigger_price

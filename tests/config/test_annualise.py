@@ -1,0 +1,50 @@
+"""`annualise` on intraday bars: a year has the hours of its sessions, not days of 24 hours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from septet._config import load
+
+FILE = """\
+version: 1
+name: year
+universe: {{symbols: [AAPL], bar: {bar}}}
+account: {{currency: USD}}
+data: {{candles: {{use: csv, path: "x.csv", stamp: open, calendar: {calendar}}}}}
+features: {{vol: {{use: volatility, period: 20, annualise: {year}{more}}}}}
+signal: {{use: rules, long_if: vol < 0.3, exit_if: vol > 0.5}}
+risk: {{sizing: {{use: fixed_fraction, fraction: 50%}}}}
+execution:
+  instruments: {{AAPL: {{lot: 1, tick: 0.01, min_notional: 1}}}}
+  simulation: {{fee: 2bps}}
+"""
+
+
+def warned(folder: Path, bar: str, calendar: str, year: str, more: str = "") -> list[str]:
+    path = folder / "year.yaml"
+    text = FILE.format(bar=bar, calendar=calendar, year=year, more=more)
+    path.write_text(text, encoding="utf-8")
+    return [
+        each.hint for each in load(path, unchecked=True).warnings if each.key.endswith("annualise")
+    ]
+
+
+@pytest.mark.parametrize(("bar", "year"), [("30m", "252d"), ("1m", "365d"), ("1h", "252d")])
+def test_days_of_24_hours_on_intraday_shares_are_a_warning(tmp_path, bar, year):
+    (hint,) = warned(tmp_path, bar, "XNYS", year)
+    assert hint.startswith("write annualise: 1638h ")
+
+
+@pytest.mark.parametrize(
+    ("bar", "calendar", "year", "more"),
+    [
+        ("30m", "XNYS", "1638h", ""), ("1d", "XNYS", "252d", ""),
+        ("30m", "XNYS", "252d", ", bar: 1d"), ("30m", "24x7", "365d", ""),
+        ("1h", "XFX", "260d", ""), ("1h", "CMES", "252d", ""),
+    ],
+)  # fmt: skip
+def test_what_fits_the_calendar_is_none(tmp_path, bar, calendar, year, more):
+    assert warned(tmp_path, bar, calendar, year, more) == []
