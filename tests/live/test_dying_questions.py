@@ -32,6 +32,7 @@ from tests.live.test_series import DAY, table
 
 NOW_AND_THEN = {
     "outside series", "book of", "end of maintenance", "breaker", "clock of the venue",
+    "unlisted symbols",
 }  # fmt: skip
 KEEPS = ("keep", "_keep", "_every")
 BESIDE = {"metrics at", "answers"}
@@ -177,7 +178,15 @@ async def refused(live: Any, venue: Any) -> None:
     await live.holdings()
 
 
-VENUE = {"end of maintenance": shut, "breaker": unanswered, "clock of the venue": refused}
+async def unlisted(live: Any, venue: Any) -> None:
+    venue.inject(Fault(code="E24", symbol="ETH/USDT", duration_ms=500))
+    await live.refresh_markets()
+
+
+VENUE = {
+    "end of maintenance": shut, "breaker": unanswered, "clock of the venue": refused,
+    "unlisted symbols": unlisted,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", VENUE)
@@ -201,7 +210,7 @@ def test_a4_the_polling_until_a_venue_is_available(process: Process, name: str) 
             await fails(live, venue)
             await process.kill(name)
             await until(lambda: not process.kept(name))
-            if name != "clock of the venue":
+            if name not in ("clock of the venue", "unlisted symbols"):
                 await received.until_state("up")
             await until(lambda: live._link._below == "up")
             assert await live.holdings() is not None

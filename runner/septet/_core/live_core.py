@@ -230,7 +230,8 @@ class LiveCore:
             beyond = (leave - engine.protection(k)[0]) * held <= 0.0
             if not self.orders.stop_is_overdue(k, beyond, self._now_ns) and beyond:
                 leave = math.nan
-        if (leave != leave and not dust) or self.guards.blocked(k):
+        lacks_stop = self.orders is not None and self.orders.lacks_stop(k)
+        if (leave != leave and not dust) or self.guards.blocked(k) or lacks_stop:
             enter = math.nan  # this does not end an add, which waits
         commands = engine.mark(k, price, leave, self.market_ns, enter)
         self._valued()
@@ -358,13 +359,12 @@ class LiveCore:
 
     def _triggered(self, outcome: Triggered) -> None:
         """Give a stop that fills at the venue the number of an order of the strategy."""
-        engine = self.engine
+        k, engine = outcome.symbol, self.engine
         assert isinstance(engine, VenueFillsEngine)
-        _, reason = engine.protection(outcome.symbol)
-        commands = engine.trigger(outcome.symbol, max(reason, 0), self.market_ns)
+        commands = engine.trigger(k, max(engine.protection(k)[1], 0), self.market_ns)
         for command in commands:
             if isinstance(command, core.NewOrder):
-                self._stops[outcome.symbol] = command.order
+                self._stops[k] = command.order
         self._carry([command for command in commands if not isinstance(command, core.NewOrder)])
 
     def _stop_ended(self, outcome: StopEnded) -> None:

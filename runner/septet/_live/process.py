@@ -20,7 +20,7 @@ from septet._live.funds_check import insist_on_capital
 from septet._live.huge_pages import merge_aside
 from septet._live.metrics import MetricsServer, addresses_of
 from septet._live.run_location import find_run_location, only_start
-from septet._live.run_steps import agree, check_books, doubts, ended
+from septet._live.run_steps import MeasurePace, agree, check_books, doubts, ended
 from septet._live.scheduled_reports import reports
 from septet._live.shared_account import AccountGate, SharedVenue
 from septet._live.stop import LoopWatch, RunEnd, Signals, StopBound, project
@@ -34,12 +34,9 @@ from septet.errors import InputError, SeptetError
 __all__ = ["Confirm", "LiveResult", "keep_apart", "run_live", "tidy"]
 
 _TEND_S: Final = 0.5
-_SKEW_EVERY_S: Final = 300.0
 _DOUBT_EVERY_S: Final = 5.0
 _ACCOUNT_EVERY_S: Final = 60.0
 """How often the account is read though nothing is wrong: somebody else may have acted on it."""
-_MEASURED: Final = ("clock_skew", "filters_changed", "symbol_halted")
-"""Blocks that end when the venue is queried again; no other task queries it while they hold."""
 _READ: Final = ("account_unread", "insufficient_funds", "position_mismatch", "rejected_entry")
 """Blocks that end by a read of the account: one read may have been wrong."""
 _NS: Final = 1_000_000_000
@@ -182,7 +179,7 @@ class _Process:
         self.runs: list[StrategyRun] = []
         self.ends: dict[str, RunEnd] = {}
         self.reason = ""
-        self._skew_s = self._account_s = 0.0
+        self._measuring, self._account_s = MeasurePace(), 0.0
         self._venue: LiveVenue | None = None
         self._servers: list[MetricsServer] = []
         self.supervisor = Supervisor(
@@ -445,13 +442,9 @@ class _Process:
 
     def _measure_skew(self) -> None:
         """Query the clock and filters of the venue periodically."""
-        now_s = asyncio.get_running_loop().time()
-        is_open = any(doubts(run, _MEASURED) for run in self._running())
-        if now_s - self._skew_s < (_DOUBT_EVERY_S if is_open else _SKEW_EVERY_S):
-            return
-        self._skew_s = now_s
-        for run in self._awake():
-            run.measure()
+        if self._measuring.is_due(asyncio.get_running_loop().time(), self._running()):
+            for run in self._awake():
+                run.measure()
 
     def _read_account(self) -> None:
         """Let the core compare its books with the account, periodically."""

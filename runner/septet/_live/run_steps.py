@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from septet._core.ledger_check import overflowed, unexplained
 
 if TYPE_CHECKING:
     from septet._live.strategy_run import StrategyRun
 
-__all__ = ["agree", "check_books", "doubts", "ended"]
+__all__ = ["MeasurePace", "agree", "check_books", "doubts", "ended"]
+
+_USUALLY_S: Final = 300.0
+_DOUBT_S: Final = 5.0
+_CLOCK: Final = ("clock_skew",)
+_FILTERS: Final = ("filters_changed", "symbol_halted")
+"""Blocks that end when the venue is queried again; no other task queries it while they hold."""
 
 
 def check_books(run: StrategyRun) -> None:
@@ -33,6 +39,31 @@ def doubts(run: StrategyRun, rules: Sequence[str]) -> bool:
     if run.build is None:
         return False
     return any(each.rule in rules for each in run.build.core.guards.active())
+
+
+class MeasurePace:
+    """When the venue's clock and filters are queried: more often while a block waits for them.
+
+    A clock may be right again at any moment. A symbol may be halted for days, and an answer about
+    every symbol of an exchange is large: it is asked for ever less often.
+    """
+
+    def __init__(self) -> None:
+        self._last_s, self._wait_s = 0.0, _DOUBT_S
+
+    def is_due(self, now_s: float, runs: Sequence[StrategyRun]) -> bool:
+        """Whether to query now, by the time of the loop; then the next query is timed from now."""
+        clock = any(doubts(run, _CLOCK) for run in runs)
+        filters = any(doubts(run, _FILTERS) for run in runs)
+        wait_s = _DOUBT_S if clock else self._wait_s if filters else _USUALLY_S
+        if not filters:
+            self._wait_s = _DOUBT_S
+        if now_s - self._last_s < wait_s:
+            return False
+        self._last_s = now_s
+        if filters:
+            self._wait_s = min(2.0 * self._wait_s, _USUALLY_S)
+        return True
 
 
 async def agree(runs: Sequence[StrategyRun]) -> None:

@@ -19,14 +19,14 @@ class Background(Generic[T]):
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
-        self._given: list[T] = []
+        self._results: list[T] = []
         self._raised: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._given.append(self._work())
+            self._results.append(self._work())
         except BaseException as problem:  # raised again by `result`, in the thread that asks
             self._raised = problem
 
@@ -35,7 +35,7 @@ class Background(Generic[T]):
         self._thread.join()
         if self._raised is not None:
             raise self._raised
-        return self._given[0]
+        return self._results[0]
 
     def wait(self) -> None:
         """Wait for the end, whatever it was."""

@@ -74,9 +74,9 @@ def hint_for(folder: Path) -> str:
     return _BACKTEST if mode_of(folder) == "backtest" else _UNKNOWN_MODE.format(folder=folder)
 
 
-def damaged(folder: Path, what: str) -> InputError:
+def damaged(folder: Path, fault: str) -> InputError:
     """Return the error of a run that is damaged."""
-    return InputError(f"the run in {folder} is damaged: {what}", hint=hint_for(folder))
+    return InputError(f"the run in {folder} is damaged: {fault}", hint=hint_for(folder))
 
 
 def journal_finding(folder: Path, *modes: str) -> JournalFinding | None:
@@ -94,7 +94,7 @@ def journal_finding(folder: Path, *modes: str) -> JournalFinding | None:
 
     if has_journal:
         return check_file(folder / JOURNAL, mode)
-    what = (
+    fault = (
         f"has lost its journal: {JOURNAL} is missing, and what it holds and what rests is not known"
     )
-    return JournalFinding.of("gone", folder, mode, what, hint=_GONE.format(folder=folder))
+    return JournalFinding.of("gone", folder, mode, fault, hint=_GONE.format(folder=folder))

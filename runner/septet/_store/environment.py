@@ -36,13 +36,13 @@ _LIBRARIES: Final = (
 
 def library_versions() -> dict[str, str]:
     """Versions of the installed libraries that can change a number."""
-    found = {}
+    versions = {}
     for name in _LIBRARIES:
         try:
-            found[name] = installed_version(name)
+            versions[name] = installed_version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _cpu_model() -> str:

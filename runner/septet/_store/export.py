@@ -33,10 +33,10 @@ def export_tables(run: Run, folder: Path, kind: str, *, force: bool = False) -> 
     """
     names = [name for name in TABLES if run.has(name)]
     paths = {name: folder / f"{name}.{kind}" for name in names}
-    taken = [path.name for path in paths.values() if path.exists()]
-    if taken and not force:
+    existing = [path.name for path in paths.values() if path.exists()]
+    if existing and not force:
         raise InputError(
-            f"{folder} has {', '.join(taken[:3])} already",
+            f"{folder} has {', '.join(existing[:3])} already",
             hint="name another folder, or replace the files with --force",
         )
     try:

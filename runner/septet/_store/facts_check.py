@@ -29,11 +29,11 @@ def halts_in(manifest: Mapping[str, Any]) -> list[HaltEvent]:
     ValueError
         One is not what a run writes; its text is the reason.
     """
-    found = manifest.get("halts", [])
-    if not isinstance(found, list):
-        raise ValueError(f"halts {found!r:.80}, expected a list")
+    halts = manifest.get("halts", [])
+    if not isinstance(halts, list):
+        raise ValueError(f"halts {halts!r:.80}, expected a list")
     known = {each.name: each for each in fields(HaltEvent)}
-    for place, halt in enumerate(found, 1):
+    for place, halt in enumerate(halts, 1):
         if not isinstance(halt, Mapping):
             raise ValueError(f"as halt {place} {halt!r:.80}, expected keys with values")
         for key in [*halt, *(name for name, each in known.items() if each.default is MISSING)]:
@@ -47,7 +47,7 @@ def halts_in(manifest: Mapping[str, Any]) -> list[HaltEvent]:
                 raise ValueError(
                     f"in halt {place} {key} {halt[key]!r:.80}, expected {_EXPECTED[kind]}"
                 )
-    return [HaltEvent(**halt) for halt in found]
+    return [HaltEvent(**halt) for halt in halts]
 
 
 def wrong_fact(facts: RunFacts) -> str:

@@ -79,16 +79,16 @@ def files_finding(folder: Path) -> FilesFinding | None:
         if holder_of(folder) is not None or (sessions and sessions[-1].clean is None):
             return None
         try:
-            what = _compare(folder, read_files_record(reader))
+            fault = _compare(folder, read_files_record(reader))
         except SeptetError:
-            what = (
+            fault = (
                 "has a journal whose record of its tables and documents was changed, or is damaged"
             )
-        if not what:
+        if not fault:
             return None
         mode = reader.head.mode
-        hint = _EXPORT.format(folder=folder) + (_REMOVE if what.endswith(f" {_ADDED}") else "")
-        return FilesFinding(f"the {mode} run in {folder} {what}", f"the run {what}", hint)
+        hint = _EXPORT.format(folder=folder) + (_REMOVE if fault.endswith(f" {_ADDED}") else "")
+        return FilesFinding(f"the {mode} run in {folder} {fault}", f"the run {fault}", hint)
     return None
 
 
@@ -100,20 +100,20 @@ def tables_finding(run: Run) -> FilesFinding | None:
     """
     if os.path.lexists(run.folder / JOURNAL):
         return None
-    found = []
+    reasons = []
     for name in TABLES:
         try:
             if name not in run.left_out:
                 run.rows(name)
         except InputError as problem:
-            found.append(problem.message.removeprefix(damaged(run.folder, "").message))
-    if not found:
+            reasons.append(problem.message.removeprefix(damaged(run.folder, "").message))
+    if not reasons:
         return None
-    found = list(dict.fromkeys(found))  # without a manifest all have the same reason
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    what = f"is damaged: {'; '.join(found[:_NAMED])}{more}"
-    message = f"the run in {run.folder} {what}"
-    return FilesFinding(message, f"the run {what}", hint_for(run.folder))
+    reasons = list(dict.fromkeys(reasons))  # without a manifest all have the same reason
+    more = f" and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
+    fault = f"is damaged: {'; '.join(reasons[:_NAMED])}{more}"
+    message = f"the run in {run.folder} {fault}"
+    return FilesFinding(message, f"the run {fault}", hint_for(run.folder))
 
 
 def problem_text(run: Run) -> str:
@@ -140,12 +140,12 @@ def _compare(folder: Path, record: FilesRecord | None) -> str:
 def _differences(folder: Path, files: Mapping[str, tuple[int, str]]) -> list[tuple[list[str], str]]:
     """Return the names of files that were changed, are missing, or were added."""
     known = [name for name in FILES if name in files]
-    there = [name for name in FILES if os.path.lexists(folder / name)]
+    present = [name for name in FILES if os.path.lexists(folder / name)]
     return [
-        ([each for each in known if each in there and not _is(folder / each, *files[each])],
+        ([each for each in known if each in present and not _is(folder / each, *files[each])],
          "changed"),
-        ([each for each in known if each not in there], "missing"),
-        ([each for each in there if each not in files], _ADDED),
+        ([each for each in known if each not in present], "missing"),
+        ([each for each in present if each not in files], _ADDED),
     ]  # fmt: skip
 
 

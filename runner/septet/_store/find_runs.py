@@ -101,19 +101,19 @@ def _run_in(folder: Path, before: Run | None = None) -> Run:
 
 def _looked(root: Path, signs: Sequence[str] = _SIGNS) -> tuple[list[Path], list[UnreadableRun]]:
     """Return folders of runs under `root`, and what could not be listed."""
-    found: list[Path] = []
+    folders: list[Path] = []
     unread: list[UnreadableRun] = []
     for strategy in _folders_in(root, unread):
         for folder in _folders_in(strategy, unread):
             names = _names(folder, unread)
             if any(name in names for name in signs):
-                found.append(folder)
-    return found, unread
+                folders.append(folder)
+    return folders, unread
 
 
 def _folders_in(folder: Path, unread: list[UnreadableRun]) -> list[Path]:
     """Return the folders in a folder; a link is one that cannot be read, wherever it leads."""
-    found = []
+    folders = []
     for name in sorted(_names(folder, unread)):
         path = folder / name
         if name.startswith("."):
@@ -121,8 +121,8 @@ def _folders_in(folder: Path, unread: list[UnreadableRun]) -> list[Path]:
         if os.path.islink(path):
             unread.append(_unread(path, "it is a symbolic link, and none is followed there"))
         elif os.path.isdir(path):
-            found.append(path)
-    return found
+            folders.append(path)
+    return folders
 
 
 def _names(folder: Path, unread: list[UnreadableRun]) -> set[str]:
@@ -208,8 +208,8 @@ def find_folder(reference: str, root: Path | str, *, live: bool = False) -> Path
     """
     if is_path(reference, live=live):
         return Path(reference)
-    found, unread = _looked(Path(root), LIVE_SIGNS if live else _SIGNS)
-    folders, where = sorted(found, key=run_order), os.path.abspath(root)
+    run_folders, unread = _looked(Path(root), LIVE_SIGNS if live else _SIGNS)
+    folders, where = sorted(run_folders, key=run_order), os.path.abspath(root)
     for each in unread:
         if each.folder.name == reference:
             each.summary  # noqa: B018 - it raises what is wrong
@@ -244,5 +244,7 @@ def is_path(reference: str, *, live: bool = False) -> bool:
     """Whether a reference is meant as a folder."""
     if live:
         return any(os.path.exists(os.path.join(reference, name)) for name in LIVE_SIGNS)
-    here = any(os.path.isfile(os.path.join(reference, name)) for name in ("summary.json", JOURNAL))
-    return here or os.sep in reference or reference in (".", "..")
+    has_run = any(
+        os.path.isfile(os.path.join(reference, name)) for name in ("summary.json", JOURNAL)
+    )
+    return has_run or os.sep in reference or reference in (".", "..")

@@ -156,12 +156,12 @@ def _notes(fold: Fold) -> list[str]:
 def _doubts(fold: Fold, doubt: str) -> list[str]:
     """Return what makes the figures of a journal doubtful: its lost end, its critical alerts.
 
-    Alerts before the newest resume are left out: who resumes has seen them, and they are notes.
+    Alerts before the newest resume are left out: they were seen by then, and are notes.
     """
-    found = [f"{doubt[:1].upper()}{doubt[1:]}: these figures do not know what it held"]
+    lost_end = [f"{doubt[:1].upper()}{doubt[1:]}: these figures do not know what it held"]
     since = _critical(fold.alerts[fold.answered_alerts :])
     alerts = f"{since}: compare with the account"
-    return [*(found if doubt else ()), *([alerts] if since else ())]
+    return [*(lost_end if doubt else ()), *([alerts] if since else ())]
 
 
 def _critical(alerts: Sequence[Mapping[str, Any]]) -> str:
@@ -337,23 +337,23 @@ class LiveRun(Run):
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """What summary.json would hold now, and whether the run goes on."""
+        """Contents of summary.json as of now, and whether the run is active."""
         from septet._results.summary import summarise
 
         with understood(self.journal):
-            made = summarise(self.result, self._stored, run_id=self.run_id)
-            summary: dict[str, Any] = plain_json({**made, **_state_of(self.folder)})
+            summarised = summarise(self.result, self._stored, run_id=self.run_id)
+            summary: dict[str, Any] = plain_json({**summarised, **_state_of(self.folder)})
         return summary
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What manifest.json would hold now."""
+        """Contents of manifest.json as of now."""
         with understood(self.journal):
             created = iso(self.fold.head.created_ns)
-            made: dict[str, Any] = plain_json(
+            manifest: dict[str, Any] = plain_json(
                 manifest_of(self.run_id, created, self.result, self._thin[1])
             )
-        return made
+        return manifest
 
     @cached_property
     def findings(self) -> list[dict[str, Any]]:

@@ -42,15 +42,15 @@ class RunCondition:
 
     @property
     def problem(self) -> str:
-        """All that is wrong, with what to do; empty where nothing is."""
-        found = [each for each in (self.journal, self.files) if each is not None]
-        return ". ".join(f"{each.message}; {each.hint}" for each in found)
+        """All findings with their hints as text; empty if there are none."""
+        findings = [each for each in (self.journal, self.files) if each is not None]
+        return ". ".join(f"{each.message}; {each.hint}" for each in findings)
 
     @property
     def exit_status(self) -> int:
-        """The status with which a command ends that shows the run."""
-        found = [each for each in (self.journal, self.files) if each is not None]
-        return max((each.exit_status for each in found), default=0)
+        """The exit status of a command that shows the run."""
+        findings = [each for each in (self.journal, self.files) if each is not None]
+        return max((each.exit_status for each in findings), default=0)
 
     @property
     def is_held_known(self) -> bool:

@@ -101,7 +101,7 @@ class RunWriter:
         self.now_ns = time.time_ns() if now_ns is None else now_ns
         self._parent = Path(root) / folder_name(strategy)
         above = (self._parent, *self._parent.parents)
-        self._made = [path for path in reversed(above) if not path.exists()]
+        self._new_folders = [path for path in reversed(above) if not path.exists()]
         self._committed = False
         self.run_id, self.folder = self._claim(strategy)
 
@@ -200,7 +200,7 @@ class RunWriter:
         if self._committed:
             return
         shutil.rmtree(self.folder, ignore_errors=True)
-        for path in reversed(self._made):
+        for path in reversed(self._new_folders):
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
 
@@ -255,9 +255,9 @@ class Run:
 
     @property
     def files_problem(self) -> str:
-        """Both in words, with what to do; empty where nothing is wrong."""
-        found = self.files_finding or self.tables_finding
-        return "" if found is None else f"{found.message}; {found.hint}"
+        """Finding about files or tables, with its hint, as text; empty if there is none."""
+        finding = self.files_finding or self.tables_finding
+        return "" if finding is None else f"{finding.message}; {finding.hint}"
 
     def _json(self, name: str, kind: type) -> Any:
         path = self.folder / name
@@ -305,9 +305,9 @@ class Run:
         for key, kind in SUMMARY.items():
             is_kind = key in value and isinstance(value[key], kinds[kind])
             if not is_kind or (kind == NUMBER and not _is_figure(value[key])):
-                found = f"{value[key]!r}" if key in value else "nothing"
-                what = f"summary.json should hold a {kind} under {key}, found {found}"
-                raise damaged(self.folder, what)
+                shown = f"{value[key]!r}" if key in value else "nothing"
+                fault = f"summary.json should hold a {kind} under {key}, found {shown}"
+                raise damaged(self.folder, fault)
         return value
 
     @cached_property
@@ -328,13 +328,13 @@ class Run:
         try:
             fields = dict(self.manifest["facts"])
             fields["symbols"] = tuple(fields["symbols"])
-            found = RunFacts(**fields)
+            facts = RunFacts(**fields)
         except (KeyError, TypeError, ValueError) as problem:
             raise damaged(self.folder, f"manifest.json lacks its facts ({problem})") from problem
-        wrong = wrong_fact(found)
+        wrong = wrong_fact(facts)
         if wrong:
             raise damaged(self.folder, f"the facts in manifest.json have {wrong}")
-        return found
+        return facts
 
     @cached_property
     def halts(self) -> list[HaltEvent]:
@@ -420,7 +420,7 @@ class Run:
     ) -> pl.LazyFrame:
         """Scan what `table` reads, with its columns and types checked: `collected` reads it.
 
-        Who reads a part of the rows checks their numbers, and leaves out `whole`.
+        A caller that reads a part of the rows checks their numbers, and sets `whole` to False.
 
         Raises
         ------

@@ -91,11 +91,11 @@ def impossible_value(path: Path, name: str) -> str:
         return ""
     state = path.lstat()
     signs = state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, state.st_dev
-    return _found(path, name, signs)
+    return _impossible_value(path, name, signs)
 
 
 @lru_cache(_KEPT)
-def _found(path: Path, name: str, signs: tuple[int, ...]) -> str:
+def _impossible_value(path: Path, name: str, signs: tuple[int, ...]) -> str:
     import polars as pl
 
     frame = pl.scan_parquet(path, glob=False)

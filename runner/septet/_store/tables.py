@@ -130,8 +130,8 @@ def frames_of(result: RunResult) -> dict[str, pl.DataFrame]:
     Tables that were left out are not among them.
     """
     names = ("decisions", "orders", "fills", "trades", "equity", "monitoring")
-    kept = [name for name in names if name not in result.left_out]
-    frames = {name: as_frame(name, getattr(result, name)) for name in kept}
+    names_stored = [name for name in names if name not in result.left_out]
+    frames = {name: as_frame(name, getattr(result, name)) for name in names_stored}
     if result.predictions is not None:
         frames["predictions"] = as_frame("predictions", result.predictions)
     return frames
@@ -146,8 +146,8 @@ def stored_frames(result: RunResult) -> dict[str, pl.DataFrame]:
     frames = frames_of(result)
     trades = frames["trades"]
     if trades.height and trades.get_column("bars_held").null_count() == trades.height:
-        found = Excursions().take(trades.drop(COLUMNS), result.bars)
-        frames["trades"] = trades = found.select(trades.columns)
+        with_excursions = Excursions().take(trades.drop(COLUMNS), result.bars)
+        frames["trades"] = trades = with_excursions.select(trades.columns)
     frames["round_trips"] = round_trips(frames["fills"], trades, result.facts.currency)
     return frames
 

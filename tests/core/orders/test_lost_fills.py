@@ -7,6 +7,7 @@ import pytest
 
 from septet import messages as m
 from septet._core.orders import Corrected, lost_fills
+from septet._core.orders.exposed import UNPROTECTED
 from tests.core.orders.bench import FINAL_AFTER, Bench
 from tests.core.orders.market import LOT, PRICE
 
@@ -71,12 +72,13 @@ def test_a_fill_the_account_does_not_show_did_not_happen_and_the_stop_is_placed_
     assert "holdings" in {each.what for each in bench.take(m.Refresh)}, "it can decide now"
     assert not account(bench, 0.0)
     assert bench.states[stop.client_id] == "cancelled"
-    assert bench.guards.blocked(0) == ""
+    assert bench.guards.blocked(0) == UNPROTECTED, "the new one does not rest yet"
     assert bench.only(m.Cancel).client_id == stop.client_id, "if it rests, it locks the coins"
     again = bench.only(m.Submit)  # in the same turn
     assert (again.quantity, again.trigger_price) == (1.0, LEVEL)
     bench.ack(again)
     assert bench.core.protected(0)
+    assert bench.guards.blocked(0) == ""
     assert bench.position[0] == 1.0
 
 
@@ -339,8 +341,10 @@ def test_a_person_ends_what_the_account_cannot_decide() -> None:
     assert bench.alerted("lost_fill") == ["error", "critical"], "a person is asked only now"
     bench.operate("resume")
     assert not account(bench, 5.0)
-    assert bench.guards.blocked(0) == ""
+    assert bench.guards.symbols_of("lost_fill") == []
     assert bench.states[stop.client_id] == "cancelled"
+    bench.ack(bench.only(m.Submit))
+    assert bench.guards.blocked(0) == ""
 
 
 def test_it_survives_a_restart() -> None:
@@ -389,6 +393,7 @@ def test_a_person_may_declare_gone_an_order_that_its_query_shows_filled() -> Non
     bench.operate("resume")
     assert not account(bench, 0.0)
     assert bench.states[stop.client_id] == "cancelled"
+    bench.ack(bench.only(m.Submit))
     assert bench.guards.blocked(0) == ""
 
 

@@ -199,6 +199,35 @@ def test_the_exit_of_a_level_that_had_to_wait_leaves_beyond_its_level_only(
         bench.twin()
 
 
+@pytest.mark.parametrize("reason", ["signal", "stop", "target", "take", "time_limit", "rebalance"])
+@pytest.mark.parametrize("waits_for", ["unknown stop", "pause"])
+def test_a_reduction_that_had_to_wait_is_sold_at_market_whatever_the_price(
+    reason: str, waits_for: str
+) -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    quote(bench, 99.5)
+    bench.core.protect(0, 1.0, 90.0)
+    bench.proceed()
+    stop = bench.only(m.Submit)
+    if waits_for == "pause":
+        bench.ack(stop)
+        pause(bench, 30)
+    else:
+        bench.lose(stop.client_id)
+    bench.want(1, -0.5, reason=reason, closes_all=False)
+    bench.after_s(29)
+    quote(bench, 93.0)
+    assert bench.take(m.Submit) == []
+    bench.after_s(2)
+    if waits_for != "pause":
+        bench.show(stop, "open", by="query")
+    assert bench.only(m.Cancel).client_id == stop.client_id
+    bench.show(stop, "cancelled", by="cancel")
+    sent = bench.only(m.Submit)
+    assert (sent.order_type, sent.quantity, sent.reason) == ("market", 0.5, reason)
+
+
 def test_the_cancel_of_a_stop_alone_does_not_withdraw_the_exit_of_a_level() -> None:
     bench = Bench()
     stop = bench.hold_with_stop(1.0, 90.0)

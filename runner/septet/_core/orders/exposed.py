@@ -2,7 +2,8 @@
 
 Each cause is a critical alert of its own, which is one line of a log. The block stays for as long
 as the cause does: it is on the page, in `septet runs show` and in `/healthz`, and no entry enlarges
-the position meanwhile. A position that others have sold or withdrawn, as a person has accepted by a
+the position meanwhile: entries that rest are cancelled once its stop has not acted for long
+(`missing_stops`). A position that others have sold or withdrawn, as a person has accepted by a
 resume (`position_mismatch`), is not one of these: nothing is left to protect.
 """
 
@@ -11,19 +12,34 @@ from __future__ import annotations
 from typing import Final
 
 from septet import messages as m
-from septet._core.orders import stops
+from septet._core.orders import missing_stops, sending, stops
 from septet._core.orders.lifecycle import OrderLifecycle
 
-__all__ = ["CAUSES", "UNPROTECTED", "report"]
+__all__ = ["CAUSES", "UNPROTECTED", "report", "tick"]
 
 UNPROTECTED: Final = "unprotected"
 CAUSES: Final = frozenset(
     {
         "exit_unconfirmed", "exit_unfilled", "reduction_waits", "rejected_order", "stop_lost",
-        "stop_overdue", "stop_unplaced",
+        "stop_missing", "stop_overdue", "stop_unplaced",
     }
 )  # fmt: skip
 """Critical alerts after which a position has neither a stop that acts nor an exit."""
+
+
+def tick(lifecycle: OrderLifecycle, now_ns: int) -> None:
+    """Report stops that have not acted for long, and cancel the entries that would add to them."""
+    records = lifecycle.records
+    for k, stop in records.stops.items():
+        if not missing_stops.is_due(lifecycle, k, now_ns):
+            continue
+        if k not in lifecycle.guards.symbols_of(UNPROTECTED):
+            text = missing_stops.describe(lifecycle, k)
+            lifecycle.alert("critical", "stop_missing", text, k)
+        for number in list(records.queues.get(k, ())):
+            work = records.works[number]
+            if work.children and not work.cancelled and work.parent.sign * stop.quantity > 0.0:
+                sending.request_cancel(lifecycle, work, UNPROTECTED, now_ns)
 
 
 def report(lifecycle: OrderLifecycle, now_ns: int) -> None:
@@ -51,5 +67,5 @@ def _is_exposed(lifecycle: OrderLifecycle, k: int) -> bool:
         return True
     stop, child = records.stops.get(k), stops.standing(lifecycle, k)
     if stop is None or stop.quantity == 0.0:
-        return False
-    return child is None or not child.exists or stop.overdue
+        return stop is not None and stop.unplaced != ""
+    return child is None or not missing_stops.acts(child) or stop.overdue

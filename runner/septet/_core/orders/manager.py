@@ -28,6 +28,7 @@ from septet._core.orders import (
     exposed,
     ghosts,
     lost_fills,
+    missing_stops,
     sending,
     stop_rate,
     stops,
@@ -180,6 +181,7 @@ class Orders:
                     stop.retry_ns = 0
             case m.Started():
                 venue_reports.started(lifecycle, event.at_ns)
+                missing_stops.started(lifecycle)
             case m.Operated():
                 self._operated(event)
 
@@ -236,6 +238,7 @@ class Orders:
                 break
         else:
             raise AssertionError("the orders do not come to rest")
+        missing_stops.update(lifecycle, now_ns)
         self._forget(now_ns)
         self._wake(now_ns)
         exposed.report(lifecycle, now_ns)
@@ -264,6 +267,7 @@ class Orders:
             venue_reports.claim_fills(lifecycle, now_ns)
         if records.dispute_next_ns:
             disputes.tick(lifecycle, now_ns)
+        exposed.tick(lifecycle, now_ns)
 
     def _kill(self, now_ns: int) -> None:
         """Cancel all orders, query them, and repeat.
@@ -318,6 +322,7 @@ class Orders:
         if records.kill == "cancelling" and now_ns < records.kill_next_ns < next_ns:
             next_ns = records.kill_next_ns
         next_ns = disputes.next_time_ns(lifecycle, now_ns, next_ns)
+        next_ns = missing_stops.next_time_ns(lifecycle, now_ns, next_ns)
         wake_ns = lifecycle.guards.wake_ns()
         if now_ns < wake_ns < next_ns:
             next_ns = wake_ns
@@ -419,6 +424,10 @@ class Orders:
         if stop_rate.is_behind(self._lifecycle, self.records.stops[k], child):
             return False
         return child.exists and not child.cancels and not child.lost
+
+    def lacks_stop(self, k: int) -> bool:
+        """Whether the stop of a position does not act, or covers too little: nothing is added."""
+        return missing_stops.lacks(self._lifecycle, k)
 
     def stop_is_overdue(self, k: int, beyond: bool, now_ns: int) -> bool:
         """Whether prices have passed the stop at the venue for long, so that the engine acts."""

@@ -206,7 +206,7 @@ class Protection(msgspec.Struct, kw_only=True):
     `quantity` is the signed position to protect. `stands` is what the newest child was sent with;
     `unplaced` why none can stand, so that it is reported once. `passed_ns` is since when prices
     have been beyond the level of one that stands (wall time; 0 if they are not), `overdue` whether
-    that is too long.
+    that is too long. `missing_ns` is since when none acts that should (wall time; 0 if one does).
     """
 
     quantity: float = 0.0
@@ -222,6 +222,7 @@ class Protection(msgspec.Struct, kw_only=True):
     unplaced: str = ""
     passed_ns: int = 0
     overdue: bool = False
+    missing_ns: int = 0
 
 
 class ThirdPartyOrder(msgspec.Struct, frozen=True):

@@ -290,7 +290,7 @@ def finished(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
     since_ns = child.sent_ns if stood else now_ns
     stop.retry_ns = since_ns + min(pause_ns, lifecycle.timing.retry_most_ns)
     stop.retry_ns = max(stop.retry_ns, lifecycle.records.paused_ns)
-    if child.reason == "never_executed" or ghosts.freed(lifecycle, child):
+    if child.reason in {"never_executed", "never_accepted"} or ghosts.freed(lifecycle, child):
         stop.retry_ns = 0  # enough time has passed to know that it does not rest
     if stop.quantity == 0.0:  # the position that it protected is closed
         return

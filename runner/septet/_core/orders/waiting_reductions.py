@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from septet._core.orders import missing_stops
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import Child, Work
 
@@ -28,11 +29,13 @@ def wait(lifecycle: OrderLifecycle, work: Work, child: Child, now_ns: int) -> No
 
 
 def delay(lifecycle: OrderLifecycle, work: Work, stop: Child | None) -> bool:
-    """Whether an entry waits for earlier orders in flight, or for executions of the `stop`.
+    """Whether an entry waits for earlier orders in flight, for the `stop`, or its executions.
 
     One of a symbol that the exchange no longer lists may never end: nothing waits for it.
     """
     records, guards = lifecycle.records, lifecycle.guards
+    if missing_stops.delays(lifecycle, work):
+        return True
     if stop is not None and ((stop.missing_ns and not stop.lost) or stop.unconfirmed):
         return True
     works = (records.works[number] for number in work.waits_for if number in records.works)
