@@ -94,7 +94,7 @@ class _HostPause:
 
     def begin(self, now_ns: int, until_ns: int) -> None:
         """Pause until a time."""
-        if now_ns >= self.limited_ns and self.accepted > 0:
+        if now_ns >= self.limited_ns and (self.accepted > 0 or self.since_ns == 0):
             self.since_ns, self.used = now_ns, 0
         self.accepted = 0
         self.limited_ns = max(self.limited_ns, until_ns)
