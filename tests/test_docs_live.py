@@ -99,8 +99,8 @@ def test_commands_and_links_exist() -> None:
     assert set(re.findall(r"septet ([a-z]+) ", PAGE)) <= {*COMMANDS, "folder"}
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", PAGE)]
     assert [each for each in links if each and not (ROOT / "docs" / each).exists()] == []
-    anchors = {each.lower().replace(" ", "-") for each in re.findall(r"^## (.*)$", PAGE, re.M)}
-    anchors |= set(re.findall(r'<a id="(\w+)">', PAGE))
+    anchors = {each.lower().replace(" ", "-") for each in re.findall(r"^###? (.*)$", PAGE, re.M)}
+    anchors |= set(re.findall(r'<a id="([\w-]+)">', PAGE))
     assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= anchors
 
 

@@ -121,6 +121,12 @@ PORTFOLIO: Section = {
         "rebalance::test_increases_are_floored_with_slippage_and_fee_reductions_at_the_close",
     ),
     "a target of zero sells all": ("rebalance::test_a_target_of_zero_sells_all",),
+    "an entry into what was too small to be sold begins stops, R, takes and adds again": (
+        "remainders::test_a_stop_that_the_price_has_passed_long_ago_sells_no_new_entry",
+        "remainders::test_a_stop_in_steps_begins_again_with_the_entry",
+        "remainders::test_takes_and_r_begin_again",
+        "remainders::test_adds_are_shares_of_the_new_entry",
+    ),
     "too small: not sent, not remembered; only a closing is retried": (
         "rebalance::test_below_lot_or_minimum_notional_nothing_is_sent_and_nothing_remembered",
         "rebalance::test_only_a_closing_that_was_too_small_is_retried_at_every_time",
