@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from septet_schemas.base import Config, LazySchema
 from septet_schemas.later import later
-from septet_schemas.units import Bars, BarsOrNone, Cost, Fraction, SignedCost
+from septet_schemas.units import Bars, BarsOrZero, Cost, Fraction, SignedCost
 
 __all__ = ["Fee", "InstrumentSpec", "Simulation", "Slippage"]
 
@@ -77,7 +77,7 @@ class Simulation(Config):
     """Fees: one share, or {maker, taker, fee_currency}."""
     slippage: SlippageField = Field(default="5bps")  # type: ignore[assignment]
     """Loss of market orders against the price: one share, or {fraction, volatility, window}."""
-    latency: BarsOrNone = 0
+    latency: BarsOrZero = 0
     """Bars from a decision to when its order works."""
     participation: Annotated[Fraction, Field(gt=0.0, le=1.0)] | None = None
     """Share of a bar's volume that may fill at most; without it no cap."""

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 __all__ = [
     "Bars",
-    "BarsOrNone",
+    "BarsOrZero",
     "Cost",
     "Fraction",
     "MarketDuration",
@@ -213,7 +213,7 @@ Bars = Annotated[
     _number_or_text(r"^\s*\d+\s*(bars?)?\s*$", "a number of bars: 20 or '20 bars'"),
 ]
 """A number of bars, 1 or more: `20`, `3 bars`."""
-BarsOrNone = Annotated[
+BarsOrZero = Annotated[
     int,
     Field(ge=0, le=10_000_000),
     BeforeValidator(parse_bars),

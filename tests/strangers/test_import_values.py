@@ -255,13 +255,13 @@ def test_a_feature_inside_another_is_compared(tmp_path: Path) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count the processes that are started, beside those that all tests share."""
     started: list[int] = []
-    begin = other_process._begun
+    begin = other_process._start_process
 
     def counting(number: int, folder: str) -> ChildProcess:
         started.append(number)
         return begin(number, folder)
 
-    monkeypatch.setattr(other_process, "_begun", counting)
+    monkeypatch.setattr(other_process, "_start_process", counting)
     monkeypatch.setattr(other_process, "_kept", [])
     return started
 

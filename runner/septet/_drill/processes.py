@@ -1,6 +1,6 @@
 """Processes of a drill: the local venue, and the live run as a user starts it.
 
-Both end with the drill, also one that is killed: see `septet._drill.child_process`.
+Both end with the drill, also one that is killed: see `septet._drill.parent_death`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from septet._drill.child_process import command_of
+from septet._drill.parent_death import command_of
 from septet._drill.process_faults import Order
 from septet._drill.venue.admin import ClockReading
 from septet._drill.venue.config import Fault, VenueConfig

@@ -105,7 +105,7 @@ def _named(declaration: Declaration) -> Named:
 # ---------------------------------------------------------------------------- the processes
 
 
-def _begun(number: int, folder: str) -> ChildProcess:
+def _start_process(number: int, folder: str) -> ChildProcess:
     """Start one of the other processes."""
     environment = {**os.environ, "PYTHONHASHSEED": SEEDS[number], "PYTHONDONTWRITEBYTECODE": "1"}
     return ChildProcess(
@@ -126,7 +126,7 @@ class _Processes:
             return
         folder = os.sep if os.getcwd() != os.sep else tempfile.gettempdir()
         for number in range(len(SEEDS)):
-            self._started.append(_begun(number, folder))
+            self._started.append(_start_process(number, folder))
 
     def ask(self, message: bytes) -> list[bytes]:
         """Ask both the same.

@@ -66,5 +66,5 @@ def test_a_child_ends_with_the_process_that_started_it(
 
 def test_a_run_is_started_as_such_a_child(tmp_path: Path) -> None:
     command = RunProcess(["file.yaml"], {}, tmp_path / "run.log")._command
-    assert command[1:3] == ["-m", "septet._drill.child_process"]
+    assert command[1:3] == ["-m", "septet._drill.parent_death"]
     assert command[3:] == [str(os.getpid()), "septet.cli", "run", "file.yaml"]

@@ -22,7 +22,7 @@ _PARENT_DEATH_SIGNAL: Final = 1
 
 def command_of(module: str, *words: str) -> list[str]:
     """Return the command that runs a module as a child of this process, and ends with it."""
-    return [sys.executable, "-m", "septet._drill.child_process", f"{os.getpid()}", module, *words]
+    return [sys.executable, "-m", "septet._drill.parent_death", f"{os.getpid()}", module, *words]
 
 
 def _end_with(parent: int) -> None:
