@@ -10,7 +10,14 @@ import msgspec
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot, inward, outward
-from septet._core.orders import ghosts, lost_fills, stops, waiting_levels, waiting_reductions
+from septet._core.orders import (
+    ghosts,
+    lost_fills,
+    stops,
+    unexplained,
+    waiting_levels,
+    waiting_reductions,
+)
 from septet._core.orders.ids import child_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
@@ -379,6 +386,7 @@ def _new(
         kind=kind, limit_price=limit, trigger_price=trigger, reduces=parent.reduces,
         protects=False, sent_ns=now_ns, trace=parent.trace, state="submitted",
         query_next_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,
+        surplus=unexplained.surplus(lifecycle, parent.symbol),
     )  # fmt: skip
     records.children[name] = child
     records.live.append(name)
