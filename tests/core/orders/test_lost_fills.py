@@ -358,7 +358,8 @@ def test_what_others_sold_is_not_booked_for_a_stop_that_its_query_shows_open() -
     assert bench.alerted("lost_fill")[-1] == "critical", "a person is asked"
     bench.operate("resume")
     assert not account(bench, -0.002)
-    assert bench.position[0] == 1.0 and bench.prices_booked() == []
+    assert bench.position[0] == 1.0
+    assert bench.prices_booked() == []
     assert bench.guards.symbols_of("lost_fill") == []
     assert stop.client_id in bench.core.open_order_ids()
 
