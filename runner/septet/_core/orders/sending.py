@@ -353,20 +353,12 @@ def _submit(
     work.waiting_ns, work.alarmed, work.alarms = 0, False, 0
     lifecycle.commands.append(
         m.Submit(
-            client_id=child.client_id,
-            parent=parent.number,
-            symbol=parent.symbol,
-            side="buy" if child.sign > 0 else "sell",
-            order_type=kind,
-            quantity=quantity,
-            reduces=parent.reduces,
-            deadline_ns=deadline_ns,
-            limit_price=limit,
-            trigger_price=trigger,
-            reason=parent.reason,
-            trace=parent.trace,
+            client_id=child.client_id, parent=parent.number, symbol=parent.symbol,
+            side="buy" if child.sign > 0 else "sell", order_type=kind, quantity=quantity,
+            reduces=parent.reduces, deadline_ns=deadline_ns, limit_price=limit,
+            trigger_price=trigger, reason=parent.reason, trace=parent.trace,
         )
-    )
+    )  # fmt: skip
 
 
 def _new(
