@@ -8,8 +8,8 @@ a check that passes a bound ends the process, and the next check begins another.
 from __future__ import annotations
 
 import os
-import pickle  # nosec B403
-import subprocess  # nosec B404
+import pickle
+import subprocess
 import sys
 import tempfile
 import threading
@@ -108,7 +108,7 @@ class CheckProcess:
             self._child = self._begin()
         try:
             self._child.send(pickle.dumps(wanted))
-            answer = pickle.loads(  # nosec B301
+            answer = pickle.loads(  # noqa: S301
                 self._child.receive(time.monotonic() + self._bounds.seconds)
             )
         except ChildSilent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle  # nosec B403
+import pickle
 import signal
 from pathlib import Path
 from typing import Final
@@ -59,7 +59,7 @@ def serve(answers: int, seconds: int, memory: int) -> None:
 
 def _answer(task: bytes) -> bytes:
     try:
-        return pickle.dumps(check_here(pickle.loads(task)))  # nosec B301
+        return pickle.dumps(check_here(pickle.loads(task)))  # noqa: S301
     except (SeptetError, MemoryError) as error:
         error.__traceback__ = error.__context__ = error.__cause__ = None
         return pickle.dumps(error)
