@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from septet._core.state import Floats, Ints, PlanFacts, RowCounts, State
+from septet._core.state import Floats, Ints, PlanFacts, RowCounts, State, smallest_units
 from septet._kernel import layout
 from septet._plan.assemble import Assembly, assemble
 from septet._plan.binding import UNITS
@@ -239,6 +239,7 @@ class Plan:
             made.B[k, layout.LOT] = max(1.0, round(instrument.lot * made.B[k, layout.SCALE]))
             made.B[k, layout.TICK] = instrument.tick
             made.B[k, layout.MIN_NOTIONAL] = instrument.min_notional
+            made.B[k, layout.MIN_UNITS] = smallest_units(instrument.min_quantity, made.B[k])
             made.B[k, layout.AVERAGE] = math.nan
             made.B[k, layout.MARK] = math.nan
             made.I[k, layout.SINCE_ENTRY] = FAR
