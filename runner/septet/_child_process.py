@@ -64,6 +64,11 @@ class ChildProcess:
         """The id of the process."""
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
     def send(self, message: bytes) -> None:
         """Send a message; that the process has ended is found when its answer is read."""
         stream = self._process.stdin
