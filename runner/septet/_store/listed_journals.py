@@ -68,7 +68,10 @@ class ListedJournals:
 
 
 def _signs_of(folder: Path) -> tuple[object, ...]:
-    """Return what differs once a file of a journal has been written, replaced or removed."""
+    """Return what differs once a file of a journal has been written, replaced or removed.
+
+    A reader makes an empty WAL, and touches its status (ctime) whenever it opens it.
+    """
     found: list[object] = []
     for name in _FILES:
         try:
@@ -76,7 +79,9 @@ def _signs_of(folder: Path) -> tuple[object, ...]:
         except OSError:
             found.append(None)
             continue
-        found.append((state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino))
+        status = state.st_ctime_ns if name == JOURNAL else None
+        whole = (state.st_size, state.st_mtime_ns, status, state.st_ino)
+        found.append(whole if state.st_size else None)
     return tuple(found)
 
 
