@@ -77,8 +77,7 @@ class ListedRun:
 
     `state` is finished of a backtest, else that of `Standing` or failed; empty where it is damaged.
     `problem` is what is wrong with its journal and its files, and what to do: the tables of a
-    backtest are not opened for a list, and of a journal that agrees with them not every row is
-    verified.
+    backtest are not opened for a list, and a journal above 256 MiB is not verified for it.
     """
 
     run_id: str

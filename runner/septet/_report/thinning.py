@@ -40,7 +40,10 @@ def short(values: Floats) -> list[float | None]:
     top = float(np.abs(known).max(initial=0.0))
     digits = _DIGITS - 1 - math.floor(math.log10(top)) if top > 0 else 0
     rounded = np.round(values, digits)
-    return [float(v) if math.isfinite(v) else None for v in rounded]
+    listed: list[float | None] = rounded.tolist()
+    for place in np.flatnonzero(~np.isfinite(rounded)).tolist():
+        listed[place] = None
+    return listed
 
 
 def thin_rows(values: Floats, limit: int) -> npt.NDArray[np.int64]:
