@@ -249,7 +249,7 @@ def _answer(words: list[str], early: EarlySignals | None) -> int:
 
 def _blamed(error: BaseException) -> SeptetError | None:
     """Return the error in place of what a plugin's code raised; None for Ctrl-C and for a bug."""
-    from septet._host.plugin_calls import blamed
+    from septet._host.blamed_plugin import blamed
 
     return blamed(error)
 

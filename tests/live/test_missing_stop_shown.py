@@ -19,7 +19,8 @@ from septet._journal.lease import Holder, Lease
 from septet._live.health_check import condition_of
 from septet._live.journal_fold import Known
 from septet._terminal.rows import head_lines
-from tests.live.test_metrics import World, _strategy_run, world
+from tests.live.feeds import World
+from tests.live.test_metrics import _strategy_run, world
 from tests.live.test_overdue_stops import START, ended, protected
 from tests.live.test_prices import SECOND
 
