@@ -1,4 +1,4 @@
-"""Where every number of a run lives: the rows and slots of the plan's flat arrays.
+"""The layout of a run's state: the rows and slots of the plan's flat arrays.
 
 =====  ============================  ==========================================================
 array  shape                         holds

@@ -12,7 +12,7 @@ import msgspec
 from septet import messages as m
 from septet._core.venue_fills import VenueFillsEngine
 from septet._host.background_tasks import CLOSE_S
-from septet._host.venues import FeedFacts, LiveFeed, LiveVenue, VenueFacts
+from septet._host.venues import FeedFacts, LiveFeed, LiveVenue, VenueFacts, insist_on_listed
 from septet._journal.journal_writer import Journal
 from septet._journal.lease import boot_id, mark_path
 from septet._live import start as begin
@@ -36,7 +36,6 @@ from septet._live.stop import LATE_S, RunEnd, StopBound
 from septet._live.wiring import (
     core_terms,
     filters_of,
-    insist_on_listed,
     instruments_of,
     markets_of,
     take_up,
@@ -76,7 +75,7 @@ class StrategyRun(LocalRun):
             )
             self.facts, self.venue = facts, venue
             if not self.resumed:
-                insist_on_listed(facts)
+                insist_on_listed(facts.exchange, facts.unlisted)
 
     async def _open_feed(self, market: MarketDataHandler) -> FeedFacts:
         return require_kinds(request_of(self.strategy), await market.open())

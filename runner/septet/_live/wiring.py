@@ -18,11 +18,11 @@ from septet._live.clock import LiveClock
 from septet._live.paper.resting_orders import resting
 from septet._live.paper.venue import PaperVenue
 from septet._plan.run_terms import simulation_of
-from septet.errors import ConfigError, DataError, InputError, Problem
+from septet.errors import ConfigError, InputError, Problem
 
 __all__ = [
     "WIRING", "Wiring", "check_feed", "core_terms", "core_with", "feed_of", "filters_of",
-    "insist_on_listed", "instruments_of",
+    "instruments_of",
     "markets_of", "take_up", "venue_of",
 ]  # fmt: skip
 
@@ -177,19 +177,6 @@ def markets_of(loaded: Any, instruments: Sequence[Instrument]) -> dict[str, Mark
             min_quantity=instrument.min_quantity, max_quantity=instrument.max_quantity,
         )  # fmt: skip
     return markets
-
-
-def insist_on_listed(facts: VenueFacts) -> None:
-    """Refuse symbols that the exchange does not list, as a first start does.
-
-    Raises
-    ------
-    DataError
-        With the names closest to the first of them.
-    """
-    for symbol, close in facts.unlisted.items():
-        hint = f"did you mean {' or '.join(close)}?" if close else ""
-        raise DataError(f"{facts.exchange} lists no {symbol}", hint=hint)
 
 
 def filters_of(
