@@ -15,7 +15,8 @@ from septet._host.background_tasks import Tasks
 from septet._host.venues import Connects, LiveFeed, LiveVenue, Market, Streams, VenueFacts
 from septet._live.build_core import core_of, currencies, has_venue_fills
 from septet._live.clock import LiveClock
-from septet._live.paper.venue import PaperVenue, resting
+from septet._live.paper.resting_orders import resting
+from septet._live.paper.venue import PaperVenue
 from septet._plan.run_terms import simulation_of
 from septet.errors import ConfigError, InputError, Problem
 

@@ -283,4 +283,7 @@ def liquidate(k, mark_price, now_ns, run: Run):
     price = price_of_liquidation(k, run)
     if touches(side, mark_price, price):
         block_side(k, run.open_side[k], run)
+        exits = run.working[k] == 1 and run.reduces[k] == 1
+        if exits and run.order_reason[k] != R_LIQUIDATION:  # it comes before an exit that was sent
+            end_order(k, STATUS_CANCELLED, R_LIQUIDATION, now_ns, run)
         send_exit(k, R_LIQUIDATION, now_ns, run)
