@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from septet._cli.early_signals import EarlySignals
+from septet._cli.exit_bound import bound_exit
 from septet._cli.terminal import (
     OutputClosed,
     OutputError,
@@ -188,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     early = EarlySignals()
     if words[:1] == ["run"]:
         early.hold()
+    status = 1
     try:
         # click writes a completion as bytes, and to a shell: it holds names of ours alone
         completes = "_SEPTET_COMPLETE" in os.environ
@@ -195,6 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             status = _run(words, early)
     finally:
         early.forget()
+        if arguments is None:  # a process of its own
+            bound_exit(status)
     sys.exit(status)
 
 
@@ -249,7 +253,7 @@ def _answer(words: list[str], early: EarlySignals | None) -> int:
 
 def _blamed(error: BaseException) -> SeptetError | None:
     """Return the error in place of what a plugin's code raised; None for Ctrl-C and for a bug."""
-    from septet._host.plugin_calls import blamed
+    from septet._host.blamed_plugin import blamed
 
     return blamed(error)
 
