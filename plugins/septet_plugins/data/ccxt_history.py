@@ -358,11 +358,13 @@ def _instrument(client: Any, market: Mapping[str, Any]) -> dict[str, float]:
     precision, limits = market.get("precision") or {}, market.get("limits") or {}
     lot = step(precision.get("amount"), 1e-8)
     least = (limits.get("cost") or {}).get("min")
+    fewest = (limits.get("amount") or {}).get("min")
     return {
         "lot": lot,
         "tick": step(precision.get("price"), 0.0),
         "min_notional": float(least or 0.0),
         "precision": min(1e-8, lot),
+        "min_quantity": float(fewest or 0.0),
     }
 
 

@@ -147,8 +147,9 @@ def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrume
         elif spec is not None:
             lot = float(spec.lot)
             instrument = Instrument(
-                symbol, lot, float(spec.tick), float(spec.min_notional), min(1e-8, lot)
-            )
+                symbol, lot, float(spec.tick), float(spec.min_notional), min(1e-8, lot),
+                float(spec.min_quantity),
+            )  # fmt: skip
         elif strategy.mode == "paper" and _simulates(strategy):
             instrument = Instrument(symbol)
         else:

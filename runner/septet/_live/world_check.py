@@ -377,6 +377,10 @@ class _Looking:
         pairs = {
             "lot": (float(spec.lot), listed.lot), "tick": (float(spec.tick), listed.tick),
             "min_notional": (float(spec.min_notional), listed.min_notional),
+            "min_quantity": (
+                max(float(spec.min_quantity), float(spec.lot)),
+                max(listed.min_quantity, listed.lot),
+            ),
         }  # fmt: skip
         for key, (written, real) in pairs.items():
             if abs(written - real) > 1e-9 * max(written, real):
