@@ -59,6 +59,15 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files by their own names, which mixes the folders; tests of a file stay as read.
+
+    Tests of processes wait and tests of arithmetic compute: side by side they use a processor
+    that a folder of either kind would leave idle.
+    """
+    items.sort(key=lambda item: (item.path.name, str(item.path)))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """Let the collector walk what tests make, and seldom; not what was there before the first."""

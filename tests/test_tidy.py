@@ -6,7 +6,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -52,6 +52,9 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "file_length": {
         "runner/septet/messages.py": "one table of every event and command, read as one",
+    },
+    "import_circles": {
+        "runner/septet/_live/train_worker.py": "run as a program, it is a second module",
     },
     "core_imports": {
         "runner/septet/_kernel/step.py:os": "numba reads its settings from the environment only",
@@ -272,6 +275,47 @@ def plugin_imports() -> Iterator[Finding]:
                 yield key, f"{name}:{line}: {module} is not part of the public door"
 
 
+def _needed(name: str, modules: Mapping[str, str]) -> set[str]:
+    """Return the modules that a file imports when it runs, inside functions as well."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [_tree(name)]
+    for node in waiting:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            inner = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {each if each in modules else node.module for each in inner.values()}
+        fields = ["orelse"] if _is_for_types(node) else [
+            "body", "orelse", "finalbody", "handlers", "cases",
+        ]  # fmt: skip
+        waiting += [each for field in fields for each in getattr(node, field, ())
+                    if isinstance(each, ast.AST)]  # fmt: skip
+    return found & set(modules)
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def import_circles() -> Iterator[Finding]:
+    """Move what both need into a module of its own; an import in a function counts as well."""
+    modules = {_module(name): name for name in _python(PACKAGES)}
+    needed = {module: sorted(_needed(name, modules)) for module, name in modules.items()}
+    for module, name in modules.items():
+        wanted_by = dict.fromkeys(needed[module], module)
+        waiting = list(wanted_by)
+        for each in waiting:
+            for further in needed[each]:
+                if further not in wanted_by:
+                    wanted_by[further] = each
+                    waiting.append(further)
+        if module in wanted_by:
+            circle = [module, wanted_by[module]]
+            while circle[-1] != module:
+                circle.append(wanted_by[circle[-1]])
+            yield name, f"{name}: a circle of imports: {' -> '.join(reversed(circle))}"
+
+
 def bare_tasks() -> Iterator[Finding]:
     """Ask the owner's `Tasks` for it: a task or timer of nobody ends without a word."""
     bare = {"TaskGroup", "call_later", "call_soon", "create_task", "ensure_future"}
@@ -362,7 +406,8 @@ def packages_of_tests() -> Iterator[Finding]:
 
 RULES: tuple[Callable[[], Iterator[Finding]], ...] = (
     file_length, function_length, line_length, exported_names, broad_except, swallowed_errors,
-    printing, heavy_imports, kernel_imports, core_imports, plugin_imports, bare_tasks,
+    printing, heavy_imports, kernel_imports, core_imports, plugin_imports,
+    import_circles, bare_tasks,
     unfinished_work,
     safe_writing, machine_paths, top_level, packages_of_tests,
 )  # fmt: skip
@@ -399,6 +444,7 @@ PLANTED = {
     "kernel_imports": ("runner/septet/_kernel/a.py", "def f():\n    from septet import errors\n"),
     "core_imports": ("runner/septet/_core/a.py", "def f():\n    import time\n"),
     "plugin_imports": ("plugins/septet_plugins/a.py", "from septet._host.declare import Step\n"),
+    "import_circles": ("runner/septet/a.py", "def f():\n    import septet.a\n"),
     "bare_tasks": ("runner/septet/_live/a.py", "def f(loop):\n    loop.create_task(g())\n"),
     "unfinished_work": ("docs/a.md", "TO" + "DO: say why"),
     "safe_writing": ("runner/septet/a.py", "def f(p):\n    p.open('w').close()\n"),

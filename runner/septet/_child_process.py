@@ -11,7 +11,7 @@ import contextlib
 import os
 import select
 import struct
-import subprocess  # nosec B404
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class ChildProcess:
     def __init__(self, program: str, arguments: Sequence[str], **options: Any) -> None:
         self._answers, theirs = os.pipe()
         try:
-            self._process = subprocess.Popen(  # nosec B603
+            self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-c", program, str(theirs), *arguments],
                 pass_fds=(theirs,), stdin=subprocess.PIPE, **options,
             )  # fmt: skip
@@ -63,6 +63,11 @@ class ChildProcess:
     def pid(self) -> int:
         """The id of the process."""
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
 
     def send(self, message: bytes) -> None:
         """Send a message; that the process has ended is found when its answer is read."""

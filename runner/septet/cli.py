@@ -174,6 +174,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # numpy asks for huge pages, and a run touches its result arrays once: in a virtual machine
     # backing fresh huge pages took 130 ms for a million bars where small ones took 25.
     os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
+    # Threads of numpy's OpenBLAS spin for 2**26 ticks before they sleep, from the import on: 0.02 s
+    # of processor time in every process. They sleep after a third of a millisecond.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
+    # pydantic reads the entry points of every installed package to find plugins of its own.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # What is imported stays: looking for cycles in it on the way, and in everything once more at
     # the end, took 0.14 of the 1.27 s of a warm start.
     gc.set_threshold(_YOUNG)
@@ -244,7 +249,7 @@ def _answer(words: list[str], early: EarlySignals | None) -> int:
 
 def _blamed(error: BaseException) -> SeptetError | None:
     """Return the error in place of what a plugin's code raised; None for Ctrl-C and for a bug."""
-    from septet._host.plugin_calls import blamed
+    from septet._host.blamed_plugin import blamed
 
     return blamed(error)
 

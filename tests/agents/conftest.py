@@ -14,6 +14,7 @@ from mcp import Client, StdioServerParameters, stdio_client
 from mcp.server.mcpserver.tools.base import Tool
 
 from septet._agents.server import make_server
+from septet._jobs.check_worker import check_here
 
 __all__ = ["Answer", "Call", "call", "called", "described_tools", "workspace"]
 
@@ -81,10 +82,11 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def call(workspace: Path) -> Call:
-    """Call a tool of the workspace in this process."""
+    """Call a tool of the workspace in this process, in which strategies are checked, too."""
 
     def one(name: str, /, **given: Any) -> Answer:
-        return asyncio.run(called(make_server(workspace), (name, given)))[0][0]
+        server = make_server(workspace, check=check_here)
+        return asyncio.run(called(server, (name, given)))[0][0]
 
     return one
 

@@ -280,6 +280,40 @@ def test_a_large_file_and_a_pipe_are_not_read(call: Call, workspace: Path) -> No
     _refused(call("save", file="pipe.yaml", text=EXAMPLE))
 
 
+_FROM_FILE = EXAMPLE.replace("{use: sample}", "{use: csv, path: a.csv, stamp: open}")
+_ALIASES = "".join(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 12))
+HEAVY = {
+    "symbols": (EXAMPLE.replace("[BTC/USD]", str([f"S{k}/USD" for k in range(5_000)])), ""),
+    "sweep": (
+        EXAMPLE + "sweep: {over: {features.fast.period: {from: 2, to: 50000, step: 1}, "
+        "features.slow.period: {from: 2, to: 50000, step: 1}}}\n", "a larger step",
+    ),
+    "nesting": (EXAMPLE + "x: " + "[" * 90_000 + "]" * 90_000, "nested too deeply"),
+    "aliases": (EXAMPLE + "a0: &a0 [1, 1, 1, 1, 1]\n" + _ALIASES, "too many values"),
+    "keys": (EXAMPLE + "".join(f"k{k}: 1\n" for k in range(20_000)), "more keys or values"),
+    "rule": (
+        EXAMPLE.replace("crosses_above(fast, slow)", " and ".join(["fast > slow"] * 10_000)),
+        "longer than 2000 characters",
+    ),
+    "pipe": (_FROM_FILE, "a pipe"),
+    "file": (_FROM_FILE, "larger than"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_what_would_take_long_is_refused_in_words(call: Call, workspace: Path, name: str) -> None:
+    text, words = HEAVY[name]
+    if name == "pipe":
+        os.mkfifo(workspace / "a.csv")
+    if name == "file":
+        with (workspace / "a.csv").open("wb") as file:
+            file.write(b"timestamp,open,high,low,close,volume\n")
+            file.truncate(1 << 33)
+    answer = call("check", text=text)
+    _not_ok(answer, words)
+    assert answer.size <= 32_000
+
+
 def test_a_file_is_replaced_only_by_who_knows_what_is_there(call: Call, workspace: Path) -> None:
     digest = call("save", file="cross.yaml", text=EXAMPLE)["hash"]
     for replaces in (None, "0" * 64):

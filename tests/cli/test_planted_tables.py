@@ -147,7 +147,9 @@ def test_numbers_that_no_run_writes_are_refused_and_named(
     assert re.search(words, finding.message)
 
 
-@pytest.mark.parametrize(("name", "key"), [("orders", "order_id"), ("fills", "trade_id")])
+@pytest.mark.parametrize(
+    ("name", "key"), [("orders", "order_id"), ("fills", "trade_id"), ("trades", "symbol")]
+)
 def test_a_row_that_stands_in_a_table_again_is_named(name: str, key: str, planted: Path) -> None:
     frame = pl.read_parquet(planted / f"{name}.parquet")
     assert Run(planted).tables_finding is None
@@ -156,6 +158,14 @@ def test_a_row_that_stands_in_a_table_again_is_named(name: str, key: str, plante
     assert finding is not None
     assert f"{name}.parquet holds two rows of " in finding.message
     assert str(frame[1, key]) in finding.message
+
+
+def test_trades_out_of_order_are_named(planted: Path) -> None:
+    path = planted / "trades.parquet"
+    pl.read_parquet(path).reverse().write_parquet(path)
+    finding = Run(planted).tables_finding
+    assert finding is not None
+    assert "trades.parquet has rows that are not in the order of exit_time" in finding.message
 
 
 def test_every_command_states_an_impossible_number(septet: Command, planted: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a run and a check import: each module costs time at every start.
+"""What a run and a check import, open and start: each costs time at every start.
 
 Lists name what was once imported without need. A name is taken out of a list only with the reason
 why a run now needs it.
@@ -67,3 +67,35 @@ def test_a_second_check_of_a_model_imports_neither_learner_nor_compiler(tmp_path
     assert {"sklearn"} <= first
     assert "septet._learn.kept_trials" in second
     assert sorted(set(UNNEEDED) & second) == []
+
+
+WATCHED = """
+import os, sys
+seen = []
+sys.addaudithook(lambda event, facts: seen.append((event, str(facts[0]) if facts else "")))
+from septet.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(os.environ.get("OPENBLAS_THREAD_TIMEOUT"), file=sys.__stderr__)
+    for event, subject in seen:
+        if event in ("subprocess.Popen", "os.fork", "os.posix_spawn", "os.system"):
+            print(f"process {subject}", file=sys.__stderr__)
+        if event == "open" and subject.endswith("entry_points.txt"):
+            print(f"read {subject}", file=sys.__stderr__)
+"""
+
+
+def test_a_run_starts_no_process_and_reads_entry_points_once(tmp_path: Path) -> None:
+    known = ("OPENBLAS_THREAD_TIMEOUT", "PYDANTIC_DISABLE_PLUGINS")
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, "run", str(STRATEGY), "--out", str(tmp_path)],
+        env={name: value for name, value in os.environ.items() if name not in known},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    threads, *lines = done.stderr.splitlines()
+    assert threads == "20"  # numpy's threads sleep where they have nothing to do
+    read = [line for line in lines if line.startswith("read ")]
+    assert read
+    assert sorted(read) == sorted(set(read))
+    assert [line for line in lines if line.startswith("process ")] == []

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 
@@ -125,6 +126,53 @@ def test_dumps_of_klines_are_read_in_milliseconds_and_microseconds(tmp_path: Pat
         assert len(read(tmp_path, text(rows)).bars) == COUNT
 
 
+@pytest.mark.parametrize(
+    ("more", "read_from"),
+    [
+        ("Volume (BTC)", "Volume (BTC)"), ("Volume BTC,Volume USDT", "Volume BTC"),
+        ("Volume USDT,volume_ETH", "volume_ETH"), ("<TICKVOL>,<SPREAD>", "<TICKVOL>"),
+        ("Volume,Volume MA", "Volume"), ("Volume MA", None), ("Volume USD", None),
+        ("Volume BTC,Volume ETH", None),
+    ],
+)  # fmt: skip
+def test_a_volume_with_its_unit_is_read(tmp_path: Path, more: str, read_from: str | None) -> None:
+    heads = more.split(",")
+    lines = [line.rsplit(",", 1)[0] for line in table(hours())]
+    cells = [heads, *([str(7 + at) for at in range(len(heads))] for _ in lines[1:])]
+    rows = [",".join([line, *each]) for line, each in zip(lines, cells, strict=True)]
+    done = read(tmp_path, text(rows))
+    noted = {each.message for each in done.findings}
+    if read_from is None:
+        assert done.bars.volume[3] == 0.0
+        assert "no volume column; volume is 0" in noted
+    else:
+        assert done.bars.volume[3] == 7 + heads.index(read_from)
+        assert (f"column {read_from!r} read as volume" in noted) == (read_from != "Volume")
+
+
+def test_real_volume_comes_before_ticks(tmp_path: Path) -> None:
+    data = metatrader().replace("\t12\t0\t", "\t12\t5\t")
+    assert read(tmp_path, data, time_columns=["<DATE>", "<TIME>"]).bars.volume[3] == 5.0
+    ticks = metatrader().replace("<VOL>", "<REST>")
+    assert read(tmp_path, ticks, time_columns=["<DATE>", "<TIME>"]).bars.volume[3] == 12.0
+
+
+@pytest.mark.parametrize("printed", ["str", "to_string", "dated", "polars"])
+def test_a_frame_as_python_prints_it_is_named(tmp_path: Path, printed: str) -> None:
+    frame = pl.DataFrame(
+        {"timestamp": hours(), **{name: [prices(at)[number] for at in range(COUNT)]
+                                  for number, name in enumerate(("open", "high", "low", "close"))}}
+    )  # fmt: skip
+    pandas = frame.to_pandas()
+    shown = {
+        "str": str(pandas), "to_string": pandas.to_string(), "polars": str(frame),
+        "dated": str(pandas.set_index("timestamp")),
+    }[printed]  # fmt: skip
+    message, hint = refused(tmp_path, shown + "\n")
+    assert "line 1: this is a frame as Python prints it" in message
+    assert "frame.to_csv('prices.csv')" in hint
+
+
 def test_usual_exports_are_read(tmp_path: Path) -> None:
     usual = table(hours())
     semicolons = table(hours("%d.%m.%Y %H:%M"), sign=";")
@@ -156,8 +204,7 @@ def test_usual_exports_are_read(tmp_path: Path) -> None:
          "Volumen}"),
         ("Gmt time,open,high,low,close,volume", "{timestamp: 'Gmt time'}"),
         ("Date,Open (USD),High (USD),Low (USD),Close (USD),Volume (BTC)",
-         "{open: 'Open (USD)', high: 'High (USD)', low: 'Low (USD)', close: 'Close (USD)', volume: "
-         "'Volume (BTC)'}"),
+         "{open: 'Open (USD)', high: 'High (USD)', low: 'Low (USD)', close: 'Close (USD)'}"),
         ("date,open,high,low,close 1,close 2", "{close: ...}"),
     ],
 )  # fmt: skip

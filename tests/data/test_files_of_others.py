@@ -222,6 +222,52 @@ def test_prices_that_are_no_numbers_are_named_with_their_line(
     assert kind in hint
 
 
+@pytest.mark.parametrize("more", [{}, {"decimal": ","}, {"delimiter": ";"}])
+def test_points_for_thousands_name_both_ways_to_write_numbers(
+    tmp_path: Path, more: dict[str, str]
+) -> None:
+    lines = [line.replace(".", ",") for line in table(hours(), sign=";", form="1#{:.2f}")]
+    german = [line.replace("#", ".") for line in lines]
+    message, hint = refused(tmp_path, text(german), **more)
+    assert "line 2" in message
+    assert "1.100,00" in message
+    assert "take the points out and write decimal: ',' beside use: (1234,56)" in hint
+    plain = text([line.replace("#", "") for line in lines])
+    assert read(tmp_path, plain, decimal=",").bars.close[0] == 1000 + prices(0)[3]
+
+
+def _parquet(base: Path, change: Any, **more: Any) -> Any:
+    values = {name: [prices(at)[number] for at in range(COUNT)]
+              for number, name in enumerate(HEAD.split(",")[1:])}  # fmt: skip
+    stamps = [START + timedelta(hours=at) for at in range(COUNT)]
+    frame = pl.DataFrame({"timestamp": stamps, **values}).with_row_index()
+    frame.with_columns(change).drop("index").write_parquet(base / "x.parquet")
+    given = {"stamp": "open", "time_zone": "UTC"}
+    made = block("candles", "parquet", given, path="x.parquet")
+    return read_candles(made, request("1h", "X/USD", base=base))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (pl.when(pl.col("index") % 10 == 3).then(-1.0).otherwise("close").alias("close"),
+         "(row 3: 2024-01-01T03:00:00Z open"),
+        (pl.when(pl.col("index") % 10 == 3).then(pl.lit("1,5"))
+         .otherwise(pl.col("close").cast(pl.String)).alias("close"),
+         "row 3: '1,5' in column close"),
+        (pl.when(pl.col("index") % 10 == 3).then(None).otherwise("timestamp").alias("timestamp"),
+         "row 3: an empty cell; row 13: an empty cell"),
+    ],
+)  # fmt: skip
+def test_rows_of_parquet_are_named_by_number(
+    tmp_path: Path, change: pl.Expr, expected: str
+) -> None:
+    with pytest.raises(DataError) as refused:
+        _parquet(tmp_path, change)
+    assert expected in f"{refused.value.message}\n{refused.value.hint}"
+    assert "decimal: ','" not in refused.value.hint, "that is no key of a Parquet file"
+
+
 def test_a_decimal_comma_in_quotes_is_read(tmp_path: Path) -> None:
     lines = [line.replace(".", ",") for line in table(hours(), sign="\0")]
     quoted = [lines[0].replace("\0", ",")]
@@ -265,7 +311,7 @@ def test_text_of_times_in_parquet_is_to_be_made_times(tmp_path: Path) -> None:
     made = block("candles", "parquet", {"time_zone": "UTC"}, path="x.parquet")
     with pytest.raises(DataError) as caught:
         read_candles(made, request("1h", "X/USD", base=tmp_path))
-    assert "time stamps cannot be read: '01-Jan-2024 00:00'" in caught.value.message
+    assert "time stamps cannot be read: row 0: '01-Jan-2024 00:00'" in caught.value.message
     assert "str.to_datetime('%d-%b-%Y %H:%M')" in (caught.value.hint or "")
     assert "time_format" not in (caught.value.hint or "")
 

@@ -44,6 +44,7 @@ def made(exchange: str, **more: str) -> Any:
         "inverse": None, "settle": None, "taker": 0.001, "maker": 0.001, "info": INFO,
         "precision": {"amount": 0.0001, "price": 0.01}, "limits": {"amount": {}, "price": {}},
     }  # fmt: skip
+    client.timeout_on_exit = 0  # no connection is open that would have to end
     client.set_markets([market])
     return client
 

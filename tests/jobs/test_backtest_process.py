@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
-import subprocess  # nosec B404
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_it_ends_when_its_server_is_killed_and_its_try_stays(
 ) -> None:
     """In a fit nothing asks whether to go on; what could be seen when it was stored is a try."""
     given = json.dumps(asdict(wanted(folder, text)))
-    with subprocess.Popen(  # nosec B603
+    with subprocess.Popen(
         [sys.executable, "-c", SERVER, given], stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None

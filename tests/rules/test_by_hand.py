@@ -59,3 +59,12 @@ def test_a_person_clears_what_waits_for_one_and_no_other_halt() -> None:
     assert (run.blocked, list(run.halt_is_active[:2])) == (1, [0, 1])
     assert rows(run, layout.CLEAR) == [(-1, 40, 0)]
     assert run.peak == 800.0
+
+
+def test_a_shutdown_closes_everything_and_blocks_nothing() -> None:
+    run = trading()
+    with set_to(SYMBOLS=2):
+        by_hand.close_by_hand(PERSON, 120, run)
+    assert status(run) == [(layout.STATUS_CANCELLED, PERSON)]
+    assert (run.order_units[0], run.order_reason[0], run.reduces[0]) == (-2.0, PERSON, 1)
+    assert (run.working[1], run.blocked, run.halted_by_hand) == (0, 0, 0)

@@ -24,6 +24,9 @@ from septet._rules import decide, enter, hours, idle, position_count, settings
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from tests.rules.small_run import kept, run_of, set_to, signal, status
+from tests.rules.test_grid import ONE, laid, level, meet
+from tests.rules.test_position_steps import Rung, run_with_room
+from tests.rules.test_position_steps import enter as enter_steps
 
 NAN = math.nan
 LAST = HOURS_LAST | HOURS_FLAT
@@ -251,3 +254,27 @@ def test_the_bound_is_a_reason_of_its_own() -> None:
     with set_to(SYMBOLS=2, MAX_POSITIONS=True, MOST_POSITIONS=1, ONE_SYMBOL=False):
         assert enter.rejection_before_size(1, 0, 60, 1.0, run) == settings.R_MAX_POSITIONS
         assert enter.rejection_before_size(0, 0, 60, 1.0, run) == -1
+
+
+def test_resting_adds_are_cancelled_outside() -> None:
+    run = run_with_room()
+    rung = Rung(0, -0.02)
+    with set_to(STEPS=True, TRACKS_POSITION=True, RUNGS=(rung,)):
+        enter_steps(run)
+        run.B[0, rung.units], run.B[0, rung.order] = 5.0, 7.0
+        hours.end_resting(0, settings.R_CLOSED_HOURS, 60, run)
+    assert (run.B[0, rung.units], run.units[0]) == (0.0, 10.0)
+    assert status(run) == [(STATUS_CANCELLED, settings.R_CLOSED_HOURS)]
+
+
+def test_entries_of_a_grid_are_cancelled_outside_and_its_exits_rest_on() -> None:
+    run = laid(ONE)
+    meet(run, 1, ONE, 95.0, 95.0, 88.0, 95.0)
+    meet(run, 2, ONE, 95.0, 95.0, 95.0, 95.0)
+    held, ended = level(run, 0, layout.GRID_EXIT), len(status(run))
+    assert held != 0.0
+    with set_to(**ONE):
+        hours.end_resting(0, settings.R_CLOSED_HOURS, 120, run)
+    assert level(run, 1, layout.GRID_ENTRY) == 0.0
+    assert level(run, 0, layout.GRID_EXIT) == held
+    assert status(run)[ended:] == [(STATUS_CANCELLED, settings.R_CLOSED_HOURS)]

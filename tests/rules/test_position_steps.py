@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from septet._kernel import layout
-from septet._rules import adds, levels, resting, steps
+from septet._rules import adds, decide, levels, resting, steps
 from septet._rules import takes as take_rules
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
@@ -287,3 +287,40 @@ def test_an_add_that_is_sent_does_not_hide_why_another_was_rejected(
         adds.enter_adds(0, 0, 0, 60, run)
     assert run.granted[0, 0] == granted
     assert run.rejected_code[0, 0] == (R_SIZE + 1 if 0.0 in sizes else 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "taken", "due"),
+    [
+        ({}, -5.0, 0b1),
+        ({"working": 1, "order_units": 1.0}, -5.0, 0),
+        ({"exit_to_retry": 3}, 0.0, 0),
+        ({"open_side": 0}, 0.0, 0),
+    ],
+    ids=["held", "an order works", "an exit waits", "flat"],
+)
+def test_a_close_sends_takes_and_asks_for_adds(
+    state: dict[str, float], taken: float, due: int
+) -> None:
+    run = run_with_room()
+    more = {"TAKES_WHEN": (Take(0, 0.5, met=1.0),), "SENDS_TAKES": True, "ADDS_WHEN": (When(),)}
+    with set_to(STEPS=True, TRACKS_POSITION=True, **more):
+        enter(run)
+        for name, value in state.items():
+            getattr(run, name)[0] = value
+        decide.decide_steps(0, 1, 120, run)
+    assert (run.take_units[0], run.adds_due[0]) == (taken, due)
+    assert run.target_side[0] == (1.0 if due else 0.0)
+
+
+def test_resting_adds_are_placed_nearest_first() -> None:
+    """The one in front takes the cash: the farther one does not fit whole any more."""
+    run = run_with_room()
+    run.arrays["A"] = np.concatenate([run.A, np.zeros(8)])
+    run.cash = 1_000.0 + 1_500.0
+    far = Rung(0, -0.04, price=READ, units=FIXED, order=SENT)
+    with set_to(STEPS=True, TRACKS_POSITION=True, RUNGS=(far, Rung(1, -0.02)), NOTIONAL_SLOT=34):
+        enter(run)
+        adds.place_ladder(0, 0, 0, 0, run)
+    assert (run.B[0, UNITS], run.B[0, FIXED]) == (10.0, 0.0)
+    assert len(rows(run, layout.ORDER)) == 1

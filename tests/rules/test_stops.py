@@ -8,7 +8,7 @@ import pytest
 
 from septet._kernel import layout
 from septet._kernel.match import liquidation_price
-from septet._rules import bars, levels, reentry, stops, venue_fills
+from septet._rules import bars, levels, reentry, steps, stops, venue_fills
 from septet._rules.ledger import book_fill, pay_funding, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_LATE_FILL, R_LIQUIDATION
@@ -254,3 +254,63 @@ def test_a_level_that_is_touched_between_bars_cancels_an_entry_only_for_an_exit(
             0, int(run.order_id[0]), venue_filled, 80.0, venue_filled, 0.0, 1, 0, 0, 80.0, 0, run
         )
     assert (run.units[0], run.exit_to_retry[0]) == ((10.0, 0) if small else (0.0, 0))
+
+
+LEVERAGED = {"LIQUIDATES": True, "LEVERAGE": 10.0, "MAINTENANCE": 0.01, "SPOT": False}
+
+
+@pytest.mark.parametrize(("units", "before", "beyond"), [(2.0, 92.0, 90.0), (-2.0, 108.0, 110.0)])
+def test_an_open_beyond_the_liquidation_price_ends_the_position_before_any_order(
+    units: float, before: float, beyond: float
+) -> None:
+    run = holding(units)
+    with set_to(**LEVERAGED):
+        for opened, bust in ((before, False), (beyond, True)):
+            bar(run, 1, opened, opened, opened, opened)
+            assert stops.is_bust(0, 1, run) == bust
+        run.is_synthetic[0, 1] = 1
+        assert not stops.is_bust(0, 1, run), "a bar made up to fill a gap ends nothing"
+        run.is_synthetic[0, 1] = 0
+        place_order(0, layout.MARKET, -units, NAN, NAN, 0, 0, 1, R_LIQUIDATION, 100.0, 0, run)
+        assert not stops.is_bust(0, 1, run), "it is being liquidated"
+        assert not stops.is_bust(0, 1, run_of()), "nothing is held"
+
+
+@pytest.mark.parametrize(("units", "before", "beyond"), [(2.0, 92.0, 90.0), (-2.0, 108.0, 110.0)])
+def test_a_mark_at_the_liquidation_price_sends_the_exit_and_blocks_the_side(
+    units: float, before: float, beyond: float
+) -> None:
+    run = holding(units)
+    with set_to(**LEVERAGED, REENTRY="after", COOLDOWN_BARS=3):
+        stops.liquidate(0, before, 60, run)
+        assert (run.working[0], run.blocked_long[0], run.blocked_short[0]) == (0, 0, 0)
+        stops.liquidate(0, beyond, 60, run)
+    assert (run.order_units[0], run.order_reason[0]) == (-units, R_LIQUIDATION)
+    assert (run.blocked_long[0] > 0, run.blocked_short[0] > 0) == (units > 0, units < 0)
+    empty = run_of()
+    with set_to(**LEVERAGED):
+        stops.liquidate(0, 1.0, 60, empty)
+    assert empty.log_rows == 0
+
+
+def test_the_stop_or_the_liquidation_is_met_that_is_reached_first():
+    run = holding(2.0)
+    with set_to(**LEVERAGED):
+        liquidated = stops.price_of_liquidation(0, run)
+        for stop, opened, found in (
+            (95.0, 100.0, (95.0, 30)),
+            (NAN, 100.0, (liquidated, R_LIQUIDATION)),
+            (85.0, 100.0, (liquidated, R_LIQUIDATION)),
+            (95.0, 80.0, (liquidated, R_LIQUIDATION)),
+        ):
+            run.stop_price[0], run.stop_reason[0] = stop, 30
+            assert steps.nearest_stop(0, opened, run) == found
+
+
+def test_an_exit_that_has_met_the_open_leaves_no_volume_to_the_stop():
+    run = holding(2.0)
+    place_order(0, layout.MARKET, -2.0, NAN, NAN, 60, 0, 1, 1, 100.0, 60, run)
+    bar(run, 1, 90.0, 90.0, 90.0, 90.0)
+    assert [bool(steps.exit_has_met(0, i, run)) for i in (0, 1)] == [False, True]
+    with set_to(**LEVERAGED):
+        assert not steps.exit_has_met(0, 1, run), "a liquidation comes before it"

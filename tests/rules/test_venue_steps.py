@@ -251,3 +251,34 @@ def test_only_a_resting_add_that_was_sent_is_cancelled_at_the_venue() -> None:
             run.B[0, PRICE], run.B[0, UNITS], run.B[0, ORDER] = 98.0, 5.0, order
             resting.end_rungs(0, 12, 60, run)
             assert (run.B[0, UNITS], status(run)) == (0.0, ended)
+
+
+def test_adds_count_with_the_first_fill_of_their_order() -> None:
+    run = a_run()
+    run.adds[0], run.adds_working[0] = 1, 2
+    for _ in range(2):
+        venue_steps.count_add(0, run)
+        assert (run.adds[0], run.adds_working[0]) == (3, 0)
+
+
+@pytest.mark.parametrize("status_at_venue", [layout.STATUS_CANCELLED, layout.STATUS_EXPIRED])
+def test_a_resting_add_that_the_venue_ends_is_gone_and_no_other(status_at_venue: int) -> None:
+    run = a_run()
+    rung = SentRung(0, -0.02)
+    with settings(RUNGS=(rung,)):
+        enter(run)
+        run.B[0, UNITS], run.B[0, ORDER] = 5.0, 7.0
+        assert venue_steps.end_sent_add(0, 8, status_at_venue, 60, run) == 0
+        assert (run.B[0, UNITS], status(run)) == (5.0, [])
+        assert venue_steps.end_sent_add(0, 7, status_at_venue, 60, run) == 1
+        assert (run.B[0, UNITS], status(run)) == (0.0, [(status_at_venue, ADD)])
+        assert venue_steps.end_sent_add(0, 7, status_at_venue, 60, run) == 0
+
+
+@pytest.mark.parametrize(("units", "everything"), [(-10.0, True), (-4.0, False)])
+def test_a_reduction_of_all_that_is_held_closes(units: float, *, everything: bool) -> None:
+    run = a_run()
+    with settings():
+        enter(run)
+        place_order(0, layout.MARKET, units, math.nan, math.nan, 0, 0, 1, 1, 100.0, 0, run)
+        assert bool(venue_fills.closes_all(0, run)) == everything

@@ -285,7 +285,8 @@ class HttpJson:
 
     def _download(self, request: Request) -> Any:
         config, plain = self._config, _plain(self._config.url)
-        ask = urllib.request.Request(self._address(request), headers=self._headers(request))
+        address, headers = self._address(request), self._headers(request)
+        ask = urllib.request.Request(address, headers=headers)  # noqa: S310 the file says http(s)
         try:
             data = read_bounded(
                 ask, _SameHost, seconds=config.timeout / 1e9, most_bytes=config.max_bytes,

@@ -45,6 +45,7 @@ _QUOTED: Final = re.compile(r'"[^"]*"')
 _COMMA_NUMBER: Final = re.compile(r"^[-+]?\d+,\d+$")
 _ONE_COMMA: Final = re.compile(r"[-+]?\d{1,3},\d{3}")
 _DEFAULT_NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
+_PRICE_NAMES: Final = frozenset(("open", "high", "low", "close"))
 _HEAD_LINES: Final = 50
 _MOST_ABOVE: Final = 20
 """Lines above a table that a message counts."""
@@ -243,6 +244,14 @@ def _refuse_title(rows: list[tuple[int, str]], cells: list[list[str]], path: Pat
 
 def _unknown(rows: list[tuple[int, str]], path: Path) -> DataError:
     """Return that rows do not have equally many cells; name lines above the table where they do."""
+    if _is_printed(rows):
+        return DataError(
+            f"{path}, line {rows[0][0]}: this is a frame as Python prints it: columns apart by "
+            "spaces, and rows that may be left out",
+            hint="write it as a file, frame.to_csv('prices.csv') of pandas or "
+            "frame.write_csv('prices.csv') of polars, or give the frame itself: "
+            "septet.run(strategy, data=frame)",
+        )
     for above in range(1, min(_MOST_ABOVE, len(rows) - 2)):
         if _guess_delimiter(rows[above:], path):
             return _text_above(path, rows[above][0])
@@ -251,6 +260,14 @@ def _unknown(rows: list[tuple[int, str]], path: Path) -> DataError:
         f"{len(rows)} lines into equally many cells",
         hint="write delimiter: ';' or what it is, and skip_lines: for text above the table",
     )
+
+
+def _is_printed(rows: Sequence[tuple[int, str]]) -> bool:
+    """Whether rows are a frame of pandas or polars as its text, and not as a file."""
+    head = rows[0][1]
+    if head.startswith(("shape: (", "┌")):
+        return True
+    return head[:1].isspace() and len(_PRICE_NAMES.intersection(head.lower().split())) > 1
 
 
 def _refuse_three_headers(rows: Sequence[Sequence[str]], path: Path, form: TextFormat) -> None:
@@ -283,6 +300,8 @@ def _with_thousands(
     hint = "write the file again without thousands separators (1234.56)"
     if sign == "comma" and _ONE_COMMA.fullmatch(cell):
         hint += "; if the comma is the decimal mark, write decimal: ',' beside use:"
+    if sign == "point":
+        hint = "take the points out and write decimal: ',' beside use: (1234,56), or write 1234.56"
     line = next((number for number, row in rows if cell in row), 0)
     place = f"{path}, line {line}" if line else str(path)
     of = f" in column {column!r}" if column else ""

@@ -20,6 +20,7 @@ from septet._agents.tool_answers import compact
 from septet._agents.tools import Tools
 from septet._app.documents import error_document
 from septet._app.workspace import Workspace
+from septet._jobs.check_process import Found, Wanted
 from septet._jobs.jobs import bug_of
 from septet._text import one_line, plain_json, shortened
 from septet.errors import SeptetError
@@ -89,15 +90,19 @@ def client_name(context: Context[Any, Any]) -> str:
     return shortened(one_line(name), 80)
 
 
-def make_server(root: Path, *, look_s: float = LOOK_S) -> ArmedServer:
+def make_server(
+    root: Path, *, look_s: float = LOOK_S, check: Callable[[Wanted], Found] | None = None
+) -> ArmedServer:
     """Return the server of a workspace; every `look_s` seconds it looks for runs that are armed.
+
+    Strategies are checked by `check`; by default in a process of its own.
 
     Raises
     ------
     septet.errors.InputError
         If it is no folder.
     """
-    tools = Tools(Workspace(root))
+    tools = Tools(Workspace(root), check)
     server = ArmedServer(
         armed=tools.armed, jobs=tools.jobs, look_s=look_s, name="septet",
         instructions=_INSTRUCTIONS, version=version("septet"), log_level="WARNING",

@@ -14,10 +14,11 @@ from septet._app.outline import described_plugin, found_plugins, schema_part
 from septet._app.run_folder_errors import reading_run
 from septet._app.run_parts import changed_settings, figures_of, is_live, table_slice
 from septet._app.workspace import Workspace
+from septet._jobs.check_process import CheckProcess, Found, Wanted
 from septet._jobs.jobs import Job, Jobs
 from septet._progress import Progress
 from septet._text import shortened
-from septet.errors import ConfigError, InputError
+from septet.errors import InputError
 
 __all__ = ["Tools"]
 
@@ -36,10 +37,12 @@ def _under(name: str, found: dict[str, Any]) -> dict[str, Any]:
 
 
 class Tools:
-    """The tools of one workspace."""
+    """The tools of one workspace; `check` checks a strategy, by default in another process."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(
+        self, workspace: Workspace, check: Callable[[Wanted], Found] | None = None
+    ) -> None:
+        self._workspace, self._check = workspace, check or CheckProcess().check
         self.jobs = Jobs("job(id, cancel=true) ends one")
 
     def guide(self, topic: str) -> dict[str, Any]:
@@ -67,13 +70,12 @@ class Tools:
         self, file: str | None, text: str | None, settings: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Return every problem of a strategy and its data."""
-        try:
-            problems = self._workspace.check(file=file, text=text, settings=settings).problems
-            ok = True
-        except ConfigError as error:
-            problems, ok = tuple(error.problems), False
-        documents = [problem_document(each) for each in problems]
-        return {"ok": ok, **_under("problems", page(documents, cursor=0, limit=MOST_PROBLEMS))}
+        found = self._check(Wanted(str(self._workspace.root), file, text, settings))
+        documents = [problem_document(each) for each in found.problems]
+        return {
+            "ok": found.ok,
+            **_under("problems", page(documents, cursor=0, limit=MOST_PROBLEMS)),
+        }
 
     def explain(
         self, file: str, path: str, settings: Mapping[str, Any], limit: int, cursor: int

@@ -21,7 +21,7 @@ from septet._config.find_plugins import HostResolver, LenientResolver
 from septet._config.inner_numbers import is_place_of_number
 from septet._config.key_places import KeyPlaces, gathered
 from septet._config.overlay import Setting, apply_mode, apply_settings, parse_setting, put
-from septet._config.pydantic_problems import meant_keys, problem_at, shape_problems
+from septet._config.pydantic_problems import MOST_ERRORS, meant_keys, problem_at, shape_problems
 from septet._config.read import parse_text, read_text
 from septet._config.stored_label import with_label, with_stored
 from septet._config.tree import Mark, Node, rename_keys
@@ -385,6 +385,8 @@ def _validate(tree: Node, host: Host) -> tuple[Strategy | None, list[Problem]]:
     except ValidationError as error:
         places = KeyPlaces(Strategy, tree, resolver)
         found, meant = shape_problems(error, places), meant_keys(error, places)
+        if error.error_count() > MOST_ERRORS:  # what is left of such a file is no strategy
+            return None, [problem for _, problem in found]
         part, renamed = rename_keys(tree, {path: names[0] for path, names in meant.items()})
         wrong = {path for path, _ in found if path not in renamed}
         problems = _rest(part, resolver, host, wrong, frozenset(renamed.values()))
@@ -393,12 +395,9 @@ def _validate(tree: Node, host: Host) -> tuple[Strategy | None, list[Problem]]:
 
 
 def _rest(
-    tree: Node,
-    resolver: HostResolver,
-    host: Host,
-    pruned: set[KeyPath],
+    tree: Node, resolver: HostResolver, host: Host, pruned: set[KeyPath],
     renamed: frozenset[KeyPath],
-) -> list[Problem]:
+) -> list[Problem]:  # fmt: skip
     """Cross-check what is left when the wrong keys are taken away; what is missing is made up.
 
     `renamed` are keys that stand in the file under another name: they are not reported again.

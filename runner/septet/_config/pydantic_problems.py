@@ -19,7 +19,13 @@ from septet._text import masked_addresses
 from septet.errors import Problem
 from septet_schemas.blocks import Resolver
 
-__all__ = ["closest", "closest_names", "found_text", "meant_keys", "problem_at", "shape_problems"]
+__all__ = [
+    "MOST_ERRORS", "closest", "closest_names", "found_text", "meant_keys", "problem_at",
+    "shape_problems",
+]  # fmt: skip
+
+MOST_ERRORS: Final = 200
+"""Errors of a file that are explained; each is compared with all known keys."""
 
 
 def closest_names(name: str, known: Sequence[str], cutoff: float = 0.6) -> list[str]:
@@ -101,7 +107,7 @@ def shape_problems(error: ValidationError, places: KeyPlaces) -> list[tuple[Path
     found: list[tuple[Path, Problem]] = []
     seen: set[Path] = set()
     arms: set[Path] = set()  # of a union; what is wrong below is of the arm that is meant
-    errors = error.errors(include_url=False)
+    errors = error.errors(include_url=False)[:MOST_ERRORS]
     meant = meant_keys(error, places)
     elsewhere = _elsewhere(errors, places)
     begun = misplaced_blocks(
@@ -142,7 +148,12 @@ def shape_problems(error: ValidationError, places: KeyPlaces) -> list[tuple[Path
         found.append((path, problem))
         arms |= {path} if beyond else set()
     below = {path[:length] for path, _ in found for length in range(len(path))}
-    return [each for each in found if each[0] not in arms & below]
+    found = [each for each in found if each[0] not in arms & below]
+    more = error.error_count() - MOST_ERRORS
+    if more > 0:
+        message = f"{more:,} more keys or values are wrong, and not listed here"
+        found.append(((), problem_at(tree, (), message, hint="mend those that are listed first")))
+    return found
 
 
 def _block_hint(path: Path, node: Node | None, keys: list[str]) -> str:
@@ -169,7 +180,7 @@ def meant_keys(error: ValidationError, places: KeyPlaces) -> dict[Path, list[str
     """
     model, tree, resolver = places.model, places.tree, places.resolver
     found: dict[Path, list[str]] = {}
-    errors = error.errors(include_url=False)
+    errors = error.errors(include_url=False)[:MOST_ERRORS]
     wrong = [_locate(tree, each["loc"])[0] for each in errors]
     for path, each in zip(wrong, errors, strict=True):
         if each["type"] in _MISSING:

@@ -26,7 +26,7 @@ __all__ = [
     "add_user", "read_accounts", "remove",
 ]  # fmt: skip
 
-TOKEN_PREFIX: Final = "septet_"
+TOKEN_PREFIX: Final = "septet_"  # noqa: S105
 _WRITTEN_BY: Final = "let septet dashboard user and septet dashboard token write it"
 _MOST: Final = 1_000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["kind_of_cell", "price_cell_advice"]
 
+_POINT_GROUPS: Final = re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+(?:,\d+)?")
 _DIGITS: Final = r"[-+]?\d[\d.,' \u00a0\u202f\u2019]*"
 _KINDS: Final = (
     ("a decimal comma", re.compile(r"[-+]?\d+,(?:\d{1,2}|\d{4,})|[-+]?0,\d+")),
@@ -72,7 +73,7 @@ def price_cell_advice(frame: pl.DataFrame, rows: SourceRows | None) -> str:
         kind = kind_of_cell(text)
         if kind:
             shown = placed_cell(rows, row, f"{shown_cell(text)} in column {name}")
-            return f"{shown} has {kind}: {_cure(kind, rows)}"
+            return f"{shown} has {kind}: {_cure(kind, text, rows)}"
     if _CLOCK.fullmatch(texts[0][2]):
         shown = placed_cell(rows, texts[0][0], f"{shown_cell(texts[0][2])} in column {texts[0][1]}")
         return (
@@ -115,7 +116,7 @@ def _of_empty(frame: pl.DataFrame, empty: Bools) -> str:
     )
 
 
-def _cure(kind: str, rows: SourceRows | None) -> str:
+def _cure(kind: str, text: str, rows: SourceRows | None) -> str:
     """Return what to do about cells of one kind, in a text file or in a frame."""
     in_text = rows is None or rows.place(0).startswith("line")
     if kind == "a decimal comma" and in_text:
@@ -125,4 +126,6 @@ def _cure(kind: str, rows: SourceRows | None) -> str:
             "make it a number first, in pandas frame[column].str.replace(...) and "
             "pandas.to_numeric, in polars str.replace_all and cast(polars.Float64)"
         )
+    if kind == "separators of thousands" and _POINT_GROUPS.fullmatch(text.strip()):
+        return "take the points out and write decimal: ',' beside use: (1234,56), or write 1234.56"
     return "write the numbers plainly, as 1234.56"

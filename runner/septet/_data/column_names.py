@@ -24,7 +24,7 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "high": ("h",),
     "low": ("l",),
     "close": ("c", "last"),
-    "volume": ("v", "vol", "base_volume"),
+    "volume": ("v", "vol", "base_volume", "tickvol", "tick_volume"),
     "adj_close": ("adjclose", "adjusted_close", "close_adj"),
     "split": ("splits", "stock_splits", "split_ratio"),
     "symbol": ("ticker", "instrument", "name"),
@@ -53,6 +53,13 @@ _MEANT: Final = {
 """Words in the names of columns of other programs and languages, proposed and never taken."""
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _INDEX: Final = ("", "Unnamed: 0", "__index_level_0__", "index")
+_VOLUME_OF: Final = re.compile(r"(?i:volume|vol)[ _]*[ _(\[]([A-Z]{2,10})[)\]]?")
+"""`Volume (BTC)`, `Volume BTC`: volume with its unit in capitals."""
+_NO_BASE: Final = frozenset(
+    ("USD", "USDT", "USDC", "BUSD", "FDUSD", "TUSD", "DAI", "EUR", "GBP", "JPY", "CHF", "AUD",
+     "CAD", "CNY", "KRW", "TRY", "BRL", "QUOTE", "MA", "SMA", "EMA", "WMA", "AVG", "CHANGE")
+)  # fmt: skip
+"""Words after `volume` that stand for no quantity of the asset: money, and averages."""
 _TOKENS: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -114,8 +121,23 @@ def _renames(
             renames[theirs] = ours
             if theirs.lower() != ours:
                 notes.append(f"column {theirs!r}{_READ_AS}{ours}")
+    if "volume" not in taken | set(there) | set(renames.values()):
+        theirs = _volume_of_base(there)
+        if theirs and theirs not in renames:
+            renames[theirs] = "volume"
+            notes.append(f"column {theirs!r}{_READ_AS}volume")
     clash = [name for name in renames.values() if name in there and name not in renames]
     return renames, clash, tuple(notes)
+
+
+def _volume_of_base(names: Sequence[str]) -> str:
+    """Return the only column that is called volume with the unit of an asset; nothing without."""
+    found = [
+        name
+        for name in names
+        if (unit := _VOLUME_OF.fullmatch(name.strip())) and unit[1] not in _NO_BASE
+    ]
+    return found[0] if len(found) == 1 else ""
 
 
 def name_in_source(ours: str, notes: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from septet._data.message_limits import SYMBOL_CHARACTERS, SYMBOLS_SHOWN
 from septet._data.parquet_bounds import columns_within_memory, insist_short_texts
 from septet._data.reader_errors import reader_words
 from septet._data.source import Facts, LazyBars, RawBars, Request
-from septet._data.source_rows import JoinedRows, PartRows, SourceRows
+from septet._data.source_rows import FrameRows, JoinedRows, PartRows, SourceRows
 from septet._data.symbol_columns import column_of_symbols, refuse_symbol_column
 from septet._data.wild_cards import has_wild_cards, matching_files
 from septet._files import open_regular
@@ -309,12 +309,12 @@ def read_bars(
     facts: Facts,
     reader: Callable[[Path], tuple[pl.DataFrame, tuple[str, ...]]],
     ending: str = "csv",
-    rows_of: Callable[[Path], SourceRows | None] = lambda path: None,
+    rows_of: Callable[[Path], SourceRows | None] = lambda path: FrameRows(),
 ) -> list[RawBars]:
     """Read the files a source names and hand each symbol its rows.
 
     A `symbol` column wins over the file's name. Several files of one symbol are put together in
-    order of their names. `rows_of` names the rows of a file that was read, for messages.
+    order of their names. `rows_of` names the rows of a file for messages, by default by number.
 
     Raises
     ------

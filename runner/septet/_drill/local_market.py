@@ -27,7 +27,7 @@ from septet.errors import InputError
 __all__ = ["KEY", "SECRET", "Stage", "compile_plan", "make_stage", "settings_for", "terms_of"]
 
 KEY: Final = "SEPTET_DRILL_KEY"
-SECRET: Final = "SEPTET_DRILL_SECRET"
+SECRET: Final = "SEPTET_DRILL_SECRET"  # noqa: S105 a name of the environment
 _START_NS: Final = 1_700_006_400 * 10**9
 _MEMORY_BARS: Final = 500
 _LEAST_HISTORY: Final = 50

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess  # nosec B404
+import subprocess
 import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
@@ -57,7 +57,7 @@ class VenueProcess:
         replace_file(path, msgspec.json.encode(self._config))
         command = command_of("septet._drill.venue", "--config", str(path))
         with os.fdopen(open_append(self._folder / "venue.log"), "ab") as log:
-            self._process = subprocess.Popen(  # nosec B603
+            self._process = subprocess.Popen(  # noqa: S603
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
                 start_new_session=True,
             )  # fmt: skip
@@ -82,7 +82,8 @@ class VenueProcess:
         self._process.stdout.close()
 
     def _ask(self, method: str, name: str, body: bytes | None = None) -> bytes:
-        request = urllib.request.Request(f"{self.admin}/septet/{name}", data=body, method=method)
+        address = f"{self.admin}/septet/{name}"
+        request = urllib.request.Request(address, data=body, method=method)  # noqa: S310 own venue
         try:
             with without_redirects().open(request, timeout=_ASK_S) as answer:
                 found: bytes = answer.read()
@@ -139,7 +140,7 @@ class RunProcess:
         """Start or restart the process."""
         self.starts += 1
         with os.fdopen(open_append(self._log), "ab") as log:
-            self._process = subprocess.Popen(  # nosec B603
+            self._process = subprocess.Popen(  # noqa: S603
                 self._command, env=self._environment, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL if self._report is None else subprocess.PIPE,
                 start_new_session=True,

@@ -52,7 +52,7 @@ class Backoff:
             self._tries = 0
         pause = min(self._cap_s, self._first_s * 2.0 ** min(self._tries, 20))
         self._tries += 1
-        return pause * random.uniform(0.5, 1.5)  # nosec B311: jitter, not a secret
+        return pause * random.uniform(0.5, 1.5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from septet._text import one_line
 from septet.errors import PluginError, RunError, SeptetError
 
-__all__ = ["blamed", "door", "fault_text", "is_theirs", "title_of", "words_of"]
+__all__ = [
+    "OURS", "STANDARD", "door", "fault_text", "is_in", "is_theirs", "root_of", "title_of",
+    "words_of",
+]  # fmt: skip
 
-_OURS: Final = str(Path(__file__).resolve().parents[1])
+OURS: Final = str(Path(__file__).resolve().parents[1])
 _RAISE: Final = dis.opmap["RAISE_VARARGS"]
-_STANDARD: Final = (str(Path(dis.__file__).parent),)
+STANDARD: Final = (str(Path(dis.__file__).parent),)
 LONGEST: Final = 2_000
 """Characters of an exception's words that are shown."""
 
@@ -42,12 +44,12 @@ def is_theirs(error: BaseException) -> bool:
     if at is None:
         return isinstance(error, SystemExit)
     code, place = at.tb_frame.f_code, at.tb_lasti
-    if _is_in(code.co_filename, (_OURS, _click())):
+    if is_in(code.co_filename, (OURS, _click())):
         return False
     if not isinstance(error, KeyboardInterrupt | GeneratorExit):
         return True
     raises = place >= 0 and code.co_code[place] == _RAISE and code.co_code[place + 1] > 0
-    library = _is_in(code.co_filename, _STANDARD) and "site-packages" not in code.co_filename
+    library = is_in(code.co_filename, STANDARD) and "site-packages" not in code.co_filename
     return raises and not library
 
 
@@ -63,7 +65,7 @@ def _click() -> str:
     return str(Path(click.__file__).parent)
 
 
-def _is_in(file: str, folders: tuple[str, ...]) -> bool:
+def is_in(file: str, folders: tuple[str, ...]) -> bool:
     return any(file.startswith(f"{folder}/") for folder in folders)
 
 
@@ -92,16 +94,16 @@ def _place(error: BaseException, root: str) -> str:
     frames = [
         (frame, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if not frame.f_code.co_filename.startswith((_OURS, "<frozen "))
+        if not frame.f_code.co_filename.startswith((OURS, "<frozen "))
     ]
-    own = [each for each in frames if root and _root(each[0]) == root] or frames
+    own = [each for each in frames if root and root_of(each[0]) == root] or frames
     if not own:
         return ""
     frame, line = own[-1]
     return f"{frame.f_code.co_filename}:{line}"
 
 
-def _root(frame: FrameType) -> str:
+def root_of(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
@@ -144,37 +146,3 @@ def door(block: Any, key: str, *, running: bool = False) -> Iterator[None]:
             hint=f"report it to {block.distribution}, or take {key} out of the file",
             key=f".{key}",
         ) from error
-
-
-def blamed(error: BaseException) -> SeptetError | None:
-    """Return the error in place of what nobody caught; None where no plugin's code raised it.
-
-    The last frame that is septet's or a plugin's decides whose it is.
-    """
-    if not is_theirs(error):
-        return None
-    owners = _owners()
-    ends = isinstance(error, SystemExit | GeneratorExit)
-    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        file, root = frame.f_code.co_filename, _root(frame)
-        if root in owners or (ends and not _is_in(file, (_OURS, *_STANDARD))):
-            owner = owners.get(root, f"the package {root}")
-            what = f"{file}:{line}: {frame.f_code.co_qualname} of {owner} failed with"
-            text = f"{type(error).__name__}: {words_of(error)}".removesuffix(": ")
-            return RunError(
-                one_line(f"{what} {text}"), hint=f"report it to {owner}, or run without its plugins"
-            )
-        if file.startswith(_OURS):
-            return None
-    return None
-
-
-def _owners() -> dict[str, str]:
-    """Return the distribution of each package that brings plugins, septet's own left out."""
-    from septet._host.plugin_registry import BUILT_IN, Host
-
-    return {
-        entry.component.target.partition(".")[0].partition(":")[0]: entry.distribution
-        for entry in Host().components()
-        if entry.distribution != BUILT_IN
-    }

@@ -1,1 +1,1 @@
-"""Long work of servers: jobs with progress and cancel, and backtests in processes of their own."""
+"""Long work of servers: jobs with progress and cancel, and processes for backtests and checks."""

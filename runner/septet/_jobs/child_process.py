@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import selectors
-import subprocess  # nosec B404
+import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -40,7 +40,7 @@ def result_of(module: str, given: Mapping[str, Any], progress: Progress) -> Any:
         What `progress` raised: the process is killed.
     """
     # -P: nothing is imported from the folder where the server was started.
-    child = subprocess.Popen(  # nosec B603
+    child = subprocess.Popen(  # noqa: S603
         [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip

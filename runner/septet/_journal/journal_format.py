@@ -70,7 +70,7 @@ TABLES: Final = (
 COLUMNS: Final = 6
 """Of `entries`: rows wait one after the other in one list, as a statement of many takes them."""
 INSERTS: Final = tuple(
-    f"INSERT INTO entries VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * count)}"  # nosec B608
+    f"INSERT INTO entries VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * count)}"  # noqa: S608
     for count in range(33)
 )
 """By number of rows: a statement of many costs a third less for each than as many statements."""

@@ -41,7 +41,7 @@ def hold_name(name: str) -> list[int]:
     RunError
         Another process holds it, or it cannot be taken.
     """
-    held = [_bind(name) if sys.platform == "linux" else _lock_file(Path("/tmp"), name)]  # nosec B108
+    held = [_bind(name) if sys.platform == "linux" else _lock_file(Path("/tmp"), name)]  # noqa: S108
     folder = shared_folder()
     if folder is not None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle  # nosec B403
+import pickle
 from collections.abc import Callable
 from functools import cache
 from typing import Any

@@ -42,7 +42,7 @@ class Breaker:
         """Begin closed."""
         self.name, self._threshold = name, threshold
         self._first_ns, self._longest_ns = first_ns, longest_ns
-        self._draw = random.Random(f"{name}:{seed}")  # nosec B311
+        self._draw = random.Random(f"{name}:{seed}")
         self._trying = False
         self.failures = 0
         self.opened = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import pickle  # nosec B403
+import pickle
 import struct
 import sys
 import threading
@@ -119,7 +119,7 @@ def main(argv: list[str], stream: BinaryIO) -> int:
     data = stream.read(length)
     threading.Thread(target=_end_with_parent, args=(stream,), daemon=True).start()
     try:
-        work = pickle.loads(data)  # nosec B301
+        work = pickle.loads(data)  # noqa: S301
         result = store(fit(work), folder)
     except SeptetError as error:
         result = {"failed": str(error)}

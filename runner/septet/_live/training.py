@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pickle  # nosec B403
+import pickle
 import shutil
 import signal
 import sys

@@ -57,7 +57,7 @@ COMPILED: Final = {
 
 @cache
 def _versions() -> str:
-    numbers = [sys.version, platform.machine(), platform.processor()]
+    numbers = [sys.version, platform.machine()]  # numba and `native` keep processors apart
     for name in ("numba", "llvmlite", "numpy"):
         try:
             numbers.append(installed_version(name))

@@ -81,7 +81,7 @@ def plain_module(name: str, text: str, flavour: str) -> ModuleType:
     file = f"<{name}>"
     linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
     module = ModuleType(name)
-    exec(_code_of(text, file), module.__dict__)  # nosec B102
+    exec(_code_of(text, file), module.__dict__)  # noqa: S102
     return module
 
 

@@ -32,6 +32,6 @@ def plain_expression(expression: Expr) -> Callable[[Callable[[str, int], float]]
     text = render_expression(expression, lambda name, back: f"read({name!r}, {back})", number)
     known = {**_LANGUAGE, "P": numbers}
     code = f"def value(read):\n    return {text}\n"
-    exec(compile(code, "<expression>", "exec", dont_inherit=True), known)  # nosec B102
+    exec(compile(code, "<expression>", "exec", dont_inherit=True), known)  # noqa: S102
     found: Callable[[Callable[[str, int], float]], float] = known["value"]
     return found

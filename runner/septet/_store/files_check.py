@@ -17,6 +17,7 @@ import msgspec
 from septet._files import open_regular, size_and_hash
 from septet._results.result import TABLES
 from septet._store.damage_messages import JOURNAL, damaged, hint_for
+from septet._store.run_condition import condition_of
 from septet.errors import InputError, SeptetError
 
 if TYPE_CHECKING:
@@ -118,8 +119,6 @@ def tables_finding(run: Run) -> FilesFinding | None:
 
 def problem_text(run: Run) -> str:
     """Return what is wrong with the journal of a run and with its files; empty if nothing is."""
-    from septet._store.run_condition import condition_of
-
     return condition_of(run).problem
 
 

@@ -65,14 +65,12 @@ def condition_of(run: Run, *, listed: bool = False) -> RunCondition:
     With `listed` it is one of a list: no table of a backtest is opened, and the hashes of a journal
     are followed only where the figures come from the files instead of it.
     """
-    from septet._store.journal_view import LiveRun
-
     has_journal = os.path.isfile(run.folder / JOURNAL)
     unread = listed and has_journal and "finding" not in run.__dict__
     finding = None if unread else run.finding
     return RunCondition(
         is_trading=has_journal or finding is not None,  # it is found gone of no backtest
-        figures="journal" if isinstance(run, LiveRun) else "files",
+        figures="files" if run.reads_files else "journal",
         journal=finding,
         files=run.files_finding or (None if listed else run.tables_finding),
     )

@@ -63,11 +63,12 @@ VALUES: Final[Mapping[str, Mapping[str, Kind]]] = {
   price, which a live run may not know yet. An adopted position may have no entry price.
 - A fill of nothing is possible where a venue reports less than one step of quantity.
 """
-ORDERED: Final = ("equity",)
-"""Tables whose rows follow each other in time."""
+ORDERED: Final[Mapping[str, str]] = {"equity": "time", "trades": "exit_time"}
+"""Tables whose rows follow each other in time, each by its column."""
 UNIQUE: Final[Mapping[str, tuple[str, ...]]] = {
     "orders": ("order_id",),
     "fills": ("venue", "symbol", "trade_id"),
+    "trades": ("symbol", "side", "entry_time", "exit_time"),
 }
 """What no two rows of a table have in common."""
 _KEPT: Final = 1024
@@ -101,7 +102,7 @@ def _impossible_value(path: Path, name: str, signs: tuple[int, ...]) -> str:
     frame = pl.scan_parquet(path, glob=False)
     read = [
         key
-        for key in (*VALUES[name], "time", *UNIQUE.get(name, ()))
+        for key in (*VALUES[name], ORDERED.get(name, "time"), *UNIQUE.get(name, ()))
         if key in frame.collect_schema()
     ]
     columns_within_memory(path, read)
@@ -124,9 +125,7 @@ def impossible_in(name: str, frame: pl.LazyFrame) -> str:
         if row[f"{key} wrong"]:
             value = "nothing" if row[key] is None else row[key]
             return f"{name}.parquet holds {value} in {key}, which is {kind.text} in every run"
-    if name in ORDERED and fits(schema.get("time", pl.Null()), TIME):
-        return _disorder(name, frame)
-    return _repeated(name, frame, schema)
+    return _repeated(name, frame, schema) or _disorder(name, frame, schema)
 
 
 def _repeated(name: str, frame: pl.LazyFrame, schema: pl.Schema) -> str:
@@ -148,14 +147,17 @@ def _repeated(name: str, frame: pl.LazyFrame, schema: pl.Schema) -> str:
     return f"{name}.parquet holds two rows of {names} {cells}, of which every run has one"
 
 
-def _disorder(name: str, frame: pl.LazyFrame) -> str:
+def _disorder(name: str, frame: pl.LazyFrame, schema: pl.Schema) -> str:
     """Return that rows are not in the order of their times, empty where they are."""
     import polars as pl
 
-    times = frame.select(pl.col("time").to_physical()).collect().get_column("time")
+    key = ORDERED.get(name, "")
+    if not key or not fits(schema.get(key, pl.Null()), TIME):
+        return ""
+    times = frame.select(pl.col(key).to_physical()).collect().get_column(key)
     if times.is_sorted():
         return ""
-    return f"{name}.parquet has rows that are not in the order of time, as they are in every run"
+    return f"{name}.parquet has rows that are not in the order of {key}, as they are in every run"
 
 
 def _wrong(key: str, kind: Kind, schema: pl.Schema) -> pl.Expr:

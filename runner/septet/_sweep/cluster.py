@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import itertools
-import pickle  # nosec B403
+import pickle
 import platform
 import threading
 import time
@@ -222,7 +222,7 @@ def _open(parcel: Parcel, threads: int) -> _Opened:
     if wrong:
         return _Opened(refused=tuple(wrong), hint=SAME_VERSIONS)
     # a sender of parcels can run code here anyway: a cluster exists for that
-    work: _Work = pickle.loads(parcel.work)  # nosec B301
+    work: _Work = pickle.loads(parcel.work)  # noqa: S301
     try:
         return _start(work, threads)
     except SeptetError as error:

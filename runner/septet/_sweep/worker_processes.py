@@ -8,7 +8,7 @@ by a text that imports septet alone, and are sent objects of septet alone.
 from __future__ import annotations
 
 import os
-import pickle  # nosec B403
+import pickle
 import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,7 +79,7 @@ class WorkerProcesses:
         worker = self._free.get()
         try:
             worker.send(pickle.dumps(task))
-            return pickle.loads(worker.receive())  # nosec B301
+            return pickle.loads(worker.receive())  # noqa: S301
         finally:
             self._free.put(worker)
 
@@ -104,7 +104,7 @@ def serve(opens: Callable[..., Callable[[Any], Any]], answers: int) -> None:
         beginning = read_message(tasks)
         if beginning is None:
             return
-        answer = opens(*pickle.loads(beginning))  # nosec B301
+        answer = opens(*pickle.loads(beginning))  # noqa: S301
         while (task := read_message(tasks)) is not None:
-            out.write(framed(pickle.dumps(answer(pickle.loads(task)))))  # nosec B301
+            out.write(framed(pickle.dumps(answer(pickle.loads(task)))))  # noqa: S301
             out.flush()

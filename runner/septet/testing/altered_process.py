@@ -14,7 +14,7 @@ import importlib
 import io
 import json
 import os
-import pickle  # nosec B403
+import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +47,7 @@ def serve(answers: int, number: int) -> None:
     stream = sys.stdin.buffer
     while (asked := read_message(stream)) is not None:
         # What is read here was written by the process that started this one.
-        paths, folder, named, task = pickle.loads(asked)  # nosec B301
+        paths, folder, named, task = pickle.loads(asked)  # noqa: S301
         sys.path[:] = paths
         _forget(stamps, named)
         altered.packages, altered.their_folder = frozenset(named), folder
@@ -93,7 +93,7 @@ class _Untried(Exception):
 
 def _asked(task: bytes) -> dict[str, Any]:
     try:
-        asked: Task = pickle.loads(task)  # nosec B301
+        asked: Task = pickle.loads(task)  # noqa: S301
         declaration = _found(asked.declared)
         inner = {use: _found(each) for use, each in asked.inner.items()}
     except Exception as error:  # a module of a stranger may raise anything

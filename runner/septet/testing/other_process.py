@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle  # nosec B403
-import subprocess  # nosec B404
+import pickle
+import subprocess
 import sys
 import tempfile
 import threading

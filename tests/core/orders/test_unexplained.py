@@ -278,6 +278,32 @@ def test_e23_a_reduction_is_sent_again_only_if_the_account_holds_the_units(sold:
         assert RULE not in {each.rule for each in bench.guards.active()}
 
 
+@pytest.mark.parametrize("what", ["bought since", "held before"])
+@pytest.mark.parametrize("sold", [True, False])
+def test_e23_units_of_others_do_not_hide_what_a_reduction_has_taken(what: str, sold: bool) -> None:
+    """The account holds more than is booked; it still shows whether the exit was executed."""
+    bench = Bench()
+    bench.hold(1.0)
+    before = what == "held before"
+    account(bench, 5.0 if before else 0.0)
+    order = lost(bench, -1.0)
+    executed(bench, order)
+    if not before:
+        theirs = {"client_id": "x-other", "venue_order_id": "78", "side": "buy"}
+        bench.execute(order, 2.0, **theirs)
+        bench.execute(order, 3.0, **theirs)
+    absent(bench, order)
+    account(bench, 4.0 if sold else 5.0)
+    bench.take(m.Submit)
+    absent(bench, order)
+    if sold:
+        assert bench.take(m.Submit) == [], "it would be sold twice"
+        assert bench.core.open_order_ids() == [order.client_id]
+        assert RULE in {each.rule for each in bench.guards.active()}
+    else:
+        assert bench.only(m.Submit).quantity == 1.0
+
+
 def sold_unseen(bench: Bench, what: str) -> m.Submit:
     """Lose an exit of one unit that the account shows executed, as far as `what` states."""
     bench.hold(1.0)
@@ -289,6 +315,10 @@ def sold_unseen(bench: Bench, what: str) -> m.Submit:
         case "in two":
             bench.execute(order, 0.4, price=99.0, **fields)
             bench.execute(order, 0.6, price=98.0, **fields)
+        case "named and unnamed":
+            unnamed: dict[str, Any] = {**fields, "client_id": "", "trade_id": "x9"}
+            bench.execute(order, 1.0, price=99.0, **unnamed)
+            bench.execute(order, 1.0, price=99.0, **{**fields, "trade_id": "x9"})
         case "part":
             ended = other(order, bench, state="expired", filled=0.4)
             bench.handle(msgspec.structs.replace(ended, by="stream"))
@@ -314,6 +344,7 @@ def sold_unseen(bench: Bench, what: str) -> m.Submit:
     ("what", "prices"),
     [
         ("executed", [99.0]), ("in two", [99.0, 98.0]), ("account", [PRICE]),
+        ("named and unnamed", [99.0]),
         ("order alone", [PRICE]), ("absurd price", [PRICE]),
     ],
 )  # fmt: skip

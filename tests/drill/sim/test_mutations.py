@@ -179,7 +179,7 @@ def lets_commands_leave_before_they_are_stored(patch: Patch) -> None:
 
 def overlooks_an_order_under_another_id(patch: Patch) -> None:
     patch.setattr(unexplained, "_seen_since", lambda lifecycle, child: [])
-    patch.setattr(unexplained, "_gap", lambda lifecycle, child: 0.0)
+    patch.setattr(unexplained, "account_gap", lambda lifecycle, child: 0.0)
 
 
 def counts_on_a_stop_that_is_unknown(patch: Patch) -> None:

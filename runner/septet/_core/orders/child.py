@@ -77,6 +77,8 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     by_venue_id, ambiguous
         Whether the venue lists it under another client id; whether two orders of the venue contain
         its id, so that nothing is booked for it.
+    surplus
+        What the account held beyond the position when it was sent (base, signed), as last read.
     """
 
     client_id: str
@@ -152,6 +154,7 @@ class Child(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     presumed_fee: float = 0.0
     ambiguous: bool = False
     alarmed_unfilled: bool = False
+    surplus: float = 0.0
 
     @property
     def delays_reductions(self) -> bool:

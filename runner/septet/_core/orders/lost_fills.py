@@ -193,11 +193,19 @@ def _is_denied(lifecycle: OrderLifecycle, child: Child) -> bool:
 
 
 def _is_part(lifecycle: OrderLifecycle, child: Child, gap: float, lot: float) -> bool:
-    """Whether the account shows the part that a query of the order shows."""
+    """Whether the account shows the part that a query of the order shows.
+
+    Once a person has resumed, what the account shows is the part, unless a query shows that nothing
+    was executed: somebody else has moved the account then.
+    """
     part = child.shown_filled - child.counted
-    is_less = child.tolerance < part < _missing(child) - child.tolerance
+    if not _is_answered(lifecycle, child):
+        return child.accepted
+    if part <= child.tolerance:
+        return False
+    is_less = part < _missing(child) - child.tolerance
     agrees = -lot - LARGEST_FEE * part <= gap - child.sign * part <= lot
-    return child.accepted or (_is_answered(lifecycle, child) and is_less and agrees)
+    return child.accepted or (is_less and agrees)
 
 
 def _ask_a_person(lifecycle: OrderLifecycle, child: Child, gap: float) -> None:

@@ -24,6 +24,7 @@ from septet import messages as m
 from septet._core.checks import Checks
 from septet._core.guards import Guards
 from septet._core.orders import (
+    accepted_orders,
     disputes,
     exposed,
     ghosts,
@@ -32,7 +33,6 @@ from septet._core.orders import (
     sending,
     stop_rate,
     stops,
-    unexplained,
     venue_reports,
 )
 from septet._core.orders.lifecycle import OrderLifecycle
@@ -199,7 +199,7 @@ class Orders:
             self._lifecycle.checks.resume()
             disputes.accept_all(self._lifecycle)
             lost_fills.accept_all(self._lifecycle)
-            unexplained.accept_all(self._lifecycle, event.at_ns)
+            accepted_orders.accept_all(self._lifecycle, event.at_ns)
             self.resume()
         elif event.action == "rearm":
             self._lifecycle.checks.rearm()

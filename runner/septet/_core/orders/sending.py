@@ -10,7 +10,14 @@ import msgspec
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot, inward, outward
-from septet._core.orders import ghosts, lost_fills, stops, waiting_levels, waiting_reductions
+from septet._core.orders import (
+    ghosts,
+    lost_fills,
+    stops,
+    unexplained,
+    waiting_levels,
+    waiting_reductions,
+)
 from septet._core.orders.ids import child_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
@@ -346,20 +353,12 @@ def _submit(
     work.waiting_ns, work.alarmed, work.alarms = 0, False, 0
     lifecycle.commands.append(
         m.Submit(
-            client_id=child.client_id,
-            parent=parent.number,
-            symbol=parent.symbol,
-            side="buy" if child.sign > 0 else "sell",
-            order_type=kind,
-            quantity=quantity,
-            reduces=parent.reduces,
-            deadline_ns=deadline_ns,
-            limit_price=limit,
-            trigger_price=trigger,
-            reason=parent.reason,
-            trace=parent.trace,
+            client_id=child.client_id, parent=parent.number, symbol=parent.symbol,
+            side="buy" if child.sign > 0 else "sell", order_type=kind, quantity=quantity,
+            reduces=parent.reduces, deadline_ns=deadline_ns, limit_price=limit,
+            trigger_price=trigger, reason=parent.reason, trace=parent.trace,
         )
-    )
+    )  # fmt: skip
 
 
 def _new(
@@ -379,6 +378,7 @@ def _new(
         kind=kind, limit_price=limit, trigger_price=trigger, reduces=parent.reduces,
         protects=False, sent_ns=now_ns, trace=parent.trace, state="submitted",
         query_next_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,
+        surplus=unexplained.surplus(lifecycle, parent.symbol),
     )  # fmt: skip
     records.children[name] = child
     records.live.append(name)

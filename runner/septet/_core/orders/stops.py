@@ -8,7 +8,7 @@ from typing import Final
 from septet import messages as m
 from septet._core.checks import floor_to_lot, outward
 from septet._core.guards import instant
-from septet._core.orders import ghosts, stop_rate
+from septet._core.orders import ghosts, stop_rate, unexplained
 from septet._core.orders.ids import stop_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, Work, tolerated
@@ -239,6 +239,7 @@ def _submit(
         tolerance=tolerated(quantity, lifecycle.instrument(k).lot), kind="stop",
         limit_price=None, trigger_price=trigger, reduces=True, protects=True, sent_ns=now_ns,
         trace=stop.trace, query_next_ns=now_ns + timing.send_within_ns + timing.answer_within_ns,
+        surplus=unexplained.surplus(lifecycle, k),
     )  # fmt: skip
     records.children[child.client_id] = child
     records.live.append(child.client_id)

@@ -15,20 +15,15 @@ the account.
   pass an order in this state. A reduction or a stop in this state is sent again once the account,
   read after that, still holds the units: an execution of the first would have taken them.
 
-A resume answers for the orders that were named. An entry counts as never placed then. Of a
-reduction counts as executed what the account, read since, no longer holds, where that agrees with
-the order: otherwise the run would keep a position that is gone, and try to sell it for ever. An
-open order that agrees with the reduction in side, type, quantity and prices is taken over, however
-much of it is executed: its rest would be sold a second time, and locks the units of a stop.
+A resume answers for the orders that were named (`accepted_orders`).
 """
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Sequence
 
 from septet import messages as m
-from septet._core.orders import disputes, ghosts
-from septet._core.orders.ids import is_marked, own_id
+from septet._core.orders.ids import is_marked
 from septet._core.orders.lifecycle import (
     CLOCKS_NS,
     FILLS_BEFORE_NS,
@@ -38,7 +33,11 @@ from septet._core.orders.lifecycle import (
 )
 from septet._core.orders.records import Child, Stranger
 
-__all__ = ["accept_all", "hold", "is_absent", "look", "note_fill", "note_order", "what_follows"]
+__all__ = [
+    "LEFT", "account_gap", "agrees", "executed_by_order", "hold", "is_absent", "is_account_read",
+    "look", "note_fill", "note_order", "of_fill", "seen_since", "surplus", "take_stranger",
+    "what_follows",
+]  # fmt: skip
 
 KEPT = 256  # orders and executions of others of one symbol
 LEFT = 4_096
@@ -72,11 +71,11 @@ def note_fill(lifecycle: OrderLifecycle, fill: m.Filled, now_ns: int) -> None:
     known = lifecycle.records.strangers.setdefault(fill.symbol, {})
     key = trade_key(fill, fill.client_id or f"#{fill.venue_order_id}")
     since_ns = fill.venue_ns + CLOCKS_NS if fill.listed else now_ns
-    known.setdefault(key, _of_fill(fill, since_ns))
+    known.setdefault(key, of_fill(fill, since_ns))
     _drop_old(known)
 
 
-def _of_fill(fill: m.Filled, since_ns: int) -> Stranger:
+def of_fill(fill: m.Filled, since_ns: int) -> Stranger:
     return Stranger(
         sign=1 if fill.side == "buy" else -1, quantity=fill.quantity, since_ns=since_ns,
         client_id=fill.client_id, venue_order_id=fill.venue_order_id, price=fill.price,
@@ -155,7 +154,7 @@ def is_absent(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> bool:
     """Whether "no such order" is final; otherwise the order is adopted, or stays unknown."""
     if child.ambiguous:
         return False
-    strangers, gap = _seen_since(lifecycle, child), _gap(lifecycle, child)
+    strangers, gap = _seen_since(lifecycle, child), account_gap(lifecycle, child)
     if not strangers and not gap:
         if _is_covered(lifecycle, child):
             lifecycle.explained(child, "nothing is unexplained any more")
@@ -165,7 +164,7 @@ def is_absent(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> bool:
     if not gap and len(strangers) == 1 and _may_adopt(lifecycle, child, strangers[0]):
         _adopt(lifecycle, child, strangers[0], now_ns)
         return False
-    if child.unexplained and child.reduces and not gap and _is_read(lifecycle, child):
+    if child.unexplained and child.reduces and not gap and is_account_read(lifecycle, child):
         if _holds_units(lifecycle, child):
             return True  # the block stays
         look(lifecycle, child, now_ns)
@@ -175,23 +174,60 @@ def is_absent(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> bool:
 
 def _seen_since(lifecycle: OrderLifecycle, child: Child) -> list[Stranger]:
     """Return the orders and executions of others that may be this order, each order once."""
-    seen = _seen(lifecycle, child)
+    seen = seen_since(lifecycle, child)
     orders = {each.venue_order_id for each in seen if not each.trade_id}
     return [each for each in seen if not each.trade_id or each.venue_order_id not in orders]
 
 
-def _seen(lifecycle: OrderLifecycle, child: Child) -> list[Stranger]:
-    """Return the orders, and all executions, of others since this order was sent."""
-    records, k = lifecycle.records, child.symbol
-    waiting = (_of_fill(each, each.at_ns) for each in records.unclaimed if each.symbol == k)
+def seen_since(lifecycle: OrderLifecycle, child: Child, sign: int = 0) -> list[Stranger]:
+    """Return the orders, and all executions, of others since this order was sent, each once.
+
+    `sign` is their side, that of the order by default. An execution may have been reported with a
+    client id and without one.
+    """
+    records, k, sign = lifecycle.records, child.symbol, sign or child.sign
+    known = records.strangers.get(k, {}).values()
+    named = {(each.venue_order_id, each.trade_id) for each in known if each.trade_id}
+    waiting = (
+        of_fill(each, each.at_ns) for each in records.unclaimed
+        if each.symbol == k and (each.venue_order_id, each.trade_id) not in named
+    )  # fmt: skip
     return [
-        each for each in (*records.strangers.get(k, {}).values(), *waiting)
-        if each.sign == child.sign and each.since_ns >= child.sent_ns
+        each for each in (*known, *waiting)
+        if each.sign == sign and each.since_ns >= child.sent_ns
         and f"{k}:{each.venue_order_id}" not in records.venue_ids
     ]  # fmt: skip
 
 
-def _gap(lifecycle: OrderLifecycle, child: Child) -> float:
+def executed_by_order(seen: Sequence[Stranger]) -> dict[str, float]:
+    """Return what was executed of each order of others, by the venue's id of the order."""
+    done: dict[str, float] = {}
+    for each in seen:
+        if each.trade_id:
+            done[each.venue_order_id] = done.get(each.venue_order_id, 0.0) + each.quantity
+    for each in seen:
+        if not each.trade_id:
+            done[each.venue_order_id] = max(each.filled, done.get(each.venue_order_id, 0.0))
+    return done
+
+
+def surplus(lifecycle: OrderLifecycle, k: int) -> float:
+    """Return what the account holds beyond the booked position (base, signed), as last read.
+
+    0 where it was not read, where the read may lack a fill that is booked, and where it may show
+    one that is not: an order of the symbol is at the venue.
+    """
+    records = lifecycle.records
+    if k not in records.held or any(records.children[name].symbol == k for name in records.live):
+        return 0.0
+    lately = records.lately.get(k)
+    since_ns = records.held[k][1] - lifecycle.timing.answers_final_after_ns
+    if lately is not None and len(lately.lags(since_ns)) > 1:
+        return 0.0
+    return records.held[k][0] - lifecycle.position(k)
+
+
+def account_gap(lifecycle: OrderLifecycle, child: Child) -> float:
     """Return the account's difference that the order may have made (base, signed); 0 for none.
 
     Disputed and missing executions of the symbol explain a difference, and so does a read that is
@@ -216,15 +252,21 @@ def _gap(lifecycle: OrderLifecycle, child: Child) -> float:
     return 0.0 if disputed or missing else gap
 
 
-def _is_read(lifecycle: OrderLifecycle, child: Child) -> bool:
+def is_account_read(lifecycle: OrderLifecycle, child: Child) -> bool:
     """Whether the account was read after the order became unexplained."""
     return lifecycle.records.held.get(child.symbol, (0.0, 0))[1] > child.unexplained_ns
 
 
 def _holds_units(lifecycle: OrderLifecycle, child: Child) -> bool:
-    """Whether the account holds what a reduction would have taken, whatever explains a lack."""
-    k = child.symbol
-    lacking = (lifecycle.records.held[k][0] - lifecycle.position(k)) * child.sign
+    """Whether the account holds what a reduction would have taken, whatever explains a lack.
+
+    Units that the account held beyond the position before, and those that others have brought since
+    then, are not those of the position: they would hide what the reduction has taken.
+    """
+    k, sign = child.symbol, child.sign
+    brought = sum(executed_by_order(seen_since(lifecycle, child, -sign)).values())
+    hidden = max(0.0, -sign * child.surplus) + brought
+    lacking = (lifecycle.records.held[k][0] - lifecycle.position(k)) * sign + hidden
     return lacking <= lifecycle.instrument(k).lot
 
 
@@ -235,10 +277,10 @@ def _may_adopt(lifecycle: OrderLifecycle, child: Child, stranger: Stranger) -> b
     doubtful = [each for each in live if each.symbol == k and not each.exists]
     is_untouched = stranger.state == "open" and stranger.filled == 0.0 and not stranger.trade_id
     is_named = bool(stranger.venue_order_id) and not is_marked(lifecycle.tag, stranger.client_id)
-    return _agrees(child, stranger) and is_untouched and is_named and len(doubtful) == 1
+    return agrees(child, stranger) and is_untouched and is_named and len(doubtful) == 1
 
 
-def _agrees(child: Child, stranger: Stranger, *, typed: bool = True) -> bool:
+def agrees(child: Child, stranger: Stranger, *, typed: bool = True) -> bool:
     """Whether an order has the terms of one that was sent; its type may be unlisted if not `typed`.
 
     The side is that of the order already.
@@ -268,12 +310,12 @@ def _adopt(lifecycle: OrderLifecycle, child: Child, stranger: Stranger, now_ns: 
         "quantity and price; it is queried and cancelled by the venue's id"
     )
     lifecycle.alert("error", "adopted_order", text, child.symbol)
-    _take(lifecycle, child, stranger)
+    take_stranger(lifecycle, child, stranger)
     lifecycle.move(child, "open")
     lifecycle.query_until_known(child, now_ns)
 
 
-def _take(lifecycle: OrderLifecycle, child: Child, stranger: Stranger) -> None:
+def take_stranger(lifecycle: OrderLifecycle, child: Child, stranger: Stranger) -> None:
     """Make an order of the venue that of a child; it is named by the venue's id from then on."""
     records, key = lifecycle.records, f"{child.symbol}:{stranger.venue_order_id}"
     records.third_party.pop(key, None)
@@ -320,181 +362,3 @@ def hold(lifecycle: OrderLifecycle, child: Child, text: str, now_ns: int) -> Non
         lifecycle.commands.append(m.Refresh(what="holdings"))
     child.unexplained = text
     lifecycle.commands += lifecycle.guards.trip(UNEXPLAINED, now_ns, symbol=child.symbol, text=text)
-
-
-def accept_all(lifecycle: OrderLifecycle, now_ns: int) -> None:
-    """End the orders in an unknown state, after a person has resumed the run."""
-    records = lifecycle.records
-    unexplained = [each for each in records.children.values() if each.unexplained]
-    for k in {child.symbol for child in unexplained}:
-        of_symbol = [each for each in unexplained if each.symbol == k]
-        _take_over(lifecycle, k, of_symbol, now_ns)
-        _book_lacking(lifecycle, k, of_symbol, now_ns)
-    for child in unexplained:
-        child.unexplained = ""
-    for k in {child.symbol for child in unexplained}:
-        _leave(lifecycle, k, [each for each in unexplained if each.symbol == k])
-    for child in unexplained:
-        child.ambiguous = False
-        if child.is_final or child.by_venue_id:
-            continue
-        if child.counted > 0.0:
-            lifecycle.finish(child, "cancelled", "never_executed", now_ns)
-        else:
-            lifecycle.finish(child, "rejected", "never_accepted", now_ns)
-
-
-def _take_over(lifecycle: OrderLifecycle, k: int, unexplained: list[Child], now_ns: int) -> None:
-    """Take over the open orders that agree with reductions: each is one that was sent.
-
-    It may have been executed in part. Its rest stays where it is, so that it is not sold twice; one
-    of a reduction that was sent again is cancelled, since it locks the units of the other.
-    """
-    claimed_ids = set[str]()
-    reductions = [each for each in unexplained if each.reduces]
-    for child in sorted(reductions, key=lambda each: (each.is_final, each.sent_ns)):
-        matching = [
-            each for each in _seen(lifecycle, child)
-            if each.is_open and each.venue_order_id and each.venue_order_id not in claimed_ids
-            and _agrees(child, each, typed=False)
-        ]  # fmt: skip
-        if len(matching) != 1:
-            continue
-        (stranger,) = matching
-        claimed_ids.add(stranger.venue_order_id)
-        if not child.is_final:
-            _continue(lifecycle, child, stranger, now_ns)
-            continue
-        text = f"{child.client_id} was sent again and rests as {stranger.text}: that is cancelled"
-        lifecycle.alert("error", "ghost_order", text, k)
-        ghosts.cancel_stranger(
-            lifecycle, stranger.client_id, k, stranger.venue_order_id, by_venue_id=True
-        )
-
-
-def _continue(lifecycle: OrderLifecycle, child: Child, stranger: Stranger, now_ns: int) -> None:
-    """Continue a reduction as the venue lists it; book its executions that were seen."""
-    records, k = lifecycle.records, child.symbol
-    known = records.strangers.get(k, {}).values()
-    fills = [each.fill for each in known if each.venue_order_id == stranger.venue_order_id]
-    held, gap = records.held.get(k), abs(_gap(lifecycle, child))
-    child.ambiguous = False
-    if child.protects:  # its coverage is decided again
-        child.cancels = False
-    _take(lifecycle, child, stranger)
-    text = (
-        f"{child.client_id}: the venue lists it as {stranger.text}, and a person has resumed; "
-        "it is queried and cancelled by the venue's id"
-    )
-    lifecycle.alert("warning", "adopted_order", text, k)
-    lifecycle.move(child, "open")
-    before = child.counted
-    for fill in (each for each in fills if each is not None):
-        own = msgspec.structs.replace(fill, client_id=child.client_id)
-        disputes.take(lifecycle, child, own, now_ns)
-    if held is not None and child.counted - before <= gap + lifecycle.instrument(k).lot:
-        records.held[k] = held  # the account was read after these executions
-    if not child.is_final:
-        child.seen = max(child.seen, min(stranger.filled, child.quantity))
-        lifecycle.query_until_known(child, now_ns)
-        lifecycle.refresh_fills(child)
-
-
-def _book_lacking(lifecycle: OrderLifecycle, k: int, unexplained: list[Child], now_ns: int) -> None:
-    """Book what the account no longer holds as executed by the reductions that were asked about.
-
-    Executions that were reported under another id are booked as they were, the rest at the last
-    known price. A fill moves the known holdings of the account: here they show it already.
-    """
-    records, moved = lifecycle.records, 0.0
-    reductions = [each for each in unexplained if each.reduces and not each.by_venue_id]
-    for child in sorted(reductions, key=lambda each: each.sent_ns):
-        gap = _gap(lifecycle, child) if _is_read(lifecycle, child) else 0.0
-        units, order_id = _executed(lifecycle, child, abs(gap) - moved)
-        if not units:
-            continue
-        moved, held = moved + units, records.held[k]
-        child.unexplained = ""
-        for fill in _executions(lifecycle, child, units, order_id, now_ns):
-            text = f"{child.client_id}: {fill.quantity:.12g} at {fill.price:.12g} counts as "
-            text += "executed: the account no longer holds it, and a person has resumed"
-            lifecycle.alert("warning", UNEXPLAINED, text, k)
-            lifecycle.book(child, fill, now_ns)
-        records.held[k] = held
-
-
-def _executed(lifecycle: OrderLifecycle, child: Child, lacking: float) -> tuple[float, str]:
-    """Return how much of a reduction was executed, and the venue's id of the order that shows it.
-
-    `lacking` is what the account lacks (base). An order or its executions must agree with the
-    reduction in quantity: a third party may have sold. Without one, all of it must be missing.
-    """
-    lot = lifecycle.instrument(child.symbol).lot
-    if lacking <= lot:
-        return 0.0, ""
-    done: dict[str, float] = {}
-    sizes: dict[str, float] = {}
-    for each in _seen(lifecycle, child):
-        of = each.venue_order_id
-        if each.trade_id:
-            done[of] = done.get(of, 0.0) + each.quantity
-        else:
-            sizes[of] = each.quantity
-    for each in _seen(lifecycle, child):
-        of = each.venue_order_id
-        executed = max(each.filled, done.get(of, 0.0))
-        is_whole = abs(executed - child.rest) <= child.tolerance
-        is_same = abs(sizes.get(of, 0.0) - child.quantity) <= child.tolerance
-        if child.tolerance < executed <= lacking + lot and (is_whole or is_same):
-            return executed, of
-    return (child.rest, "") if abs(lacking - child.rest) <= lot else (0.0, "")
-
-
-def _executions(
-    lifecycle: OrderLifecycle, child: Child, units: float, order_id: str, now_ns: int
-) -> list[m.Filled]:  # fmt: skip
-    """Return executions of this many units: those that were seen, then one at the known price."""
-    fills: list[m.Filled] = []
-    for fill in (each.fill for each in _seen(lifecycle, child) if each.fill is not None):
-        known = trade_key(fill, child.client_id) in lifecycle.records.trades
-        if fill.venue_order_id != order_id or known or fill.quantity > units + child.tolerance:
-            continue
-        if not disputes.price_fault(lifecycle, child, fill, now_ns):
-            fills.append(msgspec.structs.replace(fill, client_id=child.client_id))
-            units -= fill.quantity
-    if units > child.tolerance:
-        fills.append(
-            m.Filled(
-                at_ns=now_ns, venue="", symbol=child.symbol, client_id=child.client_id,
-                trade_id=f"account-{child.client_id}-{now_ns}", venue_order_id=order_id,
-                venue_ns=now_ns, market_ns=0, side="buy" if child.sign > 0 else "sell",
-                quantity=units, price=disputes.accepted_price(lifecycle, child), fee=0.0,
-                fee_currency="",
-            )
-        )  # fmt: skip
-    return fills
-
-
-def _leave(lifecycle: OrderLifecycle, k: int, unexplained: list[Child]) -> None:
-    """Assign what was seen to third parties, except what may be an order without an alert."""
-    records = lifecycle.records
-    live = (records.children[name] for name in records.live)
-    others = [
-        each for each in live if each.symbol == k and not each.exists and each not in unexplained
-    ]  # fmt: skip
-
-    def stays(seen: Stranger) -> bool:
-        return any(each.sign == seen.sign and seen.since_ns >= each.sent_ns for each in others)
-
-    doubtful = {each.client_id for each in unexplained if each.ambiguous}
-    known = records.strangers.pop(k, {})
-    for each in known.values():
-        if own_id(lifecycle.tag, each.client_id) in doubtful:
-            records.left_to_others.append(f"{k}:{each.venue_order_id}")
-    del records.left_to_others[:-LEFT]
-    if doubted := {key: each for key, each in known.items() if stays(each)}:
-        records.strangers[k] = doubted
-    records.unclaimed = [
-        each for each in records.unclaimed
-        if each.symbol != k or stays(_of_fill(each, each.at_ns))
-    ]  # fmt: skip

@@ -145,7 +145,7 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
     participation: str = "1"
     limits: Limits = Limits()
     api_key: str = "k"
-    secret: str = "s"
+    secret: str = "s"  # noqa: S105 of a venue on this machine
     can_withdraw: bool = False
     host: str = "127.0.0.1"
     port: int = 0

@@ -101,7 +101,7 @@ class Watchdog:
         """
         self._clock, self._behind, self._rules = clock, behind, rules or DialRules()
         self._streams: dict[tuple[str, int], _Stream] = {}
-        self._draw = random.Random(seed)  # nosec B311
+        self._draw = random.Random(seed)
         self._dials: deque[int] = deque()
         self._tries, self._dial_ns, self._well_since_ns = 0, 0, 0
 

@@ -1,0 +1,176 @@
+"""Checks of strategies in a process of its own, which is kept for the next one.
+
+A check reads whatever data a file names and computes with whatever settings it has. In the
+process of a server it could take all its memory, or end it. Here it is bounded in time and memory;
+a check that passes a bound ends the process, and the next check begins another.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from septet._child_process import ChildLost, ChildProcess, ChildSilent, search_path
+from septet._data.parquet_bounds import memory_bytes
+from septet.errors import InputError, Problem, SeptetError
+
+__all__ = ["Bounds", "CheckProcess", "Found", "Wanted"]
+
+MOST_WAITING: Final = 8
+_PROGRAM: Final = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "import os; os.dup2(2, 1); "  # what a plugin prints is no part of a server's answers
+    "import sys; sys.path[:] = sys.argv[4:]; "
+    "from septet._jobs.check_worker import serve; "
+    "serve(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one check may take: seconds, and bytes of memory where the system enforces them."""
+
+    seconds: float = 60.0
+    memory: int = 4 << 30
+
+    def here(self) -> Bounds:
+        """Return the bounds on this machine: at most half of its memory."""
+        return Bounds(self.seconds, min(self.memory, memory_bytes() // 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is checked: a file of a workspace, or a text, with `settings` over it."""
+
+    workspace: str
+    file: str | None
+    text: str | None
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a check found, the first of the problems if there are many."""
+
+    ok: bool
+    problems: tuple[Problem, ...]
+
+
+class CheckProcess:
+    """Checks one strategy after another in a process that begins with the first."""
+
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        self._bounds = (bounds or Bounds()).here()
+        self._child: ChildProcess | None = None
+        self._ends: Callable[[], object] | None = None
+        self._turn = threading.Lock()
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process; None while there is none."""
+        return None if self._child is None else self._child.pid
+
+    def check(self, wanted: Wanted) -> Found:
+        """Check a strategy once it is its turn.
+
+        Raises
+        ------
+        InputError
+            If it takes more than its bounds, or too many wait already.
+        SeptetError
+            As `Workspace.check`, but for problems of the file.
+        """
+        if not self._waiting.acquire(blocking=False):
+            raise InputError(
+                f"{MOST_WAITING} checks wait already", hint="check again once one has answered"
+            )
+        try:
+            with self._turn:
+                return self._answer(wanted)
+        finally:
+            self._waiting.release()
+
+    def _answer(self, wanted: Wanted) -> Found:
+        # One may have ended while nothing was asked of it: that is no fault of this check.
+        if self._child is not None and not self._child.is_running:
+            self._end()
+        if self._child is None:
+            self._child = self._begin()
+        try:
+            self._child.send(pickle.dumps(wanted))
+            answer = pickle.loads(  # noqa: S301
+                self._child.receive(time.monotonic() + self._bounds.seconds)
+            )
+        except ChildSilent:
+            self._end()
+            raise InputError(
+                f"the check took longer than {self._bounds.seconds:g} s and was ended", hint=_LESS
+            ) from None
+        except (ChildLost, MemoryError):
+            self._end()
+            raise InputError(
+                "the process of the check ended: the check took more than "
+                f"{self._bounds.memory / (1 << 30):.3g} GiB of memory, or a library failed in it",
+                hint=_LESS,
+            ) from None
+        except BaseException:  # an answer that is not read would be taken for the next one's
+            self._end()
+            raise
+        if isinstance(answer, MemoryError):
+            self._end()
+            raise InputError(
+                f"the check takes more than {self._bounds.memory / (1 << 30):.3g} GiB of memory",
+                hint=_LESS,
+            )
+        if isinstance(answer, SeptetError):
+            raise answer
+        assert isinstance(answer, Found)
+        return answer
+
+    def _begin(self) -> ChildProcess:
+        given = [str(int(self._bounds.seconds) + 5), str(self._bounds.memory), *search_path()]
+        folder = os.sep if os.getcwd() != os.sep else tempfile.gettempdir()
+        quiet: dict[str, Any] = (
+            {} if _has_descriptor(sys.stderr) else {"stderr": subprocess.DEVNULL}
+        )
+        child = ChildProcess(_PROGRAM, given, cwd=folder, **quiet)
+        self._ends = weakref.finalize(self, _ended, child)
+        return child
+
+    def _end(self) -> None:
+        self._child = None
+        if self._ends is not None:
+            self._ends()
+
+    def close(self) -> None:
+        """End the process, whatever it does; what waits for its answer is refused."""
+        child = self._child
+        if child is not None:
+            child.kill()
+        with self._turn:
+            self._end()
+
+
+def _ended(child: ChildProcess) -> None:
+    child.kill()
+    child.close()
+
+
+_LESS: Final = "a shorter span, fewer symbols or features, smaller files of data"
+
+
+def _has_descriptor(stream: Any) -> bool:
+    try:
+        return bool(stream.fileno() >= 0)
+    except (AttributeError, OSError, ValueError):
+        return False

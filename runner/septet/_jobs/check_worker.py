@@ -1,0 +1,74 @@
+"""The process that checks strategies for a server: see `check_process`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+from pathlib import Path
+from typing import Final
+
+from septet._app.workspace import Workspace
+from septet._child_process import framed, read_message
+from septet._jobs.check_process import Found, Wanted
+from septet.errors import ConfigError, SeptetError
+
+__all__ = ["check_here", "serve"]
+
+_MOST_PROBLEMS: Final = 200
+
+
+def check_here(wanted: Wanted) -> Found:
+    """Check a strategy in this process.
+
+    Raises
+    ------
+    SeptetError
+        As `Workspace.check`, but for problems of the file.
+    """
+    try:
+        done = Workspace(Path(wanted.workspace)).check(
+            file=wanted.file, text=wanted.text, settings=wanted.settings
+        )
+        ok, problems = True, done.problems
+    except ConfigError as error:
+        ok, problems = False, error.problems
+    return Found(ok, problems[:_MOST_PROBLEMS])
+
+
+def serve(answers: int, seconds: int, memory: int) -> None:
+    """Answer checks until the process that sends them ends.
+
+    A check that goes on longer than `seconds` ends this process, whoever still waits for it; so
+    does memory that a library cannot have: on Linux it is given `memory` bytes.
+    """
+    _bound_memory(memory)
+    # Neither a plugin nor what it starts may read the tasks.
+    tasks = os.fdopen(os.dup(0), "rb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    with tasks, os.fdopen(answers, "wb") as out:
+        while (task := read_message(tasks)) is not None:
+            signal.alarm(seconds)
+            out.write(framed(_answer(task)))
+            out.flush()
+            signal.alarm(0)
+
+
+def _answer(task: bytes) -> bytes:
+    try:
+        return pickle.dumps(check_here(pickle.loads(task)))  # noqa: S301
+    except (SeptetError, MemoryError) as error:
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+        return pickle.dumps(error)
+
+
+def _bound_memory(memory: int) -> None:
+    import resource
+
+    with contextlib.suppress(OSError, ValueError):  # not every system has this bound
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
