@@ -268,7 +268,8 @@ class Step(Declaration):
     the size) or "wire" (checked last; an order above it is rejected, never made smaller).
 
     A stop that `tightens` is read at the entry's decision and at every one while the position is
-    held, and the position's stop is never moved away from the price.
+    held, and the position's stop is never moved away from the price. While its answer is NaN
+    nothing is entered; `is_for(side)` of its config, if any, states for which sides that holds.
     """
 
     function: Callable[..., Any] | None = None
