@@ -167,7 +167,8 @@ class Memory:
     """How far back a feature remembers.
 
     `window` and `fading`: two runs whose histories start at least `bars` bars earlier agree bit
-    for bit. `anchored`: it restarts with every `anchor` (day, week, session). `unbounded`: it
+    for bit. `anchored`: it restarts with every `anchor` (day, week, session) and nothing
+    else: its state is kept across a gap, and holds the anchor it began with. `unbounded`: it
     never forgets, and is refused in models and rules. A length written in market time stands in
     `duration_ns` instead and counts as its whole bars; the larger of the two holds.
 
@@ -306,6 +307,10 @@ class Step(Declaration):
             else:
                 found.append(each)
         return tuple(found)
+
+    def keeps_state(self, config: Config) -> bool:
+        """Whether the state goes on after a gap that restarts the warm-up."""
+        return self.memory is not None and self.memory(config).kind == "anchored"
 
     def memory_of(self, config: Config) -> Memory:
         """Declared memory; a step without state remembers its look-back and this bar."""

@@ -269,7 +269,8 @@ class Observing:
             self.binder.helper(time_frames.fetch)
             self.binder.helper(time_frames.keep)
             loop.body.append(f"{slots} = local({len(node.step.state_names(node.config))})")
-            loop.body.append(f"fetch({slots}, {state}, ages[i0])")
+            age = "1" if node.step.keeps_state(node.config) else "ages[i0]"
+            loop.body.append(f"fetch({slots}, {state}, {age})")
         call = self._call(loop, node, "i", "ages[i]", self._array, make)
         loop.body.append(f"first = within(begun + {called}, i0, i1)")
         alone = f"{', '.join(f'f{row}[at(i)]' for row in rows)} = {call}"
@@ -298,7 +299,8 @@ class Observing:
         assert function is not None
         reach = node.reach if node.unproved else None
         span = low, self.rows.state
-        self.outside.append(SlowColumn(function, arguments, tuple(rows), span, reach))
+        keeps = node.step.keeps_state(node.config)
+        self.outside.append(SlowColumn(function, arguments, tuple(rows), span, reach, keeps))
         self.binder.called_outside(node.step, node.distribution)
         called = make(f"warmup.{node.label}.call", node.call_at)
         ready = make(f"warmup.{node.label}.ready", node.ready_at)
@@ -451,7 +453,8 @@ class Observing:
         if state:
             self.binder.helper(time_frames.clear)
             loop.local(f"s{node.number} = {state}")
-            loop.body += ["if frame_age == 0:", f"    clear({state})"]
+            if not node.step.keeps_state(node.config):
+                loop.body += ["if frame_age == 0:", f"    clear({state})"]
         call = self._call(loop, node, "h", "frame_age", self._frame_array, make)
         outs = ", ".join(f"y{row}[h]" for row in rows)
         loop.body.append(f"if frame_age >= {called}:")
