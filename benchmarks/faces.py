@@ -1,6 +1,6 @@
 """Measure what the faces cost: importing, a run beside its engine, the ledger, tools for agents.
 
-    python benchmarks/faces.py [--quick] [--runs N]
+    python benchmarks/faces.py [--quick] [--runs N] [--only imports,runs,ledger,agents]
 
 Medians of several turns. `--runs` is the number of runs of one process in which memory
 may not grow. The table is printed; nothing is written.
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ IMPORT = (
     "import time; began, used = time.perf_counter(), time.process_time(); import septet; "
     "print(time.perf_counter() - began, time.process_time() - used)"
 )
+PARTS = ("imports", "runs", "ledger", "agents")
 DAY_NS = 86_400 * 10**9
 
 
@@ -67,10 +68,12 @@ def runs(turns: int, count: int) -> Iterator[Figure]:
         septet.run(strategy, tables=False).close()
         if number % max(1, count // 20) == 0:
             held.append(resident())
-    early, late = held[len(held) // 4], held[-1]
+    quarter = max(1, len(held) // 4)  # medians of five samples: one alone moves by a percent
+    early, late = median(held[quarter : 2 * quarter]), median(held[-quarter:])
     yield Figure(
-        "python", f"memory more at the end of {count:,} runs than after a quarter",
-        100.0 * (late / early - 1.0), "%", 1.0, note=f"{late / 1e6:.0f} MB",
+        "python", f"memory more in the last quarter of {count:,} runs than in the second",
+        100.0 * (late / early - 1.0), "%", 1.0,
+        note=f"{late / 1e6:.0f} MB; at most {max(held) / 1e6:.0f}",
     )  # fmt: skip
 
 
@@ -132,13 +135,16 @@ def agents(turns: int, servers: int) -> Iterator[Figure]:
     )
 
 
-def measure(quick: bool, count: int) -> list[Figure]:
-    """Return the figures."""
+def measure(quick: bool, count: int, only: Sequence[str] = PARTS) -> list[Figure]:
+    """Return the figures of the parts."""
     turns = 1 if quick else 15
-    return [
-        *imports(turns), *runs(turns, 8 if quick else count),
-        *ledger(turns, 500 if quick else 100_000), *agents(turns, 1 if quick else 3),
-    ]  # fmt: skip
+    parts: dict[str, Callable[[], Iterator[Figure]]] = {
+        "imports": lambda: imports(turns),
+        "runs": lambda: runs(turns, 8 if quick else count),
+        "ledger": lambda: ledger(turns, 500 if quick else 100_000),
+        "agents": lambda: agents(turns, 1 if quick else 3),
+    }
+    return [each for name in only for each in parts[name]()]
 
 
 def main(words: list[str] | None = None) -> None:
@@ -146,8 +152,13 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
     parser.add_argument("--runs", type=int, default=10_000, help="runs in one process")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts by name")
     asked = parser.parse_args(words)
-    print(f"{machine()}\n\n{table(measure(asked.quick, asked.runs))}")
+    only = asked.only.split(",")
+    unknown = set(only) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; parts: {', '.join(PARTS)}")
+    print(f"{machine()}\n\n{table(measure(asked.quick, asked.runs, only))}")
 
 
 if __name__ == "__main__":

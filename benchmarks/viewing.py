@@ -5,8 +5,10 @@
 `pan` moves a chart of 500,000 bars, a step each frame. `live` opens the page of a live run with a
 year of minute bars, then lets a bar close and waits for the page to change. `viewers` compares the
 processor time of the trading process for the same events without viewers and with 50, each of
-which reads the page again on request. The trading process is this one: the product's core
-and journal without a socket. The dashboard, the browser and the viewers are processes of their own.
+which reads the page again on request: 40 pairs of blocks, one of each with viewers and dashboard
+halted; the figure is the median of the pairs, with its interval. The trading process is this one:
+the product's core and journal without a socket. The dashboard, the browser and the viewers are
+processes of their own.
 The table is printed; nothing is written. Chromium draws without a graphics card.
 """
 
@@ -16,7 +18,9 @@ import argparse
 import asyncio
 import http.client
 import json
+import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -49,7 +53,7 @@ PARTS = ("pan", "live", "viewers")
 MINUTE_NS = 60 * 1_000_000_000
 YEAR_BARS, PAN_BARS = 525_600, 500_000
 FRAMES, EVENTS_SEEN, VIEWERS, OF_SESSION = 600, 15, 50, 10
-VIEWED_EVENTS, ROUNDS = 4_000, 6
+VIEWED_EVENTS, AT_ONCE, PAIRS = 4_000, 100, 40
 SETS = (
     "universe.bar=1m",
     "risk.halts={drawdown: {above: 99%, then: flatten, resume: manual}}",
@@ -162,14 +166,14 @@ async def _live(place: Path, bars: int) -> live_mill.Mill:
 
 
 @contextmanager
-def _dashboard(root: Path) -> Iterator[tuple[str, Iterator[str]]]:
-    """Serve the runs in a process of its own; yield its host and its codes, one after the other."""
+def _dashboard(root: Path) -> Iterator[tuple[str, Iterator[str], int]]:
+    """Serve the runs in a process of its own; yield its host, its codes in turn, and its id."""
     command = [sys.executable, __file__, "--serve", str(root)]
     served = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert served.stdout is not None
         host = served.stdout.readline().strip()
-        yield host, map(str.strip, served.stdout)
+        yield host, map(str.strip, served.stdout), served.pid
     finally:
         served.terminate()
         served.communicate(timeout=30)
@@ -194,7 +198,7 @@ def look(mill: live_mill.Mill, root: Path, place: Path, quick: bool) -> Iterator
     """Open the page of the run twice, then let bars close and wait for the page to change."""
     bars, decisions = mill.world.strategy_run.journal, mill.world.strategy_run.known.decisions
     note = f"{decisions:,} decisions, {bars.last_seq:,} journal entries" if bars else ""
-    with _dashboard(root) as (host, codes), Browser(place / "profile") as browser:
+    with _dashboard(root) as (host, codes, _), Browser(place / "profile") as browser:
         browser.look()
         browser.log_in(host, next(codes))
         for name, bound in (("first paint of a live run", 1_000.0), ("first paint, again", None)):
@@ -226,7 +230,9 @@ def _cookie(host: str, code: str) -> str:
         "Content-Type": "application/x-www-form-urlencoded",
     }  # fmt: skip
     connection.request("POST", "/login", urlencode({"code": code}), headers)
-    return str(connection.getresponse().getheader("set-cookie")).partition(";")[0]
+    cookie = str(connection.getresponse().getheader("set-cookie")).partition(";")[0]
+    connection.close()
+    return cookie
 
 
 def _view(host: str, path: str, streams: int, cookies: list[str]) -> None:
@@ -255,37 +261,102 @@ def _view(host: str, path: str, streams: int, cookies: list[str]) -> None:
     threading.Event().wait()
 
 
+def _spent(pid: int) -> float:
+    """Return the processor time that a process has used so far, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _rest(pid: int) -> None:
+    """Wait until a process has nothing under way: half a second in which it uses no time."""
+    before = -1.0
+    while (used := _spent(pid)) != before:
+        before = used
+        time.sleep(0.5)
+
+
+class Crowd:
+    """Viewers in a process of their own, and the dashboard that they read: both can be halted."""
+
+    def __init__(self, looking: subprocess.Popen[str], dashboard: int) -> None:
+        self._processes = (looking.pid, dashboard)
+
+    def halt(self) -> None:
+        """Let both finish what is under way, and stop them where they stand."""
+        for pid in self._processes:
+            _rest(pid)
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let both go on."""
+        for pid in self._processes:
+            os.kill(pid, signal.SIGCONT)
+
+
+def interval_of_median(values: list[float]) -> tuple[float, float]:
+    """Return bounds between which the median of what is measured lies, with 95 % confidence.
+
+    They are two of the values, by the binomial distribution of how many lie below the median:
+    nothing is assumed of how they are distributed.
+    """
+    found, count = sorted(values), len(values)
+    below, rank = 0.5**count, 0
+    while below <= 0.025 and rank < count // 2:
+        rank += 1
+        below += math.comb(count, rank) * 0.5**count
+    return found[max(0, rank - 1)], found[min(count - 1, count - rank)]
+
+
+def _block(mill: live_mill.Mill, events: int) -> float:
+    """Return the processor time of this process for so many events, rests between them included."""
+    mill.run(20, batch=20)  # what was begun or halted before is under way
+    began = time.process_time()
+    for _ in range(events // AT_ONCE):
+        mill.run(AT_ONCE, batch=20)
+        time.sleep(0.05)  # the run goes on for a while, and is looked at meanwhile
+    return time.process_time() - began
+
+
 def crowd(mill: live_mill.Mill, root: Path, quick: bool) -> Iterator[Figure]:
-    """Compare rounds of the same events without and with viewers, by processor time."""
-    viewers, events, rounds = (5, 500, 2) if quick else (VIEWERS, VIEWED_EVENTS, ROUNDS)
-    spent: dict[bool, list[float]] = {False: [], True: []}
-    with _dashboard(root) as (host, codes):
+    """Compare blocks of events with and without viewers, in pairs, by processor time.
+
+    The viewers are connected all the time; for the blocks without them, they and the dashboard are
+    halted. Two blocks of a pair follow each other, in an order that changes from pair to pair, so
+    that what changes slowly (the machine, the length of the journal) is in both.
+    """
+    viewers, events, pairs = (5, 400, 3) if quick else (VIEWERS, VIEWED_EVENTS, PAIRS)
+    more, spent = list[float](), list[float]()
+    with _dashboard(root) as (host, codes, dashboard):
         cookies = [_cookie(host, next(codes)) for _ in range(0, viewers, OF_SESSION)]
-        for number in range(2 * rounds):
-            seen, looking = number % 2 == 1, None
-            if seen:
-                command = [sys.executable, __file__, "--view", host, _address(mill)]
-                looking = subprocess.Popen(
-                    [*command, str(viewers), *cookies], stdout=subprocess.PIPE, text=True
-                )
-                assert looking.stdout is not None
-                assert looking.stdout.readline() == "all\n"
-            used = 0.0
-            for _ in range(events // 20):
-                began = time.process_time()
-                mill.run(20, batch=20)
-                used += time.process_time() - began
-                time.sleep(0.05)  # the run goes on for a while, and is looked at meanwhile
-            spent[seen].append(used)
-            if looking is not None:
-                looking.terminate()
-                looking.communicate(timeout=30)
-    more = 100.0 * (median(spent[True]) / median(spent[False]) - 1.0)
-    between = 100.0 * (max(spent[False]) / min(spent[False]) - 1.0)
-    note = f"{rounds} rounds each; without viewers the rounds differ by {between:.1f} %"
+        command = [sys.executable, __file__, "--view", host, _address(mill), str(viewers)]
+        looking = subprocess.Popen([*command, *cookies], stdout=subprocess.PIPE, text=True)
+        seen = Crowd(looking, dashboard)
+        try:
+            assert looking.stdout is not None
+            assert looking.stdout.readline() == "all\n"
+            _block(mill, events)
+            for number in range(pairs):
+                used = {}
+                for with_viewers in (True, False) if number % 2 else (False, True):
+                    if not with_viewers:
+                        seen.halt()
+                    used[with_viewers] = _block(mill, events)
+                    if not with_viewers:
+                        seen.resume()
+                spent.append(used[False])
+                more.append(100.0 * (used[True] / used[False] - 1.0))
+        finally:
+            seen.resume()
+            looking.terminate()
+            looking.communicate(timeout=30)
+    low, high = interval_of_median(more)
+    note = (
+        f"{pairs} pairs, 95 % interval {low:+.1f} to {high:+.1f} %; "
+        f"{1e3 * median(spent):.0f} ms a block without"
+    )
     yield Figure(
-        "viewers", f"processor time of a trading process more with {viewers} viewers", more, "%",
-        2.0, note=note,
+        "viewers", f"processor time of a trading process more with {viewers} viewers",
+        median(more), "%", 2.0, note=note,
     )  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import math
+import random
 from types import ModuleType
 
 import pytest
@@ -21,6 +23,16 @@ def test_a_chart_is_moved_and_its_frames_and_heap_are_counted() -> None:
     assert [each.unit for each in figures] == ["ms", "ms", "MB"]
     assert all(each.value > 0 for each in figures)
     assert all(each.bound is not None for each in figures)
+
+
+def test_the_interval_of_a_median_covers_it_as_often_as_is_stated() -> None:
+    draw = random.Random(5)
+    held = 0
+    for _ in range(1_000):
+        low, high = viewing().interval_of_median([draw.expovariate(1.0) for _ in range(40)])
+        held += low <= math.log(2.0) <= high
+    assert 0.95 <= held / 1_000 <= 0.98
+    assert viewing().interval_of_median([3.0, 1.0, 2.0]) == (1.0, 3.0)
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

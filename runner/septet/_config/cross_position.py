@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -120,6 +121,7 @@ def check_adds(context: CheckContext) -> None:
     elif fixed and fraction is not None:
         parts = len(context.strategy.universe.symbols) if risk.split == "equal" else 1
         _resting_adds_within_limits(context, fraction / parts)
+        _adds_by_value(context, fraction / parts)
 
 
 def _resting_adds_within_limits(context: CheckContext, first: float) -> None:
@@ -152,6 +154,36 @@ def _resting_adds_within_limits(context: CheckContext, first: float) -> None:
             f"{what} lets {fit} of {len(rungs)} resting adds be placed beside a first order of "
             f"{first * 100:.4g}%: the farthest never are",
             hint="smaller adds, a smaller first order, or a wider limit",
+        )
+
+
+def _adds_by_value(context: CheckContext, first: float) -> None:
+    """An add that is worth, at the capital, what no order may be worth is never sent."""
+    strategy = context.strategy
+    if strategy.risk.position is None or context.doubtful("execution", "instruments"):
+        return
+    limit = strategy.risk.limits.get("max_order_value")
+    most = getattr(limit.config, "max", math.inf) if limit is not None else math.inf
+    instruments = strategy.execution.instruments
+    least = min(
+        instruments[name].min_notional if name in instruments else 0.0
+        for name in strategy.universe.symbols
+    )
+    for number, add in enumerate(strategy.risk.position.add):
+        away = [1.0 + at for at in add.at if isinstance(at, float)] or [1.0]
+        worth = strategy.account.capital * first * add.size
+        low, high = worth * min(away), worth * max(away)
+        if low > most * _CLOSE:
+            bound, hint = f"risk.limits.max_order_value lets {most:,.6g}", "a wider limit"
+        elif high * _CLOSE < least:
+            bound, hint = f"the minimum notional is {least:,.6g}", "a larger first order"
+        else:
+            continue
+        context.warn(
+            ("risk", "position", "add", number, "size"),
+            f"this add is never sent: at the capital it is worth {worth:,.6g} "
+            f"{strategy.account.currency}, and {bound}",
+            hint=f"a {'smaller' if low > most else 'larger'} size, or {hint}",
         )
 
 

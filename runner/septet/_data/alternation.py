@@ -24,13 +24,14 @@ TURNS: Final = 64  # turns in one window
 _ONES: Final = np.ones((1, TURNS))
 _SIGNS: Final = _ONES * np.where(np.arange(TURNS) % 2, -1.0, 1.0)
 PERIODS: Final = (*range(1, 11), 12, 15, 16, 20, 24, 25, 30, 32, 48, 50, 60, 100)
-_CLOSES: Final = 10  # longest period that is looked for from close to close
+_CLOSES: Final = 10  # periods that are looked for from close to close: up to ten rows
 _BOUNCE: Final = 2.0  # most that trades at bid and ask, in no order, add to the alternating part
 _OTHERS: Final = 1.25
 _WHOLE, _RUN = 16.0, 25.0
 """Minus the logarithm of the chance that no mixture is taken for one: of all rows, of a run."""
 _CERTAIN_SHARE, _LIKELY_SHARE = 0.1, 0.05  # least share of the alternating part in the moves
 _CERTAIN_SIZE, _LIKELY_SIZE = 0.1, 0.02  # least distance of the levels, in ranges of a bar
+_ROUNDING: Final = 1e-9  # more than a sum differs in another order
 _PAIRS: Final = 512
 _CLIP: Final = 4.0
 _LIKELY_PAIRS, _CERTAIN_PAIRS = (7.0, -0.25, 0.2), (9.0, -0.35, 0.3)
@@ -72,12 +73,19 @@ class _Signs:
     squares: float = 0.0
     energy: float = 0.0
 
-    def add(self, first: Floats, second: Floats) -> None:
+    @classmethod
+    def of(cls, first: Floats, second: Floats) -> _Signs:
+        """Return the sums of pairs of moves."""
         product = first * second
-        self.count += len(product)
-        self.product += float(product.sum())
-        self.squares += float(product @ product)
-        self.energy += 0.5 * float(first @ first + second @ second)
+        energy = 0.5 * float(first @ first + second @ second)
+        return cls(len(product), float(product.sum()), float(product @ product), energy)
+
+    def add(self, other: _Signs) -> None:
+        """Add the sums of other pairs."""
+        self.count += other.count
+        self.product += other.product
+        self.squares += other.squares
+        self.energy += other.energy
 
     def distance(self, limits: tuple[float, float, float], unit: float) -> float:
         """Return how far apart levels are that moves lead to and back from; 0 if there are none."""
@@ -139,43 +147,49 @@ class Alternation:
             ranges = high / low - 1.0
             wide = ranges[ranges > 0.0]
             unit = float(np.median(wide)) if 2 * len(wide) >= len(ranges) else 0.0
-            for every in PERIODS:
-                self._take_turns(0, every, gap, unit, open_ns)
             moves = close / before[2] - 1.0
-            for every in range(1, _CLOSES + 1):
-                self._take_turns(1, every, moves, unit, open_ns)
+            for kind, (part, periods) in enumerate(((gap, PERIODS), (moves, PERIODS[:_CLOSES]))):
+                squares = np.square(part)
+                for every in periods:
+                    self._take_turns((kind, every), part, squares, unit, open_ns)
         self._take_pairs(gap, ranges > 0.0, unit, open_ns)
         self._take_empty(gap, before[0], before[1], bars, unit)
         self._last = float(high[-1]), float(low[-1]), float(close[-1])
         self._rows += len(close)
         self._unit.append(unit)
 
-    def _take_turns(self, kind: int, every: int, moves: Floats, unit: float, open_ns: Ints) -> None:
-        """Look for moves that go up and down in turn, `every` rows after each other."""
+    def _take_turns(
+        self, key: tuple[int, int], moves: Floats, squares: Floats, unit: float, open_ns: Ints
+    ) -> None:
+        """Look for moves that go up and down in turn; `key` is their kind, and rows between turns.
+
+        `squares` are those of `moves`.
+        """
+        _, every = key
         windows = len(moves) // (TURNS * every)
         if not windows:
             return
-        part = moves[: windows * TURNS * every].reshape(windows, TURNS, every)
-        total = np.abs(np.matmul(_SIGNS, part)[:, 0])
-        energy = np.matmul(_ONES, np.square(part))[:, 0]
+        rows, shape = windows * TURNS * every, (windows, TURNS, every)
+        total = np.abs(np.matmul(_SIGNS, moves[:rows].reshape(shape))[:, 0])
+        energy = np.matmul(_ONES, squares[:rows].reshape(shape))[:, 0]
         power = np.divide(total * total, energy, out=np.zeros_like(total), where=energy > 0.0)
         size = total / TURNS
-        sums = self._sums.setdefault((kind, every), _Sums(np.zeros(every), np.zeros(every)))
+        sums = self._sums.setdefault(key, _Sums(np.zeros(every), np.zeros(every)))
         sums.power += power.sum(axis=0)
         sums.size += size.sum(axis=0)
         sums.windows += windows
-        run = 1
+        run, near = 1, power
         while run <= windows:
-            count = windows // run
-            of_runs = power[: count * run].reshape(count, run, every).sum(axis=1)
-            enough = of_runs > _chance(run, every, _RUN)
-            if enough.any():
+            least, count = _chance(run, every, _RUN), windows // run
+            if near.max() > least * (1.0 - _ROUNDING):
+                of_runs = power[: count * run].reshape(count, run, every).sum(axis=1)
                 at, phase = np.unravel_index(int(np.argmax(of_runs)), of_runs.shape)
-                far = float(size[at * run : (at + 1) * run, phase].mean())
-                share = float(of_runs[at, phase]) / (TURNS * run)
-                rows = run * TURNS
-                self._keep(every, far, share, unit, rows, int(open_ns[at * run * TURNS * every]))
-            run *= 2
+                if of_runs[at, phase] > least:
+                    far = float(size[at * run : (at + 1) * run, phase].mean())
+                    share = float(of_runs[at, phase]) / (TURNS * run)
+                    first_ns = int(open_ns[at * run * TURNS * every])
+                    self._keep(every, far, share, unit, run * TURNS, first_ns)
+            run, near = 2 * run, near[: count // 2 * 2 : 2] + near[1 : count // 2 * 2 : 2]
 
     def _keep(
         self, every: int, size: float, share: float, unit: float, rows: int, open_ns: int
@@ -204,9 +218,8 @@ class Alternation:
             mask = inside[at : at + _PAIRS]
             first = clipped[at + 1 : at + 1 + len(mask)][mask]
             second = clipped[at + 2 : at + 2 + len(mask)][mask]
-            window = _Signs()
-            window.add(first, second)
-            self._pairs.add(first, second)
+            window = _Signs.of(first, second)
+            self._pairs.add(window)
             if 2 * window.count >= _PAIRS:
                 self._check_signs(window, _CERTAIN_PAIRS, _LIKELY_PAIRS, unit, int(open_ns[at]))
 
@@ -222,9 +235,8 @@ class Alternation:
             some = moves[: _EMPTY + 1]
             most = _CLIP * float(np.median(np.abs(some)))
             some = np.clip(some, -most, most)
-            window = _Signs()
-            window.add(some[:-1], some[1:])
-            self._empty.add(some[:-1], some[1:])
+            window = _Signs.of(some[:-1], some[1:])
+            self._empty.add(window)
             self._check_signs(window, _CERTAIN_EMPTY, _CERTAIN_EMPTY, unit, int(times[0]))
             moves, times = moves[_EMPTY:], times[_EMPTY:]
         self._moves = moves, times

@@ -62,12 +62,14 @@ class RunCondition:
 def condition_of(run: Run, *, listed: bool = False) -> RunCondition:
     """Return what a run is and what is wrong with it.
 
-    With `listed` it is one of a list: no table of a backtest is opened, and the hashes of a journal
-    are followed only where the figures come from the files instead of it.
+    With `listed` it is one of a list: no table of a backtest is opened, and a journal is verified
+    once for as long as it is not written (`listed_journals`).
     """
+    from septet._store.listed_journals import listed_finding
+
     has_journal = os.path.isfile(run.folder / JOURNAL)
-    unread = listed and has_journal and "finding" not in run.__dict__
-    finding = None if unread else run.finding
+    kept = listed and has_journal and "finding" not in run.__dict__
+    finding = listed_finding(run) if kept else run.finding
     return RunCondition(
         is_trading=has_journal or finding is not None,  # it is found gone of no backtest
         figures="files" if run.reads_files else "journal",
