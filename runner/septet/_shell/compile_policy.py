@@ -1,4 +1,4 @@
-"""Whether a run over history compiles its plan, or runs it as plain Python.
+"""Decides whether a run over history compiles its plan, or runs it as plain Python.
 
 Compiling takes about ten seconds, once for each shape of strategy; plain Python takes a second for
 some ten thousand bars. So a short history runs plain unless its plan was compiled before. The bits
@@ -33,14 +33,14 @@ Ran = TypeVar("Ran")
 
 
 def choose_plain(session: Session) -> None:
-    """Let the plan of a session run as plain Python where that is the sooner answer."""
+    """Run the plan of a session as plain Python where that is faster than compiling."""
     plan = session.plan
     if compile_choice() == "auto" and plain_bars(session) <= PLAIN_BARS and not plan.is_stored:
         plan.run_plain()
 
 
 def plain_bars(session: Session) -> int:
-    """Return the bars of all symbols, each counted as often as its work is that of a bar."""
+    """Return the number of bars of all symbols, weighted by the work per bar."""
     assembly = session.plan.assembly
     correlated = (assembly.lookback_times - 1) * len(session.aligned.lengths)
     scanned = correlated // CANDIDATES
