@@ -66,7 +66,7 @@ def _list_faults(context: click.Context, _: click.Parameter, is_requested: bool)
     "--bars",
     type=click.IntRange(min=1),
     default=None,
-    help="Play so many bars; by default as many as the faults need.",
+    help="Play so many bars once the run is live; by default as many as the faults need.",
 )
 @click.option(
     "--bar", default="1s", show_default=True, metavar="DURATION", help="How long a bar lasts."

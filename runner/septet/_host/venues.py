@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import msgspec
 
 from septet import messages as m
+from septet.errors import DataError
 
 __all__ = [
     "BarSeen",
@@ -31,12 +32,33 @@ __all__ = [
     "StreamDown",
     "Streams",
     "VenueFacts",
+    "insist_on_listed",
     "leaving",
     "may_leave",
 ]
 
 Sink = Callable[[Any], None]
 _WANTED: ContextVar[Callable[[], bool] | None] = ContextVar("septet_wanted", default=None)
+
+
+def insist_on_listed(exchange: str, unlisted: Mapping[str, Sequence[str]]) -> None:
+    """Refuse symbols that an exchange does not list: the first of them, as every place does.
+
+    Parameters
+    ----------
+    exchange
+        The exchange's name.
+    unlisted
+        Each such symbol, with the names closest to it.
+
+    Raises
+    ------
+    DataError
+        With the names closest to the first.
+    """
+    for symbol, close in unlisted.items():
+        hint = f"did you mean {' or '.join(close)}?" if close else ""
+        raise DataError(f"{exchange} lists no {symbol}", hint=hint)
 
 
 @contextmanager

@@ -185,6 +185,6 @@ def slippage_of(fraction, factor, volatility):
 
 
 @helper
-def too_small(units, scale, price, min_notional):
-    """Whether an order for so many units is worth less than the venue takes."""
-    return falls_short(abs(units) / scale * price, min_notional)
+def too_small(units, scale, price, min_notional, min_units):
+    """Whether an order for so many units, or its worth, is less than the venue takes."""
+    return abs(units) < min_units or falls_short(abs(units) / scale * price, min_notional)

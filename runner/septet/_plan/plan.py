@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from septet._core.state import Floats, Ints, PlanFacts, RowCounts, State
+from septet._core.state import Floats, Ints, PlanFacts, RowCounts, State, smallest_units
 from septet._kernel import layout
 from septet._plan.assemble import Assembly, assemble
 from septet._plan.binding import UNITS
@@ -241,6 +241,7 @@ class Plan:
             initial.B[k, layout.LOT] = max(1.0, round(instrument.lot * initial.B[k, layout.SCALE]))
             initial.B[k, layout.TICK] = instrument.tick
             initial.B[k, layout.MIN_NOTIONAL] = instrument.min_notional
+            initial.B[k, layout.MIN_UNITS] = smallest_units(instrument.min_quantity, initial.B[k])
             initial.B[k, layout.AVERAGE] = math.nan
             initial.B[k, layout.MARK] = math.nan
             initial.I[k, layout.SINCE_ENTRY] = FAR

@@ -151,6 +151,11 @@ def _obstacles(
         "write the lot of the instrument, more capital, or a larger size or limit",
     )  # fmt: skip
     yield from _refused(
+        (units >= lot * 0.5) & (units < instrument.min_quantity / _ROUNDING), lot_path, symbol,
+        "is rejected (lot)", f"min_quantity is {instrument.min_quantity:,.6g}, {cost}",
+        "write the min_quantity of the instrument, more capital, or a larger size or limit",
+    )  # fmt: skip
+    yield from _refused(
         units * close * _ROUNDING < instrument.min_notional, lot_path, symbol,
         "is rejected (min_notional)",
         f"min_notional is {instrument.min_notional:,.6g}, {cost}",
