@@ -36,20 +36,20 @@ def unbroken(i0, i1, ages):
 
 @helper
 def blocks(i, i1, slot, period, width):
-    """Return where to go on from bar `i`, and whether `width` blocks of the time grid end there.
+    """Return the end of the bars to take next from `i`, and whether they are `width` blocks.
 
-    A block are `period` bars without a gap, from a multiple of it on. The bars before the next
-    such place, and those that are left in the end, are taken alone.
+    A block is `period` bars of the time grid without a gap, from a multiple of `period` on. The
+    bars before the next block, and those after the last, are taken one by one.
     """
-    many = width * period
-    if width == 0 or i1 - i < many or slot[i] <= 0.0:
+    bars = width * period
+    if width == 0 or i1 - i < bars or slot[i] <= 0.0:
         return i1, False
     past = slot[i] - period * math.floor(slot[i] / period)
     if past != 0.0:
         return min(i + int(period - past), i1), False
-    if slot[i + many - 1] - slot[i] != many - 1:
+    if slot[i + bars - 1] - slot[i] != bars - 1:
         return min(i + period, i1), False
-    return i + many, True
+    return i + bars, True
 
 
 @helper
@@ -69,9 +69,9 @@ def bars_of(rows, t0, t1):
 
 @helper
 def put_right(numbers, count, k, belongs):
-    """Put `k` into the first `count` ascending numbers, or take it out; return how many there are.
+    """Insert `k` into the first `count` ascending numbers, or remove it; return their new count.
 
-    Where it is as it should be nothing happens.
+    Nothing is changed where `k` is listed already, or is not listed and does not belong.
     """
     n = count
     while n > 0 and numbers[n - 1] >= k:
@@ -125,7 +125,8 @@ def clear(slots):
 
 @helper
 def gather(
-    k, i, frame_ns, bar_ns, offset_ns, here, before, after, ends, session, M, X, Y, S, row, slot
+    k, i, frame_ns, bar_ns, offset_ns, open_on_grid, previous_open, next_open, ends, session,
+    M, X, Y, S, row, slot,
 ):  # fmt: skip
     """Add base bar i to the bar of the higher time frame; return how many bars that closed.
 
@@ -135,7 +136,7 @@ def gather(
     is missing, and kept across a restart of history, from which on its age counts anew.
     """
     opened = M[k, OPEN_NS, i]
-    bucket = 1.0 * ((here - offset_ns) // frame_ns)
+    bucket = 1.0 * ((open_on_grid - offset_ns) // frame_ns)
     start = int(bucket) * frame_ns + offset_ns
     closed = 0
     if S[k, slot + 2] == 1.0 and S[k, slot + 1] != bucket:
@@ -149,7 +150,7 @@ def gather(
         S[k, slot + 1] = bucket
         S[k, slot + 2] = 1.0
         S[k, slot + 5] = 0.0
-        S[k, slot + 7] = 1.0 if before >= start else 0.0
+        S[k, slot + 7] = 1.0 if previous_open >= start else 0.0
         Y[k, row, h] = X[k, OPEN, i]
         Y[k, row + 1, h] = X[k, HIGH, i]
         Y[k, row + 2, h] = X[k, LOW, i]
@@ -166,7 +167,7 @@ def gather(
     Y[k, row + 4, h] = Y[k, row + 4, h] + X[k, VOLUME, i]
     Y[k, row + 8, h] = 1e-9 * (opened + bar_ns)
     S[k, slot + 5] = S[k, slot + 5] + 1.0
-    S[k, slot + 6] = 1.0 if after < start + frame_ns else 0.0
+    S[k, slot + 6] = 1.0 if next_open < start + frame_ns else 0.0
     if ends >= start + frame_ns:
         _close(k, S[k, slot + 7] > 0.0, S, slot)
         closed += 1

@@ -216,7 +216,7 @@ def begin_steps(k, now_ns, run: Run):
 @kernel
 def is_too_small(k, price, run: Run):
     """Whether k holds a position that is worth less than the minimum notional at a price."""
-    small = too_small(run.units[k], run.scale[k], price, run.min_notional[k])
+    small = too_small(run.units[k], run.scale[k], price, run.min_notional[k], run.min_units[k])
     return run.open_side[k] != 0 and small
 
 

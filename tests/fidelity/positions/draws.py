@@ -139,7 +139,12 @@ def thin(market: Market, seed: int) -> Market:
 
 COSTS = st.sampled_from([Costs(), Costs(0.0002, 0.001, 0.0005), Costs(0.001, 0.002, 0.001, HOUR)])
 INSTRUMENTS = st.sampled_from(
-    [Instrument(lot=0.01), Instrument(lot=1.0, tick=0.5, min_notional=200.0), Instrument(tick=0.1)]
+    [
+        Instrument(lot=0.01),
+        Instrument(lot=1.0, tick=0.5, min_notional=200.0),
+        Instrument(tick=0.1),
+        Instrument(lot=1.0, min_quantity=2.0),
+    ]
 )
 HOURS = st.sampled_from(
     [

@@ -120,6 +120,7 @@ def file_of(s: Strategy, market: Market, **more: Any) -> str:
         pair(each): {
             "lot": s.instrument_of(each).lot, "tick": s.instrument_of(each).tick,
             "min_notional": s.instrument_of(each).min_notional,
+            "min_quantity": s.instrument_of(each).min_quantity,
         }
         for each in market.symbols
     }  # fmt: skip
