@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -246,7 +246,8 @@ def _result(
         distributions=loaded.host.versions(), data_hashes=digests,
         invalid_answers=invalid_answers(session.plan.facts, outcome.state.C),
         notes=[
-            *notes_of(session, outcome, learned), *incomplete_frames(session, outcome),
+            *notes_of(session, outcome, learned),
+            *incomplete_frames(count_incomplete(session.plan, outcome.state.S)),
             *outside_notes(out_of_range, decision_count),
         ],
         left_out=() if session.tables else ("decisions",),
@@ -365,18 +366,23 @@ def untried_note(loaded: Any) -> list[str]:
     return [f"not everything could be tried of {names} before the run"] if names else []
 
 
-def incomplete_frames(session: Session, outcome: result_tables.Outcome) -> list[str]:
+def count_incomplete(plan: Any, S: Any) -> dict[int, int]:
+    """Return how many incomplete bars each higher time frame has had, of all symbols."""
+    frames = plan.assembly.rows.frames
+    return {
+        bar_ns: int(S[:, frame.slot + time_frames.INCOMPLETE].sum())
+        for bar_ns, frame in frames.items()
+    }
+
+
+def incomplete_frames(counts: Mapping[int, int]) -> list[str]:
     """Return a sentence for each higher time frame of which bars are incomplete."""
-    sentences = []
-    for bar_ns, frame in session.plan.assembly.rows.frames.items():
-        count = int(outcome.state.S[:, frame.slot + time_frames.INCOMPLETE].sum())
-        if count:
-            sentences.append(
-                f"scheduled bars are missing in {count} bars of {format_duration(bar_ns)}, of all "
-                "symbols: they are built from those that are there; the first may begin before the "
-                "data"
-            )
-    return sentences
+    return [
+        f"scheduled bars are missing in {count} bars of {format_duration(bar_ns)}, of all "
+        "symbols: they are built from those that are there; the first may begin before the data"
+        for bar_ns, count in counts.items()
+        if count
+    ]
 
 
 def notes_of(

@@ -5,6 +5,7 @@ The bars that are kept for display are joined, so that their closes are later on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,11 +46,17 @@ class HeldCloses:
         self.parts.setdefault(name, []).append((known_ns[rows], close[rows]))
         self.newest[name] = known_ns[-1:].copy(), close[-1:].copy()
 
-    def tables(self) -> dict[str, tuple[Ints, Floats]]:
-        """Return known times (UTC nanoseconds, rising) and closes of every symbol with a bar."""
+    def tables(self, symbols: Sequence[str]) -> dict[str, tuple[Ints, Floats]]:
+        """Return known times (UTC nanoseconds, rising) and closes of every symbol with a bar.
+
+        They are in the order of `symbols`, whoever had the first bar: a sum over them has the bits
+        of that order.
+        """
         closes = {}
-        for name, newest in self.newest.items():
-            parts = [*self.parts[name], newest]
+        for name in symbols:
+            if name not in self.newest:
+                continue
+            parts = [*self.parts[name], self.newest[name]]
             known_ns, close = (np.concatenate(each) for each in zip(*parts, strict=True))
             known_ns, rows = np.unique(known_ns, return_index=True)
             closes[name] = known_ns, close[rows]

@@ -129,7 +129,9 @@ def _ends(outcome: Outcome, numbers: Ints) -> tuple[Ints, Ints, Floats]:
     by_number = np.argsort(numbers, kind="stable")
 
     def places(rows: Ints) -> Ints:
-        positions: Ints = by_number[np.searchsorted(numbers, outcome.LI[rows, 3], sorter=by_number)]
+        wanted = outcome.LI[rows, 3]
+        positions: Ints = by_number[np.searchsorted(numbers, wanted, sorter=by_number)]
+        assert (numbers[positions] == wanted).all(), "a row is about an order that is not there"
         return positions
 
     status = np.zeros(len(numbers), np.int64)

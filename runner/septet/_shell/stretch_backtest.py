@@ -7,6 +7,7 @@ bars they remember, which gives the same bits. The trades of a stretch are proje
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -32,13 +33,16 @@ from septet._results.result import RunResult
 from septet._shell import result_tables
 from septet._shell.aligned_bars import align_bars
 from septet._shell.backtest import (
+    count_incomplete,
     facts_of,
+    incomplete_frames,
     manifest_of,
     notes_of,
     refuse_unserved,
     watched_steps,
 )
 from septet._shell.declared_memory import Boundary, insist_memory, tried_nodes
+from septet._shell.feature_values import cut_of
 from septet._shell.held_closes import HeldCloses
 from septet._shell.late_start import LateStart, Ready, late_start
 from septet._shell.monitor_readings import fill_costs
@@ -67,6 +71,7 @@ __all__ = ["run_by_stretches"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 ABOUT_ORDERS = (layout.ORDER, layout.FILL, layout.STATUS)
+EVENTS = (layout.HALT, layout.CLEAR, layout.REBALANCE)
 NO_VALUES = np.zeros((1, 1, 0))
 
 
@@ -243,7 +248,8 @@ class _Run:
         self.boundary = Boundary()
         self.unknown = Unknown(loaded)
         self.waiting = plan.log(0)  # rows about orders that still work
-        self.halts = plan.log(0)
+        self.events = plan.log(0)  # of the whole account: halts and rebalances
+        self.incomplete: Counter[int] = Counter()
         self.window = plan.log(0)  # fills that the watch over their costs still averages
         self.fills = self.bars = self.before = self.first_index = 0
         self.ready = False
@@ -331,6 +337,7 @@ class _Run:
             if i and self.signals:
                 batch.D[k, layout.D_SIGNAL, i - 1] = self.signals[k]
         batch.run(session.first)
+        self.incomplete += self._incomplete(session, state)
         if self.session is None:
             insist_memory(session, batch.F, session.first)
         self.boundary.take(session, batch.F)
@@ -344,6 +351,17 @@ class _Run:
         equity = batch.G[layout.G_EQUITY, session.first :]
         return self.curve.take(aligned.T[layout.KNOWN, session.first :], equity)
 
+    def _incomplete(self, session: Session, state: State) -> Counter[int]:
+        """Count the incomplete bars of higher time frames that closed at new times."""
+        found = Counter(count_incomplete(self.plan, state.S))
+        fresh = 0 if self.session is None else session.first
+        if found and fresh:
+            earlier, _ = cut_of(session.aligned, 0, fresh)
+            before = Batch(self.plan, earlier, self.plan.state(1.0, session.instruments))
+            before.observe(0, fresh)
+            found.subtract(count_incomplete(self.plan, before.state.S))
+        return found
+
     def _project(self, session: Session, LI: Ints, LF: Floats) -> None:
         """Turn the log of a stretch into rows of tables; what concerns open orders waits."""
         new = self._outcome(LI, LF)
@@ -352,11 +370,10 @@ class _Run:
         self._add_trades(session, result_tables.trades_of(session, new, over=False))
         self._watch(session, LI, LF)
         self.fills += int((kinds == layout.FILL).sum())
-        self.halts = _stack(self.halts, LI, LF, (kinds == layout.HALT) | (kinds == layout.CLEAR))
+        self.events = _stack(self.events, LI, LF, np.isin(kinds, EVENTS))
         both = _stack(self.waiting, LI, LF, np.isin(kinds, ABOUT_ORDERS))
-        I = new.state.I
-        open_ids = I[I[:, layout.WORKING] == 1, layout.ORDER_ID]
-        waits = np.isin(both[0][:, 3], open_ids)
+        ended = both[0][both[0][:, 0] == layout.STATUS, 3]
+        waits = ~np.isin(both[0][:, 3], ended)  # also those that rest beside the working one
         self.waiting = both[0][waits], both[1][waits]
         final = self._outcome(both[0][~waits], both[1][~waits])
         self._add("orders", result_tables.orders_of(session, final))
@@ -428,7 +445,8 @@ class _Run:
             late=self._late_start(),
         )  # fmt: skip
         valued = self.curve.count - int(state.C[layout.UNVALUED])
-        notes = notes_of(session, no_rows, None)
+        events = self._outcome(*self.events)
+        notes = notes_of(session, events, None) + incomplete_frames(self.incomplete)
         notes.append(
             f"the run went through stretches of {chunk_bars} bars: the curve has a row for each "
             "start of a day and the last time, the figures are those of every time"
@@ -437,7 +455,7 @@ class _Run:
             facts=facts, decisions=None, orders=self._all("orders"), fills=self._all("fills"),
             trades=trades, equity=self.curve.table(), bars=bars,
             monitoring=self._all("monitoring"), findings=self.stretches.findings,
-            halts=result_tables.halts_of(session, self._outcome(*self.halts)),
+            halts=result_tables.halts_of(session, events),
             resolved=self.loaded.resolved,
             strategy_text=self.loaded.text,
             distributions=self.loaded.host.versions(), data_hashes=self.stretches.fingerprints,
@@ -445,7 +463,7 @@ class _Run:
             notes=notes, left_out=("decisions",),
             mean_exposure=float(state.A[layout.EXPOSED]) / valued if valued else None,
             max_drawdown=float(state.A[layout.DEEPEST]), mean_equity=self.curve.mean,
-            held=self.held.tables(),
+            held=self.held.tables(session.market.symbols),
             manifest={
                 **manifest_of(session), "first_index": self.first_index, "chunk_bars": chunk_bars,
                 "display": {"bars_joined": self.shown.widest(bars)},
