@@ -97,6 +97,12 @@ class PositionColumns:
                 )
         return texts
 
+    @staticmethod
+    def sides_of(stop: Config) -> dict[str, Any]:
+        """Return for which sides the file names a stop that is read at every decision."""
+        is_for = getattr(stop, "is_for", lambda side: True)
+        return {"is_for_long": is_for(1), "is_for_short": is_for(-1)}
+
     def level(self, value: float | Distance, key: str, base: str, *, signed: bool = False) -> str:
         """Return the text of the price that lies a distance from the price `base`, by `side`."""
         if isinstance(value, Distance):

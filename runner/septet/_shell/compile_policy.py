@@ -24,6 +24,8 @@ PLAIN_BARS: Final = 40_000
 A window that is read whole on every bar counts as more bars: one for `SCANNED` of its values.
 """
 SCANNED: Final = 60
+CANDIDATES: Final = 20
+"""Bars for each at which a symbol may be entered: only there are its correlations computed."""
 KEPT: Final = tuple(f"septet._kernel.{each}" for each in ("sums", "moments", "recursive"))
 """Modules whose helpers read a window now and then, not on every bar."""
 
@@ -40,12 +42,13 @@ def choose_plain(session: Session) -> None:
 def plain_bars(session: Session) -> int:
     """Return the number of bars of all symbols, weighted by the work per bar."""
     assembly = session.plan.assembly
-    scanned = assembly.lookback_times - 1
+    correlated = (assembly.lookback_times - 1) * len(session.aligned.lengths)
+    scanned = correlated // CANDIDATES
     for node in assembly.graph.nodes:
         # one that keeps averages works its memory through again now and then, not on every bar
         renews = bool(node.step.state) and node.memory.kind == "fading"
         if node.step.function is not None and not renews and _scans(node.step.function):
-            scanned += node.memory.bars
+            scanned += min(node.reach, node.memory.bars)  # not what its inner features remember
     work = sum(session.aligned.lengths) * (SCANNED + scanned) // SCANNED
     return work + _forecast_values(session) // SCANNED
 
