@@ -50,6 +50,37 @@ def test_shares_without_sense(key: str, good: str, bad: str, expected: str, tmp_
     assert expected in message
 
 
+@pytest.mark.parametrize(
+    ("key", "sets", "expected"),
+    [
+        ("slippage.window", ["simulation.slippage={fraction: 5bps, window: 9}"],
+         "no effect without slippage.volatility"),
+        ("slippage.volatility",
+         ["simulation.slippage={volatility: 0.1}", "simulation.fills=quotes"],
+         "pays slippage.fraction alone"),
+        ("slippage.volatility", ["simulation.slippage={volatility: 0.1}", "simulation.fills=book"],
+         "a fill against the book pays"),
+        ("time_in_force",
+         ["simulation.time_in_force=3 bars", "order={use: limit, offset: 5bps}"],
+         "has a time_in_force of its own"),
+    ],
+)  # fmt: skip
+def test_keys_of_the_simulation_without_an_effect(
+    key: str, sets: list[str], expected: str, tmp_path: Path
+) -> None:
+    given = ["mode=paper", *(f"execution.{each}" for each in sets)]
+    assert expected in warned(*given, folder=tmp_path)[f"execution.simulation.{key}"]
+
+
+@pytest.mark.parametrize("fills", ["next_open", "quotes", "book"])
+def test_keys_of_the_simulation_with_an_effect(fills: str, tmp_path: Path) -> None:
+    """`tests/live/test_paper.py` shows what each does to a fill."""
+    terms = "slippage: 9bps, latency: 3, participation: 1%, time_in_force: 2 bars, fee: 5bps"
+    given = f"execution.simulation={{{terms}, fills: {fills}}}"
+    found = warned("mode=paper", given, folder=tmp_path)
+    assert not [key for key in found if key.startswith("execution")]
+
+
 def test_a_short_never_reaches_a_target_of_all(tmp_path: Path) -> None:
     stops = "risk.stops={stop_loss: 1%, take_profit: 100%}"
     found = warned("perpetual.leverage=2", stops, text=PERPETUAL, folder=tmp_path)

@@ -94,7 +94,7 @@ def test_any_number_of_lots_may_be_ordered(lots: int, lot: float) -> None:
 
 
 async def opened_venue(cash: float = 100_000.0, *, spot: bool = True, **terms: Any) -> VenueHarness:
-    terms = {"fills": "quotes", "fee": 0.001, "slippage": 0.01, **terms}
+    terms = {"fills": "quotes", "fee": 0.001, "slippage": 0.0, **terms}
     clock = FakeClock()
     venue = PaperVenue(
         name="paper", clock=clock, simulation=Simulation(**terms), markets={SYMBOL: MARKET},
@@ -132,21 +132,42 @@ async def test_market_order_takes_the_other_side_after_it_was_acknowledged() -> 
     assert it.received[-1].state == "filled"
 
 
-@run
-async def test_only_what_exceeds_the_shown_size_pays_slippage() -> None:
-    it = await opened_venue()
-    it.quote(99.0, 101.0, shown=1.5)
-    await it.send("buy", 2.0)
-    assert pairs(it.fills) == [(1.5, 101.0), (0.5, 102.5)]  # 102.01, rounded up to the tick
+@pytest.mark.parametrize("fills", ["quotes", "book"])
+@pytest.mark.parametrize("share", [None, 0.5])
+def test_all_that_takes_pays_slippage_beyond_the_price_it_takes(
+    fills: str, share: float | None
+) -> None:
+    """The size reckons with it; what rested pays none, and a limit bounds what it takes at."""
+
+    async def test() -> None:
+        it = await opened_venue(fills=fills, participation=share, slippage=0.01)
+        levels: dict[str, Any] = {"bids": ((99.0, 9.0),), "asks": ((101.0, 9.0),)}
+        it.quote(99.0, 101.0, shown=9.0, **levels)
+        await it.send("buy", 2.0)  # 102.01, rounded up to the tick
+        await it.send("sell", 0.25)  # 98.01, rounded down
+        await it.send("buy", 0.5, "limit", limit_price=102.0)
+        await it.send("buy", 0.25, "limit", limit_price=100.0)
+        assert pairs(it.fills) == [(2.0, 102.5), (0.25, 98.0), (0.5, 102.0)]
+        lower: dict[str, Any] = {"bids": ((97.0, 9.0),), "asks": ((99.5, 9.0),)}
+        it.quote(97.0, 99.5, shown=9.0, **lower)
+        assert pairs(it.fills)[3:] == [(0.25, 99.5)]
+        assert [each.maker for each in it.fills] == [False, False, False, True]
+        await it.send("sell", 0.5, "stop", trigger_price=96.0)
+        lower = {"bids": ((95.0, 9.0),), "asks": ((99.5, 9.0),)}
+        it.quote(95.0, 99.5, shown=9.0, **lower)
+        assert pairs(it.fills)[4:] == [(0.5, 94.0)]  # 94.05
+
+    asyncio.run(test())
 
 
 @run
-async def test_orders_share_the_size_of_one_quote() -> None:
+async def test_a_quote_bounds_a_limit_by_its_size_and_a_market_order_by_none() -> None:
     it = await opened_venue()
     it.quote(99.0, 101.0, shown=1.0)
-    await it.send("buy", 0.75)
-    await it.send("buy", 0.75)
-    assert pairs(it.fills) == [(0.75, 101.0), (0.25, 101.0), (0.5, 102.5)]
+    await it.send("buy", 0.75, "limit", limit_price=102.0)
+    await it.send("buy", 0.75, "limit", limit_price=102.0)
+    await it.send("buy", 3.0)
+    assert pairs(it.fills) == [(0.75, 101.0), (0.25, 101.0), (3.0, 101.0)]
 
 
 @run

@@ -98,6 +98,38 @@ def check_costs(context: CheckContext) -> None:
             context.warn(at, text, hint=f"venues charge about a hundredth of that: {means}")
 
 
+def check_simulated_keys(context: CheckContext) -> None:
+    """Keys of the simulation that the chosen fills, or another key, leave without an effect."""
+    execution, path = context.strategy.execution, ("execution", "simulation")
+    simulation, at_slippage = execution.simulation, (*path, "slippage")
+    slippage = simulation.slippage
+    if slippage.volatility is None and _is_written(context, (*at_slippage, "window")):
+        context.warn(
+            (*at_slippage, "window"), "this has no effect without slippage.volatility",
+            on_key=True, hint="remove it, or write slippage: {volatility: 0.1, window: 20}",
+        )  # fmt: skip
+    against = context.strategy.mode == "paper" and simulation.fills != "next_open"
+    if against and slippage.volatility is not None:
+        context.warn(
+            (*at_slippage, "volatility"),
+            f"a fill against the {simulation.fills} pays slippage.fraction alone: this enters the "
+            "size of an order, and no fill",
+            on_key=True, hint="write it as a fraction, such as 5bps",
+        )  # fmt: skip
+    own = getattr(execution.order.config, "time_in_force", None)
+    if own is not None and own != simulation.time_in_force:
+        at = (*path, "time_in_force")
+        if _is_written(context, at):
+            context.warn(
+                at, "this has no effect: execution.order has a time_in_force of its own",
+                on_key=True, hint=f"remove it: orders work for {int(own)} bars",
+            )  # fmt: skip
+
+
+def _is_written(context: CheckContext, path: Path) -> bool:
+    return context.tree.nearest(path)[1] == path
+
+
 def check_liquidation_fee(context: CheckContext) -> None:
     """The fee of a liquidation is of the size that venues charge."""
     if not context.is_perpetual or (fee := context.strategy.perpetual.liquidation_fee) is None:
@@ -377,6 +409,7 @@ def _sides(context: CheckContext) -> tuple[str, ...]:
 
 CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_costs,
+    check_simulated_keys,
     check_funding_rate,
     check_target,
     check_liquidation_fee,

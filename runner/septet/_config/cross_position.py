@@ -307,14 +307,14 @@ def check_grid(context: CheckContext) -> None:
         )  # fmt: skip
     simulation = strategy.execution.simulation
     is_matched = strategy.mode == "backtest" or simulation.fills == "next_open"
-    fee = (
-        simulation.fee.maker if is_matched else simulation.fee.taker
-    )  # quotes meet orders at market
+    fee, cost = simulation.fee.maker, "both fees"
+    if not is_matched:  # quotes meet orders at market
+        fee, cost = simulation.fee.taker + simulation.slippage.fraction, "fees and slippage"
     is_known = strategy.mode != "live" and not context.doubtful("execution", "simulation")
     if is_known and grid.step <= 2.0 * fee:
         context.error(
             (*path, "step"),
-            f"a level is sold one step higher, and both fees take {2.0 * fee * 100:g}%: "
+            f"a level is sold one step higher, and {cost} take {2.0 * fee * 100:g}%: "
             "every round trip loses",
             found=f"{grid.step * 100:g}%", expected=f"more than {2.0 * fee * 100:g}%",
         )  # fmt: skip

@@ -139,11 +139,14 @@ class PaperAccount:
 
     def price(
         self, k: int, kind: int, side: float, limit: float, trigger: float, shown: float,
-        slippage: float,
+        slippage: float, *, arrives: bool = False,
     ) -> float:  # fmt: skip
-        """Return the price that an order pays at a market price, or NaN."""
-        tick = self._B[k, layout.TICK]
-        return float(_MATCH.match_open(kind, side, limit, trigger, shown, slippage, tick, 0))
+        """Return the price that an order pays at a market price, or NaN.
+
+        A limit order that `arrives` there takes, and pays slippage up to its limit.
+        """
+        tick, new = self._B[k, layout.TICK], int(arrives)
+        return float(_MATCH.match_open(kind, side, limit, trigger, shown, slippage, tick, new))
 
     def covered(self, k: int, side: float, units: float, price: float, rate: float) -> float:
         """Return how much of a fill cash (of a buy) or the position (of a sale) covers."""

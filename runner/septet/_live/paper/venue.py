@@ -4,10 +4,11 @@ It has the interface of a real venue, but nothing leaves the process. Every pric
 and balance comes from the rules of the backtest (`septet._kernel.match` and `ledger`, run as plain
 Python), so that paper and backtest differ only in the market they see.
 
-A market order takes the size shown on the other side, after the latency; the rest pays slippage
-(quotes) or waits for the next book (book, or a capped participation). A limit fills only when
-traded through; a stop triggers on the price it would trade at. A limit that is marketable on
-arrival pays the taker fee, one that rested the maker fee.
+A market order takes the other side after the latency, and pays the slippage beyond each price that
+it takes: all of it at the quote, or (book, or a capped participation) the size shown, and the rest
+waits for the next. A limit fills only when traded through; a stop triggers on the price it would
+trade at. A limit that is marketable on arrival takes: it pays the taker fee, and slippage up to its
+limit. One that rested pays the maker fee alone.
 """
 
 from __future__ import annotations
@@ -414,18 +415,26 @@ class PaperVenue:
             order.kind = layout.MARKET if order.kind == layout.STOP else layout.LIMIT
             order.fresh = True
         maker = order.kind == layout.LIMIT and not order.fresh
-        for level in shown.levels:
-            price = account.price(k, order.kind, order.side, limit, trigger, level[0], 0.0)
+        slippage, takes_all = self._simulation.slippage.fraction, self._takes_all(order)
+        arrives = not maker
+        for level in shown.levels or [[shown.best, 0.0]]:
+            price = account.price(
+                k, order.kind, order.side, limit, trigger, level[0], slippage, arrives=arrives
+            )
             if price != price or not order.working:
                 return
-            took = self._take(k, order, min(order.unfilled, level[1]), price, maker, venue_ns)
-            level[1] -= took
-        if order.kind != layout.MARKET or not order.working:
-            return
-        if self._simulation.fills == "quotes" and self._simulation.participation is None:
-            slippage = self._simulation.slippage.fraction
-            price = account.price(k, order.kind, order.side, limit, trigger, shown.best, slippage)
-            self._take(k, order, order.unfilled, price, False, venue_ns)
+            units = order.unfilled if takes_all else min(order.unfilled, level[1])
+            took = self._take(k, order, units, price, maker, venue_ns)
+            level[1] = max(0.0, level[1] - took)
+
+    def _takes_all(self, order: _Order) -> bool:
+        """Whether the size shown bounds no fill: a quote does not say what lies behind it."""
+        simulation = self._simulation
+        return (
+            order.kind == layout.MARKET
+            and simulation.fills == "quotes"
+            and simulation.participation is None
+        )
 
     def _take(
         self, k: int, order: _Order, units: float, price: float, maker: bool, venue_ns: int
