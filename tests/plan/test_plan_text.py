@@ -6,6 +6,7 @@ import ast
 from textwrap import dedent
 
 from septet._plan.plan_text import prune
+from septet._plan.rule_choices import RULES
 
 ARRAYS = {"A": "float64_1d", "B": "float64_2d", "C": "int64_1d"}
 TEXT = dedent(
@@ -80,3 +81,13 @@ def test_an_entry_takes_its_arrays_out_of_the_table_by_their_place():
 def test_words_of_docstrings_and_comments_ask_for_nothing():
     assert '"""It speaks of A, and reads nothing."""' in made()
     assert "return k  # B" in made()
+
+
+def test_no_two_rules_have_one_name() -> None:
+    """The text of a plan holds them side by side: the later would take the place of the earlier."""
+    places: dict[str, list[str]] = {}
+    for module in RULES:
+        for name, value in vars(module).items():
+            if callable(value) and getattr(value, "__module__", None) == module.__name__:
+                places.setdefault(name, []).append(module.__name__)
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

@@ -85,9 +85,9 @@ def test_a_symbol_without_a_bar_at_t_keeps_its_units_and_stays_in_the_estimate()
         assert run.new_weight[0] == pytest.approx(2.0**0.5 / 2.0)
         assert run.role[1] == KEEPS_UNITS
         run.bar[1][4] = run.bar[1][5] = -1  # three times without a bar: three returns stay
-        assert forecasting.newest_bar(1, 6, run) == 3
+        assert forecasting.newest_member_bar(1, 6, run) == 3
         run.bar[1][3] = -1  # none at the last four times
-        assert forecasting.newest_bar(1, 6, run) == -1
+        assert forecasting.newest_member_bar(1, 6, run) == -1
 
 
 def test_a_symbol_whose_bars_have_ended_leaves_the_estimate() -> None:
@@ -97,8 +97,8 @@ def test_a_symbol_whose_bars_have_ended_leaves_the_estimate() -> None:
     run.bar[1][:5] = np.arange(5)
     with set_to(SYMBOLS=2, ONE_SYMBOL=False, FORECAST_WINDOW=30):
         run.bar[1][5:] = layout.NO_BAR + opens[5:]
-        assert [forecasting.newest_bar(1, t, run) for t in (4, 23, 24)] == [4, 4, -1]
+        assert [forecasting.newest_member_bar(1, t, run) for t in (4, 23, 24)] == [4, 4, -1]
         run.bar[1][5:] = layout.NO_BAR + opens[5]
-        assert forecasting.newest_bar(1, 29, run) == 4
+        assert forecasting.newest_member_bar(1, 29, run) == 4
         run.bar[1][5:] = -1
-        assert forecasting.newest_bar(1, 29, run) == 4
+        assert forecasting.newest_member_bar(1, 29, run) == 4

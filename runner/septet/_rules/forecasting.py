@@ -36,7 +36,7 @@ from septet._rules.settings import (
 __all__ = [
     "clip", "correlation_of", "correlation_of_returns", "count_common", "count_members",
     "find_full", "forecast_weights", "has_window", "insert_size", "mean_forecasts", "multiplier",
-    "multiplier_of_forecasts", "multiplier_of_returns", "newest_bar", "scale_forecasts",
+    "multiplier_of_forecasts", "multiplier_of_returns", "newest_member_bar", "scale_forecasts",
     "weigh_forecasts",
 ]  # fmt: skip
 
@@ -85,7 +85,7 @@ def has_window(k, last, run: Run):
 
 
 @routine
-def newest_bar(k, t, run: Run):
+def newest_member_bar(k, t, run: Run):
     """Return the last bar of k at one of the last times up to t; -1 without one, or once ended.
 
     Its bars have ended when `MEMBER_BARS` scheduled ones did not come: see `septet._data.members`.
@@ -108,7 +108,7 @@ def find_full(t, run: Run):
     """Set the role of symbols with a full window to 1, others to kept units; return the count."""
     count = 0
     for k in range(SYMBOLS):
-        last = newest_bar(k, t, run)
+        last = newest_member_bar(k, t, run)
         run.role[k] = KEEPS_UNITS
         run.new_weight[k] = run.drifted_weight[k]
         if last >= 0 and has_window(k, last, run):
@@ -159,7 +159,7 @@ def mean_forecasts(t, count, run: Run):
         m = run.A[FORECAST_SLOT + forecast.number]
         for k in range(SYMBOLS):
             if run.role[k] == 1:
-                last = newest_bar(k, t, run)
+                last = newest_member_bar(k, t, run)
                 for i in range(last - FORECAST_WINDOW + 1, last + 1):
                     total += clip(forecast.value(k, i, run) / m, FORECAST_CAP)
         mean = total / (count * FORECAST_WINDOW)
@@ -184,7 +184,7 @@ def multiplier_of_forecasts(t, run: Run):
                 xx, yy, xy, scale = 0.0, 0.0, 0.0, 0.0
                 for k in range(SYMBOLS):
                     if run.role[k] == 1:
-                        last = newest_bar(k, t, run)
+                        last = newest_member_bar(k, t, run)
                         for i in range(last - FORECAST_WINDOW + 1, last + 1):
                             x = clip(forecast_a.value(k, i, run) / m, FORECAST_CAP)
                             y = clip(forecast_b.value(k, i, run) / n, FORECAST_CAP)
