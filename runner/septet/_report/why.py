@@ -375,7 +375,7 @@ def sentence_of(explanation: Mapping[str, Any]) -> str:
         )
     if decision["rejected_by"] in NOT_TRADED:
         reason = NOT_TRADED[decision["rejected_by"]]
-        unmet = not_traded_words(explanation["rebalance"])
+        unmet = not_traded_words(explanation["rebalance"], decision["rejected_by"])
         return f"No order for {explanation['symbol']}: {reason}{unmet}."
     if decision["rejected_by"]:
         return f"No order for {explanation['symbol']}: rejected by {decision['rejected_by']}."

@@ -47,6 +47,7 @@ def rebalance_of(run: Run, symbol: str, time_ns: int, decided: Mapping[str, Any]
     if not is_rebalance:
         return explanation
     explanation |= {
+        "use": portfolio["use"],
         "target_weight": float(targets[symbol][last]),
         "held_weight": _held(run, symbol, time_ns),
         "drift": portfolio["rebalance"]["drift"],
@@ -62,6 +63,8 @@ def rebalance_of(run: Run, symbol: str, time_ns: int, decided: Mapping[str, Any]
             "max_turnover": portfolio["rebalance"]["max_turnover"],
             "turnover_factor": factor,
         }
+    if portfolio["use"] == "forecast":
+        explanation["window"] = portfolio["forecast"]["window"]
     if portfolio["use"] == "top":
         explanation |= _side_conditions(run, symbol, time_ns, portfolio)
         explanation |= _rank_of(run, symbol, time_ns, str(portfolio["by"]))
@@ -153,9 +156,15 @@ def _place_text(rebalance: Mapping[str, Any]) -> str:
     return f"place {rebalance['place']} of {rebalance['places']} by {rebalance['by']}"
 
 
-def not_traded_words(rebalance: Mapping[str, Any]) -> str:
+def not_traded_words(rebalance: Mapping[str, Any], reason: str) -> str:
     """Return the conditions behind the reason for which a rebalance did not trade a symbol."""
-    return "".join(f", {each}" for each in _not_true(rebalance))
+    words = "".join(f", {each}" for each in _not_true(rebalance))
+    if reason == "keeps_units" and "window" in rebalance:
+        words += (
+            f": its forecasts and returns are not all known over its last {rebalance['window']} "
+            "bars, or its volatility is not known now"
+        )
+    return words
 
 
 def _not_true(rebalance: Mapping[str, Any]) -> list[str]:
@@ -192,6 +201,8 @@ def no_order_sentence(symbol: str, rebalance: Mapping[str, Any]) -> str:
         since = f"; {last}, to a weight of {rebalance['weight_before']:.4g}" if last else ""
         return f"No order for {symbol}: no rebalance was made at this time{since}."
     if rebalance["target_weight"] == 0.0:
+        if rebalance["use"] != "top":
+            return f"No order for {symbol}: its weight is 0."
         parts = [_place_text(rebalance)] if rebalance.get("place") else []
         parts = ["it is not among those that are chosen", *parts, *_not_true(rebalance)]
         return f"No order for {symbol}: {', '.join(parts)}."

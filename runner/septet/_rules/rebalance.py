@@ -151,8 +151,8 @@ def explain_weight(k, t, factor, run: Run):
     """Store in the decision of k its weight, the reason for losing it, and the turnover factor."""
     i = t if ONE_SYMBOL else run.bar[k, t]
     role = run.role[k]
-    chosen = PORTFOLIO_USE == "top" and abs(role) == 1
-    if i < 0 or (run.new_weight[k] == 0.0 and run.target_weight[k] == 0.0 and not chosen):
+    explained = role == KEEPS_UNITS or (PORTFOLIO_USE == "top" and abs(role) == 1)
+    if i < 0 or (run.new_weight[k] == 0.0 and run.target_weight[k] == 0.0 and not explained):
         return
     run.weight[k, i] = weight_after_takes(k, run)
     if CAPS_TURNOVER:
