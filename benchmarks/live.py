@@ -24,6 +24,8 @@ from live_common import WORK, Figure, Report, folder, median, quantile, sync_tim
 
 HERE = Path(__file__).resolve().parent
 PARTS = ("latency", "check", "events", "wire", "orders", "reuse", "memory", "recovery")
+TRIALS = "trials"
+"""A part that is measured where it is named, and not with the others."""
 TITLE = "# Live benchmarks\n\nAppended to by `python benchmarks/live.py`; the newest run is last.\n"
 
 
@@ -31,16 +33,17 @@ def options(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
-    parser.add_argument("--only", default="", help=f"parts by name: {','.join(PARTS)}")
+    known = (*PARTS, TRIALS)
+    parser.add_argument("--only", default="", help=f"parts by name: {','.join(known)}")
     parser.add_argument("--soak", type=float, default=0.0, help="minutes of the memory soak")
     parser.add_argument("--json", action="store_true", help="print rows as JSON, write nothing")
     parser.add_argument("--part", default="", help=argparse.SUPPRESS)
     asked = parser.parse_args(words)
     chosen = [name for name in asked.only.split(",") if name]
-    unknown = [name for name in chosen if name not in PARTS]
+    unknown = [name for name in chosen if name not in known]
     if unknown:
-        parser.error(f"--only was {unknown[0]}; expected some of {', '.join(PARTS)}")
-    asked.parts = [name for name in PARTS if not chosen or name in chosen]
+        parser.error(f"--only was {unknown[0]}; expected some of {', '.join(known)}")
+    asked.parts = [name for name in known if name in (chosen or PARTS)]
     asked.whole = not chosen and not asked.quick
     return asked
 

@@ -214,9 +214,10 @@ class Ways:
     parts: dict[str, list[int]]
 
 
-async def _measured(
+async def measured(
     place: Path, ready: m.ModelReady, durability: str, count: int, before: Before, parts: bool
 ) -> Ways:
+    """Let bars close, after some that do not count, and time the way; with `parts`, its parts."""
     world = await live(place, ready, durability)
     tending = asyncio.create_task(tend(world))
     try:
@@ -248,7 +249,7 @@ def measure(quick: bool) -> Report:
         ready = fit(place)
         for way, before in WAYS.items():
             for durability in TARGETS_US:
-                found = run(partial(_measured, place, ready, durability, count, before, False))
+                found = run(partial(measured, place, ready, durability, count, before, False))
                 syncs = (
                     sync_times_ns(place, every_ns=found.every_ns) if durability == "power" else [0]
                 )
@@ -256,7 +257,7 @@ def measure(quick: bool) -> Report:
                     way, durability, found.took_ns, count, median(syncs) / 1e3
                 )
         for way, before in WAYS.items():
-            timed = run(partial(_measured, place, ready, "process", count, before, True))
+            timed = run(partial(measured, place, ready, "process", count, before, True))
             split = ", ".join(
                 f"{stage} {median(spent) / 1e3:.1f}" for stage, spent in timed.parts.items()
             )

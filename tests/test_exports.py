@@ -73,7 +73,7 @@ EDGE = {
         FillRows Monitor Reading RunView TradeRows Verdict
 
         BarSeen Clock Connects FeedFacts FeedMessage FeedRequest LiveFeed LiveVenue Market
-        PrintSeen QuoteSeen Simulation StreamDown Streams VenueFacts may_leave
+        PrintSeen QuoteSeen Simulation StreamDown Streams VenueFacts insist_on_listed may_leave
 
         Backoff Kept TaskChange Tasks Timer race
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from septet._cli.early_signals import EarlySignals
+from septet._cli.exit_bound import bound_exit
 from septet._cli.terminal import (
     OutputClosed,
     OutputError,
@@ -188,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     early = EarlySignals()
     if words[:1] == ["run"]:
         early.hold()
+    status = 1
     try:
         # click writes a completion as bytes, and to a shell: it holds names of ours alone
         completes = "_SEPTET_COMPLETE" in os.environ
@@ -195,6 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             status = _run(words, early)
     finally:
         early.forget()
+        if arguments is None:  # a process of its own
+            bound_exit(status)
     sys.exit(status)
 
 

@@ -98,3 +98,5 @@ class InstrumentSpec(Config):
     """Smallest step of a quantity."""
     min_notional: float = Field(default=0.0, ge=0.0)
     """Smallest value of an order, in quote currency."""
+    min_quantity: float = Field(default=0.0, ge=0.0)
+    """Smallest quantity of an order, where it is larger than `lot`."""

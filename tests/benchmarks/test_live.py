@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,8 @@ from septet import messages as m
 from septet._drill.venue.venue_journal import FillMade
 from septet._journal.journal_format import Head
 from septet._journal.journal_writer import Journal
+from septet._journal.write_ahead_tail import Tail
+from septet._live import process
 
 
 def script(name: str) -> ModuleType:
@@ -94,6 +97,50 @@ def test_a_bar_comes_to_an_order_of_the_demo(tmp_path: Path) -> None:
     [journal] = (tmp_path / "runs").rglob("journal.sqlite")
     recovered = script("live_recovery").recover(journal.parent)
     assert recovered["entries"] > 0
+
+
+@pytest.mark.parametrize("without", ["nothing", "the tail", "huge pages"])
+def test_a_trial_leaves_out_what_it_names_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without: str
+) -> None:
+    latency, world, trials = script("live_latency"), script("live_world"), script("live_trials")
+    for name in ("_keep", "_insist_on_sync"):
+        monkeypatch.setattr(Journal, name, getattr(Journal, name))
+    merged: list[str] = []
+    monkeypatch.setattr(process, "merge_aside", lambda: merged.append("all"))
+    put: list[int] = []
+    monkeypatch.setattr(Tail, "put", _counted(Tail.put, put))
+    trials.WITHOUT[without]()
+    ready = world._fit(tmp_path)
+
+    async def way() -> tuple[int, int]:
+        run = await latency.live(tmp_path, ready, "power")
+        try:
+            await latency.bars(run, 40, before=latency.nothing)
+            return run.venue.orders, run.strategy_run.journal.seq
+        finally:
+            await latency.stop(run)
+
+    sent, entries = latency.run(way)
+    assert sent > 0
+    assert bool(put) == (without != "the tail")
+    assert bool(merged) == (without != "huge pages")
+    [journal] = (tmp_path / "runs").rglob("journal.sqlite")
+    assert script("live_recovery").recover(journal.parent)["entries"] >= entries
+
+
+def _counted(put: Callable[..., None], lengths: list[int]) -> Callable[..., None]:
+    def counted(tail: Tail, frames: bytes, **named: Any) -> None:
+        lengths.append(len(frames))
+        put(tail, frames, **named)
+
+    return counted
+
+
+def test_trials_are_measured_where_they_are_named_alone() -> None:
+    live = script("live")
+    assert "trials" not in live.options([]).parts
+    assert live.options(["--only", "trials"]).parts == ["trials"]
 
 
 def test_how_flat_memory_is() -> None:

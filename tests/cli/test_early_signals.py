@@ -40,7 +40,7 @@ def test_what_was_received_is_delivered_where_it_is_not_held_any_more() -> None:
     early, delivered = EarlySignals(), list[int]()
     early.hold()
     os.kill(os.getpid(), signal.SIGTERM)
-    early._before[signal.SIGTERM] = lambda number, frame: delivered.append(number)
+    early._handlers[signal.SIGTERM] = lambda number, frame: delivered.append(number)
     early.release()
     assert delivered == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL

@@ -214,7 +214,7 @@ def open_made(
     for symbol in strategy.universe.symbols:
         spec = strategy.execution.instruments.get(symbol)
         instruments[symbol] = Instrument(symbol) if spec is None else Instrument(
-            symbol, spec.lot, spec.tick, spec.min_notional, min(1e-8, spec.lot)
+            symbol, spec.lot, spec.tick, spec.min_notional, min(1e-8, spec.lot), spec.min_quantity
         )  # fmt: skip
     symbols = strategy.universe.symbols
     market = market_of(symbols, bars, instruments, series, calendar, calendars)

@@ -56,6 +56,7 @@ class Drill(rehearsal._Rehearsal):
         outcome = Outcome("s", "live", 1, "made", str(folder), rows)
         super().__init__(venue, run, stage, options, outcome, frozenset(), self.lines.append)
         self._ours = RunRecord(HEAD)
+        self._live_bar = 0
 
     def _clock(self) -> Any:
         return SimpleNamespace(failure="", ended=False, bar=self.bar)
@@ -85,6 +86,25 @@ def test_a_wait_for_bars_ends_with_them_and_not_with_its_patience(
     assert clock.now_s < 4.0
     assert drill._until(lambda: True, 90.0), "what is so already needs no bars"
     assert not drill._until(lambda: False, 5.0, plays=False)
+
+
+def test_the_bars_are_counted_from_when_the_run_is_live(
+    tmp_path: Path, clock: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that starts slowly, on a loaded machine, is rehearsed for as many bars."""
+    drill = Drill(tmp_path, [])
+    drill._live_bar, drill.bar = None, 27
+    assert not drill._until(lambda: False, 5.0), "bars before the run is live end nothing"
+    for name in ("_await_live", "_inject_all", "_finish"):
+        monkeypatch.setattr(drill, name, lambda: None)
+    run: Any = drill._run
+    run.start = lambda: None
+    drill.play()
+    drill.bar = 46
+    assert not drill._is_over()
+    drill.bar = 47
+    assert drill._is_over()
+    assert Options(seed=1, codes=(), folder=tmp_path, bars=20).bars_needed == 220
 
 
 def test_faults_without_bars_are_not_reached_and_no_failure(tmp_path: Path, clock: Time) -> None:

@@ -16,7 +16,7 @@ from septet._data.calendars import load_calendar
 from septet._kernel.time_frames import INCOMPLETE
 from septet._live.build_core import core_of
 from septet._shell.aligned_bars import align_bars
-from septet._shell.backtest import incomplete_frames
+from septet._shell.backtest import count_incomplete, incomplete_frames
 from septet._shell.session import Session, alignment_rules, plan_of, warmup_ns_of
 from septet_schemas.units import format_duration
 from tests.core.paths import by_batch, by_events, plainly
@@ -47,6 +47,9 @@ features:
   of_volume: {{use: sma, of: volume, period: 1, bar: {frame}}}
   high_2: {{use: highest, of: high, period: 2, bar: {frame}}}
   close_3: {{use: sma, of: close, period: 3, bar: {frame}}}
+  since_week: {{use: vwap, anchor: week}}
+  flow_of_day: {{use: obv, anchor: day}}
+  flow_of_frame: {{use: obv, anchor: week, bar: {frame}}}
 signal: {{use: rules, long_if: close_3 > of_low, exit_if: high_2 > 1.02 * close_3}}
 risk: {{sizing: {{use: fixed_fraction, fraction: 50%}}}}
 execution: {{instruments: {{AAA/USDT: {{lot: 0.0001, tick: 0, min_notional: 1}}}}}}
@@ -158,7 +161,7 @@ def test_bars_of_higher_frames_are_those_of_the_text(
     (frame,) = session.plan.assembly.rows.frames.values()
     counted = int(left.outcome.state.S[0, frame.slot + INCOMPLETE])
     assert counted == incomplete_of(schedule, bars, frame_ns, calendar)
-    notes = incomplete_frames(session, left.outcome)
+    notes = incomplete_frames(count_incomplete(session.plan, left.outcome.state.S))
     assert [f"missing in {counted} bars of" in note for note in notes] == [True] * (counted > 0)
 
 

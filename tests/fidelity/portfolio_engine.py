@@ -101,6 +101,7 @@ def file_of(s: Strategy, market: Market) -> str:
             "lot": inst.lot,
             "tick": inst.tick,
             "min_notional": inst.min_notional,
+            "min_quantity": inst.min_quantity,
         }
     simulation = {
         "fee": {"maker": costs.maker, "taker": costs.taker}, "slippage": costs.slippage,

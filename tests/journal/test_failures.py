@@ -152,7 +152,7 @@ class FullDisk:
 
     def _made(self, make: Callable[[Reserve], None]) -> Callable[[Reserve], None]:
         def refused(reserve: Reserve) -> None:
-            if self.full and not reserve.stands:
+            if self.full and not reserve.is_allocated:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             make(reserve)
 

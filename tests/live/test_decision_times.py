@@ -278,3 +278,17 @@ def _passed(
 ) -> bool:
     """Whether a decision time at the same time had the symbol as missing."""
     return any(each.time_ns == late.time_ns and k in each.missing for each in decision_times)
+
+
+def test_without_any_listed_symbol_the_time_itself_is_waited_for() -> None:
+    """Else every decision time of the future is reached at once, and the loop stands still."""
+    clock = ManualClock(at(0.5))
+    one = times_of(clock)
+    one.absent = {0, 1}
+    assert feed(one) == []
+    assert one.next_wall_ns() == at(1) + 2 * SECOND
+    clock.reach(at(1) + 2 * SECOND)
+    assert feed(one) == [(1, (), (0, 1), False, False)]
+    one.absent = {0}
+    clock.reach(at(2))
+    assert feed(one, bar(1, 2)) == [(2, (1,), (0,), True, False)]

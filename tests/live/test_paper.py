@@ -15,7 +15,8 @@ from septet import messages as m
 from septet._core.orders.records import Child
 from septet._host.venues import Market, QuoteSeen
 from septet._live.paper.account import PaperAccount
-from septet._live.paper.venue import PaperVenue, Resting, resting
+from septet._live.paper.resting_orders import Resting, resting
+from septet._live.paper.venue import PaperVenue
 from septet_schemas.simulation import Simulation
 from tests.scale import examples
 

@@ -170,6 +170,32 @@ def test_a_run_serves_its_copy_and_goes_on_without_the_source(world: Learner, mo
         assert found.decisions > len(decided)
 
 
+@pytest.mark.parametrize("name", ["model.npz", "card.json"])
+def test_a_damaged_copy_is_made_again_from_the_same_model(world: Learner, name: str) -> None:
+    """A run that holds positions must not be locked out by a file that exists twice."""
+    home = world.folder / "models" / "mine"
+    [(run, _)] = world.run("live").ends
+    copy = next((run.location.folder / "models").iterdir())
+    whole = (copy / name).read_bytes()
+    (copy / name).write_bytes(whole[: len(whole) // 2])
+    [(again, end)] = world.run("live", bars=6).ends
+    assert (again.location.folder, end.how) == (run.location.folder, "finished")
+    assert str(home) in _log(run.location.folder, "stored_model")[-1]
+    assert learn.load_model(copy).card == learn.load_model(home).card
+    found = replay(run.location.folder)
+    assert found.differences == 0, str(found.first)
+
+    (copy / name).write_bytes(b"damaged")
+    (home / name).write_bytes(b"damaged")
+    with pytest.raises(ModelError) as caught:
+        world.run("live", bars=8)
+    card = (
+        json.loads(whole) if name == "card.json" else json.loads((home / "card.json").read_bytes())
+    )
+    assert card["model_sha256"] in caught.value.hint
+    assert str(copy) in caught.value.hint
+
+
 @pytest.mark.parametrize("mode", ["paper", "live"])
 def test_a_damaged_model_is_refused_before_anything_is_opened(world: Learner, mode: str) -> None:
     home = world.folder / "models" / "mine"

@@ -44,10 +44,11 @@ def test_a_stop_that_stands_stays_and_a_person_is_asked(wrong: dict[str, float])
     assert (alarms(found), cancels(found)) == ([], [])
 
 
-def test_an_exit_that_cannot_be_sent_is_an_alarm_of_the_flatten() -> None:
-    """Where the position is worth more than a remainder."""
+@pytest.mark.parametrize("wrong", WRONG[1:], ids=["notional", "quantity"])
+def test_an_exit_that_cannot_be_sent_is_an_alarm_of_the_flatten(wrong: dict[str, float]) -> None:
+    """Where the position is worth more than a remainder; the engine waits to send it."""
     core, _ = protected(20_000_000.0)
-    report(core, 2, WRONG[1])
+    report(core, 2, {**wrong, "min_quantity": 1e6 * wrong["min_quantity"]})
     found = core.handle(
         m.Operated(
             at_ns=START + 3 * SECOND, action="flatten", name="Ann", reason="news",
@@ -55,6 +56,7 @@ def test_an_exit_that_cannot_be_sent_is_an_alarm_of_the_flatten() -> None:
         )
     )  # fmt: skip
     assert sales(found) == []
+    assert [each for each in found if isinstance(each, m.Placed)] == []
     assert alarms(found) == ["critical"]
 
 

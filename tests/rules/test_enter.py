@@ -68,6 +68,7 @@ def test_an_accepted_candidate_is_an_order_and_a_row():
         ({}, {"size": lambda *_: NAN}, R_SIZE),
         ({}, {"size": lambda *_: 0.4}, R_LOT),
         ({"min_notional": 301.0}, {}, R_MIN_NOTIONAL),
+        ({"min_units": 3.0000001}, {}, R_LOT),
         ({}, {"CAPS": (AtMost(0.5),)}, 50),
         ({}, {"WIRES": (AtMost(2.0),)}, 50),
         ({"cash": 50.0}, {}, R_CASH),

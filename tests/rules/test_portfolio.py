@@ -366,13 +366,17 @@ def test_a_reduction_below_the_minimum_notional_is_not_remembered() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.45, 0.55], ids=["reduction", "increase"])
-@pytest.mark.parametrize(("lot", "least"), [(1.0, 0.0), (0.01, 60.0)], ids=["lot", "notional"])
-def test_a_change_below_the_lot_or_the_minimum_notional_is_too_small(
-    weight: float, lot: float, least: float
+@pytest.mark.parametrize(
+    ("lot", "least", "fewest"), [(1.0, 0.0, 0.0), (0.01, 60.0, 0.0), (0.01, 0.0, 0.6)],
+    ids=["lot", "notional", "quantity"],
+)  # fmt: skip
+def test_a_change_below_a_minimum_is_too_small(
+    weight: float, lot: float, least: float, fewest: float
 ) -> None:
     run = weighed(1)
     held(run, 5.0)
     run.lot[0], run.min_notional[0] = lot * run.scale[0], least
+    run.min_units[0] = fewest * run.scale[0]
     with set_to(ONE_SYMBOL=True):
         assert made(run, (weight,)) == []
     assert run.rejected_code[0, 1] == R_TOO_SMALL + 1

@@ -314,3 +314,18 @@ def test_an_exit_that_has_met_the_open_leaves_no_volume_to_the_stop():
     assert [bool(steps.exit_has_met(0, i, run)) for i in (0, 1)] == [False, True]
     with set_to(**LEVERAGED):
         assert not steps.exit_has_met(0, 1, run), "a liquidation comes before it"
+
+
+def test_a_liquidation_comes_before_an_exit_that_was_sent():
+    with set_to(LIQUIDATES_HERE=True, LEVERAGE=10.0, MAINTENANCE=0.01):
+        run = holding(2.0)
+        place_order(0, layout.MARKET, -2.0, NAN, NAN, 50, 0, 1, 31, 100.0, 20, run)
+        sent = int(run.order_id[0])
+        level = liquidation_price(1.0, 100.0, 10.0, 0.01, 0.0)
+        stops.liquidate(0, level * 1.01, 30, run)
+        assert run.order_id[0] == sent, "above its level it changes nothing"
+        for _ in range(2):  # once is enough
+            stops.liquidate(0, level, 30, run)
+            assert (run.order_reason[0], run.order_units[0]) == (R_LIQUIDATION, -2.0)
+            assert run.order_id[0] == sent + 1
+            assert status(run) == [(layout.STATUS_CANCELLED, R_LIQUIDATION)]

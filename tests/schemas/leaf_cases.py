@@ -168,7 +168,8 @@ CASES: Final[Mapping[str, Case]] = {
     **{
         f"InstrumentSpec.{name}": Case(f"execution.instruments.A/USDT.{name}={value}", "ran", (
             "execution.instruments={A/USDT: {lot: 0.01, tick: 0.01, min_notional: 10}}",))
-        for name, value in (("tick", "3"), ("lot", "4"), ("min_notional", "6000"))
+        for name, value in (("tick", "3"), ("lot", "4"), ("min_notional", "6000"),
+            ("min_quantity", "60"))
     },
     "ExitRule.opposite": Case("signal.exit.opposite=false", file="model"),
     "ExitRule.after": Case("signal.exit.after=9 bars", file="model"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from septet._shell.session import open_session
 from septet.errors import InputError
 from tests.plan.strangers import host_with_strangers
 
+ROOT = Path(__file__).resolve().parents[2]
 STRATEGY = """\
 version: 1
 name: short
@@ -63,6 +65,19 @@ def test_a_window_that_is_read_whole_counts_as_more_bars(opened):
     """A rank reads its window on every bar, a mean keeps its sum."""
     assert plain_bars(opened(400, "sma, period: 300")) == 400
     assert plain_bars(opened(400, "rank, period: 300")) > 5 * 400
+
+
+def test_a_window_of_an_inner_feature_is_not_read_again(opened):
+    """A rank of 30 values reads 30, however far back each of them looks."""
+    assert plain_bars(opened(400, "rank, of: fast, period: 30")) == 600
+    assert plain_bars(opened(400, "rank, period: 30")) == 600
+
+
+def test_correlations_are_of_entries_and_not_of_every_bar():
+    """Of the bundled shares one bar in 25 asks for a size; 12,154 bars stay a short history."""
+    session = open_session(load(ROOT / "strategies" / "us-stocks.yaml"))
+    assert session.plan.assembly.lookback_times > 100
+    assert sum(session.aligned.lengths) < plain_bars(session) < PLAIN_BARS
 
 
 @pytest.mark.parametrize("slow", ["rsi", "parabolic_sar", "ema, period: 300"])

@@ -71,7 +71,19 @@ STRATEGIES = {
     + "features: {hour: {use: hour}, fair: {use: vwap, anchor: week}}\n"
     "signal: {use: rules, long_if: close > fair and hour < 15, exit_if: close < fair}\n"
     "risk: {sizing: {use: fixed_fraction, fraction: 50%}, max_positions: 1}\n",
+    "adds that rest on both sides, takes": HEAD
+    + "account: {type: perpetual}\nperpetual: {leverage: 2, funding: {rate: 1bps, every: 8h}}\n"
+    + TWO + FILES + CROSS
+    + "signal: {use: rules, long_if: fast > slow, short_if: fast < slow}\n"
+    "risk:\n  sizing: {use: fixed_fraction, fraction: 10%}\n  stops: {stop_loss: 9%}\n"
+    "  position:\n    add: [{at: [-1%, 2%], size: 50%}, {when: close > last_price, size: 30%}]\n"
+    "    take: [{at: 3%, size: 30%}]\n",
+    "a portfolio that rebalances, a symbol that begins before the first of the file": HEAD
+    + "universe: {symbols: [BBB/USDT, AAA/USDT], bar: 1h}\n" + FILES + CROSS
+    + "portfolio: {use: top, by: fast, long: 1, rebalance: {every: 11h, drift: 1%, quorum: 50%}}\n"
+    "risk: {stops: {trailing: 5%}}\n",
 }  # fmt: skip
+RESTS = "adds that rest on both sides, takes"
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +121,7 @@ def _same(whole: RunResult, parts: RunResult, *, span: bool = False) -> None:
     for name in EXACT:
         assert before[name].equals(after[name], null_equal=True), name
     assert whole.halts == parts.halts
+    assert whole.notes == parts.notes[:-1]
     assert whole.data_hashes == parts.data_hashes
     for key in ("first_index", "plan", "memory_bars", "sources"):
         assert whole.manifest[key] == parts.manifest[key]
@@ -136,6 +149,21 @@ def test_stretches_of_any_length_change_no_bit(folder: Path, name: str) -> None:
         assert len(whole.halts) > 1
     for chunk in (4_000, 801, 100, 37):
         _same(whole, run_by_stretches(loaded, chunk))
+
+
+def test_orders_that_rest_over_a_border_keep_their_fills(folder: Path) -> None:
+    """What the comparison above is about happens: fills and ends in another stretch."""
+    orders = stored_frames(run_by_stretches(_loaded(folder, STRATEGIES[RESTS]), 37))["orders"]
+    assert set(orders["status"].cast(pl.String)) >= {"filled", "cancelled"}
+    assert (orders["status"] == "open").sum() <= 4
+    fills = stored_frames(backtest(_loaded(folder, STRATEGIES[RESTS]), tables=False))["fills"]
+    sums = fills.group_by("order_id").agg(pl.col("quantity").sum())
+    both = orders.filter(pl.col("filled") > 0).join(sums, on="order_id", how="full")
+    assert both["filled"].to_list() == pytest.approx(both["quantity"].to_list(), rel=1e-12)
+    late = orders.join(fills.group_by("order_id").agg(pl.col("time").max()), on="order_id")
+    stretch_ns = 37 * HOUR_NS
+    began, ended = (late[name].to_physical() // stretch_ns for name in ("time", "time_right"))
+    assert (began != ended).sum() > 10
 
 
 def test_stretches_of_single_bars(folder: Path) -> None:

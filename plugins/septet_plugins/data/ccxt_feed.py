@@ -21,6 +21,7 @@ from septet.plugin.live import (
     QuoteSeen,
     StreamDown,
     Tasks,
+    insist_on_listed,
     is_programming_error,
 )
 from septet_plugins.data.ccxt_books import LEVELS, Books, numbered
@@ -39,7 +40,7 @@ from septet_plugins.data.ccxt_messages import (
 from septet_plugins.data.ccxt_requests import FeedTerms, Requests
 from septet_plugins.exchange.bar_pages import Pages, timeframe_of
 from septet_plugins.exchange.clients import Scrub, allowed_hosts, make_client, stream_hosts
-from septet_plugins.exchange.listing import Listing, check_contracts, insist_on_listed
+from septet_plugins.exchange.listing import Listing, check_contracts
 from septet_plugins.exchange.markets import ids_of, markets_of
 from septet_plugins.exchange.message_tap import Tap, tapped
 from septet_plugins.exchange.requests import Gate, hook_client
@@ -120,11 +121,10 @@ class CcxtFeed:
         hook_client(client, self._gate, lambda status, state: None, hosts)
         self._requests = Requests(client, self._terms, self._gate, self._clock, self._scrub)
         await self._ask("load_markets")
+        self._listing = listing = Listing(client, request.symbols, self._relist, self._owned)
         if not request.goes_on:
-            insist_on_listed(client, request.symbols)
-        self._listing = Listing(client, request.symbols, self._relist, self._owned)
-        self._requests.doubt_symbols = self._listing.doubt
-        listed = self._listing.listed
+            insist_on_listed(client.id, listing.unlisted)
+        self._requests.doubt_symbols, listed = listing.doubt, listing.listed
         check_contracts(client, listed)
         if "bars" in request.kinds:
             if not client.has.get("fetchOHLCV"):

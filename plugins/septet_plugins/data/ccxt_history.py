@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import time
@@ -26,11 +25,12 @@ from septet.plugin.data import (
     candles,
     format_duration,
 )
-from septet.plugin.live import Clock, LiveFeed, Tasks, Unreadable
+from septet.plugin.live import Clock, LiveFeed, Tasks, Unreadable, insist_on_listed
 from septet_plugins.data.stored import read_stored, the_store
 from septet_plugins.exchange.answer_bodies import check_body
 from septet_plugins.exchange.bar_pages import Pages, timeframe_of
 from septet_plugins.exchange.exchange_ids import known_exchange
+from septet_plugins.exchange.listing import unlisted_of
 from septet_plugins.exchange.sessions import guard_sessions
 
 __all__ = ["CcxtHistory", "CcxtHistoryConfig"]
@@ -233,12 +233,7 @@ class CcxtHistory:
         timeframe: str,
         progress: Progress,
     ) -> FetchReport:
-        if symbol not in client.markets:
-            close = difflib.get_close_matches(symbol, list(client.markets), n=3)
-            raise DataError(
-                f"{self.exchange} lists no {symbol}",
-                hint=f"did you mean {' or '.join(close)}?" if close else "",
-            )
+        insist_on_listed(self.exchange, unlisted_of(client, [symbol]))
         bar_ns = request.bar_ns
         bar, start_ns = format_duration(bar_ns), request.start_ns or 0
         last = request.now_ns if request.end_ns is None else min(request.end_ns, request.now_ns)
@@ -363,11 +358,13 @@ def _instrument(client: Any, market: Mapping[str, Any]) -> dict[str, float]:
     precision, limits = market.get("precision") or {}, market.get("limits") or {}
     lot = step(precision.get("amount"), 1e-8)
     least = (limits.get("cost") or {}).get("min")
+    fewest = (limits.get("amount") or {}).get("min")
     return {
         "lot": lot,
         "tick": step(precision.get("price"), 0.0),
         "min_notional": float(least or 0.0),
         "precision": min(1e-8, lot),
+        "min_quantity": float(fewest or 0.0),
     }
 
 

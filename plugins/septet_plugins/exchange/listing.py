@@ -10,7 +10,7 @@ from typing import Any, Final
 from septet.errors import DataError
 from septet.plugin.live import Backoff, Kept, Tasks
 
-__all__ = ["Listing", "check_contracts", "insist_on_listed", "unlisted_of"]
+__all__ = ["Listing", "check_contracts", "unlisted_of"]
 
 _FIRST_S: Final = 2.0
 _LONGEST_S: Final = 600.0
@@ -27,19 +27,6 @@ def unlisted_of(client: Any, symbols: Iterable[str]) -> dict[str, tuple[str, ...
         for symbol in symbols
         if symbol not in client.markets
     }
-
-
-def insist_on_listed(client: Any, symbols: Iterable[str]) -> None:
-    """Refuse symbols that are not listed.
-
-    Raises
-    ------
-    DataError
-        With the names closest to the first of them.
-    """
-    for symbol, close in unlisted_of(client, symbols).items():
-        hint = f"did you mean {' or '.join(close)}?" if close else ""
-        raise DataError(f"{client.id} lists no {symbol}", hint=hint)
 
 
 def check_contracts(client: Any, symbols: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """The application: every command as a function from values to values.
 
-What asks (the command line, Python) parses and shows; what is done is decided here. Nothing here
-prints, asks, handles a signal or knows an exit status. Long work takes a `Progress` and may be
-stopped by it; what is wrong comes as an error of `septet.errors`, whose problems have places.
+Callers (the command line, Python) parse arguments and print; the work is done here. Nothing here
+prints, prompts, handles a signal or knows an exit status. Long work takes a `Progress` and may be
+stopped by it; failures are errors of `septet.errors`, whose problems have places.
 """

@@ -1,7 +1,7 @@
-"""Arm a paper or live run: for a while tools for agents may halt it, and nothing else.
+"""Arm a paper or live run: for a limited time tools for agents may halt it, and nothing else.
 
-The arm is a file in the run's folder that names the process it was given for and when it ends. It
-ends by time, when it is taken back, and with that process: the next one is not armed.
+The arm is a file in the run's folder that names the process that it applies to and its end. It
+ends at that time, when it is withdrawn, and with that process: the next one is not armed.
 """
 
 from __future__ import annotations
@@ -36,9 +36,13 @@ class Arm:
 
     def holds(self, holder: Holder, now_ns: int) -> bool:
         """Whether it holds for a process at a time."""
-        same = (holder.pid, holder.boot, holder.since_ns) == (self.pid, self.boot, self.since_ns)
+        is_same_process = (holder.pid, holder.boot, holder.since_ns) == (
+            self.pid,
+            self.boot,
+            self.since_ns,
+        )
         lasts = 0 < self.until_ns - self.asked_ns <= LONGEST_NS
-        return same and lasts and self.asked_ns <= now_ns < self.until_ns
+        return is_same_process and lasts and self.asked_ns <= now_ns < self.until_ns
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -48,7 +52,7 @@ class Arm:
 
 
 def arm_run(folder: Path, *, for_ns: int, name: str, now_ns: int | None = None) -> Arm:
-    """Let agents halt a run for a while; an earlier arm ends.
+    """Allow agents to halt a run for a limited time; an earlier arm ends.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def disarm_run(folder: Path) -> bool:
     RunError
         If its file cannot be removed.
     """
-    held = arm_of(folder) is not None
+    was_armed = arm_of(folder) is not None
     try:
         (folder / ARMED).unlink(missing_ok=True)
     except OSError as problem:
@@ -96,7 +100,7 @@ def disarm_run(folder: Path) -> bool:
             f"{folder / ARMED} cannot be removed: {problem.strerror}",
             hint="remove it: until then agents may halt the run",
         ) from problem
-    return held
+    return was_armed
 
 
 def arm_of(folder: Path, now_ns: int | None = None) -> Arm | None:

@@ -57,7 +57,7 @@ class Checked(msgspec.Struct, frozen=True):
     def document(self) -> dict[str, Any]:
         """Return the answer as plain data."""
         strategy = self.loaded.strategy
-        found: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "ok": self.ok,
             "file": self.file,
             "name": strategy.name,
@@ -66,12 +66,12 @@ class Checked(msgspec.Struct, frozen=True):
             "plugins": [each.document() for each in self.loaded.verdicts],
         }
         if self.settings is not None:
-            found["settings_of_sweep"] = self.settings
+            fields["settings_of_sweep"] = self.settings
         if self.world is not None:
-            found["world"] = [asdict(each) for each in self.world.rows]
+            fields["world"] = [asdict(each) for each in self.world.rows]
         if self.windows is not None:
-            found["training"] = self.windows.document()
-        return found
+            fields["training"] = self.windows.document()
+        return fields
 
 
 def check_file(
@@ -93,12 +93,12 @@ def check_file(
     """
     from septet._config.load import load
 
-    again = partial(load, file, mode=mode, access=access, unchecked=unchecked)
-    return check_loading(again, request, sets=sets, log=log, file=str(file))
+    load_again = partial(load, file, mode=mode, access=access, unchecked=unchecked)
+    return check_loading(load_again, request, sets=sets, log=log, file=str(file))
 
 
 def check_loading(
-    again: Callable[..., Loaded],
+    load_again: Callable[..., Loaded],
     request: CheckRequest,
     *,
     sets: Sequence[Any] = (),
@@ -120,9 +120,11 @@ def check_loading(
         With every error and warning, each with its place.
     """
     reads = request.data and not request.world
-    load_with: LoadWith | None = (lambda more: again(sets=[*sets, *more])) if reads else None
+    load_with: LoadWith | None = (
+        (lambda settings_added: load_again(sets=[*sets, *settings_added])) if reads else None
+    )
     try:
-        loaded = again(sets=sets, log=log)
+        loaded = load_again(sets=sets, log=log)
     except ConfigError as error:
         raise ConfigError([*error.problems, *_besides(error, load_with)]) from None
     settings = _settings_of_sweep(loaded) if loaded.strategy.sweep is not None else None
@@ -155,12 +157,12 @@ def _preflight(
     if loaded.strategy.mode == "backtest":
         if not request.data or request.world:
             return check_model(loaded), None
-        found = check_data(loaded)
-        if not found.missing_key or load_with is None:
-            return found.problems, found.windows
+        checked = check_data(loaded)
+        if not checked.missing_key or load_with is None:
+            return checked.problems, checked.windows
         from septet._shell.missing_keys import problems_without
 
-        return [*found.problems, *problems_without([found.missing_key], load_with)], None
+        return [*checked.problems, *problems_without([checked.missing_key], load_with)], None
     from septet._live.listen_address import check_port
     from septet._live.wiring import check_feed
 

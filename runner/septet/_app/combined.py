@@ -102,8 +102,8 @@ def equity_of(run: Run) -> RunEquity:
     if run.has("equity"):
         table = run.table("equity", ["time", "equity"])
         values = floats(table, "equity")
-        known = np.isfinite(values)
-        time_ns, equity = stamps(table)[known], values[known]
+        is_known = np.isfinite(values)
+        time_ns, equity = stamps(table)[is_known], values[is_known]
     return RunEquity(
         run.run_id, str(summary["strategy"]), str(summary["mode"]), run.facts.currency,
         float(summary["initial_capital"]), time_ns, equity, problem_of_run(run),
@@ -118,40 +118,41 @@ def combine(runs: Sequence[RunEquity]) -> Combined:
     InputError
         If their currencies differ, or some are simulated and others are not.
     """
-    for name, found in (
+    for name, values in (
         ("currency", sorted({each.currency for each in runs})),
         ("mode", sorted({each.mode for each in runs})),
     ):
-        if len(found) > 1:
+        if len(values) > 1:
             raise InputError(
-                f"the chosen runs differ in their {name}: {', '.join(found)}",
+                f"the chosen runs differ in their {name}: {', '.join(values)}",
                 hint=f"choose runs of one {name}: other amounts cannot be added",
             )
     initial = sum(each.initial_capital for each in runs)
     times = np.unique(np.concatenate([each.time_ns for each in runs]))
     total = np.zeros(len(times))
     for each in runs:
-        own = np.concatenate(([each.initial_capital], each.equity))
-        total += own[np.searchsorted(each.time_ns, times, side="right")]
+        equity_of_run = np.concatenate(([each.initial_capital], each.equity))
+        total += equity_of_run[np.searchsorted(each.time_ns, times, side="right")]
     peak = np.maximum(np.maximum.accumulate(total), initial) if len(total) else total
     drawdown = np.divide(peak - total, peak, out=np.zeros(len(total)), where=peak > 0.0)
     return Combined(runs[0].mode, runs[0].currency, initial, times, total, drawdown)
 
 
-def combined_still(found: Combined, *, width: float = 1040) -> str:
+def combined_still(combined: Combined, *, width: float = 1040) -> str:
     """Draw the sum and its drawdown, so many pixels wide; empty with fewer than two times."""
-    if len(found.time_ns) < 2:
+    if len(combined.time_ns) < 2:
         return ""
-    rows = np.union1d(thin_rows(found.equity, _POINTS), thin_rows(found.drawdown, _POINTS))
-    seconds = (found.time_ns[rows] / _NS).tolist()
-    words = (
-        f"return {percent_text(found.total_return)}; deepest drawdown "
-        f"{percent_text(found.deepest_drawdown)}; drawdown now {percent_text(found.drawdown_now)}"
+    rows = np.union1d(thin_rows(combined.equity, _POINTS), thin_rows(combined.drawdown, _POINTS))
+    seconds = (combined.time_ns[rows] / _NS).tolist()
+    summary = (
+        f"return {percent_text(combined.total_return)}; deepest drawdown "
+        f"{percent_text(combined.deepest_drawdown)}; "
+        f"drawdown now {percent_text(combined.drawdown_now)}"
     )
-    below = Line("drawdown", seconds, (-found.drawdown[rows]).tolist(), "contrast", area=True)
+    drawdown = Line("drawdown", seconds, (-combined.drawdown[rows]).tolist(), "contrast", area=True)
     panes = [
-        Pane([Line("equity", seconds, found.equity[rows].tolist())], f"equity, {found.currency}",
-             share=2.0),
-        Pane([below], "drawdown", percent_text, zero=True),
+        Pane([Line("equity", seconds, combined.equity[rows].tolist())],
+             f"equity, {combined.currency}", share=2.0),
+        Pane([drawdown], "drawdown", percent_text, zero=True),
     ]  # fmt: skip
-    return lines("Sum of equity and its drawdown", words, panes, width=width, height=380)
+    return lines("Sum of equity and its drawdown", summary, panes, width=width, height=380)

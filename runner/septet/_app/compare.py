@@ -77,6 +77,6 @@ def growth_still(runs: Sequence[ComparedRun], names: Sequence[str], *, width: fl
     ]
     if not drawn:
         return ""
-    words = "; ".join(f"{each.name} {percent_text(each.y[-1])}" for each in drawn)
+    summary = "; ".join(f"{each.name} {percent_text(each.y[-1])}" for each in drawn)
     pane = Pane(drawn, "return", percent_text)
-    return lines("Return since the beginning of each run", words, [pane], width=width, height=320)
+    return lines("Return since the beginning of each run", summary, [pane], width=width, height=320)

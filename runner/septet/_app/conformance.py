@@ -42,8 +42,8 @@ def check_entries(
                     state, message = _check(host, entry, budgets[entry.distribution])
             except StrangersError as error:
                 state, message = "failed", error.message
-            found = {"plugin": entry.qualified, "ok": state != "failed"}
-            results.append({**found, "state": state, "message": message})
+            result = {"plugin": entry.qualified, "ok": state != "failed"}
+            results.append({**result, "state": state, "message": message})
     _compile(host, entries, results)
     return results
 
@@ -120,9 +120,9 @@ def _try(
     failed = [f"{each.name}: {each.message}" for each in checks if each.state == "failed"]
     if failed:
         return "failed", failed[0]
-    place = place_of(declaration)
+    source = place_of(declaration)
     try:
-        message = budget.run(lambda: _whole_kit(declaration, config, resolve), place)
+        message = budget.run(lambda: _whole_kit(declaration, config, resolve), source)
     except Spent as why:
         return "not tried", str(why)
     except NotEnded as why:
@@ -144,10 +144,10 @@ def _settings(declaration: Declaration) -> Config | None:
         if model.model_fields[name].is_required()
     }
     try:
-        made: Config = model(**inputs)
+        config: Config = model(**inputs)
     except ValueError:  # required keys: the author's own tests name them
         return None
-    return made
+    return config
 
 
 def _whole_kit(declaration: Declaration, config: Config, resolve: Any) -> str:

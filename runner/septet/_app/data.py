@@ -35,7 +35,7 @@ _LEAD_BARS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a data file does not contain itself.
+    """The description of a data file that the file does not contain.
 
     `columns` are (our name, its name), and `keys` other keys of its block in a strategy file, each
     with its value as YAML.
@@ -210,46 +210,50 @@ def read_file(path: Path, shape: Shape) -> tuple[Normalised, int]:
     if use == "csv" and shape.time_format:
         config["time_format"] = shape.time_format
     named = ("stamp", "time_zone", "calendar", "adjust")
-    given = {name: getattr(shape, name) for name in named if getattr(shape, name) is not None}
+    options_given = {
+        name: getattr(shape, name) for name in named if getattr(shape, name) is not None
+    }
     options = {name: f"--key {name}" for name, _ in shape.keys}
     for name, value in shape.keys:
-        into = config if name in declaration.config.model_fields else given
-        if into is given and name not in CandleKeys.model_fields:
-            known = sorted({*declaration.config.model_fields, *CandleKeys.model_fields} - {"path"})
-            raise InputError(f"--key {name}: a {use} file has no such key", hint=", ".join(known))
-        into[name] = yaml_value(f"--key {name}", value)
-    keys = _validated(CandleKeys, given, **options)
-    own = _validated(declaration.config, config, **options)
+        target = config if name in declaration.config.model_fields else options_given
+        if target is options_given and name not in CandleKeys.model_fields:
+            allowed = sorted(
+                {*declaration.config.model_fields, *CandleKeys.model_fields} - {"path"}
+            )
+            raise InputError(f"--key {name}: a {use} file has no such key", hint=", ".join(allowed))
+        target[name] = yaml_value(f"--key {name}", value)
+    keys = _validated(CandleKeys, options_given, **options)
+    settings = _validated(declaration.config, config, **options)
     generic = {name: getattr(keys, name) for name in type(keys).model_fields}
-    block = UseBlock(use, "data", "candles", own, declaration, "septet", generic)
+    block = UseBlock(use, "data", "candles", settings, declaration, "septet", generic)
     bar_ns = parse_bar(shape.bar)
     symbol = shape.symbol or path.name.split(".")[0]
     request = Request((symbol,), bar_ns, base_dir=path.parent, now_ns=time.time_ns())
     try:
-        ((_, done),) = read_candles(block, request)
+        ((_, normalised),) = read_candles(block, request)
     except DataError as error:
         raise DataError(error.message, hint=hint_of_options(error.hint or "")) from error
-    return done, bar_ns
+    return normalised, bar_ns
 
 
-def _validated(model: Any, given: Mapping[str, Any], **options: str) -> Any:
+def _validated(model: Any, values: Mapping[str, Any], **options: str) -> Any:
     """Validate the given options; `options` names those that differ from their field's name."""
     from pydantic import ValidationError
 
     try:
-        return model(**given)
+        return model(**values)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
         option = options.get(name, "--" + name.replace("_", "-"))
         hint = str(first.get("ctx", {}).get("hint", ""))
-        raise InputError(f"{option} {given[name]}: {first['msg']}", hint=hint) from error
+        raise InputError(f"{option} {values[name]}: {first['msg']}", hint=hint) from error
 
 
 def check_data_file(path: Path, shape: Shape) -> CheckedData:
     """Read one data file and return its findings."""
-    done, _ = read_file(path, shape)
-    return CheckedData((done.bars,), tuple(done.findings))
+    normalised, _ = read_file(path, shape)
+    return CheckedData((normalised.bars,), tuple(normalised.findings))
 
 
 def check_strategy_data(path: Path, store: BarStore) -> CheckedData:
@@ -267,8 +271,8 @@ def import_file(path: Path, source: str, store: BarStore, shape: Shape) -> Impor
 
     from septet_schemas.units import format_duration
 
-    done, bar_ns = read_file(path, shape)
-    bars, bar = done.bars, format_duration(bar_ns)
+    normalised, bar_ns = read_file(path, shape)
+    bars, bar = normalised.bars, format_duration(bar_ns)
     names = ("open", "high", "low", "close", "volume")
     frame = pl.DataFrame(
         {"timestamp": bars.open_ns, **{name: getattr(bars, name) for name in names}}
@@ -279,30 +283,32 @@ def import_file(path: Path, source: str, store: BarStore, shape: Shape) -> Impor
     store.describe(  # no calendar that nobody named: whoever reads the bars is asked again
         source, bars.symbol, bar, stamp="open", calendar=shape.calendar, imported_from=str(path)
     )
-    return Imported(store.root, source, bar, bars, fresh, changed, tuple(done.findings))
+    return Imported(store.root, source, bar, bars, fresh, changed, tuple(normalised.findings))
 
 
-def _compared(frame: pl.DataFrame, there: pl.DataFrame | None) -> tuple[int, int]:
+def _compared(frame: pl.DataFrame, stored: pl.DataFrame | None) -> tuple[int, int]:
     """Count the bars of a file that the store lacks, and those that it has with other values."""
     import polars as pl
 
-    if there is None:
+    if stored is None:
         return frame.height, 0
-    both = frame.join(there, on="timestamp", how="inner", suffix="_there")
+    in_both = frame.join(stored, on="timestamp", how="inner", suffix="_there")
     names = [name for name in frame.columns if name != "timestamp"]
-    same = pl.all_horizontal(pl.col(name) == pl.col(f"{name}_there") for name in names)
-    return frame.height - both.height, both.height - int(both.select(same.sum()).item())
+    is_equal = pl.all_horizontal(pl.col(name) == pl.col(f"{name}_there") for name in names)
+    return frame.height - in_both.height, in_both.height - int(
+        in_both.select(is_equal.sum()).item()
+    )
 
 
 # ------------------------------------------------------------------ as plain data
 
 
-def finding_document(found: Finding) -> dict[str, Any]:
+def finding_document(finding: Finding) -> dict[str, Any]:
     """Return what was found in data as plain data."""
     return {
-        "source": found.source, "symbol": found.symbol, "kind": found.kind,
-        "policy": found.policy, "count": found.count, "message": found.message,
-        "examples": list(found.examples),
+        "source": finding.source, "symbol": finding.symbol, "kind": finding.kind,
+        "policy": finding.policy, "count": finding.count, "message": finding.message,
+        "examples": list(finding.examples),
     }  # fmt: skip
 
 

@@ -21,10 +21,10 @@ def label_documents() -> list[dict[str, Any]]:
     """Describe the labels that a model may learn; they are built in and not plugins."""
     from importlib.metadata import version
 
-    found = []
+    documents = []
     for model in get_args(get_args(Label)[0]):
         about = inspect.cleandoc(model.__doc__ or "")
-        found.append(
+        documents.append(
             {
                 "layer": "models",
                 "kind": "label",
@@ -37,7 +37,7 @@ def label_documents() -> list[dict[str, Any]]:
                 "keys": [each for each in _keys(model) if each["key"] != "use"],
             }
         )
-    return found
+    return documents
 
 
 def describe(declaration: Any) -> dict[str, Any]:
@@ -70,35 +70,35 @@ def describe(declaration: Any) -> dict[str, Any]:
 
 def _ranges(step: Step, config: Config) -> dict[str, str]:
     """Write the declared range of each output that has one; the output without a name is ``""``."""
-    shown = {}
+    texts = {}
     for name in step.output_names(config) or ("",):
         declared = step.range_of(config, name)
         if isinstance(declared, str):
-            shown[name] = f"that of {declared}"
+            texts[name] = f"that of {declared}"
         elif declared != (-math.inf, math.inf):
-            shown[name] = f"{declared[0]:.6g} to {declared[1]:.6g}"
-    return shown
+            texts[name] = f"{declared[0]:.6g} to {declared[1]:.6g}"
+    return texts
 
 
 def _keys(model: type[Config], prefix: str = "") -> list[dict[str, Any]]:
     """Describe the keys of a model, those of a block inside it by their path."""
-    schema, words = model.model_json_schema(), field_docstrings(model)
+    schema, docstrings = model.model_json_schema(), field_docstrings(model)
     keys = []
     for field, info in model.model_fields.items():
         name = info.alias or field
         shape = schema.get("properties", {}).get(name, {})
-        block, below = _block(info.annotation, prefix + name)
+        block, prefix_of_block = _block(info.annotation, prefix + name)
         default = "required" if info.is_required() else _plain(info.get_default())
         keys.append(
             {
                 "key": prefix + name,
                 "type": "block" if block is not None else _type(shape),
                 "default": "see its keys" if block is not None else default,
-                "about": str(shape.get("description") or words.get(field, "")),
+                "about": str(shape.get("description") or docstrings.get(field, "")),
             }
         )
         if block is not None:
-            keys += _keys(block, below)
+            keys += _keys(block, prefix_of_block)
     return keys
 
 
@@ -107,8 +107,8 @@ def _block(annotation: Any, path: str) -> tuple[type[Config] | None, str]:
     if get_origin(annotation) is dict:
         block, _ = _block(get_args(annotation)[1], path)
         return block, f"{path}.NAME."
-    known = isinstance(annotation, type) and issubclass(annotation, Config)
-    return (annotation if known else None), f"{path}."
+    is_model = isinstance(annotation, type) and issubclass(annotation, Config)
+    return (annotation if is_model else None), f"{path}."
 
 
 def _plain(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Values as JSON: one form, whoever asks."""
+"""Converts values to JSON, in one form for all callers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def document_of(value: Any) -> Any:
 
 
 def to_json(value: Any) -> str:
-    """Write the one machine-readable document of an answer; a number that is none is null."""
+    """Write the machine-readable document of a result; NaN and infinity become null."""
     return dump_json(document_of(value)).removesuffix("\n")
 
 

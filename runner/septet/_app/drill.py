@@ -73,22 +73,22 @@ def run_drill(prepared: PreparedDrill, *, log: Callable[[str], None]) -> Outcome
     """Run a drill and store its outcome as drill.json in its folder."""
     from septet._drill.rehearsal import drill
 
-    found = drill(prepared.loaded, prepared.options, log=log)
-    text = json.dumps(found.document(), indent=1) + "\n"
+    outcome = drill(prepared.loaded, prepared.options, log=log)
+    text = json.dumps(outcome.document(), indent=1) + "\n"
     replace_file(prepared.options.folder / "drill.json", text)
-    return found
+    return outcome
 
 
 def _duration(text: str) -> int:
     from septet_schemas.units import parse_duration
 
     try:
-        found = int(parse_duration(text))
+        nanoseconds = int(parse_duration(text))
     except ValueError as error:
         raise InputError(f"--bar {text}: {error}", hint="write 500ms or 1s") from None
-    if found < 50_000_000:
+    if nanoseconds < 50_000_000:
         raise InputError(f"--bar {text} is too short for a rehearsal", hint="write 250ms or more")
-    return found
+    return nanoseconds
 
 
 def drill_folder(out: Path | None, name: str) -> Path:

@@ -48,7 +48,7 @@ def explain_plan(loaded: Loaded) -> PlanText:
     from septet._plan.origins import with_origins
     from septet._shell.session import plan_of
 
-    made = plan_of(loaded)
-    numbers = tuple((each.key, each.value) for each in made.assembly.parameters)
-    text = made.assembly.text
-    return PlanText(made.name, text, with_origins(text), numbers)
+    plan = plan_of(loaded)
+    numbers = tuple((each.key, each.value) for each in plan.assembly.parameters)
+    text = plan.assembly.text
+    return PlanText(plan.name, text, with_origins(text), numbers)

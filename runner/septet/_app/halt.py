@@ -27,7 +27,7 @@ _BY_PERSONS: Final = ("person", "resume", "manual")
 
 @dataclass(frozen=True, slots=True)
 class Halted:
-    """What came of a halt, a flatten or a resume.
+    """The outcome of a halt, a flatten or a resume.
 
     `taken`: the run's process has journalled the request. `open_orders` are those since, None
     while that is not known. `unread` is the reason why the journal could not be read. `cleared` are
@@ -54,8 +54,8 @@ class Halted:
     @property
     def is_idle(self) -> bool:
         """Whether no process acts on the request, and none has completed it."""
-        done = self.taken and (self.action == "resume" or self.open_orders == 0)
-        return not self.running and not done
+        is_complete = self.taken and (self.action == "resume" or self.open_orders == 0)
+        return not self.running and not is_complete
 
     @property
     def acted(self) -> bool:
@@ -78,20 +78,20 @@ class Halted:
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
-        found: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "run_id": self.run_id, "folder": str(self.folder), "action": self.action,
             "running": self.running, "taken": self.taken, "open_orders": self.open_orders,
             "unread": self.unread, "has_journal": self.has_journal,
         }  # fmt: skip
         if self.action == "resume":
-            found["cleared"] = None if self.cleared is None else list(self.cleared)
+            fields["cleared"] = None if self.cleared is None else list(self.cleared)
         if self.ended is not None:
-            found["ended"] = self.ended
+            fields["ended"] = self.ended
         if self.state is not None:
-            found["state"] = self.state
+            fields["state"] = self.state
         if self.moved_aside:
-            found["moved_aside"] = list(self.moved_aside)
-        return found
+            fields["moved_aside"] = list(self.moved_aside)
+        return fields
 
 
 def login_name() -> str:
@@ -105,9 +105,9 @@ def login_name() -> str:
 def halt_run(
     folder: Path, *, name: str, reason: str, flatten: bool = False, wait_s: float = 10.0
 ) -> Halted:
-    """Ask a run to halt, durably, and wait up to `wait_s` seconds until its journal records it.
+    """Request a halt durably, and wait up to `wait_s` seconds until the journal records it.
 
-    With `flatten` it closes its positions as well. What is asked is written before anything of
+    With `flatten` the run closes its positions as well. The request is written before anything of
     the run is read: the journal may be damaged, or locked.
 
     Raises
@@ -118,12 +118,12 @@ def halt_run(
     from septet._live.kill_switch import ask_halt
 
     since_ns = time.time_ns()
-    asked = ask_halt(folder, flatten=flatten, name=name, reason=reason, now_ns=since_ns)
-    return _came_of_it(folder, asked.action, since_ns, wait_s)
+    request = ask_halt(folder, flatten=flatten, name=name, reason=reason, now_ns=since_ns)
+    return _wait_for_outcome(folder, request.action, since_ns, wait_s)
 
 
 def resume_run(folder: Path, *, name: str, reason: str, wait_s: float = 10.0) -> Halted:
-    """Clear every block of a run that waits for a person; nothing is asked where none does.
+    """Clear every block of a run that waits for a person; without one nothing is requested.
 
     Raises
     ------
@@ -133,36 +133,36 @@ def resume_run(folder: Path, *, name: str, reason: str, wait_s: float = 10.0) ->
     from septet._live.kill_switch import ask_resume
 
     since_ns = time.time_ns()
-    nothing = _holds_nothing(folder)
-    if not nothing:
+    is_unblocked = _is_unblocked(folder)
+    if not is_unblocked:
         ask_resume(folder, name=name, reason=reason, now_ns=since_ns)
-    return _came_of_it(folder, "resume", since_ns, wait_s, nothing=nothing)
+    return _wait_for_outcome(folder, "resume", since_ns, wait_s, is_unblocked=is_unblocked)
 
 
-def _came_of_it(
-    folder: Path, action: str, since_ns: int, wait_s: float, *, nothing: bool = False
+def _wait_for_outcome(
+    folder: Path, action: str, since_ns: int, wait_s: float, *, is_unblocked: bool = False
 ) -> Halted:
-    """Wait for a request to be journalled; `nothing` was asked where nothing held."""
+    """Wait for a request to be journalled; with `is_unblocked` none was made."""
     from septet._journal.lease import holder_of
     from septet._live.kill_switch import moved_aside
     from septet._store.journal_view import LiveRun
 
     holder = holder_of(folder)
-    found = Halted(
+    halted = Halted(
         folder.name, folder, action, running=holder is not None,
         has_journal=any(os.path.lexists(folder / name) for name in _JOURNAL),
-        cleared=() if nothing else None, moved_aside=tuple(moved_aside(folder)),
+        cleared=() if is_unblocked else None, moved_aside=tuple(moved_aside(folder)),
     )  # fmt: skip
     try:  # where nobody can read it, orders may be real: the mode stays live
-        found = replace(found, mode=_read(folder, lambda journal: str(journal.head.mode)))
+        halted = replace(halted, mode=_read(folder, lambda journal: str(journal.head.mode)))
         if holder is not None:
-            found = _await(found, since_ns, wait_s)
-        if not found.running and not nothing:
-            found = replace(found, state=_state_of(LiveRun(folder)))
+            halted = _wait_until_journalled(halted, since_ns, wait_s)
+        if not halted.running and not is_unblocked:
+            halted = replace(halted, state=_state_of(LiveRun(folder)))
     except Exception as problem:  # whatever is wrong with the journal: what was asked is written
         why = problem.message if isinstance(problem, SeptetError) else repr(problem)
-        found = replace(found, unread=why)
-    return found
+        halted = replace(halted, unread=why)
+    return halted
 
 
 def _state_of(run: LiveRun) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _state_of(run: LiveRun) -> dict[str, Any]:
     return open_state(run) or {"positions": [], "orders": []}
 
 
-def _await(found: Halted, since_ns: int, wait_s: float) -> Halted:
+def _wait_until_journalled(halted: Halted, since_ns: int, wait_s: float) -> Halted:
     """Wait until the run has journalled the request, and then until no order is open.
 
     After a flatten until nothing is held as well. A process that ends is waited for no longer.
@@ -180,32 +180,36 @@ def _await(found: Halted, since_ns: int, wait_s: float) -> Halted:
     from septet._journal.lease import holder_of
     from septet._store.journal_view import LiveRun
 
-    folder, action = found.folder, found.action
+    folder, action = halted.folder, halted.action
     tag = _read(folder, lambda journal: str(journal.head.facts.get("tag", "")))
-    before = _read(folder, lambda journal: _before(journal, since_ns))
+    entry_before = _read(folder, lambda journal: _entry_before(journal, since_ns))
     until, run = time.monotonic() + wait_s, None
     while True:
         running = holder_of(folder) is not None  # before it is read: then it reads all there is
-        taken, left, cleared = _read(folder, lambda journal: _outcome(journal, action, before, tag))
-        if taken and action == "resume":
-            found = replace(found, cleared=cleared)
-        if taken and action == "flatten":
+        is_taken, open_orders, cleared = _read(
+            folder, lambda journal: _outcome(journal, action, entry_before, tag)
+        )
+        if is_taken and action == "resume":
+            halted = replace(halted, cleared=cleared)
+        if is_taken and action == "flatten":
             run = LiveRun(folder, run)
-            found = replace(found, state=_state_of(run))
-        done = taken and (action == "resume" or (left == 0 and not found.held))
-        if done or not running or time.monotonic() >= until:
-            return replace(found, taken=taken, open_orders=left, running=running, ended=not running)
+            halted = replace(halted, state=_state_of(run))
+        is_complete = is_taken and (action == "resume" or (open_orders == 0 and not halted.held))
+        if is_complete or not running or time.monotonic() >= until:
+            return replace(
+                halted, taken=is_taken, open_orders=open_orders, running=running, ended=not running
+            )
         time.sleep(_LOOK_S)
 
 
-def _read(folder: Path, ask: Callable[[Reader], Any]) -> Any:
+def _read(folder: Path, query: Callable[[Reader], Any]) -> Any:
     from septet._journal.reader import Reader
 
     with Reader(folder / "journal.sqlite") as journal:
-        return ask(journal)
+        return query(journal)
 
 
-def _holds_nothing(folder: Path) -> bool:
+def _is_unblocked(folder: Path) -> bool:
     """Whether a stopped run has no block that waits for a person; an unreadable one may have."""
     from septet._journal.lease import holder_of
     from septet._live.kill_switch import HALT
@@ -222,7 +226,7 @@ def _waiting_for_a_person(journal: Reader) -> set[str]:
     """Return the halts and blocks of a journal that a person may clear."""
     from septet import messages as m
 
-    held = set[str]()
+    rules = set[str]()
     for entry in journal.read():
         if b'"tripped"' not in entry.commands_json and b'"cleared"' not in entry.commands_json:
             continue
@@ -230,13 +234,13 @@ def _waiting_for_a_person(journal: Reader) -> set[str]:
             if isinstance(each, m.Tripped) and any(
                 word in each.clears_when for word in _BY_PERSONS
             ):
-                held.add(each.rule)
+                rules.add(each.rule)
             elif isinstance(each, m.Cleared):
-                held.discard(each.rule)
-    return held
+                rules.discard(each.rule)
+    return rules
 
 
-def _before(journal: Reader, since_ns: int) -> int:
+def _entry_before(journal: Reader, since_ns: int) -> int:
     """Return the last entry before a request: the run may have acted on it by now."""
     last = journal.last_seq
     while last > 0:
@@ -249,26 +253,26 @@ def _before(journal: Reader, since_ns: int) -> int:
 
 
 def _outcome(
-    journal: Reader, action: str, before: int, tag: str
+    journal: Reader, action: str, entry_before: int, tag: str
 ) -> tuple[bool, int | None, tuple[str, ...]]:
     """Read on from an entry: whether the request was journalled, open orders, what was cleared."""
     from septet import messages as m
     from septet._core.orders.ids import is_marked
 
-    taken, left, cleared = False, None, list[str]()
-    for entry in journal.read(before):
+    is_taken, open_orders, cleared = False, None, list[str]()
+    for entry in journal.read(entry_before):
         if entry.kind == "operated":
             event = entry.event
             if isinstance(event, m.Operated) and event.action == action:
-                taken = True
+                is_taken = True
                 cleared += [each.rule for each in entry.commands if isinstance(each, m.Cleared)]
-        elif taken and entry.kind == "open_orders":
+        elif is_taken and entry.kind == "open_orders":
             event = entry.event
             assert isinstance(event, m.OpenOrders)
-            left = sum(is_marked(tag, each.client_id) for each in event.orders)
-    if taken and left is None and not _trades_outside(journal):
-        left = 0  # fills happen inside the run: it has no orders anywhere
-    return taken, left, tuple(cleared)
+            open_orders = sum(is_marked(tag, each.client_id) for each in event.orders)
+    if is_taken and open_orders is None and not _trades_outside(journal):
+        open_orders = 0  # fills happen inside the run: it has no orders anywhere
+    return is_taken, open_orders, tuple(cleared)
 
 
 def _trades_outside(journal: Reader) -> bool:

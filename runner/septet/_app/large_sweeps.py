@@ -1,4 +1,4 @@
-"""The page of a sweep with many settings: sorted and cut in the file, and without its verdict.
+"""The page of a sweep with many settings: sorted without reading all rows, without a verdict.
 
 PSR, DSR and the overfitting probability compare every setting with all others: of many settings
 that takes minutes, and is written where the sweep ends. A page reads a few columns of them.
@@ -63,15 +63,15 @@ def best_rows(
     """Return some of the settings with a goal, the best first; the file is sorted, not read."""
     import polars as pl
 
-    goal, more = _goal(manifest)
+    goal, is_more_better = _goal(manifest)
     names = dict.fromkeys(["setting", *_keys(columns), goal, *_FIGURES])
-    found = (
+    chosen = (
         _with_goal(scan, goal)
-        .sort([goal, "setting"], descending=[more, False])
+        .sort([goal, "setting"], descending=[is_more_better, False])
         .slice(first, count)
         .select(*names, psr=pl.lit(None, pl.Float64()), dsr=pl.lit(None, pl.Float64()))
     )
-    return found.collect()
+    return chosen.collect()
 
 
 def _goal(manifest: Mapping[str, Any]) -> tuple[str, bool]:
@@ -91,45 +91,47 @@ def _with_goal(scan: pl.LazyFrame, goal: str) -> pl.LazyFrame:
 def large_findings(
     scan: pl.LazyFrame, columns: list[str], manifest: Mapping[str, Any], stop: Callable[[], None]
 ) -> Findings:
-    """Return what the drawings of a large sweep need; nothing in it judges a setting."""
+    """Return the data of the charts of a large sweep, without statistics of settings."""
     from septet._results.selection_bias import Overfitting
     from septet._sweep.axes import axes_of
     from septet._sweep.sweep_findings import Findings
 
-    goal, more = _goal(manifest)
+    goal, is_more_better = _goal(manifest)
     table = scan.select("setting", *_keys(columns), "status", goal).collect()
     stop()
-    ranked = _with_goal(table.lazy(), goal).sort([goal, "setting"], descending=[more, False])
+    ranked = _with_goal(table.lazy(), goal).sort(
+        [goal, "setting"], descending=[is_more_better, False]
+    )
     best = ranked.collect()
     stop()
     planned = (manifest.get("space") or {}).get("settings") or table.height
     return Findings(
         table=table, ranked=best, axes=tuple(axes_of(table, manifest)), goal=goal,
-        more_is_better=more, planned=int(planned), chosen_from=best.height, expected_best=None,
-        a_year=None, overfitting=Overfitting(None, _UNJUDGED),
+        more_is_better=is_more_better, planned=int(planned), chosen_from=best.height,
+        expected_best=None, a_year=None, overfitting=Overfitting(None, _UNJUDGED),
         doubts=tuple(str(each) for each in manifest.get("data_doubts") or ()),
     )  # fmt: skip
 
 
-def large_words(found: Findings, folder: Path) -> list[str]:
-    """Return what a page says of a large sweep: what was tried, and where the verdict stands."""
+def large_words(findings: Findings, folder: Path) -> list[str]:
+    """Return the texts of the page of a large sweep: what was tried, and where the verdict is."""
     from septet._results.number_texts import count
     from septet._sweep.sweep_findings import GOAL_WORDS, goal_text
     from septet._sweep.verdict import data_text, overview
 
-    best, words = found.best, [overview(found)]
+    best, paragraphs = findings.best, [overview(findings)]
     if best is None:
-        words.append(f"No setting has a {GOAL_WORDS[found.goal]}, so none is the best.")
+        paragraphs.append(f"No setting has a {GOAL_WORDS[findings.goal]}, so none is the best.")
     else:
-        values = ", ".join(f"{axis.name} {axis.text(best[axis.key])}" for axis in found.axes)
-        words.append(
-            f"Best by {GOAL_WORDS[found.goal]}: setting {count(best['setting'])} ({values}), "
-            f"{goal_text(found.goal, best[found.goal])}. The best of so many settings is high by "
-            "chance alone."
+        values = ", ".join(f"{axis.name} {axis.text(best[axis.key])}" for axis in findings.axes)
+        paragraphs.append(
+            f"Best by {GOAL_WORDS[findings.goal]}: setting {count(best['setting'])} ({values}), "
+            f"{goal_text(findings.goal, best[findings.goal])}. "
+            "The best of so many settings is high by chance alone."
         )
-    words += [
-        data_text(found),
+    paragraphs += [
+        data_text(findings),
         f"This page computes PSR, DSR and the overfitting probability of up to {MOST_JUDGED:,} "
         f"settings; {_UNJUDGED}, and stand in sweep.html of the folder {folder.name}.",
     ]
-    return [each for each in words if each]
+    return [each for each in paragraphs if each]

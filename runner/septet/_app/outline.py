@@ -1,4 +1,4 @@
-"""Parts of the schema, and plugins by words: what an author of strategy files looks up."""
+"""Looks up parts of the schema and plugins by words, for authors of strategy files."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def _schema() -> dict[str, Any]:
     from septet._config.json_schema import schema_text
     from septet._host.plugin_registry import Host
 
-    found: dict[str, Any] = decode_json(schema_text(Host()))
-    return found
+    schema: dict[str, Any] = decode_json(schema_text(Host()))
+    return schema
 
 
 def schema_part(path: str) -> tuple[Any, list[str]]:
@@ -33,31 +33,31 @@ def schema_part(path: str) -> tuple[Any, list[str]]:
     root = _schema()
     part: Any = root
     for name in path.split(".") if path else ():
-        below = _below(part, root)
-        if name not in below:
+        children = _children_of(part, root)
+        if name not in children:
             raise InputError(
                 f"the schema has no {name[:60]!r} in {path[:80]!r}",
-                hint=f"there are {', '.join(sorted(below)[:40]) or 'no keys'}",
+                hint=f"there are {', '.join(sorted(children)[:40]) or 'no keys'}",
             )
-        part = below[name]
-    return part, sorted(_below(part, root))
+        part = children[name]
+    return part, sorted(_children_of(part, root))
 
 
-def _below(part: Any, root: Mapping[str, Any]) -> dict[str, Any]:
+def _children_of(part: Any, root: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a part of a schema has below it, by name."""
     if not isinstance(part, Mapping):
         return {}
-    found = dict(part.get("properties", {}))
+    children = dict(part.get("properties", {}))
     if isinstance(part.get("$defs"), Mapping):
-        found["$defs"] = {"properties": part["$defs"]}
+        children["$defs"] = {"properties": part["$defs"]}
     reference = part.get("$ref", "")
     if reference.startswith("#/$defs/"):
         target = root["$defs"].get(reference.removeprefix("#/$defs/"))
-        found = {**_below(target, root), **found}
+        children = {**_children_of(target, root), **children}
     for kind in ("anyOf", "oneOf", "allOf"):
         for each in part.get(kind, ()):
-            found = {**_below(each, root), **found}
-    return found
+            children = {**_children_of(each, root), **children}
+    return children
 
 
 def found_plugins(query: str = "", layer: str | None = None) -> list[dict[str, Any]]:
@@ -72,12 +72,15 @@ def found_plugins(query: str = "", layer: str | None = None) -> list[dict[str, A
     layers = sorted({each["layer"] for each in entries})
     if layer is not None and layer not in layers:
         raise InputError(f"there is no layer {layer[:40]!r}", hint=f"one of {', '.join(layers)}")
-    words = query.lower().split()
+    query_words = query.lower().split()
     return [
         each
         for each in entries
         if layer in (None, each["layer"])
-        and all(w in f"{each['name']} {each['kind']} {each['summary']}".lower() for w in words)
+        and all(
+            word in f"{each['name']} {each['kind']} {each['summary']}".lower()
+            for word in query_words
+        )
     ]
 
 
@@ -86,10 +89,10 @@ def described_plugin(entry: Mapping[str, Any]) -> dict[str, Any]:
 
     A package's plugin that was not checked is named only: describing it would run its code.
     """
-    found = {name: entry[name] for name in ("name", "layer", "kind", "distribution", "summary")}
-    found["checked"] = entry["check"]
+    document = {name: entry[name] for name in ("name", "layer", "kind", "distribution", "summary")}
+    document["checked"] = entry["check"]
     if entry["check"] not in ("built in", "kept", "watched"):
-        return found
+        return document
     name = (
         entry["name"]
         if entry["check"] == "built in"
@@ -98,22 +101,22 @@ def described_plugin(entry: Mapping[str, Any]) -> dict[str, Any]:
     try:
         described = describe_plugin(name)
     except PluginError as error:
-        return {**found, "problem": error.message}
-    same = [
+        return {**document, "problem": error.message}
+    descriptions = [
         each
         for each in described
         if (each["layer"], each["kind"]) == (entry["layer"], entry["kind"])
     ]
-    keys = same[0]["keys"] if same else []
-    return {**found, "keys": keys, "example": _example(entry["name"], keys)}
+    keys = descriptions[0]["keys"] if descriptions else []
+    return {**document, "keys": keys, "example": _example(entry["name"], keys)}
 
 
 def _example(name: str, keys: list[dict[str, Any]]) -> str:
-    """Write a block with the keys it cannot be without, or else its first one."""
-    needed = [each for each in keys if each["default"] == "required"]
-    shown = needed or [each for each in keys if each["default"] != "none"][:1]
+    """Write a block with its required keys, or else its first one."""
+    required = [each for each in keys if each["default"] == "required"]
+    keys_shown = required or [each for each in keys if each["default"] != "none"][:1]
     pairs = [
-        f"{each['key']}: {'<' + each['type'] + '>' if each in needed else each['default']}"
-        for each in shown
+        f"{each['key']}: {'<' + each['type'] + '>' if each in required else each['default']}"
+        for each in keys_shown
     ]
     return "{" + ", ".join([f"use: {name}", *pairs]) + "}"

@@ -46,7 +46,7 @@ class OwnDataKey:
 def own_data_keys() -> list[OwnDataKey]:
     """Return the keys that a file of one's own may need, as the models of the file describe them.
 
-    `data.candles.columns` is a mapping, which is written as what stands between its braces.
+    `data.candles.columns` is a mapping, written as the text between its braces.
     """
     from septet._host.plugin_registry import Host
     from septet_schemas.docstrings import field_docstrings
@@ -54,14 +54,14 @@ def own_data_keys() -> list[OwnDataKey]:
     from septet_schemas.strategy import Universe
 
     csv = Host().declaration("data", "csv", "candles").config
-    asked = (
+    keys_of_models = (
         (Universe, "universe", "symbols"), (Universe, "universe", "bar"),
         (CandleKeys, "data.candles", "stamp"), (CandleKeys, "data.candles", "time_zone"),
         (CandleKeys, "data.candles", "calendar"), (CandleKeys, "data.candles", "adjust"),
         (csv, "data.candles", "columns"),
     )  # fmt: skip
-    found = []
-    for model, block, name in asked:
+    keys = []
+    for model, block, name in keys_of_models:
         choices = [
             value
             for kind in get_args(model.model_fields[name].annotation)
@@ -69,19 +69,19 @@ def own_data_keys() -> list[OwnDataKey]:
             if isinstance(value, str)
         ]
         about = " ".join(field_docstrings(model)[name].split())
-        found.append(OwnDataKey(f"{block}.{name}", about, tuple(choices)))
-    return found
+        keys.append(OwnDataKey(f"{block}.{name}", about, tuple(choices)))
+    return keys
 
 
 def key_of_problem(key: str, known: list[str]) -> str:
     """Return the one of some keys that a problem is about; empty if there is none.
 
-    What is wrong with `data.candles` as a whole is wrong with the file that it names.
+    A problem of `data.candles` itself is one of the file that it names.
     """
-    found = [each for each in known if key == each or key.startswith(f"{each}.")]
-    if not found and key == "data.candles":
+    matching = [each for each in known if key == each or key.startswith(f"{each}.")]
+    if not matching and key == "data.candles":
         return "data.candles.path"
-    return max(found, key=len, default="")
+    return max(matching, key=len, default="")
 
 
 def add_data_file(workspace: Workspace, name: str, data: bytes | bytearray) -> None:
@@ -92,30 +92,31 @@ def add_data_file(workspace: Workspace, name: str, data: bytes | bytearray) -> N
     InputError
         If the name is none of a data file or is taken, or it cannot be written.
     """
-    path, shown = workspace.path(name), repr(shortened(name, 80))
+    path, quoted = workspace.path(name), repr(shortened(name, 80))
     if PurePosixPath(name).suffix not in CSV_OR_PARQUET or "/" in name:
         endings = " or ".join(CSV_OR_PARQUET)
-        raise InputError(f"{shown} is no name of a data file", hint=f"it ends in {endings}")
+        raise InputError(f"{quoted} is no name of a data file", hint=f"it ends in {endings}")
     if not data:
-        raise InputError(f"{shown} is empty", hint="choose a file with bars")
+        raise InputError(f"{quoted} is empty", hint="choose a file with bars")
     with alone_in(workspace.root):
-        there = workspace.data_files()
-        if len(there) >= MOST_FILES:
+        files = workspace.data_files()
+        if len(files) >= MOST_FILES:
             raise InputError(f"the folder has {MOST_FILES:,} data files already")
-        kept = sum(_size(workspace.root / each) for each in there if "/" not in each)
-        if kept + len(data) > MOST_KEPT:
+        stored_bytes = sum(_size(workspace.root / each) for each in files if "/" not in each)
+        if stored_bytes + len(data) > MOST_KEPT:
             raise InputError(
-                f"the data files of the folder would have {(kept + len(data)) / _MIB:,.1f} MiB; "
+                "the data files of the folder would have "
+                f"{(stored_bytes + len(data)) / _MIB:,.1f} MiB; "
                 f"with an added one they may have {MOST_KEPT / _MIB:,.0f} MiB",
                 hint="remove data files that no strategy reads, or put the file there by hand",
             )
         if os.path.lexists(path):
-            raise InputError(f"{shown} is there already", hint="rename the file and add it again")
+            raise InputError(f"{quoted} is there already", hint="rename the file and add it again")
         try:
             with replacing(path) as file:
                 file.write(data)
         except OSError as error:
-            raise InputError(f"{shown} cannot be written: {error.strerror}") from None
+            raise InputError(f"{quoted} cannot be written: {error.strerror}") from None
 
 
 def _size(path: Path) -> int:

@@ -110,22 +110,22 @@ def _find(host: Host, name: str) -> list[Registered]:
     from septet.errors import PluginError
 
     distribution, colon, short = name.rpartition(":")
-    found = [
+    entries = [
         entry
         for entry in host.components()
         if entry.component.name == short and (not colon or entry.distribution == distribution)
     ]
-    if not found:
+    if not entries:
         from septet._app.describe import label_documents
 
-        known = sorted(
+        names = sorted(
             {entry.component.name for entry in host.components()}
             | {each["name"] for each in label_documents()}
         )
-        close = difflib.get_close_matches(short, known, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "septet plugins list"
+        similar = difflib.get_close_matches(short, names, n=3)
+        hint = f"did you mean {' or '.join(similar)}?" if similar else "septet plugins list"
         raise PluginError(f"no plugin is called {name!r}", hint=hint)
-    return found
+    return entries
 
 
 def _described(host: Host, entry: Registered) -> dict[str, Any]:
@@ -146,14 +146,14 @@ def _described(host: Host, entry: Registered) -> dict[str, Any]:
         return describe(declaration)
     try:
         with strangers_code():
-            found = describe(declaration)
-            to_json(found)
+            description = describe(declaration)
+            to_json(description)
     except StrangersError as error:
         raise PluginError(
             f"{entry.qualified} cannot be described: {error.message}",
             hint=f"a fault of {entry.distribution}: report it; septet plugins check reproduces it",
         ) from error.__cause__
-    return found
+    return description
 
 
 def _has(host: Host, name: str) -> bool:

@@ -47,6 +47,6 @@ def replay_run(
     return work(folder, progress=progress, log=log)
 
 
-def replay_document(found: Replayed) -> dict[str, Any]:
+def replay_document(result: Replayed) -> dict[str, Any]:
     """Return it as plain data."""
-    return {**asdict(found), "changed": list(found.changed)}
+    return {**asdict(result), "changed": list(result.changed)}

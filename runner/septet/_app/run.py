@@ -81,7 +81,7 @@ def is_backtest(files: Sequence[Loaded]) -> bool:
     return True
 
 
-def refuse_live(given: Sequence[str]) -> None:
+def refuse_live(options: Sequence[str]) -> None:
     """Refuse options of paper and live mode in a backtest.
 
     Raises
@@ -89,9 +89,9 @@ def refuse_live(given: Sequence[str]) -> None:
     InputError
         One of them was given.
     """
-    if given:
+    if options:
         raise InputError(
-            f"{', '.join(given)}: only for paper and live mode, and the mode of the file is "
+            f"{', '.join(options)}: only for paper and live mode, and the mode of the file is "
             "backtest",
             hint="add --mode paper",
         )

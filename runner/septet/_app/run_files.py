@@ -33,8 +33,8 @@ def log_lines(folder: Path, trace: str = "") -> list[dict[str, str]]:
     except OSError as problem:
         return [_plain(f"log.jsonl cannot be read: {problem.strerror or problem}")]
     texts = raw.decode("utf-8", "replace").splitlines()[1 if size > _LOG_BYTES else 0 :]
-    found = [_logged(text) for text in texts if text.strip()]
-    chosen = [each for each in found if trace in ("", each["trace"])]
+    lines = [_logged(text) for text in texts if text.strip()]
+    chosen = [each for each in lines if trace in ("", each["trace"])]
     return chosen[-_LOG_LINES:][::-1]
 
 
@@ -55,9 +55,9 @@ def _logged(text: str) -> dict[str, str]:
             ("time", "timestamp"), ("level", "level"), ("event", "event"), ("trace", "trace")
         )
     }  # fmt: skip
-    words = [str(value.pop("text"))] if "text" in value else []
+    parts = [str(value.pop("text"))] if "text" in value else []
     rest = (f"{key}={each}" for key, each in value.items() if key not in _SHOWN_ONCE)
-    return {**named, "text": ", ".join([*words, *rest])}
+    return {**named, "text": ", ".join([*parts, *rest])}
 
 
 def signs_of(folder: Path) -> tuple[tuple[int, int], ...] | None:

@@ -48,7 +48,7 @@ class Look:
 
 
 class RunFollower:
-    """Looks at a run again and again; of a journal only the entries since are read."""
+    """Reads a run repeatedly; of a journal only the entries since the last time are read."""
 
     def __init__(
         self,
@@ -101,8 +101,8 @@ class RunFollower:
             view = self._read_journal(self.folder / JOURNAL)
         except SeptetError:
             finding = Run(self.folder).finding
-            known = self._view is not None and not self._without_journal
-            if known or running or finding is None or finding.kind != "unreadable":
+            has_view = self._view is not None and not self._without_journal
+            if has_view or running or finding is None or finding.kind != "unreadable":
                 raise  # it may be locked, or be put back
             view = view_of_run(open_run(self.folder))
             self._without_journal = True  # it is tried again at every look
@@ -112,8 +112,8 @@ class RunFollower:
             return replace(view, problem=view.doubt, exit_status=1 if view.doubt else 0)
         if not view.doubt and Run(self.folder).files_finding is None:
             return view
-        found = view_of_run(open_run(self.folder))  # it decides where the figures come from
-        return replace(found, last_data_ns=self._data_ns)
+        stored = view_of_run(open_run(self.folder))  # it decides where the figures come from
+        return replace(stored, last_data_ns=self._data_ns)
 
     def _read_journal(self, path: Path) -> RunView:
         from septet._files import insist_no_links

@@ -1,4 +1,4 @@
-"""A stored run for whoever shows it in parts: its figures with their verdict, rows, settings."""
+"""Parts of a stored run: its figures with their verdict, rows of its tables, its settings."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _chosen(summary: Mapping[str, Any], names: Sequence[str] | None) -> dict[str
 
 
 def is_live(run: Run) -> bool:
-    """Whether a run is a paper or live run, be its journal there or not."""
+    """Whether a run is a paper or live run, also without its journal."""
     from septet._store.run_condition import condition_of
 
     return condition_of(run, listed=True).is_trading
@@ -74,11 +74,15 @@ def unless_damaged(run: Run, part: Callable[[Run], Any], empty: Any) -> Any:
         return empty
 
 
-def changed_settings(one: Run, other: Run) -> list[dict[str, Any]]:
+def changed_settings(first: Run, second: Run) -> list[dict[str, Any]]:
     """Return the keys whose effective values differ between two runs, with both values."""
-    a, b = settings_of(one), settings_of(other)
-    keys = [key for key in dict.fromkeys((*a, *b)) if a.get(key) != b.get(key)]
-    return [{"key": key, "a": a.get(key), "b": b.get(key)} for key in keys]
+    first_values, second_values = settings_of(first), settings_of(second)
+    keys = [
+        key
+        for key in dict.fromkeys((*first_values, *second_values))
+        if first_values.get(key) != second_values.get(key)
+    ]
+    return [{"key": key, "a": first_values.get(key), "b": second_values.get(key)} for key in keys]
 
 
 def settings_of(run: Run) -> dict[str, Any]:
@@ -100,17 +104,17 @@ def trials_of(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     None in paper and live, which are no tries. Where the ledger did not know, `complete` is False
     and the numbers are None, or the least there were.
     """
-    found = summary.get("tries")
-    if not isinstance(found, Mapping):
+    tries = summary.get("tries")
+    if not isinstance(tries, Mapping):
         return None
-    count, effective = found.get("count"), found.get("effective")
-    deflated, declared = found.get("deflated_sharpe"), found.get("declared")
+    count, effective = tries.get("count"), tries.get("effective")
+    deflated, declared = tries.get("deflated_sharpe"), tries.get("declared")
     return {
         "count": count if isinstance(count, int) else None,
         "effective": float(effective) if isinstance(effective, int | float) else None,
         "declared": declared if isinstance(declared, int) else 0,
         "deflated_sharpe": float(deflated) if isinstance(deflated, int | float) else None,
-        "complete": isinstance(count, int), "text": str(found.get("text") or ""),
+        "complete": isinstance(count, int), "text": str(tries.get("text") or ""),
     }  # fmt: skip
 
 
@@ -120,7 +124,7 @@ def table_slice(
 ) -> tuple[pl.DataFrame, bool]:  # fmt: skip
     """Return some rows of a table of a run, times as text, and whether more follow.
 
-    Only these are read, where they follow each other: a long table is never in memory whole.
+    Only these are read, where they follow each other: a long table is never loaded completely.
 
     Parameters
     ----------
@@ -164,12 +168,14 @@ def table_slice(
     frame = frame.gather_every(every) if every is not None and every > 1 else frame
     if columns:
         frame = frame.select(list(dict.fromkeys(columns)))
-    found = run.collected(name, frame.slice(begin, most + 1), engine="streaming")
-    if run.reads_files and (impossible := impossible_in(name, found.lazy())):
+    rows = run.collected(name, frame.slice(begin, most + 1), engine="streaming")
+    if run.reads_files and (impossible := impossible_in(name, rows.lazy())):
         raise damaged(run.folder, impossible)
-    shown = [each for each in times if each in found.columns]
-    texts = found.head(most).with_columns(pl.col(each).dt.to_string("iso:strict") for each in shown)
-    return texts, found.height > most
+    time_columns = [each for each in times if each in rows.columns]
+    texts = rows.head(most).with_columns(
+        pl.col(each).dt.to_string("iso:strict") for each in time_columns
+    )
+    return texts, rows.height > most
 
 
 def _between(
@@ -183,17 +189,17 @@ def _between(
 
     kind = frame.collect_schema()[column]
     zone = kind.time_zone if isinstance(kind, pl.Datetime) else None
-    wanted = pl.lit(True)
+    is_between = pl.lit(True)
     for text, is_wanted in ((start, pl.col(column).ge), (end, pl.col(column).lt)):
         if text:
-            wanted = wanted & is_wanted(pl.lit(_moment(text)).cast(pl.Datetime("ns", zone)))
+            is_between = is_between & is_wanted(pl.lit(_moment(text)).cast(pl.Datetime("ns", zone)))
     row = pl.col("row")
-    rows = frame.select(column).with_row_index("row").filter(wanted)
-    asked = rows.select(row.min().alias("first"), row.max().alias("last"), pl.len().alias("count"))
-    first, last, count = run.collected(name, asked).row(0)
+    rows = frame.select(column).with_row_index("row").filter(is_between)
+    extent = rows.select(row.min().alias("first"), row.max().alias("last"), pl.len().alias("count"))
+    first, last, count = run.collected(name, extent).row(0)
     if not count:
         return frame.slice(0, 0)
-    return frame.slice(first, count) if last - first + 1 == count else frame.filter(wanted)
+    return frame.slice(first, count) if last - first + 1 == count else frame.filter(is_between)
 
 
 def _moment(text: str) -> int:

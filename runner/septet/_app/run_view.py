@@ -1,7 +1,7 @@
-"""The state of one run as a frozen value: what every face shows of it.
+"""The state of one run as a frozen value, for the terminal, the dashboard and the chat.
 
-Texts in it come from the run's folder, which a stranger may have written: whoever shows one
-passes it through `septet._text.one_line` and bounds its length.
+Texts in it come from the run's folder, which may be untrusted: a caller that shows one passes it
+through `septet._text.one_line` and bounds its length.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class HeldPosition:
-    """A position: what it is worth at the newest mark, and where its stop and target are.
+    """A position: its value at the newest mark, its stop and its target.
 
     `stop` states where the stop is held, `stop_price` and `target_price` are the levels as far as
     they are known: of an order at the venue, else of the last decision.
@@ -100,7 +100,7 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """How a run stands: frozen, with every row that is shown of it.
+    """The state of a run, with every row that is shown of it.
 
     `state` is running, halted (by a person, while a process runs it), stopped, failed, killed,
     unbegun or finished (a backtest), `state_text` the same in words. `blocks` name what keeps it
@@ -171,10 +171,10 @@ class RunView:
         """Return it as plain data."""
         from septet._text import plain_json
 
-        found: dict[str, Any] = plain_json(asdict(self))
+        fields: dict[str, Any] = plain_json(asdict(self))
         if not self.is_held_known:
-            found |= {"positions": None, "orders": None}
-        return {**found, "entries": self.entries, "total_return": self.total_return}
+            fields |= {"positions": None, "orders": None}
+        return {**fields, "entries": self.entries, "total_return": self.total_return}
 
 
 def standing_words(standing: Standing) -> tuple[str, str, tuple[str, ...]]:
@@ -194,18 +194,18 @@ def standing_words(standing: Standing) -> tuple[str, str, tuple[str, ...]]:
         until = _UNTIL.get(block.clears_when, block.clears_when)
         blocks.append(f"blocked by {block.rule} until {until}{text}")
     if standing.holder is not None:
-        process, _, rest = standing.holder.partition(" (strategy ")
-        since = rest.rpartition("), ")[2]
-        words = f"running: {process}{', ' if since else ''}{since}"
+        process, _, after_process = standing.holder.partition(" (strategy ")
+        since = after_process.rpartition("), ")[2]
+        state_text = f"running: {process}{', ' if since else ''}{since}"
         if standing.halt:
-            words = f"halted by {standing.halt}; septet resume clears it ({words})"
+            state_text = f"halted by {standing.halt}; septet resume clears it ({state_text})"
     elif standing.doubt:
-        words = f"not running: how it ended is not known: {standing.doubt}"
+        state_text = f"not running: how it ended is not known: {standing.doubt}"
     elif standing.ended is None:
-        words = "not running: it was killed or crashed; the same command goes on"
+        state_text = "not running: it was killed or crashed; the same command goes on"
     else:
-        words = f"not running: {standing.ended or 'it never began'}"
-    return standing.state, words, tuple(blocks)
+        state_text = f"not running: {standing.ended or 'it never began'}"
+    return standing.state, state_text, tuple(blocks)
 
 
 def view_of_fold(folder: Path, fold: Fold, standing: Standing, last_data_ns: int) -> RunView:
@@ -215,7 +215,7 @@ def view_of_fold(folder: Path, fold: Fold, standing: Standing, last_data_ns: int
     from septet._report.open_state import state_of_fold
 
     state, state_text, blocks = standing_words(standing)
-    held = state_of_fold(fold, doubt=standing.doubt, running=standing.holder is not None)
+    holding = state_of_fold(fold, doubt=standing.doubt, running=standing.holder is not None)
     initial = float(fold.head.facts.get("capital", 0.0))
     times = [row[0] for row in fold.equity]
     values = [row[1] for row in fold.equity]
@@ -227,15 +227,15 @@ def view_of_fold(folder: Path, fold: Fold, standing: Standing, last_data_ns: int
     answers = [row[3] for row in fold.readings[-200:] if row[2] == LATENCY]
     return RunView(
         run_id=fold.head.run_id, strategy=fold.head.strategy, mode=fold.head.mode, folder=folder,
-        state=state, state_text=state_text, blocks=blocks, currency=held["currency"],
+        state=state, state_text=state_text, blocks=blocks, currency=holding["currency"],
         initial_capital=initial, equity=values[-1] if values else None,
         equity_time=iso(times[-1]) if times else "", drawdown=drawdown, deepest_drawdown=deepest,
         day_profit=day, day_return=day_return,
         exposure=fold.equity[-1][3] if fold.equity else None, trades=len(fold.trades.rows),
-        market_time=held["market_time"], last_data_ns=last_data_ns, written_ns=fold.last_at_ns,
+        market_time=holding["market_time"], last_data_ns=last_data_ns, written_ns=fold.last_at_ns,
         answer_s=answers[-1] if answers else None, alerts=len(fold.alerts),
-        positions=tuple(_position(each, held, _levels(fold)) for each in held["positions"]),
-        orders=tuple(_order(each) for each in held["orders"]),
+        positions=tuple(_position(each, holding, _levels(fold)) for each in holding["positions"]),
+        orders=tuple(_order(each) for each in holding["orders"]),
         decisions=_decisions_of_fold(fold), happenings=_happenings_of_fold(fold),
         doubt=standing.doubt,
     )  # fmt: skip
@@ -257,39 +257,40 @@ def view_of_run(run: Run) -> RunView:
 
     run.insist_listed()
     condition, standing = condition_of(run), standing_of(run)
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "problem": condition.problem, "exit_status": condition.exit_status
     }  # fmt: skip
     if standing is None:
-        return replace(view_of_stored(run), **found)
+        return replace(view_of_stored(run), **facts)
     view = None
     if condition.is_held_known:
         live = run if isinstance(run, LiveRun) else LiveRun(run.folder)
         with understood(run.folder / JOURNAL):
             view = view_of_fold(run.folder, live.fold, standing, 0)
         if condition.figures == "journal" or condition.journal is None:
-            return replace(view, **found)
-    return _view_without_journal(run, standing, view, found)
+            return replace(view, **facts)
+    return _view_without_journal(run, standing, view, facts)
 
 
 def _view_without_journal(
-    run: Run, standing: Standing, held: RunView | None, found: Mapping[str, Any]
+    run: Run, standing: Standing, known: RunView | None, facts: Mapping[str, Any]
 ) -> RunView:
     """Return the view of a paper or live run whose figures are those of the files beside it.
 
     Its journal is gone, cannot be read or holds less. `held` is what that has of positions and
     orders, if anything.
     """
-    state, words, blocks = standing_words(standing)
+    state, text, blocks = standing_words(standing)
     view = replace(
-        view_of_stored(run), state=state, state_text=words, blocks=blocks, doubt=standing.doubt,
-        **found,
+        view_of_stored(run), state=state, state_text=text, blocks=blocks, doubt=standing.doubt,
+        **facts,
     )  # fmt: skip
-    if held is None:
+    if known is None:
         return view
     return replace(
-        view, positions=held.positions, orders=held.orders, happenings=held.happenings,
-        written_ns=held.written_ns, answer_s=held.answer_s, alerts=held.alerts, is_held_known=True,
+        view, positions=known.positions, orders=known.orders, happenings=known.happenings,
+        written_ns=known.written_ns, answer_s=known.answer_s, alerts=known.alerts,
+        is_held_known=True,
     )  # fmt: skip
 
 
@@ -305,7 +306,8 @@ def view_of_stored(run: Run) -> RunView:
     equity = unless_damaged(run, _equity_of, None)
     times = [] if equity is None else equity.get_column("time").to_physical().to_list()
     values = [] if equity is None else equity.get_column("equity").to_list()
-    rows = [(t, v) for t, v in zip(times, values, strict=True) if v is not None and v == v]
+    pairs = zip(times, values, strict=True)
+    rows = [(at_ns, value) for at_ns, value in pairs if value is not None and value == value]
     times, values = [each[0] for each in rows], [each[1] for each in rows]
     initial, facts = float(summary["initial_capital"]), run.facts
     drawdown, deepest = _drawdowns(values, initial)
@@ -354,11 +356,11 @@ def _day(
     if not times:
         return None, None
     hours, _, minutes = day_start.partition(":")
-    begins = timedelta(hours=int(hours), minutes=int(minutes or 0))
+    offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
     place = ZoneInfo(zone)
     last = datetime.fromtimestamp(times[-1] // _NS, UTC).astimezone(place)
-    midnight = datetime.combine((last.replace(tzinfo=None) - begins).date(), datetime.min.time())
-    since = (midnight + begins).replace(tzinfo=place).astimezone(UTC)
+    midnight = datetime.combine((last.replace(tzinfo=None) - offset).date(), datetime.min.time())
+    since = (midnight + offset).replace(tzinfo=place).astimezone(UTC)
     first = bisect_left(times, int(since.timestamp()) * _NS + 1)  # at its start the day before ends
     base = values[first - 1] if first else initial
     profit = values[-1] - base
@@ -370,17 +372,17 @@ def _levels(fold: Fold) -> dict[str, dict[str, float]]:
     import struct
 
     width = len(fold.features)
-    places = [(name, fold.features.index(name)) for name in _LEVELS if name in fold.features]
-    found: dict[str, dict[str, float]] = {}
-    if not places:
-        return found
-    for back, row in enumerate(reversed(fold.decisions[-len(fold.symbols) * 2 :])):
-        end = len(fold.feature_bytes) - back * 8 * width
-        if fold.name(row[1]) in found or end <= 0:
+    columns = [(name, fold.features.index(name)) for name in _LEVELS if name in fold.features]
+    by_symbol: dict[str, dict[str, float]] = {}
+    if not columns:
+        return by_symbol
+    for rows_back, row in enumerate(reversed(fold.decisions[-len(fold.symbols) * 2 :])):
+        end = len(fold.feature_bytes) - rows_back * 8 * width
+        if fold.name(row[1]) in by_symbol or end <= 0:
             continue
         values = struct.unpack(f"<{width}d", fold.feature_bytes[end - 8 * width : end])
-        found[fold.name(row[1])] = {name: values[place] for name, place in places}
-    return found
+        by_symbol[fold.name(row[1])] = {name: values[column] for name, column in columns}
+    return by_symbol
 
 
 _LEVELS: Final = ("stop_price", "target_price")
@@ -396,14 +398,14 @@ def _position(
 ) -> HeldPosition:
     from septet._report.open_state import stop_text
 
-    own = levels.get(each["symbol"], {})
+    own_levels = levels.get(each["symbol"], {})
     sent = each["stop"]["trigger_price"]
     return HeldPosition(
         each["symbol"], each["side"], each["quantity"], each["entry_price"], each["mark"],
         each["value"], each["share_of_equity"], each["unrealised_pnl"],
         stop=stop_text(dict(each), simulated=state["simulated"]),
-        stop_price=sent if sent is not None else _level(own, "stop_price"),
-        target_price=_level(own, "target_price"), dust=bool(each["dust"]),
+        stop_price=sent if sent is not None else _level(own_levels, "stop_price"),
+        target_price=_level(own_levels, "target_price"), dust=bool(each["dust"]),
     )  # fmt: skip
 
 
@@ -429,10 +431,10 @@ def _decision(row: Sequence[Any], symbol: str) -> DecisionRow:
     from septet._data.stamps import iso
 
     time_ns, signal, confidence, requested, granted, capped, rejected = row
-    known = confidence if confidence is not None and confidence == confidence else None
+    known_confidence = confidence if confidence is not None and confidence == confidence else None
     time = iso(time_ns)
     return DecisionRow(
-        time, symbol, str(signal), known, requested or 0.0, granted or 0.0,
+        time, symbol, str(signal), known_confidence, requested or 0.0, granted or 0.0,
         _why(str(rejected or ""), str(capped or "")), f"{symbol}@{time}",
     )  # fmt: skip
 

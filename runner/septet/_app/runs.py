@@ -1,4 +1,4 @@
-"""Stored runs: which there are, how one stands, why it traded, and what differs from a backtest."""
+"""Stored runs: lists them, their state, why one traded, and how it differs from a backtest."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a paper or live run stands.
+    """The state of a paper or live run.
 
     `holder` is the process that runs it, if one does; `ended` how its last session ended: None if
     it was killed or crashed, empty if it never began. `halted` and `resumed` are (who, why).
@@ -58,8 +58,8 @@ class Standing:
         if self.halted is not None:
             name, reason = self.halted
             return f"{name}: {reason}"
-        taken = [each.text or "a person" for each in self.blocks if each.rule == HALT_RULE]
-        return taken[0] if taken else ""
+        texts = [each.text or "a person" for each in self.blocks if each.rule == HALT_RULE]
+        return texts[0] if texts else ""
 
     @property
     def state(self) -> str:
@@ -90,13 +90,13 @@ class ListedRun:
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
-        place = {"run_id": self.run_id, "strategy": self.strategy}
+        identity = {"run_id": self.run_id, "strategy": self.strategy}
         if self.damaged:
-            return {**place, "folder": str(self.folder), "damaged": self.damaged}
-        more = {"problem": self.problem} if self.problem else {}
+            return {**identity, "folder": str(self.folder), "damaged": self.damaged}
+        extra = {"problem": self.problem} if self.problem else {}
         if self.state != "finished":
-            more["state"] = self.state
-        return {**place, **self.summary, "folder": str(self.folder), **more}
+            extra["state"] = self.state
+        return {**identity, **self.summary, "folder": str(self.folder), **extra}
 
 
 def list_stored(
@@ -105,17 +105,17 @@ def list_stored(
     """Return every run under `root`, the latest last; `strategy` is the name that a run records."""
     from septet._store.find_runs import list_runs
 
-    found = _with_copies([_listed(run) for run in list_runs(root)], root)
-    found = [each for each in found if strategy in (None, each.document()["strategy"])]
-    return found[-last:] if last else found
+    listed = _with_copies([_listed(run) for run in list_runs(root)], root)
+    listed = [each for each in listed if strategy in (None, each.document()["strategy"])]
+    return listed[-last:] if last else listed
 
 
-def _with_copies(found: Sequence[ListedRun], root: Path) -> list[ListedRun]:
+def _with_copies(listed: Sequence[ListedRun], root: Path) -> list[ListedRun]:
     """Name the folders of a run that has several: they have one id."""
     from septet._store.run_order import run_id_in
 
     folders: dict[str, list[Path]] = {}
-    for each in found:
+    for each in listed:
         if not each.folder.is_symlink():  # nothing behind one is read
             folders.setdefault(run_id_in(each.folder), []).append(each.folder)
     several = {
@@ -125,7 +125,7 @@ def _with_copies(found: Sequence[ListedRun], root: Path) -> list[ListedRun]:
         replace(each, problem=". ".join(filter(None, (
             each.problem, copies_text(several[each.folder], root))
         ))) if each.folder in several else each
-        for each in found
+        for each in listed
     ]  # fmt: skip
 
 
@@ -231,11 +231,11 @@ def why_order(run: Run, order: str) -> dict[str, Any]:
     return explain(run, order)
 
 
-def why_sentence(found: dict[str, Any]) -> str:
+def why_sentence(explanation: dict[str, Any]) -> str:
     """Return the result of `why_order` as text."""
     from septet._report.why import sentence_of
 
-    return sentence_of(found)
+    return sentence_of(explanation)
 
 
 def diff_runs(
@@ -259,7 +259,7 @@ def diff_runs(
 
 
 def report_run(run: Run) -> Path:
-    """Make a run's report.html again, from its folder alone."""
+    """Write a run's report.html again, from its folder alone."""
     from septet._report.page import write_report
 
     return write_report(run)
@@ -286,7 +286,7 @@ def missing_from_export(run: Run, folder: Path | None) -> tuple[list[str], str]:
 
 
 def write_page(run: Run, path: Path) -> Path:
-    """Write the page of a run to a file; what was there stays until the new one is whole.
+    """Write the page of a run to a file; the old one stays until the new one is complete.
 
     Raises
     ------

@@ -20,12 +20,12 @@ def laid(settings: Mapping[str, object]) -> list[Any]:
     """
     from septet._config.overlay import value_setting
 
-    found, problems = [], list[Problem]()
+    settings_laid, problems = [], list[Problem]()
     for path, value in settings.items():
         try:
-            found.append(value_setting(path, value))
+            settings_laid.append(value_setting(path, value))
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return found
+    return settings_laid

@@ -75,10 +75,10 @@ def write_starter(root: Path, *, force: bool = False) -> list[str]:
         "strategy.schema.json": schema_text(Host()),
         ".gitignore": _IGNORE,
     }
-    there = [name for name in files if (root / name).exists() and name != ".gitignore"]
-    if there and not force:
+    existing = [name for name in files if (root / name).exists() and name != ".gitignore"]
+    if existing and not force:
         raise InputError(
-            f"{root / there[0]} is there already",
+            f"{root / existing[0]} is there already",
             hint="name another folder, or --force overwrites it",
         )
     try:
@@ -105,10 +105,10 @@ def own_data_text(name: str, data: str, keys: Mapping[str, str]) -> str:
         `data.candles`; `data.candles.columns` is what stands between its braces. An empty value
         leaves its key out, and a check reports whether it is needed.
     """
-    given = {key: value for key, value in keys.items() if value}
-    columns = given.pop("data.candles.columns", "")
+    values = {key: value for key, value in keys.items() if value}
+    columns = values.pop("data.candles.columns", "")
     blocks = {"universe": list[str](), "data.candles": list[str]()}
-    for key, value in given.items():
+    for key, value in values.items():
         block, _, last = key.rpartition(".")
         text = f"[{json.dumps(value)}]" if key == "universe.symbols" else json.dumps(value)
         blocks[block].append(f"{last}: {text}")
@@ -124,5 +124,8 @@ def own_data_text(name: str, data: str, keys: Mapping[str, str]) -> str:
 
 def starter_name(text: str) -> str:
     """Return a name of a strategy that is as near to a text as the letters of a name allow."""
-    letters = [c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in text]
+    letters = [
+        letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "-"
+        for letter in text
+    ]
     return "".join(letters).strip("-_")[:64] or "starter"

@@ -19,7 +19,7 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def insist_small(text: str, what: str = "the text is") -> None:
+def insist_small(text: str, subject: str = "the text is") -> None:
     """Refuse a text above `MOST_TEXT`.
 
     Raises
@@ -29,7 +29,7 @@ def insist_small(text: str, what: str = "the text is") -> None:
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MOST_TEXT:
-        raise InputError(f"{what} {size:,} bytes long, the limit is {MOST_TEXT:,}")
+        raise InputError(f"{subject} {size:,} bytes long, the limit is {MOST_TEXT:,}")
 
 
 def insist_strategy(text: str, file: str) -> None:
@@ -48,10 +48,10 @@ def insist_strategy(text: str, file: str) -> None:
     if errors:
         raise ConfigError(errors)
     keys = [str(key) for key in tree.children] if tree.kind == "map" else []
-    others = [key for key in keys if key not in Strategy.model_fields]
-    if not keys or others:
-        found = f"{shortened(others[0], 80)!r} is no key of one" if others else "it has no keys"
+    unknown = [key for key in keys if key not in Strategy.model_fields]
+    if not keys or unknown:
+        fault = f"{shortened(unknown[0], 80)!r} is no key of one" if unknown else "it has no keys"
         raise InputError(
-            f"this text is no strategy: {found}",
+            f"this text is no strategy: {fault}",
             hint="only strategy files are written, right or not yet; guide(topic='file') shows one",
         )

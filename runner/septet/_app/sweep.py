@@ -118,7 +118,7 @@ def sweep_document(outcome: Outcome) -> dict[str, Any]:
     """Return the one document of a sweep."""
     from septet._sweep.verdict import paragraphs
 
-    found, manifest = outcome.findings, outcome.manifest
+    findings, manifest = outcome.findings, outcome.manifest
     return {
         "ok": True,
         "sweep_id": manifest["sweep_id"],
@@ -130,19 +130,19 @@ def sweep_document(outcome: Outcome) -> dict[str, Any]:
         "goal": manifest["goal"],
         "first_decision": manifest["first_decision"],
         "settings": outcome.table.height,
-        "done": found.count("done"),
-        "failed": found.count("failed"),
-        "pruned": found.count("pruned"),
+        "done": findings.count("done"),
+        "failed": findings.count("failed"),
+        "pruned": findings.count("pruned"),
         "done_before": outcome.done_before,
         "seconds": outcome.seconds,
         "best": best_rows(outcome),
         "problems": [{"problem": each, "times": times} for each, times in sweep_problems(outcome)],
         "overfitting": {
-            "probability": found.overfitting.probability,
-            "problem": found.overfitting.problem,
-            "settings": found.overfitting.settings,
+            "probability": findings.overfitting.probability,
+            "problem": findings.overfitting.problem,
+            "settings": findings.overfitting.settings,
         },
-        "data_doubts": list(found.doubts),
+        "data_doubts": list(findings.doubts),
         "tries": None if outcome.tries is None else outcome.tries.document(None, 0, None, None),
         "verdict": paragraphs(outcome.findings),
     }

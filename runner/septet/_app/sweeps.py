@@ -1,4 +1,4 @@
-"""Stored sweeps: those of a folder, and what one of them found, drawn and in words."""
+"""Stored sweeps: lists those of a folder, and returns the results of one as charts and texts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SweepStill:
 
 @dataclass(frozen=True, slots=True)
 class SweepView:
-    """What a sweep found.
+    """The results of a sweep.
 
     `file` is the name of the file that was swept, without its folder; `words` are the paragraphs
     of its verdict, `stills` its drawings, `head` and `rows` the best settings as text;
@@ -95,20 +95,20 @@ def sweep_folder(root: Path, key: str) -> Path:
 
 def _folders(root: Path) -> Iterator[tuple[str, Path]]:
     """Yield the key and the folder of each sweep; links are not followed."""
-    seen = 0
-    for above in sorted(_below(root)):
-        for folder in sorted(_below(above)):
+    count = 0
+    for parent in sorted(_folders_in(root)):
+        for folder in sorted(_folders_in(parent)):
             if os.path.lexists(folder / _MANIFEST):
-                yield f"{above.name}/{folder.name}", folder
-                seen += 1
-                if seen == _MOST_SWEEPS:
+                yield f"{parent.name}/{folder.name}", folder
+                count += 1
+                if count == _MOST_SWEEPS:
                     return
 
 
-def _below(folder: Path) -> list[Path]:
+def _folders_in(folder: Path) -> list[Path]:
     try:
-        with os.scandir(folder) as found:
-            return [Path(each.path) for each in found if each.is_dir(follow_symlinks=False)]
+        with os.scandir(folder) as entries:
+            return [Path(each.path) for each in entries if each.is_dir(follow_symlinks=False)]
     except OSError:
         return []
 
@@ -117,12 +117,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         insist_no_links(folder)
         text = read_bounded(folder / _MANIFEST, _LARGEST, follow=False).decode("utf-8")
-        found = decode_json(text)
+        manifest = decode_json(text)
     except (OSError, ValueError) as error:
         raise InputError(f"the manifest of sweep {folder.name} cannot be read: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(manifest, dict):
         raise InputError(f"the manifest of sweep {folder.name} is no mapping")
-    return found
+    return manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class _Table:
 
 
 def _table(folder: Path) -> _Table:
-    """Open the table of a sweep; of its rows none is read."""
+    """Open the table of a sweep without reading its rows."""
     import polars as pl
 
     from septet._app.large_sweeps import insist_shown
@@ -159,7 +159,7 @@ def _table(folder: Path) -> _Table:
 
 
 def sweep_view(folder: Path, first: int = 0, stop: Callable[[], None] = lambda: None) -> SweepView:
-    """Return what a stored sweep found; the list of the best begins after the `first` of them.
+    """Return the results of a stored sweep; the list of the best begins after `first` of them.
 
     `stop` is called between the parts of the work, and raises what ends it.
 
@@ -189,34 +189,34 @@ def _view(
     from septet._sweep.verdict import paragraphs
 
     if table.rows <= MOST_JUDGED:
-        whole = table.scan.collect()
+        rows_of_table = table.scan.collect()
         stop()
-        found = findings_of(whole, manifest)
-        words, best = paragraphs(found), found.ranked.slice(first, BEST_LISTED)
+        findings = findings_of(rows_of_table, manifest)
+        texts_of_verdict, best = paragraphs(findings), findings.ranked.slice(first, BEST_LISTED)
     else:
-        found = large_findings(table.scan, table.columns, manifest, stop)
-        words = large_words(found, folder)
+        findings = large_findings(table.scan, table.columns, manifest, stop)
+        texts_of_verdict = large_words(findings, folder)
         best = best_rows(table.scan, table.columns, manifest, first, BEST_LISTED)
     stop()
-    head, rows, settings = _best(found, best)
+    head, rows, settings = _best(findings, best)
     return SweepView(
         strategy=str(manifest.get("strategy", "")), file=Path(str(manifest.get("file", ""))).name,
-        words=tuple(words), stills=tuple(_stills(found, stop)), head=head, rows=rows,
-        settings=settings, first=first, ranked=found.ranked.height,
+        words=tuple(texts_of_verdict), stills=tuple(_stills(findings, stop)), head=head, rows=rows,
+        settings=settings, first=first, ranked=findings.ranked.height,
     )  # fmt: skip
 
 
-def _stills(found: Findings, stop: Callable[[], None]) -> Iterator[SweepStill]:
+def _stills(findings: Findings, stop: Callable[[], None]) -> Iterator[SweepStill]:
     """Yield the maps of two keys, or the line of one, and the distribution."""
     from septet._sweep import sweep_charts
     from septet._sweep.chart_data import chart_data
 
-    data = chart_data(found, most_maps=_MOST_MAPS, stop=stop)
+    data = chart_data(findings, most_maps=_MOST_MAPS, stop=stop)
 
-    def still(title: str, draw: Callable[..., str], *given: Any) -> SweepStill:
+    def still(title: str, draw: Callable[..., str], *arguments: Any) -> SweepStill:
         stop()
-        narrow = draw(data, *given, width=_NARROW)
-        return SweepStill(title, draw(data, *given), narrow)
+        narrow = draw(data, *arguments, width=_NARROW)
+        return SweepStill(title, draw(data, *arguments), narrow)
 
     if data["line"] is not None:
         yield still("Every setting", sweep_charts.line_still)
@@ -226,18 +226,18 @@ def _stills(found: Findings, stop: Callable[[], None]) -> Iterator[SweepStill]:
         yield still(f"Best of each place: {pair}", sweep_charts.map_still, item, "best")
         if any(size > 1 for row in item["of"] for size in row):
             yield still(f"Middle of each place: {pair}", sweep_charts.map_still, item, "middle")
-    if found.best is not None:
+    if findings.best is not None:
         yield SweepStill("All settings", sweep_charts.spread_still(data))
 
 
 def _best(
-    found: Findings, best: pl.DataFrame
+    findings: Findings, best: pl.DataFrame
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], tuple[str, ...]]:
     from septet._results.number_texts import chance, count, number, percent
 
     rows, settings = [], []
     for row in best.iter_rows(named=True):
-        values = [axis.text(row[axis.key]) for axis in found.axes]
+        values = [axis.text(row[axis.key]) for axis in findings.axes]
         rows.append(
             (
                 count(row["setting"]), *values, number(row["sharpe"]), chance(row["psr"]),
@@ -246,8 +246,10 @@ def _best(
             )
         )  # fmt: skip
         settings.append(
-            "\n".join(f"{a.key}={text}" for a, text in zip(found.axes, values, strict=True))
+            "\n".join(
+                f"{swept.key}={text}" for swept, text in zip(findings.axes, values, strict=True)
+            )
         )
-    head = ("Setting", *(axis.name for axis in found.axes), "Sharpe", "PSR", "DSR", "Return",
+    head = ("Setting", *(axis.name for axis in findings.axes), "Sharpe", "PSR", "DSR", "Return",
             "Drawdown", "Trades")  # fmt: skip
     return head, tuple(rows), tuple(settings)

@@ -47,9 +47,9 @@ def train_model(
     report("data", 0, None, "reading the data")
 
     def rows() -> Any:
-        found = features(loaded)
+        feature_rows = features(loaded)
         report("training", 0, 1, f"training {loaded.strategy.name}")
-        return found
+        return feature_rows
 
     card = fit_all(loaded.strategy, loaded.resolved, rows, folder, within=within, **checks)
     report("training", 1, 1, f"trained {loaded.strategy.name}")

@@ -1,6 +1,6 @@
-"""How much training an agent's file may ask for: one fit cannot be interrupted.
+"""Bounds on the training of a file that an agent wrote: one fit cannot be interrupted.
 
-The bounds are of numbers that a file writes, not of a time: they hold what would go on for hours.
+The bounds apply to numbers in the file, not to time: they reject fits that would take hours.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SMALLER: Final = "a smaller model; a person runs larger ones with `septet run`"
 
 
 def insist_bounded_training(resolved: Mapping[str, Any], axes: Mapping[str, object]) -> None:
-    """Refuse a model that one fit of which would go on for very long.
+    """Refuse a model of which one fit would take very long.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ def insist_bounded_training(resolved: Mapping[str, Any], axes: Mapping[str, obje
                     hint=_SMALLER,
                 )
             )  # fmt: skip
-    whole = _multiplied(model.get("params") or {}, outermost=True)
-    if not problems and whole > MOST_MULTIPLIED:
+    product = _multiplied(model.get("params") or {}, outermost=True)
+    if not problems and product > MOST_MULTIPLIED:
         problems.append(
             Problem(
-                _TOO_LONG, key="model.params", found=f"{whole:,.0f}",
+                _TOO_LONG, key="model.params", found=f"{product:,.0f}",
                 expected=f"at most {MOST_MULTIPLIED:,}, trees or iterations times leaves or units "
                 "times the fits inside each other",
                 hint=_SMALLER,
@@ -85,39 +85,39 @@ def insist_bounded_training(resolved: Mapping[str, Any], axes: Mapping[str, obje
 
 def _with_largest(model: Mapping[str, Any], axes: Mapping[str, object]) -> dict[str, Any]:
     """Return a model with the largest number of each axis of a sweep in its place."""
-    found: dict[str, Any] = copy.deepcopy(dict(model))
+    enlarged: dict[str, Any] = copy.deepcopy(dict(model))
     for key, axis in axes.items():
         first, *path = key.split(".")
         largest = max((each for _, each in _numbers(str(axis), "")), default=0.0)
         if first != "model" or not path:
             continue
-        place: Any = found
+        parent: Any = enlarged
         for name in path[:-1]:
-            if isinstance(place.get(name), str):  # an estimator by its name alone
-                place[name] = {"estimator": place[name]}
-            if not isinstance(place.get(name), dict):
-                place[name] = {}
-            place = place[name]
-        before = max((each for _, each in _numbers(place.get(path[-1]), "")), default=0.0)
-        if largest > before:
-            place[path[-1]] = largest
-    return found
+            if isinstance(parent.get(name), str):  # an estimator by its name alone
+                parent[name] = {"estimator": parent[name]}
+            if not isinstance(parent.get(name), dict):
+                parent[name] = {}
+            parent = parent[name]
+        present = max((each for _, each in _numbers(parent.get(path[-1]), "")), default=0.0)
+        if largest > present:
+            parent[path[-1]] = largest
+    return enlarged
 
 
 def _multiplied(params: Any, *, outermost: bool = False) -> float:
-    """Return what the counts of an estimator come to, those of estimators inside it included."""
+    """Return the product of the counts of an estimator and of the estimators inside it."""
     if not isinstance(params, Mapping):
         return 1.0
     rounds = [_count(params[name]) for name in _ROUNDS if name in params]
-    found = max(rounds, default=1.0 if outermost else float(_UNSTATED))
+    product = max(rounds, default=1.0 if outermost else float(_UNSTATED))
     for name in _REPEATED:
         if name in params:
-            found *= max(1.0, _size(name, params[name]))
+            product *= max(1.0, _size(name, params[name]))
     several = params.get("estimators")
-    inside = list(several.values()) if isinstance(several, Mapping) else []
-    inside += [params[name] for name in _INNER if _is_estimator(params.get(name))]
-    fits = [_multiplied(_params_of(each)) for each in inside]
-    return found * max(1.0, sum(fits))
+    estimators = list(several.values()) if isinstance(several, Mapping) else []
+    estimators += [params[name] for name in _INNER if _is_estimator(params.get(name))]
+    fits = [_multiplied(_params_of(each)) for each in estimators]
+    return product * max(1.0, sum(fits))
 
 
 def _is_estimator(value: Any) -> bool:

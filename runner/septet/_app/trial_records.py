@@ -1,4 +1,4 @@
-"""Writes every backtest and every setting of a sweep to the ledger, and asks what it knows.
+"""Writes every backtest and every setting of a sweep to the ledger of trials, and reads it.
 
 Paper, live, drill and replay are no tries. Where the ledger cannot be used the result states it.
 """
@@ -45,15 +45,15 @@ def file_digest(resolved: Mapping[str, Any], sources: object = None) -> bytes:
     by their months; settings laid over the file are. Fitted models are left out since more data
     bring more of them, and the file is the same.
     """
-    kept = {key: value for key, value in resolved.items() if key not in _NO_PART}
-    universe = kept.get("universe")
+    deciding = {key: value for key, value in resolved.items() if key not in _NO_PART}
+    universe = deciding.get("universe")
     if isinstance(universe, Mapping):
         spans = ("start", "end", "symbols")
-        kept["universe"] = {key: value for key, value in universe.items() if key not in spans}
-    data = kept.get("data")
+        deciding["universe"] = {key: value for key, value in universe.items() if key not in spans}
+    data = deciding.get("data")
     if isinstance(data, Mapping):
-        kept["data"] = {key: value for key, value in data.items() if key not in _OF_THE_DATA}
-    return _bytes(sum(_leaf(*each) for each in _leaves({**kept, "": [sources]})))
+        deciding["data"] = {key: value for key, value in data.items() if key not in _OF_THE_DATA}
+    return _bytes(sum(_leaf(*each) for each in _leaves({**deciding, "": [sources]})))
 
 
 def _plan_digest(file: bytes, models: list[object]) -> bytes:
@@ -77,8 +77,8 @@ def _leaves(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         for key, value in part.items():
             yield from _leaves(value, f"{path}.{key}")
     elif isinstance(part, list | tuple):
-        for place, value in enumerate(part):
-            yield from _leaves(value, f"{path}.{place}")
+        for index, value in enumerate(part):
+            yield from _leaves(value, f"{path}.{index}")
     else:
         yield path, float(part) if type(part) is int else part
 
@@ -128,13 +128,15 @@ def known_tries(
         return Tries(None, None, declared, "no day of the data has a close")
     try:
         with Ledger(ledger_path()) as ledger:
-            begins = ledger.is_empty() and not declared
+            is_first = ledger.is_empty() and not declared
             asked_ns = time.time_ns() if now_ns is None else now_ns
             ledger.record(months, trials, asked_ns)
-            if begins:  # what was tried before, nobody knows
+            if is_first:  # what was tried before, nobody knows
                 return Tries(None, None, declared, "the ledger of trials began with it")
-            known = ledger.known(months, file, declared=declared)
-            return replace(known.tries, file_first_ns=known.file_first_ns, asked_ns=asked_ns)
+            known_of_data = ledger.known(months, file, declared=declared)
+            return replace(
+                known_of_data.tries, file_first_ns=known_of_data.file_first_ns, asked_ns=asked_ns
+            )
     except LedgerError as problem:
         return Tries(None, None, declared, str(problem))
 
@@ -221,16 +223,16 @@ def trials_document() -> dict[str, Any]:
     from septet._trials.ledger import OFF, Ledger, LedgerError, has_begun, is_off, ledger_path
 
     path = ledger_path()
-    found: dict[str, Any] = {"ledger": str(path), "off": is_off(), "rows": 0, "strategies": []}
+    document: dict[str, Any] = {"ledger": str(path), "off": is_off(), "rows": 0, "strategies": []}
     if not has_begun(path):
-        return found
+        return document
     try:
         with Ledger(path) as ledger:
-            found["rows"] = ledger.insist_whole()
-            found["strategies"] = [
+            document["rows"] = ledger.insist_whole()
+            document["strategies"] = [
                 {"strategy": name, "tries": tries, "first": iso(first), "last": iso(last)}
                 for name, tries, first, last in ledger.strategies()
             ]
     except LedgerError as problem:
         raise InputError(str(problem), hint=problem.hint) from problem
-    return {**found, "problem": OFF if is_off() else None}
+    return {**document, "problem": OFF if is_off() else None}

@@ -1,4 +1,4 @@
-"""A folder beyond which nothing is read or written: strategies of an author who is not trusted.
+"""A folder outside of which nothing is read or written, for strategies of an untrusted author.
 
 What a file names is checked before anything of it is opened: paths in it stay inside the folder,
 data come from files in it or from this installation, and no address and no secret is used. Every
@@ -76,33 +76,33 @@ class Workspace:
         InputError
             If it is none: absolute, with ``..``, hidden, or through a symbolic link to elsewhere.
         """
-        shown = repr(shortened(text, 80))
+        quoted = repr(shortened(text, 80))
         if not text or len(text) > LONGEST_PATH or not text.isprintable() or "\\" in text:
             raise InputError(
-                f"{shown} is no path of the workspace",
+                f"{quoted} is no path of the workspace",
                 hint=f"at most {LONGEST_PATH} printable characters, such as strategies/cross.yaml",
             )
         parts = text.split("/")
         if any(part == "" or part.startswith((".", "~")) for part in parts):
             raise InputError(
-                f"{shown} is no path of the workspace",
+                f"{quoted} is no path of the workspace",
                 hint="a relative path, without '..', '~' and hidden names",
             )
-        found = self.root.joinpath(*parts)
-        self._insist_inside(found, shown)
-        return found
+        joined = self.root.joinpath(*parts)
+        self._insist_inside(joined, quoted)
+        return joined
 
-    def _insist_inside(self, path: Path, shown: str) -> None:
+    def _insist_inside(self, path: Path, name: str) -> None:
         """Refuse a place outside, and a hidden one, also by way of a symbolic link."""
-        whole = Path(os.path.realpath(path))
-        if not whole.is_relative_to(self.root):
+        resolved = Path(os.path.realpath(path))
+        if not resolved.is_relative_to(self.root):
             raise InputError(
-                f"{shown} leads out of the workspace",
+                f"{name} leads out of the workspace",
                 hint="only what lies inside the workspace is read or written",
             )
         named = path.relative_to(self.root).parts if path.is_relative_to(self.root) else ()
-        if any(part.startswith(".") for part in (*named, *whole.relative_to(self.root).parts)):
-            raise InputError(f"{shown} is hidden", hint="hidden files are neither read nor written")
+        if any(part.startswith(".") for part in (*named, *resolved.relative_to(self.root).parts)):
+            raise InputError(f"{name} is hidden", hint="hidden files are neither read nor written")
 
     def read(self, file: str) -> str:
         """Return the text of a strategy file.
@@ -168,14 +168,14 @@ class Workspace:
             why = error.strerror if isinstance(error, OSError) else error
             raise InputError(f"{file!r} cannot be written: {why}") from None
 
-    def _insist_no_results(self, path: Path, shown: str) -> None:
-        """Refuse a place in a folder of runs or sweeps: what is stored there stays as it is."""
+    def _insist_no_results(self, path: Path, quoted: str) -> None:
+        """Refuse a path in a folder of runs or sweeps: stored results are not changed."""
         parts = [part.lower() for part in path.relative_to(self.root).parts[:-1]]
-        above = [each for each in path.parents if each.is_relative_to(self.root)]
-        stored = any(os.path.lexists(each / name) for each in above for name in _STORED)
+        parents = [each for each in path.parents if each.is_relative_to(self.root)]
+        stored = any(os.path.lexists(each / name) for each in parents for name in _STORED)
         if stored or any(name in parts for name in _RESULTS):
             raise InputError(
-                f"{shown} lies in a folder of runs or sweeps",
+                f"{quoted} lies in a folder of runs or sweeps",
                 hint="save strategies elsewhere, such as strategies/cross.yaml",
             )
 
@@ -207,8 +207,8 @@ class Workspace:
         from septet._app.check import CheckRequest, check_loading
 
         source = self._source(file, text, settings, beside)
-        again = partial(self._confined, source)
-        return check_loading(again, CheckRequest(), sets=source.sets, file=source.name)
+        load_again = partial(self._confined, source)
+        return check_loading(load_again, CheckRequest(), sets=source.sets, file=source.name)
 
     def _source(
         self, file: str | None, text: str | None, settings: Mapping[str, object] | None,
@@ -254,9 +254,9 @@ class Workspace:
 
     def folder(self, name: str) -> Path:
         """Return a folder for results; it is refused if it leads out of the workspace."""
-        found = self.root / name
-        self._insist_inside(found, repr(name))
-        return found
+        results = self.root / name
+        self._insist_inside(results, repr(name))
+        return results
 
     def _confined(self, source: _Source, *, sets: Any = (), log: Any = None) -> Loaded:
         """Load a source once nothing in it leads out of the workspace."""
@@ -288,10 +288,10 @@ class Workspace:
         """Refuse a text of a file that would name a path outside, or a hidden one."""
         leads_up = value.startswith(("/", "~")) or ".." in re.split(r"[/\\]", value)
         short = len(value) < 4096 and "\0" not in value
-        away = short and os.path.lexists(base / value) and not leads_up
-        if away:
-            away = not Path(os.path.realpath(base / value)).is_relative_to(self.root)
-        if leads_up or away:
+        leads_out = short and os.path.lexists(base / value) and not leads_up
+        if leads_out:
+            leads_out = not Path(os.path.realpath(base / value)).is_relative_to(self.root)
+        if leads_up or leads_out:
             raise _no_path(key, value, "this path leads out of the workspace")
         parts = [part for part in re.split(r"[/\\]", value) if part.startswith(".") and part != "."]
         if any(not _NUMBER.match(part) for part in parts):
@@ -331,37 +331,37 @@ class Workspace:
         from septet._data.source_files import file_forms
         from septet._data.wild_cards import has_wild_cards, matching_files
 
-        place = f"{key}.path"
+        path_key = f"{key}.path"
         forms = {path.replace("{symbol}", form) for each in symbols for form in file_forms(each)}
         for form in sorted(forms):
             if any(part.startswith(".") and part != "." for part in form.split("/")):
-                raise _no_path(place, form, "this path has a hidden name")
+                raise _no_path(path_key, form, "this path has a hidden name")
             if not form.lower().endswith(_READ_ENDINGS) and not (base / form).is_dir():
-                raise _no_path(place, form, f"data are files whose name ends in {_ENDINGS_TEXT}")
+                raise _no_path(path_key, form, f"data are files whose name ends in {_ENDINGS_TEXT}")
             full = base / form
             if not has_wild_cards(full):
-                self._insist_local(place, form, base)
+                self._insist_local(path_key, form, base)
                 continue
             for file in matching_files(full):
-                self._insist_inside(file, f"a file that {place} matches")
+                self._insist_inside(file, f"a file that {path_key} matches")
 
     def data_files(self) -> list[str]:
         """Return the data files of the workspace, in order of name; links are left out."""
-        found: list[str] = []
-        for folder, below, names in os.walk(self.root):
+        relative_names: list[str] = []
+        for folder, folders, names in os.walk(self.root):
             at = Path(folder)
-            below[:] = sorted(
-                each for each in below
+            folders[:] = sorted(
+                each for each in folders
                 if not each.startswith(".") and not (at == self.root and each in _RESULTS)
             )  # fmt: skip
             for name in sorted(names):
                 path = at / name
                 regular = not path.is_symlink() and path.is_file()
                 if path.suffix in _DATA_ENDINGS and not name.startswith(".") and regular:
-                    found.append(path.relative_to(self.root).as_posix())
-            if len(found) >= MOST_FILES:
+                    relative_names.append(path.relative_to(self.root).as_posix())
+            if len(relative_names) >= MOST_FILES:
                 break
-        return sorted(found)[:MOST_FILES]
+        return sorted(relative_names)[:MOST_FILES]
 
     def data_facts(
         self,
@@ -382,16 +382,16 @@ class Workspace:
                 raise InputError(f"it is larger than {MOST_DATA >> 20} MiB, and not read here")
             if bar is None:
                 return {"file": name, "bytes": size}
-            found = check_data_file(path, Shape(bar=bar, symbol=symbol, stamp=stamp)).document()
+            document = check_data_file(path, Shape(bar=bar, symbol=symbol, stamp=stamp)).document()
         except OSError as error:
             return {"file": name, "problem": str(error.strerror)}
         except SeptetError as error:
             return {"file": name, "problem": safe_text(error.message, 500)}
         kinds = [
             {key: each[key] for key in ("symbol", "kind", "count", "message") if key in each}
-            for each in found["findings"][:10]
+            for each in document["findings"][:10]
         ]
-        return {"file": name, "symbols": found["symbols"][:20], "findings": kinds}
+        return {"file": name, "symbols": document["symbols"][:20], "findings": kinds}
 
     def run(self, reference: str) -> Run:
         """Return a stored run of the workspace by its id or its beginning, or ``latest``.
@@ -410,7 +410,7 @@ class Workspace:
             return open_run(folder)
 
     def live_folder(self, reference: str) -> Path:
-        """Return the folder of a paper or live run of the workspace, be it damaged or not.
+        """Return the folder of a paper or live run of the workspace, also of a damaged one.
 
         Raises
         ------

@@ -36,22 +36,24 @@ def arm(run: str, duration: str | None, off: bool, name: str, root: Path, as_jso
         raise click.UsageError("name either --for TIME, such as --for 15m, or --off")
     folder = find_folder(run, root, live=True)
     if duration is None:
-        held = disarm_run(folder)
+        was_armed = disarm_run(folder)
         if as_json:
-            echo_json(to_json({"run_id": folder.name, "armed": None, "held": held}))
+            echo_json(to_json({"run_id": folder.name, "armed": None, "held": was_armed}))
         else:
-            echo(f"{folder.name}: {'no longer armed' if held else 'it was not armed'}")
+            echo(f"{folder.name}: {'no longer armed' if was_armed else 'it was not armed'}")
         return
     if not sys.stdin.isatty():
         raise InputError(
             "a run is armed at a terminal, by a person", hint="--off needs no terminal"
         )
-    made = arm_run(folder, for_ns=_nanoseconds(duration), name=name or login_name() or "unknown")
-    found = made.document()
+    armed_until = arm_run(
+        folder, for_ns=_nanoseconds(duration), name=name or login_name() or "unknown"
+    )
+    armed = armed_until.document()
     if as_json:
-        echo_json(to_json({"run_id": folder.name, "armed": found}))
+        echo_json(to_json({"run_id": folder.name, "armed": armed}))
         return
-    echo(f"{folder.name}: agents may halt it until {found['until']}, or until its process ends")
+    echo(f"{folder.name}: agents may halt it until {armed['until']}, or until its process ends")
     echo(f"  septet arm {folder.name} --off ends that at once")
 
 

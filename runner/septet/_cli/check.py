@@ -66,28 +66,30 @@ def check(
 
     request = CheckRequest(data=not no_data, world=world, clock=clock)
     access = options.access_of(secrets, hosts)
-    found = check_file(
+    checked = check_file(
         file, request, mode=mode, sets=sets, access=access, unchecked=unchecked,
         log=options.log_to_stderr,
     )  # fmt: skip
     if as_json:
-        echo_json(to_json(found))
+        echo_json(to_json(checked))
     else:
-        _show(found, file)
-    return 0 if found.ok else 2
+        _show(checked, file)
+    return 0 if checked.ok else 2
 
 
-def _show(found: Checked, file: str) -> None:
-    if found.world is not None:
-        rows = [{"what": r.what, "verdict": r.verdict, "found": r.found} for r in found.world.rows]
+def _show(checked: Checked, file: str) -> None:
+    if checked.world is not None:
+        rows = [
+            {"what": r.what, "verdict": r.verdict, "found": r.found} for r in checked.world.rows
+        ]
         echo_text(render_table(rows, ("what", "verdict", "found")))
-    render_problems(found.problems, total=False)
-    counted = count_text(found.problems)
+    render_problems(checked.problems, total=False)
+    counted = count_text(checked.problems)
     tail = f", {counted}" if counted else ""
-    settings = found.settings
+    settings = checked.settings
     if settings is not None:
         tail += f", a sweep of {settings:,} setting" + ("" if settings == 1 else "s")
-    word = styled("ok", fg="green", bold=True) if found.ok else styled("no", fg="red")
+    word = styled("ok", fg="green", bold=True) if checked.ok else styled("no", fg="red")
     echo(f"{word}: {file}{tail}")
-    if found.windows is not None:
-        echo(found.windows.text())
+    if checked.windows is not None:
+        echo(checked.windows.text())

@@ -77,11 +77,11 @@ def dashboard(
     from septet._dashboard.remote_access import remote_access
     from septet._dashboard.serve import serve
 
-    def notify(where: str, code: str) -> None:
+    def notify(url: str, code: str) -> None:
         if not code:
-            echo(f"Open {where} and log in with a name of septet dashboard user list")
+            echo(f"Open {url} and log in with a name of septet dashboard user list")
             return
-        echo(f"Open {where} and enter the code {code[:5]}-{code[5:]} (it works once)")
+        echo(f"Open {url} and enter the code {code[:5]}-{code[5:]} (it works once)")
 
     remote = remote_access(address, names=names, proxies=proxies, certificate=certificate, key=key)
     serve(root, address, port, notify, lambda text: echo(text, err=True), strategies, remote)
@@ -123,14 +123,14 @@ def list_users(as_json: bool) -> None:
     from septet._app.documents import to_json
     from septet._dashboard.accounts import accounts_file, read_accounts
 
-    found = read_accounts(accounts_file()).users
+    users_by_name = read_accounts(accounts_file()).users
     if as_json:
-        rows = [{"name": name, "right": each.right} for name, each in found.items()]
+        rows = [{"name": name, "right": each.right} for name, each in users_by_name.items()]
         echo_json(to_json({"users": rows}))
         return
-    for name, each in found.items():
+    for name, each in users_by_name.items():
         echo(f"{name}  {each.right}")
-    if not found:
+    if not users_by_name:
         echo("no users; septet dashboard user add NAME --right view adds one")
 
 
@@ -148,13 +148,13 @@ def add_token(name: str, right: Right, days: int) -> None:
     """Make a token and print it once: only its hash is stored."""
     from septet._dashboard.accounts import accounts_file, add_token
 
-    made = add_token(accounts_file(), name, right, days, time.time())
+    secret = add_token(accounts_file(), name, right, days, time.time())
     echo(
         f"{name} may {right} {f'for {days} days' if days else 'without end'}. Send it as "
         "Authorization: Bearer; it is not shown again:",
         err=True,
     )
-    echo(made)
+    echo(secret)
 
 
 @token.command("remove")
@@ -175,11 +175,11 @@ def list_tokens(as_json: bool) -> None:
     from septet._dashboard.accounts import accounts_file, read_accounts
     from septet._data.stamps import iso
 
-    found = read_accounts(accounts_file()).tokens
+    tokens_by_name = read_accounts(accounts_file()).tokens
     rows = [
         {"name": name, "right": each.right,
          "ends": iso(each.ends_s * 1_000_000_000) if each.ends_s else None}
-        for name, each in found.items()
+        for name, each in tokens_by_name.items()
     ]  # fmt: skip
     if as_json:
         echo_json(to_json({"tokens": rows}))

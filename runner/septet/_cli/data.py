@@ -82,10 +82,10 @@ def _progress() -> Iterator[Progress]:
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=make_console(stderr=True), **GUARDED) as display:
 
-        def report(stage: str, done: int, total: int | None, what: str, /) -> None:
-            if what not in tasks:
-                tasks[what] = display.add_task(what, total=total)
-            display.update(tasks[what], completed=done, total=total)
+        def report(stage: str, done: int, total: int | None, item: str, /) -> None:
+            if item not in tasks:
+                tasks[item] = display.add_task(item, total=total)
+            display.update(tasks[item], completed=done, total=total)
 
         yield report
 
@@ -200,21 +200,21 @@ def import_(path: Path, source: str, root: Path | None, as_json: bool, **shape: 
     """
     from septet._app.data import import_file
 
-    found = import_file(path, source, _store(root), _shape_of(shape))
+    imported = import_file(path, source, _store(root), _shape_of(shape))
     if as_json:
-        echo_json(to_json(found))
+        echo_json(to_json(imported))
         return
-    _show_findings(found.findings)
-    bars = len(found.table)
+    _show_findings(imported.findings)
+    bars = len(imported.table)
     echo(
-        f"{found.new:,} bars of {found.table.symbol} {found.bar} stored as {source} in "
-        f"{found.root}."
+        f"{imported.new:,} bars of {imported.table.symbol} {imported.bar} stored as {source} in "
+        f"{imported.root}."
     )
-    if found.new < bars:
-        echo(f"{bars - found.new:,} bars were there already.")
-    if found.kept:
+    if imported.new < bars:
+        echo(f"{bars - imported.new:,} bars were there already.")
+    if imported.kept:
         echo(
-            f"{found.kept:,} of them have other values in the file: the stored ones stay. "
+            f"{imported.kept:,} of them have other values in the file: the stored ones stay. "
             "--as NAME stores the file beside them.",
             err=True,
         )
@@ -285,12 +285,12 @@ def check(path: Path, root: Path | None, as_json: bool, **shape: Any) -> None:
     from septet._app.data import check_data_file, check_strategy_data, table_facts
 
     if path.suffix.lower() in _STRATEGIES:
-        found = check_strategy_data(path, _store(root))
+        checked = check_strategy_data(path, _store(root))
     else:
-        found = check_data_file(path, _shape_of(shape))
+        checked = check_data_file(path, _shape_of(shape))
     if as_json:
-        echo_json(to_json(found))
+        echo_json(to_json(checked))
         return
-    _show_findings(found.findings)
-    for each in map(table_facts, found.tables):
+    _show_findings(checked.findings)
+    for each in map(table_facts, checked.tables):
         echo(f"{each['symbol']}: {each['bars']:,} bars, {each['first']} to {each['last']}")

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["drill"]
 
 
-def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+def _list_faults(context: click.Context, _: click.Parameter, is_requested: bool) -> None:
     """Print every fault and exit."""
-    if not wanted or context.resilient_parsing:
+    if not is_requested or context.resilient_parsing:
         return
     from septet._drill.fault_kinds import CATALOGUE
 
@@ -66,7 +66,7 @@ def _list_faults(context: click.Context, _: click.Parameter, wanted: bool) -> No
     "--bars",
     type=click.IntRange(min=1),
     default=None,
-    help="Play so many bars; by default as many as the faults need.",
+    help="Play so many bars once the run is live; by default as many as the faults need.",
 )
 @click.option(
     "--bar", default="1s", show_default=True, metavar="DURATION", help="How long a bar lasts."
@@ -102,33 +102,35 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
         synthetic=chosen["synthetic"], keep_going=chosen["keep_going"],
     )  # fmt: skip
     prepared = prepare_drill(file, request, sets=sets, out=out)
-    asked = list[int]()
+    received = list[int]()
 
     def stop(number: int, frame: object) -> None:
-        asked.append(number)
+        received.append(number)
         raise KeyboardInterrupt
 
     def log(text: str) -> None:
         options.log_to_stderr(text)
-        if asked:  # it was raised in a callback of a library, which cannot pass it on
+        if received:  # it was raised in a callback of a library, which cannot pass it on
             raise KeyboardInterrupt
 
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    previous_handlers = {
+        each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
-        found = run_drill(prepared, log=log)
+        outcome = run_drill(prepared, log=log)
     finally:
-        for each, handler in before.items():
+        for each, handler in previous_handlers.items():
             signal.signal(each, handler)
-    if asked:
+    if received:
         raise KeyboardInterrupt
     if as_json:
-        echo_json(to_json(found))
+        echo_json(to_json(outcome))
     else:
-        _show(found)
-    return 0 if found.ok else 1
+        _show(outcome)
+    return 0 if outcome.ok else 1
 
 
-def _show(found: Outcome) -> None:
+def _show(outcome: Outcome) -> None:
     """Print the table, with lines on a terminal and plain elsewhere."""
     from rich import box
     from rich.table import Table
@@ -139,14 +141,14 @@ def _show(found: Outcome) -> None:
     terminal = sys.stdout.isatty()
     console = make_console() if terminal else make_console(width=160)
     table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False)
-    for name, right in (
+    for name, is_right in (
         ("fault", False), ("what happened", False), ("injected", True), ("held", False),
         ("resolved ms", True), ("remark", False),
     ):  # fmt: skip
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+        table.add_column(name, justify="right" if is_right else "left", overflow="fold")
     colours = {"yes": "green", "no": "bold red", "not reached": "yellow"}
-    for cells in found.cells():
+    for cells in outcome.cells():
         table.add_row(*cells[:3], Text(cells[3], colours[cells[3]]), *cells[4:])
     console.print(table)
-    for line in (*found.terms, *found.summary()):
+    for line in (*outcome.terms, *outcome.summary()):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,8 +1,8 @@
-"""Signals that ask a run to stop before its event loop takes them.
+"""Handles signals that stop a run before its event loop handles them.
 
 `septet run` imports, loads files and opens a journal for seconds. SIGTERM and a closed terminal
-are remembered meanwhile, and the run ends at the next point where nothing is half done. A second
-one ends the process at once. A backtest takes them as if nothing had held them.
+are recorded meanwhile, and the run ends at the next point where nothing is half done. A second
+one ends the process at once. A backtest receives them as usual.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _HELD: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 class EarlySignals:
-    """Remembers the first of these signals; for the main thread of the process."""
+    """Records the first of these signals; for the main thread of the process."""
 
     def __init__(self, leave: Callable[[int], None] = os._exit) -> None:
         self._leave, self._pid = leave, os.getpid()
-        self._before: dict[signal.Signals, Any] = {}
+        self._handlers: dict[signal.Signals, Any] = {}
         self._received: signal.Signals | None = None
 
     @property
@@ -32,32 +32,32 @@ class EarlySignals:
         return "" if self._received is None else self._received.name
 
     def hold(self) -> None:
-        """Take the signals, except one that the process ignores (`nohup`)."""
+        """Install the handlers, except for a signal that the process ignores (`nohup`)."""
         for number in _HELD:
             if signal.getsignal(number) is signal.SIG_DFL:
-                self._before[number] = signal.signal(number, self._take)
+                self._handlers[number] = signal.signal(number, self._take)
 
     def release(self) -> None:
-        """Give the signals back, and deliver the one that was received."""
-        for number, before in self._before.items():
-            signal.signal(number, before)
-        self._before.clear()
+        """Restore the previous handlers, and deliver the signal that was received."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
         if self._received is not None:
             os.kill(os.getpid(), self._received)
 
     def forget(self) -> None:
-        """Give the signals back at the end of the command, whoever has received one."""
-        for number, before in self._before.items():
+        """Restore the previous handlers at the end of the command, whoever handles signals now."""
+        for number, handler in self._handlers.items():
             if signal.getsignal(number) == self._take:
-                signal.signal(number, before)
-        self._before.clear()
+                signal.signal(number, handler)
+        self._handlers.clear()
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        taken = signal.Signals(number)
+        received = signal.Signals(number)
         if os.getpid() != self._pid:  # a copy of the process, whose parent means to end it
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         elif self._received is None:
-            self._received = taken
-        elif taken != signal.SIGHUP:  # kernel and shell may each signal a closed terminal
+            self._received = received
+        elif received != signal.SIGHUP:  # kernel and shell may each signal a closed terminal
             self._leave(128 + number)

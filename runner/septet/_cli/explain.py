@@ -56,11 +56,11 @@ def _show_plan(plan: PlanText, as_json: bool) -> None:
         return
     echo_text(plan.marked)
     echo("# the numbers it reads")
-    for place, (key, value) in enumerate(plan.parameters):
-        echo(f"# P[{place}] = {value:.12g}  {key}")
+    for number, (key, value) in enumerate(plan.parameters):
+        echo(f"# P[{number}] = {value:.12g}  {key}")
 
 
 def _echo(rows: list[dict[str, Any]]) -> None:
     for number, line in enumerate(render_table(rows, ("key", "value", "origin")).splitlines()):
-        plain = number == 0 or rows[number - 1]["origin"] != "default"
-        echo(styled(line, bold=True) if number == 0 else styled(line, dim=not plain))
+        is_plain = number == 0 or rows[number - 1]["origin"] != "default"
+        echo(styled(line, bold=True) if number == 0 else styled(line, dim=not is_plain))

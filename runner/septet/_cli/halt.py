@@ -52,12 +52,12 @@ def halt(
     from septet._app.halt import halt_run, login_name
     from septet._store.find_runs import find_folder
 
-    found = halt_run(
+    outcome = halt_run(
         find_folder(run, root, live=True), flatten=flatten, name=name or login_name() or "unknown",
         reason=reason or "no reason was given", wait_s=wait_s,
     )  # fmt: skip
-    _report(found, wait_s, as_json)
-    if not found.acted:
+    _report(outcome, wait_s, as_json)
+    if not outcome.acted:
         raise SystemExit(1)
 
 
@@ -79,8 +79,8 @@ def resume(
     from septet._store.find_runs import find_folder
 
     if name is None or reason is None:
-        given = (("--name", name), ("--reason", reason))
-        missing = " and ".join(option for option, value in given if value is None)
+        options_given = (("--name", name), ("--reason", reason))
+        missing = " and ".join(option for option, value in options_given if value is None)
         raise click.UsageError(
             f"{missing} missing: a resume is written to the journal with who takes it on and why"
         )
@@ -88,9 +88,9 @@ def resume(
     _report(resume_run(folder, name=name, reason=reason, wait_s=wait_s), wait_s, as_json)
 
 
-def _report(found: Halted, wait_s: float, as_json: bool) -> None:
+def _report(outcome: Halted, wait_s: float, as_json: bool) -> None:
     if as_json:
-        echo_json(to_json(found))
+        echo_json(to_json(outcome))
         return
-    for line in outcome_lines(found, wait_s):
+    for line in outcome_lines(outcome, wait_s):
         echo(line)

@@ -30,11 +30,11 @@ def list_(layer: Any, as_json: bool) -> int:
     """List every installed plugin; none of them is imported."""
     from septet._app.plugins import list_plugins
 
-    found = list_plugins(layer)
+    document = list_plugins(layer)
     if as_json:
-        echo_json(to_json(found))
+        echo_json(to_json(document))
         return 0
-    entries, failures = found["plugins"], found["failures"]
+    entries, failures = document["plugins"], document["failures"]
     rows = [{**each, "from": f"{each['distribution']} {each['version']}"} for each in entries]
     echo_text(render_table(rows, ("layer", "kind", "name", "from", "check", "summary")))
     for each in failures:
@@ -66,8 +66,8 @@ def _described(document: dict[str, Any]) -> str:
         lines.append(f"range{f' of {name}' if name else ''}: {text}")
     if "memory" in document:
         memory = document["memory"]
-        shown = f"{memory} bars" if isinstance(memory, int) else str(memory)
-        lines.append(f"remembers: {shown} (at the defaults)")
+        memory_text = f"{memory} bars" if isinstance(memory, int) else str(memory)
+        lines.append(f"remembers: {memory_text} (at the defaults)")
     return "\n".join(lines).rstrip()
 
 
@@ -111,7 +111,7 @@ def _progress() -> Callable[[str], None] | None:
 
 
 def is_terminal() -> bool:
-    """Whether somebody reads standard error as it goes."""
+    """Whether standard error is a terminal."""
     import sys
 
     return sys.stderr.isatty()
@@ -137,7 +137,7 @@ def check_(name: str | None, as_json: bool) -> int:
     doubted = [each for each in results if each["state"] == "doubtful"]
     for each in (*untried, *doubted, *watched) if name is not None else ():
         echo(f"{each['state']}: {each['plugin']}: {each['message']}")
-    kept = len(results) - len(failed) - len(untried)
+    passed = len(results) - len(failed) - len(untried)
     tail = f", {len(untried)} could not be tried" if untried else ""
-    echo(f"{kept} of {len(results)} plugins keep their promises{tail}")
+    echo(f"{passed} of {len(results)} plugins keep their promises{tail}")
     return 2 if failed else 0

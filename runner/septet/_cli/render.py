@@ -1,4 +1,4 @@
-"""Renders problems and tables; everything but the result goes to stderr."""
+"""Renders problems and tables; everything except results is printed to stderr."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ def _read_lines(file: str) -> list[str]:
 def _one(problem: Problem, lines: Sequence[str]) -> str:
     warning = problem.severity == "warning"
     head = styled(problem.severity, fg="yellow" if warning else "red", bold=True)
-    place = styled(problem.place, bold=True)
+    styled_place = styled(problem.place, bold=True)
     key = f"{one_line(problem.key)}: " if problem.key else ""
-    start = f"{place}: " if problem.place else ""
+    start = f"{styled_place}: " if problem.place else ""
     parts = [f"{start}{head}: {key}{_shown(problem.message)}"]
     parts += _excerpt(problem, lines)
     for name in ("expected", "found", "hint"):
@@ -108,8 +108,8 @@ def _hide(line: str) -> str:
     return _SECRET.sub(lambda m: m[1] + m[2] + "*" * len(m[3]), line)
 
 
-def _starred(found: re.Match[str]) -> str:
-    return found[1] + "*" * len(found[2])
+def _starred(secret: re.Match[str]) -> str:
+    return secret[1] + "*" * len(secret[2])
 
 
 def _excerpt(problem: Problem, lines: Sequence[str]) -> list[str]:
@@ -123,14 +123,14 @@ def _excerpt(problem: Problem, lines: Sequence[str]) -> list[str]:
     start = 0
     if len(line) > _WIDTH:
         start = max(0, min(column - _WIDTH // 2, len(line) - _WIDTH))
-    shown = visible(line[start : start + _WIDTH])
+    excerpt = visible(line[start : start + _WIDTH])
     if start:
-        shown = f"...{shown[3:]}"
+        excerpt = f"...{excerpt[3:]}"
     if start + _WIDTH < len(line):
-        shown = f"{shown[:-3]}..."
+        excerpt = f"{excerpt[:-3]}..."
     gutter = f"{problem.line:>6} | "
     mark = " " * (column - start) + styled("^", fg="green", bold=True)
-    return [f"{gutter}{shown}", f"{' ' * 6} | {mark}"]
+    return [f"{gutter}{excerpt}", f"{' ' * 6} | {mark}"]
 
 
 def render_table(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""`septet replay`: a run's journal through the core again."""
+"""`septet replay`: feeds a run's journal through the core and compares its commands."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def replay(ctx: click.Context, run: str, shadow: bool, root: Path, as_json: bool
     chosen = find_run(run, root)
     if chosen.finding is not None and chosen.finding.is_usable:
         report_finding(chosen, err=as_json, shows=False)
-    found = replay_run(chosen, shadow=shadow, progress=_progress(), log=options.log_to_stderr)
+    result = replay_run(chosen, shadow=shadow, progress=_progress(), log=options.log_to_stderr)
     if as_json:
-        echo_json(to_json({**problem_of(chosen), **replay_document(found)}))
+        echo_json(to_json({**problem_of(chosen), **replay_document(result)}))
     else:
-        if found.changed:
-            names = ", ".join(found.changed)
+        if result.changed:
+            names = ", ".join(result.changed)
             echo(f"{names} changed since the run: equal bits are not promised", err=True)
-        echo(found.text)
-        if found.first is not None:
-            echo(f"first: {found.first}")
-    ctx.exit(0 if found.proved else 1)
+        echo(result.text)
+        if result.first is not None:
+            echo(f"first: {result.first}")
+    ctx.exit(0 if result.proved else 1)
 
 
 def _progress() -> Any:

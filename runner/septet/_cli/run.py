@@ -104,7 +104,7 @@ def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chose
     of the same file in the same folder stopped.
     """
     began = time.perf_counter()
-    # A kill switch pulled while this begins must halt, not end the process without a word.
+    # A kill switch that is used during the start must halt the run, not just end the process.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     from septet._app.run import is_backtest, refuse_live
     from septet._cli.render import render_problems
@@ -172,9 +172,9 @@ class Paced:
         """Update the completed share of a stage that is shown."""
         if stage not in SHOWN or total is None:
             return
-        now_s, begins = self._clock(), text != self._stage
-        ends = done >= total
-        if (begins and not ends) or (self._stage and now_s - self._last_s >= PACE_S):
+        now_s, is_new_stage = self._clock(), text != self._stage
+        is_done = done >= total
+        if (is_new_stage and not is_done) or (self._stage and now_s - self._last_s >= PACE_S):
             self._stage, self._last_s = text, now_s
             self._notify(f"{text}: {done:,} of {total:,} done")
 

@@ -29,9 +29,9 @@ def of_runs(command: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @wraps(command)
-    def guarded(*words: Any, **chosen: Any) -> Any:
+    def guarded(*arguments: Any, **chosen: Any) -> Any:
         with reading_run(*_PASSED_ON):
-            return command(*words, **chosen)
+            return command(*arguments, **chosen)
 
     return guarded
 
@@ -41,7 +41,7 @@ def report_finding(
 ) -> int:
     """Print what is wrong with the journal of a run and with its files; return the exit status.
 
-    Whoever reads a run calls this first. `err` prints to stderr, for a command whose stdout is
+    Commands that read a run call this first. `err` prints to stderr, for a command whose stdout is
     read by programs. With `shows` the command goes on with what can be read. Without `files`
     only the journal counts: the command writes them again. With `tables` those of a backtest are
     opened: for a command that would not read them.

@@ -31,12 +31,12 @@ def _find(reference: str, root: Path) -> Run:
     from septet._app.runs import copies_text
     from septet._store.find_runs import copies_of, find_run, is_path
 
-    found = find_run(reference, root)
-    by_id = reference not in ("latest", found.folder.parent.name) and not is_path(reference)
-    copies = copies_of(found.folder, root) if by_id else []
+    stored = find_run(reference, root)
+    by_id = reference not in ("latest", stored.folder.parent.name) and not is_path(reference)
+    copies = copies_of(stored.folder, root) if by_id else []
     if len(copies) > 1:
         echo(copies_text(copies, root), err=True)
-    return found
+    return stored
 
 
 def _find_to_mend(reference: str, root: Path) -> Run:
@@ -93,14 +93,14 @@ def show_(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
     from septet._app.run import run_document
     from septet._report.terminal import show
 
-    found = _find(run, root)
-    status = report_finding(found, err=as_json, tables=True)
-    found.insist_listed()
+    stored = _find(run, root)
+    status = report_finding(stored, err=as_json, tables=True)
+    stored.insist_listed()
     if as_json:
-        _print_json({**problem_of(found), **run_document(found)})
+        _print_json({**problem_of(stored), **run_document(stored)})
     else:
-        show(found, _console())
-        for line in [*_standing(found), *_open_lines(found)]:
+        show(stored, _console())
+        for line in [*_standing(stored), *_open_lines(stored)]:
             echo(line)
     ctx.exit(status)
 
@@ -122,30 +122,30 @@ def _standing(run: Run) -> list[str]:
     if standing is None:
         return []
     if standing.state == "halted":
-        found = [f"  Halted            by {standing.halt}; septet resume clears it"]
-        found += [f"  Its process       {standing.holder}"]
+        lines = [f"  Halted            by {standing.halt}; septet resume clears it"]
+        lines += [f"  Its process       {standing.holder}"]
     elif standing.holder is not None:
-        found = [f"  Running           {standing.holder}"]
+        lines = [f"  Running           {standing.holder}"]
     elif standing.doubt:
-        found = [f"  Not running       how it ended is not known: {standing.doubt}"]
+        lines = [f"  Not running       how it ended is not known: {standing.doubt}"]
     elif standing.ended is None:
-        found = ["  Not running       it was killed or crashed; the same command goes on"]
+        lines = ["  Not running       it was killed or crashed; the same command goes on"]
     else:
-        found = [f"  Not running       {standing.ended or 'it never began'}"]
+        lines = [f"  Not running       {standing.ended or 'it never began'}"]
     if standing.halted is not None and standing.holder is None:
         name, reason = standing.halted
-        found += [f"  Halted            by {name}: {reason}; septet resume clears it"]
+        lines += [f"  Halted            by {name}: {reason}; septet resume clears it"]
     elif standing.resumed is not None:
         name, reason = standing.resumed
         when = "in a moment" if standing.holder is not None else "at the next start"
-        found += [f"  Resumed           by {name}: {reason}; it trades again {when}"]
+        lines += [f"  Resumed           by {name}: {reason}; it trades again {when}"]
     for block in standing.blocks:
         if standing.state == "halted" and block.rule == HALT_RULE:
             continue
         text = f" ({block.text})" if block.text else ""
         until = _UNTIL.get(block.clears_when, block.clears_when)
-        found += [f"  No entries        {block.rule}, until: {until}{text}"]
-    return found
+        lines += [f"  No entries        {block.rule}, until: {until}{text}"]
+    return lines
 
 
 @runs.command(
@@ -178,21 +178,21 @@ def export(
     """
     from septet._app.runs import export_run, missing_from_export
 
-    found = _find(run, root) if folder is not None else _find_to_mend(run, root)
+    stored = _find(run, root) if folder is not None else _find_to_mend(run, root)
     status = 0
     if folder is not None or force:
-        status = report_finding(found, err=True, files=folder is not None)
-    written = export_run(found, folder, kind, force=force)
-    missing, hint = missing_from_export(found, folder)
+        status = report_finding(stored, err=True, files=folder is not None)
+    written = export_run(stored, folder, kind, force=force)
+    missing, hint = missing_from_export(stored, folder)
     if as_json:
         lacking = {"missing": missing} if missing else {}
         paths = [str(path) for path in written]
-        _print_json({**problem_of(found), "written": paths, **lacking})
+        _print_json({**problem_of(stored), "written": paths, **lacking})
     else:
         for path in written:
             echo(str(path))
     if missing:
-        echo(f"left out, as {found.folder} lacks them: {', '.join(missing)}", err=True)
+        echo(f"left out, as {stored.folder} lacks them: {', '.join(missing)}", err=True)
         echo(f"  {hint}", err=True)
     ctx.exit(max(status, 1 if missing else 0))
 
@@ -247,11 +247,11 @@ def report(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
     """Make a run's report again; the status is 1 or 2 where its journal cannot be relied on."""
     from septet._app.runs import report_run
 
-    found = _find(run, root)
-    status = report_finding(found, err=True)
-    path = report_run(found)
+    stored = _find(run, root)
+    status = report_finding(stored, err=True)
+    path = report_run(stored)
     if as_json:
-        _print_json({**problem_of(found), "run_id": found.run_id, "report": str(path)})
+        _print_json({**problem_of(stored), "run_id": stored.run_id, "report": str(path)})
     else:
         echo(str(path))
     ctx.exit(status)
@@ -275,9 +275,9 @@ def why(ctx: click.Context, run: str, order: str, root: Path, as_json: bool) -> 
 
     chosen = _find(run, root)
     status = report_finding(chosen, err=as_json)
-    found = why_order(chosen, order)
+    explanation = why_order(chosen, order)
     if as_json:
-        _print_json({**problem_of(chosen), **found})
+        _print_json({**problem_of(chosen), **explanation})
     else:
-        show_why(found, _console())
+        show_why(explanation, _console())
     ctx.exit(status)

@@ -121,16 +121,16 @@ def _show(outcome: Outcome) -> None:
     from septet._sweep.verdict import paragraphs
 
     console = make_console()
-    found = outcome.findings
+    swept = outcome.findings
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for axis in found.axes:
+    for axis in swept.axes:
         table.add_column(axis.name, justify="right", no_wrap=True)
-    capped = ("capped at",) if found.has_caps else ()
+    capped = ("capped at",) if swept.has_caps else ()
     for name in (*capped, "Sharpe", "return", "drawdown", "trades", "PSR", "DSR"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in best_rows(outcome):
         table.add_row(
-            *(axis.text(row[axis.key]) for axis in found.axes),
+            *(axis.text(row[axis.key]) for axis in swept.axes),
             *((percent(row[SIZE_CAP]) if row[SIZE_CAP] is not None else "",) if capped else ()),
             number(row["sharpe"]),
             percent(row["total_return"]),
@@ -139,12 +139,14 @@ def _show(outcome: Outcome) -> None:
             chance(row["psr"]),
             chance(row["dsr"]),
         )
-    if found.ranked.height:  # figures are never cut: a narrow terminal wraps whole lines
-        needed = console.measure(table, options=console.options.update(max_width=1_000)).maximum
-        make_console(width=max(console.width, needed)).print(table)
+    if swept.ranked.height:  # figures are never cut: a narrow terminal wraps whole lines
+        table_width = console.measure(
+            table, options=console.options.update(max_width=1_000)
+        ).maximum
+        make_console(width=max(console.width, table_width)).print(table)
         console.print()
     tried = [] if outcome.tries is None else [sentence(outcome.tries, None)]
-    for text in [*paragraphs(found), *tried]:
+    for text in [*paragraphs(swept), *tried]:
         console.print(text, highlight=False)
     for problem, times in sweep_problems(outcome):
         console.print(f"{plural(times, 'setting')} failed: {problem}", highlight=False, style="red")

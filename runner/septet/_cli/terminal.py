@@ -53,27 +53,27 @@ _MARKS: Final = re.compile(f"{_MARK}([a-z ]*)>")
 
 def styled(text: object, **style: Any) -> str:
     """Mark a one-line text that `echo` or `echo_text` prints in a style of `click.style`."""
-    words = " ".join(f"{name} {value}" for name, value in style.items())
-    return f"{_MARK}{words.lower()}>{one_line(text)}{_MARK}>"
+    style_words = " ".join(f"{name} {value}" for name, value in style.items())
+    return f"{_MARK}{style_words.lower()}>{one_line(text)}{_MARK}>"
 
 
 def _drawn(text: str, *, lines: bool) -> str:
     """Escape a text except its style marks, and convert these to terminal sequences."""
     parts = _MARKS.split(text)
-    found = []
+    pieces = []
     for at, part in enumerate(parts):
         if at % 2 == 0:
-            found.append(visible(part, lines=lines))
+            pieces.append(visible(part, lines=lines))
         elif part:
             names, values = part.split(" ")[::2], part.split(" ")[1::2]
             style: dict[str, Any] = {
                 name: value == "true" if value in ("true", "false") else value
                 for name, value in zip(names, values, strict=True)
             }
-            found.append(click.style("", reset=False, **style))
+            pieces.append(click.style("", reset=False, **style))
         else:
-            found.append("\x1b[0m")
-    return "".join(found)
+            pieces.append("\x1b[0m")
+    return "".join(pieces)
 
 
 @contextmanager
@@ -89,30 +89,30 @@ def _writing() -> Iterator[None]:
         raise OutputError(error.errno, error.strerror or "the stream takes no text") from error
 
 
-def _put(text: str, *, err: bool) -> None:
+def _write_escaped(text: str, *, err: bool) -> None:
     """Write a text that is already escaped, bypassing the guard."""
     with _writing():
-        click.echo(text, file=_bare(sys.stderr if err else sys.stdout))
+        click.echo(text, file=_underlying(sys.stderr if err else sys.stdout))
 
 
 def echo(text: object = "", *, err: bool = False) -> None:
     """Print one line; a line break in it is shown and does not break the line."""
-    _put(_drawn(str(text), lines=False), err=err)
+    _write_escaped(_drawn(str(text), lines=False), err=err)
 
 
 def echo_text(text: str, *, err: bool = False) -> None:
     """Print a text of several lines, in which every value passed `one_line` before."""
-    _put(_drawn(text, lines=True), err=err)
+    _write_escaped(_drawn(text, lines=True), err=err)
 
 
 def echo_json(text: str) -> None:
     """Print a JSON document, in which line breaks of values are escaped already."""
-    _put(visible(text.removesuffix("\n")), err=False)
+    _write_escaped(visible(text.removesuffix("\n")), err=False)
 
 
 def echo_progress(text: str, *, done: bool = False) -> None:
     """Print a line to standard error over the one before, until `done`."""
-    stream = _bare(sys.stderr)
+    stream = _underlying(sys.stderr)
     with _writing():
         stream.write(f"\r{one_line(text)}" + ("\n" if done else ""))
         stream.flush()
@@ -129,11 +129,11 @@ def ask(question: str) -> bool:
 
 def traceback_text(kind: type[BaseException], error: BaseException | None, at: Any) -> str:
     """Return a traceback in which the message of an exception is one line."""
-    found = []
+    lines = []
     for part in traceback.format_exception(kind, error, at):
         is_words = part.strip("\n") and "\n" in part[:-1] and not part.lstrip("\n").startswith(_OWN)
-        found.append(f"{one_line(part[:-1])}\n" if is_words else part)
-    return visible("".join(found))
+        lines.append(f"{one_line(part[:-1])}\n" if is_words else part)
+    return visible("".join(lines))
 
 
 _CLOSED_STATUS: Final = 128 + 13  # as a shell reports the signal of a closed pipe
@@ -151,14 +151,14 @@ class OutputError(OSError):
 
 def end_output() -> int:
     """Stop writing to a stream that failed; return the exit status of a closed pipe."""
-    _, nowhere = os.pipe()  # it holds what is still in a buffer
+    _, write_end = os.pipe()  # it holds what is still in a buffer
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is None:
             continue
         try:
             stream.flush()
         except OSError:
-            os.dup2(nowhere, stream.fileno())
+            os.dup2(write_end, stream.fileno())
     return _CLOSED_STATUS
 
 
@@ -201,13 +201,13 @@ class _Guarded:
         A line of septet's own log has colours, and its values are escaped before. A command of a
         plugin prints for itself.
         """
-        own = writer == "septet" or _Output.is_open
-        shown = visible(text, styled=own)
-        if not own and is_followed(writer):
-            *lines, rest = (self._printed.pop(writer, "") + shown).split("\n")
-            shown = "".join(f"{writer}: {line}\n" for line in lines)
-            self._printed |= {writer: rest} if rest else {}
-        self._write(shown)
+        is_own = writer == "septet" or _Output.is_open
+        escaped = visible(text, styled=is_own)
+        if not is_own and is_followed(writer):
+            *lines, unfinished = (self._printed.pop(writer, "") + escaped).split("\n")
+            escaped = "".join(f"{writer}: {line}\n" for line in lines)
+            self._printed |= {writer: unfinished} if unfinished else {}
+        self._write(escaped)
 
     def finish(self) -> None:
         """Flush output of packages that has no line end."""
@@ -286,11 +286,11 @@ def _writer(frame: FrameType | None) -> str:
     return "septet"
 
 
-def _bare(stream: Any) -> Any:
+def _underlying(stream: Any) -> Any:
     return stream._septet_stream if isinstance(stream, _Guarded) else stream
 
 
-def _open_closed() -> None:
+def _replace_closed_streams() -> None:
     """Replace a standard stream that is closed, as after `>&-`, with the null device.
 
     No file that is opened later then gets its descriptor.
@@ -305,10 +305,10 @@ def _open_closed() -> None:
 @contextmanager
 def guarded_streams() -> Iterator[None]:
     """Escape everything that is written to standard output and standard error."""
-    _open_closed()
-    before = sys.stdout, sys.stderr
+    _replace_closed_streams()
+    streams = sys.stdout, sys.stderr
     last, formatter, warned = logging.lastResort, None, warnings.formatwarning
-    sys.stdout, sys.stderr = _Output(_bare(before[0])), _Guarded(_bare(before[1]))
+    sys.stdout, sys.stderr = _Output(_underlying(streams[0])), _Guarded(_underlying(streams[1]))
     was_open = _Output.is_open
     warnings.formatwarning = _warned
     if last is not None:
@@ -321,7 +321,7 @@ def guarded_streams() -> Iterator[None]:
             if isinstance(stream, _Guarded):
                 with suppress(OutputClosed, OutputError):  # the command has its status already
                     stream.finish()
-        sys.stdout, sys.stderr = before
+        sys.stdout, sys.stderr = streams
         _Output.is_open = was_open
         warnings.formatwarning = warned
         if last is not None:
@@ -346,12 +346,12 @@ def console(*, stderr: bool = False, **settings: Any) -> Console:
             if isinstance(renderable, str):
                 renderable = one_line(renderable)
             elif isinstance(renderable, Text) and breaks_lines(renderable.plain):
-                shown = renderable.copy()
-                shown.plain = one_line(renderable.plain)
-                renderable = shown
+                copied = renderable.copy()
+                copied.plain = one_line(renderable.plain)
+                renderable = copied
             for each in super().render(renderable, options):
                 text = each.text if each.control else visible(each.text)
                 yield Segment(text, each.style, each.control)
 
-    stream: Any = _Reporting(_bare(sys.stderr if stderr else sys.stdout))
+    stream: Any = _Reporting(_underlying(sys.stderr if stderr else sys.stdout))
     return Visible(file=stream, **{"markup": False, "highlight": False, **settings})

@@ -48,6 +48,6 @@ def top(run: str, every_s: float, once: bool, lines: bool, root: Path, as_json: 
     need("textual", "the screen of septet top")
     from septet._terminal.screen import TopScreen
 
-    shown = TopScreen(folder, login=login_name())
-    shown.run()
-    raise SystemExit(shown.return_code or 0)
+    top_screen = TopScreen(folder, login=login_name())
+    top_screen.run()
+    raise SystemExit(top_screen.return_code or 0)

@@ -41,11 +41,11 @@ def train(
     loaded = load(file, sets=sets, unchecked=unchecked, log=options.log_to_stderr)
     if loaded.warnings:
         render_problems(loaded.warnings)
-    found = train_model(loaded, out)
+    trained = train_model(loaded, out)
     if as_json:
-        echo_json(to_json(found))
+        echo_json(to_json(trained))
         return
-    _show(found.folder, found.card)
+    _show(trained.folder, trained.card)
 
 
 def _show(folder: Path, card: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`septet trials`: what the ledger of trials knows."""
+"""`septet trials`: lists the ledger of trials."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def trials(as_json: bool) -> None:
     from septet._app.documents import to_json
     from septet._app.trial_records import trials_document
 
-    found = trials_document()
+    document = trials_document()
     if as_json:
-        echo_json(to_json(found))
+        echo_json(to_json(document))
         return
-    for each in found["strategies"]:
+    for each in document["strategies"]:
         span = f"{each['first'][:10]} to {each['last'][:10]}"
         echo(f"{each['strategy']:<30} {each['tries']:>9,} tries, {span}")
-    state = "off (SEPTET_TRIALS=off); " if found["off"] else ""
-    echo(f"{state}{found['rows']:,} rows in {found['ledger']}", err=True)
+    state = "off (SEPTET_TRIALS=off); " if document["off"] else ""
+    echo(f"{state}{document['rows']:,} rows in {document['ledger']}", err=True)

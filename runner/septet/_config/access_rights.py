@@ -1,7 +1,7 @@
-"""What a strategy file may read and reach: credentials and addresses.
+"""Access rights of a strategy file: the credentials it may read and the hosts it may reach.
 
-A strategy file may come from a stranger. It can name a secret and an address, and it gets neither
-because it names it:
+A strategy file may be untrusted. It can name a secret and an address, and naming one gives it no
+access:
 
 - a secret is read if the operator stored it for the venue in `venues.toml`, or allowed it by name
   on the command line (``--allow-secret``);
@@ -61,8 +61,8 @@ def addresses_in(config: Any) -> frozenset[Address]:
 def _walk(value: Any, *, named: bool) -> Iterator[Address]:
     if isinstance(value, Mapping):
         for key, each in value.items():
-            words = str(key).lower()
-            is_named = any(word in words for word in _ADDRESS_WORDS)
+            name = str(key).lower()
+            is_named = any(word in name for word in _ADDRESS_WORDS)
             yield from _walk(each, named=named or is_named)
     elif isinstance(value, str) and ("//" in value or (named and value)):
         yield _address(value)
@@ -73,9 +73,9 @@ def _walk(value: Any, *, named: bool) -> Iterator[Address]:
 
 def _address(text: str) -> Address:
     if len(text) > _LONGEST:
-        shown = masked_addresses(text)[:60]
+        masked = masked_addresses(text)[:60]
         raise InputError(
-            f"an address of {len(text)} characters, expected at most {_LONGEST}: {shown}...",
+            f"an address of {len(text)} characters, expected at most {_LONGEST}: {masked}...",
             hint="write https://host/path",
         )
     try:
@@ -84,8 +84,8 @@ def _address(text: str) -> Address:
     except ValueError:
         name, port = "", None
     # Another reader of an address could take more than these two parts for the host.
-    whole = (f"[{name}]" if ":" in name else name) + (f":{port}" if port is not None else "")
-    host = name.rstrip(".") if name and parts.netloc.lower() == whole else ""
+    netloc = (f"[{name}]" if ":" in name else name) + (f":{port}" if port is not None else "")
+    host = name.rstrip(".") if name and parts.netloc.lower() == netloc else ""
     odd = any(each <= " " or each in "\\@\x7f" or ord(each) > 126 for each in text)
     if not host or odd:
         raise InputError(
@@ -121,8 +121,8 @@ class Access:
                     f"--allow-secret {text}: no name", hint="--allow-secret NAME or NAME@HOST"
                 )
             reference = f"file:{os.path.abspath(name)}" if "/" in name else f"env:{name}"
-            more = frozenset({host.lower()}) if host else frozenset()
-            allowed[reference] = allowed.get(reference, frozenset()) | more
+            host_allowed = frozenset({host.lower()}) if host else frozenset()
+            allowed[reference] = allowed.get(reference, frozenset()) | host_allowed
         return cls(allowed, {each.lower() for each in hosts}, ask)
 
     def reach(self, config: Any, place: str, *, listed: frozenset[str] = frozenset()) -> set[str]:
@@ -135,10 +135,10 @@ class Access:
         InputError
             An address is not https, or nobody agreed to its host.
         """
-        found = addresses_in(config)
+        addresses = addresses_in(config)
         open_ = sorted(
             f"{each.scheme}://{each.host}"
-            for each in found
+            for each in addresses
             if each.scheme not in _WEB and not is_loopback(each.host)
         )
         if open_:
@@ -150,23 +150,23 @@ class Access:
         named = {host for hosts in self.secrets.values() for host in hosts}
         unknown = {
             each.host
-            for each in found
+            for each in addresses
             if not is_loopback(each.host) and each.host not in self.hosts | named | listed
         }
         if unknown:
             self._agree(place, sorted(unknown))
-        return {each.host for each in found}
+        return {each.host for each in addresses}
 
     def _agree(self, place: str, hosts: list[str]) -> None:
-        shown = ", ".join(hosts)
-        question = f"{place} brings addresses of its own: {shown}. Reach them?"
+        hosts_text = ", ".join(hosts)
+        question = f"{place} brings addresses of its own: {hosts_text}. Reach them?"
         if self.ask is not None and self.ask(question):
             self.hosts.update(hosts)
             return
-        words = " ".join(f"--trust-host {each}" for each in hosts)
+        flags = " ".join(f"--trust-host {each}" for each in hosts)
         raise InputError(
-            f"{place} brings addresses of its own, and nobody agreed to them: {shown}",
-            hint=f"look at who that is; {words} agrees",
+            f"{place} brings addresses of its own, and nobody agreed to them: {hosts_text}",
+            hint=f"look at who that is; {flags} agrees",
         )
 
     def read(self, reference: SecretRef, base_dir: Path, hosts: set[str], place: str) -> str:
@@ -187,11 +187,11 @@ class Access:
                 hint=f"--allow-secret {_with_host(name, sorted(hosts))} allows it; or store the "
                 f"credential of the venue in {venues_file()}",
             )
-        beyond = sorted(hosts - allowed)
-        if beyond:
+        not_allowed = sorted(hosts - allowed)
+        if not_allowed:
             raise InputError(
-                f"{place} names {reference} and would send it to {', '.join(beyond)}",
-                hint=f"--allow-secret {_with_host(name, beyond)} allows it",
+                f"{place} names {reference} and would send it to {', '.join(not_allowed)}",
+                hint=f"--allow-secret {_with_host(name, not_allowed)} allows it",
             )
         return read_secret(reference, base_dir)
 
@@ -221,9 +221,9 @@ class Access:
             return config, lambda reference: self.read(reference, base_dir, hosts, place)
         hosts = self.reach(config, place, listed=entry.hosts)
         _insist_on_entry(entry, config, hosts, place)
-        given = {each: SecretRef(STORED, each) for each in fields if each in entry.values}
+        stored = {each: SecretRef(STORED, each) for each in fields if each in entry.values}
         empty = {each: None for each in fields if each not in entry.values}
-        return config.model_copy(update={**given, **empty}), entry.read
+        return config.model_copy(update={**stored, **empty}), entry.read
 
 
 def _with_host(name: str, hosts: list[str]) -> str:

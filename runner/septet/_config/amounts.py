@@ -1,4 +1,4 @@
-"""Every length of time and every share that a strategy file holds, by type and not by name."""
+"""Finds every length of time and every share in a strategy file, by type and not by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEYS: Final = {"signal": "SignalKeys", "regime": "RegimeKeys", "halt": "HaltKey
 
 
 class Length(msgspec.Struct, frozen=True):
-    """A length in bars or in nanoseconds of time, and where it stands."""
+    """A length in bars or in nanoseconds of time, and its path."""
 
     path: Path
     span: Span
@@ -55,9 +55,9 @@ def _fields(strategy: Strategy) -> Iterator[tuple[Path, Any, set[Callable[..., A
             continue
         yield from _of_model(path, block.config)
         keys = GENERIC_KEYS.get(_KEYS.get(block.kind, ""))
-        for name, found in (_parsers_of(keys) if keys is not None else {}).items():
+        for name, parsers in (_parsers_of(keys) if keys is not None else {}).items():
             if name in block.extra:
-                yield from _of_value((*path, name), block.extra[name], found)
+                yield from _of_value((*path, name), block.extra[name], parsers)
     for path, model in (
         (("risk",), strategy.risk),
         (("execution", "simulation"), strategy.execution.simulation),
@@ -68,8 +68,8 @@ def _fields(strategy: Strategy) -> Iterator[tuple[Path, Any, set[Callable[..., A
 
 
 def _of_model(path: Path, model: BaseModel) -> Iterator[tuple[Path, Any, set[Callable[..., Any]]]]:
-    for name, found in _parsers_of(type(model)).items():
-        yield from _of_value((*path, name), getattr(model, name), found)
+    for name, parsers in _parsers_of(type(model)).items():
+        yield from _of_value((*path, name), getattr(model, name), parsers)
 
 
 @cache
@@ -92,7 +92,7 @@ def _of_value(
 
 def _parsers(annotation: Any, metadata: list[Any]) -> set[Callable[..., Any]]:
     """Return the functions that read a field, those inside of unions included."""
-    found = {each.func for each in metadata if isinstance(each, BeforeValidator)}
+    functions = {each.func for each in metadata if isinstance(each, BeforeValidator)}
     for part in get_args(annotation):
-        found |= _parsers(part, list(getattr(part, "__metadata__", ())))
-    return found
+        functions |= _parsers(part, list(getattr(part, "__metadata__", ())))
+    return functions

@@ -1,4 +1,4 @@
-"""The shortest block that means what a single value means where a block is expected."""
+"""Writes the shortest block with the meaning of a single value where a block is expected."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _CANDLES: Final = "{use: sample}"
 def shortest_block(path: Path, node: Node | None) -> str:
     """Return the block to write for the value at a path, such as ``rebalance: {every: 1w}``.
 
-    Empty where a value says nothing of the block that is meant.
+    Empty where no block follows from the value.
     """
     if node is None or node.kind == "map" or not path:
         return ""
     text = str(node.text or node.value or "").strip() if node.kind == "scalar" else ""
-    maker = next((each for place, each in _BLOCKS.items() if path[-len(place) :] == place), None)
+    maker = next((each for end, each in _BLOCKS.items() if path[-len(end) :] == end), None)
     if len(path) == 2 and path[0] == "features":
         maker = _feature
     if len(path) == 2 and path[0] == "data" and path[1] not in ("candles", "funding"):
@@ -51,11 +51,11 @@ def _rebalance(text: str) -> str:
 
 
 def _candles(text: str) -> str:
-    found = _FILE.fullmatch(text)
-    if found is None:
+    file = _FILE.fullmatch(text)
+    if file is None:
         return _CANDLES if text != "synthetic" else "{use: synthetic}"
     path = f'"{text}"' if set("{*") & set(text) else text
-    use = "use: parquet" if found[1] == "parquet" else "use: csv, stamp: open"
+    use = "use: parquet" if file[1] == "parquet" else "use: csv, stamp: open"
     return f"{{{use}, path: {path}}}"
 
 

@@ -36,18 +36,18 @@ class CheckContext:
     problems: list[Problem] = field(default_factory=list)
     used_features: frozenset[str] = frozenset()
 
-    def error(self, path: Sequence[Key], message: str, **more: Any) -> None:
+    def error(self, path: Sequence[Key], message: str, **parts: Any) -> None:
         """Report an error at a path; not at a value that was left out as wrong."""
         if not self._left_out(path):
-            self.problems.append(problem_at(self.tree, path, message, **more))
+            self.problems.append(problem_at(self.tree, path, message, **parts))
 
-    def warn(self, path: Sequence[Key], message: str, **more: Any) -> None:
+    def warn(self, path: Sequence[Key], message: str, **parts: Any) -> None:
         """Report a warning at a path; not at a value that was left out as wrong."""
-        self.error(path, message, severity="warning", **more)
+        self.error(path, message, severity="warning", **parts)
 
     def _left_out(self, path: Sequence[Key]) -> bool:
-        whole = tuple(path)
-        return any(each and whole[: len(each)] == each for each in self.pruned)
+        full_path = tuple(path)
+        return any(each and full_path[: len(each)] == each for each in self.pruned)
 
     def written(self, *path: Key) -> bool:
         """Whether the file sets this key itself."""
@@ -123,9 +123,9 @@ def strangers_of(strategy: Strategy) -> Iterator[tuple[Path, UseBlock]]:
 def portfolio_readings(strategy: Strategy) -> Iterator[Reading]:
     """Yield every column and condition that a portfolio reads."""
     portfolio = strategy.portfolio
-    once = portfolio.where is not None and portfolio.where.long == portfolio.where.short
+    is_one_condition = portfolio.where is not None and portfolio.where.long == portfolio.where.short
     for reading in readings(("portfolio",), portfolio):
-        if not once or reading.path[1:] != ("where", "short"):
+        if not is_one_condition or reading.path[1:] != ("where", "short"):
             yield reading
     if portfolio.forecast is not None:
         for name in portfolio.forecast.of:
@@ -147,13 +147,13 @@ def _marked_fields(kind: type[Config]) -> tuple[tuple[str, frozenset[type]], ...
 
 def _marks(annotation: Any, metadata: Sequence[Any]) -> frozenset[type]:
     """Return which of the two marks an annotation carries, at any depth."""
-    found = {type(each) for each in metadata if isinstance(each, InputMark | ExpressionMark)}
+    marks = {type(each) for each in metadata if isinstance(each, InputMark | ExpressionMark)}
     for each in getattr(annotation, "__metadata__", ()):
         if isinstance(each, InputMark | ExpressionMark):
-            found.add(type(each))
+            marks.add(type(each))
     for part in getattr(annotation, "__args__", ()) or ():
-        found |= _marks(part, ())
-    return frozenset(found)
+        marks |= _marks(part, ())
+    return frozenset(marks)
 
 
 def _readings(path: Path, value: Any, marks: frozenset[type]) -> Iterator[Reading]:
@@ -172,7 +172,7 @@ def _readings(path: Path, value: Any, marks: frozenset[type]) -> Iterator[Readin
             yield from _readings((*path, key), each, marks)
 
 
-def asks_for(block: UseBlock, *words: str) -> bool:
+def asks_for(block: UseBlock, *names: str) -> bool:
     """Whether a step's signature asks for one of these words."""
     declaration = block.declaration
-    return isinstance(declaration, Step) and any(word in declaration.parameters for word in words)
+    return isinstance(declaration, Step) and any(word in declaration.parameters for word in names)

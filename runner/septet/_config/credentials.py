@@ -72,13 +72,13 @@ def stored_credentials() -> dict[str, Stored]:
 
 
 def _entry(path: Path, name: str, table: Any) -> Stored:
-    place = f"{path}: [{name}]"
+    section = f"{path}: [{name}]"
     if not isinstance(table, dict):
         raise InputError(f"{path}: {name} is no table", hint=f"write [{name}] and its keys below")
     unknown = sorted(set(table) - {"exchange", "hosts", *_SECRETS})
     if unknown:
         raise InputError(
-            f"{place} has the unknown key {unknown[0]}",
+            f"{section} has the unknown key {unknown[0]}",
             hint=f"known are exchange, hosts, {', '.join(_SECRETS)}",
         )
     exchange, hosts = table.get("exchange"), table.get("hosts", [])
@@ -86,18 +86,18 @@ def _entry(path: Path, name: str, table: Any) -> Stored:
     listed = isinstance(hosts, list) and all(isinstance(each, str) for each in hosts)
     if not isinstance(exchange, str) or not listed:
         raise InputError(
-            f"{place}: expected exchange, a text, and hosts, a list of texts",
+            f"{section}: expected exchange, a text, and hosts, a list of texts",
             hint='exchange = "binance" states whose key it is',
         )
-    wrong = [key for key, value in values.items() if not isinstance(value, str) or not value]
-    if wrong:
-        raise InputError(f"{place}: {wrong[0]} is no text, or empty")
+    not_texts = [key for key, value in values.items() if not isinstance(value, str) or not value]
+    if not_texts:
+        raise InputError(f"{section}: {not_texts[0]} is no text, or empty")
     for key, value in values.items():
         if value.startswith(("env:", "file:")):
             try:
                 SecretRef.parse(value)
             except ValueError:  # its message may repeat the value
                 raise InputError(
-                    f"{place}: {key} is no reference", hint="write env:NAME or file:/path"
+                    f"{section}: {key} is no reference", hint="write env:NAME or file:/path"
                 ) from None
     return Stored(name, exchange, frozenset(each.lower() for each in hosts), values)

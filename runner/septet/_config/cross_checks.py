@@ -1,4 +1,4 @@
-"""Cross-checks: what each block may be alone and the whole file may not."""
+"""Runs the cross-checks: the rules that involve more than one block of a file."""
 
 from __future__ import annotations
 

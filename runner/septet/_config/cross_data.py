@@ -34,17 +34,17 @@ def check_names(context: CheckContext) -> None:
         if block.distribution != BUILT_IN or ":" in _written_use(context, path):
             continue
         layer: Any = block.layer
-        others = [
+        packages = [
             each
             for each in context.host.hidden_by(layer, block.use, block.kind, listed)
             if each != BUILT_IN
         ]
-        if others:
+        if packages:
             context.warn(
                 path,
-                f"{block.use} means septet's; {' and '.join(others)} "
-                f"{'has' if len(others) == 1 else 'have'} one of this name, too",
-                hint=f"write use: septet:{block.use} or use: {others[0]}:{block.use}",
+                f"{block.use} means septet's; {' and '.join(packages)} "
+                f"{'has' if len(packages) == 1 else 'have'} one of this name, too",
+                hint=f"write use: septet:{block.use} or use: {packages[0]}:{block.use}",
             )
 
 
@@ -55,17 +55,17 @@ def _written_use(context: CheckContext, path: Path) -> str:
 
 def check_known_time(context: CheckContext) -> None:
     """A series has the time when its values became known, itself or through `known_after`."""
-    read = {
+    columns_read = {
         word
         for name, block in context.strategy.features.items()
         for reading in readings(("features", name), block.config)
         for word in re.findall(r"\w+", reading.text)
     }
     for name, block in context.strategy.data.readable.items():
-        if name == "funding" and name not in read:
+        if name == "funding" and name not in columns_read:
             continue  # a rate that is charged is due at its stamp
-        gives = getattr(block.config, "gives_known_time", False)
-        if block.extra.get("known_after") is None and not gives:
+        gives_known_time = getattr(block.config, "gives_known_time", False)
+        if block.extra.get("known_after") is None and not gives_known_time:
             context.error(
                 ("data", name, "known_after"),
                 "nothing states when a value of this series became known",
@@ -196,11 +196,11 @@ def check_secrets(context: CheckContext) -> None:
             continue
         if path[0] not in ("data", "model", "execution", "monitoring", "paper", "live"):
             continue
-        where = secret_in_address(node.value)
-        if where:
+        part = secret_in_address(node.value)
+        if part:
             context.error(
                 path,
-                f"a secret must not stand in an address, and {where} of this one is a secret",
+                f"a secret must not stand in an address, and {part} of this one is a secret",
                 expected="an address without it",
                 found=HIDDEN,
                 hint="http_json takes query: {NAME: env:NAME} and headers: {NAME: env:NAME}; "

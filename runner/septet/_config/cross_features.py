@@ -1,4 +1,4 @@
-"""Cross-checks of names: who reads what, in which order, and how far back."""
+"""Cross-checks of names: which columns are read, in which order, and how far back."""
 
 from __future__ import annotations
 
@@ -104,10 +104,10 @@ def check_reads(context: CheckContext) -> None:
     for path, config, use in read_by:
         reader = str(path[1]) if path[0] == "features" else ""
         for path_read, name in _names_read(context, path, config):
-            found = _resolve(context, names, path_read, name, reader, use)
-            if found and reader:
-                edges[reader].setdefault(found, path_read)
-            used.add(found)
+            feature = _resolve(context, names, path_read, name, reader, use)
+            if feature and reader:
+                edges[reader].setdefault(feature, path_read)
+            used.add(feature)
     used |= _read_by_portfolio(context, names)
     _report_circles(context, edges)
     _report_model_inputs(context, names)
@@ -116,13 +116,13 @@ def check_reads(context: CheckContext) -> None:
 
 def _read_by_portfolio(context: CheckContext, names: _Names) -> set[str]:
     """Return the features that a portfolio reads, and report names that are none."""
-    found = set()
+    features = set()
     for reading in portfolio_readings(context.strategy):
         for path, name in _names_of(context, reading):
             is_edge = name.name == "edge" and not reading.is_expression
             if not is_edge or context.strategy.model is None:
-                found.add(_resolve(context, names, path, name, "", "portfolio"))
-    return found
+                features.add(_resolve(context, names, path, name, "", "portfolio"))
+    return features
 
 
 def _names_read(context: CheckContext, path: Path, config: Config) -> Iterator[tuple[Path, Name]]:
@@ -170,13 +170,13 @@ def expression_problem(
     node = context.tree.at(path)
     if node is not None and node.flawed:  # reported when the file was read
         return
-    before = len(context.problems)
+    count = len(context.problems)
     text = node.text if node is not None else ""
     found = " ".join(text[max(offset, 0) : max(offset, 0) + 40].split())
     report = context.error if severity == "error" else context.warn
     report(path, message, found=f"'{found}'" if found else "", hint=hint)
-    if node is not None and offset >= 0 and len(context.problems) > before:
-        context.problems[before] = _shifted(context, node, offset, before)
+    if node is not None and offset >= 0 and len(context.problems) > count:
+        context.problems[count] = _shifted(context, node, offset, count)
 
 
 def _shifted(context: CheckContext, node: Node, offset: int, index: int) -> Any:
@@ -193,8 +193,8 @@ def _resolve(
 ) -> str:
     """Return the feature a name belongs to, empty for a bar column or a series."""
     symbols = list(context.strategy.universe.symbols)
-    known = name.symbol in symbols or context.doubtful("universe")
-    if name.symbol and not known:
+    is_known_symbol = name.symbol in symbols or context.doubtful("universe")
+    if name.symbol and not is_known_symbol:
         message = f"{name.symbol} is not in universe.symbols"
         expression_problem(context, path, name.offset, message, closest(name.symbol, symbols, 0.8))
     if name.name in POSITION_WORDS:
@@ -231,16 +231,16 @@ def _check_word_of_position(context: CheckContext, path: Path, name: Name) -> No
 
 
 def _unknown_name(context: CheckContext, names: _Names, path: Path, name: Name, use: str) -> None:
-    known = [*names.owner, *BAR_COLUMNS]
+    names_known = [*names.owner, *BAR_COLUMNS]
     if _knows_position(path):
-        known += POSITION_WORDS
+        names_known += POSITION_WORDS
     outputs = [column for column, owner in names.owner.items() if owner == name.name]
     if outputs:
         hint = f"{name.name} gives {', '.join(outputs[:8])}: name one of them"
     elif name.name in names.series:
         hint = f"make a feature of the series: {name.name}: {{use: series, of: {name.name}}}"
     else:
-        hint = closest(name.name, known)
+        hint = closest(name.name, names_known)
     if use == "series":
         hint = closest(name.name, list(names.series)) or "declare the series under data"
     message = f"{name.name!r} is neither a feature nor a column"
@@ -248,9 +248,9 @@ def _unknown_name(context: CheckContext, names: _Names, path: Path, name: Name, 
 
 
 def _report_circles(context: CheckContext, edges: Mapping[str, Mapping[str, Path]]) -> None:
-    done: set[str] = set()
+    visited: set[str] = set()
     for start in edges:
-        trail = _circle(edges, start, [], done)
+        trail = _circle(edges, start, [], visited)
         if trail:
             last = edges[trail[-2]][trail[-1]]
             context.error(
@@ -262,19 +262,19 @@ def _report_circles(context: CheckContext, edges: Mapping[str, Mapping[str, Path
 
 
 def _circle(
-    edges: Mapping[str, Mapping[str, Path]], at: str, trail: list[str], done: set[str]
+    edges: Mapping[str, Mapping[str, Path]], at: str, trail: list[str], visited: set[str]
 ) -> list[str]:
     """Return the first circle reachable from a feature, as names, closed; else nothing."""
     if at in trail:
         return [*trail[trail.index(at) :], at]
-    if at in done:
+    if at in visited:
         return []
-    for below in edges.get(at, {}):
-        found = _circle(edges, below, [*trail, at], done)
-        if found:
-            done.update(found)
-            return found
-    done.add(at)
+    for read in edges.get(at, {}):
+        circle = _circle(edges, read, [*trail, at], visited)
+        if circle:
+            visited.update(circle)
+            return circle
+    visited.add(at)
     return []
 
 
@@ -308,15 +308,15 @@ def check_series_read(context: CheckContext) -> None:
     """A series that nothing reads is fetched for nothing."""
     if context.has_errors:
         return
-    read = {
+    names_read = {
         str(getattr(block.config, "of", "")).partition("@")[0]
         for block in context.strategy.features.values()
     }
     hours = context.strategy.universe.trading_hours
     if hours is not None and hours.blackout is not None:
-        read.add(hours.blackout.series)
+        names_read.add(hours.blackout.series)
     for name in context.strategy.data.series:
-        if name not in read:
+        if name not in names_read:
             context.warn(
                 ("data", name),
                 "no feature reads this series",
@@ -424,11 +424,11 @@ def _inner_unbounded(context: CheckContext, declaration: Step, config: Config, o
     """Whether a feature is made of one that never forgets; its own package's names go first."""
     for part in (declaration.inner(config) if declaration.inner else {}).values():
         entry = context.host.inner(part.use, owner)
-        below = context.host.load(entry)
-        settings = below.config(**{key: _plain(value) for key, value in part.config.items()})
-        if below.memory_of(settings).kind == "unbounded":
+        inner = context.host.load(entry)
+        settings = inner.config(**{key: _plain(value) for key, value in part.config.items()})
+        if inner.memory_of(settings).kind == "unbounded":
             return True
-        if _inner_unbounded(context, below, settings, entry.distribution):
+        if _inner_unbounded(context, inner, settings, entry.distribution):
             return True
     return False
 
@@ -466,8 +466,8 @@ def check_rules(context: CheckContext) -> None:
 
 def check_signal_needs(context: CheckContext) -> None:
     """A signal that reads the probability of a model has a model, and a model has a signal."""
-    needs = asks_for(context.strategy.signal, "up", "down", "confidence")
-    if needs and context.strategy.model is None and not context.doubtful("model"):
+    needs_model = asks_for(context.strategy.signal, "up", "down", "confidence")
+    if needs_model and context.strategy.model is None and not context.doubtful("model"):
         context.error(
             ("signal", "use"),
             f"{context.strategy.signal.use} acts on a model's probability, and there is no model",

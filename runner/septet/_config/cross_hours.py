@@ -33,18 +33,18 @@ def check_calendar(context: CheckContext) -> None:
     from septet._data.calendars import calendar_names
 
     try:
-        known = calendar_names()
+        calendars = calendar_names()
     except InputError as missing:
         context.error(
             (*HOURS, "open"), missing.message, expected="the extra calendars", hint=missing.hint
         )
         return
-    if name not in known:
+    if name not in calendars:
         context.error(
             (*HOURS, "open"),
             f"no calendar is called {name}",
             expected="weekly hours with a time zone, or an exchange's calendar, such as XNYS",
-            hint=closest(name, known[1:]),
+            hint=closest(name, calendars[1:]),
         )
 
 
@@ -85,8 +85,8 @@ def check_blackout(context: CheckContext) -> None:
 
 def _is_known_ahead(block: Any) -> bool:
     """Whether a value may be known before its stamp: its source gives a time, nothing delays it."""
-    gives = getattr(block.config, "gives_known_time", False)
-    return bool(gives) and not block.extra.get("known_after")
+    gives_known_time = getattr(block.config, "gives_known_time", False)
+    return bool(gives_known_time) and not block.extra.get("known_after")
 
 
 def _check_readers(context: CheckContext, name: str) -> None:

@@ -78,15 +78,15 @@ def check_costs(context: CheckContext) -> None:
         (("fee", "taker"), simulation.fee.taker, fees),
         (("slippage", "fraction"), simulation.slippage.fraction, slips),
     )
-    seen: set[tuple[int, int]] = set()
+    reported: set[tuple[int, int]] = set()
     for path, cost, (high, worst) in parts:
-        full = ("execution", "simulation", *path)
-        node, reached = context.tree.nearest(full)
-        place = (node.mark.line, node.mark.column)
-        if -HIGH_REBATE <= cost < high or place in seen:
+        key_path = ("execution", "simulation", *path)
+        node, reached = context.tree.nearest(key_path)
+        position = (node.mark.line, node.mark.column)
+        if -HIGH_REBATE <= cost < high or position in reported:
             continue
-        seen.add(place)
-        at = reached if node.kind == "scalar" else full
+        reported.add(position)
+        at = reached if node.kind == "scalar" else key_path
         means = f"write {abs(cost) * 100:.4g}bps if you mean basis points"
         does = "costs" if cost > 0.0 else "earns"
         text = f"every trade {does} {_percent(abs(cost))} of its value"
@@ -116,12 +116,12 @@ def check_max_bad(context: CheckContext) -> None:
     """A series with bad rows is still refused at some share of them."""
     most = context.strategy.data.candles.extra.get("max_bad", 0.0)
     if most > HIGH_MAX_BAD:
-        left = "no bad row refuses a series" if most >= 1.0 else (
+        remark = "no bad row refuses a series" if most >= 1.0 else (
             f"a series of which {_percent(most)} of the rows are bad is still used"
         )  # fmt: skip
         context.warn(
             ("data", "candles", "max_bad"),
-            f"max_bad: {_percent(most)}: {left}",
+            f"max_bad: {_percent(most)}: {remark}",
             hint="1% is the default; septet data check FILE (the strategy file) shows the bad rows",
         )
 
@@ -228,14 +228,14 @@ def check_adds_before_stop(context: CheckContext) -> None:
     ):
         near = []  # an add that acts before moves the average price, and a stop with it
     for index, add in enumerate(adds):
-        for place, at in enumerate(add.at):
+        for number, at in enumerate(add.at):
             text = ""
             if isinstance(at, Distance):
                 text = "the first stop is 1R away" if at.multiple <= -1.0 else ""
             elif near and min(near)[0] <= -at:
                 text = f"{min(near)[1]} closes the position at {_percent(-min(near)[0])}"
             if text:
-                _, path = context.tree.nearest(("risk", "position", "add", index, "at", place))
+                _, path = context.tree.nearest(("risk", "position", "add", index, "at", number))
                 context.warn(
                     path,
                     f"this add never acts: it rests at {_shown(at)}, and {text}",
@@ -251,9 +251,9 @@ def check_adds_against_gains(context: CheckContext) -> None:
     if not named:
         return
     for index, add in enumerate(position.add if position is not None else ()):
-        for place, at in enumerate(add.at):
+        for number, at in enumerate(add.at):
             if (at.multiple if isinstance(at, Distance) else at) < 0.0:
-                path = context.tree.nearest(("risk", "position", "add", index, "at", place))[1]
+                path = context.tree.nearest(("risk", "position", "add", index, "at", number))[1]
                 context.warn(
                     path,
                     f"an add at {_shown(at)} brings the average entry price nearer, and the best "
@@ -302,21 +302,21 @@ def check_halts_against_stop(context: CheckContext) -> None:
     costs = share * 2.0 * (simulation.fee.taker + simulation.slippage.fraction)
     loss = costs + share * (stop or 0.0)
     for name in ("drawdown", "daily_loss"):
-        above = _number(context.strategy.risk.halts.get(name), "above")
-        if above is None or loss < above:
+        bound = _number(context.strategy.risk.halts.get(name), "above")
+        if bound is None or loss < bound:
             continue
         text = (
             f"one stopped trade at full size trips this halt: it loses {_percent(loss)} of "
             "equity with costs"
         )
-        if costs >= above:
+        if costs >= bound:
             text = (
                 "the costs of one trade at full size trip this halt, whatever the price does: "
                 f"they are {_percent(costs)} of equity"
             )
         context.warn(
             ("risk", "halts", name),
-            f"{text}, the halt is at {_percent(above)}",
+            f"{text}, the halt is at {_percent(bound)}",
             on_key=True,
             hint="a wider halt, a tighter stop or a smaller size"
             if stop

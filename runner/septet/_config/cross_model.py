@@ -76,7 +76,7 @@ def check_threshold(context: CheckContext) -> None:
 
 
 def check_exit_below(context: CheckContext) -> None:
-    """An exit by confidence needs somebody who has one."""
+    """An exit by confidence needs a model."""
     if context.strategy.model is None and context.strategy.signal.extra["exit"].below is not None:
         context.error(
             ("signal", "exit", "below"),
@@ -105,7 +105,7 @@ def check_learns(context: CheckContext) -> None:
         "scale": model.extra["scale"] == "none",
         "calibrate": model.extra["calibrate"] == "none",
     }
-    for name in [each for each, without in effects.items() if not without]:
+    for name in [each for each, is_unset in effects.items() if not is_unset]:
         context.error(
             ("model", name),
             f"{model.use} learns nothing: {name} has no effect",
@@ -115,7 +115,7 @@ def check_learns(context: CheckContext) -> None:
 
 
 def check_stored(context: CheckContext) -> None:
-    """A stored model is not trained, and stands in one place."""
+    """A stored model is not trained, and is named in one place."""
     model = context.strategy.model
     if model is None or model.use != "stored":
         return
@@ -311,16 +311,16 @@ def _warn_cap(context: CheckContext) -> None:
 def _warn_half_odds(context: CheckContext) -> None:
     """Warn where one side of Kelly's odds is the file's and the other septet's."""
     path, names = ("risk", "sizing", "odds"), ("average_win", "average_loss")
-    given = [name for name in names if context.written(*path, name)]
+    written = [name for name in names if context.written(*path, name)]
     odds = getattr(context.strategy.risk.sizing.config, "odds", None)
-    if len(given) != 1 or odds is None:
+    if len(written) != 1 or odds is None:
         return
-    (other,) = [name for name in names if name not in given]
+    (default,) = [name for name in names if name not in written]
     context.warn(
-        (*path, given[0]),
-        f"Kelly divides the average win by the average loss, and {other} is the default, "
-        f"{getattr(odds, other) * 100:g} %",
-        hint=f"write {other} as well",
+        (*path, written[0]),
+        f"Kelly divides the average win by the average loss, and {default} is the default, "
+        f"{getattr(odds, default) * 100:g} %",
+        hint=f"write {default} as well",
     )
 
 

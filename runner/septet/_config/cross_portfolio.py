@@ -53,6 +53,26 @@ def check_max_weight(context: CheckContext) -> None:
         )
 
 
+def check_gross(context: CheckContext) -> None:
+    """A sum of weights that limits or cash never let the account hold."""
+    portfolio, limits = context.strategy.portfolio, context.strategy.risk.limits
+    if not portfolio.decides or context.doubtful("portfolio"):
+        return
+    bounds = [(1.0, "the cash of a spot account")] if context.is_spot else []
+    limit = limits.get("gross_exposure")
+    most = getattr(limit.config, "max", None) if limit is not None else None
+    if isinstance(most, float) and not context.doubtful("risk", "limits"):
+        bounds.append((most, "risk.limits.gross_exposure"))
+    least, what = min(bounds, default=(portfolio.gross, ""))
+    if portfolio.gross > least * (1.0 + 1e-9):
+        context.warn(
+            ("portfolio", "gross"),
+            f"no rebalance reaches {portfolio.gross * 100:.6g}%: {what} lets {least * 100:.6g}%",
+            hint=f"write {least * 100:.6g}% or less" + ("" if context.is_spot else
+                 ", or a wider risk.limits.gross_exposure"),
+        )  # fmt: skip
+
+
 def check_name(context: CheckContext) -> None:
     """No feature has the name of a column that a portfolio adds to decisions."""
     for name in ("target_weight", "turnover_factor"):
@@ -128,6 +148,7 @@ def check_every(context: CheckContext) -> None:
 CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_slots,
     check_max_weight,
+    check_gross,
     check_name,
     check_hold_rank,
     check_orders,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -26,8 +27,8 @@ def _has_first_stop(context: CheckContext) -> bool:
     for block in context.strategy.risk.stops.values():
         if (block.declaration.role or "stop") != "stop":
             continue
-        away = [getattr(block.config, name) for name in distances_of(type(block.config))]
-        if not any(isinstance(each, Distance) and each.multiple for each in away) and not (
+        distances = [getattr(block.config, name) for name in distances_of(type(block.config))]
+        if not any(isinstance(each, Distance) and each.multiple for each in distances) and not (
             block.use in _WAITS and getattr(block.config, "after", 0.0) != 0.0
         ):
             return True
@@ -43,8 +44,8 @@ def _multiples(context: CheckContext) -> Iterator[tuple[Path, Distance]]:
     for number, take in enumerate(risk.position.take if risk.position is not None else ()):
         yield from _multiple(("risk", "position", "take", number, "at"), take.at)
     for number, add in enumerate(risk.position.add if risk.position is not None else ()):
-        for place, at in enumerate(add.at):
-            yield from _multiple(("risk", "position", "add", number, "at", place), at)
+        for index, at in enumerate(add.at):
+            yield from _multiple(("risk", "position", "add", number, "at", index), at)
 
 
 def _multiple(path: Path, value: object) -> Iterator[tuple[Path, Distance]]:
@@ -74,20 +75,22 @@ def check_first_stop(context: CheckContext) -> None:
 def check_past_of_words(context: CheckContext) -> None:
     """Words of the position are as they stand now: no function looks back at them."""
     risk = context.strategy.risk
-    found = list(readings(("signal",), context.strategy.signal.config))
-    found += readings(("risk", "position"), risk.position) if risk.position is not None else []
-    for reading in found:
+    expressions = list(readings(("signal",), context.strategy.signal.config))
+    expressions += (
+        readings(("risk", "position"), risk.position) if risk.position is not None else []
+    )
+    for reading in expressions:
         try:
             tree = parse_expression(reading.text)
         except ExpressionError:  # reported where names are checked
             continue
         for part in walk(tree):
             if isinstance(part, Call) and (part.function == "prev" or "crosses" in part.function):
-                words = [each for each in names_in(part) if each.name in POSITION_WORDS]
-                for word in words[:1]:
-                    message = f"{word.name} has no past: it is known as it stands now"
+                position_words = [each for each in names_in(part) if each.name in POSITION_WORDS]
+                for name in position_words[:1]:
+                    message = f"{name.name} has no past: it is known as it stands now"
                     hint = "compare it with > or <, and look back at prices and features alone"
-                    expression_problem(context, reading.path, word.offset, message, hint)
+                    expression_problem(context, reading.path, name.offset, message, hint)
 
 
 def check_adds(context: CheckContext) -> None:
@@ -120,6 +123,7 @@ def check_adds(context: CheckContext) -> None:
     elif fixed and fraction is not None:
         parts = len(context.strategy.universe.symbols) if risk.split == "equal" else 1
         _resting_adds_within_limits(context, fraction / parts)
+        _adds_by_value(context, fraction / parts)
 
 
 def _resting_adds_within_limits(context: CheckContext, first: float) -> None:
@@ -127,7 +131,7 @@ def _resting_adds_within_limits(context: CheckContext, first: float) -> None:
     risk, room = context.strategy.risk, _room(context)
     if risk.position is None or room is None or context.strategy.execution.simulation.participation:
         return
-    most, what = room
+    most, limit = room
     rungs = [
         (abs(at), add.size * (1.0 + at) * first, number)
         for number, add in enumerate(risk.position.add) for at in add.at if isinstance(at, float)
@@ -138,7 +142,7 @@ def _resting_adds_within_limits(context: CheckContext, first: float) -> None:
             context.warn(
                 ("risk", "position", "add", number, "size"),
                 f"this add is never placed: with the first order of {first * 100:.4g}% it is "
-                f"{(first + least) * 100:.4g}% of equity, and {what} lets {most * 100:g}%",
+                f"{(first + least) * 100:.4g}% of equity, and {limit} lets {most * 100:g}%",
                 hint="a smaller size here or of the first order, or a wider limit",
             )
             return
@@ -149,9 +153,39 @@ def _resting_adds_within_limits(context: CheckContext, first: float) -> None:
     if fit < len(rungs):
         context.warn(
             ("risk", "position", "add"),
-            f"{what} lets {fit} of {len(rungs)} resting adds be placed beside a first order of "
+            f"{limit} lets {fit} of {len(rungs)} resting adds be placed beside a first order of "
             f"{first * 100:.4g}%: the farthest never are",
             hint="smaller adds, a smaller first order, or a wider limit",
+        )
+
+
+def _adds_by_value(context: CheckContext, first: float) -> None:
+    """An add that is worth, at the capital, what no order may be worth is never sent."""
+    strategy = context.strategy
+    if strategy.risk.position is None or context.doubtful("execution", "instruments"):
+        return
+    limit = strategy.risk.limits.get("max_order_value")
+    most = getattr(limit.config, "max", math.inf) if limit is not None else math.inf
+    instruments = strategy.execution.instruments
+    least = min(
+        instruments[name].min_notional if name in instruments else 0.0
+        for name in strategy.universe.symbols
+    )
+    for number, add in enumerate(strategy.risk.position.add):
+        away = [1.0 + at for at in add.at if isinstance(at, float)] or [1.0]
+        worth = strategy.account.capital * first * add.size
+        low, high = worth * min(away), worth * max(away)
+        if low > most * _CLOSE:
+            bound, hint = f"risk.limits.max_order_value lets {most:,.6g}", "a wider limit"
+        elif high * _CLOSE < least:
+            bound, hint = f"the minimum notional is {least:,.6g}", "a larger first order"
+        else:
+            continue
+        context.warn(
+            ("risk", "position", "add", number, "size"),
+            f"this add is never sent: at the capital it is worth {worth:,.6g} "
+            f"{strategy.account.currency}, and {bound}",
+            hint=f"a {'smaller' if low > most else 'larger'} size, or {hint}",
         )
 
 
@@ -160,14 +194,14 @@ def _room(context: CheckContext) -> tuple[float, str] | None:
     risk = context.strategy.risk
     if context.doubtful("risk", "limits"):
         return None
-    found = [
+    bounds = [
         (value, f"risk.limits.{name} ({value * 100:g}%)")
         for name in ("position", "gross_exposure") if name in risk.limits
         if isinstance(value := getattr(risk.limits[name].config, "max", None), float)
     ]  # fmt: skip
     if context.strategy.account.type == "spot":
-        found.append((1.0 - risk.cash_buffer, "the cash"))
-    return min(found, default=None)
+        bounds.append((1.0 - risk.cash_buffer, "the cash"))
+    return min(bounds, default=None)
 
 
 def check_buys(context: CheckContext) -> None:
@@ -272,10 +306,12 @@ def check_grid(context: CheckContext) -> None:
             on_key=True, hint="write level: {long: EXPR, short: EXPR}",
         )  # fmt: skip
     simulation = strategy.execution.simulation
-    rests = strategy.mode == "backtest" or simulation.fills == "next_open"
-    fee = simulation.fee.maker if rests else simulation.fee.taker  # quotes meet orders at market
-    known = strategy.mode != "live" and not context.doubtful("execution", "simulation")
-    if known and grid.step <= 2.0 * fee:
+    is_matched = strategy.mode == "backtest" or simulation.fills == "next_open"
+    fee = (
+        simulation.fee.maker if is_matched else simulation.fee.taker
+    )  # quotes meet orders at market
+    is_known = strategy.mode != "live" and not context.doubtful("execution", "simulation")
+    if is_known and grid.step <= 2.0 * fee:
         context.error(
             (*path, "step"),
             f"a level is sold one step higher, and both fees take {2.0 * fee * 100:g}%: "
@@ -302,13 +338,13 @@ def _grid_within_limits(context: CheckContext, path: Path) -> None:
         return
     name = min(shares, key=lambda each: shares[each])
     fit = int(shares[name] / grid.size + 1e-9)
-    what = "the cash" if name == "cash" else f"risk.limits.{name} ({shares[name] * 100:g}%)"
+    limit = "the cash" if name == "cash" else f"risk.limits.{name} ({shares[name] * 100:g}%)"
     if fit == 0:
-        context.error((*path, "size"), f"no level fits into {what}", hint="write a smaller size")
+        context.error((*path, "size"), f"no level fits into {limit}", hint="write a smaller size")
     elif fit < rows:
         context.warn(
             (*path, "size"),
-            f"{rows} levels of {grid.size * 100:g}% are laid and {what} lets {fit} rest: "
+            f"{rows} levels of {grid.size * 100:g}% are laid and {limit} lets {fit} rest: "
             "the farthest are never placed",
             hint="write a smaller size or fewer levels, or a wider limit",
         )

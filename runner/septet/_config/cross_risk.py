@@ -33,13 +33,13 @@ def check_sizing_against_limits(context: CheckContext) -> None:
     if position is None or not context.strategy.follows_signal:
         return
     key = "max" if hasattr(config, "max") else "fraction"
-    wanted = getattr(config, key, None)
-    if isinstance(wanted, int | float) and wanted > position:
+    requested = getattr(config, key, None)
+    if isinstance(requested, int | float) and requested > position:
         always = key == "fraction" and not asks_for(context.strategy.risk.sizing, "up")
         effect = "every entry is capped at it" if always else "the rest is never reached"
         context.warn(
             ("risk", "sizing", key),
-            f"{context.strategy.risk.sizing.use} may ask for {_percent(wanted)} of equity, the "
+            f"{context.strategy.risk.sizing.use} may ask for {_percent(requested)} of equity, the "
             f"position limit is {_percent(position)}: {effect}",
             hint=f"write {key}: {position * 100:g}%, or raise risk.limits.position",
         )
@@ -181,18 +181,18 @@ def check_live_type(context: CheckContext) -> None:
 def check_regime(context: CheckContext) -> None:
     """The regimes named are regimes of the filter."""
     regime = context.strategy.signal.extra.get("regime")
-    known = getattr(regime.declaration, "reasons", ()) if regime is not None else ()
-    if regime is None or not known:
+    labels = getattr(regime.declaration, "reasons", ()) if regime is not None else ()
+    if regime is None or not labels:
         return
     chosen = regime.extra["trade_in"]
     for index, name in enumerate(chosen):
-        if name not in known:
+        if name not in labels:
             context.error(
                 ("signal", "regime", "trade_in", index),
                 f"{regime.use} knows no regime {name!r}",
-                hint=closest(name, list(known)),
+                hint=closest(name, list(labels)),
             )
-    if set(known) <= set(chosen):
+    if set(labels) <= set(chosen):
         context.warn(
             ("signal", "regime", "trade_in"), "this names every regime: the filter does nothing"
         )

@@ -26,10 +26,10 @@ __all__ = ["CHECKS"]
 
 def _conditions(context: CheckContext) -> Iterator[tuple[Path, Expr]]:
     if context.strategy.portfolio.decides:
-        found = portfolio_readings(context.strategy)
+        condition_readings = portfolio_readings(context.strategy)
     else:  # regular buys have a signal that is never set
-        found = readings(("signal",), context.strategy.signal.config)
-    for reading in found:
+        condition_readings = readings(("signal",), context.strategy.signal.config)
+    for reading in condition_readings:
         if reading.is_expression and str(reading.path[-1]).endswith("_if"):
             yield reading.path, parse_expression(reading.text, "condition")
 
@@ -66,21 +66,21 @@ def _check_rule(context: CheckContext, ranges: FeatureRanges, path: Path, rule: 
         if not can_hold((part,), ranges.of):
             text = f"this is never true: {about}"
             expression_problem(
-                context, path, part.offset, text, _other(part),
+                context, path, part.offset, text, _replacement_for(part),
                 severity="warning" if possible else "error",
             )  # fmt: skip
             reported = reported or not possible
         elif isinstance(part, Compare) and not can_hold((Not(part),), ranges.of):
             text = f"this is true on every bar: {about}"
-            hint = f"leave it out, or {_other(part)}"
+            hint = f"leave it out, or {_replacement_for(part)}"
             expression_problem(context, path, part.offset, text, hint, severity="warning")
     if not possible and not reported and names_in(rule):
-        apart = _exclusive(rule, ranges)
-        text = f"no bar can satisfy this: {apart}" if apart else "no bar can satisfy this"
+        excluding = _exclusive(rule, ranges)
+        text = f"no bar can satisfy this: {excluding}" if excluding else "no bar can satisfy this"
         context.error(path, text, found=f"'{text_of(rule)}'", hint=_never_hint(path))
 
 
-def _other(part: Expr) -> str:
+def _replacement_for(part: Expr) -> str:
     """Return what to write instead of a comparison that is always the same."""
     if isinstance(part, Compare) and difference(part.left, part.right) != ALL:
         return "compare with a price of another bar, such as prev(high, 1), or a feature"
@@ -120,9 +120,9 @@ def _exclusive(rule: Expr, ranges: FeatureRanges) -> str:
     """Name two parts of a rule that exclude each other."""
     parts: Any = getattr(rule, "parts", ())
     for index, part in enumerate(parts):
-        for other in parts[index + 1 :]:
-            if not can_hold((part, other), ranges.of):
-                return f"'{text_of(part)}' and '{text_of(other)}' exclude each other"
+        for second in parts[index + 1 :]:
+            if not can_hold((part, second), ranges.of):
+                return f"'{text_of(part)}' and '{text_of(second)}' exclude each other"
     return ""
 
 

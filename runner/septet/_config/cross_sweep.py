@@ -70,16 +70,16 @@ def swept_key(
     if path[0] in _STRUCTURE:
         hint = "sweep numbers that change what the strategy does"
         return SweptKey(path, message=f"{path[0]} cannot be swept", hint=hint)
-    known = {tuple(map(str, each)): value for each, value in values.items()}
-    if path in known:
-        return _named_inside(_numeric(path, known[path]), tree)
+    by_path = {tuple(map(str, each)): value for each, value in values.items()}
+    if path in by_path:
+        return _named_inside(_numeric(path, by_path[path]), tree)
     if path[-1].isdecimal() and (numbers := inner_numbers(node_at(tree, path[:-1]))):
         return _inside(path, numbers)
-    inside = {each: value for each, value in known.items() if each[: len(path)] == path}
-    if inside:
-        return _named_inside(_of_block(path, strategy, inside, tree), tree, path)
-    near = _nearest(path, [each for each, value in known.items() if value is not None])
-    names = [dotted(each) for each in near if _is_number(known[each])]
+    of_block = {each: value for each, value in by_path.items() if each[: len(path)] == path}
+    if of_block:
+        return _named_inside(_of_block(path, strategy, of_block, tree), tree, path)
+    nearest = _nearest(path, [each for each, value in by_path.items() if value is not None])
+    names = [dotted(each) for each in nearest if _is_number(by_path[each])]
     return SweptKey(path, message=f"no key is called {key!r}", hint=closest(key, names))
 
 
@@ -87,28 +87,28 @@ def _inside(path: tuple[str, ...], numbers: Sequence[str]) -> SweptKey:
     """A number inside a text, such as an expression, by its place in it."""
     if 1 <= int(path[-1][:9]) <= len(numbers):
         return SweptKey(path)
-    many = "one number" if len(numbers) == 1 else f"{len(numbers)} numbers"
+    count_text = "one number" if len(numbers) == 1 else f"{len(numbers)} numbers"
     return SweptKey(
-        path, message=f"{dotted(path[:-1])} has {many}", expected=f"1 to {len(numbers)}",
+        path, message=f"{dotted(path[:-1])} has {count_text}", expected=f"1 to {len(numbers)}",
         found=path[-1], hint=places_text(path[:-1], numbers),
     )  # fmt: skip
 
 
-def _named_inside(found: SweptKey, tree: Node, path: tuple[str, ...] = ()) -> SweptKey:
+def _named_inside(swept: SweptKey, tree: Node, path: tuple[str, ...] = ()) -> SweptKey:
     """Add to a value that is no number how the numbers inside of it are named."""
-    if not found.message or found.hint:
-        return found
-    written = path or found.path
-    return replace(found, hint=places_text(written, inner_numbers(node_at(tree, written))))
+    if not swept.message or swept.hint:
+        return swept
+    written = path or swept.path
+    return replace(swept, hint=places_text(written, inner_numbers(node_at(tree, written))))
 
 
-def _nearest(path: tuple[str, ...], known: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def _nearest(path: tuple[str, ...], paths: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Keys that share the longest beginning with a path."""
     for depth in range(len(path) - 1, 0, -1):
-        near = [each for each in known if each[:depth] == path[:depth]]
-        if near:
-            return near
-    return [each for each in known if each[0] not in _STRUCTURE]
+        matching = [each for each in paths if each[:depth] == path[:depth]]
+        if matching:
+            return matching
+    return [each for each in paths if each[0] not in _STRUCTURE]
 
 
 def _is_number(value: Any) -> bool:
@@ -127,23 +127,25 @@ def _is_number(value: Any) -> bool:
 def _numeric(path: tuple[str, ...], value: Any) -> SweptKey:
     if _is_number(value):
         return SweptKey(path)
-    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    value_text = str(value).lower() if isinstance(value, bool) else repr(value)
     return SweptKey(
-        path, message="this key is not a number", expected="a number of the file", found=shown
+        path, message="this key is not a number", expected="a number of the file", found=value_text
     )
 
 
 def _of_block(
-    path: tuple[str, ...], strategy: Strategy, inside: Mapping[tuple[str, ...], Any], tree: Node
+    path: tuple[str, ...], strategy: Strategy, of_block: Mapping[tuple[str, ...], Any], tree: Node
 ) -> SweptKey:
     """A block stands for the number that a bare value would be, where there is one."""
-    short = [(*path, name) for name in short_keys(path, strategy) if (*path, name) in inside]
-    if len(short) == 1:
-        return _numeric(short[0], inside[short[0]])
+    short_paths = [
+        (*path, name) for name in short_keys(path, strategy) if (*path, name) in of_block
+    ]
+    if len(short_paths) == 1:
+        return _numeric(short_paths[0], of_block[short_paths[0]])
     node = tree.at(path)
-    if short and (node is None or node.kind == "scalar"):
+    if short_paths and (node is None or node.kind == "scalar"):
         return SweptKey(path)  # fee: 10bps is both fees at once
-    numbers = [dotted(each) for each, value in inside.items() if _is_number(value)]
+    numbers = [dotted(each) for each, value in of_block.items() if _is_number(value)]
     return SweptKey(
         path,
         message="this key is a block, not a number",
@@ -196,10 +198,10 @@ def parse_where(text: str, keys: Sequence[str]) -> Expr:
                 f"here stand settings, not bars: {', '.join(sorted(set(FUNCTIONS) - {*_NOT_HERE}))}"
             )
             raise ExpressionError(f"{function} has no bars to look at here", part.offset, hint=hint)
-    return _with_names(expression, lambda name: _whole(name, names, keys))
+    return _with_names(expression, lambda name: _with_whole_name(name, names, keys))
 
 
-def _whole(name: Name, names: Mapping[str, str], keys: Sequence[str]) -> Name:
+def _with_whole_name(name: Name, names: Mapping[str, str], keys: Sequence[str]) -> Name:
     try:
         if name.symbol:
             raise ExpressionError(f"{name} is not swept")
@@ -230,19 +232,19 @@ def check_sweep(context: CheckContext) -> None:
     values = plain_keys(context.strategy)
     keys: dict[str, str] = {}
     for key in sweep.over:
-        found = swept_key(key, context.strategy, values, context.tree)
-        place = ("sweep", "over", key)
-        if context.doubtful(*found.path):
+        swept = swept_key(key, context.strategy, values, context.tree)
+        key_path = ("sweep", "over", key)
+        if context.doubtful(*swept.path):
             continue  # what is wrong there is reported there
-        if found.message:
-            words = {"expected": found.expected, "found": found.found, "hint": found.hint}
-            context.error(place, found.message, on_key=True, **words)
+        if swept.message:
+            parts = {"expected": swept.expected, "found": swept.found, "hint": swept.hint}
+            context.error(key_path, swept.message, on_key=True, **parts)
             continue
-        whole = dotted(found.path)
-        if whole in keys:
-            message = f"{whole} is swept already, as {keys[whole]}"
-            context.error(place, message, on_key=True, hint="keep one of the two")
-        keys.setdefault(whole, key)
+        full_name = dotted(swept.path)
+        if full_name in keys:
+            message = f"{full_name} is swept already, as {keys[full_name]}"
+            context.error(key_path, message, on_key=True, hint="keep one of the two")
+        keys.setdefault(full_name, key)
     if sweep.where is not None and len(keys) == len(sweep.over):
         _check_where(context, sweep.where, list(keys))
 
@@ -252,10 +254,10 @@ def _check_where(context: CheckContext, text: str, keys: list[str]) -> None:
         expression = parse_where(text, keys)
     except ExpressionError as error:
         found = " ".join(text[max(error.offset, 0) :][:40].split())
-        before = len(context.problems)
+        count = len(context.problems)
         context.error(("sweep", "where"), error.message, found=f"'{found}'", hint=error.hint)
         node = context.tree.at(("sweep", "where"))
-        is_reported = len(context.problems) > before and bool(context.problems[-1].line)
+        is_reported = len(context.problems) > count and bool(context.problems[-1].line)
         if node is not None and node.verbatim and is_reported:
             at = context.problems[-1].column + (node.style in ("'", '"')) + error.offset
             context.problems[-1] = replace(context.problems[-1], column=at)

@@ -72,26 +72,26 @@ class _Units:
             return None
 
 
-def _power(expression: Expr, known: Callable[[Name], int | None]) -> int | None:
+def _power(expression: Expr, power_of: Callable[[Name], int | None]) -> int | None:
     match expression:
         case Number():
             return 0
         case Name():
-            return known(expression)
+            return power_of(expression)
         case Negate(operand=operand):
-            return _power(operand, known)
+            return _power(operand, power_of)
         case Binary(operator=operator, left=left, right=right):
-            powers = (_power(left, known), _power(right, known))
+            powers = (_power(left, power_of), _power(right, power_of))
             if powers[0] is None or powers[1] is None:
                 return None
             if operator in ("*", "/"):
                 return powers[0] + (powers[1] if operator == "*" else -powers[1])
             return powers[0] if powers[0] == powers[1] and operator != "**" else None
         case Call(function="abs" | "min" | "max", arguments=arguments):
-            each = {_power(argument, known) for argument in arguments}
+            each = {_power(argument, power_of) for argument in arguments}
             return each.pop() if len(each) == 1 else None
         case Call(function="prev", arguments=arguments):
-            return _power(arguments[0], known)
+            return _power(arguments[0], power_of)
     return None
 
 
@@ -129,12 +129,12 @@ def check_units(context: CheckContext) -> None:
             continue
         if not names:  # a constant amount
             continue
-        what = "a ratio of prices" if power == 0 else f"a price to the power of {power}"
-        read = "0.02 is read as 0.02 of the quote currency, not as 2%"
+        unit = "a ratio of prices" if power == 0 else f"a price to the power of {power}"
+        remark = "0.02 is read as 0.02 of the quote currency, not as 2%"
         _, reached = context.tree.nearest(path)
         context.warn(
             reached,
-            f"this is {what}, and a distance is an amount of the price: {read}",
+            f"this is {unit}, and a distance is an amount of the price: {remark}",
             found=formula,
             hint="write the amount, such as 2 * atr_14, or multiply the ratio by close; a share of "
             "the price is written as 2%",

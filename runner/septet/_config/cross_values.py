@@ -1,4 +1,4 @@
-"""Shares that a file may hold and that make no sense where they stand."""
+"""Cross-checks of shares that are valid by type and make no sense for their key."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def check_far_target(context: CheckContext) -> None:
 def check_far_shares(context: CheckContext) -> None:
     """No share is a multiple of what it is a share of, but sizes and limits."""
     for path, value in shares_of(context.strategy):
-        known = any(path[: len(each)] == each for each in _OF_EQUITY)
-        if value <= FAR or known or path[-1] == "band" or not context.written(*path):
+        is_of_equity = any(path[: len(each)] == each for each in _OF_EQUITY)
+        if value <= FAR or is_of_equity or path[-1] == "band" or not context.written(*path):
             continue
         context.warn(
             path,

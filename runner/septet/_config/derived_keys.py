@@ -1,4 +1,4 @@
-"""Keys that a file leaves open and that follow from it: currency, rebalancing, no training."""
+"""Adds keys that a file leaves out and that follow from it: currency, rebalancing, no training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def derived(tree: Node, host: Host) -> Node:
 
 
 def resolver_of(tree: Node, host: Host) -> HostResolver:
-    """Return what finds the plugins a file names: in septet and in the packages it lists."""
+    """Return the resolver of plugins of a file, in septet and in the packages that it lists."""
     listed = tree.children.get("plugins")
     return HostResolver(host, listed_in(listed.plain() if listed is not None else ()))
 
@@ -33,10 +33,10 @@ def _without_training(tree: Node, host: Host) -> Node:
     if model is None or model.kind != "map" or "training" in model.children or use is None:
         return tree
     try:
-        found, _ = resolver_of(tree, host).resolve("models", "model", str(use.value))
+        declaration, _ = resolver_of(tree, host).resolve("models", "model", str(use.value))
     except PydanticCustomError:
         return tree  # reported where the file is validated
-    if found.config.learns:
+    if declaration.config.learns:
         return tree
     layer = "derived:model.use"
     scheme = Node("scalar", use.mark, "none", key=use.key, text="none", layer=layer)

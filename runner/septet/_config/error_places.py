@@ -1,4 +1,4 @@
-"""Errors that arise while a strategy file is used, put where the file causes them."""
+"""Adds the place in the strategy file to errors that are raised while it is used."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def placed_keys(loaded: Any) -> Iterator[None]:
 def _problem(tree: Node, error: SeptetError, path: Sequence[Key]) -> Problem:
     key = error.key
     names = [int(part) if part.isdigit() else part for part in key.strip(".").split(".") if part]
-    full = tuple(names) if key.startswith(".") else (*path, *names)
-    while tree.at(full) is None and len(full) > 1:
-        full = full[:-1]
-    return problem_at(tree, full, error.message, hint=error.hint)
+    key_path = tuple(names) if key.startswith(".") else (*path, *names)
+    while tree.at(key_path) is None and len(key_path) > 1:
+        key_path = key_path[:-1]
+    return problem_at(tree, key_path, error.message, hint=error.hint)
 
 
 def problem_of(error: SeptetError) -> tuple[Problem, ...]:

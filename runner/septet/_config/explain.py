@@ -1,4 +1,4 @@
-"""Where every effective value came from."""
+"""Finds the origin of every effective value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Entry", "Origin", "explained", "flatten", "origins_of", "short_keys"
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a value came from.
+    """The origin of a value.
 
     `kind` is file, overlay, set, mode, derived or default; `shorthand` states that a bare value
     stands for this key; `text` is how the value was written.
@@ -35,13 +35,13 @@ class Origin(msgspec.Struct, frozen=True):
     shorthand: bool = False
 
     def __str__(self) -> str:
-        words = {"set": self.place, "mode": self.place, "default": "default"}
-        shown = words.get(self.kind, self.place)
+        labels = {"set": self.place, "mode": self.place, "default": "default"}
+        text = labels.get(self.kind, self.place)
         if self.kind == "overlay":
-            shown = f"{self.place} (overlay)"
+            text = f"{self.place} (overlay)"
         if self.kind == "derived":
-            shown = f"from {self.place}"
-        return f"{shown} (short form)" if self.shorthand else shown
+            text = f"from {self.place}"
+        return f"{text} (short form)" if self.shorthand else text
 
 
 _KINDS = {"--set": "set", "--mode": "mode", "paper:": "overlay"} | {"live:": "overlay"}
@@ -71,10 +71,10 @@ def origins_of(resolved: Mapping[str, Any], tree: Node, strategy: object) -> dic
 def _origin(path: tuple[Key, ...], tree: Node, strategy: object) -> Origin:
     node, reached = tree.nearest(path)
     if len(reached) < len(path):  # a key that the file may leave out, as groups: {NAME: ...} does
-        without = (*path[: len(reached)], *path[len(reached) + 1 :])
-        inside = tree.at(without) if len(without) > len(reached) else None
-        if inside is not None and inside.key is not None and node.kind == "map":
-            return _written(inside, shorthand=False)
+        shorter = (*path[: len(reached)], *path[len(reached) + 1 :])
+        node_inside = tree.at(shorter) if len(shorter) > len(reached) else None
+        if node_inside is not None and node_inside.key is not None and node.kind == "map":
+            return _written(node_inside, shorthand=False)
     if len(reached) == len(path):
         return _written(node, shorthand=False)
     bare = node.kind == "scalar" and node.value is not None and len(path) == len(reached) + 1
@@ -92,11 +92,11 @@ _SHORT_KEYS: Mapping[str, tuple[str, ...]] = {
 
 def short_keys(path: tuple[Key, ...], strategy: object) -> tuple[str, ...]:
     """Return the keys that a bare value at `path` stands for."""
-    found: Any = strategy
+    value: Any = strategy
     for part in path:
-        found = found.get(part) if isinstance(found, Mapping) else getattr(found, str(part), None)
-    if isinstance(found, UseBlock):
-        short = type(found.config).shorthand
+        value = value.get(part) if isinstance(value, Mapping) else getattr(value, str(part), None)
+    if isinstance(value, UseBlock):
+        short = type(value.config).shorthand
         return (short,) if short else ()
     return _SHORT_KEYS.get(str(path[-1]), ())
 
@@ -139,17 +139,17 @@ def explained(
         If no key has that name.
     """
     resolver = LenientResolver(HostResolver(host))
-    plain = _as_tree(resolved)
+    tree = _as_tree(resolved)
     entries = []
     for path, value in flatten(resolved):
         origin = origins[dotted(path)]
-        shown = _masked(_shown(path, value, origin, plain, resolver))
-        entries.append(Entry(dotted(path), _masked(value), shown, origin))
+        text = _masked(_shown(path, value, origin, tree, resolver))
+        entries.append(Entry(dotted(path), _masked(value), text, origin))
     if key is None:
         return entries
-    chosen = [e for e in entries if e.key == key or e.key.startswith(f"{key}.")]
+    chosen = [entry for entry in entries if entry.key == key or entry.key.startswith(f"{key}.")]
     if not chosen:
-        heads = {".".join(e.key.split(".")[:n]) for e in entries for n in range(1, 8)}
+        heads = {".".join(entry.key.split(".")[:n]) for entry in entries for n in range(1, 8)}
         raise InputError(f"no key is called {key!r}", hint=closest(key, sorted(heads)))
     return chosen
 
@@ -178,16 +178,16 @@ _MEANS: Mapping[str, str] = {
 
 def _as_tree(value: Any) -> Node:
     """Return plain data as a tree without places."""
-    here = Mark("")
+    nowhere = Mark("")
     if isinstance(value, Mapping):
-        return Node("map", here, children={key: _as_tree(each) for key, each in value.items()})
+        return Node("map", nowhere, children={key: _as_tree(each) for key, each in value.items()})
     if isinstance(value, list):
-        return Node("list", here, children=dict(enumerate(map(_as_tree, value))))
-    return Node("scalar", here, value)
+        return Node("list", nowhere, children=dict(enumerate(map(_as_tree, value))))
+    return Node("scalar", nowhere, value)
 
 
 def _shown(
-    path: tuple[Key, ...], value: Any, origin: Origin, plain: Node, resolver: LenientResolver
+    path: tuple[Key, ...], value: Any, origin: Origin, tree: Node, resolver: LenientResolver
 ) -> str:
     """Write a value the way a strategy file does."""
     if origin.text and not isinstance(value, Mapping | list | bool):
@@ -196,7 +196,7 @@ def _shown(
         return _MEANS.get(dotted(path), "none")
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and _is_fraction(path, plain, resolver):
+    if isinstance(value, float) and _is_fraction(path, tree, resolver):
         return _fraction_text(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(str(each) for each in value)}]"
@@ -205,11 +205,11 @@ def _shown(
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _is_fraction(path: tuple[Key, ...], plain: Node, resolver: LenientResolver) -> bool:
-    place = type_at(Strategy, path, plain, resolver)
-    return place is not None and any(
+def _is_fraction(path: tuple[Key, ...], tree: Node, resolver: LenientResolver) -> bool:
+    type_of_key = type_at(Strategy, path, tree, resolver)
+    return type_of_key is not None and any(
         getattr(each, "func", None) in (parse_fraction, *DISTANCE_PARSERS)
-        for each in metadata_of(place)
+        for each in metadata_of(type_of_key)
     )
 
 

@@ -27,12 +27,12 @@ _MAX_DEPTH: Final = 30
 
 @dataclass
 class FeatureRanges:
-    """Range of every column of a strategy, worked out when it is asked for."""
+    """Range of every column of a strategy, computed when it is first needed."""
 
     strategy: Strategy
     host: Host
     owners: dict[str, tuple[str, str]] = field(default_factory=dict)
-    found: dict[str, Range] = field(default_factory=dict)
+    known_ranges: dict[str, Range] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, block in self.strategy.features.items():
@@ -45,11 +45,11 @@ class FeatureRanges:
             return _COLUMNS[name.name]
         if name.name not in self.owners or depth > _MAX_DEPTH:
             return ALL
-        if name.name not in self.found:
+        if name.name not in self.known_ranges:
             feature, output = self.owners[name.name]
             block = self.strategy.features[feature]
-            self.found[name.name] = self._of_output(block, output, depth)
-        return self.found[name.name]
+            self.known_ranges[name.name] = self._of_output(block, output, depth)
+        return self.known_ranges[name.name]
 
     def _of_output(self, block: UseBlock, output: str, depth: int) -> Range:
         step = block.declaration

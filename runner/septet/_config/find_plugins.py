@@ -1,4 +1,4 @@
-"""Finding plugins for the schema, and checking that required packages are there."""
+"""Finds plugins for the schema, and checks that required packages are installed."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ _CLASSIFIER: Final = re.compile(
 
 def _meant(kind: str, name: str) -> str:
     """Return what to write for a name that is no plugin: a block, or an estimator's class."""
-    found = _MEANT.get((kind, name)) or _MEANT.get((kind, name.lower()), "")
-    if not found and kind == "model" and len(name) <= 60 and _CLASSIFIER.fullmatch(name):
+    advice = _MEANT.get((kind, name)) or _MEANT.get((kind, name.lower()), "")
+    if not advice and kind == "model" and len(name) <= 60 and _CLASSIFIER.fullmatch(name):
         return f"a class of scikit-learn is an estimator: write use: sklearn, estimator: {name}"
-    return found
+    return advice
 
 
 class HostResolver:
@@ -100,46 +100,48 @@ class HostResolver:
         PydanticCustomError
             If the name is unknown, ambiguous, of another kind, or cannot be imported.
         """
-        place: Any = layer
+        layer_name: Any = layer
         try:
-            entry = self.host.find(place, name, kind, scope=self.listed)
+            entry = self.host.find(layer_name, name, kind, scope=self.listed)
             declaration = self.host.load(entry)
         except PluginError as error:
-            raise _refusal(error.message, self._hint(place, kind, name, error.hint)) from None
+            raise _refusal(error.message, self._hint(layer_name, kind, name, error.hint)) from None
         return declaration, entry.distribution
 
     def _hint(self, layer: Layer, kind: str, name: str, hint: str) -> str:
         elsewhere = "" if hint.startswith("write ") else self._elsewhere(layer, kind, name)
         if elsewhere:
             return elsewhere
-        known, failed = self.host.names(layer, kind), hint.partition("; ")[2]
-        if not known:
+        names, failed = self.host.names(layer, kind), hint.partition("; ")[2]
+        if not names:
             return "no plugin of this kind is installed"
-        if not hint.startswith("known: ") or len(known) <= _SHOWN:
+        if not hint.startswith("known: ") or len(names) <= _SHOWN:
             return hint
-        some = f"known: {', '.join(known[:_SHOWN])}, ...; septet plugins list --layer {layer}"
-        return f"{some}; {failed}" if failed else some
+        listed = f"known: {', '.join(names[:_SHOWN])}, ...; septet plugins list --layer {layer}"
+        return f"{listed}; {failed}" if failed else listed
 
     def _elsewhere(self, layer: Layer, kind: str, name: str) -> str:
-        if meant := _meant(kind, name):
-            return meant
-        for other in LAYERS:
-            for entry in self.host.components(other):
-                same = entry.component.name == name
-                if same and (other != layer or entry.component.kind not in (None, kind)):
-                    is_a = _NOUNS.get(entry.component.kind or "", entry.component.kind or other)
+        if advice := _meant(kind, name):
+            return advice
+        for other_layer in LAYERS:
+            for entry in self.host.components(other_layer):
+                has_name = entry.component.name == name
+                if has_name and (other_layer != layer or entry.component.kind not in (None, kind)):
+                    is_a = _NOUNS.get(
+                        entry.component.kind or "", entry.component.kind or other_layer
+                    )
                     return f"{name} is {is_a}, not {_NOUNS[kind]}"
         return ""
 
 
 class _Anything(Config):
-    """Stands in for the config of a plugin that is not there."""
+    """The config of a plugin that is not installed: it accepts every key."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class _Absent(msgspec.Struct, frozen=True):
-    """Stands in for the declaration of a plugin that is not there."""
+    """The declaration of a plugin that is not installed."""
 
     kind: str
     config: type[Config] = _Anything
@@ -151,7 +153,7 @@ class _Absent(msgspec.Struct, frozen=True):
 
 
 class LenientResolver:
-    """Takes any name: lets the rest of a file be checked when one of its plugins is unknown."""
+    """Resolves any name, so that a file with an unknown plugin can be checked otherwise."""
 
     def __init__(self, strict: HostResolver) -> None:
         self.strict = strict
@@ -189,8 +191,8 @@ def check_requirement(text: object, host: Host) -> tuple[str, str, str]:
     try:
         installed = brought.get(_plain(name)) or importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        wanted = f"{name}{versions.replace(' ', '')}"
-        return f"the package {name} is not installed", wanted, f'pip install "{wanted}"'
+        requirement = f"{name}{versions.replace(' ', '')}"
+        return f"the package {name} is not installed", requirement, f'pip install "{requirement}"'
     if versions and not _satisfies(installed, versions):
         hint = f'pip install "{name}{versions.replace(" ", "")}"'
         return f"{name} {installed} is installed", f"{name} {versions}", hint

@@ -30,12 +30,12 @@ def is_place_of_number(rest: Sequence[str]) -> bool:
 def with_number(node: Node, place: str, number: Node) -> Node | None:
     """Return a text with the number at a place, counted from 1, replaced; None without one."""
     text = node.value if node.kind == "scalar" and isinstance(node.value, str) else ""
-    found = list(_NUMBER.finditer(text))
+    numbers = list(_NUMBER.finditer(text))
     at = int(place) - 1 if place.isdecimal() and len(place) < 10 else -1
-    if not 0 <= at < len(found) or number.kind != "scalar":
+    if not 0 <= at < len(numbers) or number.kind != "scalar":
         return None
     written = _plain(number.text or str(number.value))
-    changed = f"{text[: found[at].start()]}{written}{text[found[at].end() :]}"
+    changed = f"{text[: numbers[at].start()]}{written}{text[numbers[at].end() :]}"
     return Node(
         "scalar", number.mark, changed, key=node.key, text=changed, layer=number.layer,
         alias=number.alias,

@@ -1,4 +1,4 @@
-"""Where a key belongs that stands in the wrong block, found by walking the schema."""
+"""Finds the block to which a misplaced key belongs, by walking the schema."""
 
 from __future__ import annotations
 
@@ -34,46 +34,48 @@ _USUAL: Final = {"signal": "rules", "sizing": "fixed_fraction"}
 
 @dataclass(frozen=True)
 class KeyPlaces:
-    """Where the unknown keys of one file belong: its schema is walked once for all of them."""
+    """The blocks to which unknown keys of a file belong; its schema is walked once for all."""
 
     model: type[BaseModel]
     tree: Node
     resolver: Resolver
-    _found: dict[Path, list[Path]] = field(default_factory=dict)
+    _places_of_key: dict[Path, list[Path]] = field(default_factory=dict)
 
-    def of(self, path: Path, here: list[str]) -> list[Path]:
+    def of(self, path: Path, own_keys: list[str]) -> list[Path]:
         """Return where the unknown key at `path` belongs; empty where its own block has it.
 
         `here` are the keys of its own block. A key of the same top-level block comes first.
         """
-        if path not in self._found:
-            self._found[path] = self._search(path, here)
-        return self._found[path]
+        if path not in self._places_of_key:
+            self._places_of_key[path] = self._search(path, own_keys)
+        return self._places_of_key[path]
 
-    def _search(self, path: Path, here: list[str]) -> list[Path]:
+    def _search(self, path: Path, own_keys: list[str]) -> list[Path]:
         name, top = str(path[-1]), path[0]
-        if name == "use" or (len(path) > 1 and top in _OWN_KEYS) or name_now(name, here):
+        if name == "use" or (len(path) > 1 and top in _OWN_KEYS) or name_now(name, own_keys):
             return []
-        alike = difflib.get_close_matches(name.lower(), [each.lower() for each in here], 1, _SAME)
-        if alike and len(path) > 1:
+        similar = difflib.get_close_matches(
+            name.lower(), [each.lower() for each in own_keys], 1, _SAME
+        )
+        if similar and len(path) > 1:
             return []
         if len(path) == 1 and _is_feature(self.tree.at(path), self.resolver):
             return [("features", name)]
         every = self._every(name)
         exact = [each for each in every if each[-1] == name]
-        if alike and not exact:
+        if similar and not exact:
             return []
-        found = exact or [each for each in every if each[-1] == RENAMED.get(name.lower())]
-        if not found and name.isidentifier():
+        candidates = exact or [each for each in every if each[-1] == RENAMED.get(name.lower())]
+        if not candidates and name.isidentifier():
             close = difflib.get_close_matches(name.lower(), self._names, 1, _ALMOST)
-            found = [each for each in every if each[-1] in close]
-        found = [each for each in found if each[:-1] != path[:-1]]
+            candidates = [each for each in every if each[-1] in close]
+        candidates = [each for each in candidates if each[:-1] != path[:-1]]
         blocks = self.tree.children
-        found.sort(key=lambda each: each[0] not in blocks)  # blocks that the file has, first
-        if found and found[0][0] in blocks:
-            found = [each for each in found if each[0] in blocks]
-        within = [each for each in found if each[0] == top]
-        return within or (found if len(path) == 1 or exact else [])
+        candidates.sort(key=lambda each: each[0] not in blocks)  # blocks that the file has, first
+        if candidates and candidates[0][0] in blocks:
+            candidates = [each for each in candidates if each[0] in blocks]
+        of_block = [each for each in candidates if each[0] == top]
+        return of_block or (candidates if len(path) == 1 or exact else [])
 
     def _every(self, name: str) -> list[Path]:
         """Return the path of each key, and of each block of which a plugin has the name."""
@@ -97,53 +99,53 @@ class KeyPlaces:
 
 def belongs_under(name: str, places: Sequence[Path]) -> str:
     """Return the hint for a key that belongs elsewhere, with the block to write."""
-    parents = [dotted(place[:-1]) or "the top level of the file" for place in places[:_SHOWN]]
+    parents = [dotted(key_path[:-1]) or "the top level of the file" for key_path in places[:_SHOWN]]
     first = places[0]
-    meant = name if first[-1] == name else f"{name} is {first[-1]} here, and"
-    where = " or ".join(parents)
-    return f"{meant} belongs {_under(where)}: write {shown_at(first)}"
+    subject = name if first[-1] == name else f"{name} is {first[-1]} here, and"
+    parents_text = " or ".join(parents)
+    return f"{subject} belongs {_under(parents_text)}: write {shown_at(first)}"
 
 
-def _under(where: str) -> str:
-    return f"at {where}" if where.startswith("the top") else f"under {where}"
+def _under(parent: str) -> str:
+    return f"at {parent}" if parent.startswith("the top") else f"under {parent}"
 
 
-def shown_at(place: Path, value: str = "...") -> str:
+def shown_at(key_path: Path, value: str = "...") -> str:
     """Write a key inside the blocks it belongs to: ``universe: {bar: ...}``."""
-    text = f"{place[-1]}: {value}"
-    for part in reversed(place[:-1]):
+    text = f"{key_path[-1]}: {value}"
+    for part in reversed(key_path[:-1]):
         text = f"{part}: {{{text}}}"
     return text
 
 
-def misplaced_blocks(misplaced: Sequence[Path], wrong: Sequence[Path]) -> frozenset[Path]:
+def misplaced_blocks(misplaced: Sequence[Path], wrong_paths: Sequence[Path]) -> frozenset[Path]:
     """Return the blocks that are not simply missing: their keys stand elsewhere.
 
     A portfolio, a grid and regular buys need no signal and no sizing. `wrong` are all paths with
     an error: a portfolio counts only beside an error of its own.
     """
-    found: set[Path] = {place[:1] for place in misplaced if len(place) > 1}
-    decides = any(place[-1] in _DECIDE for place in misplaced) or any(
-        path[:1] == ("portfolio",) for path in wrong
+    blocks: set[Path] = {key_path[:1] for key_path in misplaced if len(key_path) > 1}
+    decides = any(key_path[-1] in _DECIDE for key_path in misplaced) or any(
+        path[:1] == ("portfolio",) for path in wrong_paths
     )
-    return frozenset(found | {("signal",), ("risk", "sizing")} if decides else found)
+    return frozenset(blocks | {("signal",), ("risk", "sizing")} if decides else blocks)
 
 
 def gathered(tree: Node, resolver: Resolver) -> Node:
     """Return a tree whose features stand under `features`, for what else is wrong in it."""
-    below = tree.children.get("features")
+    features_node = tree.children.get("features")
     stray = {
         key: node
         for key, node in tree.children.items()
         if key not in Strategy.model_fields and _is_feature(node, resolver)
     }
-    if not stray or (below is not None and below.kind != "map"):
+    if not stray or (features_node is not None and features_node.kind != "map"):
         return tree
     first = next(iter(stray.values()))
-    base = below if below is not None else Node("map", first.mark, key=first.key)
-    rest = {key: node for key, node in tree.children.items() if key not in stray}
+    base = features_node if features_node is not None else Node("map", first.mark, key=first.key)
+    others = {key: node for key, node in tree.children.items() if key not in stray}
     features = replace(base, children={**base.children, **stray})
-    return replace(tree, children={**rest, "features": features})
+    return replace(tree, children={**others, "features": features})
 
 
 def _is_feature(node: Node | None, resolver: Resolver) -> bool:
@@ -165,10 +167,10 @@ def _walk(
     """Yield the path of each key of the schema, and each block with the plugins it may name."""
     level: list[tuple[Any, Node | None, Path]] = [(type_of(model), tree, ())]
     while level:
-        place, node, path = level.pop(0)
-        for block in blocks_named(place):
+        type_of_key, node, path = level.pop(0)
+        for block in blocks_named(type_of_key):
             yield path, (block.layer, block.kind)
-        for key, inner in own_fields(place, node, path, resolver, _USUAL):
+        for key, inner in own_fields(type_of_key, node, path, resolver, _USUAL):
             if key in _NOT_WALKED and not path:
                 yield (key,), None
                 continue

@@ -1,4 +1,4 @@
-"""Load a strategy file: read, lay over, validate, cross-check; every problem at once."""
+"""Loads a strategy file: read, overlay, validate, cross-check; reports all problems at once."""
 
 from __future__ import annotations
 
@@ -141,8 +141,8 @@ def load_text(
     base = _unfolded_for(base, settings, resolver_of(base, host))
     tree, over_problems = _effective(base, mode, settings, host, base_dir)
     problems += over_problems
-    strategy, found = _validate(tree, host)
-    problems += found
+    strategy, shape = _validate(tree, host)
+    problems += shape
     also = partial(_checked_too, strategy, unchecked, log)
     problems += _other_modes(base, tree, settings, host, base_dir, also)
     verdicts: list[PluginVerdict] = []
@@ -210,12 +210,12 @@ def _checked(
     for path, verdict in verdicts_of(strategy, host, unchecked=unchecked, log=log, known=known):
         verdicts.append(verdict)
         if verdict.state == "failed":
-            place = (*path, "use") if tree.at((*path, "use")) is not None else path
+            key_path = (*path, "use") if tree.at((*path, "use")) is not None else path
             hint = f"septet plugins check {verdict.plugin}"
             if not verdict.ends_anyway:
                 hint += "; --unchecked runs without the check"
             message = f"{verdict.plugin} must not run: {verdict.failure}"
-            problems.append(problem_at(tree, place, message, hint=hint))
+            problems.append(problem_at(tree, key_path, message, hint=hint))
         for text in verdict.doubts:
             message = f"{verdict.plugin}: {text}"
             problems.append(problem_at(tree, path, message, severity="warning"))
@@ -246,15 +246,15 @@ def variant(loaded: Loaded, settings: Sequence[Setting]) -> Loaded:
         With every error.
     """
     tree = loaded.tree
-    kept = {key: node for key, node in tree.children.items() if key != "sweep"}
-    tree = replace(tree, children=kept)
+    children = {key: node for key, node in tree.children.items() if key != "sweep"}
+    tree = replace(tree, children=children)
     for setting in settings:
         tree = _unfolded(tree, setting.path, loaded.strategy)
     tree, problems = apply_settings(tree, settings)
     strategy = _sound(tree, loaded.host, problems)
     if not loaded.unchecked:
-        _, found = _checked(strategy, tree, loaded.host, unchecked=False)
-        if failed := [each for each in found if each.severity == "error"]:
+        _, findings = _checked(strategy, tree, loaded.host, unchecked=False)
+        if failed := [each for each in findings if each.severity == "error"]:
             raise ConfigError(failed)
     return replace(loaded, strategy=strategy, tree=tree, warnings=(), resolved=_resolved(strategy))
 
@@ -281,8 +281,8 @@ def reopen(tree: Node, path: Path, base_dir: Path, *, host: Host | None = None) 
 
 def _sound(tree: Node, host: Host, problems: Sequence[Problem]) -> Strategy:
     """Validate and cross-check a tree; warnings are left out."""
-    strategy, found = _validate(tree, host)
-    errors = _in_order([each for each in (*problems, *found) if each.severity == "error"])
+    strategy, shape = _validate(tree, host)
+    errors = _in_order([each for each in (*problems, *shape) if each.severity == "error"])
     if strategy is None or errors:
         raise ConfigError(errors)
     return strategy
@@ -294,13 +294,14 @@ def _resolved(strategy: Strategy) -> dict[str, Any]:
     A simulated venue shows what it was given: the rest stands in `execution.simulation`, so
     that the effective file, read again, means the same.
     """
-    made = strategy.model_dump(mode="json", exclude={"paper", "live", "sweep"})
+    resolved = strategy.model_dump(mode="json", exclude={"paper", "live", "sweep"})
     for name, block in strategy.execution.venues.items():
         if block.use == "simulated":
-            shown = made["execution"]["venues"][name]
-            given = {"use", *block.config.model_fields_set}
-            made["execution"]["venues"][name] = {key: shown[key] for key in shown if key in given}
-    return made
+            venue = resolved["execution"]["venues"][name]
+            keys = {"use", *block.config.model_fields_set}
+            kept = {key: venue[key] for key in venue if key in keys}
+            resolved["execution"]["venues"][name] = kept
+    return resolved
 
 
 def _unfolded(tree: Node, path: Sequence[str], strategy: Strategy) -> Node:
@@ -317,14 +318,14 @@ def _unfolded(tree: Node, path: Sequence[str], strategy: Strategy) -> Node:
 
 def _unfolded_for(base: Node, settings: Sequence[Setting], resolver: HostResolver) -> Node:
     """Write the bare values that settings reach into as blocks: `fee: 10bps` is both fees."""
-    inside = [each for each in settings if base.nearest(each.path[:-1])[0].kind == "scalar"]
-    if not inside:
+    into_scalars = [each for each in settings if base.nearest(each.path[:-1])[0].kind == "scalar"]
+    if not into_scalars:
         return base
     try:
         strategy = Strategy.model_validate(base.plain(), context={"resolver": resolver})
     except ValidationError:
         return base  # reported when the whole is validated
-    for setting in inside:
+    for setting in into_scalars:
         base = _unfolded(base, setting.path, strategy)
     return base
 
@@ -342,7 +343,7 @@ def _settings(sets: Sequence[str | Setting], problems: list[Problem]) -> list[Se
 def _refuse_root(base: Node, problems: list[Problem]) -> None:
     if base.kind != "map":
         mark = base.mark
-        wrong = Problem(
+        problem = Problem(
             "this is not a strategy file",
             file=mark.source,
             line=mark.line,
@@ -351,7 +352,7 @@ def _refuse_root(base: Node, problems: list[Problem]) -> None:
             found="a list" if base.kind == "list" else "a single value",
             hint="septet init makes a starter strategy",
         )
-        raise ConfigError([*problems, wrong])
+        raise ConfigError([*problems, problem])
 
 
 def _effective(
@@ -367,10 +368,10 @@ def _effective(
     chosen = early.children.get("mode")
     name = str(chosen.value) if chosen is not None else "backtest"
     tree, problems = apply_mode(early, name)
-    tree, more = apply_settings(tree, settings)
+    tree, of_settings = apply_settings(tree, settings)
     tree = derived(tree, host)
     tree = with_stored(tree, base_dir)
-    return tree, [*problems, *more]
+    return tree, [*problems, *of_settings]
 
 
 def _validate(tree: Node, host: Host) -> tuple[Strategy | None, list[Problem]]:
@@ -384,21 +385,21 @@ def _validate(tree: Node, host: Host) -> tuple[Strategy | None, list[Problem]]:
         strategy = Strategy.model_validate(tree.plain(), context={"resolver": resolver})
     except ValidationError as error:
         places = KeyPlaces(Strategy, tree, resolver)
-        found, meant = shape_problems(error, places), meant_keys(error, places)
+        shape, suggested = shape_problems(error, places), meant_keys(error, places)
         if error.error_count() > MOST_ERRORS:  # what is left of such a file is no strategy
-            return None, [problem for _, problem in found]
-        part, renamed = rename_keys(tree, {path: names[0] for path, names in meant.items()})
-        wrong = {path for path, _ in found if path not in renamed}
-        problems = _rest(part, resolver, host, wrong, frozenset(renamed.values()))
-        return None, [problem for _, problem in found] + problems
+            return None, [problem for _, problem in shape]
+        part, renamed = rename_keys(tree, {path: names[0] for path, names in suggested.items()})
+        wrong_paths = {path for path, _ in shape if path not in renamed}
+        problems = _check_rest(part, resolver, host, wrong_paths, frozenset(renamed.values()))
+        return None, [problem for _, problem in shape] + problems
     return strategy, cross_check(strategy, tree, host, frozenset())
 
 
-def _rest(
+def _check_rest(
     tree: Node, resolver: HostResolver, host: Host, pruned: set[KeyPath],
     renamed: frozenset[KeyPath],
 ) -> list[Problem]:  # fmt: skip
-    """Cross-check what is left when the wrong keys are taken away; what is missing is made up.
+    """Cross-check a file without its wrong keys; missing keys are filled with placeholders.
 
     `renamed` are keys that stand in the file under another name: they are not reported again.
     """
@@ -408,11 +409,11 @@ def _rest(
         try:
             strategy = Strategy.model_validate(part.plain(), context={"resolver": lenient})
         except ValidationError as error:
-            found = shape_problems(error, KeyPlaces(Strategy, part, resolver))
-            if not found:
+            shape = shape_problems(error, KeyPlaces(Strategy, part, resolver))
+            if not shape:
                 return []
-            pruned |= {path for path, _ in found}
-            part = _filled(_without(part, [path for path, _ in found]), _skeleton())
+            pruned |= {path for path, _ in shape}
+            part = _filled(_without(part, [path for path, _ in shape]), _skeleton())
         else:
             problems = cross_check(strategy, part, host, frozenset(pruned) | renamed)
             return [each for each in problems if each.line or each.file.startswith("--")]
@@ -420,7 +421,7 @@ def _rest(
 
 
 def _filled(tree: Node, least: Node) -> Node:
-    """Add what is missing for a strategy to be whole; what is there keeps its place."""
+    """Add the keys that are missing for a valid strategy; existing keys keep their places."""
     if tree.kind != "map" or least.kind != "map" or ("use" in least.children and tree.children):
         return tree
     added = {
@@ -432,7 +433,7 @@ def _filled(tree: Node, least: Node) -> Node:
 
 @cache
 def _skeleton() -> Node:
-    """Return the least a strategy needs, from no file."""
+    """Return a minimal strategy that is of no file."""
     text = (
         "{version: 1, name: x, universe: {symbols: [X], bar: 1h}, data: {candles: {use: '?'}},"
         " signal: {use: '?'}, risk: {sizing: {use: '?'}}}"
@@ -452,12 +453,12 @@ def _without(tree: Node, paths: Iterable[KeyPath]) -> Node:
 
 
 def _drop(tree: Node, path: KeyPath) -> Node:
-    first, rest = path[0], path[1:]
+    first, inner_path = path[0], path[1:]
     if first not in tree.children:
         return tree
     children = dict(tree.children)
-    if rest:
-        children[first] = _drop(children[first], rest)
+    if inner_path:
+        children[first] = _drop(children[first], inner_path)
     else:
         del children[first]
     if tree.kind == "list":
@@ -478,22 +479,22 @@ def _other_modes(
     now = str(current.value) if current is not None else "backtest"
     problems: list[Problem] = []
     for mode in MODES:
-        over = base.children.get(mode)
-        if mode == now or over is None or over.kind != "map":
+        overlay = base.children.get(mode)
+        if mode == now or overlay is None or overlay.kind != "map":
             continue
-        rest = [each for each in settings if each.path != ("mode",)]
-        other, found = _effective(base, mode, rest, host, base_dir)
-        strategy, more = _validate(other, host)
-        inside = {(node.mark.line, node.mark.column) for _, node in over.walk()}
-        inside |= {(node.key.line, node.key.column) for _, node in over.walk() if node.key}
-        problems += found
-        problems += [each for each in more if (each.line, each.column) in inside]
+        others = [each for each in settings if each.path != ("mode",)]
+        tree_of_mode, of_overlay = _effective(base, mode, others, host, base_dir)
+        strategy, of_shape = _validate(tree_of_mode, host)
+        marks = {(node.mark.line, node.mark.column) for _, node in overlay.walk()}
+        marks |= {(node.key.line, node.key.column) for _, node in overlay.walk() if node.key}
+        problems += of_overlay
+        problems += [each for each in of_shape if (each.line, each.column) in marks]
         if strategy is not None:
-            problems += check(strategy, other, host)
+            problems += check(strategy, tree_of_mode, host)
     return problems
 
 
 def _in_order(problems: Sequence[Problem]) -> list[Problem]:
     """Sort by place, flags first, and drop repeats."""
-    once = dict.fromkeys(problems)
-    return sorted(once, key=lambda each: (each.line, each.column, each.severity, each.message))
+    distinct = dict.fromkeys(problems)
+    return sorted(distinct, key=lambda each: (each.line, each.column, each.severity, each.message))

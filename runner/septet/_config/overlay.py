@@ -1,4 +1,4 @@
-"""What lies over the file: the mode's own keys, then `--mode` and `--set`."""
+"""Applies overlays to the file: the mode's own keys, then `--mode` and `--set`."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _parts(text: str) -> tuple[str, ...]:
     """Take a path apart; empty when it cannot be read."""
     if '""' in text or ".." in text or len(text) > _LONGEST_PATH:
         return ()
-    parts = tuple(a or b or c for a, b, c in _PART.findall(text.strip()))
+    parts = tuple(double or single or bare for double, single, bare in _PART.findall(text.strip()))
     return parts if len(parts) <= MAX_DEPTH else ()
 
 
@@ -194,28 +194,28 @@ def put(tree: Node, path: Sequence[str], node: Node) -> Node:
     if len(path) == 1 and path[0].isdecimal() and tree.kind == "scalar" and tree.value is not None:
         raise _without_number(tree, path[0])
     empty = Node("scalar", node.mark, key=node.mark, layer=node.layer)
-    below = put(tree.children.get(first, empty), path[1:], node)
+    child = put(tree.children.get(first, empty), path[1:], node)
     if tree.kind == "scalar":
-        return Node("map", node.mark, key=tree.key, children={first: below}, layer=node.layer)
+        return Node("map", node.mark, key=tree.key, children={first: child}, layer=node.layer)
     old = tree.children.get(first)
-    if first == "use" and old is not None and old.value != below.value:
-        return replace(tree, children={first: below})
-    return replace(tree, children={**tree.children, first: below})
+    if first == "use" and old is not None and old.value != child.value:
+        return replace(tree, children={first: child})
+    return replace(tree, children={**tree.children, first: child})
 
 
-def _without_number(node: Node, place: str) -> IndexError:
+def _without_number(node: Node, number: str) -> IndexError:
     """Return the error for the number of a text that does not have as many."""
     count = len(inner_numbers(node))
     expected = f"the place of one of its numbers, from 1 to {count}"
     if not count:
         expected = "a whole new value for the key in front of it: no number stands in it"
-    return IndexError(f"the value has no number {place[:_DIGITS]}", expected)
+    return IndexError(f"the value has no number {number[:_DIGITS]}", expected)
 
 
 def apply_mode(tree: Node, mode: str) -> tuple[Node, list[Problem]]:
     """Lay the keys under ``paper:`` or ``live:`` over the file."""
-    over = tree.children.get(mode) if mode in MODES else None
-    if over is None or over.kind != "map":
+    overlay = tree.children.get(mode) if mode in MODES else None
+    if overlay is None or overlay.kind != "map":
         return tree, []
     problems = [
         Problem(
@@ -226,8 +226,10 @@ def apply_mode(tree: Node, mode: str) -> tuple[Node, list[Problem]]:
             key=f"{mode}.{key}",
             hint="write it at the top of the file",
         )
-        for key, child in over.children.items()
+        for key, child in overlay.children.items()
         if key in _NEVER
     ]
-    kept = {key: child for key, child in over.children.items() if key not in _NEVER}
-    return merge(tree, _labelled(replace(over, children=kept, key=None), f"{mode}:")), problems
+    children = {key: child for key, child in overlay.children.items() if key not in _NEVER}
+    return merge(
+        tree, _labelled(replace(overlay, children=children, key=None), f"{mode}:")
+    ), problems

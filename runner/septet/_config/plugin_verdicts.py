@@ -1,4 +1,4 @@
-"""Verdicts of strangers' plugins: made once for each source and its settings, then read.
+"""Verdicts on third-party plugins: made once for each source and its settings, then read.
 
 No plugin that is not septet's own runs without one (or without ``--unchecked``). Septet's own are
 checked where septet is built, and cost nothing here.
@@ -48,7 +48,7 @@ _ENDING_WORDS: Final = ("it does not compile", "of which no hash can be made", "
 
 @dataclass(frozen=True, slots=True)
 class PluginVerdict:
-    """What is known of one plugin of a file.
+    """The verdict on one plugin of a file.
 
     Its state is ``kept``, ``failed``, ``not tried``, ``doubtful``, ``watched`` or ``unchecked``.
 
@@ -72,7 +72,7 @@ class PluginVerdict:
 
     @property
     def failure(self) -> str:
-        """What failed, with the line; empty if nothing did."""
+        """The failed check, with the line; empty if none failed."""
         return next(
             (f"{name}: {text}" for name, state, text in self.checks if state == "failed"), ""
         )
@@ -113,16 +113,18 @@ def verdicts_of(
 
     Blocks that `known` has as well are left out.
     """
-    found: list[tuple[KeyPath, PluginVerdict]] = []
-    before = {_reported(path, block) for path, block in strangers_of(known)} if known else set()
-    blocks = [each for each in strangers_of(strategy) if _reported(*each) not in before]
+    verdicts: list[tuple[KeyPath, PluginVerdict]] = []
+    known_blocks = (
+        {_reported(path, block) for path, block in strangers_of(known)} if known else set()
+    )
+    blocks = [each for each in strangers_of(strategy) if _reported(*each) not in known_blocks]
     if not unchecked:
         return _verdicts(blocks, strategy, host, log)
     for path, block in blocks:
         plugin = _name_of(block)
         source = source_digest(block.declaration)
-        found.append((path, PluginVerdict(plugin, block.kind, source, UNCHECKED)))
-    return found
+        verdicts.append((path, PluginVerdict(plugin, block.kind, source, UNCHECKED)))
+    return verdicts
 
 
 def _verdicts(
@@ -137,13 +139,13 @@ def _verdicts(
 
     counts = Counter(block.distribution for _, block in blocks)
     budgets = {name: Budget(count) for name, count in counts.items()}
-    found = []
+    verdicts = []
     with keep_processes():
         for path, block in blocks:
             plugin = _name_of(block)
             budget = budgets[block.distribution]
-            found.append((path, _verdict(plugin, block, strategy, host, log, budget)))
-    return found
+            verdicts.append((path, _verdict(plugin, block, strategy, host, log, budget)))
+    return verdicts
 
 
 def _name_of(block: UseBlock) -> str:
@@ -200,18 +202,18 @@ def _inputs(strategy: Strategy) -> tuple[str, ...]:
 
 def _with_inner(block: UseBlock, host: Host) -> list[Any]:
     """Return a block's declaration and those of features inside it."""
-    found, waiting = [], [(block.declaration, block.config, block.distribution)]
+    declarations, waiting = [], [(block.declaration, block.config, block.distribution)]
     while waiting:
         declaration, config, owner = waiting.pop()
-        found.append(declaration)
+        declarations.append(declaration)
         if not isinstance(declaration, Step) or declaration.inner is None:
             continue
         with contextlib.suppress(Exception):  # the checks report what is wrong with it
             for part in declaration.inner(config).values():
                 entry = host.inner(part.use, owner)
-                below = host.load(entry)
-                waiting.append((below, below.config(**part.config), entry.distribution))
-    return found
+                inner = host.load(entry)
+                waiting.append((inner, inner.config(**part.config), entry.distribution))
+    return declarations
 
 
 def _packages(block: UseBlock, host: Host) -> dict[str, str]:
@@ -227,16 +229,16 @@ def plugin_sources(strategy: Strategy, host: Host) -> dict[str, str]:
 
     Values that this code reads by a name belong to it.
     """
-    found: dict[str, dict[str, str]] = {}
+    by_distribution: dict[str, dict[str, str]] = {}
     for _, block in strangers_of(strategy):
-        digests = found.setdefault(block.distribution, {})
+        digests = by_distribution.setdefault(block.distribution, {})
         digests.update(_packages(block, host))
         for each in _with_inner(block, host):
             name = f"values of {block.kind} {block.use} {each.config.__name__}"
             digests[name] = reached_of(each).values
     return {
         name: hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
-        for name, digests in sorted(found.items())
+        for name, digests in sorted(by_distribution.items())
     }
 
 
@@ -271,14 +273,16 @@ def _read(path: Path, plugin: str, kind: str, source: str) -> PluginVerdict | No
     if not is_ours(path):
         return None
     try:
-        kept = decode_json(path.read_text(encoding="utf-8"))
-        checks = tuple((str(a), str(b), str(c)) for a, b, c in kept["checks"])
-        state = str(kept["state"])
-        whole = (kept["plugin"], kept["kind"], kept["source"]) == (plugin, kind, source)
+        stored = decode_json(path.read_text(encoding="utf-8"))
+        checks = tuple(
+            (str(name), str(result), str(message)) for name, result, message in stored["checks"]
+        )
+        state = str(stored["state"])
+        is_same = (stored["plugin"], stored["kind"], stored["source"]) == (plugin, kind, source)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    known = state in STATES and bool(checks)
-    return PluginVerdict(plugin, kind, source, state, checks) if whole and known else None
+    is_valid = state in STATES and bool(checks)
+    return PluginVerdict(plugin, kind, source, state, checks) if is_same and is_valid else None
 
 
 def _write(path: Path, verdict: PluginVerdict, packages: Mapping[str, str]) -> None:
@@ -287,8 +291,8 @@ def _write(path: Path, verdict: PluginVerdict, packages: Mapping[str, str]) -> N
     # A disk that is full or read-only costs the next process time, and this one nothing.
     with contextlib.suppress(OSError):
         claim(path.parent)
-        kept = {**asdict(verdict), "packages": dict(packages)}
-        write_whole(path, json.dumps(kept, indent=1, sort_keys=True))
+        fields = {**asdict(verdict), "packages": dict(packages)}
+        write_whole(path, json.dumps(fields, indent=1, sort_keys=True))
 
 
 def keep_check(plugin: str, declaration: Declaration, state: str, message: str) -> None:
@@ -319,9 +323,9 @@ def known_state(plugin: str) -> str:
     folder = _folder(plugin)
     for path in sorted(folder.glob("*.json")) if is_ours(folder) else ():
         try:
-            kept = decode_json(path.read_text(encoding="utf-8"))
-            packages = dict(kept["packages"])
-            state = str(kept["state"])
+            stored = decode_json(path.read_text(encoding="utf-8"))
+            packages = dict(stored["packages"])
+            state = str(stored["state"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if packages and all(code_digest(name) == text for name, text in packages.items()):

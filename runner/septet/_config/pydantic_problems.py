@@ -1,4 +1,4 @@
-"""From pydantic's errors to problems with a place, an expectation and a next step."""
+"""Converts pydantic's errors to problems with a place, an expectation and a next step."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def closest(name: str, known: Sequence[str], cutoff: float = 0.6) -> str:
         return f"did you mean {' or '.join(close)}?"
     if not known:
         return ""
-    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
-    return f"known here: {shown}"
+    names = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    return f"known here: {names}"
 
 
 def found_text(node: Node | None, path: Sequence[Key]) -> str:
-    """Write what stands in the file, never a secret."""
+    """Write the value as it is in the file, never a secret."""
     if node is None:
         return "nothing"
     if node.kind == "map":
@@ -68,22 +68,24 @@ def found_text(node: Node | None, path: Sequence[Key]) -> str:
 
 
 def problem_at(
-    tree: Node, path: Sequence[Key], message: str, *, on_key: bool = False, **more: str
+    tree: Node, path: Sequence[Key], message: str, *, on_key: bool = False, **parts: str
 ) -> Problem:
     """Build a problem at a path; a path that is not in the file points at its nearest parent."""
     node, reached = tree.nearest(path)
-    below = node.key is not None and node.mark.line > node.key.line and node.kind != "scalar"
-    mark = node.place if on_key or below or len(reached) < len(path) else node.mark
+    has_block_below = (
+        node.key is not None and node.mark.line > node.key.line and node.kind != "scalar"
+    )
+    mark = node.place if on_key or has_block_below or len(reached) < len(path) else node.mark
     via = _alias_on(tree, reached)
     if via:
-        more["hint"] = "; ".join(part for part in (more.get("hint", ""), via) if part)
+        parts["hint"] = "; ".join(part for part in (parts.get("hint", ""), via) if part)
     return Problem(
         message,
         file=mark.source,
         line=mark.line,
         column=mark.column,
         key=_overlay_of(node) + dotted(path),
-        **more,
+        **parts,
     )
 
 
@@ -104,11 +106,11 @@ def _alias_on(tree: Node, path: Path) -> str:
 def shape_problems(error: ValidationError, places: KeyPlaces) -> list[tuple[Path, Problem]]:
     """Turn a validation error into problems, each with the path it is about."""
     model, tree, resolver = places.model, places.tree, places.resolver
-    found: list[tuple[Path, Problem]] = []
-    seen: set[Path] = set()
+    problems: list[tuple[Path, Problem]] = []
+    reported: set[Path] = set()
     arms: set[Path] = set()  # of a union; what is wrong below is of the arm that is meant
     errors = error.errors(include_url=False)[:MOST_ERRORS]
-    meant = meant_keys(error, places)
+    suggested = meant_keys(error, places)
     elsewhere = _elsewhere(errors, places)
     begun = misplaced_blocks(
         [each[0] for each in elsewhere.values()], [_locate(tree, each["loc"])[0] for each in errors]
@@ -116,48 +118,50 @@ def shape_problems(error: ValidationError, places: KeyPlaces) -> list[tuple[Path
     for each in errors:
         if each["type"] == "too_short" and _has_below(each["loc"], errors):
             continue  # entries that are wrong are not counted; they are reported themselves
-        path, beyond = _locate(tree, each["loc"])
+        path, is_of_union = _locate(tree, each["loc"])
         missing = each["type"] in _MISSING
         if missing:
             path = (*path, str(each["loc"][-1]))
-            if any(path[:-1] == key[:-1] and path[-1] in names for key, names in meant.items()):
+            if any(path[:-1] == key[:-1] and path[-1] in names for key, names in suggested.items()):
                 continue  # it is there, under a name that is reported
             if path in begun:
                 continue  # what belongs to it stands elsewhere, which is reported
-        block = next((key for key in meant if key == path[: len(key)]), None)
+        block = next((key for key in suggested if key == path[: len(key)]), None)
         if block is not None:  # a key that is no such key: what is wrong below it is no matter
             path, each = block, {**each, "type": "extra_forbidden", "loc": block}
-            if path in seen:
+            if path in reported:
                 continue
-        if path in seen and beyond:  # the other arms of a union report the same again
+        if path in reported and is_of_union:  # the other arms of a union report the same again
             continue
-        seen.add(path)
+        reported.add(path)
         node = tree.at(path)
         if _flawed_on(tree, path):
             continue
         on_key = each["type"] in _ON_KEY or "[key]" in each["loc"]
-        keys = partial(_known_or_meant, model, tree, resolver, meant.get(path, []))
-        words = _words(dict(each), path, node, keys)
+        keys = partial(_known_or_meant, model, tree, resolver, suggested.get(path, []))
+        parts = _words(dict(each), path, node, keys)
         if path in elsewhere and each["type"] == "extra_forbidden":
-            words["hint"] = belongs_under(str(path[-1]), elsewhere[path])
-        if each["type"] in _WANTS_BLOCK and not words.get("hint"):
-            words["hint"] = _block_hint(path, node, known_keys(model, path, tree, resolver))
+            parts["hint"] = belongs_under(str(path[-1]), elsewhere[path])
+        if each["type"] in _WANTS_BLOCK and not parts.get("hint"):
+            parts["hint"] = _block_hint(path, node, known_keys(model, path, tree, resolver))
         if "[key]" in each["loc"]:
-            words["found"] = f"'{path[-1]}'"
-        problem = problem_at(tree, path, on_key=on_key, **words)
-        found.append((path, problem))
-        arms |= {path} if beyond else set()
-    below = {path[:length] for path, _ in found for length in range(len(path))}
-    found = [each for each in found if each[0] not in arms & below]
+            parts["found"] = f"'{path[-1]}'"
+        problem = problem_at(tree, path, on_key=on_key, **parts)
+        problems.append((path, problem))
+        arms |= {path} if is_of_union else set()
+    parents = {path[:length] for path, _ in problems for length in range(len(path))}
+    problems = [each for each in problems if each[0] not in arms & parents]
     more = error.error_count() - MOST_ERRORS
     if more > 0:
         message = f"{more:,} more keys or values are wrong, and not listed here"
-        found.append(((), problem_at(tree, (), message, hint="mend those that are listed first")))
-    return found
+        problems.append(
+            ((), problem_at(tree, (), message, hint="mend those that are listed first"))
+        )
+    return problems
 
 
 def _block_hint(path: Path, node: Node | None, keys: list[str]) -> str:
-    """Return the shortest block that means what stands there, else one with its first key."""
+    """Return the shortest block with the meaning of the value, else one with its first key."""
     if short := shortest_block(path, node):
         return f"write {short}"
     if not keys or not path:
@@ -166,10 +170,10 @@ def _block_hint(path: Path, node: Node | None, keys: list[str]) -> str:
 
 
 def _known_or_meant(
-    model: type[BaseModel], tree: Node, resolver: Resolver, meant: list[str], path: Path
+    model: type[BaseModel], tree: Node, resolver: Resolver, suggested: list[str], path: Path
 ) -> list[str]:
     """Return the names that an unknown key may mean, else those that may stand at a path."""
-    return meant or known_keys(model, path, tree, resolver)
+    return suggested or known_keys(model, path, tree, resolver)
 
 
 def meant_keys(error: ValidationError, places: KeyPlaces) -> dict[Path, list[str]]:
@@ -179,49 +183,49 @@ def meant_keys(error: ValidationError, places: KeyPlaces) -> dict[Path, list[str
     is named like a key that is missing beside it.
     """
     model, tree, resolver = places.model, places.tree, places.resolver
-    found: dict[Path, list[str]] = {}
+    suggested: dict[Path, list[str]] = {}
     errors = error.errors(include_url=False)[:MOST_ERRORS]
-    wrong = [_locate(tree, each["loc"])[0] for each in errors]
-    for path, each in zip(wrong, errors, strict=True):
+    wrong_paths = [_locate(tree, each["loc"])[0] for each in errors]
+    for path, each in zip(wrong_paths, errors, strict=True):
         if each["type"] in _MISSING:
             name, depth = str(each["loc"][-1]), len(path) + 1
-            beside = {other[:depth] for other in wrong if len(other) >= depth}
-            for other in beside:
-                is_alike = other[:-1] == path and closest_names(str(other[-1]), [name], _ALIKE)
-                if is_alike and other[-1] not in known_keys(model, path, tree, resolver):
-                    found[other] = [name]
+            siblings = {sibling[:depth] for sibling in wrong_paths if len(sibling) >= depth}
+            for sibling in siblings:
+                is_alike = sibling[:-1] == path and closest_names(str(sibling[-1]), [name], _ALIKE)
+                if is_alike and sibling[-1] not in known_keys(model, path, tree, resolver):
+                    suggested[sibling] = [name]
         if each["type"] != "extra_forbidden":
             continue
         parent = tree.at(path[:-1])
         if not path or parent is None:
             continue
-        here = known_keys(model, path[:-1], tree, resolver)
-        if places.of(path, here):
+        own_keys = known_keys(model, path[:-1], tree, resolver)
+        if places.of(path, own_keys):
             continue
-        names = closest_names(str(path[-1]), here)
+        names = closest_names(str(path[-1]), own_keys)
         absent = [name for name in names if name not in parent.children]
         if absent:
-            found[path] = absent
-    return found
+            suggested[path] = absent
+    return suggested
 
 
 def _elsewhere(errors: Sequence[Any], places: KeyPlaces) -> dict[Path, list[Path]]:
     """Return where each key that stands in the wrong block belongs."""
-    found: dict[Path, list[Path]] = {}
+    belongs_to: dict[Path, list[Path]] = {}
     for each in errors:
         path, _ = _locate(places.tree, each["loc"])
         if each["type"] != "extra_forbidden" or not path:
             continue
         if str(path[-1]) in LATER or tuple(path[-2:]) in _ELSEWHERE:
             continue
-        here = known_keys(places.model, path[:-1], places.tree, places.resolver)
-        if belongs := places.of(path, here):
-            found[path] = belongs
-    return found
+        own_keys = known_keys(places.model, path[:-1], places.tree, places.resolver)
+        if belongs := places.of(path, own_keys):
+            belongs_to[path] = belongs
+    return belongs_to
 
 
 def _has_below(loc: Sequence[Key], errors: Sequence[Any]) -> bool:
-    return any(len(e["loc"]) > len(loc) and e["loc"][: len(loc)] == loc for e in errors)
+    return any(len(each["loc"]) > len(loc) and each["loc"][: len(loc)] == loc for each in errors)
 
 
 def _flawed_on(tree: Node, path: Path) -> bool:
@@ -243,15 +247,15 @@ _ON_KEY: Final = frozenset({"extra_forbidden"})
 def _locate(tree: Node, loc: Sequence[Key]) -> tuple[Path, bool]:
     """Follow a location; parts that are not in the data (union tags) are skipped."""
     path: list[Key] = []
-    node, beyond = tree, False
+    node, is_of_union = tree, False
     for part in loc:
         child = node.children.get(part)
         if child is None:
-            beyond = beyond or part != loc[-1] or part not in ("[key]",)
+            is_of_union = is_of_union or part != loc[-1] or part not in ("[key]",)
             continue
         node = child
         path.append(part)
-    return tuple(path), beyond
+    return tuple(path), is_of_union
 
 
 Words = dict[str, str]
@@ -281,16 +285,19 @@ def _words(
         return _tag(context, node, found)
     if kind == "string_pattern_mismatch":
         return _pattern(path, found, context)
-    plain = _PLAIN.get(kind)
-    if plain is not None:
+    texts = _PLAIN.get(kind)
+    if texts is not None:
         shares = node is not None and _is_share(node.value)
-        bounds = {k: _bound(v, shares) if isinstance(v, float) else v for k, v in context.items()}
-        words = {"message": plain[0], "expected": plain[1].format(**bounds), "found": found}
+        bounds = {
+            k: _bound(bound, shares) if isinstance(bound, float) else bound
+            for k, bound in context.items()
+        }
+        parts = {"message": texts[0], "expected": texts[1].format(**bounds), "found": found}
         if kind == "string_type" and node is not None and node.kind == "scalar":
-            words["hint"] = f"write it in quotes: '{node.text}'" if node.text else ""
+            parts["hint"] = f"write it in quotes: '{node.text}'" if node.text else ""
         if kind == "less_than" and found == "1" == str(bounds["lt"]):
-            words["hint"] = "write 1% if you mean one percent: 1 is all of it"
-        return words
+            parts["hint"] = "write 1% if you mean one percent: 1 is all of it"
+        return parts
     return _custom(error, context, found)
 
 
@@ -330,9 +337,9 @@ _EXAMPLES: Final = {
 
 def _literal(context: dict[str, Any], node: Node | None, found: str) -> Words:
     options = str(context.get("expected", "")).replace("'", "")
-    known = [each for part in options.split(" or ") for each in part.split(", ")]
+    options_listed = [each for part in options.split(" or ") for each in part.split(", ")]
     text = node.value if node is not None and isinstance(node.value, str) else ""
-    close = difflib.get_close_matches(text, known, n=1)
+    close = difflib.get_close_matches(text, options_listed, n=1)
     hint = f"did you mean {close[0]}?" if close else ""
     message = "this value is not one of those allowed"
     return {"message": message, "expected": options, "found": found, "hint": hint}
@@ -342,11 +349,11 @@ def _tag(context: dict[str, Any], node: Node | None, found: str) -> Words:
     tags = str(context.get("expected_tags", "direction, threshold, triple_barrier"))
     use = node.children.get("use") if node is not None else None
     text = str(use.value) if use is not None else ""
-    known = [each.strip(" '") for each in tags.split(",")]
-    close = difflib.get_close_matches(text, known, n=1)
+    plugins = [each.strip(" '") for each in tags.split(",")]
+    close = difflib.get_close_matches(text, plugins, n=1)
     hint = f"did you mean {close[0]}?" if close else ""
     message = f"unknown label {text!r}" if text else "this label does not state which it is"
-    return {"message": message, "expected": f"use: {', '.join(known)}", "hint": hint}
+    return {"message": message, "expected": f"use: {', '.join(plugins)}", "hint": hint}
 
 
 def _pattern(path: Path, found: str, context: dict[str, Any]) -> Words:

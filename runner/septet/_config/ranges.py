@@ -1,7 +1,7 @@
-"""What values an expression may take, and whether conditions can be true together.
+"""Computes the range of an expression, and whether conditions can be true together.
 
-Ranges are closed intervals that hold every value there can be; a range that is not known is all
-numbers. So what is called impossible here is impossible; some of what is impossible is not found.
+Ranges are closed intervals that contain every possible value; an unknown range is all numbers. So
+a condition found impossible is impossible; some impossible conditions are not found.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _call(function: str, ranges: Sequence[Range]) -> Range:
 
 @dataclass(frozen=True)
 class _Bound:
-    """What is left of one quantity; `open_low` and `open_high` leave the end itself out."""
+    """The remaining range of a quantity; `open_low` and `open_high` exclude the end itself."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -162,20 +162,20 @@ class _Search:
         self.steps += 1
         if not conditions or self.steps > MAX_STEPS:
             return True
-        first, rest = conditions[0], conditions[1:]
+        first, others = conditions[0], conditions[1:]
         match first:
             case And(parts=parts):
-                return self.holds((*parts, *rest), bounds)
+                return self.holds((*parts, *others), bounds)
             case Or(parts=parts):
-                return any(self.holds((part, *rest), bounds) for part in parts)
+                return any(self.holds((part, *others), bounds) for part in parts)
             case Not(operand=operand):
                 opposite = _negated(operand)
-                return self.holds(rest if opposite is None else (opposite, *rest), bounds)
+                return self.holds(others if opposite is None else (opposite, *others), bounds)
             case Call(function=function, arguments=arguments):
-                return self.holds((*_spelled_out(function, arguments), *rest), bounds)
+                return self.holds((*_spelled_out(function, arguments), *others), bounds)
             case Compare():
-                left = self._narrowed(first, bounds)
-                return left is not None and self.holds(rest, left)
+                narrowed = self._narrowed(first, bounds)
+                return narrowed is not None and self.holds(others, narrowed)
         return True
 
     def _narrowed(self, part: Compare, bounds: Mapping[str, _Bound]) -> dict[str, _Bound] | None:
@@ -188,11 +188,15 @@ class _Search:
             left, right, operator = right, left, part.operator
         key, value = text_of(part.left), right[0]
         if right[0] != right[1]:  # two quantities: what is known of their difference
-            first, second, known = text_of(part.left), text_of(part.right), (part.left, part.right)
+            first, second, operands = (
+                text_of(part.left),
+                text_of(part.right),
+                (part.left, part.right),
+            )
             if first > second:
                 first, second, operator = second, first, _MIRRORED[operator]
-                known = (part.right, part.left)
-            key, value, left = f"{first} - {second}", 0.0, difference(*known)
+                operands = (part.right, part.left)
+            key, value, left = f"{first} - {second}", 0.0, difference(*operands)
         bound = bounds.get(key, _Bound(*left)).cut(operator, value)
         return None if bound.is_empty else {**bounds, key: bound}
 
@@ -237,13 +241,13 @@ def _spelled_out(function: str, arguments: Sequence[Expr]) -> tuple[Expr, ...]:
     if function == "between":
         value, low, high = arguments
         return (Compare(">=", value, low), Compare("<=", value, high))
-    now, before = (">", "<=") if function == "crosses_above" else ("<", ">=")
-    one = Number(1.0)
+    now, previous = (">", "<=") if function == "crosses_above" else ("<", ">=")
+    one_bar = Number(1.0)
     left, right = (
-        each if isinstance(each, Number) else Call("prev", (each, one)) for each in arguments
+        each if isinstance(each, Number) else Call("prev", (each, one_bar)) for each in arguments
     )
     first: Compare = Compare(now, arguments[0], arguments[1])  # type: ignore[arg-type]
-    return (first, Compare(before, left, right))  # type: ignore[arg-type]
+    return (first, Compare(previous, left, right))  # type: ignore[arg-type]
 
 
 def _negated(condition: Expr) -> Expr | None:

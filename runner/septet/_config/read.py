@@ -1,4 +1,4 @@
-"""From bytes to a tree: what is wrong with a file is reported here, once, with its place.
+"""Reads the bytes of a file into a tree, and reports each problem once, with its place.
 
 The tree is built from YAML events, not from composed nodes: events know where an alias stands,
 and their parser has no recursion that a deeply nested file could overflow.
@@ -58,14 +58,14 @@ def check_text(text: str, name: str) -> str:
     return _decode(raw, name)
 
 
-def _stop(name: str, message: str, **more: Any) -> ConfigError:
-    return ConfigError([Problem(message, file=name, **more)])
+def _stop(name: str, message: str, **parts: Any) -> ConfigError:
+    return ConfigError([Problem(message, file=name, **parts)])
 
 
 def _read_bytes(path: FilePath, name: str) -> bytes:
     if _is_folder(path, name):
-        inside = sorted(each.name for each in path.glob("*.y*ml"))[:3]
-        hint = f"name one of its files: {', '.join(inside)}" if inside else "name a file"
+        files = sorted(each.name for each in path.glob("*.y*ml"))[:3]
+        hint = f"name one of its files: {', '.join(files)}" if files else "name a file"
         raise _stop(name, "this is a folder, not a strategy file", hint=hint)
     try:
         with open_regular(path) as handle:
@@ -94,8 +94,8 @@ def _is_folder(path: FilePath, name: str) -> bool:
     try:
         return path.is_dir()
     except OSError as error:  # a name that is too long
-        shown = shortened(name, _LONGEST_NAME)
-        raise _stop(shown, f"this file cannot be read: {error.strerror}") from None
+        short_name = shortened(name, _LONGEST_NAME)
+        raise _stop(short_name, f"this file cannot be read: {error.strerror}") from None
 
 
 def _near(path: FilePath) -> str:
@@ -117,12 +117,12 @@ def _decode(raw: bytes, name: str) -> str:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8", "replace")
+        head = raw[: error.start].decode("utf-8", "replace")
         raise _stop(
             name,
             "this byte is not UTF-8",
-            line=before.count("\n") + 1,
-            column=len(before) - before.rfind("\n"),
+            line=head.count("\n") + 1,
+            column=len(head) - head.rfind("\n"),
             expected="UTF-8 text",
             found=f"the byte 0x{raw[error.start]:02x}",
             hint="save the file again as UTF-8",
@@ -144,12 +144,12 @@ def parse_text(text: str, name: str, *, flag: bool = False) -> tuple[Node, list[
     except yaml.MarkedYAMLError as error:
         raise ConfigError([*builder.problems, _syntax(error, name, text, flag)]) from None
     except yaml.reader.ReaderError as error:
-        before = text[: error.position] if isinstance(error.position, int) else ""
+        head = text[: error.position] if isinstance(error.position, int) else ""
         raise _stop(
             name,
             "this character is not allowed in YAML",
-            line=0 if flag else before.count("\n") + 1,
-            column=len(before) - before.rfind("\n"),
+            line=0 if flag else head.count("\n") + 1,
+            column=len(head) - head.rfind("\n"),
             found=f"the control character U+{_ordinal(error.character):04X}",
         ) from None
     if builder.root is None:
@@ -217,17 +217,17 @@ def _syntax(error: Any, name: str, text: str, flag: bool) -> Problem:
     if "maximum nesting depth" in str(error.problem):
         return _too_deep(name, 0 if flag else line + 1, column + 1)
     lines = text.splitlines()
-    shown = lines[line].rstrip() if line < len(lines) else ""
+    line_text = lines[line].rstrip() if line < len(lines) else ""
     message, hint = str(error.problem or "this is not YAML"), ""
-    for part, plain, help_text in _SYNTAX:
+    for part, message_text, help_text in _SYNTAX:
         if part in message:
-            message, hint = plain, help_text
+            message, hint = message_text, help_text
             break
-    column, braced = braced_text(shown, column)
+    column, braced = braced_text(line_text, column)
     if braced:
         message, hint = "a { begins a mapping", "put the value in quotes"
         hint = hint if flag else f'put text that holds {{ }} in quotes: "{braced}"'
-    if shown[column : column + 1] == "\t":
+    if line_text[column : column + 1] == "\t":
         message, hint = "a tab where YAML requires spaces", "indent with spaces"
     opened = error.context_mark
     if opened is not None and "quote" in message:
@@ -313,13 +313,13 @@ class _Builder:
         ]
         return ".".join(parts)
 
-    def _problem(self, mark: Mark, message: str, **more: str) -> Problem:
+    def _problem(self, mark: Mark, message: str, **parts: str) -> Problem:
         return Problem(
-            message, file=mark.source, line=mark.line, column=mark.column, key=self._path(), **more
+            message, file=mark.source, line=mark.line, column=mark.column, key=self._path(), **parts
         )
 
-    def _fatal(self, event: Any, message: str, **more: str) -> ConfigError:
-        return ConfigError([*self.problems, self._problem(self._mark(event), message, **more)])
+    def _fatal(self, event: Any, message: str, **parts: str) -> ConfigError:
+        return ConfigError([*self.problems, self._problem(self._mark(event), message, **parts)])
 
     def _count(self, event: Any, size: int = 1) -> None:
         self._total += size
@@ -337,7 +337,7 @@ class _Builder:
             raise ConfigError([*self.problems, _too_deep(self.name, mark.line, mark.column)])
         self._count(event)
         mark = self._mark(event)
-        before = len(self.problems)
+        count = len(self.problems)
         self._check_tag(event, mark)
         key = self._taken_key()
         if self._wants_key():
@@ -345,27 +345,28 @@ class _Builder:
         if event.anchor:
             self._anchors[event.anchor] = None
         opened = _Open(kind, mark, key, event.anchor)
-        opened.flawed = len(self.problems) > before
+        opened.flawed = len(self.problems) > count
         opened.flow = bool(event.flow_style)
         self._stack.append(opened)
 
     def _end(self) -> None:
-        done = self._stack.pop()
-        if done.kind == "map" and done.flow:
-            split, done.children, groups = joined_values(done.children, self._path(), done.keys)
-            places = {(mark.line, mark.column) for mark in groups if mark.line}
-            self.problems = [p for p in self.problems if (p.line, p.column) not in places]
+        closed = self._stack.pop()
+        if closed.kind == "map" and closed.flow:
+            joined = joined_values(closed.children, self._path(), closed.keys)
+            split, closed.children, groups = joined
+            marks = {(mark.line, mark.column) for mark in groups if mark.line}
+            self.problems = [e for e in self.problems if (e.line, e.column) not in marks]
             self.problems += split
         node = Node(
-            done.kind,
-            done.mark,
-            key=done.key,
-            children=done.children,
-            size=done.size,
-            flawed=done.flawed,
+            closed.kind,
+            closed.mark,
+            key=closed.key,
+            children=closed.children,
+            size=closed.size,
+            flawed=closed.flawed,
         )
-        if done.anchor:
-            self._anchors[done.anchor] = node
+        if closed.anchor:
+            self._anchors[closed.anchor] = node
         self._place(node)
 
     def _wants_key(self) -> bool:
@@ -382,9 +383,9 @@ class _Builder:
         self._count(event)
         mark = self._mark(event)
         if self._wants_key():
-            before = len(self.problems)
+            count = len(self.problems)
             self._stack[-1].pending = (self._read_key(event, mark), mark)
-            self._stack[-1].flawed_key = len(self.problems) > before
+            self._stack[-1].flawed_key = len(self.problems) > count
             return
         node = self._read_value(event, mark, self._taken_key())
         if event.anchor:
@@ -393,11 +394,11 @@ class _Builder:
 
     def _read_key(self, event: Any, mark: Mark) -> str:
         text = str(event.value)
-        plain = not event.style and event.implicit[0]
-        reading = read_plain(text) if plain else None
+        is_plain = not event.style and event.implicit[0]
+        reading = read_plain(text) if is_plain else None
         top = self._stack[-1]
         top.keys.append((text, mark))
-        if text == "<<" and plain:
+        if text == "<<" and is_plain:
             problem = "merge keys (<<) are not supported"
             self.problems.append(
                 self._problem(mark, problem, hint="write the keys out, so that each has its place")
@@ -407,9 +408,9 @@ class _Builder:
                 self._problem(mark, f"this key: {reading.problem}", expected=f"'{text}' in quotes")
             )
         elif reading is not None and isinstance(reading.value, bool | None):
-            shown = f"{text!r}" if text else "nothing"
+            quoted = f"{text!r}" if text else "nothing"
             self.problems.append(
-                self._problem(mark, "a key is a word", expected="a word", found=shown)
+                self._problem(mark, "a key is a word", expected="a word", found=quoted)
             )
         if text in top.children:
             first = top.children[text].key or top.children[text].mark
@@ -425,9 +426,9 @@ class _Builder:
 
     def _read_value(self, event: Any, mark: Mark, key: Mark | None) -> Node:
         text, style = str(event.value), event.style or ""
-        before = len(self.problems)
+        count = len(self.problems)
         tag = self._check_tag(event, mark)
-        flawed = len(self.problems) > before
+        flawed = len(self.problems) > count
         if style or tag == "str":
             return Node(
                 "scalar",

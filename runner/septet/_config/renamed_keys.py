@@ -1,4 +1,4 @@
-"""Keys that have another name now, or in other programs, with the name they have here.
+"""Keys that were renamed, or have other names in other programs, with their names here.
 
 A name that is alike is found without this table. A key that is renamed gets a row here.
 """
@@ -38,11 +38,11 @@ RENAMED: Final[Mapping[str, str]] = {
 
 
 def name_now(name: str, known: Collection[str]) -> str:
-    """Return what a key is called now, where that is a known name; empty otherwise.
+    """Return the current name of a key, where that is a known name; empty otherwise.
 
     Of a path the last part may be renamed: `execution.order.good_for`.
     """
     head, dot, last = name.rpartition(".")
     now = RENAMED.get(last.lower())
-    whole = f"{head}{dot}{now}"
-    return whole if now is not None and whole in known else ""
+    full_name = f"{head}{dot}{now}"
+    return full_name if now is not None and full_name in known else ""

@@ -1,4 +1,4 @@
-"""What an unquoted word of the file means, and the YAML 1.1 readings that are refused."""
+"""Reads unquoted scalars of the file, and refuses ambiguous readings of YAML 1.1."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def read_plain(text: str) -> Reading:
 
 
 def _bool_trap(text: str) -> Reading:
-    meant = text.lower() in ("yes", "on")
-    problem = f"{text} is read as {str(meant).lower()} by some YAML readers and as text by others"
-    return Reading(meant, problem, f"{str(meant).lower()}, or '{text}' in quotes")
+    value = text.lower() in ("yes", "on")
+    problem = f"{text} is read as {str(value).lower()} by some YAML readers and as text by others"
+    return Reading(value, problem, f"{str(value).lower()}, or '{text}' in quotes")
 
 
 def _read_number(text: str) -> Reading:

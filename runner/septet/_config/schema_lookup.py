@@ -1,4 +1,4 @@
-"""Which keys a place of the file may hold, found by walking the schema along the file."""
+"""Finds the keys that a mapping of the file may have, by walking the schema along the file."""
 
 from __future__ import annotations
 
@@ -32,23 +32,27 @@ def known_keys(
     model: type[BaseModel], path: Sequence[Key], tree: Node, resolver: Resolver
 ) -> list[str]:
     """Names that may stand in the mapping at `path`; empty when that is open or unknown."""
-    place = type_at(model, path, tree, resolver)
+    type_of_path = type_at(model, path, tree, resolver)
     node = tree.at(path)
-    return _keys(place, node, path, resolver) if place is not None and node is not None else []
+    return (
+        _keys(type_of_path, node, path, resolver)
+        if type_of_path is not None and node is not None
+        else []
+    )
 
 
 def type_at(
     model: type[BaseModel], path: Sequence[Key], tree: Node, resolver: Resolver
 ) -> _Type | None:
     """Follow a path through the schema; None where the schema does not have it."""
-    place: _Type | None = _Type(model)
+    type_of_path: _Type | None = _Type(model)
     node: Node | None = tree
     for depth, part in enumerate(path):
-        if place is None or node is None:
+        if type_of_path is None or node is None:
             return None
-        place = _step(place, node, part, path[:depth], resolver)
+        type_of_path = _step(type_of_path, node, part, path[:depth], resolver)
         node = node.children.get(part)
-    return place
+    return type_of_path
 
 
 def _parts(place: _Type) -> list[_Type]:
@@ -83,8 +87,8 @@ def _models(place: _Type, node: Node | None) -> list[type[BaseModel]]:
     ]
     use = node.children.get("use") if node is not None else None
     if len(models) > 1 and use is not None:
-        same = [m for m in models if m.model_fields["use"].default == use.value]
-        return same or models
+        named = [model for model in models if model.model_fields["use"].default == use.value]
+        return named or models
     return models
 
 
@@ -92,7 +96,7 @@ def _block_models(
     place: _Type, node: Node, path: Sequence[Key], resolver: Resolver
 ) -> list[type[BaseModel]] | None:
     """Return generic and own model of a block; None when the place holds no block."""
-    block = next((found for part in _parts(place) if (found := _block(part))), None)
+    block = next((block_of for part in _parts(place) if (block_of := _block(part))), None)
     if block is None:
         return None
     use = node.children.get("use")
@@ -146,14 +150,18 @@ def blocks_named(place: _Type) -> list[BlockOf]:
         for part in _parts(place)
         if typing.get_origin(part.annotation) is dict
     ]
-    found = (_block(part) for each in arguments for part in _parts(_Type(each)))
-    return [each for each in found if each is not None and each.named]
+    blocks = (_block(part) for each in arguments for part in _parts(_Type(each)))
+    return [each for each in blocks if each is not None and each.named]
 
 
 def inner_types(place: _Type) -> list[_Type]:
     """Return a place itself: lists hold many of a kind, and nothing is looked for in them."""
     lists = (tuple, list)
-    return [] if any(typing.get_origin(p.annotation) in lists for p in _parts(place)) else [place]
+    return (
+        []
+        if any(typing.get_origin(part.annotation) in lists for part in _parts(place))
+        else [place]
+    )
 
 
 def own_fields(
@@ -167,7 +175,7 @@ def own_fields(
 
     `usual` names the plugin of a kind where the file names none.
     """
-    block = next((found for part in _parts(place) if (found := _block(part))), None)
+    block = next((block_of for part in _parts(place) if (block_of := _block(part))), None)
     use = node.children.get("use") if node is not None else None
     if block is None:
         models = _models(place, node)

@@ -1,4 +1,4 @@
-"""Values that were cut in two by a comma or a brace of their own."""
+"""Finds values that YAML split at a comma or a brace inside them."""
 
 from __future__ import annotations
 
@@ -45,30 +45,30 @@ def joined_values(
     """
     problems: list[Problem] = []
     groups: set[Mark] = set()
-    kept: dict[Key, Node] = {}
+    remaining: dict[Key, Node] = {}
     names = list(children)
     at = 0
     while at < len(names):
         name, node = names[at], children[names[at]]
         at += 1
-        rest = []
+        cut_off = []
         while at < len(names) and _has_no_value(children[names[at]]):
-            rest.append(str(names[at]))
+            cut_off.append(str(names[at]))
             at += 1
-        if rest and node.kind == "scalar" and not node.style and node.text:
+        if cut_off and node.kind == "scalar" and not node.style and node.text:
             digits = _digit_groups(str(name), node, keys)
             groups.update(mark for _, mark in digits)
-            whole = ", ".join([node.text, *rest])
-            hint = f'quote the whole value: {name}: "{whole}"'
+            value = ", ".join([node.text, *cut_off])
+            hint = f'quote the whole value: {name}: "{value}"'
             if digits:
                 number = "".join([node.text, *(text for text, _ in digits)])
                 hint = f"a number has no commas: write {name}: {number}"
             problems.append(_cut(path, str(name), node, hint))
-            kept[name] = replace(node, flawed=True)
+            remaining[name] = replace(node, flawed=True)
             continue
-        kept[name] = node
-        kept.update({each: children[each] for each in rest})
-    return problems, kept, groups
+        remaining[name] = node
+        remaining.update({each: children[each] for each in cut_off})
+    return problems, remaining, groups
 
 
 def _digit_groups(
@@ -78,12 +78,12 @@ def _digit_groups(
     if not _LEADING.fullmatch(node.text):
         return []
     names = [text for text, _ in keys]
-    found = []
+    groups = []
     for text, mark in keys[names.index(name) + 1 :] if name in names else ():
         if not _GROUP.fullmatch(text):
             break
-        found.append((text, mark))
-    return found
+        groups.append((text, mark))
+    return groups
 
 
 def _has_no_value(node: Node) -> bool:

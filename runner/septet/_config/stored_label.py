@@ -1,4 +1,4 @@
-"""What a file that decides with a stored model leaves to the model: its label, and no training."""
+"""Takes the label of a file with a stored model from the model, and disables training."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def with_stored(tree: Node, base_dir: Path) -> Node:
     if "label" not in model.children:
         label = _label_of(base_dir / path.value)
         if label:
-            made = _node(label, path.mark, layer)
-            model = replace(model, children={**model.children, "label": made})
+            label_node = _node(label, path.mark, layer)
+            model = replace(model, children={**model.children, "label": label_node})
     return replace(tree, children={**tree.children, "model": model})
 
 
@@ -55,8 +55,8 @@ def label_layer(tree: Node) -> str:
 def with_label(tree: Node, label: Mapping[str, Any]) -> Node:
     """Return a tree with another label, as one that was derived."""
     model = tree.children["model"]
-    made = _node(label, model.mark, f"{_LAYER}model.path")
-    model = replace(model, children={**model.children, "label": made})
+    label_node = _node(label, model.mark, f"{_LAYER}model.path")
+    model = replace(model, children={**model.children, "label": label_node})
     return replace(tree, children={**tree.children, "model": model})
 
 
@@ -86,10 +86,10 @@ def _label_of(folder: Path) -> dict[str, Any]:
         label = decode_json(data)["subject"]["label"]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return {}
-    plain = isinstance(label, dict) and all(
+    is_plain = isinstance(label, dict) and all(
         isinstance(each, str | int | float) for each in label.values()
     )
-    return label if plain else {}
+    return label if is_plain else {}
 
 
 def _node(value: Any, mark: Mark, layer: str) -> Node:

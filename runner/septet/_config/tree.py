@@ -1,4 +1,4 @@
-"""One tree for a strategy file: every value with the place it was written at."""
+"""The tree of a strategy file: every value with its place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value, where its key and it stand, and its children.
+    """A value, the marks of its key and itself, and its children.
 
     `style` and `text` are of scalars: quotes if any, and how it was written; `verbatim` means that
     the characters of `text` stand in the file one by one, on one line. `alias` is where a value
@@ -90,15 +90,15 @@ class Node:
         return self.key or self.mark
 
 
-def merge(base: Node, over: Node) -> Node:
+def merge(base: Node, overlay: Node) -> Node:
     """Lay one tree over another: mappings merge, everything else replaces.
 
     A block that names another plugin with `use` starts anew: no key of the old one stays.
     """
-    if base.kind != "map" or over.kind != "map" or _other_plugin(base, over):
-        return replace(over, key=over.key or base.key)
+    if base.kind != "map" or overlay.kind != "map" or _other_plugin(base, overlay):
+        return replace(overlay, key=overlay.key or base.key)
     children = dict(base.children)
-    for key, child in over.children.items():
+    for key, child in overlay.children.items():
         children[key] = merge(children[key], child) if key in children else child
     size = 1 + sum(child.size for child in children.values())
     return replace(base, children=children, size=size)
@@ -119,17 +119,17 @@ def rename_keys(tree: Node, names: Mapping[Path, str]) -> tuple[Node, dict[Path,
 
 
 def _renamed(tree: Node, path: Path, name: str) -> Node:
-    first, rest = path[0], path[1:]
+    first, inner_path = path[0], path[1:]
     children: dict[Key, Node] = {}
     for key, child in tree.children.items():
-        inner = _renamed(child, rest, name) if key == first and rest else child
-        children[name if key == first and not rest else key] = inner
+        inner = _renamed(child, inner_path, name) if key == first and inner_path else child
+        children[name if key == first and not inner_path else key] = inner
     return replace(tree, children=children)
 
 
-def _other_plugin(base: Node, over: Node) -> bool:
-    before, after = base.children.get("use"), over.children.get("use")
-    return before is not None and after is not None and before.value != after.value
+def _other_plugin(base: Node, overlay: Node) -> bool:
+    plugin, plugin_over = base.children.get("use"), overlay.children.get("use")
+    return plugin is not None and plugin_over is not None and plugin.value != plugin_over.value
 
 
 def dotted(path: Sequence[Key]) -> str:

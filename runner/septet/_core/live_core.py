@@ -285,10 +285,10 @@ class LiveCore:
 
     def _filters(self, event: m.FiltersChanged) -> None:
         """Update the engine's filters: sizes, and what counts as flat."""
-        k, could = event.symbol, can_close(self.engine, self.checks, event.symbol)
+        could = can_close(self.engine, self.checks, event.symbol)
         self._venue(event)
         if isinstance(self.engine, VenueFillsEngine) and event.listed:
-            self.engine.set_filters(k, event.lot, event.tick, event.min_notional)
+            self.engine.set_filters(event)
         self._out += filters_alarm(
             self.engine, self.checks, self.orders, self.guards, event, could_close=could
         )

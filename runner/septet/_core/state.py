@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -25,6 +26,7 @@ __all__ = [
     "RowCounts",
     "State",
     "arrays_of",
+    "smallest_units",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -283,3 +285,13 @@ class RowCounts(msgspec.Struct, frozen=True):
     Y: int
     G: int
     T: int = 0
+
+
+def smallest_units(min_quantity: float, book: Floats) -> float:
+    """Return the units of the smallest order, whole lots; 0 where one lot is enough.
+
+    `book` is the row of `B` of its symbol, whose scale and lot are set.
+    """
+    lot = float(book[layout.LOT])
+    lots = math.ceil(min_quantity * float(book[layout.SCALE]) / lot * (1.0 - 1e-12))
+    return lots * lot if lots > 1 else 0.0

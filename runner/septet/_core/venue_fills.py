@@ -11,8 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from septet import messages as m
 from septet._core.engine import ADOPTED, UNKNOWN, Engine
 from septet._core.events import Command
+from septet._core.state import smallest_units
 from septet._core.window import Window
 from septet._kernel import layout
 
@@ -114,11 +116,13 @@ class VenueFillsEngine(Engine):
         b[k, layout.MARK] = price
         return True
 
-    def set_filters(self, k: int, lot: float, tick: float, min_notional: float) -> None:
-        """Set the filters of a symbol: its lot (base), tick and minimum notional (quote)."""
-        book = self.state.B[k]
-        book[layout.LOT] = max(1.0, round(lot * book[layout.SCALE]))
-        book[layout.TICK], book[layout.MIN_NOTIONAL] = tick, min_notional
+    def set_filters(self, event: m.FiltersChanged) -> None:
+        """Set the filters of a symbol; a minimum quantity that is not stated stays."""
+        book = self.state.B[event.symbol]
+        book[layout.LOT] = max(1.0, round(event.lot * book[layout.SCALE]))
+        book[layout.TICK], book[layout.MIN_NOTIONAL] = event.tick, event.min_notional
+        if event.min_quantity is not None:
+            book[layout.MIN_UNITS] = smallest_units(event.min_quantity, book)
 
     def protection(self, k: int) -> tuple[float, int]:
         """Level of the nearest stop of a position and its reason; NaN and -1 without one."""

@@ -104,8 +104,8 @@ class Instrument:
     """The trading rules of a symbol: quantities are whole `lot`s, prices whole `tick`s (0: none).
 
     `lot`, `precision` (the smallest unit of a balance), `min_quantity` and `max_quantity` (bounds
-    of one order at a live venue, 0: none) are in the base currency, `tick` and `min_notional` in
-    the quote currency.
+    of one order, 0: none; the second at a live venue alone) are in the base currency, `tick` and
+    `min_notional` in the quote currency.
     """
 
     symbol: str

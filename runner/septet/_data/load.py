@@ -399,7 +399,9 @@ def instruments_of(strategy: Any, facts: Mapping[str, Facts]) -> dict[str, Instr
         spec, stored = written.get(symbol), known.instrument
         if spec is not None:
             lot, tick, least = float(spec.lot), float(spec.tick), float(spec.min_notional)
-            found[symbol] = Instrument(symbol, lot, tick, least, min(1e-8, lot))
+            found[symbol] = Instrument(
+                symbol, lot, tick, least, min(1e-8, lot), float(spec.min_quantity)
+            )
         elif stored is not None:
             found[symbol] = Instrument(symbol, **{name: float(v) for name, v in stored.items()})
         elif simulated:

@@ -92,7 +92,8 @@ class Facts:
 
     A field of the strategy file wins over a fact. `stamp` states what time stamps mark; None
     means that the source cannot know. `instrument` is a snapshot taken with the data: `lot`,
-    `tick`, `min_notional`, `precision`. `notes` are guesses that were made (a delimiter),
+    `tick`, `min_notional`, `precision`, `min_quantity`. `notes` are guesses that were made (a
+    delimiter),
     `doubts` signs that rows are read otherwise than meant, which `check` and the verdict repeat.
     `rows` names where a row stands in the source, for messages.
     """

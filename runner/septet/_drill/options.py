@@ -11,6 +11,8 @@ __all__ = ["BARS_PER_FAULT", "Options"]
 NS: Final = 1_000_000_000
 BARS_PER_FAULT: Final = 24
 """Bars within which a fault has struck, or was not reached."""
+BARS_TO_START: Final = 200
+"""Bars that pass at most until the run is live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +35,5 @@ class Options:
     def bars_needed(self) -> int:
         """Return the largest number of bars to replay."""
         each = max(BARS_PER_FAULT, 20 * NS // self.bar_wall_ns)
-        return self.bars or 200 + each * (len(self.codes) * self.times + self.kills)
+        asked = self.bars or each * (len(self.codes) * self.times + self.kills)
+        return BARS_TO_START + asked

@@ -122,7 +122,7 @@ class ProcessFaults:
             write(tail, frames)
 
         def refused_reserve(kept: Reserve) -> None:
-            if self._is_full() and not kept.stands:
+            if self._is_full() and not kept.is_allocated:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             reserve(kept)
 

@@ -61,6 +61,8 @@ class Watch:
         self._ours: RunRecord | None = None
         self._reader: Reader | None = None
         self._over = False
+        self._live_bar: int | None = None
+        """The venue's bar at which the run was live for the first time."""
         self._halt_ns, self._waits_until_s = 0, 0.0
         self._ended = self._deaths = self._begun_start = self._begun_ns = 0
 
@@ -96,13 +98,14 @@ class Watch:
         claim_known(self._theirs, self._ours)
 
     def _is_over(self) -> bool:
-        """Whether all requested bars have been replayed."""
+        """Whether all requested bars have been replayed, counted from when the run was live."""
         if not self._over:
             clock = self._venue.clock()
             if clock.failure:
                 raise RunError(f"the local venue failed: {clock.failure}")
-            asked = self._options.bars
-            self._over = clock.ended or bool(asked and clock.bar >= asked)
+            asked, live = self._options.bars, self._live_bar
+            are_over = asked > 0 and live is not None and clock.bar >= live + asked
+            self._over = clock.ended or are_over
         return self._over
 
     # ------------------------------------------------------------ a person

@@ -146,7 +146,7 @@ class _Rehearsal(Watch):
         self._log("the run starts: it reads its history, and trains a model if it has one")
         try:
             self._await_live()
-            self._outcome.bars_before = self._venue.clock().bar
+            self._live_bar = self._outcome.bars_before = self._venue.clock().bar
             self._inject_all()
         except BarsOverError:
             self._not_reached()

@@ -1,7 +1,7 @@
-"""The gate for values from a venue or a feed: each is checked before it becomes an event.
+"""Checks every value from a venue or a feed before it becomes an event.
 
-A venue may send anything: NaN, 1e400, a negative quantity, a stamp of next year, a state that
-nobody knows. Adapters read each value with a function of this module, which returns it or raises
+A venue may send anything: NaN, 1e400, a negative quantity, a stamp of next year, an unknown
+state. Adapters read each value with a function of this module, which returns it or raises
 `Unreadable`; the live loop checks the events of every adapter once more, as a whole (`fault_of`).
 What cannot be read is reported as `septet.messages.Unreadable`, at most once a minute for each
 kind (`Notices`), and the core asks again. It never becomes an event, and never ends the run.
@@ -60,7 +60,7 @@ _CALL: Final = re.compile(
 
 
 def is_programming_error(error: BaseException) -> bool:
-    """Whether an exception comes from the code that reads, whatever the venue answered.
+    """Whether an exception is a mistake in the code that reads, independent of the answer.
 
     A name that is not bound, an attribute that an object of code lacks, a function called with
     the wrong arguments. What a number or a field of a message causes is none.
@@ -169,12 +169,12 @@ def fault_of(event: Any, now_ns: int) -> str:
     """Return why an event of an adapter cannot be true, or ""; `now_ns` is wall time."""
     if type(event) is PrintSeen and _is_usual(event, now_ns):
         return ""
-    if wrong := _type_fault(event):
-        return wrong
+    if fault := _type_fault(event):
+        return fault
     for name in _fields(type(event)):
-        wrong = _number_fault(getattr(event, name), name)
-        if wrong:
-            return wrong
+        fault = _number_fault(getattr(event, name), name)
+        if fault:
+            return fault
     for name in ("venue_ns", "at_ns", "asked_ns"):
         ahead_ns = getattr(event, name, 0) - now_ns
         if ahead_ns > AHEAD_NS:
@@ -204,14 +204,14 @@ def with_readable_fee(event: Any) -> Any:
     """Return an event as it is, or an execution whose fee cannot be read without that fee."""
     if type(event) is not m.Filled or event.fee_unread:
         return event
-    wrong = _fee_fault(event.fee, "fee")
-    if not wrong and event.fee_quote is not None:
-        wrong = _fee_fault(event.fee_quote, "fee_quote")
-    wrong = wrong or ("" if _is_code(event.fee_currency) else f"fee of {event.fee_currency!r}")
-    if not wrong:
+    fault = _fee_fault(event.fee, "fee")
+    if not fault and event.fee_quote is not None:
+        fault = _fee_fault(event.fee_quote, "fee_quote")
+    fault = fault or ("" if _is_code(event.fee_currency) else f"fee of {event.fee_currency!r}")
+    if not fault:
         return event
     return msgspec.structs.replace(
-        event, fee=0.0, fee_currency="", fee_quote=None, fee_unread=wrong[:_SHOWN]
+        event, fee=0.0, fee_currency="", fee_quote=None, fee_unread=fault[:_SHOWN]
     )
 
 
@@ -246,8 +246,8 @@ def bar_fault(bar: BarSeen, now_ns: int, bar_ns: int) -> str:
 
     What is no number, below zero or out of order is handled by the policies of the file.
     """
-    if wrong := _type_fault(bar):
-        return wrong
+    if fault := _type_fault(bar):
+        return fault
     if not 0 <= bar.open_ns <= now_ns + bar_ns:
         return f"a bar that opens {(bar.open_ns - now_ns) / 1e9:.0f} s ahead of the local clock"
     for name in ("open", "high", "low", "close"):
@@ -257,7 +257,7 @@ def bar_fault(bar: BarSeen, now_ns: int, bar_ns: int) -> str:
 
 
 def _is_usual(event: PrintSeen, now_ns: int) -> bool:
-    """Whether a trade of others is plainly one: there may be thousands in a second."""
+    """Whether a public trade is obviously valid, a fast check: there may be thousands a second."""
     if not (type(event.symbol) is type(event.trade_id) is str and type(event.venue_ns) is int):
         return False
     if not (isinstance(event.price, float) and isinstance(event.quantity, float)):
@@ -267,8 +267,8 @@ def _is_usual(event: PrintSeen, now_ns: int) -> bool:
 
 
 def _fields(kind: type[Any]) -> tuple[str, ...]:
-    found: tuple[str, ...] = getattr(kind, "__struct_fields__", ())
-    return found
+    names: tuple[str, ...] = getattr(kind, "__struct_fields__", ())
+    return names
 
 
 def _number_fault(value: Any, name: str) -> str:
@@ -287,7 +287,7 @@ def _number_fault(value: Any, name: str) -> str:
         inner = ((name, each) for each in value)
     else:
         return ""
-    return next((wrong for key, each in inner if (wrong := _number_fault(each, key))), "")
+    return next((fault for key, each in inner if (fault := _number_fault(each, key))), "")
 
 
 def _order(event: m.OrderSeen | m.Acked, now_ns: int) -> str:
@@ -311,7 +311,7 @@ def _filled(event: m.Filled, now_ns: int) -> str:
 
 
 def _open_orders(event: m.OpenOrders, now_ns: int) -> str:
-    return next((wrong for each in event.orders if (wrong := _order(each, now_ns))), "")
+    return next((fault for each in event.orders if (fault := _order(each, now_ns))), "")
 
 
 def _holdings(event: m.Holdings, now_ns: int) -> str:
@@ -367,7 +367,7 @@ class Notices:
     def __init__(self, clock: Clock, sink: Callable[[Any], None], venue: str = "") -> None:
         self._clock, self._sink, self._venue = clock, sink, venue
         self._reported: dict[tuple[str, str], int] = {}
-        self._more: dict[tuple[str, str], int] = {}
+        self._repeats: dict[tuple[str, str], int] = {}
 
     def notify(
         self, about: m.About, error: object, *, symbol: int = -1, client_id: str = ""
@@ -376,16 +376,16 @@ class Notices:
         name = error.name if isinstance(error, Unreadable) else type(error).__name__
         key, now = (about, name), self._clock.now_ns()
         if now - self._reported.get(key, -EVERY_NS) < EVERY_NS:
-            self._more[key] = self._more.get(key, 0) + 1
+            self._repeats[key] = self._repeats.get(key, 0) + 1
             return
-        more = self._more.pop(key, 0)
+        repeats = self._repeats.pop(key, 0)
         self._reported[key] = now
         wrapped = isinstance(error, BaseException) and not isinstance(error, Unreadable)
         text = f"{type(error).__name__}: {error}" if wrapped else str(error)
         if isinstance(error, BaseException) and is_programming_error(error):
-            where = error_place(error)
-            text = f"a programming error of the adapter, no value of the venue: {text} ({where})"
-        text += f" (and {more} more of the kind since)" if more else ""
+            place = error_place(error)
+            text = f"a programming error of the adapter, no value of the venue: {text} ({place})"
+        text += f" (and {repeats} more of the kind since)" if repeats else ""
         self._sink(
             m.Unreadable(
                 at_ns=now, venue=self._venue, about=about, text=text[:400], symbol=symbol,

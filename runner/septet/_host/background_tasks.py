@@ -1,8 +1,8 @@
-"""Background tasks of a paper or live run: none of them ends without a word.
+"""Background tasks of a paper or live run: none of them ends unreported.
 
-Whoever needs a task, a timer or a callback of the loop asks its `Tasks` for it. What fails is
-logged with its plugin and its name, entries are blocked, and it is started again, later each
-time. Entries are allowed again when it works.
+Tasks, timers and callbacks of the loop are made by a `Tasks` object of their owner. A failure is
+logged with its plugin and its name, entries are blocked, and the task is started again, after a
+longer pause each time. Entries are allowed again when it works.
 """
 
 from __future__ import annotations
@@ -76,13 +76,13 @@ Show = Callable[[BaseException], str]
 
 
 class Ended(Exception):
-    """What a task raised to end the process, such as `SystemExit`: it ends only the task."""
+    """Raised in place of an exception that ends the process, such as `SystemExit`, of a task."""
 
 
 class _Guarded(Coroutine[Any, Any, T]):
     """A coroutine whose own `SystemExit` ends it as any exception would, and not the process.
 
-    asyncio lets `SystemExit` and `KeyboardInterrupt` of a task through to whoever runs the loop.
+    asyncio passes `SystemExit` and `KeyboardInterrupt` of a task on to the caller of the loop.
     """
 
     def __init__(self, inner: Coroutine[Any, Any, T]) -> None:
@@ -91,11 +91,11 @@ class _Guarded(Coroutine[Any, Any, T]):
 
     def send(self, value: Any) -> Any:
         """Go on with a value."""
-        return self._going_on(self._inner.send, value)
+        return self._step(self._inner.send, value)
 
     def throw(self, *raised: Any) -> Any:
         """Go on with an exception, such as a cancellation."""
-        return self._going_on(self._inner.throw, *raised)
+        return self._step(self._inner.throw, *raised)
 
     def close(self) -> None:
         """End it, begun or not."""
@@ -105,9 +105,9 @@ class _Guarded(Coroutine[Any, Any, T]):
         """Await the coroutine itself."""
         return self._inner.__await__()
 
-    def _going_on(self, step: Callable[..., Any], *given: Any) -> Any:
+    def _step(self, step: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return step(*given)
+            return step(*arguments)
         except (SystemExit, KeyboardInterrupt) as error:
             if not is_theirs(error):
                 raise
@@ -145,8 +145,8 @@ async def race(*calls: Awaitable[Any], within_s: float | None = None) -> tuple[i
     running = [asyncio.ensure_future(each) for each in calls]
     try:
         await asyncio.wait(running, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        done = next((k for k, each in enumerate(running) if each.done()), -1)
-        return done, (running[done].result() if done >= 0 else None)
+        number = next((k for k, each in enumerate(running) if each.done()), -1)
+        return number, (running[number].result() if number >= 0 else None)
     finally:
         for each in running:
             each.cancel()
@@ -377,9 +377,9 @@ class Tasks:
 
     def _set(self, name: str, wait_s: float, call: Callable[[], object], timer: Timer) -> None:
         loop = asyncio.get_running_loop()
-        timer._handle = loop.call_later(wait_s, self._ring, name, call, timer)
+        timer._handle = loop.call_later(wait_s, self._call_timer, name, call, timer)
 
-    def _ring(self, name: str, call: Callable[[], object], timer: Timer) -> None:
+    def _call_timer(self, name: str, call: Callable[[], object], timer: Timer) -> None:
         timer._handle = None
         try:
             call()
@@ -409,10 +409,10 @@ class Tasks:
     def _text(
         self, name: str, error: BaseException | None, how: str, wait_s: float | None
     ) -> str:  # fmt: skip
-        what = how if error is None else f"failed with {self.show(error)}"
+        outcome = how if error is None else f"failed with {self.show(error)}"
         at = "" if error is None else f" ({_where(error)})"
         then = "" if wait_s is None else f"; it is started again in {wait_s:.1f} s"
-        return f"{self.owner}: the task {name!r} {what}{at}{then}"
+        return f"{self.owner}: the task {name!r} {outcome}{at}{then}"
 
     def _failed(
         self, name: str, text: str, error: BaseException | None, down: Callable[[str], None] | None

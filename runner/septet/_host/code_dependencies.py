@@ -1,4 +1,4 @@
-"""What the code of a plugin reaches: packages, and every value it reads by a name.
+"""Finds the dependencies of a plugin's code: packages, and every value it reads by a name.
 
 A number of another package, a table that was read from a file at import, a default argument or a
 variable of an outer function is built into compiled code, and no source of the plugin's own
@@ -53,7 +53,7 @@ class NamedValue(NamedTuple):
 
 
 def callables_of(declaration: Any) -> Iterator[Any]:
-    """Yield what of a declaration runs: its step, the functions that describe it, its config."""
+    """Yield the code of a declaration: its step, the functions that describe it, its config."""
     if isinstance(declaration, Step):
         for name in ("function", "closed", "tables", "inner", "outputs", "value_range"):
             value = getattr(declaration, name)
@@ -77,15 +77,15 @@ def root_of(value: Any) -> str:
 
 def names_of(code: types.CodeType) -> set[str]:
     """Return the names a code object asks for, those of functions inside it included."""
-    found = set(code.co_names)
+    names = set(code.co_names)
     for each in code.co_consts:
         if isinstance(each, types.CodeType):
-            found |= names_of(each)
-    return found
+            names |= names_of(each)
+    return names
 
 
 def reached_of(declaration: Any) -> Reached:
-    """Follow all that a declaration runs.
+    """Return the dependencies of all code that a declaration runs.
 
     Of a step every value counts. An object (a source, a model, a monitor) may keep what it likes:
     of it the values count that cannot change, and those of other packages as files.
@@ -124,8 +124,8 @@ def made_at(place: str, name: str) -> str:
             body = ast.parse(source.read()).body
     except (OSError, SyntaxError, ValueError):
         return place
-    inside = [each for each in body if not isinstance(each, _SCOPES)]
-    bound = (each for part in inside for each in ast.walk(part) if isinstance(each, ast.Name))
+    statements = [each for each in body if not isinstance(each, _SCOPES)]
+    bound = (each for part in statements for each in ast.walk(part) if isinstance(each, ast.Name))
     lines = [e.lineno for e in bound if e.id == name and isinstance(e.ctx, ast.Store)]
     return f"{file}:{lines[-1]}" if lines else place
 
@@ -142,7 +142,7 @@ class _Walk:
         self.values: set[str] = set()
         self.named: dict[str, NamedValue] = {}
         self.unknown: set[Unknown] = set()
-        self._seen: dict[int, Any] = {}
+        self._visited: dict[int, Any] = {}
         self._modules: set[str] = set()
 
     def follow(self, callables: Iterator[Any]) -> None:
@@ -150,9 +150,9 @@ class _Walk:
         waiting = list(callables)
         while waiting:
             value = _unwrapped(waiting.pop())
-            if id(value) in self._seen:
+            if id(value) in self._visited:
                 continue
-            self._seen[id(value)] = value  # held, so that no other takes its id
+            self._visited[id(value)] = value  # held, so that no other takes its id
             root = root_of(value)
             if not is_followed(root):
                 continue
@@ -189,34 +189,34 @@ class _Walk:
 
     def _of_function(self, function: types.FunctionType) -> Iterator[Any]:
         code, scope = function.__code__, function.__globals__
-        who = f"{function.__module__}.{function.__qualname__}"
+        reader = f"{function.__module__}.{function.__qualname__}"
         place = f"{code.co_filename}:{code.co_firstlineno}"
-        self.values.add(f"{who} {_code_text(code)}")
-        given = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-        for number, value in enumerate(given):
-            yield from self._named(f"{who} default {number}", value, place)
+        self.values.add(f"{reader} {_code_text(code)}")
+        defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        for number, value in enumerate(defaults):
+            yield from self._named(f"{reader} default {number}", value, place)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             try:
                 value = cell.cell_contents
             except ValueError:  # a name that is bound later
                 continue
-            yield from self._named(f"{who} {name}", value, place)
+            yield from self._named(f"{reader} {name}", value, place)
         names = names_of(code)
         for name in sorted(names & scope.keys()):
-            yield from self._named(f"{who} {name}", scope[name], place, names, code)
+            yield from self._named(f"{reader} {name}", scope[name], place, names, code)
 
     def _named(
         self,
-        who: str,
+        reader: str,
         value: Any,
         place: str | type,
         names: set[str] | None = None,
         code: types.CodeType | None = None,
     ) -> Iterator[Any]:
         """Count a value, or yield it where it is code; of a module what is asked for by a name."""
-        waiting, modules = [(who, value)], set[int]()
+        waiting, modules = [(reader, value)], set[int]()
         while waiting:
-            who, value = waiting.pop()
+            reader, value = waiting.pop()
             if inspect.ismodule(value):
                 yield value
                 root = root_of(value)
@@ -225,31 +225,33 @@ class _Walk:
                 if id(value) in modules:
                     continue
                 modules.add(id(value))
-                inside = sorted(names & vars(value).keys())
-                waiting += [(f"{who}.{name}", vars(value)[name]) for name in inside]
+                names_inside = sorted(names & vars(value).keys())
+                waiting += [(f"{reader}.{name}", vars(value)[name]) for name in names_inside]
                 continue
             code_in = list(functions_of(value))
             yield from code_in
             if not code_in:
-                asked = who.rpartition(" ")[2].partition(".")[0]
-                line = _line_of(code, asked) if code else 0
-                yield from self._count(who, value, _at_line(place, line))
+                first_name = reader.rpartition(" ")[2].partition(".")[0]
+                line = _line_of(code, first_name) if code else 0
+                yield from self._count(reader, value, _at_line(place, line))
 
-    def _count(self, who: str, value: Any, place: str | type) -> Iterator[Any]:
+    def _count(self, reader: str, value: Any, place: str | type) -> Iterator[Any]:
         """Count a value; return what code it holds."""
-        inside: list[Any] = []
-        name = who.rpartition(" ")[2]
+        code_inside: list[Any] = []
+        name = reader.rpartition(" ")[2]
         try:
-            text = encoded(value, inside.append, strict=self.strict)
-            self.values.add(f"{who} = {text}")
+            text = encoded(value, code_inside.append, strict=self.strict)
+            self.values.add(f"{reader} = {text}")
             digest = hashlib.sha256(text.encode()).hexdigest()
-            at = place if isinstance(place, str) else _place_of(place)
-            self.named[who] = NamedValue(at, name, digest, _shown(value))
-        except Exception as why:  # an object of another package may raise anything
-            what = str(why) if isinstance(why, Unhashable) else f"a {type(value).__name__}"
-            at = place if isinstance(place, str) else _place_of(place)
-            self.unknown.add(Unknown(at, f"{name} is {what}, of which no hash can be made"))
-        return iter(inside)
+            reader_place = place if isinstance(place, str) else _place_of(place)
+            self.named[reader] = NamedValue(reader_place, name, digest, _shown(value))
+        except Exception as error:  # an object of another package may raise anything
+            described = str(error) if isinstance(error, Unhashable) else f"a {type(value).__name__}"
+            reader_place = place if isinstance(place, str) else _place_of(place)
+            self.unknown.add(
+                Unknown(reader_place, f"{name} is {described}, of which no hash can be made")
+            )
+        return iter(code_inside)
 
 
 def _shown(value: Any) -> str:
@@ -291,9 +293,9 @@ def functions_of(value: Any) -> Iterator[Any]:
         if inspect.isfunction(value):
             yield value
         for name in ("__wrapped__", "py_func", "func", "wrapped"):  # of caches, of a compiler
-            found = inspect.getattr_static(value, name, None)
-            if inspect.isfunction(found):
-                yield found
+            wrapped = inspect.getattr_static(value, name, None)
+            if inspect.isfunction(wrapped):
+                yield wrapped
 
 
 def _code_text(code: types.CodeType) -> str:
@@ -302,8 +304,8 @@ def _code_text(code: types.CodeType) -> str:
         _code_text(each) if isinstance(each, types.CodeType) else encoded(each, lambda code: None)
         for each in code.co_consts
     ]
-    whole = (code.co_code.hex(), *consts, *code.co_names, "|", *code.co_varnames)
-    return hashlib.sha256("\0".join(whole).encode()).hexdigest()
+    parts = (code.co_code.hex(), *consts, *code.co_names, "|", *code.co_varnames)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _at_line(place: str | type, line: int) -> str | type:

@@ -59,11 +59,11 @@ def refuse_contradictions(step: Step, words: Mapping[str, str]) -> None:
     """
     function = step.function
     assert function is not None
-    found = next(_contradictions(step, words), None)
-    if found is not None:
+    fault = next(_contradictions(step, words), None)
+    if fault is not None:
         code = function.__code__
         raise PluginError(
-            f"{code.co_filename}:{code.co_firstlineno}: the {step.kind} {function.__name__} {found}"
+            f"{code.co_filename}:{code.co_firstlineno}: the {step.kind} {function.__name__} {fault}"
         )
 
 
@@ -85,10 +85,10 @@ def refuse_other_kind(component: Component, declared: Any, distribution: str) ->
         return
     code = getattr(getattr(declared, "function", None), "__code__", None)
     place = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
-    found = f"by the decorator @{kind}" if kind else "by no decorator of septet.plugin"
+    declared_by = f"by the decorator @{kind}" if kind else "by no decorator of septet.plugin"
     raise PluginError(
         f"{component.layer} plugin {component.name!r} of {distribution} is declared as "
-        f"{expected!r} in its manifest, and {component.target} {found}{place}",
+        f"{expected!r} in its manifest, and {component.target} {declared_by}{place}",
         hint=f"report this to {distribution}: the Component's kind and the decorator must agree",
     )
 
@@ -99,13 +99,13 @@ def _contradictions(step: Step, words: Mapping[str, str]) -> Iterator[str]:
         if getattr(step, option) != default and step.kind not in kinds:
             yield f"declares {option}=, which only a {' or '.join(kinds)} has"
     if step.kind in ROLES and step.role not in ROLES[step.kind]:
-        known = ", ".join(repr(each) for each in ROLES[step.kind] if each)
-        yield f"declares the role {step.role!r}; expected {known}"
+        roles = ", ".join(repr(each) for each in ROLES[step.kind] if each)
+        yield f"declares the role {step.role!r}; expected {roles}"
     if step.kind == "regime" and not step.reasons:
         yield "declares no reasons=; its answer is the index of a label in them"
-    given = {*words, *(["state"] if step.state else []), *(["tables"] if step.tables else [])}
+    reserved = {*words, *(["state"] if step.state else []), *(["tables"] if step.tables else [])}
     for name in step.parameters:
-        if name in step.config.model_fields and name in given:
+        if name in step.config.model_fields and name in reserved:
             yield (
                 f"asks for {name!r}, which is a word of its kind and a key of "
                 f"{step.config.__name__}: rename the key"

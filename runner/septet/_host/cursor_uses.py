@@ -50,13 +50,13 @@ def cursor_counts(step: Step) -> list[tuple[str, str]]:
     scope["i"] = 1
     if "state" in scope:
         scope["state"] = _STATE
-    found: dict[tuple[str, str], None] = {}
-    _follow(function, scope, found, 0)
-    return list(found)
+    uses: dict[tuple[str, str], None] = {}
+    _follow(function, scope, uses, 0)
+    return list(uses)
 
 
 def _follow(
-    function: Callable[..., Any], scope: Weights, found: dict[tuple[str, str], None], depth: int
+    function: Callable[..., Any], scope: Weights, uses: dict[tuple[str, str], None], depth: int
 ) -> Any:
     """Follow a function; return the weight of its answer."""
     function = inspect.unwrap(function)
@@ -67,7 +67,7 @@ def _follow(
         return None
     if not isinstance(node, ast.FunctionDef) or node.name != function.__name__:
         return None
-    body = _Body(function, first - 1, found, depth)
+    body = _Body(function, first - 1, uses, depth)
     body.block(numbered(node, function).body, scope)
     return _joined(body.answers) if body.answers else None
 
@@ -76,9 +76,9 @@ class _Body:
     """The statements of one function."""
 
     def __init__(
-        self, function: Any, line: int, found: dict[tuple[str, str], None], depth: int
+        self, function: Any, line: int, uses: dict[tuple[str, str], None], depth: int
     ) -> None:
-        self.plain, self.line, self.found, self.depth = function, line, found, depth
+        self.plain, self.line, self.found, self.depth = function, line, uses, depth
         self.answers: list[Any] = []
         self.given: list[tuple[str, Any]] = []
 
@@ -99,7 +99,7 @@ class _Body:
     # ------------------------------------------------------------------ statements
 
     def block(self, statements: list[ast.stmt], scope: Weights) -> bool:
-        """Follow statements; return whether what stands behind them is reached."""
+        """Follow statements; return whether the statement after them is reached."""
         return all(self._statement(each, scope) for each in statements)
 
     def _statement(self, node: ast.stmt, scope: Weights) -> bool:
@@ -115,9 +115,9 @@ class _Body:
             case ast.AnnAssign(value=ast.expr()):
                 self._assign(node.target, node.value, scope)  # type: ignore[arg-type]
             case ast.AugAssign(target=ast.Name(id=name)):
-                read = ast.copy_location(ast.Name(name, ast.Load()), node)
-                whole = ast.copy_location(ast.BinOp(read, node.op, node.value), node)
-                self._set(name, self.weight(whole, scope), scope)
+                name_read = ast.copy_location(ast.Name(name, ast.Load()), node)
+                sum_of_both = ast.copy_location(ast.BinOp(name_read, node.op, node.value), node)
+                self._set(name, self.weight(sum_of_both, scope), scope)
             case ast.If():
                 return self._if(node, scope)
             case ast.For() | ast.While():
@@ -164,9 +164,9 @@ class _Body:
         self._test(node.test, scope)
         branches = []
         for body in (node.body, node.orelse):
-            inside = dict(scope)
-            if self.block(body, inside):
-                branches.append(inside)
+            branch = dict(scope)
+            if self.block(body, branch):
+                branches.append(branch)
         names = {name for each in branches for name in each}
         joined = {name: _joined([each.get(name) for each in branches]) for name in names}
         scope.clear()
@@ -175,15 +175,15 @@ class _Body:
 
     def _loop(self, node: ast.For | ast.While, scope: Weights) -> None:
         """Follow a body whose names hold what they held before it, or after any turn."""
-        known, answers = dict(self.found), list(self.answers)
-        before: Weights = {}
-        while before != scope:  # each turn makes more of them unknown, or none
-            before, first = dict(scope), len(self.given)
+        found_before, answers = dict(self.found), list(self.answers)
+        scope_before: Weights = {}
+        while scope_before != scope:  # each turn makes more of them unknown, or none
+            scope_before, first = dict(scope), len(self.given)
             self._turn(node, dict(scope))
             for name, weight in self.given[first:]:  # a turn may end after any of them
                 scope[name] = _joined([scope.get(name, weight), weight])
         self.found.clear()  # what was found on the way may not hold in every turn
-        self.found.update(known)
+        self.found.update(found_before)
         self.answers[:] = answers
         self._turn(node, dict(scope))
         self.block(node.orelse, dict(scope))
@@ -261,12 +261,12 @@ class _Body:
     ) -> None:
         for name in _named_inside(node):
             self._set(name, None, scope)  # it may change from turn to turn
-        inside = dict(scope)
+        inner_scope = dict(scope)
         for each in node.generators:
-            self._bind(each.target, self._range(each.iter, inside), inside)
+            self._bind(each.target, self._range(each.iter, inner_scope), inner_scope)
             for test in each.ifs:
-                self._test(test, inside)
-        self.weight(node.elt, inside)
+                self._test(test, inner_scope)
+        self.weight(node.elt, inner_scope)
 
     def _compare(self, node: ast.Compare, scope: Weights) -> None:
         weights = [self.weight(each, scope) for each in (node.left, *node.comparators)]
@@ -306,9 +306,9 @@ class _Body:
 
     def _global(self, name: str) -> Any:
         if self.plain.__closure__:
-            found = inspect.getclosurevars(self.plain).nonlocals
-            if name in found:
-                return found[name]
+            outer = inspect.getclosurevars(self.plain).nonlocals
+            if name in outer:
+                return outer[name]
         return self.plain.__globals__.get(name, getattr(builtins, name, None))
 
     def _global_weight(self, name: str) -> Any:
@@ -327,44 +327,48 @@ class _Body:
         called = self._called(node.func, scope)
         if called is None:
             self.weight(node.func, scope)
-        given = [self.weight(each, scope) for each in node.args]
+        weights_of_arguments = [self.weight(each, scope) for each in node.args]
         named = {each.arg: self.weight(each.value, scope) for each in node.keywords}
         starred = any(isinstance(each, ast.Starred) for each in node.args) or None in named
         if called is None or starred:
             return None
         if called is len:
             return 0
-        if called in (min, max) and len(given) > 1 and not named:
-            return self._outermost(node, called is max, given)
-        if len(given) == 1 and (called is index or getattr(called, "__name__", "") in _SAME):
-            return given[0]
+        if called in (min, max) and len(weights_of_arguments) > 1 and not named:
+            return self._outermost(node, called is max, weights_of_arguments)
+        if len(weights_of_arguments) == 1 and (
+            called is index or getattr(called, "__name__", "") in _SAME
+        ):
+            return weights_of_arguments[0]
         if inspect.isfunction(called) and not _is_septets(called):
-            return self._helper(called, given, named)
+            return self._helper(called, weights_of_arguments, named)
         numeric = _is_septets(called) or getattr(called, "__module__", "") == "math"
-        weights = [*given, *named.values()]
+        weights = [*weights_of_arguments, *named.values()]
         if not numeric or not all(map(_known, weights)) or "i" in _parameters(called):
             return None
         moving = [each for each in weights if each != 0]
         return SCALED if len(moving) == 1 else None if moving else 0
 
-    def _outermost(self, node: ast.Call, largest: bool, given: list[Any]) -> Any:
+    def _outermost(self, node: ast.Call, largest: bool, argument_weights: list[Any]) -> Any:
         """Return the weight of the smallest or the largest of some values."""
-        if not all(map(_known, given)) or len(set(given)) == 1:
-            return _joined(given)
-        plain = [each for each, weight in zip(node.args, given, strict=True) if weight == 0]
-        moving = _joined([weight for weight in given if weight != 0])
-        numbers = [_constant(each) for each in plain]
-        if not plain or (largest and all(each is not None and each <= 0 for each in numbers)):
+        if not all(map(_known, argument_weights)) or len(set(argument_weights)) == 1:
+            return _joined(argument_weights)
+        unmoved = [
+            each for each, weight in zip(node.args, argument_weights, strict=True) if weight == 0
+        ]
+        moving = _joined([weight for weight in argument_weights if weight != 0])
+        numbers = [_constant(each) for each in unmoved]
+        if not unmoved or (largest and all(each is not None and each <= 0 for each in numbers)):
             return moving  # max(0, i - n) is where a read begins
         self._report(node, "computes")
         return None
 
-    def _helper(self, called: Any, given: list[Any], named: Mapping[Any, Any]) -> Any:
+    def _helper(self, called: Any, arguments: list[Any], named: Mapping[Any, Any]) -> Any:
         """Follow a helper of the same package."""
         if self.depth >= DEEPEST:
             return None
         try:
-            bound = inspect.signature(called).bind(*given, **named)
+            bound = inspect.signature(called).bind(*arguments, **named)
         except (TypeError, ValueError):
             return None
         scope: Weights = {**dict.fromkeys(inspect.signature(called).parameters), **bound.arguments}

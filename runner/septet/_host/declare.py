@@ -167,7 +167,8 @@ class Memory:
     """How far back a feature remembers.
 
     `window` and `fading`: two runs whose histories start at least `bars` bars earlier agree bit
-    for bit. `anchored`: it restarts with every `anchor` (day, week, session). `unbounded`: it
+    for bit. `anchored`: it restarts with every `anchor` (day, week, session) and nothing
+    else: its state is kept across a gap, and holds the anchor it began with. `unbounded`: it
     never forgets, and is refused in models and rules. A length written in market time stands in
     `duration_ns` instead and counts as its whole bars; the larger of the two holds.
 
@@ -268,7 +269,8 @@ class Step(Declaration):
     the size) or "wire" (checked last; an order above it is rejected, never made smaller).
 
     A stop that `tightens` is read at the entry's decision and at every one while the position is
-    held, and the position's stop is never moved away from the price.
+    held, and the position's stop is never moved away from the price. While its answer is NaN
+    nothing is entered; `is_for(side)` of its config, if any, states for which sides that holds.
     """
 
     function: Callable[..., Any] | None = None
@@ -298,13 +300,17 @@ class Step(Declaration):
 
     def state_names(self, config: Config) -> tuple[str, ...]:
         """Names of the slots of the flat state, those of `slots` with a number each."""
-        found: list[str] = []
+        names: list[str] = []
         for each in self.state:
             if isinstance(each, Slots):
-                found += [f"{each.name}_{n}" for n in range(each.count(config))]
+                names += [f"{each.name}_{n}" for n in range(each.count(config))]
             else:
-                found.append(each)
-        return tuple(found)
+                names.append(each)
+        return tuple(names)
+
+    def keeps_state(self, config: Config) -> bool:
+        """Whether the state goes on after a gap that restarts the warm-up."""
+        return self.memory is not None and self.memory(config).kind == "anchored"
 
     def memory_of(self, config: Config) -> Memory:
         """Declared memory; a step without state remembers its look-back and this bar."""
@@ -355,25 +361,25 @@ def _refuse_unknown_names(step: Step) -> None:
     assert function is not None
     place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
     fields = {name for each in step.config.__mro__ for name in vars(each) if name[0] != "_"}
-    known = {*VOCABULARY.get(step.kind, {}), *fields, *step.config.model_fields}
-    known |= {"state"} if step.state else set()
-    known |= {"tables"} if step.tables else set()
+    accepted = {*VOCABULARY.get(step.kind, {}), *fields, *step.config.model_fields}
+    accepted |= {"state"} if step.state else set()
+    accepted |= {"tables"} if step.tables else set()
     config: type[Config] = step.config
-    known |= {f"{name}_amount" for name in distances_of(config)}
+    accepted |= {f"{name}_amount" for name in distances_of(config)}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise PluginError(
                 f"{place}: {function.__name__} takes {parameter}; expected names only"
             )
-        if name in known or step.inner is not None:
+        if name in accepted or step.inner is not None:
             continue
-        more = " (it declares no state)" if name == "state" else ""
-        close = difflib.get_close_matches(name, known, n=2)
-        words = ", ".join(sorted(VOCABULARY.get(step.kind, {})))
+        remark = " (it declares no state)" if name == "state" else ""
+        similar = difflib.get_close_matches(name, accepted, n=2)
+        vocabulary = ", ".join(sorted(VOCABULARY.get(step.kind, {})))
         raise PluginError(
             f"{place}: {function.__name__} asks for {name!r}, which is neither a key of "
-            f"{step.config.__name__} nor a word of a {step.kind}{more}",
-            hint=f"did you mean {' or '.join(close)}?" if close else f"words: {words}",
+            f"{step.config.__name__} nor a word of a {step.kind}{remark}",
+            hint=f"did you mean {' or '.join(similar)}?" if similar else f"words: {vocabulary}",
         )
 
 

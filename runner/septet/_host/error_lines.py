@@ -1,4 +1,4 @@
-"""Where in a stranger's file something went wrong: one line, instead of a page of the compiler."""
+"""Finds the line of a plugin's file that caused an error, in place of the compiler's output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OURS: Final = str(Path(__file__).resolve().parents[1])
 
 
 def is_compilers(error: BaseException) -> bool:
-    """Whether an exception is the compiler's, without importing it to name them."""
+    """Whether an exception is the compiler's, without importing the compiler."""
     return type(error).__module__.partition(".")[0] in ("numba", "llvmlite")
 
 
@@ -67,5 +67,5 @@ def line_in(error: BaseException, declarations: Iterable[Declaration]) -> tuple[
 def raised_in(error: BaseException) -> str:
     """Return ``file:line`` of the last frame outside of septet; empty if there is none."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [each for each in frames if not each.filename.startswith(_OURS)]
-    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
+    outside = [each for each in frames if not each.filename.startswith(_OURS)]
+    return f"{outside[-1].filename}:{outside[-1].lineno}" if outside else ""

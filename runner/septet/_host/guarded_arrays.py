@@ -1,6 +1,6 @@
-"""Arrays that watch what a step reads: nothing after the cursor, nothing before the history.
+"""Arrays that check each read of a step: none after the cursor, none before the history.
 
-The kit tries steps with them, and a step whose reads are not proved to be of the past runs so.
+The kit tries steps with them, and a step whose reads are not proved to be of the past runs on them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class StepError(AssertionError):
 def located(error: BaseException) -> StepError:
     """Return what a plain step raised with the line of its file where it did."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [each for each in frames if not each.filename.startswith(OURS)]
-    place = f"{own[-1].filename}:{own[-1].lineno}: " if own else ""
+    outside = [each for each in frames if not each.filename.startswith(OURS)]
+    place = f"{outside[-1].filename}:{outside[-1].lineno}: " if outside else ""
     kind = "" if isinstance(error, StepError) else f"{type(error).__name__}: "
     return StepError(f"{place}{kind}{words_of(error)}")
 
@@ -59,7 +59,7 @@ def require_outputs(step: str, result: Any, count: int) -> None:
 
 @dataclass
 class Watch:
-    """Where the cursor stands, where the history began, and how far back a step may read.
+    """The cursor, the start of the history, and how far back a step may read.
 
     `fault` is the first refusal: a step that catches it goes on, and its run does not.
     """
@@ -95,24 +95,26 @@ class GuardedColumn:
         watch = self._watch
         watch.reads += 1
         if isinstance(index, slice) or not isinstance(index, int | np.integer):
-            what = "a slice" if isinstance(index, slice) else repr(index)
+            shown = "a slice" if isinstance(index, slice) else repr(index)
             raise watch.refuse(
-                f"{watch.step} indexes {self._name} with {what}; expected one whole number, as in "
+                f"{watch.step} indexes {self._name} with {shown}; expected one whole number, as in "
                 f"{self._name}[i - 1]"
             )
-        back = watch.cursor - index
-        place = f"{watch.step} reads {self._name}[i {'-' if back >= 0 else '+'} {abs(back)}]"
-        if back < 0:
-            raise watch.refuse(f"{place}: the future; a step reads i and what is before it")
+        bars_back = watch.cursor - index
+        read = (
+            f"{watch.step} reads {self._name}[i {'-' if bars_back >= 0 else '+'} {abs(bars_back)}]"
+        )
+        if bars_back < 0:
+            raise watch.refuse(f"{read}: the future; a step reads i and what is before it")
         if index < watch.first:
             raise watch.refuse(
-                f"{place} at bar {watch.cursor - watch.first} of the history, before its first; "
+                f"{read} at bar {watch.cursor - watch.first} of the history, before its first; "
                 f"declare a larger lookback; an index that does not move with i "
                 f"({self._name}[0], a bar kept in the state) is never in it: index relative to i"
             )
-        if back > watch.reach:
+        if bars_back > watch.reach:
             raise watch.refuse(
-                f"{place}, farther than the {watch.reach} bars it declares; "
+                f"{read}, farther than the {watch.reach} bars it declares; "
                 "declare a larger lookback or memory, or, where the index does not move with i, "
                 "index relative to i"
             )
@@ -172,19 +174,19 @@ def watched(step: Step) -> Callable[..., Any]:
     assert function is not None
     names = step.parameters
     cursor = names.index("i") if "i" in names else None
-    plain = {"state", "tables"}
+    unguarded = {"state", "tables"}
 
     @wraps(function)
-    def called(*given: Any) -> Any:
+    def called(*arguments: Any) -> Any:
         if cursor is None:
-            return function(*given)
-        watch = Watch(function.__name__, 0, FAR, int(given[cursor]))
+            return function(*arguments)
+        watch = Watch(function.__name__, 0, FAR, int(arguments[cursor]))
         result = function(
             *(
                 GuardedColumn(name, each, watch)
-                if isinstance(each, np.ndarray) and name not in plain
+                if isinstance(each, np.ndarray) and name not in unguarded
                 else each
-                for name, each in zip(names, given, strict=True)
+                for name, each in zip(names, arguments, strict=True)
             )
         )
         watch.insist()

@@ -39,18 +39,18 @@ def is_large(package: str) -> bool:
     return package not in OURS and len(files_of(package)) > MOST_FILES
 
 
-def imported_by(module: str, seen: set[str]) -> set[str]:
+def imported_by(module: str, followed: set[str]) -> set[str]:
     """Return the packages that a module's text imports, those of modules it imports included.
 
     `seen` are modules that were followed before; those followed here are added.
     """
-    found: set[str] = set()
-    waiting, most = [module], len(seen) + MOST_FILES
-    while waiting and len(seen) < most:
+    roots: set[str] = set()
+    waiting, most = [module], len(followed) + MOST_FILES
+    while waiting and len(followed) < most:
         name = waiting.pop()
-        if name in seen:
+        if name in followed:
             continue
-        seen.add(name)
+        followed.add(name)
         path = _file_of(name)
         if path is None:
             continue
@@ -58,20 +58,20 @@ def imported_by(module: str, seen: set[str]) -> set[str]:
         for each in _imports_in(path, name, stat.st_mtime_ns, stat.st_size):
             root = each.partition(".")[0]
             if is_followed(root) and _roots_of(root):
-                found.add(root)
+                roots.add(root)
                 waiting += [] if is_large(root) else [each]
-    return found
+    return roots
 
 
 def _file_of(module: str) -> Path | None:
     """Return the file of a module, found without importing what it lies in."""
-    root, *below = module.split(".")
+    root, *parts = module.split(".")
     for folder in _roots_of(root):
         if folder.is_file():
-            return None if below else folder
-        path = folder.joinpath(*below)
+            return None if parts else folder
+        path = folder.joinpath(*parts)
         for each in (path / "__init__.py", path.with_suffix(".py")):
-            if each.is_file() and (below or each.name == "__init__.py"):
+            if each.is_file() and (parts or each.name == "__init__.py"):
                 return each
     return None
 
@@ -96,12 +96,12 @@ def _imports_in(path: Path, module: str, changed_ns: int, size: int) -> tuple[st
     except (OSError, SyntaxError, ValueError, RecursionError):
         return ()
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= dict.fromkeys(each.name for each in node.names)
+            names |= dict.fromkeys(each.name for each in node.names)
         elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) + 1 - node.level] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            found |= dict.fromkeys([base, *(f"{base}.{each.name}" for each in node.names)])
-    return tuple(each for each in found if each)
+            parents = package[: len(package) + 1 - node.level] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            names |= dict.fromkeys([base, *(f"{base}.{each.name}" for each in node.names)])
+    return tuple(each for each in names if each)

@@ -43,9 +43,9 @@ def points() -> tuple[Point, ...]:
     global _last
     state = _state()
     if _last is None or _last[0] != state:
-        found = importlib.metadata.entry_points(group=GROUP)
+        entries = importlib.metadata.entry_points(group=GROUP)
         # The order of a folder's entries is the file system's own.
-        _last = state, tuple(map(Point, sorted(found, key=lambda each: each.value)))
+        _last = state, tuple(map(Point, sorted(entries, key=lambda each: each.value)))
     return _last[1]
 
 
@@ -58,7 +58,7 @@ def _state() -> object:
 
 def _stamp(path: str) -> tuple[int, int, int] | None:
     try:
-        found = os.stat(path or os.curdir)
+        status = os.stat(path or os.curdir)
     except (OSError, ValueError, TypeError):  # not there, or not a path
         return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_mtime_ns

@@ -1,6 +1,6 @@
 """Bounds of whole numbers that a step computes an index from: plain numbers, or beside the cursor.
 
-Arithmetic of intervals. What is not surely bounded has no bound, so that a proof never leans on
+Arithmetic of intervals. A number without a proved bound is unbounded, so that no proof assumes
 more than is known; numbers near the limits of int64 count as unbounded, since they wrap around.
 """
 
@@ -43,21 +43,21 @@ class Value:
             return UNKNOWN
         age = min(self.age + other.high, other.age + self.high)
         if self.cursor != other.cursor:
-            beside, plain = (self, other) if self.cursor else (other, self)
-            age = beside.age - plain.low
+            near_cursor, number = (self, other) if self.cursor else (other, self)
+            age = near_cursor.age - number.low
         cursor, real = self.cursor or other.cursor, self.real or other.real
-        return _made(self.low + other.low, self.high + other.high, cursor, age, real)
+        return _bounds_of(self.low + other.low, self.high + other.high, cursor, age, real)
 
     def minus(self, other: Value) -> Value:
         """Return the bounds of a difference."""
         real = self.real or other.real
         low, high = self.low - other.high, self.high - other.low
         if other.cursor:
-            return _made(low, high, False, _INF, real) if self.cursor else UNKNOWN
+            return _bounds_of(low, high, False, _INF, real) if self.cursor else UNKNOWN
         if not self.cursor:
-            return _made(low, high, False, self.age - other.low, real)
+            return _bounds_of(low, high, False, self.age - other.low, real)
         age = min(other.age - self.low, self.age + other.high)
-        return _made(low, high, True, age, real)
+        return _bounds_of(low, high, True, age, real)
 
     def times(self, other: Value) -> Value:
         """Return the bounds of a product of plain numbers."""
@@ -78,13 +78,13 @@ class Value:
             return ANY
         if self.low == self.high and other.low == other.high and self.bounded and other.bounded:
             return exactly(int(self.low) % int(other.low))
-        return _made(0.0, other.high - 1.0, False, _INF, False)
+        return _bounds_of(0.0, other.high - 1.0, False, _INF, False)
 
     def _corners(self, other: Value, operate: Callable[[float, float], float], real: bool) -> Value:
         if self.cursor or other.cursor or not (self.bounded and other.bounded):
             return ANY
         ends = [operate(a, b) for a in (self.low, self.high) for b in (other.low, other.high)]
-        return _made(min(ends), max(ends), False, _INF, real)
+        return _bounds_of(min(ends), max(ends), False, _INF, real)
 
     def negated(self) -> Value:
         """Return the bounds of the negative."""
@@ -96,7 +96,7 @@ class Value:
             return ANY
         far = max(abs(self.low), abs(self.high))
         near = 0.0 if self.low <= 0.0 <= self.high else min(abs(self.low), abs(self.high))
-        return _made(near, far, False, _INF, self.real)
+        return _bounds_of(near, far, False, _INF, self.real)
 
     def whole(self) -> Value:
         """Return the bounds once made a whole number; an unbounded one may be any."""
@@ -104,37 +104,37 @@ class Value:
             return self
         if not self.bounded:
             return Value()
-        return _made(math.floor(self.low), math.ceil(self.high), self.cursor, _INF, False)
+        return _bounds_of(math.floor(self.low), math.ceil(self.high), self.cursor, _INF, False)
 
     def root(self) -> Value:
         """Return the bounds of a square root."""
         if self.cursor or self.low < 0.0 or not self.bounded:
             return ANY
-        return _made(math.sqrt(self.low), math.sqrt(self.high), False, _INF, True)
+        return _bounds_of(math.sqrt(self.low), math.sqrt(self.high), False, _INF, True)
 
     def at_most(self, other: Value, less: int) -> Value:
         """Narrow by being `less` (0 or 1) below another number, where that was found true."""
-        own = self._beside(other)
-        if own.cursor != other.cursor:
+        bounds = self._near_cursor_of(other)
+        if bounds.cursor != other.cursor:
             return self
         step = less if not self.real and not other.real else 0
-        high = min(own.high, other.high - step)
-        age = own.age if own.cursor else min(own.age, other.age - step)
-        return replace(own, high=high, age=age)
+        high = min(bounds.high, other.high - step)
+        age = bounds.age if bounds.cursor else min(bounds.age, other.age - step)
+        return replace(bounds, high=high, age=age)
 
     def at_least(self, other: Value, more: int) -> Value:
         """Narrow by being `more` (0 or 1) above another number, where that was found true."""
-        own = self._beside(other)
-        if own.cursor != other.cursor:
+        bounds = self._near_cursor_of(other)
+        if bounds.cursor != other.cursor:
             return self
         step = more if not self.real and not other.real else 0
-        age = min(own.age, other.age - step) if own.cursor else own.age
-        return replace(own, low=max(own.low, other.low + step), age=age)
+        age = min(bounds.age, other.age - step) if bounds.cursor else bounds.age
+        return replace(bounds, low=max(bounds.low, other.low + step), age=age)
 
-    def _beside(self, other: Value) -> Value:
+    def _near_cursor_of(self, other: Value) -> Value:
         """Take a number of which nothing is known to lie beside the cursor, if the other does."""
-        free = self in (ANY, UNKNOWN) and other.cursor
-        return replace(self, cursor=True) if free else self
+        is_unbounded = self in (ANY, UNKNOWN) and other.cursor
+        return replace(self, cursor=True) if is_unbounded else self
 
 
 ANY: Final = Value(real=True)
@@ -144,7 +144,7 @@ AGE: Final = Value(0.0, 2.0**50, age=0.0)
 """The age of the history: bars since it began."""
 
 
-def _made(low: float, high: float, cursor: bool, age: float, real: bool) -> Value:
+def _bounds_of(low: float, high: float, cursor: bool, age: float, real: bool) -> Value:
     """Return bounds; arithmetic on what is not bounded on both sides may wrap around."""
     if not (abs(low) < LARGEST and abs(high) < LARGEST):
         return ANY if real else UNKNOWN
@@ -153,40 +153,40 @@ def _made(low: float, high: float, cursor: bool, age: float, real: bool) -> Valu
 
 def exactly(number: float) -> Value:
     """Return the bounds of a number that is known."""
-    return _made(number, number, False, _INF, not isinstance(number, int))
+    return _bounds_of(number, number, False, _INF, not isinstance(number, int))
 
 
 def join(values: Iterable[Value]) -> Value:
     """Return bounds that hold for each of some values."""
-    found = list(values)
-    if len({each.cursor for each in found}) != 1:
+    bounds = list(values)
+    if len({each.cursor for each in bounds}) != 1:
         return ANY
     return Value(
-        min(each.low for each in found), max(each.high for each in found), found[0].cursor,
-        max(each.age for each in found), any(each.real for each in found),
+        min(each.low for each in bounds), max(each.high for each in bounds), bounds[0].cursor,
+        max(each.age for each in bounds), any(each.real for each in bounds),
     )  # fmt: skip
 
 
 def smallest(values: Iterable[Value]) -> Value:
     """Return the bounds of the smallest of some values."""
-    found = list(values)
-    if len({each.cursor for each in found}) != 1:
+    bounds = list(values)
+    if len({each.cursor for each in bounds}) != 1:
         return ANY
-    real = any(each.real for each in found)
-    known = [each for each in found if not each.real] or [ANY]
+    real = any(each.real for each in bounds)
+    certain = [each for each in bounds if not each.real] or [ANY]
     # what may be NaN gives no bound; the others bound the smallest from above
-    high = min(each.high for each in known)
-    age = max(each.age for each in found) if found[0].cursor else min(each.age for each in found)
-    return Value(min(each.low for each in found), high, found[0].cursor, age, real)
+    high = min(each.high for each in certain)
+    age = max(each.age for each in bounds) if bounds[0].cursor else min(each.age for each in bounds)
+    return Value(min(each.low for each in bounds), high, bounds[0].cursor, age, real)
 
 
 def largest(values: Iterable[Value]) -> Value:
     """Return the bounds of the largest of some values."""
-    found = list(values)
-    if len({each.cursor for each in found}) != 1 or any(each.real for each in found):
+    bounds = list(values)
+    if len({each.cursor for each in bounds}) != 1 or any(each.real for each in bounds):
         return ANY
-    pick = min if found[0].cursor else max
+    pick = min if bounds[0].cursor else max
     return Value(
-        max(each.low for each in found), max(each.high for each in found), found[0].cursor,
-        pick(each.age for each in found), False,
+        max(each.low for each in bounds), max(each.high for each in bounds), bounds[0].cursor,
+        pick(each.age for each in bounds), False,
     )  # fmt: skip

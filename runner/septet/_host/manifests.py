@@ -67,8 +67,8 @@ def strangers_code() -> Iterator[None]:
     keyboard meanwhile stays what it is.
     """
     pressed = False
-    before = signal.getsignal(signal.SIGINT)
-    watched = before is signal.default_int_handler and (
+    previous = signal.getsignal(signal.SIGINT)
+    is_default = previous is signal.default_int_handler and (
         threading.current_thread() is threading.main_thread()
     )
 
@@ -77,25 +77,25 @@ def strangers_code() -> Iterator[None]:
         pressed = True
         raise KeyboardInterrupt
 
-    if watched:
+    if is_default:
         signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     except BaseException as error:  # code of another package may raise anything
         if pressed:
             raise
-        words = " ".join(words_of(error).split())  # of a library they may be a page
-        raise StrangersError(f"{type(error).__name__}: {words}{_line(error)}") from error
+        text = " ".join(words_of(error).split())  # of a library they may be a page
+        raise StrangersError(f"{type(error).__name__}: {text}{_line(error)}") from error
     finally:
-        if watched:
-            signal.signal(signal.SIGINT, before)
+        if is_default:
+            signal.signal(signal.SIGINT, previous)
 
 
 def _line(error: BaseException) -> str:
     """Return where in the stranger's file an exception arose."""
     frames = inspect.getinnerframes(error.__traceback__, context=0) if error.__traceback__ else []
-    own = [each for each in frames if not each.filename.startswith(_IMPORTERS)]
-    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+    outside = [each for each in frames if not each.filename.startswith(_IMPORTERS)]
+    return f" ({outside[-1].filename}:{outside[-1].lineno})" if outside else ""
 
 
 def name_of(manifest: object) -> str:
@@ -130,25 +130,25 @@ def components_of(manifest: object) -> list[Component]:
     with strangers_code():
         names = [each for each in dir(manifest) if each.startswith(f"{PROJECT}_")]
         values = {each: getattr(manifest, each) for each in names}
-    found: list[Component] = []
+    components: list[Component] = []
     for name, value in values.items():
         if name not in HOOK_OF_LAYER.values():
             _refuse_misspelt(name, value)
     for layer, name in HOOK_OF_LAYER.items():
         if values.get(name) is not None:
-            found += _called(values[name], layer)
+            components += _called(values[name], layer)
     if not set(HOOK_OF_LAYER.values()) & {name for name in values if values[name] is not None}:
         raise PluginError(
             f"it declares no hook of septet; expected one of {', '.join(HOOK_OF_LAYER.values())}, "
             "a function that returns a list of Component"
         )
-    seen: set[tuple[str, str | None, str]] = set()
-    for each in found:
+    declared: set[tuple[str, str | None, str]] = set()
+    for each in components:
         key = (each.layer, each.kind, each.name)
-        if key in seen:
+        if key in declared:
             raise PluginError(f"{HOOK_OF_LAYER[each.layer]} declares {each.name!r} twice")
-        seen.add(key)
-    return found
+        declared.add(key)
+    return components
 
 
 def _refuse_misspelt(name: str, value: object) -> None:
@@ -161,8 +161,8 @@ def _refuse_misspelt(name: str, value: object) -> None:
     """
     close = difflib.get_close_matches(name, HOOK_OF_LAYER.values(), n=1, cutoff=0.8)
     if hasattr(value, f"{PROJECT}_impl") or (inspect.isfunction(value) and close):
-        known = close[0] if close else ", ".join(HOOK_OF_LAYER.values())
-        raise PluginError(f"{name[:80]} is no hook of septet; expected {known}")
+        expected = close[0] if close else ", ".join(HOOK_OF_LAYER.values())
+        raise PluginError(f"{name[:80]} is no hook of septet; expected {expected}")
 
 
 def _called(hook: Any, layer: Layer) -> list[Component]:
@@ -182,8 +182,8 @@ def _called(hook: Any, layer: Layer) -> list[Component]:
     except StrangersError as error:
         raise PluginError(f"{name} failed: {error.message}") from None
     if not is_list:
-        found = "nothing" if returned is None else f"a {type(returned).__name__}"
-        raise PluginError(f"{name} returned {found}; expected a list of Component")
+        returned_type = "nothing" if returned is None else f"a {type(returned).__name__}"
+        raise PluginError(f"{name} returned {returned_type}; expected a list of Component")
     if len(components) > MOST_COMPONENTS:
         raise PluginError(f"{name} returned more than {MOST_COMPONENTS:,} components")
     for each in components:
@@ -215,22 +215,22 @@ def _insist_component(component: Component, layer: Layer, hook: str) -> None:
     summary: object = component.summary
     if type(summary) is not str or len(summary) > LONGEST_SUMMARY:
         raise PluginError(
-            f"{declared} with a summary that is {_found(summary)}; expected a text of at most "
+            f"{declared} with a summary that is {_short(summary)}; expected a text of at most "
             f"{LONGEST_SUMMARY:,} characters"
         )
 
 
 def _insist(
-    value: object, pattern: re.Pattern[str], what: str, longest: int, form: str = ""
+    value: object, pattern: re.Pattern[str], part: str, longest: int, form: str = ""
 ) -> None:
     if type(value) is not str or not pattern.fullmatch(value):
         raise PluginError(
-            f"{what} is {_found(value)}; expected {form or 'text of'} at most {longest} letters, "
+            f"{part} is {_short(value)}; expected {form or 'text of'} at most {longest} letters, "
             "digits, dots, dashes and underscores, beginning with a letter"
         )
 
 
-def _found(value: object) -> str:
+def _short(value: object) -> str:
     """Return a description of what was found in place of a text, shortened."""
     if type(value) is not str:
         return f"a {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""What a model plugin is given and what it gives back."""
+"""The arguments and results of a model plugin."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Window:
 
 
 class Served(Protocol):
-    """A fitted model as it decides: plain arrays, and nothing that runs code when it is read.
+    """A fitted model that predicts: plain arrays, and nothing that runs code when it is read.
 
     A model answers a row the same to the last bit whether it comes alone or among others; septet
     checks that after each fit. Products of whole matrices often do not: their sums depend on

@@ -1,4 +1,4 @@
-"""What a monitor plugin is given and what it gives back."""
+"""The arguments and results of a monitor plugin."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def figures_text(
 
     ``0.42, its upper 95 % end 0.48, the bound 0.5``. Figures that are None or NaN are left out.
     """
-    known = [each is not None and each == each for each in (value, compared, threshold)]
-    text = f"{value:.6g}" if known[0] else "unknown"
-    if known[1] and compared != value:
-        what = _COMPARED.get(metric.rpartition(":")[2], "compared figure")
-        text += f", its {what} {compared:.6g}"
-    return f"{text}, the bound {threshold:.6g}" if known[2] else text
+    is_known = [each is not None and each == each for each in (value, compared, threshold)]
+    text = f"{value:.6g}" if is_known[0] else "unknown"
+    if is_known[1] and compared != value:
+        name = _COMPARED.get(metric.rpartition(":")[2], "compared figure")
+        text += f", its {name} {compared:.6g}"
+    return f"{text}, the bound {threshold:.6g}" if is_known[2] else text
 
 
 _COMPARED: Final = {

@@ -1,4 +1,4 @@
-"""The slots of a state under their names: a step writes `state.mean`, and `state[0]` is what runs.
+"""Replaces names of state slots by numbers: a step writes `state.mean`, and `state[0]` runs.
 
 A state is one flat array, so that a snapshot is a copy of it and compiled code addresses it by
 numbers. The names are found in the text of a step where it is declared, and the function is
@@ -69,25 +69,25 @@ def refused_slots(declared: Any) -> Iterator[str]:
     if not isinstance(declared, tuple | list):
         yield f"declares state={declared!r:.60}; expected a tuple of names"
         return
-    for place, each in enumerate(declared):
+    for position, each in enumerate(declared):
         name = each.name if isinstance(each, Slots) else each
         if not isinstance(name, str) or not name.isidentifier() or name == "at":
             yield f"declares state= with {name!r:.60}; expected a name other than at"
-        if isinstance(each, Slots) and place + 1 < len(declared):
+        if isinstance(each, Slots) and position + 1 < len(declared):
             yield f"declares slots({name!r}, ...) before others; expected at the end of state="
 
 
 def names_asked(code: types.CodeType) -> Iterator[tuple[int, str]]:
     """Yield the attributes of `state` that code asks for or sets, each with its line."""
-    before: Any = None
+    previous: Any = None
     for each in dis.get_instructions(code):
         if isinstance(each.argval, types.CodeType):
             yield from names_asked(each.argval)
-        named = before[-1] if isinstance(before, tuple) and before else before
+        named = previous[-1] if isinstance(previous, tuple) and previous else previous
         if named == "state" and each.opname in ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"):
             line = each.positions.lineno if each.positions else None
             yield line or code.co_firstlineno, str(each.argval)
-        before = each.argval
+        previous = each.argval
 
 
 def with_numbers(function: Callable[..., Any], declared: Declared) -> Callable[..., Any]:
@@ -108,9 +108,11 @@ def with_numbers(function: Callable[..., Any], declared: Declared) -> Callable[.
             "state, and its text, in which they are looked up, cannot be read",
             hint="write the step in a file that stays as it was imported",
         )
-    made = _made(_code_of(_Numbers(function, declared).visit(node), function), function)
-    made.__septet_slots__ = tuple(declared)  # type: ignore[attr-defined]
-    return made
+    numbered_function = _with_code(
+        _code_of(_Numbers(function, declared).visit(node), function), function
+    )
+    numbered_function.__septet_slots__ = tuple(declared)  # type: ignore[attr-defined]
+    return numbered_function
 
 
 def numbered(node: ast.FunctionDef, function: Callable[..., Any]) -> ast.FunctionDef:
@@ -137,8 +139,8 @@ class _Numbers(ast.NodeTransformer):
         self.function = function
         self.place: dict[str, int] = {}
         self.several: set[str] = set()
-        for place, each in enumerate(declared):
-            self.place[each.name if isinstance(each, Slots) else each] = place
+        for position, each in enumerate(declared):
+            self.place[each.name if isinstance(each, Slots) else each] = position
             self.several |= {each.name} if isinstance(each, Slots) else set()
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
@@ -147,7 +149,7 @@ class _Numbers(ast.NodeTransformer):
             return self.generic_visit(node)
         first = ast.Constant(self._number(node, name))
         at = ast.BinOp(first, ast.Add(), self.visit(node.slice))
-        return _in_place_of(node, f"state.{name}", ast.Subscript(_state(), at, node.ctx))
+        return _replaced_by(node, f"state.{name}", ast.Subscript(_state(), at, node.ctx))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         name = _slot_of(node)
@@ -156,27 +158,27 @@ class _Numbers(ast.NodeTransformer):
             if name in self.several:
                 self._refuse(node, f"state.{name} without an index", f"write state.{name}[j]")
             slot = ast.Subscript(_state(), ast.Constant(number), node.ctx)
-            return _in_place_of(node, f"state.{name}", slot)
+            return _replaced_by(node, f"state.{name}", slot)
         if _slot_of(node.value) == "at":
             number = self._number(node, node.attr)
-            return _in_place_of(node, f"state.at.{node.attr}", ast.Constant(number))
+            return _replaced_by(node, f"state.at.{node.attr}", ast.Constant(number))
         if name == "at":
             self._refuse(node, "state.at without a name", "write state.at.name: the slot's index")
         return self.generic_visit(node)
 
     def _number(self, node: ast.AST, name: str) -> int:
         if name not in self.place:
-            whole = ast.unparse(node)
+            expression = ast.unparse(node)
             close = difflib.get_close_matches(name, self.place, n=2)
-            meant = " or ".join(whole.removesuffix(name) + each for each in close)
-            hint = f"did you mean {meant}?" if close else f"its slots: {', '.join(self.place)}"
-            self._refuse(node, f"{whole}, which is no slot of its state", hint)
+            suggested = " or ".join(expression.removesuffix(name) + each for each in close)
+            hint = f"did you mean {suggested}?" if close else f"its slots: {', '.join(self.place)}"
+            self._refuse(node, f"{expression}, which is no slot of its state", hint)
         return self.place[name]
 
-    def _refuse(self, node: ast.AST, what: str, hint: str) -> None:
+    def _refuse(self, node: ast.AST, fault: str, hint: str) -> None:
         code = self.function.__code__
         place = f"{code.co_filename}:{node.lineno}"  # type: ignore[attr-defined]
-        raise PluginError(f"{place}: {self.function.__name__} uses {what}", hint=hint)
+        raise PluginError(f"{place}: {self.function.__name__} uses {fault}", hint=hint)
 
 
 class _Names(ast.NodeTransformer):
@@ -186,11 +188,11 @@ class _Names(ast.NodeTransformer):
         named: str | None = getattr(node, "named", None)
         if named is None:
             return super().visit(node)
-        whole = ast.Name(named, ast.Load())
+        name = ast.Name(named, ast.Load())
         match node:
             case ast.Subscript(slice=ast.BinOp(right=at)):
-                return ast.Subscript(whole, self.visit(at), node.ctx)
-        return whole
+                return ast.Subscript(name, self.visit(at), node.ctx)
+        return name
 
 
 def _slot_of(node: ast.AST) -> str:
@@ -205,13 +207,13 @@ def _state() -> ast.Name:
     return ast.Name("state", ast.Load())
 
 
-def _in_place_of(node: ast.AST, named: str, made: ast.AST) -> ast.AST:
+def _replaced_by(node: ast.AST, named: str, replacement: ast.AST) -> ast.AST:
     """Put what is made where a node stands, and keep what stood there."""
-    for each in ast.walk(made):
+    for each in ast.walk(replacement):
         if not hasattr(each, "lineno"):
             ast.copy_location(each, node)
-    made.named = named  # type: ignore[attr-defined]
-    return made
+    replacement.named = named  # type: ignore[attr-defined]
+    return replacement
 
 
 # ------------------------------------------------------------------ text and code
@@ -220,11 +222,11 @@ def _in_place_of(node: ast.AST, named: str, made: ast.AST) -> ast.AST:
 @functools.lru_cache(maxsize=8)
 def _functions(text: str) -> dict[tuple[str, int], ast.FunctionDef]:
     """Return the functions in a text by their name and first line, that of a decorator if any."""
-    found: dict[tuple[str, int], ast.FunctionDef] = {}
+    functions: dict[tuple[str, int], ast.FunctionDef] = {}
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
-        return found
+        return functions
     waiting: list[Any] = [tree]
     while waiting:
         node = waiting.pop()
@@ -232,8 +234,8 @@ def _functions(text: str) -> dict[tuple[str, int], ast.FunctionDef]:
             waiting += getattr(node, part, ())
         if isinstance(node, ast.FunctionDef):
             first = node.decorator_list[0] if node.decorator_list else node
-            found[node.name, first.lineno] = node
-    return found
+            functions[node.name, first.lineno] = node
+    return functions
 
 
 def _text_of(function: Callable[..., Any]) -> ast.FunctionDef | None:
@@ -247,36 +249,36 @@ def _text_of(function: Callable[..., Any]) -> ast.FunctionDef | None:
     node = _functions(text).pop(key, None)  # it is changed in place, and so it serves once
     if node is None:
         return None
-    found = _code_of(node, function)
-    return node if (found.co_code, found.co_names) == (code.co_code, code.co_names) else None
+    compiled = _code_of(node, function)
+    return node if (compiled.co_code, compiled.co_names) == (code.co_code, code.co_names) else None
 
 
 def _code_of(node: ast.FunctionDef, function: Callable[..., Any]) -> types.CodeType:
     """Compile the text of a function among the variables of the functions around it."""
     code = function.__code__
     around = "".join(f"    {name} = None\n" for name in code.co_freevars)
-    own = "" if node.name in code.co_freevars else f"    global {node.name}\n"
-    module = ast.parse(f"def around():\n{own}{around}    pass\n")
+    global_line = "" if node.name in code.co_freevars else f"    global {node.name}\n"
+    module = ast.parse(f"def around():\n{global_line}{around}    pass\n")
     body: list[ast.stmt] = module.body[0].body  # type: ignore[attr-defined]
     body[-1] = node
-    whole = compile(module, code.co_filename, "exec", dont_inherit=True)
-    (outer,) = (each for each in whole.co_consts if isinstance(each, types.CodeType))
-    found: types.CodeType = next(
+    module_code = compile(module, code.co_filename, "exec", dont_inherit=True)
+    (outer,) = (each for each in module_code.co_consts if isinstance(each, types.CodeType))
+    function_code: types.CodeType = next(
         each
         for each in outer.co_consts
         if isinstance(each, types.CodeType) and each.co_name == node.name
     )
-    return found.replace(co_qualname=code.co_qualname)
+    return function_code.replace(co_qualname=code.co_qualname)
 
 
-def _made(code: types.CodeType, function: Callable[..., Any]) -> types.FunctionType:
+def _with_code(code: types.CodeType, function: Callable[..., Any]) -> types.FunctionType:
     """Return a function like another one, of other code."""
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-    made = types.FunctionType(
+    copied = types.FunctionType(
         code, function.__globals__, function.__name__, function.__defaults__,
         tuple(cells[name] for name in code.co_freevars),
     )  # fmt: skip
-    made.__kwdefaults__ = function.__kwdefaults__
-    functools.update_wrapper(made, function)
-    del made.__wrapped__  # type: ignore[attr-defined]
-    return made
+    copied.__kwdefaults__ = function.__kwdefaults__
+    functools.update_wrapper(copied, function)
+    del copied.__wrapped__  # type: ignore[attr-defined]
+    return copied

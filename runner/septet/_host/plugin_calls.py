@@ -73,8 +73,8 @@ def words_of(error: BaseException) -> str:
     """Return the text of an exception; its own method may raise anything, or end the process."""
     try:
         return str(error)[:LONGEST]
-    except BaseException as other:  # its own method may raise anything
-        if not is_theirs(other):
+    except BaseException as error_of_text:  # its own method may raise anything
+        if not is_theirs(error_of_text):
             raise
         return "(its message cannot be read)"
 
@@ -85,8 +85,8 @@ def fault_text(error: BaseException, root: str = "") -> str:
     The line is the last of the package `root`, or else the last outside of septet.
     """
     place = _place(error, root)
-    words = words_of(error)
-    text = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    message = words_of(error)
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     return f" at {place}: {text}" if place else f": {text}"
 
 
@@ -96,10 +96,10 @@ def _place(error: BaseException, root: str) -> str:
         for frame, line in traceback.walk_tb(error.__traceback__)
         if not frame.f_code.co_filename.startswith((OURS, "<frozen "))
     ]
-    own = [each for each in frames if root and root_of(each[0]) == root] or frames
-    if not own:
+    frames_of_root = [each for each in frames if root and root_of(each[0]) == root] or frames
+    if not frames_of_root:
         return ""
-    frame, line = own[-1]
+    frame, line = frames_of_root[-1]
     return f"{frame.f_code.co_filename}:{line}"
 
 

@@ -62,15 +62,15 @@ class Host:
             self.register(distribution, version, manifest)
 
     def _discover(self) -> Iterable[tuple[str, str, object]]:
-        seen: set[tuple[str, str]] = set()
+        registered: set[tuple[str, str]] = set()
         for point in points():
             target = name = point.entry.value
             try:
                 with strangers_code():  # metadata that is damaged raises as well
                     name, version = point.distribution
-                    if (name, target) in seen:
+                    if (name, target) in registered:
                         continue
-                    seen.add((name, target))
+                    registered.add((name, target))
                     manifest = point.load()
             except StrangersError as error:
                 self._failures.append(Failure(str(name), target, error.message))
@@ -86,11 +86,11 @@ class Host:
         target = name_of(manifest)
         try:
             insist_distribution(distribution, version)
-            found = components_of(manifest)
+            components = components_of(manifest)
         except PluginError as error:
             self._failures.append(Failure(str(distribution), target, error.message))
             return
-        for component in found:
+        for component in components:
             entry = Registered(component, distribution, version)
             self._table[component.layer].setdefault(component.name, []).append(entry)
 
@@ -140,24 +140,24 @@ class Host:
             if (not colon or same_distribution(entry.distribution, distribution))
             and (kind is None or entry.component.kind in (None, kind))
         ]
-        found = every
+        candidates = every
         if not colon:
-            ours = [each for each in every if each.distribution == BUILT_IN]
-            found = ours or [each for each in every if _within(each.distribution, scope)]
-        if len(found) == 1:
-            return found[0]
-        ways = " or ".join(f"use: {entry.qualified}" for entry in found or every)
-        if found:
-            owners = " and ".join(entry.distribution for entry in found)
+            built_in = [each for each in every if each.distribution == BUILT_IN]
+            candidates = built_in or [each for each in every if _within(each.distribution, scope)]
+        if len(candidates) == 1:
+            return candidates[0]
+        spellings = " or ".join(f"use: {entry.qualified}" for entry in candidates or every)
+        if candidates:
+            owners = " and ".join(entry.distribution for entry in candidates)
             raise PluginError(
-                f"{layer} plugin {name!r} is declared by {owners}", hint=f"write {ways}"
+                f"{layer} plugin {name!r} is declared by {owners}", hint=f"write {spellings}"
             )
         if every:
             owners = " and ".join(entry.distribution for entry in every)
             listed = " or ".join(f"plugins: [{entry.distribution}]" for entry in every)
             raise PluginError(
                 f"{layer} plugin {name!r} comes from {owners}, which the file does not list",
-                hint=f"write {listed} at the top of the file, or {ways}",
+                hint=f"write {listed} at the top of the file, or {spellings}",
             )
         raise PluginError(
             f"unknown {kind or layer} plugin {name!r}", hint=self._closest(layer, name, kind)
@@ -171,8 +171,10 @@ class Host:
         PluginError
             If neither has the name; one of another package is written ``distribution:name``.
         """
-        own = [each for each in self._table["features"].get(name, []) if each.distribution == owner]
-        return own[0] if own else self.find("features", name)
+        of_owner = [
+            each for each in self._table["features"].get(name, []) if each.distribution == owner
+        ]
+        return of_owner[0] if of_owner else self.find("features", name)
 
     def hidden_by(self, layer: Layer, name: str, kind: str, scope: Collection[str]) -> list[str]:
         """Distributions of the scope that have a plugin of a name which means septet's."""
@@ -186,11 +188,11 @@ class Host:
         return [each.distribution for each in every if _within(each.distribution, scope)]
 
     def _closest(self, layer: Layer, name: str, kind: str | None) -> str:
-        known = self.names(layer, kind)
-        close = difflib.get_close_matches(name, known, n=3)
-        plain = name.lower().rstrip("0123456789_")  # RSI14 means rsi
-        close = close or difflib.get_close_matches(plain, known, n=3)
-        text = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+        names = self.names(layer, kind)
+        similar = difflib.get_close_matches(name, names, n=3)
+        stem = name.lower().rstrip("0123456789_")  # RSI14 means rsi
+        similar = similar or difflib.get_close_matches(stem, names, n=3)
+        text = f"did you mean {' or '.join(similar)}?" if similar else f"known: {', '.join(names)}"
         broken = "; ".join(
             f"{each.distribution} failed to load: {each.reason}" for each in self._failures
         )
@@ -253,9 +255,9 @@ def _import_hint(error: BaseException | None, entry: Registered) -> str:
     )
 
 
-def same_distribution(one: str, other: str) -> bool:
+def same_distribution(first: str, second: str) -> bool:
     """Whether two spellings name one distribution: case, dots, dashes do not count."""
-    return _spelling(one) == _spelling(other)
+    return _spelling(first) == _spelling(second)
 
 
 def _within(distribution: str, scope: Collection[str] | None) -> bool:

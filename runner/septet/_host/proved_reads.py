@@ -1,9 +1,9 @@
-"""Which reads of a step are surely of the past, found in its text and its settings.
+"""Proves from the source and the settings of a step that its reads are of the past.
 
-The text is followed with the bounds of every whole number in it. A read is proved where its index
-lies at or before the cursor and not before the first bar that the look-back, or the age that was
-asked for, vouches for. Whatever is not understood is not proved; that is no finding against the
-step, and such a step runs with each of its reads watched.
+The source is followed with the bounds of every integer in it. A read is proved where its index lies
+at or before the cursor and not before the first bar that the look-back, or the tested age,
+guarantees. A read that is not understood is not proved; this is no fault of the step, which then
+runs with a check of each read.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def is_septets(step: Step) -> bool:
 
 def reach_of(step: Step, config: Config, bar_ns: int) -> int:
     """Return how many bars back a step may read at most, by what it declares."""
-    own = step.memory_of(config).in_bars(bar_ns)
-    return max(step.lookback(config) + 1, own.bars if own.kind in ("window", "fading") else 0)
+    memory = step.memory_of(config).in_bars(bar_ns)
+    return max(step.lookback(config) + 1, memory.bars if memory.kind in ("window", "fading") else 0)
 
 
 def unproved_reads(step: Step, config: Config, bar_ns: int, first: int) -> list[Read]:
@@ -159,8 +159,8 @@ class _Walk:
     def forged(self) -> Iterator[Read]:
         """Yield writes of the step to slots by which a helper of septet knows how far to read."""
         for value, read in self.slots.written:
-            for first, after in self.slots.kept:
-                if not (value.high < first or value.low >= after):
+            for first, end in self.slots.kept:
+                if not (value.high < first or value.low >= end):
                     yield read
                     break
 
@@ -168,12 +168,12 @@ class _Walk:
         """Return why an index is not proved, `window` bars before it included; empty if it is."""
         if at.real or not at.cursor or at.high > 0:
             return "which is not proved to be at or before the cursor"
-        back = window - at.low
-        if back <= self.first:
+        bars_back = window - at.low
+        if bars_back <= self.first:
             return ""
         age = scope.get("age")
         old = age.low if isinstance(age, Value) and not age.cursor and not age.real else 0.0
-        if back <= self.reach and (back <= old or at.age + window <= 0):
+        if bars_back <= self.reach and (bars_back <= old or at.age + window <= 0):
             return ""
         return f"which is not proved to lie within the {self.first} bars before its first call"
 

@@ -1,4 +1,4 @@
-"""Arrays as a plain step is given them: inputs that nothing makes writeable, slots of its own.
+"""The arrays that plain steps receive: inputs that cannot be made writeable, slots of their own.
 
 A view that is only marked as read-only is marked as writeable again by its holder, and its `base`
 is the array itself. The arrays made here stand on memory that knows no owner: the flag cannot be
@@ -55,18 +55,18 @@ def sealed(function: Callable[..., Any], names: Sequence[str]) -> Callable[..., 
 
     An array that is given again, bar after bar, is made once.
     """
-    kept: list[tuple[Any, Any]] = [(None, None)] * len(names)
+    pairs: list[tuple[Any, Any]] = [(None, None)] * len(names)
 
     @wraps(function)
-    def called(*given: Any) -> Any:
-        arguments = list(given)
-        for place, each in enumerate(given):
+    def called(*originals: Any) -> Any:
+        arguments = list(originals)
+        for position, each in enumerate(originals):
             if isinstance(each, np.ndarray):
-                pair = kept[place]
+                pair = pairs[position]
                 if pair[0] is not each:
-                    own = detached if names[place] == "state" else read_only_of
-                    kept[place] = pair = each, own(each)
-                arguments[place] = pair[1]
+                    make_array = detached if names[position] == "state" else read_only_of
+                    pairs[position] = pair = each, make_array(each)
+                arguments[position] = pair[1]
         return function(*arguments)
 
     return called

@@ -80,7 +80,7 @@ class Body:
     # ------------------------------------------------------------------ statements
 
     def block(self, statements: list[ast.stmt], scope: Scope) -> bool:
-        """Follow statements; return whether what stands behind them is reached."""
+        """Follow statements; return whether the statement after them is reached."""
         return all(self._statement(each, scope) for each in statements)
 
     def _statement(self, node: ast.stmt, scope: Scope) -> bool:
@@ -138,9 +138,9 @@ class Body:
 
     def _augmented(self, node: ast.AugAssign, scope: Scope) -> None:
         if isinstance(node.target, ast.Name):
-            read = ast.copy_location(ast.Name(node.target.id, ast.Load()), node)
-            whole = ast.copy_location(ast.BinOp(read, node.op, node.value), node)
-            scope[node.target.id] = self.value(whole, scope)
+            name_read = ast.copy_location(ast.Name(node.target.id, ast.Load()), node)
+            sum_of_both = ast.copy_location(ast.BinOp(name_read, node.op, node.value), node)
+            scope[node.target.id] = self.value(sum_of_both, scope)
             return
         self.value(node.value, scope)
         self.value(node.target, scope)
@@ -149,10 +149,10 @@ class Body:
         self.value(node.test, scope)
         branches = []
         for truth, body in ((True, node.body), (False, node.orelse)):
-            inside = dict(scope)
-            self._narrow(node.test, inside, truth)
-            if self.block(body, inside):
-                branches.append(inside)
+            branch = dict(scope)
+            self._narrow(node.test, branch, truth)
+            if self.block(body, branch):
+                branches.append(branch)
         scope.clear()
         scope.update(_joined(branches))
         return bool(branches)
@@ -164,13 +164,13 @@ class Body:
         names = {each.id for each in _handed_on(node)}
         if any(isinstance(scope.get(name), Array) for name in names):
             scope.update(dict.fromkeys(_assigned(node), Array("a column")))
-        inside = dict(scope)
+        inner_scope = dict(scope)
         if isinstance(node, ast.While):
-            self.value(node.test, inside)
-            self._narrow(node.test, inside, True)
+            self.value(node.test, inner_scope)
+            self._narrow(node.test, inner_scope, True)
         else:
-            self._bind(node.target, counted, inside)
-        self.block(node.body, inside)
+            self._bind(node.target, counted, inner_scope)
+        self.block(node.body, inner_scope)
         self.block(node.orelse, dict(scope))
 
     def _range(self, node: ast.expr, scope: Scope) -> Any:
@@ -179,17 +179,17 @@ class Body:
         if not named or self._called(node.func, scope) is not range:  # type: ignore[attr-defined]
             self.value(node, scope)
             return None
-        given = [self.value(each, scope) for each in node.args]  # type: ignore[attr-defined]
-        if not all(isinstance(each, Value) and not each.real for each in given):
+        arguments = [self.value(each, scope) for each in node.args]  # type: ignore[attr-defined]
+        if not all(isinstance(each, Value) and not each.real for each in arguments):
             return None
-        if len(given) == 3 and given[2].low < 1:
-            return _downwards(given)
-        begin, end = (exactly(0), given[0]) if len(given) == 1 else given[:2]
+        if len(arguments) == 3 and arguments[2].low < 1:
+            return _downwards(arguments)
+        start, end = (exactly(0), arguments[0]) if len(arguments) == 1 else arguments[:2]
         last = end.minus(exactly(1))
-        if begin.cursor != last.cursor or not (begin.bounded and last.bounded):
+        if start.cursor != last.cursor or not (start.bounded and last.bounded):
             return None
         return Value(
-            begin.low, last.high, begin.cursor, begin.age if begin.cursor else last.age, False
+            start.low, last.high, start.cursor, start.age if start.cursor else last.age, False
         )
 
     def _opaque(self, node: ast.AST, scope: Scope) -> None:
@@ -221,29 +221,29 @@ class Body:
     ) -> None:
         if not isinstance(left, ast.Name) or not isinstance(right, _PURE):
             return
-        old, other = scope.get(left.id, ANY), self.value(right, scope, quiet=True)
-        old = ANY if old is None else old
-        if not isinstance(old, Value) or not isinstance(other, Value):
+        bounds, bounds_right = scope.get(left.id, ANY), self.value(right, scope, quiet=True)
+        bounds = ANY if bounds is None else bounds
+        if not isinstance(bounds, Value) or not isinstance(bounds_right, Value):
             return
-        if not truth and (old.real or other.real):
+        if not truth and (bounds.real or bounds_right.real):
             return  # a comparison that touches NaN is false, too
         kind = type(op) if truth else _OPPOSITE.get(type(op))
         if kind in (ast.Lt, ast.LtE):
-            scope[left.id] = old.at_most(other, int(kind is ast.Lt))
+            scope[left.id] = bounds.at_most(bounds_right, int(kind is ast.Lt))
         elif kind in (ast.Gt, ast.GtE):
-            scope[left.id] = old.at_least(other, int(kind is ast.Gt))
-        elif kind is ast.Eq and not old.real:
-            scope[left.id] = old.at_most(other, 0).at_least(other, 0)
+            scope[left.id] = bounds.at_least(bounds_right, int(kind is ast.Gt))
+        elif kind is ast.Eq and not bounds.real:
+            scope[left.id] = bounds.at_most(bounds_right, 0).at_least(bounds_right, 0)
 
     # ------------------------------------------------------------------ expressions
 
     def value(self, node: ast.AST, scope: Scope, *, quiet: bool = False) -> Any:
         """Follow an expression; return what is known of its value."""
         if quiet:
-            known = len(self.walk.found)
-            found = self.value(node, scope)
-            del self.walk.found[known:]
-            return found
+            count = len(self.walk.found)
+            result = self.value(node, scope)
+            del self.walk.found[count:]
+            return result
         match node:
             case ast.Constant(value=bool() | int() | float()):
                 number: Any = node.value
@@ -281,18 +281,18 @@ class Body:
         return exactly(value) if isinstance(value, float) and math.isfinite(value) else None
 
     def _global(self, name: str) -> Any:
-        found = inspect.getclosurevars(self.plain).nonlocals if self.plain.__closure__ else {}
-        if name in found:
-            return found[name]
+        outer = inspect.getclosurevars(self.plain).nonlocals if self.plain.__closure__ else {}
+        if name in outer:
+            return outer[name]
         return self.plain.__globals__.get(name, getattr(builtins, name, None))
 
     def _number(self, node: ast.AST, scope: Scope) -> Any:
-        """Follow an expression that must not be an array: where that goes is not followed."""
-        found = self.value(node, scope)
-        if isinstance(found, Array):
-            self._report(node, f"uses {found.name} as a whole; expected {found.name}[index]")
+        """Follow an expression that must not be an array, which is not followed further."""
+        value = self.value(node, scope)
+        if isinstance(value, Array):
+            self._report(node, f"uses {value.name} as a whole; expected {value.name}[index]")
             return None
-        return found
+        return value
 
     def _binary(self, node: ast.BinOp, scope: Scope) -> Any:
         left, right = self._number(node.left, scope), self._number(node.right, scope)
@@ -312,35 +312,35 @@ class Body:
         self.value(node.test, scope)
         values = []
         for truth, part in ((True, node.body), (False, node.orelse)):
-            inside = dict(scope)
-            self._narrow(node.test, inside, truth)
-            values.append(self._number(part, inside))
+            branch = dict(scope)
+            self._narrow(node.test, branch, truth)
+            values.append(self._number(part, branch))
         return join(values) if all(isinstance(each, Value) for each in values) else None
 
     def _comprehension(
         self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, scope: Scope
     ) -> None:
         """Follow what is made of each turn of loops inside an expression."""
-        inside = dict(scope)
+        inner_scope = dict(scope)
         for each in node.generators:
-            self._bind(each.target, self._range(each.iter, inside), inside)
+            self._bind(each.target, self._range(each.iter, inner_scope), inner_scope)
             for test in each.ifs:
-                self._number(test, inside)
-                self._narrow(test, inside, True)
+                self._number(test, inner_scope)
+                self._narrow(test, inner_scope, True)
         parts = (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,)
         for part in parts:
-            self._number(part, inside)
+            self._number(part, inner_scope)
 
     def _tests(self, node: ast.BoolOp | ast.Compare, scope: Scope) -> None:
         """Follow each part of a test with what the parts before it imply."""
-        inside = dict(scope)
+        inner_scope = dict(scope)
         if isinstance(node, ast.Compare):
             for part in (node.left, *node.comparators):
-                self._number(part, inside)
+                self._number(part, inner_scope)
             return
         for part in node.values:
-            self._number(part, inside)
-            self._narrow(part, inside, isinstance(node.op, ast.And))
+            self._number(part, inner_scope)
+            self._narrow(part, inner_scope, isinstance(node.op, ast.And))
 
     def _subscript(self, node: ast.Subscript, scope: Scope) -> Any:
         base = self.value(node.value, scope)
@@ -377,28 +377,30 @@ class Body:
             self._number(node.func.value, scope)
         elif called is None:
             self.value(node.func, scope)
-        given = [self.value(each, scope) for each in node.args]
+        arguments = [self.value(each, scope) for each in node.args]
         named = {each.arg: self.value(each.value, scope) for each in node.keywords}
-        if called is index and len(given) == 1:
-            return given[0]
+        if called is index and len(arguments) == 1:
+            return arguments[0]
         if inspect.isfunction(called):
-            return self._function(node, called, given, named, scope)
-        for each in (*given, *named.values()):
+            return self._function(node, called, arguments, named, scope)
+        for each in (*arguments, *named.values()):
             if isinstance(each, Array):
                 self._report(node, f"hands {each.name} to what is not followed")
-        given = [ANY if each is None else each for each in given]
-        plain = all(isinstance(each, Value) for each in given) and not named
+        arguments = [ANY if each is None else each for each in arguments]
+        is_plain = all(isinstance(each, Value) for each in arguments) and not named
         builtin = _BUILTIN.get(called) if callable(called) else None
-        return builtin(given) if builtin is not None and plain and given else None
+        return builtin(arguments) if builtin is not None and is_plain and arguments else None
 
     def _function(
-        self, node: ast.Call, called: Any, given: list[Any], named: dict[Any, Any], scope: Scope
+        self, node: ast.Call, called: Any, arguments: list[Any], named: dict[Any, Any], scope: Scope
     ) -> Any:
         """Follow a helper, or take a helper of septet by what it reads."""
-        arrays = [each for each in (*given, *named.values()) if isinstance(each, Array)]
+        arrays = [each for each in (*arguments, *named.values()) if isinstance(each, Array)]
         starred = any(isinstance(each, ast.Starred) for each in node.args) or None in named
         try:
-            bound = None if starred else inspect.signature(called).bind(*given, **named).arguments
+            bound = (
+                None if starred else inspect.signature(called).bind(*arguments, **named).arguments
+            )
         except TypeError:
             bound = None
         if bound is None:
@@ -415,10 +417,10 @@ class Body:
         if self.depth >= DEEPEST:
             self._report(node, f"calls {called.__name__} inside too many others to be followed")
             return None
-        inside = {**dict.fromkeys(inspect.signature(called).parameters), **bound}
-        if isinstance(scope.get("age"), Value) and "age" not in inside:
-            inside["age"] = scope["age"]
-        return self.walk.function(called, inside, self.depth + 1)
+        inner_scope = {**dict.fromkeys(inspect.signature(called).parameters), **bound}
+        if isinstance(scope.get("age"), Value) and "age" not in inner_scope:
+            inner_scope["age"] = scope["age"]
+        return self.walk.function(called, inner_scope, self.depth + 1)
 
 
 _PURE: Final = (ast.BinOp, ast.Call, ast.Constant, ast.Name, ast.UnaryOp)
@@ -440,8 +442,8 @@ _BUILTIN: Final[Mapping[Any, Callable[[list[Value]], Value]]] = {
 }  # fmt: skip
 
 
-def are_values(*given: Any) -> bool:
-    return all(isinstance(each, Value) for each in given)
+def are_values(*values: Any) -> bool:
+    return all(isinstance(each, Value) for each in values)
 
 
 def _assigned(node: ast.AST) -> Iterator[str]:
@@ -474,9 +476,9 @@ def _joined(branches: list[Scope]) -> Scope:
     return scope
 
 
-def _downwards(given: list[Value]) -> Value | None:
+def _downwards(arguments: list[Value]) -> Value | None:
     """Return what is known of the variable of a loop that counts down."""
-    begin, end, step = given
-    if step.high >= 0 or begin.cursor != end.cursor or not (begin.bounded and end.bounded):
+    start, end, step = arguments
+    if step.high >= 0 or start.cursor != end.cursor or not (start.bounded and end.bounded):
         return None
-    return Value(end.low + 1.0, begin.high, begin.cursor)
+    return Value(end.low + 1.0, start.high, start.cursor)

@@ -27,9 +27,9 @@ def step_digest(step: Step) -> str:
     Of septet's own steps the functions count that the step reaches, without their comments and
     docstrings: another version of septet that computes the same has the same digest.
     """
-    found = source_digest(step)
-    if found:
-        return f"package {found}"
+    digest = source_digest(step)
+    if digest:
+        return f"package {digest}"
     functions = {f"{each.__module__}.{each.__qualname__}": _text(each) for each in _functions(step)}
     text = "\n".join(f"{name}\n{functions[name]}" for name in sorted(functions))
     return f"septet {hashlib.sha256(text.encode()).hexdigest()}"
@@ -38,13 +38,13 @@ def step_digest(step: Step) -> str:
 def _functions(step: Step) -> Iterator[types.FunctionType]:
     """Yield septet's functions that a step reaches by the names in them."""
     waiting: list[Any] = [getattr(step, name) for name in _PARTS]
-    seen: set[int] = set()
+    visited: set[int] = set()
     while waiting:
         value = waiting.pop()
         value = inspect.unwrap(value) if callable(value) else value
-        if not isinstance(value, types.FunctionType) or id(value) in seen:
+        if not isinstance(value, types.FunctionType) or id(value) in visited:
             continue
-        seen.add(id(value))
+        visited.add(id(value))
         if value.__module__.partition(".")[0] not in OURS:
             continue
         yield value

@@ -34,7 +34,7 @@ class Unhashable(Exception):
 
 
 def encoded(
-    value: Any, found: Callable[[Any], None], *, strict: bool = True, depth: int = 0
+    value: Any, visit: Callable[[Any], None], *, strict: bool = True, depth: int = 0
 ) -> str:
     """Write a value as text.
 
@@ -60,11 +60,11 @@ def encoded(
     kind = type(value)
     name = f"{kind.__module__}.{kind.__qualname__}"
 
-    def inside(each: Any) -> str:
-        return encoded(each, found, strict=strict, depth=depth + 1)
+    def inside(value_inside: Any) -> str:
+        return encoded(value_inside, visit, strict=strict, depth=depth + 1)
 
     if isinstance(value, enum.Enum):
-        found(kind)
+        visit(kind)
         return f"{name}.{value.name}"
     if kind is float:
         return f"float {value.hex()}"
@@ -76,7 +76,7 @@ def encoded(
         parts = ("start", "stop", "step") if kind is range else ("numerator", "denominator")
         return f"{name}({','.join(inside(getattr(value, each)) for each in parts)})"
     if inspect.isfunction(value) or inspect.isclass(value):
-        found(value)
+        visit(value)
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, tuple):
         return f"{name}({','.join(map(inside, tuple.__iter__(value)))})"
@@ -93,11 +93,11 @@ def encoded(
     frozen = dataclasses.is_dataclass(value) and kind.__dataclass_params__.frozen
     if not (strict or frozen):
         return name
-    return _changeable(value, name, inside, found, strict)
+    return _changeable(value, name, inside, visit, strict)
 
 
 def _changeable(
-    value: Any, name: str, inside: Callable[[Any], str], found: Callable[[Any], None], strict: bool
+    value: Any, name: str, inside: Callable[[Any], str], visit: Callable[[Any], None], strict: bool
 ) -> str:
     """Write what holds others, or is an object of some class."""
     if isinstance(value, list):
@@ -121,7 +121,7 @@ def _changeable(
         if strict:
             raise Unhashable(f"a {name.removeprefix('builtins.')}")
         return name
-    found(type(value))
+    visit(type(value))
     return f"{name}{inside(fields)}"
 
 
@@ -139,12 +139,12 @@ def _fields(value: Any) -> dict[str, Any] | None:
         each.__flags__ & _HEAP and not each.__flags__ & _IMMUTABLE for each in classes
     )
     slots = [name for each in classes for name in _slots(each)]
-    own = getattr(value, "__dict__", None)
-    declared = own is not None or any("__slots__" in vars(each) for each in classes)
+    attributes = getattr(value, "__dict__", None)
+    declared = attributes is not None or any("__slots__" in vars(each) for each in classes)
     if not made_in_python or not declared:
         return None
-    held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-    return {**held, **(own or {})}
+    slot_values = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    return {**slot_values, **(attributes or {})}
 
 
 def _slots(kind: type) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a venue and a live feed are: the asynchronous edge that plugins implement.
+"""The asynchronous interfaces of venues and live feeds, which plugins implement.
 
 An adapter translates and decides nothing: it sends each command once, reports what it received, and
 never retries an order by itself. Every answer is an event of `septet.messages`.
@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import msgspec
 
 from septet import messages as m
+from septet.errors import DataError
 
 __all__ = [
     "BarSeen",
@@ -31,6 +32,7 @@ __all__ = [
     "StreamDown",
     "Streams",
     "VenueFacts",
+    "insist_on_listed",
     "leaving",
     "may_leave",
 ]
@@ -39,10 +41,30 @@ Sink = Callable[[Any], None]
 _WANTED: ContextVar[Callable[[], bool] | None] = ContextVar("septet_wanted", default=None)
 
 
+def insist_on_listed(exchange: str, unlisted: Mapping[str, Sequence[str]]) -> None:
+    """Refuse symbols that an exchange does not list: the first of them, as every place does.
+
+    Parameters
+    ----------
+    exchange
+        The exchange's name.
+    unlisted
+        Each such symbol, with the names closest to it.
+
+    Raises
+    ------
+    DataError
+        With the names closest to the first.
+    """
+    for symbol, close in unlisted.items():
+        hint = f"did you mean {' or '.join(close)}?" if close else ""
+        raise DataError(f"{exchange} lists no {symbol}", hint=hint)
+
+
 @contextmanager
-def leaving(wanted: Callable[[], bool]) -> Iterator[None]:
-    """Let the adapter ask `may_leave` during one call, and in the tasks that this call begins."""
-    token = _WANTED.set(wanted)
+def leaving(is_wanted: Callable[[], bool]) -> Iterator[None]:
+    """Allow the adapter to call `may_leave` during one call, and in the tasks that it begins."""
+    token = _WANTED.set(is_wanted)
     try:
         yield
     finally:
@@ -54,8 +76,8 @@ def may_leave() -> bool:
 
     An adapter asks just before the wire: a limiter may have held the order back while a halt came.
     """
-    wanted = _WANTED.get()
-    return wanted is None or wanted()
+    is_wanted = _WANTED.get()
+    return is_wanted is None or is_wanted()
 
 
 class Clock(Protocol):
@@ -275,7 +297,7 @@ class FeedFacts:
 class LiveFeed(Protocol):
     """Live market data of one exchange; reconnects by itself, with back-off, and reports it.
 
-    It does not decide about silence: who finds it silent closes it and opens it again.
+    It does not decide when it is silent: the caller closes it then and opens it again.
     """
 
     async def open(self, request: FeedRequest, sink: Sink) -> FeedFacts:

@@ -22,11 +22,11 @@ def installed_version(name: str) -> str:
     return version_of(distribution(name))
 
 
-def version_of(found: Distribution) -> str:
+def version_of(distribution: Distribution) -> str:
     """Return a distribution's version.
 
     The headers stand before the description, and the first is read; `importlib.metadata` parses
     the file as a mail, which takes several times as long.
     """
-    line = _LINE.search(found.read_text("METADATA") or "")
-    return line[1] if line else found.version
+    line = _LINE.search(distribution.read_text("METADATA") or "")
+    return line[1] if line else distribution.version

@@ -45,11 +45,11 @@ def is_full(problem: OSError) -> bool:
 
 
 class Reserve:
-    """A file that reserves disk space; `stands` is whether it exists."""
+    """A file that reserves disk space; `is_allocated` is whether it exists."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.stands = False
+        self.is_allocated = False
 
     def make(self) -> None:
         """Allocate the space unless that is done; if there is too little, nothing is allocated.
@@ -59,7 +59,7 @@ class Reserve:
         OSError
             The disk has no room for it.
         """
-        if self.stands:
+        if self.is_allocated:
             return
         self.path.unlink(missing_ok=True)
         part = _noise(_PART)
@@ -70,12 +70,12 @@ class Reserve:
         except BaseException:
             self.path.unlink(missing_ok=True)
             raise
-        self.stands = True
+        self.is_allocated = True
 
     def release(self) -> bool:
         """Release the space; False if that was done already."""
-        if not self.stands:
+        if not self.is_allocated:
             return False
-        self.stands = False
+        self.is_allocated = False
         self.path.unlink(missing_ok=True)
         return True

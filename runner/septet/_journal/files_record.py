@@ -63,7 +63,7 @@ def write_files_record(path: Path, seq: int, files: Mapping[str, tuple[int, str]
     SeptetError
         The journal cannot be written.
     """
-    before = path.stat()
+    status = path.stat()
     with Reader(path, write=True) as reader, guarded(path, "recording its files"):
         entry_hash, text = _hash_at(reader, seq), msgspec.json.encode(files, order="sorted")
         digest = _digest(reader.first_hash, seq, entry_hash, text)
@@ -73,7 +73,7 @@ def write_files_record(path: Path, seq: int, files: Mapping[str, tuple[int, str]
             (seq, entry_hash, digest, str(text, "utf-8")),
         )
     with suppress(OSError):
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _hash_at(reader: Reader, seq: int) -> bytes:
@@ -86,5 +86,5 @@ def _hash_at(reader: Reader, seq: int) -> bytes:
 
 
 def _digest(first: bytes, seq: int, entry_hash: bytes, text: bytes) -> bytes:
-    place = seq.to_bytes(8, "little")
-    return hashlib.sha256(b"".join((b"files\0", first, place, entry_hash, text))).digest()
+    number = seq.to_bytes(8, "little")
+    return hashlib.sha256(b"".join((b"files\0", first, number, entry_hash, text))).digest()

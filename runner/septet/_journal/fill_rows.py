@@ -10,7 +10,7 @@ __all__ = ["correct_rows"]
 
 SYMBOL, TRADE_ID, QUANTITY, PRICE, FEE, CURRENCY = 1, 4, 6, 7, 8, 9
 """Places in a row."""
-NOTHING: Final = 1e-9
+ZERO_SHARE: Final = 1e-9
 """Share of a quantity that is none: sums are rounded."""
 
 
@@ -20,18 +20,21 @@ def correct_rows(fills: list[tuple[Any, ...]], row: m.Corrected) -> None:
     A fee that was booked in the base currency stays, in proportion.
     """
     for number in range(len(fills) - 1, -1, -1):
-        old = fills[number]
-        if old[SYMBOL] != row.symbol or old[TRADE_ID] != row.of:
+        presumed = fills[number]
+        if presumed[SYMBOL] != row.symbol or presumed[TRADE_ID] != row.of:
             continue
-        share = min(1.0, row.quantity / old[QUANTITY])
-        new, rest = list(old), list(old)
-        new[TRADE_ID], new[QUANTITY], new[PRICE] = row.trade_id, row.quantity, row.price
-        new[FEE] = old[FEE] * share
+        share = min(1.0, row.quantity / presumed[QUANTITY])
+        listed, remainder = list(presumed), list(presumed)
+        listed[TRADE_ID], listed[QUANTITY], listed[PRICE] = row.trade_id, row.quantity, row.price
+        listed[FEE] = presumed[FEE] * share
         if row.fee_quote:
-            new[FEE], new[CURRENCY] = row.fee, row.fee_currency
-        rest[QUANTITY], rest[FEE] = old[QUANTITY] - row.quantity, old[FEE] * (1.0 - share)
-        rows = [tuple(new)]
-        if rest[QUANTITY] > NOTHING * old[QUANTITY]:
-            rows.append(tuple(rest))
+            listed[FEE], listed[CURRENCY] = row.fee, row.fee_currency
+        remainder[QUANTITY], remainder[FEE] = (
+            presumed[QUANTITY] - row.quantity,
+            presumed[FEE] * (1.0 - share),
+        )
+        rows = [tuple(listed)]
+        if remainder[QUANTITY] > ZERO_SHARE * presumed[QUANTITY]:
+            rows.append(tuple(remainder))
         fills[number : number + 1] = rows
         return

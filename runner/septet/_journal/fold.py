@@ -56,7 +56,7 @@ class OrderRow:
     sizing: Mapping[str, float] = field(default_factory=dict)
 
     def reduce(self, reduces: bool) -> None:
-        """Mark it as a reduction: a decision's confidence applies to entries only."""
+        """Remove the confidence from a reduction: it applies to entries only."""
         if reduces:
             self.confidence = self.probability_up = NAN
 
@@ -209,8 +209,8 @@ class Fold:
     def _decided(self, row: m.Decided) -> None:
         width = 8 * len(self.features)
         if len(row.features) != width:
-            found = len(row.features) // 8
-            raise ValueError(f"a decision has {found} features, the head names {width // 8}")
+            count = len(row.features) // 8
+            raise ValueError(f"a decision has {count} features, the head names {width // 8}")
         self._last_decided[row.symbol] = row
         self.feature_bytes += row.features
         up = NAN if row.probability_up is None else row.probability_up
@@ -283,15 +283,17 @@ class Fold:
         moment = trace.rpartition("@")[2]
         return int(moment) if moment.isascii() and moment.isdigit() else self.market_ns
 
-    def _placed(self, made: m.Placed) -> None:
-        self.open_orders.place(made)
-        key = order_id(made.order)
-        row = self.orders[key] = OrderRow(key, made.time_ns, made.symbol)
-        row.kind, row.side, row.quantity = made.order_type, made.side, made.quantity
-        row.limit_price, row.trigger_price = _or_nan(made.limit_price), _or_nan(made.trigger_price)
-        row.reason, row.decision_price = made.reason, made.decision_price
-        row.confidence, row.probability_up = _or_nan(made.confidence), _or_nan(made.probability_up)
-        row.sizing, row.placed = made.sizing, True
+    def _placed(self, order: m.Placed) -> None:
+        self.open_orders.place(order)
+        key = order_id(order.order)
+        row = self.orders[key] = OrderRow(key, order.time_ns, order.symbol)
+        row.kind, row.side, row.quantity = order.order_type, order.side, order.quantity
+        row.limit_price = _or_nan(order.limit_price)
+        row.trigger_price = _or_nan(order.trigger_price)
+        row.reason, row.decision_price = order.reason, order.decision_price
+        row.confidence = _or_nan(order.confidence)
+        row.probability_up = _or_nan(order.probability_up)
+        row.sizing, row.placed = order.sizing, True
 
     def _submit(self, command: m.Submit) -> None:
         self.open_orders.submit(command)
@@ -337,8 +339,9 @@ class Fold:
                 "maker" if row.maker else "taker",
             )
         )  # fmt: skip
-        reason, away = row.reason or order.reason, row.price - order.decision_price
-        slippage = away * (gross if row.side == "buy" else -gross) if away == away else 0.0
+        reason, distance = row.reason or order.reason, row.price - order.decision_price
+        signed = gross if row.side == "buy" else -gross
+        slippage = distance * signed if distance == distance else 0.0
         self.trades.fill(
             row.symbol,
             net_units,
@@ -368,12 +371,12 @@ class Fold:
         net_units = float(round(row.position * scale)) - self.trades.units(row.symbol)
         gross, fee_quote = abs(net_units), row.fee
         if row.fee_currency == self.base(row.symbol):
-            taken = float(round(row.fee * scale))
-            gross += taken if row.side == "buy" else -taken
+            fee_units = float(round(row.fee * scale))
+            gross += fee_units if row.side == "buy" else -fee_units
             if executed is not None:
-                taken = abs(float(round(executed.quantity * scale)) - abs(net_units))
+                fee_units = abs(float(round(executed.quantity * scale)) - abs(net_units))
             # the value of the withheld units is the ledger's, bit for bit
-            fee_quote = (taken / scale if taken else row.fee) * row.price
+            fee_quote = (fee_units / scale if fee_units else row.fee) * row.price
         elif row.fee_currency != self.quote(row.symbol):
             fee_quote = (executed.fee_quote if executed is not None else None) or 0.0
         return net_units, gross / scale if executed is None else executed.quantity, fee_quote
@@ -419,8 +422,8 @@ class Fold:
         table["symbol"] = [self.name(symbol) for symbol in table["symbol"]]
         width = len(self.features)
         values = struct.unpack(f"<{len(self.feature_bytes) // 8}d", self.feature_bytes)
-        for place, feature in enumerate(self.features):
-            table[feature] = list(values[place::width])
+        for row, feature in enumerate(self.features):
+            table[feature] = list(values[row::width])
         return table
 
     def monitoring_columns(self) -> dict[str, list[Any]]:
@@ -438,15 +441,15 @@ class Fold:
         rows = [
             (
                 row.time_ns, self.name(row.symbol), row.order_id, row.kind, row.side, row.quantity,
-                self._whole(row), row.limit_price, row.trigger_price, row.status, row.reason,
-                row.ended_by, row.decision_price, row.confidence, row.probability_up,
+                self._filled_quantity(row), row.limit_price, row.trigger_price, row.status,
+                row.reason, row.ended_by, row.decision_price, row.confidence, row.probability_up,
                 json.dumps(row.sizing),
             )
             for row in self.orders.values()
         ]  # fmt: skip
         return _columns(names, rows)
 
-    def _whole(self, row: OrderRow) -> float:
+    def _filled_quantity(self, row: OrderRow) -> float:
         """Filled quantity of an order in whole units, as a backtest sums it."""
         scale = self.trades.scale(row.symbol)
         return float(round(row.filled * scale)) / scale

@@ -20,7 +20,7 @@ from septet._journal.write_ahead_tail import seen_in, tail_of
 from septet.errors import JournalError, SeptetError
 
 __all__ = [
-    "FindingKind", "JournalFinding", "ask_readable", "doubt_of", "insist_whole", "check",
+    "FindingKind", "JournalFinding", "query_readable", "doubt_of", "insist_whole", "check",
     "check_file", "is_without_tail", "lacking", "open_to_check",
 ]  # fmt: skip
 
@@ -63,12 +63,12 @@ class JournalFinding:
 
     @classmethod
     def of(
-        cls, kind: FindingKind, folder: Path, mode: str, what: str, *, hint: str = "",
+        cls, kind: FindingKind, folder: Path, mode: str, fault: str, *, hint: str = "",
         last: int = 0, lost: int | None = 0,
     ) -> JournalFinding:  # fmt: skip
         """Make the finding of a run's folder; `mode` is the run's, empty if it is not known."""
         name = f"the {mode} run in {folder}" if mode else f"the run in {folder}"
-        return cls(kind, f"{name} {what}", f"the run {what}", hint or _HINTS[kind], last, lost)
+        return cls(kind, f"{name} {fault}", f"the run {fault}", hint or _HINTS[kind], last, lost)
 
     @property
     def exit_status(self) -> int:
@@ -98,7 +98,7 @@ def open_to_check(path: Path) -> Reader:
     return Reader(path, salvage=True)
 
 
-def ask_readable(path: Path, ask: Callable[[Reader], Answer]) -> Answer:
+def query_readable(path: Path, ask: Callable[[Reader], Answer]) -> Answer:
     """Query a journal; a damaged one is read up to its last intact entry.
 
     Raises
@@ -126,8 +126,8 @@ def check_file(path: Path, mode: str = "") -> JournalFinding | None:
             return check(reader)
     except SeptetError as problem:
         why = problem.message.removeprefix(f"{path}: ")
-        what = f"has a journal that cannot be read: {why}"
-        return JournalFinding.of("unreadable", path.parent, mode, what, hint=problem.hint)
+        fault = f"has a journal that cannot be read: {why}"
+        return JournalFinding.of("unreadable", path.parent, mode, fault, hint=problem.hint)
 
 
 def check(reader: Reader) -> JournalFinding | None:
@@ -142,22 +142,24 @@ def check(reader: Reader) -> JournalFinding | None:
     expected = max(committed, projected_seq(reader.path, head.run_id))
     with guarded(reader.path, "verifying"):
         if holder_of(folder) is not None:
-            found = walk(reader, expected=expected)
+            findings = walk(reader, expected=expected)
         else:
-            found = walk_at_rest(reader, expected=expected, committed=committed)
-    if found.broken:
-        what = f"has a journal that was changed: {found.broken}"
-        return JournalFinding.of("changed", folder, head.mode, what, last=found.last)
-    if found.torn:
-        what = f"has a journal that is damaged at its end: {found}"
-        gone = found.lost or 0
-        return JournalFinding.of("torn", folder, head.mode, what, last=found.last, lost=gone)
-    lost = found.lost
+            findings = walk_at_rest(reader, expected=expected, committed=committed)
+    if findings.broken:
+        fault = f"has a journal that was changed: {findings.broken}"
+        return JournalFinding.of("changed", folder, head.mode, fault, last=findings.last)
+    if findings.torn:
+        fault = f"has a journal that is damaged at its end: {findings}"
+        lost_count = findings.lost or 0
+        return JournalFinding.of(
+            "torn", folder, head.mode, fault, last=findings.last, lost=lost_count
+        )
+    lost = findings.lost
     if not lost and is_without_tail(reader):
         lost = None
     if lost != 0:
-        what = f"has a journal that lacks its end: {lacking(lost, found.last)}"
-        return JournalFinding.of("short", folder, head.mode, what, last=found.last, lost=lost)
+        fault = f"has a journal that lacks its end: {lacking(lost, findings.last)}"
+        return JournalFinding.of("short", folder, head.mode, fault, last=findings.last, lost=lost)
     return None
 
 
@@ -179,10 +181,10 @@ def is_without_tail(reader: Reader) -> bool:
 def doubt_of(reader: Reader) -> str:
     """Return what is wrong with a journal as a clause about the run; empty if nothing is."""
     try:
-        found = check(reader)
+        finding = check(reader)
     except JournalError as problem:
         return f"the run has a journal that cannot be read: {problem.message}"
-    return found.what if found is not None else ""
+    return finding.what if finding is not None else ""
 
 
 def insist_whole(reader: Reader) -> int | None:
@@ -195,10 +197,10 @@ def insist_whole(reader: Reader) -> int | None:
     JournalError
         The journal was changed (the message names the place), or its end is torn.
     """
-    found = check(reader)
-    if found is not None and not found.is_usable:
-        raise found.error()
-    return found.lost if found is not None else 0
+    finding = check(reader)
+    if finding is not None and not finding.is_usable:
+        raise finding.error()
+    return finding.lost if finding is not None else 0
 
 
 def lacking(count: int | None, last: int) -> str:

@@ -196,8 +196,8 @@ def _insist_on_numbers(value: Any, path: str = "") -> None:
         for key, item in value.items():
             _insist_on_numbers(item, f"{path}[{key!r}]")
     elif isinstance(value, tuple | list):
-        for place, item in enumerate(value):
-            _insist_on_numbers(item, f"{path}[{place}]")
+        for position, item in enumerate(value):
+            _insist_on_numbers(item, f"{path}[{position}]")
 
 
 def first_hash(head: bytes) -> bytes:
@@ -205,11 +205,13 @@ def first_hash(head: bytes) -> bytes:
     return hashlib.sha256(b"septet journal\0" + head).digest()
 
 
-def linked(before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes) -> bytes:
+def linked(
+    previous_hash: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes
+) -> bytes:
     """Return the bytes that are hashed for an entry: the previous hash and the entry's bytes."""
     name = kind.encode()
     lengths = _LENGTHS.pack(seq, at_ns, len(name), len(event))
-    return b"".join((before, lengths, name, event, commands))
+    return b"".join((previous_hash, lengths, name, event, commands))
 
 
 def unlinked(link: bytes) -> tuple[bytes, Entry]:
@@ -223,13 +225,15 @@ def unlinked(link: bytes) -> tuple[bytes, Entry]:
     return link[:HASH_BYTES], entry
 
 
-def chained(before: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes) -> bytes:
+def chained(
+    previous_hash: bytes, seq: int, at_ns: int, kind: str, event: bytes, commands: bytes
+) -> bytes:
     """Return the hash of an entry from the previous hash and the entry's bytes."""
-    return _sha256(linked(before, seq, at_ns, kind, event, commands)).digest()
+    return _sha256(linked(previous_hash, seq, at_ns, kind, event, commands)).digest()
 
 
 def row_of(
-    before: bytes, seq: int, event: m.Event | bytes, commands: Sequence[m.Command] | bytes
+    previous_hash: bytes, seq: int, event: m.Event | bytes, commands: Sequence[m.Command] | bytes
 ) -> tuple[Row, bytes]:
     """Return the row of an entry, as it is stored, and the bytes of its hash.
 
@@ -252,11 +256,11 @@ def row_of(
             if "null" in commands_text:
                 for command in commands:
                     _insist_on_numbers(command)
-    link = linked(before, seq, at_ns, kind, text, caused)
+    link = linked(previous_hash, seq, at_ns, kind, text, caused)
     return (seq, at_ns, kind, event_text, commands_text, _sha256(link).digest()), link
 
 
 def snapshot_digest(first: bytes, seq: int, entry_hash: bytes, state: bytes) -> bytes:
     """Return a digest that binds a state to its journal (`first`) and to its entry."""
-    place = seq.to_bytes(8, "little")
-    return hashlib.sha256(b"".join((b"snapshot\0", first, place, entry_hash, state))).digest()
+    number = seq.to_bytes(8, "little")
+    return hashlib.sha256(b"".join((b"snapshot\0", first, number, entry_hash, state))).digest()

@@ -300,7 +300,7 @@ class Journal(Reader):
             except JournalError:
                 if not (reduces and self._tail.fits(self._waiting_bytes)):
                     raise
-        if not (reduces or self._tail.reserve.stands):
+        if not (reduces or self._tail.reserve.is_allocated):
             with self._failing("reserving space for reductions"):
                 self._tail.reserve.make()
         count = len(self._links)

@@ -105,9 +105,9 @@ def _short(text: str) -> str:
 class Lease:
     """The right to run: held until `release`, or until the process ends in any way."""
 
-    def __init__(self, holder: Holder, held: ExitStack) -> None:
+    def __init__(self, holder: Holder, locks: ExitStack) -> None:
         self.holder = holder
-        self._held = held
+        self._held = locks
 
     @classmethod
     def take(cls, holder: Holder, *, account: str = "") -> Self:
@@ -120,16 +120,16 @@ class Lease:
         RunError
             Another process holds one of them; the message names it. Nothing is held then.
         """
-        with ExitStack() as held:
+        with ExitStack() as locks:
             goes_on = f"the run in {holder.folder} goes on"
-            held.callback(free, _locked(f"folder-{_short(holder.folder)}", holder, goes_on))
-            own = _lock_run(Path(holder.folder), holder, goes_on)
-            if own is not None:
-                held.callback(free, own)
+            locks.callback(free, _locked(f"folder-{_short(holder.folder)}", holder, goes_on))
+            folder_lock = _lock_run(Path(holder.folder), holder, goes_on)
+            if folder_lock is not None:
+                locks.callback(free, folder_lock)
             copied = f"{holder.folder} is a copy of run {holder.run_id}, which goes on elsewhere"
             run = _locked(f"run-{_short(holder.run_id)}", holder, copied, hint=_COPY_HINT)
-            held.callback(free, run)
-            lease = cls(holder, held.pop_all())
+            locks.callback(free, run)
+            lease = cls(holder, locks.pop_all())
         if account:
             try:
                 lease.take_account(account)
@@ -169,7 +169,7 @@ class Lease:
         self.release()
 
 
-def _locked(name: str, holder: Holder, what: str, *, hint: str = "") -> int:
+def _locked(name: str, holder: Holder, refusal: str, *, hint: str = "") -> int:
     """Lock a file of the state folder and write the holder's name into it; return its handle."""
     path = state_folder() / "leases" / f"{name}.lock"
     try:
@@ -180,24 +180,24 @@ def _locked(name: str, holder: Holder, what: str, *, hint: str = "") -> int:
             f"the lease {path} cannot be made: {problem.strerror}",
             hint="name a folder you may write to in SEPTET_STATE_DIR",
         ) from problem
-    return _written(handle, path, holder, what, hint)
+    return _written(handle, path, holder, refusal, hint)
 
 
-def _lock_run(folder: Path, holder: Holder, what: str) -> int | None:
+def _lock_run(folder: Path, holder: Holder, refusal: str) -> int | None:
     """Lock the run's own folder; None if it does not exist or its file system has no locks."""
     path = folder / RUN_LOCK
     try:
         handle = lock(path)
     except OSError:
         return None
-    return _written(handle, path, holder, what)
+    return _written(handle, path, holder, refusal)
 
 
-def _written(handle: int | None, path: Path, holder: Holder, what: str, hint: str = "") -> int:
+def _written(handle: int | None, path: Path, holder: Holder, refusal: str, hint: str = "") -> int:
     """Write the holder's name into the locked file; RunError if another process holds it."""
     if handle is None:
         raise RunError(
-            f"{what}: {_named(path) or 'another process'}",
+            f"{refusal}: {_named(path) or 'another process'}",
             hint=hint
             or "end that process first with SIGTERM (kill PID, or its service manager): its orders "
             "stay at the venue, the protective stops too; a lease frees itself when its process "
@@ -280,10 +280,10 @@ def _has_open(pid: int, path: Path) -> bool:
         return True
     except OSError:
         return not opened.parent.parent.is_dir() and is_locked(path.with_name(f"{path.name}-lock"))
-    wanted = path.stat()
+    status = path.stat()
     for each in handles:
         with suppress(OSError):  # closed meanwhile
-            if os.path.samestat(each.stat(), wanted):
+            if os.path.samestat(each.stat(), status):
                 return True
     return False
 

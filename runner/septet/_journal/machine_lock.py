@@ -41,51 +41,53 @@ def hold_name(name: str) -> list[int]:
     RunError
         Another process holds it, or it cannot be taken.
     """
-    held = [_bind(name) if sys.platform == "linux" else _lock_file(Path("/tmp"), name)]  # noqa: S108
+    handles = [_bind(name) if sys.platform == "linux" else _lock_file(Path("/tmp"), name)]  # noqa: S108
     folder = shared_folder()
     if folder is not None:
         try:
-            held.append(_lock_file(folder, name))
+            handles.append(_lock_file(folder, name))
         except BaseException:
-            free(held[0])
+            free(handles[0])
             raise
-    return held
+    return handles
 
 
 def scope_text() -> str:
     """Describe the machines and users among which a name is held only once."""
     folder = shared_folder()
     also = f", nor beside {folder}" if folder is not None else ""
-    here = "of any user of this machine"
+    scope = "of any user of this machine"
     if sys.platform == "linux":
-        here += ", nor of a container that uses its network"
-    left = "" if folder else f" containers apart from it (name a folder they share in {_SHARED}),"
-    return f"{here}{also}; not seen are{left} other machines, and another key of the account"
+        scope += ", nor of a container that uses its network"
+    exceptions = (
+        "" if folder else f" containers apart from it (name a folder they share in {_SHARED}),"
+    )
+    return f"{scope}{also}; not seen are{exceptions} other machines, and another key of the account"
 
 
 def _bind(name: str) -> int:
-    mine = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        mine.bind(f"\0septet/{name}")
-        mine.listen(8)
+        bound.bind(f"\0septet/{name}")
+        bound.listen(8)
     except OSError as problem:
-        mine.close()
+        bound.close()
         if problem.errno == errno.EADDRINUSE:
             raise RunError(_taken(_listener(name)), hint=_HINT) from None
         raise RunError(f"the lease {name} cannot be taken: {problem.strerror}") from problem
-    return keep(mine.detach())
+    return keep(bound.detach())
 
 
 def _listener(name: str) -> str:
     """Return the process that holds a name, if the kernel shows it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
-            other.settimeout(1.0)
-            other.connect(f"\0septet/{name}")
-            found = other.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            probe.settimeout(1.0)
+            probe.connect(f"\0septet/{name}")
+            credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         except OSError:
             return "another process"
-    pid, user, _ = _CREDENTIALS.unpack(found)
+    pid, user, _ = _CREDENTIALS.unpack(credentials)
     return f"process {pid or 'of another container'} of user {_user(user)}"
 
 
@@ -111,8 +113,8 @@ def _lock_file(folder: Path, name: str) -> int:
     return handle
 
 
-def _taken(who: str) -> str:
-    return f"the same account is traded by another run: {who}"
+def _taken(holder: str) -> str:
+    return f"the same account is traded by another run: {holder}"
 
 
 _HINT: Final = (

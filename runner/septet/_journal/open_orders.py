@@ -47,30 +47,30 @@ class OpenOrders:
         """Return every open order, those that were placed and not yet sent last."""
         return [*self.by_id.values(), *self._placed.values()]
 
-    def place(self, made: m.Placed) -> None:
+    def place(self, placed: m.Placed) -> None:
         """Add an order of the strategy that was not sent yet."""
-        self._placed[made.order] = OpenOrder(
-            "", made.order, made.symbol, made.side, made.order_type, made.quantity, None,
-            made.limit_price, made.trigger_price,
+        self._placed[placed.order] = OpenOrder(
+            "", placed.order, placed.symbol, placed.side, placed.order_type, placed.quantity, None,
+            placed.limit_price, placed.trigger_price,
         )  # fmt: skip
 
     def submit(self, sent: m.Submit) -> None:
         """Add an order that is sent."""
         self._placed.pop(sent.parent, None)
-        known = self.by_id.get(sent.client_id)
+        earlier = self.by_id.get(sent.client_id)
         self.by_id[sent.client_id] = OpenOrder(
             sent.client_id, sent.parent, sent.symbol, sent.side, sent.order_type, sent.quantity,
             sent.reduces, sent.limit_price, sent.trigger_price,
-            known.state if known is not None else "submitted",
+            earlier.state if earlier is not None else "submitted",
         )  # fmt: skip
 
     def amend(self, sent: m.Amend) -> None:
         """Add the replacement of an order, which stays until the venue reports that it is gone."""
-        before = self.by_id.get(sent.client_id)
+        replaced = self.by_id.get(sent.client_id)
         self.by_id[sent.new_client_id] = OpenOrder(
             sent.new_client_id, sent.parent, sent.symbol, sent.side,
-            before.order_type if before is not None else "limit", sent.quantity,
-            before.reduces if before is not None else None, sent.limit_price, None, "submitted",
+            replaced.order_type if replaced is not None else "limit", sent.quantity,
+            replaced.reduces if replaced is not None else None, sent.limit_price, None, "submitted",
         )  # fmt: skip
 
     def change(self, row: m.Changed) -> None:

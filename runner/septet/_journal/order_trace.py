@@ -28,8 +28,8 @@ def client_ids(reader: Reader, reference: str) -> dict[str, str]:
             number = command.get("parent", command.get("order"))
             if name and number is not None:
                 owners[name] = order_id(number) if number >= 0 else name
-    wanted = owners.get(reference, reference)
-    return {name: order for name, order in owners.items() if order == wanted}
+    order_of_reference = owners.get(reference, reference)
+    return {name: order for name, order in owners.items() if order == order_of_reference}
 
 
 def trace(reader: Reader, reference: str, symbol: int, time_ns: int) -> list[dict[str, Any]]:
@@ -49,22 +49,22 @@ def trace(reader: Reader, reference: str, symbol: int, time_ns: int) -> list[dic
     One dict a step: seq, at_ns (wall time), step, text, and `ms`, milliseconds since the step
     before.
     """
-    mine = client_ids(reader, reference)
-    order = next(iter(mine.values()), reference)
-    found: list[tuple[Entry, str, str]] = []
+    own_ids = client_ids(reader, reference)
+    order = next(iter(own_ids.values()), reference)
+    rows: list[tuple[Entry, str, str]] = []
     for entry in reader.read():
-        found += [(entry, *row) for row in _steps(entry, order, mine, symbol, time_ns)]
+        rows += [(entry, *row) for row in _steps(entry, order, own_ids, symbol, time_ns)]
     steps: list[dict[str, Any]] = []
-    before = found[0][0].at_ns if found else 0
-    for entry, step, text in found:
-        ms = (entry.at_ns - before) / 1e6
-        before = entry.at_ns
+    previous_ns = rows[0][0].at_ns if rows else 0
+    for entry, step, text in rows:
+        ms = (entry.at_ns - previous_ns) / 1e6
+        previous_ns = entry.at_ns
         steps.append({"seq": entry.seq, "at_ns": entry.at_ns, "step": step, "text": text, "ms": ms})
     return steps
 
 
 def _steps(
-    entry: Entry, order: str, mine: dict[str, str], symbol: int, time_ns: int
+    entry: Entry, order: str, own_ids: dict[str, str], symbol: int, time_ns: int
 ) -> Iterator[tuple[str, str]]:
     """Yield the steps of an order in an entry."""
     if entry.kind == "bar":
@@ -73,7 +73,7 @@ def _steps(
             yield "bar", f"close {bar.close:.12g} ({bar.source})"
     elif entry.kind in _EVENTS:
         event = entry.event
-        if getattr(event, "client_id", None) in mine:
+        if getattr(event, "client_id", None) in own_ids:
             yield entry.kind, _EVENTS[entry.kind](event)
     elif entry.kind == "decision_time":
         decision_time = entry.event
@@ -82,31 +82,31 @@ def _steps(
     if entry.commands_json == b"[]":
         return
     for command in entry.commands:
-        yield from _command(command, order, mine, symbol, time_ns)
+        yield from _command(command, order, own_ids, symbol, time_ns)
 
 
 def _command(
-    command: m.Command, order: str, mine: dict[str, str], symbol: int, time_ns: int
+    command: m.Command, order: str, own_ids: dict[str, str], symbol: int, time_ns: int
 ) -> Iterator[tuple[str, str]]:
     match command:
         case m.Decided() if (command.symbol, command.time_ns) == (symbol, time_ns):
             yield "decision", f"{command.signal}, granted {command.granted:.12g}"
-        case m.Submit() if command.client_id in mine:
+        case m.Submit() if command.client_id in own_ids:
             price = "" if command.limit_price is None else f" at {command.limit_price:.12g}"
             yield (
                 "submit",
                 f"{command.client_id}: {command.side} {command.quantity:.12g} "
                 f"{command.order_type}{price}",
             )
-        case m.Cancel() | m.Query() if command.client_id in mine:
+        case m.Cancel() | m.Query() if command.client_id in own_ids:
             yield type(command).__name__.lower(), command.client_id
-        case m.Amend() if command.client_id in mine:
+        case m.Amend() if command.client_id in own_ids:
             yield "amend", f"{command.client_id} becomes {command.new_client_id}"
-        case m.Changed() if command.client_id in mine or order_id(command.order) == order:
+        case m.Changed() if command.client_id in own_ids or order_id(command.order) == order:
             why = f" ({command.reason})" if command.reason else ""
             # Fills inside the engine are booked at once, and are not counted here.
-            inside = command.state == "filled" and not command.filled
-            filled = "" if inside else f", {command.filled:.12g} filled"
+            is_engine_fill = command.state == "filled" and not command.filled
+            filled = "" if is_engine_fill else f", {command.filled:.12g} filled"
             yield "state", f"{command.state}{filled}{why}"
         case m.Traded() if order_id(command.order) == order and command.order >= 0:
             yield (

@@ -205,14 +205,18 @@ def _insist_on_format(db: sqlite3.Connection, path: Path) -> None:
 def _insist_on_schema(db: sqlite3.Connection, path: Path) -> None:
     """Refuse a view, a trigger, an index or another table: each can run a query of its author."""
     question = "SELECT type, name, sql FROM sqlite_master LIMIT ?"
-    found = db.execute(question, (len(TABLES) + 1,)).fetchall()
-    odd = next((row for row in found if row[0] != "table" or row[2] not in TABLES), None)
-    if odd is None and len(found) == len(TABLES):
+    rows = db.execute(question, (len(TABLES) + 1,)).fetchall()
+    unexpected = next((row for row in rows if row[0] != "table" or row[2] not in TABLES), None)
+    if unexpected is None and len(rows) == len(TABLES):
         return
-    kind, name = odd[:2] if odd else ("table", "")
-    what = f"the {kind} {str(name)[:60]!r} is none of a journal" if odd else "a table is missing"
+    kind, name = unexpected[:2] if unexpected else ("table", "")
+    fault = (
+        f"the {kind} {str(name)[:60]!r} is none of a journal"
+        if unexpected
+        else "a table is missing"
+    )
     raise JournalError(
-        f"{path}: the tables are not those that septet makes: {what}",
+        f"{path}: the tables are not those that septet makes: {fault}",
         hint="somebody else changed or made this file; nothing of it was read",
     )
 
@@ -305,20 +309,20 @@ class Reader:
         if self.read_until is not None:
             last = min(last, self.read_until)
         while after < last:
-            found = self._stored(after, last, kinds)
-            if len(found) < CHUNK_ROWS and not (found and found[-1].seq == last):
+            entries = self._stored(after, last, kinds)
+            if len(entries) < CHUNK_ROWS and not (entries and entries[-1].seq == last):
                 newer = self._newer()
-                found = self._stored(after, last, kinds)  # with what has moved meanwhile
-                stored = found[-1].seq if found else after
-                if len(found) < CHUNK_ROWS:
-                    found += [
+                entries = self._stored(after, last, kinds)  # with what has moved meanwhile
+                stored = entries[-1].seq if entries else after
+                if len(entries) < CHUNK_ROWS:
+                    entries += [
                         each for each in newer
                         if stored < each.seq <= last and (not kinds or each.kind in kinds)
                     ]  # fmt: skip
-                if not found:
+                if not entries:
                     return
-            yield from found
-            after = found[-1].seq
+            yield from entries
+            after = entries[-1].seq
 
     def _stored(self, after: int, last: int, kinds: Sequence[str]) -> list[Entry]:
         chosen = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
@@ -339,7 +343,7 @@ class Reader:
 
     def snapshots(self) -> list[Snapshot]:
         """Return the intact snapshots, the newest first."""
-        found = []
+        intact = []
         with guarded(self.path, "reading the snapshots"):
             numbers = self._db.execute("SELECT seq FROM snapshots ORDER BY seq DESC").fetchall()
         for (seq,) in numbers:
@@ -350,8 +354,8 @@ class Reader:
             except sqlite3.DatabaseError:
                 continue  # a damaged page: an older snapshot is used, or none
             if row and snapshot_digest(self.first_hash, seq, row[0], row[2]) == row[1]:
-                found.append(Snapshot(seq, row[0], row[2]))
-        return found
+                intact.append(Snapshot(seq, row[0], row[2]))
+        return intact
 
     def tail_facts(self) -> TailFacts:
         """Return the newest facts of the journal: its end, and the highest order that was sent."""
@@ -404,9 +408,9 @@ class Reader:
         """
         starts = self.sessions()
         count = 0
-        for place, start in enumerate(starts):
-            last = place + 1 == len(starts)
-            ended = start.ended_ns if last else start.ended_ns or starts[place + 1].began_ns
+        for position, start in enumerate(starts):
+            last = position + 1 == len(starts)
+            ended = start.ended_ns if last else start.ended_ns or starts[position + 1].began_ns
             recent = ended is not None and ended > now_ns - window_ns
             count += recent and not start.clean and start.was_live
         return count

@@ -13,8 +13,8 @@ def state_folder() -> Path:
 
     ``SEPTET_STATE_DIR``, else ``$XDG_STATE_HOME/septet``, else ``~/.local/state/septet``.
     """
-    if own := os.environ.get("SEPTET_STATE_DIR"):
-        return Path(own)
+    if configured := os.environ.get("SEPTET_STATE_DIR"):
+        return Path(configured)
     if shared := os.environ.get("XDG_STATE_HOME"):
         return Path(shared) / "septet"
     return Path.home() / ".local" / "state" / "septet"

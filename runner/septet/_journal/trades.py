@@ -97,59 +97,63 @@ class TradeBook:
     ) -> None:  # fmt: skip
         """Book the signed units net of a fee in the base; the other amounts are in the quote."""
         of = self.instruments.setdefault(k, Instrument())
-        held = self._held.setdefault(k, _Position())
+        position = self._held.setdefault(k, _Position())
         scale, lot = of.scale, of.lot * of.scale
         if units == 0.0:
             return
-        before, after = held.units, held.units + units
-        held.units = after
-        held.liquidation += liquidation
-        if held.side == 0:
-            if abs(after) < lot or after * units <= 0.0:  # dust before, dust after
-                held.book_dust(units / scale, price, fee, slippage)
+        units_before, units_after = position.units, position.units + units
+        position.units = units_after
+        position.liquidation += liquidation
+        if position.side == 0:
+            if abs(units_after) < lot or units_after * units <= 0.0:  # dust before, dust after
+                position.book_dust(units / scale, price, fee, slippage)
                 return
-            if before != 0.0:
-                held.dust_cost = held.dust_cost - before / scale * price
-            self._open(held, units if before * units >= 0.0 else after, price, time_ns)
-            held.fees, held.slippage = fee, slippage
+            if units_before != 0.0:
+                position.dust_cost = position.dust_cost - units_before / scale * price
+            self._open(
+                position, units if units_before * units >= 0.0 else units_after, price, time_ns
+            )
+            position.fees, position.slippage = fee, slippage
             return
-        if units * held.side > 0.0:
-            held.average = (held.average * abs(before) + price * abs(units)) / abs(after)
-            held.fees += fee
-            held.slippage += slippage
+        if units * position.side > 0.0:
+            position.average = (position.average * abs(units_before) + price * abs(units)) / abs(
+                units_after
+            )
+            position.fees += fee
+            position.slippage += slippage
             return
-        closing = min(abs(units), abs(before))
+        closing = min(abs(units), abs(units_before))
         share = closing / abs(units)
-        held.gross += (price - held.average) * held.side * (closing / scale)
-        held.fees += fee * share
-        held.slippage += slippage * share
-        held.exit_notional += closing / scale * price
-        held.closed_average = _LEDGER.mean_price(
-            held.closed_average, held.closed, held.average, closing
+        position.gross += (price - position.average) * position.side * (closing / scale)
+        position.fees += fee * share
+        position.slippage += slippage * share
+        position.exit_notional += closing / scale * price
+        position.closed_average = _LEDGER.mean_price(
+            position.closed_average, position.closed, position.average, closing
         )
-        held.closed += closing
+        position.closed += closing
         if reason == ENTRY:
             reason = REVERSAL
-        if after * held.side > 0.0 and abs(after) >= lot:
+        if units_after * position.side > 0.0 and abs(units_after) >= lot:
             return
-        fee, slippage, side = fee * (1.0 - share), slippage * (1.0 - share), held.side
-        if abs(after) < lot:
-            self._close(k, held, scale, time_ns, reason)
-            if after * side < 0.0:
-                held.book_dust(after / scale, price, fee, slippage)
+        fee, slippage, side = fee * (1.0 - share), slippage * (1.0 - share), position.side
+        if abs(units_after) < lot:
+            self._close(k, position, scale, time_ns, reason)
+            if units_after * side < 0.0:
+                position.book_dust(units_after / scale, price, fee, slippage)
             return
-        self._close(k, held, scale, time_ns, REVERSAL)
-        self._open(held, after, price, time_ns)
-        held.fees, held.slippage = fee, slippage
+        self._close(k, position, scale, time_ns, REVERSAL)
+        self._open(position, units_after, price, time_ns)
+        position.fees, position.slippage = fee, slippage
 
     def fund(self, k: int, paid: float) -> None:
         """Charge funding (quote) to the open trade of a symbol; without one it belongs to dust."""
-        held = self._held.setdefault(k, _Position())
-        if held.side != 0:
-            held.funding += paid
+        position = self._held.setdefault(k, _Position())
+        if position.side != 0:
+            position.funding += paid
         else:  # the position was closed before it was booked, or is less than a lot
-            held.dust_cost += paid
-            held.dust_funding += paid
+            position.dust_cost += paid
+            position.dust_funding += paid
 
     def correct(
         self, k: int, quantity: float, booked: float, price: float, fee: float, booked_ns: int,
@@ -159,86 +163,95 @@ class TradeBook:
 
         For a closed trade its row is corrected; units without a trade count as dust.
         """
-        held, scale = self._held.setdefault(k, _Position()), self.scale(k)
+        position, scale = self._held.setdefault(k, _Position()), self.scale(k)
         gain = quantity * (booked - price)
-        if held.side != 0 and booked_ns >= held.entry_ns:
-            held.fees += fee + revalued
-            held.slippage -= gain
-            if quantity * held.side < 0.0:
-                held.gross += gain + revalued
-                held.exit_notional += abs(quantity) * (price - booked)
-            elif held.closed:
-                held.gross += gain + revalued
+        if position.side != 0 and booked_ns >= position.entry_ns:
+            position.fees += fee + revalued
+            position.slippage -= gain
+            if quantity * position.side < 0.0:
+                position.gross += gain + revalued
+                position.exit_notional += abs(quantity) * (price - booked)
+            elif position.closed:
+                position.gross += gain + revalued
             else:
-                held.average -= held.side * (gain + revalued) / (abs(held.units) / scale)
+                position.average -= (
+                    position.side * (gain + revalued) / (abs(position.units) / scale)
+                )
             return
         for number in range(len(self.rows) - 1, -1, -1):
             row = self.rows[number]
             if row[0] == k and row[2] <= booked_ns <= row[4]:
                 enters = (quantity > 0.0) == (row[1] == "long")
-                place, moved = 3 if enters else 5, (price - booked) * abs(quantity)
-                moved = (moved - revalued if enters else moved) / row[6]
+                column, change = 3 if enters else 5, (price - booked) * abs(quantity)
+                change = (change - revalued if enters else change) / row[6]
                 new = list(row)
-                new[place] += moved
+                new[column] += change
                 new[7] += gain - fee
                 new[8] += fee + revalued
                 new[11] -= gain
                 self.rows[number] = tuple(new)
                 return
-        held.dust_cost -= gain - fee
-        held.dust_fees += fee + revalued
+        position.dust_cost -= gain - fee
+        position.dust_fees += fee + revalued
 
     @staticmethod
-    def _open(held: _Position, units: float, price: float, time_ns: int) -> None:
-        held.side = 1 if units > 0.0 else -1
-        held.entry_ns, held.average = time_ns, price
-        held.closed = held.exit_notional = held.gross = held.funding = held.liquidation = 0.0
+    def _open(position: _Position, units: float, price: float, time_ns: int) -> None:
+        position.side = 1 if units > 0.0 else -1
+        position.entry_ns, position.average = time_ns, price
+        position.closed = position.exit_notional = position.gross = position.funding = (
+            position.liquidation
+        ) = 0.0
 
-    def _close(self, k: int, held: _Position, scale: float, time_ns: int, reason: str) -> None:
-        quantity = held.closed / scale
-        pnl = held.gross - held.fees - held.funding - held.liquidation
+    def _close(self, k: int, position: _Position, scale: float, time_ns: int, reason: str) -> None:
+        quantity = position.closed / scale
+        pnl = position.gross - position.fees - position.funding - position.liquidation
         self.rows.append(
             (
-                k, "long" if held.side > 0 else "short", held.entry_ns, held.closed_average,
-                time_ns, held.exit_notional / quantity, quantity, pnl, held.fees, held.funding,
-                held.liquidation, held.slippage, reason,
+                k, "long" if position.side > 0 else "short", position.entry_ns,
+                position.closed_average,
+                time_ns, position.exit_notional / quantity, quantity, pnl, position.fees,
+                position.funding, position.liquidation, position.slippage, reason,
             )
         )  # fmt: skip
-        if held.units * held.side > 0.0:  # less than a lot: kept at its cost
-            held.dust_cost = held.dust_cost + held.units / scale * held.average
-        held.side, held.average = 0, math.nan
+        if position.units * position.side > 0.0:  # less than a lot: kept at its cost
+            position.dust_cost = position.dust_cost + position.units / scale * position.average
+        position.side, position.average = 0, math.nan
 
     def still_open(self, marks: Mapping[int, float], time_ns: int) -> list[tuple[Any, ...]]:
         """Return the open positions at the last close, then the result of dust, as in the table.
 
         The open position of a trade counts as closed at the last close.
         """
-        rows, rests = [], []
-        for k, held in sorted(self._held.items()):
+        rows, dust_rows = [], []
+        for k, position in sorted(self._held.items()):
             scale = self.instruments[k].scale
-            mark = marks.get(k, held.average)
-            if held.side != 0:
-                gross = held.gross + held.units / scale * (mark - held.average)
-                pnl = gross - held.fees - held.funding - held.liquidation
-                units = abs(held.units)
-                entry = _LEDGER.mean_price(held.closed_average, held.closed, held.average, units)
-                sold = held.exit_notional / (held.closed / scale) if held.closed else mark
-                left = _LEDGER.mean_price(sold, held.closed, mark, units)
+            mark = marks.get(k, position.average)
+            if position.side != 0:
+                gross = position.gross + position.units / scale * (mark - position.average)
+                pnl = gross - position.fees - position.funding - position.liquidation
+                units = abs(position.units)
+                entry = _LEDGER.mean_price(
+                    position.closed_average, position.closed, position.average, units
+                )
+                sold = (
+                    position.exit_notional / (position.closed / scale) if position.closed else mark
+                )
+                exit_price = _LEDGER.mean_price(sold, position.closed, mark, units)
                 rows.append(
                     (
-                        k, "long" if held.side > 0 else "short", held.entry_ns, entry, time_ns,
-                        left, (held.closed + units) / scale, pnl, held.fees, held.funding,
-                        held.liquidation, held.slippage, "open",
+                        k, "long" if position.side > 0 else "short", position.entry_ns, entry,
+                        time_ns, exit_price, (position.closed + units) / scale, pnl, position.fees,
+                        position.funding, position.liquidation, position.slippage, "open",
                     )
                 )  # fmt: skip
-            dust = 0.0 if held.side != 0 else held.units
-            made = (dust / scale * mark if dust else 0.0) - held.dust_cost
-            if made != 0.0 or dust != 0.0 or held.dust_fees != 0.0:
-                rests.append(
+            dust = 0.0 if position.side != 0 else position.units
+            pnl_of_dust = (dust / scale * mark if dust else 0.0) - position.dust_cost
+            if pnl_of_dust != 0.0 or dust != 0.0 or position.dust_fees != 0.0:
+                dust_rows.append(
                     (
                         k, "short" if dust < 0.0 else "long", time_ns, mark, time_ns, mark,
-                        abs(dust) / scale, made, held.dust_fees, held.dust_funding, 0.0,
-                        held.dust_slippage, "dust",
+                        abs(dust) / scale, pnl_of_dust, position.dust_fees, position.dust_funding,
+                        0.0, position.dust_slippage, "dust",
                     )
                 )  # fmt: skip
-        return rows + rests
+        return rows + dust_rows

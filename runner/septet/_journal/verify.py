@@ -127,8 +127,10 @@ def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) ->
     `expected` is the number of the last entry, as far as is known from elsewhere.
     """
     tail = reader._seen()
-    found = _walk(reader, after, expected)
-    return found if found.broken else _and_tail(found, tail, _hash_of(reader, found.last))
+    findings = _walk(reader, after, expected)
+    return (
+        findings if findings.broken else _and_tail(findings, tail, _hash_of(reader, findings.last))
+    )
 
 
 def walk_at_rest(reader: Reader, *, expected: int, committed: int) -> Findings:
@@ -137,10 +139,10 @@ def walk_at_rest(reader: Reader, *, expected: int, committed: int) -> Findings:
     `committed` is the number of the last entry by the mark. Entries missing in the tail are lost.
     """
     tail = reader._seen(traces=True)
-    found = _walk(reader, None, expected)
-    if found.broken:
-        return found
-    joined = _and_tail(found, tail, _hash_of(reader, found.last))
+    findings = _walk(reader, None, expected)
+    if findings.broken:
+        return findings
+    joined = _and_tail(findings, tail, _hash_of(reader, findings.last))
     return joined if joined.torn else replace(_check_tail(joined, tail, committed), torn="")
 
 
@@ -176,33 +178,33 @@ def _hash_of(reader: Reader, seq: int) -> bytes:
     return bytes(reader._one("verifying", "SELECT hash FROM entries WHERE seq = ?", seq)[0])
 
 
-def _and_tail(found: Findings, tail: Seen, digest: bytes) -> Findings:
+def _and_tail(findings: Findings, tail: Seen, digest: bytes) -> Findings:
     """Add the entries of the tail: each is complete and chained to the previous one."""
-    gained = len(tail.after(found.last, digest))
-    lost = None if found.lost is None else max(0, found.lost - gained)
-    return replace(found, last=found.last + gained, lost=lost)
+    gained = len(tail.after(findings.last, digest))
+    lost = None if findings.lost is None else max(0, findings.lost - gained)
+    return replace(findings, last=findings.last + gained, lost=lost)
 
 
-def _check_tail(found: Findings, tail: Seen, expected: int) -> Findings:
+def _check_tail(findings: Findings, tail: Seen, expected: int) -> Findings:
     """Check the data of the tail outside the chain: half written, lost with power, or changed."""
     if tail.alien:
         note = "the tail beside it is of another journal and not used"
-        return replace(found, notes=(*found.notes, note))
-    whole = [each.seq for each in tail.entries]
-    astray = [seq for seq in (*whole, *tail.traces) if seq > found.last]
-    if not astray:
-        return found
-    reached = max(expected, *astray)
-    if whole and found.last + 1 < whole[0]:  # the database is older than the tail
-        return replace(found, lost=reached - found.last)
-    why = f"entry {found.last + 1} is not whole in the tail"
+        return replace(findings, notes=(*findings.notes, note))
+    complete = [each.seq for each in tail.entries]
+    unchained = [seq for seq in (*complete, *tail.traces) if seq > findings.last]
+    if not unchained:
+        return findings
+    reached = max(expected, *unchained)
+    if complete and findings.last + 1 < complete[0]:  # the database is older than the tail
+        return replace(findings, lost=reached - findings.last)
+    fault = f"entry {findings.last + 1} is not whole in the tail"
     if not tail.boot or tail.boot != boot_id():
-        return replace(found, lost=reached - found.last, torn=found.torn or why)
-    if min(astray) <= expected:
-        broken = f"entry {found.last + 1} was changed in the tail, or is not whole there"
-        return replace(found, broken=broken)
-    note = f"entry {found.last + 1} was being written when the process ended, and is cut off"
-    return replace(found, notes=(*found.notes, note))
+        return replace(findings, lost=reached - findings.last, torn=findings.torn or fault)
+    if min(unchained) <= expected:
+        broken = f"entry {findings.last + 1} was changed in the tail, or is not whole there"
+        return replace(findings, broken=broken)
+    note = f"entry {findings.last + 1} was being written when the process ended, and is cut off"
+    return replace(findings, notes=(*findings.notes, note))
 
 
 def _chain(reader: Reader, seq: int, digest: bytes) -> int:
@@ -210,27 +212,27 @@ def _chain(reader: Reader, seq: int, digest: bytes) -> int:
     for row in _rows(reader, seq):
         number, at_ns, kind, event, commands, written = row
         if number != seq + 1:
-            gone = f"entries {seq + 1} to {number - 1} were"
+            removed = f"entries {seq + 1} to {number - 1} were"
             if number == seq + 2:
-                gone = f"entry {seq + 1} was"
-            raise _Broken(f"{gone} removed: {number} follows {seq}", seq)
+                removed = f"entry {seq + 1} was"
+            raise _Broken(f"{removed} removed: {number} follows {seq}", seq)
         # SQLite stores any type in any column: a value that is not text was not written here.
-        whole = [value if isinstance(value, bytes) else str(value).encode() for value in row[2:]]
-        kind, event, commands, written = whole
+        cells = [value if isinstance(value, bytes) else str(value).encode() for value in row[2:]]
+        kind, event, commands, written = cells
         try:
-            made = chained(digest, number, at_ns, str(kind, "utf-8"), event, commands)
+            computed = chained(digest, number, at_ns, str(kind, "utf-8"), event, commands)
         except (UnicodeDecodeError, TypeError, ValueError):
-            made = b""
-        if made != written:
+            computed = b""
+        if computed != written:
             if b"\0" in event + commands:  # never in JSON: a page that lost its content
                 raise _Damaged(seq, f"entry {number} holds bytes that were never written")
-            place = "the head or entry 1 was" if number == 1 else f"entry {number} was"
+            changed = "the head or entry 1 was" if number == 1 else f"entry {number} was"
             raise _Broken(
-                f"{place} changed, or is not the one that was written there: its hash does not "
+                f"{changed} changed, or is not the one that was written there: its hash does not "
                 f"follow from that of entry {seq}",
                 seq,
             )
-        seq, digest = number, made
+        seq, digest = number, computed
     return seq
 
 
@@ -344,8 +346,8 @@ def _blame(last: int, snapshot: int, tail: Seen, mark: Mark) -> GoneWith:
     if mark.promised is None or (mark.boot and mark.boot == boot_id()):
         return "copy"
     is_power = mark.durability == "power"
-    begins = tail.entries[0].seq if tail.entries and is_power else 0
-    if last < max(mark.promised, snapshot, begins - 1):
+    first_in_tail = tail.entries[0].seq if tail.entries and is_power else 0
+    if last < max(mark.promised, snapshot, first_in_tail - 1):
         return "copy"
     return "power" if is_power else "either"
 
@@ -363,35 +365,35 @@ def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
         tail = reader._seen(traces=True)
         snapshots = reader.snapshots()
         start = None if full or not snapshots else snapshots[0]
-        found = _walk(reader, start, expected)
-        rebuild = bool(found.torn) or _cut_short(path, reader) or _snapshots_damaged(reader)
+        findings = _walk(reader, start, expected)
+        rebuild = bool(findings.torn) or _cut_short(path, reader) or _snapshots_damaged(reader)
         stored = reader._one("verifying", "SELECT count(*) FROM snapshots")[0]
         if len(snapshots) < stored and not full:
             skipped = stored - len(snapshots)
             note = f"{skipped} snapshots are damaged and not used"
-            found = replace(found, notes=(*found.notes, note))
-        if rebuild and not found.broken and start is not None:
-            found = _walk(reader, None, expected) if not found.torn else found
-        if not found.broken:
-            joined = _and_tail(found, tail, _hash_of(reader, found.last))
+            findings = replace(findings, notes=(*findings.notes, note))
+        if rebuild and not findings.broken and start is not None:
+            findings = _walk(reader, None, expected) if not findings.torn else findings
+        if not findings.broken:
+            joined = _and_tail(findings, tail, _hash_of(reader, findings.last))
             joined = _check_tail(joined, tail, expected)
             if joined.lost and not rebuild:
                 newest = _newest_snapshot_number(reader)
                 joined = replace(joined, gone_with=_blame(joined.last, newest, tail, mark))
             if rebuild and not joined.broken:
-                joined = replace(joined, kept=str(_rebuild(path, reader, found.last)))
+                joined = replace(joined, kept=str(_rebuild(path, reader, findings.last)))
             elif joined.torn:  # the tail is recreated when the journal is opened
-                kept = _free_name(tail_of(path))
-                os.link(tail_of(path), kept)
-                joined = replace(joined, kept=str(kept))
-            found = joined
-    if found.broken:
+                kept_file = _free_name(tail_of(path))
+                os.link(tail_of(path), kept_file)
+                joined = replace(joined, kept=str(kept_file))
+            findings = joined
+    if findings.broken:
         raise JournalError(
-            f"{path}: {found.broken}",
+            f"{path}: {findings.broken}",
             hint="nothing was changed; put the folder back from a copy, or begin another run: "
             "septet run FILE --fresh",
         )
-    return found
+    return findings
 
 
 def _cut_short(path: Path, reader: Reader) -> bool:
@@ -416,25 +418,25 @@ def _rebuild(path: Path, reader: Reader, last: int) -> Path:
         finally:
             new.close()
         reader.close()
-        kept = _free_name(path)
+        kept_file = _free_name(path)
         for suffix in ("-wal", "-shm"):
-            beside = path.with_name(path.name + suffix)
-            if beside.exists():
-                os.replace(beside, kept.with_name(kept.name + suffix))
-        os.link(path, kept)
+            sidecar = path.with_name(path.name + suffix)
+            if sidecar.exists():
+                os.replace(sidecar, kept_file.with_name(kept_file.name + suffix))
+        os.link(path, kept_file)
         os.replace(draft, path)
-    return kept
+    return kept_file
 
 
 def _free_name(path: Path) -> Path:
     number = 1
-    while (kept := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while (unused := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
-    return kept
+    return unused
 
 
 def _copy(reader: Reader, new: sqlite3.Connection, last: int) -> None:
-    """Copy the good rows, each verified; the record of its files is made anew at the next stop."""
+    """Copy the intact rows, each verified; the next stop writes a new record of the files."""
     old = reader._db
     new.execute("PRAGMA synchronous = FULL")
     new.execute("BEGIN")
@@ -445,13 +447,15 @@ def _copy(reader: Reader, new: sqlite3.Connection, last: int) -> None:
         new.execute(f"PRAGMA {pragma} = {value}")
     text, digest = old.execute("SELECT text, hash FROM head").fetchone()
     new.execute("INSERT INTO head VALUES (1, ?, ?)", (str(text, "utf-8"), digest))
-    before, seq = reader.first_hash, 0
+    previous_hash, seq = reader.first_hash, 0
     try:
         for number, at_ns, kind, event, commands, digest in _rows(reader, 0):
             if number > last:
                 break
-            before = chained(before, number, at_ns, str(kind, "utf-8"), event, commands)
-            if number != seq + 1 or before != digest:
+            previous_hash = chained(
+                previous_hash, number, at_ns, str(kind, "utf-8"), event, commands
+            )
+            if number != seq + 1 or previous_hash != digest:
                 raise _Damaged(seq, f"entry {seq + 1} is not good")
             seq = number
             row = (number, at_ns, *(str(text, "utf-8") for text in (kind, event, commands)), digest)

@@ -102,9 +102,9 @@ class Tail:
         self.used += len(frames)
 
     def _write(self, frames: bytes) -> None:
-        done = os.pwrite(self.handle, frames, self.used)
-        if done != len(frames):
-            text = f"only {done:,} of {len(frames):,} bytes were written"
+        written = os.pwrite(self.handle, frames, self.used)
+        if written != len(frames):
+            text = f"only {written:,} of {len(frames):,} bytes were written"
             raise OSError(errno.ENOSPC, text)
 
     def restart(self) -> None:
@@ -127,7 +127,7 @@ class Seen:
     last entry: of an earlier lap, half written, or changed. `boot` names the start of the machine
     in which it was written; `alien` means that it is of another journal, and was not looked at.
     `first` and `last` are the heads of the frames of the first and the last entry, `last_place`
-    is where that stands and `end` where it ends: from there the same lap can be read on.
+    is the offset of that and `end` its end: from there the same lap can be read on.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -142,11 +142,11 @@ class Seen:
 
     def after(self, seq: int, digest: bytes) -> tuple[Entry, ...]:
         """Return the entries that follow the one with that number and hash."""
-        place = seq + 1 - self.entries[0].seq if self.entries else -1
-        if not 0 <= place < len(self.entries):
+        position = seq + 1 - self.entries[0].seq if self.entries else -1
+        if not 0 <= position < len(self.entries):
             return ()
-        before = self.entries[place - 1].hash if place else self.before
-        return self.entries[place:] if before == digest else ()
+        hash_before = self.entries[position - 1].hash if position else self.before
+        return self.entries[position:] if hash_before == digest else ()
 
 
 def seen_in(path: Path, first: bytes, *, traces: bool = False, known: Seen | None = None) -> Seen:
@@ -172,58 +172,70 @@ def seen_in(path: Path, first: bytes, *, traces: bool = False, known: Seen | Non
 
 
 def _seen(data: mmap.mmap, first: bytes, traces: bool, known: Seen) -> Seen:
-    kind, boot, whose = _HEAD.unpack_from(data, 0)
-    if (kind, whose) != (_FILE, first):
+    kind, boot, owner = _HEAD.unpack_from(data, 0)
+    if (kind, owner) != (_FILE, first):
         return Seen(alien=True)
-    start, last_place, place = _HEAD.size, 0, _HEAD.size
+    start, last_place, offset = _HEAD.size, 0, _HEAD.size
     entries: list[Entry] = []
-    begin, head, last = b"", b"", b""
+    hash_before_first, head, last = b"", b"", b""
     if known.entries and (_head_at(data, start), _head_at(data, known.last_place)) == (
         known.first, known.last,
     ):  # fmt: skip
-        entries, begin, head, last = list(known.entries), known.before, known.first, known.last
-        last_place, place = known.last_place, known.end
-    while found := _frame_at(data, place):
-        entry, before, end = found
-        if entries and (entry.seq, before) != (entries[-1].seq + 1, entries[-1].hash):
+        entries, hash_before_first, head, last = (
+            list(known.entries),
+            known.before,
+            known.first,
+            known.last,
+        )
+        last_place, offset = known.last_place, known.end
+    while frame := _frame_at(data, offset):
+        entry, hash_before, end = frame
+        if entries and (entry.seq, hash_before) != (entries[-1].seq + 1, entries[-1].hash):
             break
-        last = _FRAME.pack(_MAGIC, end - place - _FRAME.size, entry.hash)
+        last = _FRAME.pack(_MAGIC, end - offset - _FRAME.size, entry.hash)
         if not entries:
-            begin, head = before, last
+            hash_before_first, head = hash_before, last
         entries.append(entry)
-        last_place, place = place, end
-    behind = tuple(_traces(data, place)) if traces else ()
+        last_place, offset = offset, end
+    trace_numbers = tuple(_traces(data, offset)) if traces else ()
     name = boot.rstrip(b"\0").decode("ascii", "replace")
     return Seen(
-        tuple(entries), begin, behind, name, first=head, last=last, last_place=last_place, end=place
+        tuple(entries),
+        hash_before_first,
+        trace_numbers,
+        name,
+        first=head,
+        last=last,
+        last_place=last_place,
+        end=offset,
     )
 
 
-def _head_at(data: mmap.mmap, place: int) -> bytes:
+def _head_at(data: mmap.mmap, offset: int) -> bytes:
     """Return the bytes of the head of a frame: with its hash no two frames have the same."""
-    return data[place : place + _FRAME.size]
+    return data[offset : offset + _FRAME.size]
 
 
-def _frame_at(data: mmap.mmap, place: int) -> tuple[Entry, bytes, int] | None:
+def _frame_at(data: mmap.mmap, offset: int) -> tuple[Entry, bytes, int] | None:
     """Return the entry at an offset, the previous hash and its end; None if incomplete.
 
     Every byte is read once: the writer may be writing it.
     """
-    start = place + _FRAME.size
+    start = offset + _FRAME.size
     if start > len(data):
         return None
-    magic, length, digest = _FRAME.unpack(data[place:start])
+    magic, length, digest = _FRAME.unpack(data[offset:start])
     link = data[start : start + length]
     if magic != _MAGIC or hashlib.sha256(link).digest() != digest:
         return None
-    before, entry = unlinked(link)
-    return entry, before, start + length
+    hash_before, entry = unlinked(link)
+    return entry, hash_before, start + length
 
 
-def _traces(data: mmap.mmap, place: int) -> Iterator[int]:
+def _traces(data: mmap.mmap, offset: int) -> Iterator[int]:
     """Yield the numbers of frames whose heads are readable from an offset on."""
     of_seq = _FRAME.size + HASH_BYTES
-    copied = data[place:]  # search for one byte is fastest, since most bytes are zeros
+    copied = data[offset:]  # search for one byte is fastest, since most bytes are zeros
     at = 0
     while 0 <= (at := copied.find(_MAGIC[:1], at)) <= len(copied) - of_seq - _SEQ.size:
         if copied.startswith(_MAGIC, at):

@@ -1,8 +1,8 @@
 """Largest and smallest value of a rolling window: exact, so they depend on the window alone.
 
-A short window is read whole on every bar: a processor does that faster than it recovers from a
-wrong guess whether it must. Of a longer one the extreme is kept, and the window is read again
-when the value that leaves was the extreme.
+All values of a short window are read on every bar: that takes a processor less time than a
+mispredicted branch. Of a longer window the extreme is kept, and the window is read again when
+the value that leaves it was the extreme.
 
 NaN policy: NaN while anything in the window is not finite.
 """
@@ -24,15 +24,15 @@ EXTREME: Final = ("extreme", "finite")
 
 @helper
 def _scan(i: int, x: Any, period: int, sign: float) -> float:
-    """Return the extreme of a window without NaN; two at a time, for neither waits."""
-    one = x[index(i)]
-    other = x[index(i - period + 1)]
+    """Return the extreme of a window without NaN, from two independent chains of comparisons."""
+    even = x[index(i)]
+    odd = x[index(i - period + 1)]
     for pair in range(period // 2):
-        a = x[index(i - 2 * pair)]
-        b = x[index(i - 2 * pair - 1)]
-        one = a if sign * a > sign * one else one
-        other = b if sign * b > sign * other else other
-    return one if sign * one > sign * other else other
+        even_next = x[index(i - 2 * pair)]
+        odd_next = x[index(i - 2 * pair - 1)]
+        even = even_next if sign * even_next > sign * even else even
+        odd = odd_next if sign * odd_next > sign * odd else odd
+    return even if sign * even > sign * odd else odd
 
 
 @helper

@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept out of work that makes much and drops little of it."""
+"""Switches Python's garbage collector off for work that allocates much and frees little."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["collector_off"]
 
 @contextmanager
 def collector_off(*, collects: bool = False) -> Iterator[None]:
-    """Turn the collector off; `collects` lets it run once at the end.
+    """Turn the collector off; with `collects` it runs once at the end.
 
-    It walks everything that is alive again and again while a compiler or a simulation fills the
-    memory, and finds next to nothing to free.
+    It traverses all live objects repeatedly while a compiler or a simulation allocates memory,
+    and finds next to nothing to free.
     """
     was = gc.isenabled()
     gc.disable()

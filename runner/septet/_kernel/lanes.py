@@ -1,14 +1,14 @@
-"""Four blocks of the time grid side by side: one instruction takes four bars.
+"""SIMD lanes: four blocks of the time grid computed at once, one instruction for four bars.
 
-A step that begins anew at every multiple of its period on the time grid computes blocks of so
-many bars that do not depend on each other. Four of them are taken at once, a bar of each, with
-the very operations of the step in their order: the bits are the same.
+A step that restarts at every multiple of its period on the time grid computes blocks of that
+many bars that do not depend on each other. Four of them are computed at once, a bar of each, with
+the same operations in the same order as the step: the bits are the same.
 
-No rule is written twice. The text of the step is compiled a second time, for other types: a
-number that differs from block to block is a vector of four, an array is read in four places, and
-a state holds four. Its branches must not ask such a number, and the compiler refuses those that
-do, except in the helpers that `forms` names: they choose for each block by itself, or `usual` notes
-that a block is not as usual. Then the four are given up, and taken bar by bar.
+No rule is written twice. The source of the step is compiled a second time, for other types: a
+number that differs between blocks is a vector of four, an array is read at four addresses, and
+a state holds four. Its branches must not depend on such a number, and the compiler refuses those
+that do, except in the helpers that `forms` names: they select for each block separately, or
+`usual` records that a block is not as usual. Then the four blocks are computed bar by bar.
 
 numba is imported here as in `step`: only when something is compiled.
 """
@@ -33,7 +33,7 @@ WIDTH: Final = 4
 
 @cache
 def _kinds() -> SimpleNamespace:
-    """Return the types: a number of each block, a yes or no of each, an array, and a state."""
+    """Return the types: a number of each block, a boolean of each, an array, and a state."""
     kinds = kinds_of_numba()
     ir = lowering().ir
     Conversion = lowering().Conversion
@@ -85,10 +85,10 @@ def _word(number: int) -> Any:
 
 def _filled(builder: Any, value: Any) -> Any:
     """Return a vector that holds a number in every lane."""
-    made = _kinds().undefined
+    vector = _kinds().undefined
     for lane in range(WIDTH):
-        made = builder.insert_element(made, value, _word(lane))
-    return made
+        vector = builder.insert_element(vector, value, _word(lane))
+    return vector
 
 
 def _all(context: Any, builder: Any, number: float) -> Any:
@@ -99,12 +99,12 @@ def _all(context: Any, builder: Any, number: float) -> Any:
 
 @cache
 def _conversions() -> None:
-    """Let a number be one of each block."""
+    """Define the conversion of a number to a vector that holds it in every lane."""
     kinds = kinds_of_numba()
     lower_cast = lowering().lower_cast
 
-    def cast(context: Any, builder: Any, given: Any, wanted: Any, value: Any) -> Any:
-        return _filled(builder, context.cast(builder, value, given, kinds.float64))
+    def cast(context: Any, builder: Any, source: Any, target: Any, value: Any) -> Any:
+        return _filled(builder, context.cast(builder, value, source, kinds.float64))
 
     for number in (kinds.Float, kinds.Integer):
         lower_cast(number, type(_kinds().numbers))(cast)
@@ -125,7 +125,7 @@ def _define(key: Any, shape: Callable[..., Any], code: Callable[..., Any], *give
 
 @cache
 def _operators() -> None:
-    """Define what a step may do with numbers of four blocks."""
+    """Define the operators that a step may apply to numbers of four blocks."""
     kinds = kinds_of_numba()
     signature = lowering().signature
 
@@ -167,14 +167,14 @@ def _reading() -> None:
 
     def get_of(kind: Any) -> Callable[..., Any]:
         def get(target: Any, index: Any) -> Any:
-            known = target == kind and isinstance(index, kinds.Integer)
-            return signature(our.numbers, target, kinds.int64) if known else None
+            is_known = target == kind and isinstance(index, kinds.Integer)
+            return signature(our.numbers, target, kinds.int64) if is_known else None
 
         return get
 
     def put(target: Any, index: Any, value: Any) -> Any:
-        known = target == our.state and isinstance(index, kinds.Integer)
-        return signature(kinds.none, target, kinds.int64, our.numbers) if known else None
+        is_known = target == our.state and isinstance(index, kinds.Integer)
+        return signature(kinds.none, target, kinds.int64, our.numbers) if is_known else None
 
     def slot(builder: Any, state: Any, index: Any) -> Any:
         return builder.gep(state, [builder.add(index, index.type(1))])  # the first slot is a note
@@ -184,10 +184,10 @@ def _reading() -> None:
 
     def read(context: Any, builder: Any, sig: Any, values: Any) -> Any:
         array = cgutils.create_struct_proxy(our.array)(context, builder, value=values[0])
-        made = our.undefined
-        for lane, place in enumerate(_places(builder, array.data, values[1], array.apart)):
-            made = builder.insert_element(made, builder.load(place), _word(lane))
-        return made
+        vector = our.undefined
+        for lane, address in enumerate(_addresses(builder, array.data, values[1], array.apart)):
+            vector = builder.insert_element(vector, builder.load(address), _word(lane))
+        return vector
 
     def write(context: Any, builder: Any, sig: Any, values: Any) -> Any:
         builder.store(values[2], slot(builder, values[0], values[1]))
@@ -198,16 +198,16 @@ def _reading() -> None:
     _define(operator.setitem, put, write, our.state, kinds.int64, our.numbers)
 
 
-def _places(builder: Any, data: Any, first: Any, apart: Any) -> list[Any]:
-    """Return where the bar of each block stands."""
-    places = [builder.gep(data, [first])]
+def _addresses(builder: Any, data: Any, first: Any, apart: Any) -> list[Any]:
+    """Return the address of the bar of each block."""
+    addresses = [builder.gep(data, [first])]
     for _ in range(WIDTH - 1):
-        places.append(builder.gep(places[-1], [apart]))
-    return places
+        addresses.append(builder.gep(addresses[-1], [apart]))
+    return addresses
 
 
 def _call(builder: Any, name: str, value: Any) -> Any:
-    """Call an instruction over a vector, such as its root."""
+    """Call an LLVM intrinsic on a vector, such as the square root."""
     cgutils = lowering().cgutils
     ir = lowering().ir
 
@@ -224,9 +224,9 @@ _instruction = partial(instruction, literal=True)
 def instructions() -> tuple[Any, Any, Any, Any]:
     """Return what a plan calls: `beside`, `lanes`, `scatter` and `rejoin`.
 
-    ``beside(array, apart)`` is an array read in four places, ``lanes(count)`` a blank state of
-    four, ``scatter(array, i, apart, numbers)`` writes in four places, and ``rejoin(lanes, state,
-    count)`` leaves the state of the last block, unless a block was not as usual.
+    ``beside(array, apart)`` is an array read at four addresses, ``lanes(count)`` a zero state of
+    four, ``scatter(array, i, apart, numbers)`` writes at four addresses, and ``rejoin(lanes,
+    state, count)`` stores the state of the last block, unless a block was not as usual.
     """
     kinds = kinds_of_numba()
     cgutils = lowering().cgutils
@@ -239,10 +239,10 @@ def instructions() -> tuple[Any, Any, Any, Any]:
     @_instruction
     def beside(typing_context: Any, array: Any, apart: Any) -> Any:
         def code(context: Any, builder: Any, sig: Any, values: Any) -> Any:
-            made = cgutils.create_struct_proxy(our.array)(context, builder)
-            made.data = context.make_array(array)(context, builder, values[0]).data
-            made.apart = values[1]
-            return made._getvalue()
+            fields = cgutils.create_struct_proxy(our.array)(context, builder)
+            fields.data = context.make_array(array)(context, builder, values[0]).data
+            fields.apart = values[1]
+            return fields._getvalue()
 
         return our.array(array, kinds.int64), code
 
@@ -251,8 +251,8 @@ def instructions() -> tuple[Any, Any, Any, Any]:
         def code(context: Any, builder: Any, sig: Any, values: Any) -> Any:
             size = count.literal_value + 1
             space = cgutils.alloca_once(builder, our.vector, size=size)
-            for place in range(size):
-                builder.store(_all(context, builder, 0.0), builder.gep(space, [_word(place)]))
+            for slot in range(size):
+                builder.store(_all(context, builder, 0.0), builder.gep(space, [_word(slot)]))
             return space
 
         return our.state(count), code
@@ -261,14 +261,14 @@ def instructions() -> tuple[Any, Any, Any, Any]:
     def scatter(typing_context: Any, array: Any, i: Any, apart: Any, numbers: Any) -> Any:
         def code(context: Any, builder: Any, sig: Any, values: Any) -> Any:
             data = context.make_array(array)(context, builder, values[0]).data
-            for lane, place in enumerate(_places(builder, data, values[1], values[2])):
-                builder.store(builder.extract_element(values[3], _word(lane)), place)
+            for lane, address in enumerate(_addresses(builder, data, values[1], values[2])):
+                builder.store(builder.extract_element(values[3], _word(lane)), address)
             return context.get_dummy_value()
 
         return kinds.void(array, kinds.int64, kinds.int64, our.numbers), code
 
     @_instruction
-    def rejoin(typing_context: Any, state: Any, kept: Any, count: Any) -> Any:
+    def rejoin(typing_context: Any, state: Any, stored: Any, count: Any) -> Any:
         def code(context: Any, builder: Any, sig: Any, values: Any) -> Any:
             note = builder.load(values[0])
             lanes = [builder.extract_element(note, _word(lane)) for lane in range(WIDTH)]
@@ -276,22 +276,22 @@ def instructions() -> tuple[Any, Any, Any, Any]:
             for each in lanes[1:]:
                 total = builder.fadd(total, each)
             usual = builder.fcmp_ordered("==", total, total.type(0.0))
-            data = context.make_array(kept)(context, builder, values[1]).data
+            data = context.make_array(stored)(context, builder, values[1]).data
             with builder.if_then(usual):
-                for place in range(count.literal_value):
-                    value = builder.load(builder.gep(values[0], [_word(place + 1)]))
+                for slot in range(count.literal_value):
+                    value = builder.load(builder.gep(values[0], [_word(slot + 1)]))
                     last = builder.extract_element(value, _word(WIDTH - 1))
-                    builder.store(last, builder.gep(data, [_word(place)]))
+                    builder.store(last, builder.gep(data, [_word(slot)]))
             return usual
 
-        return kinds.boolean(state, kept, count), code
+        return kinds.boolean(state, stored, count), code
 
     return beside, lanes, scatter, rejoin
 
 
 @cache
 def forms(compile_part: Callable[..., Any]) -> dict[Callable[..., Any], Any]:
-    """Return what stands for a helper that chooses, where it is called for four blocks.
+    """Return the replacement of each helper that branches, for calls with four blocks.
 
     `compile_part` compiles each of them.
     """
@@ -317,8 +317,8 @@ def forms(compile_part: Callable[..., Any]) -> dict[Callable[..., Any], Any]:
     def quotients(typing_context: Any, over: Any, under: Any) -> Any:
         def code(context: Any, builder: Any, sig: Any, values: Any) -> Any:
             none = builder.fcmp_ordered("==", values[1], _all(context, builder, 0.0))
-            found = builder.fdiv(*values)
-            return builder.select(none, _all(context, builder, NAN), found)
+            quotient = builder.fdiv(*values)
+            return builder.select(none, _all(context, builder, NAN), quotient)
 
         return our.numbers(our.numbers, our.numbers), code
 
@@ -326,13 +326,13 @@ def forms(compile_part: Callable[..., Any]) -> dict[Callable[..., Any], Any]:
     def roots(typing_context: Any, x: Any) -> Any:
         def code(context: Any, builder: Any, sig: Any, values: Any) -> Any:
             real = builder.fcmp_ordered(">=", values[0], _all(context, builder, 0.0))
-            found = _call(builder, "sqrt", values[0])
-            return builder.select(real, found, _all(context, builder, NAN))
+            root = _call(builder, "sqrt", values[0])
+            return builder.select(real, root, _all(context, builder, NAN))
 
         return our.numbers(our.numbers), code
 
     @_instruction
-    def noted(typing_context: Any, known: Any, state: Any) -> Any:
+    def noted(typing_context: Any, is_usual: Any, state: Any) -> Any:
         def code(context: Any, builder: Any, sig: Any, values: Any) -> Any:
             note = builder.load(values[1])
             builder.store(builder.select(values[0], note, _all(context, builder, 1.0)), values[1])
@@ -360,7 +360,7 @@ def forms(compile_part: Callable[..., Any]) -> dict[Callable[..., Any], Any]:
 
 @cache
 def natives() -> dict[str, Callable[..., Any]]:
-    """Return the texts of helpers that read a window four values at a time."""
+    """Return the implementations of helpers that read a window four values at a time."""
     kinds = kinds_of_numba()
 
     beside, lanes, _, _ = instructions()

@@ -1,4 +1,4 @@
-"""Where every number of a run lives: the rows and slots of the plan's flat arrays.
+"""The layout of a run's state: the rows and slots of the plan's flat arrays.
 
 =====  ============================  ==========================================================
 array  shape                         holds
@@ -62,7 +62,8 @@ __all__ = [
     "H_SLOTS", "INTRABAR", "I_SLOTS", "J_ROWS", "KNOWN", "LADDER",
     "LAST_PNL", "LAST_PRICE", "LAST_RETURN", "LATE", "LEVEL_AT_ENTRY", "LF_FIXED", "LF_LEAST",
     "LIMIT", "LIMIT_PRICE", "LIQUIDATION_PAID", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST",
-    "LOT", "LOW", "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MISSING",
+    "LOT", "LOW", "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MIN_UNITS",
+    "MISSING",
     "MOVED_NS", "M_ROWS", "NEWEST_TIME", "NO_BAR",
     "NEXT_ACTIVE", "ONLY_MATCHED", "OPEN", "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID",
     "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK", "QUEUED_ACTIVE_NS", "QUEUED_BARS",
@@ -235,7 +236,8 @@ ENTRY_FEES: Final = 41  # of what is held (quote)
 TAKEN_SHARE: Final = 42  # of the entered units, by the takes that are done
 TAKE_UNITS: Final = 43  # of the take that works, signed; 0 without one
 TAKE_PRICE: Final = 44  # the price its decision saw
-B_SLOTS: Final = 45  # then what the plan adds: distances, resting adds, levels of a grid
+MIN_UNITS: Final = 45  # units in the smallest order, 0 for no bound
+B_SLOTS: Final = 46  # then what the plan adds: distances, resting adds, levels of a grid
 # columns of one level of a grid, from its first on; see `septet._rules.grid`
 GRID_PRICE: Final = 0  # at which its entry rests, 0 while it is not laid
 GRID_OUT: Final = 1  # at which its exit rests: the level before

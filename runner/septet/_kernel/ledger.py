@@ -13,7 +13,7 @@ __all__ = ["round_down", "floor_units", "reduce_only", "mean_price", "fee_of_fil
 
 @helper
 def round_down(x):
-    """Largest whole number not above x, as a float; what is too large for a fraction stays."""
+    """Largest integer not above x, as a float; a number too large for a fraction is unchanged."""
     if not abs(x) < 4_503_599_627_370_496.0:
         return x
     return 1.0 * math.floor(x)
@@ -53,7 +53,7 @@ def fee_of_fill(units, price, rate, received, scale):
     fee = abs(units) / scale * price * rate
     net_units = units
     if units > 0.0 and received == 1:
-        taken = -round_down(-units * rate)
-        net_units = units - taken
-        fee = taken / scale * price
+        withheld = -round_down(-units * rate)
+        net_units = units - withheld
+        fee = withheld / scale * price
     return net_units, fee

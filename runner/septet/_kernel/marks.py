@@ -21,23 +21,23 @@ def helper(function: F) -> F:
 
 
 def native(function: F) -> F:
-    """Mark a helper that is compiled from another text of the same bits, which `lanes` has."""
+    """Mark a helper that is compiled from another implementation in `lanes`, of the same bits."""
     function.__septet_native__ = True  # type: ignore[attr-defined]
     return helper(function)
 
 
 def in_python(quick: Callable[..., Any]) -> Callable[[F], F]:
-    """Mark a helper for which Python itself asks `quick`, another text of the same bits.
+    """Mark a helper that plain Python replaces by `quick`, an implementation of the same bits.
 
-    Compiled is the text of the helper, and Python runs it where `quick` returns None. In a step
-    that runs as plain Python a loop over its window costs more than all else of a run.
+    Compiled code has the helper itself, and Python runs it where `quick` returns None. In a step
+    that runs as plain Python a loop over its window costs more than everything else in a run.
     """
 
     def mark(function: F) -> F:
         @wraps(function)
-        def chosen(*given: Any) -> Any:
-            found = quick(*given)
-            return function(*given) if found is None else found
+        def chosen(*arguments: Any) -> Any:
+            answer = quick(*arguments)
+            return function(*arguments) if answer is None else answer
 
         chosen.__septet_text__ = function  # type: ignore[attr-defined]
         return helper(cast("F", chosen))
@@ -47,10 +47,10 @@ def in_python(quick: Callable[..., Any]) -> Callable[[F], F]:
 
 @helper
 def index(i: int) -> int:
-    """Take a cursor as an index that is known not to be negative.
+    """Return a cursor as an unsigned index, which the compiler knows not to be negative.
 
-    Compiled code prepares for the wrapping around of every other index, which costs a scan of a
-    window more than its arithmetic. Only for reads that a look-back covers: a negative one would
-    leave the array.
+    Compiled code handles the wrap-around of every signed index, which costs a scan of a window
+    more than its arithmetic. Only for reads that a look-back covers: a negative index would read
+    outside the array.
     """
     return i

@@ -1,4 +1,4 @@
-"""How an order meets a bar: the one rule for backtest and paper.
+"""Matching of an order with a bar: the same rule for backtest and paper.
 
 Prices are pessimistic: what takes liquidity pays slippage, a limit fills only when traded
 through, a gap through a stop fills at the open, and where stop and target are both touched the
@@ -40,9 +40,9 @@ def price_of_ticks(count, tick):
     """
     scale = 1.0
     for _ in range(15):
-        whole = round_down(tick * scale + 0.5)
-        if whole >= 1.0 and abs(tick * scale - whole) <= 1e-9:
-            return count * whole / scale
+        scaled_tick = round_down(tick * scale + 0.5)
+        if scaled_tick >= 1.0 and abs(tick * scale - scaled_tick) <= 1e-9:
+            return count * scaled_tick / scale
         scale *= 10.0
     return count * tick
 
@@ -51,7 +51,7 @@ def price_of_ticks(count, tick):
 def round_against(price, side, tick):
     """Round a price to the tick against the order: up for a buy (+1), down for a sell (-1).
 
-    A price above zero is never rounded to none: the lowest that there is, is one tick.
+    A price above zero is never rounded to zero: the lowest price is one tick.
     """
     if tick <= 0.0 or price != price:
         return price
@@ -135,12 +135,12 @@ def break_even_price(side, average_price, entry_fee, taker_fee):
 
 
 @helper
-def cap_units(units, taken, volume, scale, lot, share):
+def cap_units(units, used, volume, scale, lot, share):
     """Largest part of `units` (signed) that a share of the bar's volume lets through, in lots.
 
     `taken` units of the same bar were filled before.
     """
-    room = max(0.0, floor_units(share * volume * scale, lot) - taken)
+    room = max(0.0, floor_units(share * volume * scale, lot) - used)
     if units > room:
         return room
     return -room if units < -room else units
@@ -185,6 +185,6 @@ def slippage_of(fraction, factor, volatility):
 
 
 @helper
-def too_small(units, scale, price, min_notional):
-    """Whether an order for so many units is worth less than the venue takes."""
-    return falls_short(abs(units) / scale * price, min_notional)
+def too_small(units, scale, price, min_notional, min_units):
+    """Whether an order for so many units, or its worth, is less than the venue takes."""
+    return abs(units) < min_units or falls_short(abs(units) / scale * price, min_notional)

@@ -1,4 +1,4 @@
-"""Arithmetic that steps share: one place for logs and powers, and for what has no answer.
+"""Arithmetic that steps share: logarithms, powers, and the cases that have no real result.
 
 Steps use these instead of numpy's functions and of ``**``: numpy's differ from `math` in the last
 bit, and so does a literal exponent from a variable one.
@@ -37,12 +37,12 @@ def finite(x: float) -> bool:
 
 
 @helper
-def usual(known: bool, state: Any) -> bool:
-    """Return `known`: whether a value is as it mostly is.
+def usual(is_usual: bool, state: Any) -> bool:
+    """Return `is_usual`: whether a value is one of the common case.
 
-    Blocks that run side by side (`lanes`) all get yes; `state` notes which of them was not.
+    SIMD lanes (`lanes`) all get true; `state` records which of them was not.
     """
-    return known
+    return is_usual
 
 
 @helper

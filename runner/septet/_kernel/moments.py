@@ -3,7 +3,8 @@
 Values are taken relative to a shift, the newest value at the last passing of the time grid, so
 that the squares to be subtracted are of the size of the spread and not of the price. The sums are
 the compensated, re-anchored ones of `sums`. A window whose values are all equal has a spread of
-exactly zero: where the difference of the sums leaves next to nothing, the window is looked at.
+zero: where the difference of the sums is next to nothing, the values themselves are compared.
+the values of the window are compared.
 
 NaN policy: as for sums, NaN while anything in the window is not finite.
 """
@@ -45,14 +46,14 @@ def _flat(i: int, x: Any, period: int) -> bool:
 def _spread(square: float, part: float, i: int, x: Any, period: int) -> float:
     """Return ``square - part``: a sum of squares about the mean, exactly zero in a flat window.
 
-    Where next to nothing is left of the difference the window itself is looked at.
+    Where the difference is next to nothing the values of the window are compared.
     """
-    left = square - part
-    if left > NEARLY_FLAT * square:
-        return left
+    remainder = square - part
+    if remainder > NEARLY_FLAT * square:
+        return remainder
     if square == 0.0 or _flat(i, x, period):
         return 0.0
-    return positive_part(left)
+    return positive_part(remainder)
 
 
 @helper
@@ -60,9 +61,9 @@ def _take_moments(i: int, x: Any, period: int, state: Any, at: int) -> None:
     shift = x[i]
     total = total_carry = square = square_carry = 0.0
     for back in range(period):
-        d = x[i - back] - shift
-        total, total_carry = gather(total, total_carry, d)
-        square, square_carry = gather(square, square_carry, d * d)
+        distance = x[i - back] - shift
+        total, total_carry = gather(total, total_carry, distance)
+        square, square_carry = gather(square, square_carry, distance * distance)
     state[at + 1] = shift
     state[at + 2] = total
     state[at + 3] = total_carry
@@ -132,9 +133,11 @@ def _take_powers(i: int, x: Any, period: int, state: Any, at: int) -> None:
     shift = x[i]
     cube = cube_carry = fourth = fourth_carry = 0.0
     for back in range(period):
-        d = x[i - back] - shift
-        cube, cube_carry = gather(cube, cube_carry, d * d * d)
-        fourth, fourth_carry = gather(fourth, fourth_carry, d * d * (d * d))
+        distance = x[i - back] - shift
+        cube, cube_carry = gather(cube, cube_carry, distance * distance * distance)
+        fourth, fourth_carry = gather(
+            fourth, fourth_carry, distance * distance * (distance * distance)
+        )
     state[at + 6] = cube
     state[at + 7] = cube_carry
     state[at + 8] = fourth

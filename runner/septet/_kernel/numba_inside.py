@@ -1,4 +1,4 @@
-"""All of numba that is not its public interface: taken here, by name, and nowhere else.
+"""Imports from numba that are not its public interface; no other module has any.
 
 numba's `njit`, its types and `numba.extending` are public. What makes plans quick to compile and
 vectors of four blocks is not: it is taken from versions that were tried, and only from those.
@@ -29,10 +29,10 @@ TOO_NEW: Final = (0, 70)
 def is_known() -> bool:
     """Whether the numba that is installed is one of those tried; asked without importing it."""
     try:
-        found = re.match(r"(\d+)\.(\d+)", version("numba"))
+        numbers = re.match(r"(\d+)\.(\d+)", version("numba"))
     except PackageNotFoundError:
         return False
-    return found is not None and LOWEST <= (int(found[1]), int(found[2])) < TOO_NEW
+    return numbers is not None and LOWEST <= (int(numbers[1]), int(numbers[2])) < TOO_NEW
 
 
 def kinds_of_numba() -> Any:
@@ -55,9 +55,9 @@ def lowering() -> SimpleNamespace:
     from numba.core.typing import templates
     from numba.np import arrayobj
 
-    inside: Any = (cgutils, typeconv, arrayobj)
+    modules: Any = (cgutils, typeconv, arrayobj)
     return SimpleNamespace(
-        ir=inside[0].ir, cgutils=cgutils, arrayobj=inside[2], Conversion=inside[1].Conversion,
+        ir=modules[0].ir, cgutils=cgutils, arrayobj=modules[2], Conversion=modules[1].Conversion,
         AbstractTemplate=templates.AbstractTemplate, infer_global=templates.infer_global,
         signature=templates.signature, intrinsic=extending.intrinsic,
         lower_builtin=extending.lower_builtin, lower_cast=extending.lower_cast,
@@ -66,9 +66,9 @@ def lowering() -> SimpleNamespace:
 
 
 def instruction(function: Callable[..., Any], *, literal: bool = False) -> Callable[..., Any]:
-    """Make an instruction of our own of what types and writes it; `literal` asks for constants."""
-    made: Callable[..., Any] = lowering().intrinsic(prefer_literal=literal)(function)
-    return made
+    """Make an intrinsic of the function that types and generates it; `literal`: of constants."""
+    defined: Callable[..., Any] = lowering().intrinsic(prefer_literal=literal)(function)
+    return defined
 
 
 @cache

@@ -1,4 +1,4 @@
-"""How compiled code is compiled: its parts are typed and lowered, and no further.
+"""A numba compiler for the parts of a plan: they are typed and lowered, and not optimised.
 
 numba optimises every function when it is compiled, and makes machine code of it; then it links
 it into those that call it and optimises it there again. What is only ever linked needs neither:
@@ -8,8 +8,8 @@ time, one of several in two thirds, and their code is as fast to within the nois
 numba compares the options of what it compiles some tens of thousands of times for a plan, and reads
 all of them one by one each time. Options that are set alike are equal without that: a tenth less.
 
-numba also asks some seven definitions of every operator, at every place where it stands, which of
-them takes the types there. What was found for an operator and its types is kept: a sixth less.
+numba also tries some seven definitions of every operator at each of its uses, to find the one
+that accepts the types. The result for an operator and its types is cached: a sixth less.
 """
 
 from __future__ import annotations
@@ -25,46 +25,46 @@ __all__ = ["entry_compiler", "part_compiler"]
 
 
 class _NoEnvironments:
-    """Stands in for the code generator where it would pass its environment to machine code.
+    """Replaces the code generator where it would pass its environment to machine code.
 
-    An environment holds Python's objects, and there is no machine code.
+    An environment holds Python's objects, and a part has no machine code.
     """
 
     def set_env(self, name: str, environment: Any) -> None:
-        """Leave the environment where it is."""
+        """Do nothing."""
 
 
 @contextmanager
 def _operators_kept() -> Iterator[None]:
-    """Ask the definitions of an operator or a function of numba once for the same types.
+    """Resolve the definition of an operator or a function of numba once for the same types.
 
     Only while a function of ours is compiled, which is within numba's lock. A function for which
     another definition is registered is another object, of which nothing is kept.
     """
     inside = compiler()
     assert inside is not None
-    asked: Any = inside.BaseFunction
-    usual = asked.get_call_type
+    base: Any = inside.BaseFunction
+    numba_call_type = base.get_call_type
 
     def kept(function: Any, context: Any, args: Any, kws: Any) -> Any:
-        found = vars(function).setdefault("_septet_found", {})
+        call_types = vars(function).setdefault("_septet_found", {})
         key = context, tuple(args), tuple(sorted(kws.items())) if kws else ()
-        if key not in found:
-            found[key] = usual(function, context, args, kws)
-        return found[key]
+        if key not in call_types:
+            call_types[key] = numba_call_type(function, context, args, kws)
+        return call_types[key]
 
-    asked.get_call_type = kept
+    base.get_call_type = kept
     try:
         yield
     finally:
-        asked.get_call_type = usual
+        base.get_call_type = numba_call_type
 
 
 @cache
 def entry_compiler() -> Any:
-    """Return numba's compiler for functions that Python calls, with options quickly compared.
+    """Return numba's compiler for functions that Python calls, with a fast comparison of options.
 
-    None where this numba's inside is not known: then it compiles as it does by itself.
+    None where the internals of this numba are not known: then its own compiler is used.
     """
     inside = compiler()
     if inside is None:
@@ -79,14 +79,14 @@ def entry_compiler() -> Any:
             return common
 
         def __eq__(self, other: object) -> bool:
-            alike = isinstance(other, Options) and self._values == other._values
-            return alike or bool(super().__eq__(other))
+            is_equal = isinstance(other, Options) and self._values == other._values
+            return is_equal or bool(super().__eq__(other))
 
     class EntryCompiler(Compiler):  # type: ignore[misc, valid-type]
         """The usual steps."""
 
-        def __init__(self, *given: Any) -> None:
-            super().__init__(*given)
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
             self.state.flags = Options(self.state.flags)
 
         def compile_extra(self, function: Any) -> Any:
@@ -101,28 +101,27 @@ def entry_compiler() -> Any:
 def part_compiler() -> Any:
     """Return numba's compiler for functions that only compiled code calls.
 
-    It overrides what numba keeps to itself. Where another numba has other names for it, parts are
-    optimised and made machine code of after all, as numba does by itself: slower, to the same end
-    (None).
+    It overrides private methods of numba. None where the internals of this numba are not known:
+    then parts are optimised and compiled to machine code as well: slower, to the same bits.
     """
     inside = compiler()
     if inside is None:
         return None
 
     class Part(inside.JITCodeLibrary):  # type: ignore[misc, name-defined]
-        """Code that is linked into that of its callers, as it was lowered."""
+        """A library of code that is linked into its callers as it was lowered."""
 
         codegen = _NoEnvironments()
 
         def _optimize_final_module(self) -> None:
-            """Leave that to the entry."""
+            """Do nothing: the entry is optimised with all of its parts."""
 
         def _finalize_final_module(self) -> None:
-            """Make no machine code."""
+            """Do nothing: a part has no machine code."""
             self._finalized = True
 
         def get_pointer_to_function(self, name: str) -> int:
-            """Return that there is no machine code; by now the part is whole."""
+            """Finish the part, and return 0: it has no machine code."""
             self._ensure_finalized()
             return 0
 

@@ -1,12 +1,12 @@
 """Recursive averages whose memory ends.
 
-A recursive average weighs every value since the first; what an old one adds fades below the last
-bit, and yet two runs that began on different bars need not meet: where the input stands still,
-rounding stops each of them within half a step of its own approach. So each average is replayed
+A recursive average weighs every value since the first. The weight of an old value falls below the
+last bit, and yet two runs that began on different bars need not converge: where the input is
+constant, rounding stops each of them within half a unit in the last place. So each is replayed
 from its last `depth` bars whenever the time grid passes a multiple of `depth`: from then on it
 depends on those bars alone. With ``depth = 36 / weight`` a seed weighs less than e**-36, two parts
-in ten to the sixteenth, so that the replay changes nothing that could be seen. Memory: twice the
-depth. Cost: each bar is taken in twice.
+in ten to the sixteenth, so that the replay changes no significant digit. Memory: twice the depth.
+Cost: each bar is absorbed twice.
 
 The seed is the plain mean of the first `period` values, as in TA-Lib.
 
@@ -41,8 +41,8 @@ def replay_due(i: int, slot: Any, depth: int, state: Any, at: int) -> bool:
 def absorb(count: float, value: float, x: float, period: int, weight: float) -> tuple[float, float]:
     """Take one value into an average: the count of values seen, `period` at most, and the average.
 
-    Until `period` values were seen it is their plain mean; equal values stay what they are. The
-    value must be finite: one that is not would never leave the average.
+    Until `period` values were seen it is their plain mean; the average of equal values is exactly
+    that value. `x` must be finite: NaN or infinity would never leave the average.
     """
     if count >= period:
         return count, value + (x - value) * weight
@@ -66,11 +66,11 @@ def recursive_average(
         for j in range(i - depth + 1, i):
             if finite(x[j]):
                 count, value = absorb(count, value, x[j], period, weight)
-    known = finite(x[i])
-    if known:
+    is_finite = finite(x[i])
+    if is_finite:
         count, value = absorb(count, value, x[i], period, weight)
     state[at + 2] = count
     state[at + 3] = value
-    if known and count >= period:
+    if is_finite and count >= period:
         return value
     return NAN

@@ -1,8 +1,8 @@
-"""A window read whole on every bar, where nothing can be kept from the bar before.
+"""Scans of all values of a window on every bar, where nothing can be kept from the bar before.
 
-Several counts or sums run side by side and are put together in a fixed order: none waits for the
-others, and the bits are the same however the text is compiled. What is read lies within the
-window, which the caller's look-back covers.
+Several independent counts or sums are combined in a fixed order, so that the bits are the same
+however the source is compiled. Every read lies within the window, which the caller's look-back
+covers.
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ def window_rank(i: int, x: Any, period: int, state: Any, at: int) -> float:
         return NAN
     now = x[i]
     halves = 0
-    for j in range(i - period + 1, i + 1):  # without branches: which way is a coin's throw
+    for j in range(i - period + 1, i + 1):  # without branches: they would be unpredictable
         value = x[index(j)]
         halves += (1 if value < now else 0) + (1 if value <= now else 0)
     return 0.5 * halves - 0.5  # it is itself one of those not above it
 
 
 def _quick_counts(i: int, x: Any, period: int) -> tuple[int, int, int] | None:
-    import numpy as np  # not at the top: what declares a plugin does not wait for it
+    import numpy as np  # not at the top: importing a plugin must not load numpy
 
     first = i - period + 1
-    if type(x) is not np.ndarray or first < 0:  # reads that are watched are watched one by one
+    if type(x) is not np.ndarray or first < 0:  # an array that records its reads records each one
         return None
     window = x[first : i + 1]
     marks = window == window, window < x[i], window == x[i]
-    known, below, equal = (int(np.count_nonzero(each)) for each in marks)
-    return known, below, equal
+    number_count, below, equal = (int(np.count_nonzero(each)) for each in marks)
+    return number_count, below, equal
 
 
 @in_python(_quick_counts)
@@ -76,22 +76,22 @@ def window_counts(i: int, x: Any, period: int) -> tuple[int, int, int]:
     NaN is not known, and neither below nor equal.
     """
     now = x[i]
-    known = 0
+    number_count = 0
     below = 0
     equal = 0
     for j in range(i - period + 1, i + 1):
         value = x[index(j)]
-        known += 1 if value == value else 0
+        number_count += 1 if value == value else 0
         below += 1 if value < now else 0
         equal += 1 if value == now else 0
-    return known, below, equal
+    return number_count, below, equal
 
 
 @native
 def four_distances(i: int, x: Any, fours: int, middle: float) -> tuple[float, float, float, float]:
     """Return four sums of ``|x - middle|`` over ``x[i - 4 * fours + 1 .. i]``.
 
-    Compiled, one instruction takes four values: left to itself the compiler sees no vector here.
+    Compiled, one instruction takes four values: the compiler would not vectorise this by itself.
     """
     a = b = c = d = 0.0
     for four in range(fours):

@@ -1,8 +1,8 @@
-"""The one wrapper around numba, and how a plain step becomes a compiled one.
+"""The wrapper around numba: it compiles plain steps and their helpers.
 
-numba is imported only when something is compiled; its inside is `numba_inside`. A step and its
-helpers stay plain functions: compiling one makes a copy whose helpers are compiled too, so that
-the plain function remains the slow twin.
+numba is imported only when something is compiled; its private parts come from `numba_inside`. A
+step and its helpers stay plain functions: compiling one makes a copy whose helpers are compiled
+too, and the plain function remains the reference.
 """
 
 from __future__ import annotations
@@ -57,20 +57,20 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
 
 
 def jit_inner(function: Callable[..., Any], *, inline: bool) -> Any:
-    """Compile what only compiled code calls: inlined or not, but without a door to Python.
+    """Compile a function that only compiled code calls, without a wrapper for Python.
 
-    Both ways are set explicitly: without `forceinline` a function has that of its first caller, and
+    `inline` is always set explicitly: otherwise a function has that of its first caller, and
     all that a kernel calls would be inlined.
     """
     return _of_types(jit(function, forceinline=inline, **_inner()))
 
 
 def _of_types(dispatcher: Any, function: Callable[..., Any] | None = None) -> Any:
-    """Let calls choose a compiled form by the types of their arguments, not by constants.
+    """Select a compiled form by the types of the arguments of a call, not by constants.
 
-    numba compiles a function anew for every constant it is called with; what is inlined meets
-    its constants there anyway. Without this a plan takes a third longer to compile. Called with
-    the types of `lanes`, a helper may have a form of its own.
+    numba compiles a function again for every constant it is called with; inlined code sees its
+    constants in any case. Without this a plan takes a third longer to compile. Called with the
+    types of `lanes`, a helper may have a form of its own.
     """
     kinds = kinds_of_numba()
 
@@ -78,13 +78,15 @@ def _of_types(dispatcher: Any, function: Callable[..., Any] | None = None) -> An
     choose = dispatcher.get_call_template
 
     def by_types(args: Any, kws: Any) -> Any:
-        plain = tuple(unliteral(each) for each in args)
-        if plain not in dispatcher.overloads and any(hasattr(each, "lanes") for each in plain):
+        unliteral_types = tuple(unliteral(each) for each in args)
+        if unliteral_types not in dispatcher.overloads and any(
+            hasattr(each, "lanes") for each in unliteral_types
+        ):
             form = function and lanes.forms(compile_part).get(function)
             if form is not None:
-                form.compile(plain)
-                dispatcher.overloads[plain] = form.overloads[plain]
-        return choose(plain, {name: unliteral(each) for name, each in kws.items()})
+                form.compile(unliteral_types)
+                dispatcher.overloads[unliteral_types] = form.overloads[unliteral_types]
+        return choose(unliteral_types, {name: unliteral(each) for name, each in kws.items()})
 
     dispatcher.get_call_template = by_types
     return dispatcher
@@ -103,10 +105,10 @@ def jit_entry(function: Callable[..., Any], signature: str, **options: Any) -> A
 
 @cache
 def prefetcher() -> Any:
-    """Return what asks the memory for an element of a row that is read soon.
+    """Return the intrinsic ``prefetch(row, i)``, which loads an element of a row into the cache.
 
-    ``prefetch(row, i)`` reads nothing and may point anywhere: rows that are read at few times
-    are not in the cache when one of these times comes.
+    It reads nothing and its address may be invalid. Rows that are read at few times are not in
+    the cache at one of these times.
     """
     kinds = kinds_of_numba()
     ir = lowering().ir
@@ -115,13 +117,13 @@ def prefetcher() -> Any:
     def prefetch(typing_context: Any, row: Any, i: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             array = context.make_array(row)(context, builder, values[0])
-            place = builder.gep(array.data, [values[1]])
+            address = builder.gep(array.data, [values[1]])
             byte = ir.IntType(8).as_pointer()
             word = ir.IntType(32)
             kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
             function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
             numbers = [ir.Constant(word, each) for each in (0, 3, 1)]  # read, keep, data
-            builder.call(function, [builder.bitcast(place, byte), *numbers])
+            builder.call(function, [builder.bitcast(address, byte), *numbers])
             return context.get_dummy_value()
 
         return kinds.void(row, kinds.int64), code
@@ -131,12 +133,12 @@ def prefetcher() -> Any:
 
 @cache
 def view_maker(dtype: str, dimensions: int) -> Any:
-    """Return what makes an array of a row of an address table, inside compiled code.
+    """Return the intrinsic that makes an array of a row of an address table.
 
-    ``view(table, row)`` is the C-contiguous array of `dtype` whose address and shape stand in
+    ``view(table, row)`` is the C-contiguous array of `dtype` whose address and shape are
     ``table[row]`` (int64: address, then up to three lengths). Passing one table costs a call from
-    Python a tenth of passing the arrays; and whoever writes the table may shift an address, so
-    that one cursor reads a whole history here and a short window there.
+    Python a tenth of passing the arrays; and the writer of the table may shift an address, so
+    that one cursor reads the full history of one array and a short window of another.
     """
     kinds = kinds_of_numba()
     arrayobj = lowering().arrayobj
@@ -150,13 +152,13 @@ def view_maker(dtype: str, dimensions: int) -> Any:
     @instruction
     def view(typing_context: Any, table: Any, row: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            made = context.make_array(array)(context, builder)
+            fields = context.make_array(array)(context, builder)
             words = context.make_array(table_type)(context, builder, values[0])
             width = builder.extract_value(words.shape, 1)
             first = builder.mul(builder.trunc(values[1], width.type), width)
 
-            def word(place: int) -> Any:
-                index = builder.add(first, context.get_constant(kinds.intp, place))
+            def word(column: int) -> Any:
+                index = builder.add(first, context.get_constant(kinds.intp, column))
                 return builder.load(builder.gep(words.data, [index]))
 
             pointer = context.get_data_type(scalar).as_pointer()
@@ -167,10 +169,10 @@ def view_maker(dtype: str, dimensions: int) -> Any:
                 strides.insert(0, stride)
                 stride = builder.mul(stride, length)
             populate(
-                made, data=builder.inttoptr(word(0), pointer), shape=shape, strides=strides,
+                fields, data=builder.inttoptr(word(0), pointer), shape=shape, strides=strides,
                 itemsize=size, meminfo=None,
             )  # fmt: skip
-            return made._getvalue()
+            return fields._getvalue()
 
         return array(table_type, kinds.int64), code
 
@@ -179,7 +181,7 @@ def view_maker(dtype: str, dimensions: int) -> Any:
 
 @cache
 def local_maker() -> Any:
-    """Return what makes a small array of float64 inside compiled code, on the stack.
+    """Return the intrinsic that makes a small array of float64 on the stack.
 
     ``local(count)``, `count` a literal: its slots become registers where they are addressed by
     constants, which an array that other arrays may overlap with never can.
@@ -195,12 +197,14 @@ def local_maker() -> Any:
     @partial(instruction, literal=True)
     def local(typing_context: Any, count: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            made = context.make_array(array)(context, builder)
+            fields = context.make_array(array)(context, builder)
             length = context.get_constant(kinds.intp, count.literal_value)
             size = context.get_constant(kinds.intp, 8)
             space = allocate(builder, context.get_data_type(kinds.float64), size=length)
-            populate(made, data=space, shape=[length], strides=[size], itemsize=size, meminfo=None)
-            return made._getvalue()
+            populate(
+                fields, data=space, shape=[length], strides=[size], itemsize=size, meminfo=None
+            )
+            return fields._getvalue()
 
         return array(count), code
 
@@ -209,7 +213,7 @@ def local_maker() -> Any:
 
 @cache
 def read_only_maker() -> Any:
-    """Return what makes an array one that is only read, inside compiled code.
+    """Return the intrinsic that makes an array read-only for the compiler.
 
     ``read_only(array)`` is the same array under a type to which nothing can be written: a step
     that writes to it does not compile.
@@ -227,10 +231,10 @@ def read_only_maker() -> Any:
 
 @cache
 def outside_maker() -> Any:
-    """Return what calls a function of this process from compiled code.
+    """Return the intrinsic that calls a function of this process at an address.
 
-    ``outside(address, number, k, i0, first, stop, M, X, F, S, P)`` hands over the whole numbers
-    and, of each array, where it is and how long. The address is data, so the code can be kept.
+    ``outside(address, number, k, i0, first, stop, M, X, F, S, P)`` passes the integers and, of
+    each array, its address and lengths. The address is data, so that the code can be cached.
     """
     kinds = kinds_of_numba()
     ir = lowering().ir
@@ -242,26 +246,26 @@ def outside_maker() -> Any:
     ) -> Any:  # fmt: skip
         def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             word = ir.IntType(64)
-            given = list(values[1:6])
+            arguments = list(values[1:6])
             for kind, value in zip(signature.args[6:], values[6:], strict=True):
                 array = context.make_array(kind)(context, builder, value)
-                given.append(builder.ptrtoint(array.data, word))
-                given += [builder.extract_value(array.shape, axis) for axis in range(kind.ndim)]
-            form = ir.FunctionType(word, [word] * len(given))
-            return builder.call(builder.inttoptr(values[0], form.as_pointer()), given)
+                arguments.append(builder.ptrtoint(array.data, word))
+                arguments += [builder.extract_value(array.shape, axis) for axis in range(kind.ndim)]
+            form = ir.FunctionType(word, [word] * len(arguments))
+            return builder.call(builder.inttoptr(values[0], form.as_pointer()), arguments)
 
-        whole = [kinds.int64] * 6
-        return kinds.int64(*whole, M, X, F, S, P), code
+        integers = [kinds.int64] * 6
+        return kinds.int64(*integers, M, X, F, S, P), code
 
     return outside
 
 
 @cache
 def unit_caller() -> Any:
-    """Return what calls an entry of another unit of the plan from compiled code.
+    """Return the intrinsic that calls an entry of another unit of the plan.
 
-    ``call_unit(H, place, a, b)`` calls the entry whose address stands in ``H[place]`` with two
-    whole numbers and the table of arrays, and returns what it returns. What it raises is raised.
+    ``call_unit(H, place, a, b)`` calls the entry whose address is ``H[place]`` with two integers
+    and the table of arrays, and returns its result. An exception of the entry is raised.
     """
     kinds = kinds_of_numba()
     cgutils, arrayobj = lowering().cgutils, lowering().arrayobj
@@ -278,10 +282,10 @@ def unit_caller() -> Any:
             def number(value: int) -> Any:
                 return context.get_constant(kinds.intp, value)
 
-            made, width = context.make_array(table)(context, builder), layout.TABLE_COLUMNS
+            fields, width = context.make_array(table)(context, builder), layout.TABLE_COLUMNS
             pointer = context.get_data_type(kinds.int64).as_pointer()
             arrayobj.populate_array(
-                made, data=builder.inttoptr(word(number(layout.CALL_TABLE)), pointer),
+                fields, data=builder.inttoptr(word(number(layout.CALL_TABLE)), pointer),
                 shape=[word(number(layout.CALL_ROWS)), number(width)],
                 strides=[number(8 * width), number(8)], itemsize=number(8), meminfo=None,
             )  # fmt: skip
@@ -291,11 +295,11 @@ def unit_caller() -> Any:
             entry = builder.inttoptr(word(values[1]), form.as_pointer())
             result = cgutils.alloca_once(builder, form.args[0].pointee)
             failure = cgutils.alloca_once(builder, form.args[1].pointee)
-            given = context.get_arg_packer(kind).as_arguments(
-                builder, [values[2], values[3], made._getvalue()]
+            packed = context.get_arg_packer(kind).as_arguments(
+                builder, [values[2], values[3], fields._getvalue()]
             )
-            done = builder.call(entry, [result, failure, *given])
-            status = convention._get_return_status(builder, done, builder.load(failure))
+            returned = builder.call(entry, [result, failure, *packed])
+            status = convention._get_return_status(builder, returned, builder.load(failure))
             with cgutils.if_unlikely(builder, status.is_error):
                 convention.return_status_propagate(builder, status)
             return builder.load(result)
@@ -309,9 +313,9 @@ _compiled: dict[tuple[Callable[..., Any], str], Any] = {}
 
 
 def _inner() -> dict[str, Any]:
-    """Options of what only compiled code calls."""
-    bare = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return {**bare, **_compiled_by(part_compiler())}
+    """Return the options of functions that only compiled code calls."""
+    without_wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return {**without_wrappers, **_compiled_by(part_compiler())}
 
 
 def _compiled_by(compiler: Any) -> dict[str, Any]:
@@ -336,7 +340,7 @@ def with_compiled_helpers(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _native(function: Callable[..., Any]) -> Callable[..., Any] | None:
-    """Return what a helper is when compiled, where that is not its own text."""
+    """Return the implementation that a helper is compiled from, or None if it is its own."""
     if function is index:
         import numpy as np
 
@@ -348,12 +352,12 @@ def _native(function: Callable[..., Any]) -> Callable[..., Any] | None:
     return None
 
 
-def _once(function: Callable[..., Any], way: str, **options: Any) -> Any:
-    key = (function, way)
+def _once(function: Callable[..., Any], purpose: str, **options: Any) -> Any:
+    key = (function, purpose)
     if key not in _compiled:
         source = _native(function) or with_compiled_helpers(function)
-        made = jit(source, **options)
-        _compiled[key] = made if way == "step" else _of_types(made, function)
+        compiled = jit(source, **options)
+        _compiled[key] = compiled if purpose == "step" else _of_types(compiled, function)
     return _compiled[key]
 
 
@@ -365,6 +369,6 @@ def compile_part(function: Callable[..., Any]) -> Any:
 def compile_step(function: Callable[..., Any]) -> Any:
     """Compile a plain step once in a process, with the helpers it calls, to be called by Python.
 
-    Other threads go on while it runs, so that one that never ends can be reported.
+    It releases the GIL, so that a step that never ends can be reported by another thread.
     """
     return _once(function, "step", nogil=True)

@@ -88,7 +88,7 @@ def roll(state: Any, at: int, entering: float, leaving: float) -> None:
 def take_sum(i: int, x: Any, period: int, state: Any, at: int) -> None:
     """Sum the window that ends at `i` anew into the pair at `at`.
 
-    Once it is not finite the pair's sum stays so: nobody looks at each value.
+    A value that is not finite makes the sum of the pair not finite; single values are not checked.
     """
     total = 0.0
     carry = 0.0

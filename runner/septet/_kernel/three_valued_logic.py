@@ -1,7 +1,7 @@
 """Three-valued conditions after Kleene: 1 true, 0 false, NaN unknown; and the language's functions.
 
-A comparison that touches NaN is unknown, and only true acts. True is therefore asked for first:
-where nobody asks for more, the compiler leaves the questions after NaN out.
+A comparison with NaN is unknown, and only true has an effect. True is therefore tested first:
+where nothing else is needed, the compiler removes the tests for NaN.
 """
 
 import math

@@ -1,9 +1,9 @@
-"""Whether a price is at a level or beyond it, however both were rounded: the one rule for all.
+"""Comparison of a price with a level, independent of how both were rounded.
 
 A level is computed (51 less 5 % is 48.449999999999996), a price of data is the float nearest to a
 decimal (48.45). What differs by less than `TOLERANCE` is the same price. Levels that a price must
 have reached (stops, triggers, liquidations) use `touches`; those that it must have traded through
-(limits, targets) use `passes`; what an order is worth and the least that a venue takes use
+(limits, targets) use `passes`; the notional of an order and the minimum of a venue use
 `falls_short`.
 """
 
@@ -29,9 +29,9 @@ def passes(side, price, level):
 
 
 @helper
-def falls_short(worth, least):
+def falls_short(amount, minimum):
     """Whether an amount is less than the least that is needed, and not equal to it."""
-    return least - worth > TOLERANCE * least
+    return minimum - amount > TOLERANCE * minimum
 
 
 @helper

@@ -28,7 +28,13 @@ from septet._live.metrics import Seen
 from septet._live.run_location import RunLocation
 from septet._live.shared_account import AccountGate, AccountLimits, Member
 from septet._live.shell import Ended, Shell
-from septet._live.stored_model import announce_stored, changed_source, idle_now, stored_of
+from septet._live.stored_model import (
+    announce_stored,
+    changed_source,
+    idle_now,
+    mended_copy,
+    stored_of,
+)
 from septet._live.supervisor import Supervisor
 from septet._live.wiring import Wiring, core_terms, core_with
 
@@ -162,6 +168,8 @@ class LocalRun(ABC):
             self.notify("warning", "journal", {"text": str(self.journal.findings)})
         begin.insist_on_newest(self.journal)
         facts = self.journal.head.facts
+        if text := mended_copy(self.loaded, self.location.folder, facts.get("stored_model")):
+            self.notify("warning", "stored_model", {"text": text})
         self._make_core(instruments_in(facts), facts["core"])
         self._make_shell(self.journal)
         self._fold(self.journal)

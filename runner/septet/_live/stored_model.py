@@ -23,7 +23,8 @@ from septet._shell.stored_model import read_stored
 from septet.errors import InputError, ModelError
 
 __all__ = [
-    "announce_stored", "changed_source", "fact_of", "idle_now", "stored_of", "with_label_of_run",
+    "announce_stored", "changed_source", "fact_of", "idle_now", "mended_copy", "stored_of",
+    "with_label_of_run",
 ]  # fmt: skip
 
 _MODELS = "models"
@@ -72,7 +73,7 @@ def announce_stored(loaded: Any, stored: StoredModel, run_folder: Path, at_ns: i
     """
     card, last_ns = stored.card, stored.last_label_ns
     fingerprint = str(card["model_sha256"])
-    place = f"{_MODELS}/000-{fingerprint[:12]}"
+    place = _copy_of(fingerprint)
     try:
         store_model(run_folder / place, stored.model, card, within=run_folder)
     except OSError as problem:
@@ -92,6 +93,10 @@ def announce_stored(loaded: Any, stored: StoredModel, run_folder: Path, at_ns: i
         rows=int(card.get("rows", 0)), rows_up=int(card.get("rows_up", 0)),
         first_row_ns=card.get("first_row_ns"), reference=reference,
     )  # fmt: skip
+
+
+def _copy_of(fingerprint: str) -> str:
+    return f"{_MODELS}/000-{fingerprint[:12]}"
 
 
 def idle_now(event: m.ModelReady, now_ns: int) -> str:
@@ -122,6 +127,46 @@ def with_label_of_run(loaded: Any, location: RunLocation) -> Any:
         model = journal.head.facts.get("resolved", {}).get("model") or {}
     label = model.get("label")
     return relabelled(loaded, label) if isinstance(label, Mapping) else loaded
+
+
+def mended_copy(loaded: Any, run_folder: Path, known: Mapping[str, Any] | None) -> str:
+    """Make a damaged copy of the run's model again from the file's own; return a notice of that.
+
+    The folder that the file names often still has the model with the hash of the journal. Without
+    the copy a run that holds positions could not start.
+
+    Raises
+    ------
+    ModelError
+        The copy is damaged, and the folder has no model of that hash, or it cannot be written.
+    """
+    block = loaded.strategy.model
+    folder = learn.stored_folder(block) if block is not None else None
+    if folder is None or known is None:
+        return ""
+    copy = run_folder / _copy_of(str(known["model_sha256"]))
+    if not copy.exists():  # the run was stopped before it announced its model
+        return ""
+    home, restore = Path(loaded.base_dir) / folder, learn.restore_of(block)
+    try:
+        load_model(copy, None, restore)
+        return ""
+    except ModelError as error:
+        damage = error.message
+    hint = (
+        f"restore {copy} from a backup, or {home}: the model with the hash {known['model_sha256']}"
+    )
+    try:
+        source = load_model(home, None, restore)
+    except ModelError as error:
+        raise ModelError(f"{damage}; {error.message}", hint=hint) from None
+    if source.card["model_sha256"] != known["model_sha256"]:
+        raise ModelError(f"{damage}; {home} has another model", hint=hint)
+    try:
+        store_model(copy, source.model, source.card, within=run_folder)
+    except OSError as problem:
+        raise ModelError(f"{damage}; it cannot be written: {problem.strerror}", hint=hint) from None
+    return f"{damage}: made again from {home}, whose model has the same hash"
 
 
 def changed_source(loaded: Any, known: Mapping[str, Any] | None) -> str:

@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from septet import messages as m
+from septet._core.venue_fills import VenueFillsEngine
 from septet._host.background_tasks import CLOSE_S
-from septet._host.venues import FeedFacts, LiveFeed, LiveVenue, VenueFacts
+from septet._host.venues import FeedFacts, LiveFeed, LiveVenue, VenueFacts, insist_on_listed
 from septet._journal.journal_writer import Journal
 from septet._journal.lease import boot_id, mark_path
 from septet._live import start as begin
@@ -28,12 +29,13 @@ from septet._live.market_data.opening import (
     require_kinds,
     unmarked,
 )
+from septet._live.paper.liquidation import liquidates
+from septet._live.paper.venue import PaperVenue
 from septet._live.run_end import end_run
 from septet._live.stop import LATE_S, RunEnd, StopBound
 from septet._live.wiring import (
     core_terms,
     filters_of,
-    insist_on_listed,
     instruments_of,
     markets_of,
     take_up,
@@ -73,7 +75,7 @@ class StrategyRun(LocalRun):
             )
             self.facts, self.venue = facts, venue
             if not self.resumed:
-                insist_on_listed(facts)
+                insist_on_listed(facts.exchange, facts.unlisted)
 
     async def _open_feed(self, market: MarketDataHandler) -> FeedFacts:
         return require_kinds(request_of(self.strategy), await market.open())
@@ -115,6 +117,8 @@ class StrategyRun(LocalRun):
                 self.facts = await self.venue.open(self.symbols, self.put)
                 market.quoted = getattr(self.venue, "quoted", None)
                 self._charge = getattr(self.venue, "charged", None)
+                if isinstance(self.venue, PaperVenue):
+                    self.venue.liquidates = self._liquidates
                 if not self.location.fresh:
                     take_up(self.venue, self.build.core)
         if self.build is None:
@@ -130,6 +134,12 @@ class StrategyRun(LocalRun):
         else:
             self.known.resume(market.bars)
         self._history = [*await market.points(), *self._history]
+
+    def _liquidates(self, k: int, price: float) -> bool:
+        engine = None if self.build is None else self.build.core.engine
+        if self.strategy.account.type == "spot" or not isinstance(engine, VenueFillsEngine):
+            return False
+        return liquidates(engine, self.strategy.perpetual, k, price)
 
     def _since_ns(self) -> int:
         bar_ns = int(self.strategy.universe.bar)

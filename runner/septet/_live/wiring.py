@@ -15,13 +15,14 @@ from septet._host.background_tasks import Tasks
 from septet._host.venues import Connects, LiveFeed, LiveVenue, Market, Streams, VenueFacts
 from septet._live.build_core import core_of, currencies, has_venue_fills
 from septet._live.clock import LiveClock
-from septet._live.paper.venue import PaperVenue, resting
+from septet._live.paper.resting_orders import resting
+from septet._live.paper.venue import PaperVenue
 from septet._plan.run_terms import simulation_of
-from septet.errors import ConfigError, DataError, InputError, Problem
+from septet.errors import ConfigError, InputError, Problem
 
 __all__ = [
     "WIRING", "Wiring", "check_feed", "core_terms", "core_with", "feed_of", "filters_of",
-    "insist_on_listed", "instruments_of",
+    "instruments_of",
     "markets_of", "take_up", "venue_of",
 ]  # fmt: skip
 
@@ -146,8 +147,9 @@ def instruments_of(loaded: Any, markets: Mapping[str, Market]) -> tuple[Instrume
         elif spec is not None:
             lot = float(spec.lot)
             instrument = Instrument(
-                symbol, lot, float(spec.tick), float(spec.min_notional), min(1e-8, lot)
-            )
+                symbol, lot, float(spec.tick), float(spec.min_notional), min(1e-8, lot),
+                float(spec.min_quantity),
+            )  # fmt: skip
         elif strategy.mode == "paper" and _simulates(strategy):
             instrument = Instrument(symbol)
         else:
@@ -176,19 +178,6 @@ def markets_of(loaded: Any, instruments: Sequence[Instrument]) -> dict[str, Mark
             min_quantity=instrument.min_quantity, max_quantity=instrument.max_quantity,
         )  # fmt: skip
     return markets
-
-
-def insist_on_listed(facts: VenueFacts) -> None:
-    """Refuse symbols that the exchange does not list, as a first start does.
-
-    Raises
-    ------
-    DataError
-        With the names closest to the first of them.
-    """
-    for symbol, close in facts.unlisted.items():
-        hint = f"did you mean {' or '.join(close)}?" if close else ""
-        raise DataError(f"{facts.exchange} lists no {symbol}", hint=hint)
 
 
 def filters_of(

@@ -16,11 +16,11 @@ from typing import Any, Final, Literal, TypeVar
 from septet import _learn as learn
 from septet import messages as m
 from septet._data.stamps import iso
-from septet._host.venues import FeedFacts, Market, VenueFacts
+from septet._host.venues import FeedFacts, Market, VenueFacts, insist_on_listed
 from septet._live.build_core import currencies
 from septet._live.clock import LiveClock, WallClock
 from septet._live.market_data.opening import history_ns_of, request_of, require_kinds
-from septet._live.wiring import feed_of, insist_on_listed, venue_of
+from septet._live.wiring import feed_of, venue_of
 from septet._plan.run_terms import simulation_of
 from septet._shell.session import plan_of
 from septet.errors import DataError, InputError, Problem, SeptetError
@@ -239,7 +239,7 @@ class _Looking:
         assert venue is not None, "live mode has a venue or was refused"
         try:
             facts = await venue.open(symbols, _ignore)
-            insist_on_listed(facts)
+            insist_on_listed(facts.exchange, facts.unlisted)
             await self._clock(venue)
             holdings = await venue.holdings()
         finally:
@@ -377,6 +377,10 @@ class _Looking:
         pairs = {
             "lot": (float(spec.lot), listed.lot), "tick": (float(spec.tick), listed.tick),
             "min_notional": (float(spec.min_notional), listed.min_notional),
+            "min_quantity": (
+                max(float(spec.min_quantity), float(spec.lot)),
+                max(listed.min_quantity, listed.lot),
+            ),
         }  # fmt: skip
         for key, (written, real) in pairs.items():
             if abs(written - real) > 1e-9 * max(written, real):

@@ -1,4 +1,4 @@
-"""From terms to a rendered plan: its text, and where everything is."""
+"""Assembles a rendered plan from the terms of a run: its text, and the layout of its arrays."""
 
 from __future__ import annotations
 
@@ -75,15 +75,15 @@ class Assembly:
 
     @property
     def shown(self) -> Mapping[str, int]:
-        """Rows of F that the decision table shows: features, the weight of a portfolio, levels."""
+        """Rows of F in the table of decisions: features, the weight of a portfolio, levels."""
         if not self.decisions_kept:
             return self.features
-        shown = {**self.features}
+        rows = {**self.features}
         if self.terms.portfolio is not None:
-            shown[TARGET_WEIGHT] = self.decision_row + layout.F_WEIGHT
+            rows[TARGET_WEIGHT] = self.decision_row + layout.F_WEIGHT
         if self.terms.caps_turnover:
-            shown[TURNOVER_FACTOR] = self.decision_row + layout.F_TURNOVER
-        return {**shown, **self.levels}
+            rows[TURNOVER_FACTOR] = self.decision_row + layout.F_TURNOVER
+        return {**rows, **self.levels}
 
     @property
     def levels(self) -> Mapping[str, int]:

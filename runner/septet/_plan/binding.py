@@ -1,12 +1,12 @@
-"""Names to text: parameters, imports, and the calls of steps.
+"""Binds names of steps to text: parameters, imports, and the calls of steps.
 
 The parameter names of a step are bound, in this order, to words of its kind's vocabulary that
 the caller supplies, to inputs, to `state` and `tables`, and to fields of its config, which
 become parameters of the plan: data, never constants.
 
-A plan has three units, each compiled by itself: the features, the signal, and all that trades. Each
-numbers its parameters and the rows of F that it reads by itself, so that what changes in one
-changes no text of another.
+A plan has three units that are compiled separately: the features, the signal, and the trading. Each
+numbers its own parameters and the rows of F that it reads, so that a change in one unit changes no
+text of another.
 """
 
 from __future__ import annotations
@@ -76,19 +76,19 @@ class Binder:
     _outside: set[int] = field(default_factory=set)
     _watched: set[int] = field(default_factory=set)
 
-    def number(self, key: str, value: float, *, whole: bool | None = None) -> str:
+    def number(self, key: str, value: float, *, is_integral: bool | None = None) -> str:
         """Make a parameter and return the text that reads it."""
-        integral = isinstance(value, int) if whole is None else whole
-        here = self.numbers[self.unit]
-        here.append(Parameter(key, float(value), integral))
-        text = f"{self.unit.parameters}[{len(here) - 1}]"
+        integral = isinstance(value, int) if is_integral is None else is_integral
+        parameters = self.numbers[self.unit]
+        parameters.append(Parameter(key, float(value), integral))
+        text = f"{self.unit.parameters}[{len(parameters) - 1}]"
         return f"int({text})" if integral else text
 
     @property
     def newest(self) -> tuple[int, Parameter]:
         """The last parameter of the unit, and its place."""
-        here = self.numbers[self.unit]
-        return len(here) - 1, here[-1]
+        parameters = self.numbers[self.unit]
+        return len(parameters) - 1, parameters[-1]
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -99,19 +99,19 @@ class Binder:
         """Return the text of a row of F: the number itself, or the place where the unit has it."""
         if not self.unit.rows:
             return str(row)
-        here = self.rows[self.unit]
-        if row not in here:
-            here.append(row)
-        return f"{self.unit.rows}[{here.index(row)}]"
+        rows = self.rows[self.unit]
+        if row not in rows:
+            rows.append(row)
+        return f"{self.unit.rows}[{rows.index(row)}]"
 
     @contextmanager
     def of(self, unit: Unit) -> Iterator[None]:
         """Bind for a unit."""
-        before, self.unit = self.unit, unit
+        previous, self.unit = self.unit, unit
         try:
             yield
         finally:
-            self.unit = before
+            self.unit = previous
 
     def helper(self, function: Any) -> str:
         """Import a kernel helper under its own name and return it."""
@@ -138,13 +138,13 @@ class Binder:
         return called
 
     def called_outside(self, step: Step, distribution: str) -> None:
-        """Count a step among the plan's that its text does not import."""
+        """Add a step that is a part of the plan and is not imported by its text."""
         if id(step) not in self._names:
             self.steps.append((step, distribution))
             self._outside.add(id(step))
 
     def watched(self, step: Step) -> None:
-        """Take a step of the text whose reads are watched: the text cannot be compiled then."""
+        """Record a step whose reads are checked: the text cannot be compiled then."""
         self._watched.add(id(step))
         called = self._names.get(id(step))
         if called is not None:
@@ -161,7 +161,7 @@ class Binder:
 
     @property
     def slow_columns(self) -> tuple[str, ...]:
-        """Steps that are called outside, each making its own column slow."""
+        """Steps that are called outside of the text: each makes its own column slow."""
         return tuple(
             step.function.__name__
             for step, _ in self.steps
@@ -170,7 +170,7 @@ class Binder:
 
     @property
     def slow_parts(self) -> tuple[str, ...]:
-        """Steps of the text without a compiled form: they make the whole plan slow."""
+        """Steps of the text without a compiled form: they make the plan run uncompiled."""
         return tuple(
             step.function.__name__
             for step, _ in self.steps
@@ -180,7 +180,7 @@ class Binder:
         )
 
     def closed(self, step: Step, name: str) -> str:
-        """Take the function a sizing calls when a trade closes from its step."""
+        """Import the function that a sizing calls when a trade closes, and return its name."""
         sized = self.step(step, name)
         self.uses[f"{sized}_closed"] = f"_{sized}.closed"
         return f"{sized}_closed"
@@ -192,9 +192,9 @@ class Binder:
         for name, value in vars(module).items():
             if value is step:
                 return name
-        place = f"{place_of(step)}: " if place_of(step) else ""
+        prefix = f"{place_of(step)}: " if place_of(step) else ""
         raise PluginError(
-            f"{place}the step {function.__name__!r} is not a name of its module "
+            f"{prefix}the step {function.__name__!r} is not a name of its module "
             f"{function.__module__}",
             hint="declare it at the top level of the module",
         )
@@ -204,19 +204,19 @@ class Binder:
         step: Step,
         config: Config,
         name: str,
-        words: Mapping[str, str],
+        bound: Mapping[str, str],
         key: str,
         *,
         distribution: str = "",
         number: Callable[[str, float], str] | None = None,
     ) -> str:
         """Return the text that calls a step with every name bound."""
-        make = number or self.number
+        render_number = number or self.number
         arguments = []
         for parameter in step.parameters:
-            text = words.get(parameter)
+            text = bound.get(parameter)
             if text is None:
-                text = self.field(step, config, parameter, f"{key}.{parameter}", make)
+                text = self.field(step, config, parameter, f"{key}.{parameter}", render_number)
             arguments.append(text)
         return f"{self.step(step, name, distribution)}({', '.join(arguments)})"
 
@@ -226,21 +226,21 @@ class Binder:
         config: Config,
         parameter: str,
         key: str,
-        make: Callable[[str, float], str] | None = None,
+        render_number: Callable[[str, float], str] | None = None,
     ) -> str:
         """Bind a name to a number of the config: a parameter of the plan; None reads as NaN."""
         if parameter in type(config).model_fields or hasattr(config, parameter):
             value = getattr(config, parameter)
             if value is None:
-                return (make or self.number)(key, math.nan)
+                return (render_number or self.number)(key, math.nan)
             number = number_of(value, self.bar_ns)
             if number is not None:
-                return (make or self.number)(key, number)
+                return (render_number or self.number)(key, number)
         function = step.function
         assert function is not None
-        words = ", ".join(sorted(VOCABULARY.get(step.kind, {})))
+        allowed = ", ".join(sorted(VOCABULARY.get(step.kind, {})))
         raise PluginError(
             f"{function.__module__}:{function.__name__} asks for {parameter!r}, which is neither a "
             f"number of {type(config).__name__} nor a word a {step.kind} may use",
-            hint=f"words: {words}",
+            hint=f"words: {allowed}",
         )

@@ -1,13 +1,13 @@
-"""Generated plans on disk: named by everything that could change what they compute.
+"""The cache of generated plans on disk, named by a hash of everything that they depend on.
 
 The name hashes the text, every source file of each package whose code is wired or called, every
 value that this code reads by a name, the kernel room, the planner, and the versions of Python and
-numba; so stale code cannot be found under it. A folder is sealed with a hash of what is in it; one
-that does not match is made again, and where nothing can be written, a temporary folder serves.
+numba; so stale code cannot be found under it. A folder is sealed with a hash of its content; one
+that does not match is written again, and where nothing can be written a temporary folder is used.
 
-What is in the cache runs as the user, so it is used only if it is the user's alone: the folder and
-all in it belong to the user, and nobody else can write there. The text is compiled as it was
-rendered; bytecode that stands beside it is never read.
+Code in the cache runs as the user, so it is used only if the folder and all files in it belong to
+the user and nobody else can write there. The text is compiled as it was rendered; bytecode beside
+it is never read.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _versions() -> str:
 
 
 def plan_name(text: str, steps: Iterable[tuple[Step, str]]) -> str:
-    """Name of a plan: ``plan_`` and a hash of all it is made of.
+    """Return the name of a plan: ``plan_`` and a hash of everything that it is made of.
 
     Raises
     ------
@@ -88,32 +88,32 @@ def plan_name(text: str, steps: Iterable[tuple[Step, str]]) -> str:
     return "plan_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
-def load_text(text: str, name: str, log: Any = None, what: str = "plan") -> ModuleType:
+def load_text(text: str, name: str, log: Any = None, kind: str = "plan") -> ModuleType:
     """Import a plan's text as a module, compiling it if this machine has not done so before.
 
     `log(message)` is called when something is compiled, when the cache cannot be written, and
-    when a damaged one is made again. One process compiles a plan; others that ask for it
-    meanwhile wait, and then read what it made.
+    when a damaged one is written again. One process compiles a plan; others that need it meanwhile
+    wait, and then read its result.
     """
     if name in sys.modules:
         return sys.modules[name]
     log = log or (lambda message: None)
     folder = _writable(cache_folder() / name, text, log)
     if _sealed(folder):
-        before = _stored(folder)
+        stored = _stored(folder)
         try:
             module = _import(folder / f"{name}.py", name, text)
-            if _stored(folder) != before:  # another kind of processor has added its own code
+            if _stored(folder) != stored:  # another kind of processor has added its own code
                 _seal(folder)
             return module
         except Exception as error:  # whole, yet made by what this process cannot read
             _damaged(folder, type(error).__name__, log)
             _clear(folder)
     with _alone(folder):
-        return _make(folder, text, name, log, what)
+        return _make(folder, text, name, log, kind)
 
 
-def _make(folder: Path, text: str, name: str, log: Any, what: str) -> ModuleType:
+def _make(folder: Path, text: str, name: str, log: Any, kind: str) -> ModuleType:
     """Compile a plan, unless another process has done so while this one waited."""
     path = folder / f"{name}.py"
     if _sealed(folder):
@@ -121,7 +121,7 @@ def _make(folder: Path, text: str, name: str, log: Any, what: str) -> ModuleType
     if _stored(folder):
         _damaged(folder, "it does not match its seal", log)
     _clear(folder)
-    lines, (named, seconds) = text.count("\n"), COMPILED[what]
+    lines, (named, seconds) = text.count("\n"), COMPILED[kind]
     log(f"compiling {named} ({lines} lines), once for strategies of this shape: {seconds}")
     with collector_off():
         try:
@@ -135,9 +135,9 @@ def _make(folder: Path, text: str, name: str, log: Any, what: str) -> ModuleType
 
 
 def load_entries(name: str, log: Any = None) -> native.Entries | None:
-    """Link the machine code an earlier run kept of a plan; None where there is none.
+    """Link the machine code that an earlier run stored for a plan; None where there is none.
 
-    A damaged file takes the rest of its plan with it, so that all is compiled again.
+    If the file is damaged the folder of the plan is cleared, and all is compiled again.
     """
     folder = cache_folder() / name
     if not is_ours(folder):
@@ -199,11 +199,11 @@ def _clear(folder: Path) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold a plan's folder; without locks, or where they are refused, nobody waits."""
-    with ExitStack() as held:
+    """Lock a plan's folder; where locks are missing or refused, no process waits."""
+    with ExitStack() as stack:
         try:
             if fcntl is not None:
-                lock = held.enter_context(os.fdopen(open_lock(folder / "lock"), "r+b"))
+                lock = stack.enter_context(os.fdopen(open_lock(folder / "lock"), "r+b"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError:
             pass  # a file system without locks: two processes may compile the same, no more
@@ -221,12 +221,12 @@ def _writable(folder: Path, text: str, log: Any) -> Path:
 
 def _elsewhere(folder: Path, text: str) -> Path:
     """Return a folder of this process alone, with what was compiled before if that is whole."""
-    made = Path(tempfile.mkdtemp(prefix="septet-")) / folder.name
+    copied = Path(tempfile.mkdtemp(prefix="septet-")) / folder.name
     if _sealed(folder):
-        shutil.copytree(folder, made)
+        shutil.copytree(folder, copied)
     else:
-        _write(made, text)
-    return made
+        _write(copied, text)
+    return copied
 
 
 def _write(folder: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What a generated plan imports: here everything is compiled."""
+"""The names that a compiled plan imports."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def routine(function: Callable[..., Any]) -> Any:
 
 
 def by_hand(function: Callable[..., Any]) -> None:
-    """Leave out what a person does: it runs as plain Python, see `Plan.by_hand`."""
+    """Compile nothing: actions of a person run as plain Python, see `Plan.by_hand`."""
 
 
 def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile what the host calls, eagerly, without holding Python's lock; keep it on disk."""
+    """Compile an entry for the host, eagerly, without the GIL; it is cached on disk."""
 
     def wrap(function: Callable[..., Any]) -> Any:
         return jit_entry(function, signature, nogil=True)
@@ -66,7 +66,7 @@ def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:
 
 
 def view_of(dtype: str, dimensions: int) -> Any:
-    """Return what takes an array out of the table of addresses that entries are given."""
+    """Return the function that makes an array from the table of addresses of an entry."""
     return view_maker(dtype, dimensions)
 
 
@@ -85,5 +85,5 @@ local = local_maker()
 
 @partial(jit_inner, inline=True)
 def at(i: Any) -> Any:
-    """Take a cursor as an index that is never negative: no wrapping around is prepared for."""
+    """Return a cursor as an unsigned index, without the handling of negative indices."""
     return np.uint64(i)

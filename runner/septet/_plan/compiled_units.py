@@ -1,4 +1,4 @@
-"""The units of a compiled plan: each is named by what it is made of, and loaded by itself."""
+"""The units of a compiled plan: each is named by a hash of its content, and loaded separately."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Log = Callable[[str], None] | None
 Steps = Sequence[tuple[Step, str]]
 
 
-def load_compiled(text: str, name: str, log: Log, steps: Steps, what: str = "plan") -> Any:
+def load_compiled(text: str, name: str, log: Log, steps: Steps, kind: str = "plan") -> Any:
     """Import a text as a module, compiled if this machine has not done so before.
 
     Raises
@@ -32,7 +32,7 @@ def load_compiled(text: str, name: str, log: Log, steps: Steps, what: str = "pla
     """
     try:
         with interruptible():
-            return load_text(text, name, log, what)
+            return load_text(text, name, log, kind)
     except Exception as error:  # numba's errors, without importing it to name them
         if not is_compilers(error):
             raise
@@ -40,14 +40,14 @@ def load_compiled(text: str, name: str, log: Log, steps: Steps, what: str = "pla
 
 
 class CompiledUnit:
-    """One unit: the machine code that an earlier run kept, or its module."""
+    """One unit: the machine code that an earlier run stored, or its module."""
 
     def __init__(self, unit: Unit, assembly: Assembly, log: Log) -> None:
         self.unit, self._assembly, self._log = unit, assembly, log
 
     @cached_property
     def text(self) -> str:
-        """What is compiled."""
+        """The text of the unit."""
         return self._assembly.texts.of(self.unit.name)
 
     @cached_property
@@ -58,7 +58,7 @@ class CompiledUnit:
 
     @cached_property
     def kept(self) -> Entries | None:
-        """Its machine code, if an earlier run left it on this machine."""
+        """Its machine code, if an earlier run stored it on this machine."""
         return load_entries(self.name, self._log)
 
     @cached_property
@@ -71,8 +71,8 @@ class CompiledUnit:
         """Return the address at which compiled code calls an entry; 0 where it has none."""
         if self.kept is not None:
             return self.kept.addresses.get(entry, 0)
-        found = getattr(self.module, entry, None)
-        return 0 if found is None else address_of(found)
+        function = getattr(self.module, entry, None)
+        return 0 if function is None else address_of(function)
 
 
 class Modules:
@@ -88,7 +88,7 @@ class Modules:
 
 
 class BatchEntries:
-    """What a batch calls of a compiled plan: machine code that was kept, else the modules'."""
+    """The entries that a batch calls: stored machine code, else functions of the modules."""
 
     def __init__(self, units: CompiledUnits) -> None:
         features, trading = (
@@ -100,13 +100,13 @@ class BatchEntries:
 
 
 class CompiledUnits:
-    """The units of a plan; what each is made of is decided when it is asked for."""
+    """The units of a plan; each is loaded or compiled when it is first needed."""
 
     def __init__(self, assembly: Assembly, log: Log) -> None:
         self._units = {unit: CompiledUnit(unit, assembly, log) for unit in UNITS}
 
     def of(self, unit: Unit) -> CompiledUnit:
-        """Return one of them."""
+        """Return a unit."""
         return self._units[unit]
 
     @property

@@ -1,4 +1,4 @@
-"""What trading costs, as texts of a plan: fees and slippage."""
+"""Fees and slippage as texts of a plan."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Graph:
         self._blocks = features
         self._series = series
         self._resolve = resolve
-        self._known: dict[tuple[Any, ...], int] = {}
+        self._number_of_key: dict[tuple[Any, ...], int] = {}
         self._path: list[str] = []
         for name in features:
             self._define(name)
@@ -157,9 +157,9 @@ class Graph:
         owner = self._owner(text)
         if owner is not None and owner != reader:
             self._define(owner)
-            found = self.named[text]
-            self._same_bar(text, found, reader, wanted_bar)
-            return found
+            of_feature = self.named[text]
+            self._same_bar(text, of_feature, reader, wanted_bar)
+            return of_feature
         if text in self._series:
             return Column("series", text)
         if text in BAR_COLUMNS or text in TIME_COLUMNS:
@@ -170,9 +170,9 @@ class Graph:
             )
         raise self._error(f"features.{reader}", f"unknown column {text!r}")
 
-    def _same_bar(self, text: str, found: Column, reader: str, wanted: int) -> None:
-        bar = self.nodes[found.node].bar_ns
-        if bar != wanted and wanted != self.bar_ns:
+    def _same_bar(self, text: str, column: Column, reader: str, bar_ns: int) -> None:
+        bar = self.nodes[column.node].bar_ns
+        if bar != bar_ns and bar_ns != self.bar_ns:
             raise self._error(
                 f"features.{reader}", f"{text!r} lives on another bar and cannot be read here"
             )
@@ -211,8 +211,8 @@ class Graph:
             return {output: inner[output] for output in outputs}
         node = self.node(label, use, step, config, distribution, bar_ns, scope, inner)
         return {
-            output: Column("node", f"{label}_{output}" if output else label, "", node.number, place)
-            for place, output in enumerate(outputs or ("",))
+            output: Column("node", f"{label}_{output}" if output else label, "", node.number, index)
+            for index, output in enumerate(outputs or ("",))
         }
 
     def _inner_nodes(
@@ -251,23 +251,25 @@ class Graph:
     ) -> Node:
         """Bind one step: find its inputs, its place in the order, and when it is ready."""
         inputs, expressions = self._bind(step, config, scope, inner or {})
-        read = tuple((name, tuple(columns.items())) for name, (_, columns) in expressions.items())
-        key = (id(step), config.model_dump_json(), bar_ns, tuple(inputs.items()), read)
-        if key in self._known:
-            return self.nodes[self._known[key]]
+        columns_read = tuple(
+            (name, tuple(columns.items())) for name, (_, columns) in expressions.items()
+        )
+        key = (id(step), config.model_dump_json(), bar_ns, tuple(inputs.items()), columns_read)
+        if key in self._number_of_key:
+            return self.nodes[self._number_of_key[key]]
         start, depth, level = self._start(inputs, expressions, bar_ns)
-        own = _in_bars(step.memory_of(config), bar_ns)
+        own_memory = _in_bars(step.memory_of(config), bar_ns)
         call_at = start + step.lookback(config)
         node = Node(
             number=len(self.nodes), label=label, use=use, step=step, config=config, bar_ns=bar_ns,
             inputs=inputs, expressions=expressions, call_at=call_at,
             ready_at=call_at + step.warmup(config),
-            memory=_deepest(own, depth), level=level + (step.kind == "across"),
+            memory=_deepest(own_memory, depth), level=level + (step.kind == "across"),
             distribution=distribution, outputs=step.output_names(config),
             unproved=_unproved(step, config, bar_ns, call_at),
         )  # fmt: skip
         self.nodes.append(node)
-        self._known[key] = node.number
+        self._number_of_key[key] = node.number
         return node
 
     def _bind(
@@ -280,12 +282,12 @@ class Graph:
         inputs: dict[str, Any] = {}
         expressions: dict[str, Any] = {}
         marks = marks_of(type(config))
-        wanted = set(step.parameters)
+        names = set(step.parameters)
         for name, kind in marks.items():
             value = getattr(config, name)
-            if kind == "input" and value is not None and (name in wanted or step.kind == "across"):
+            if kind == "input" and value is not None and (name in names or step.kind == "across"):
                 inputs[name] = scope(value) if isinstance(value, str) else tuple(map(scope, value))
-            elif kind == "expression" and value is not None and name in wanted:
+            elif kind == "expression" and value is not None and name in names:
                 parsed = parse_expression(value)
                 expressions[name] = (
                     parsed,
@@ -301,7 +303,7 @@ class Graph:
     def _start(
         self, inputs: Mapping[str, Any], expressions: Mapping[str, Any], bar_ns: int
     ) -> tuple[int, list[Memory], int]:
-        """When all inputs are ready, what they remember, and the stage they are computed in."""
+        """Return when all inputs are ready, their memories, and the stage of their computation."""
         start, level, depth = 0, 0, list[Memory]()
         for column in _columns(inputs.values()):
             ready, memory, stage = self._of(column, bar_ns)
@@ -354,9 +356,9 @@ def _in_bars(memory: Memory, bar_ns: int) -> Memory:
     return Memory(memory.kind, bars, memory.anchor)
 
 
-def _deepest(own: Memory, inputs: list[Memory]) -> Memory:
+def _deepest(own_memory: Memory, inputs: list[Memory]) -> Memory:
     """Memory of a step over its inputs: the worst kind, the bars added up."""
     order = ("window", "fading", "anchored", "unbounded")
     deepest = max((each.bars for each in inputs), default=0)
-    worst = max([own, *inputs], key=lambda each: order.index(each.kind))
-    return Memory(worst.kind, own.bars + max(0, deepest - 1), worst.anchor)
+    worst = max([own_memory, *inputs], key=lambda each: order.index(each.kind))
+    return Memory(worst.kind, own_memory.bars + max(0, deepest - 1), worst.anchor)

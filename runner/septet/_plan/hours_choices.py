@@ -20,7 +20,7 @@ def rows_a_symbol(terms: Terms) -> int:
 
 
 def hours_choices(terms: Terms, reason: Reason, slot: int) -> dict[str, Any]:
-    """Return where the flags of the trading hours stand, and the reasons that they give."""
+    """Return where the flags of the trading hours are stored, and the reasons that they give."""
     hours = terms.hours
     closed = flat = None
     if hours is not None:
@@ -45,13 +45,13 @@ def position_choices(
 
 
 def hours_values(context: Mapping[str, Any]) -> dict[str, bool | int]:
-    """Return what the rules know of both when the plan is made."""
+    """Return the settings of both that are known when the plan is made."""
     c = context
-    found: dict[str, bool | int] = {
+    values: dict[str, bool | int] = {
         "HOURS": c["hours"], "FLAT_AT_CLOSE": c["flat_at_close"], "HOURS_ROW": c["hours_row"],
         "HOURS_SLOT": c["hours_slot"], "MAX_POSITIONS": c["max_positions"] is not None,
     }  # fmt: skip
     for name in ("closed_hours", "flat_at_close", "max_positions"):
         if c[f"{name}_reason"] is not None:
-            found[f"R_{name.upper()}"] = c[f"{name}_reason"]
-    return found
+            values[f"R_{name.upper()}"] = c[f"{name}_reason"]
+    return values

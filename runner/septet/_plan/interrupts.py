@@ -1,7 +1,7 @@
-"""Interrupts that come while the compiler's library calls back into Python.
+"""Handles interrupts that arrive while the compiler's library calls back into Python.
 
-ctypes prints an exception that leaves such a callback and goes on; the compiler then fails for
-lack of its answer. Ctrl-C and a request to end would so look like a fault of the compiler.
+ctypes prints an exception raised in such a callback and continues; the compiler then fails since
+it has no result. Ctrl-C and a termination signal would look like a failure of the compiler.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["interruptible"]
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise an interrupt that a callback has lost, whatever else follows from its loss.
+    """Raise an interrupt that a callback has lost, in place of the error that follows from it.
 
     Only the main thread receives interrupts; in others nothing changes.
     """
@@ -27,13 +27,13 @@ def interruptible() -> Iterator[None]:
         yield
         return
     lost: list[BaseException] = []
-    before = sys.unraisablehook
+    previous_hook = sys.unraisablehook
 
     def keep(unraisable: Any) -> None:
         if isinstance(unraisable.exc_value, KeyboardInterrupt | Cancelled):
             lost.append(unraisable.exc_value)
         else:
-            before(unraisable)
+            previous_hook(unraisable)
 
     sys.unraisablehook = keep
     try:
@@ -42,6 +42,6 @@ def interruptible() -> Iterator[None]:
         if not lost:
             raise
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook = previous_hook
     if lost:
         raise lost[0]

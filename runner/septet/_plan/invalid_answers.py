@@ -56,9 +56,9 @@ class CheckedRules:
         reason = self._reason(invalid_reason(path)) if rejects else -1
         return Checked(len(self.rules) - 1, reason)
 
-    def texts(self, block: UseBlock, path: str, kind: str, **more: bool) -> dict[str, str]:
+    def texts(self, block: UseBlock, path: str, kind: str, **options: bool) -> dict[str, str]:
         """Number a rule, and return what an element of a list of rules has of it."""
-        checked = self.number(block, path, kind, **more)
+        checked = self.number(block, path, kind, **options)
         rule, reason = (-1, -1) if checked is None else checked
         return {"checked": str(checked is not None), "rule": str(rule), "broken": str(reason)}
 

@@ -1,4 +1,4 @@
-"""What the text of a plan may import of the kernel; what it does not use is left out of it."""
+"""The imports from the kernel that a plan may have; those that it does not use are left out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["import_kernel"]
 
 
 def import_kernel(binder: Binder) -> None:
-    """Let a plan call the arithmetic that the rules of trading call, and name every slot."""
+    """Import the arithmetic that the rules of trading call, and the names of all slots."""
     for module in (ledger, match, touch):
         for name in module.__all__:
             binder.helper(getattr(module, name))

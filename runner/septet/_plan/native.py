@@ -1,9 +1,9 @@
 """Compiled plans without the compiler: machine code is loaded in a tenth of numba's time.
 
 When a plan has been compiled, the machine code of its entries is kept beside numba's own cache,
-with a small door through which an address and two times go in. A later process links that code
-with llvmlite alone and never imports numba. It is the same machine code, so the bits are the
-same. Where anything is missing or strange the plan is loaded through numba, as ever.
+with a small wrapper that takes an address and two times. A later process links that code with
+llvmlite alone and never imports numba. It is the same machine code, so the bits are the same.
+Where anything is missing or unexpected the plan is loaded through numba.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _block(start: int, stop: int, arrays: Sequence[Any]) -> Any:
 
 
 def _usual() -> bool:
-    """Whether nothing asks numba to compile differently from what the name of a plan stands for."""
+    """Whether no setting of numba changes its code: the name of a plan does not cover them."""
     if not is_known():
         return False
     return not any(name.startswith("NUMBA_") and name not in _OURS for name in os.environ)
@@ -95,29 +95,31 @@ def _file(folder: Path) -> Path:
 
 
 def _door(name: str, symbol: str, kind: Any) -> Any:
-    """Write the door of one entry: slots of a block become the arguments of the compiled code."""
+    """Write the wrapper of an entry: slots of a block become arguments of the compiled code."""
     from llvmlite import ir
 
-    whole = ir.IntType(64)
+    int64 = ir.IntType(64)
     module = ir.Module(name=f"septet_{name}")
     inner = ir.Function(module, kind, name=symbol)
-    door = ir.Function(module, ir.FunctionType(whole, [whole.as_pointer()]), name=f"septet_{name}")
+    door = ir.Function(module, ir.FunctionType(int64, [int64.as_pointer()]), name=f"septet_{name}")
     build = ir.IRBuilder(door.append_basic_block())
     (block,) = door.args
     result, failure = build.alloca(kind.args[0].pointee), build.alloca(kind.args[1].pointee)
-    build.store(ir.Constant(whole, 0), result)
+    build.store(ir.Constant(int64, 0), result)
     arguments = [result, failure]
-    for lane, wanted in enumerate(kind.args[2:], start=1):
-        value = build.load(build.gep(block, [ir.Constant(whole, lane)]))
-        arguments.append(value if wanted == whole else build.inttoptr(value, wanted))
+    for lane, kind_of_argument in enumerate(kind.args[2:], start=1):
+        value = build.load(build.gep(block, [ir.Constant(int64, lane)]))
+        arguments.append(
+            value if kind_of_argument == int64 else build.inttoptr(value, kind_of_argument)
+        )
     status = build.call(inner, arguments)
-    build.store(build.sext(status, whole), block)
+    build.store(build.sext(status, int64), block)
     build.ret(build.load(result))
     return module
 
 
 def _looked_up(final: Any, doors: set[str]) -> tuple[set[str], set[str]]:
-    """Return the names compiled code looks up, and those that only numba's own doors do."""
+    """Return the names that compiled code looks up, and those of numba's own wrappers alone."""
     names = [each.name for each in final.functions if each.is_declaration]
     names = [name for name in names if not name.startswith("llvm.")]
     bodies = [
@@ -138,7 +140,7 @@ def _machine_code(
 ) -> tuple[list[bytes], dict[str, str], set[str], set[str]] | None:
     """Return the objects of a freshly compiled module's entries, and the names they look up.
 
-    Beside the objects stands what each entry is called in them.
+    The second value maps each entry to its name in the objects.
     """
     import llvmlite.binding as llvm
 
@@ -157,8 +159,8 @@ def _machine_code(
         if len(kind.args) != 4 + lanes or str(shape.restype) != "int64":
             return None
         doors = {shape.llvm_cpython_wrapper_name, shape.llvm_cfunc_wrapper_name}
-        some, others = _looked_up(library._final_module, doors)
-        used, unused = used | some, unused | others
+        looked_up, unentered = _looked_up(library._final_module, doors)
+        used, unused = used | looked_up, unused | unentered
         door = llvm.parse_assembly(str(_door(entry, shape.llvm_func_name, kind)))
         door.verify()
         objects += [library._get_compiled_object(), library.codegen._tm.emit_object(door)]
@@ -167,16 +169,16 @@ def _machine_code(
 
 
 def keep(module: ModuleType, folder: Path) -> None:
-    """Keep the machine code of a module that was compiled just now; what cannot be kept is not."""
+    """Store the machine code of a newly compiled module, if that is possible."""
     if not _usual():
         return
     try:
-        made = _machine_code(module)
+        code = _machine_code(module)
     except (AttributeError, RuntimeError, TypeError, ValueError):
         return  # another numba than the one this was written for: its own cache serves
-    if made is None:
+    if code is None:
         return
-    objects, entries, used, unused = made
+    objects, entries, used, unused = code
     body = b"".join(objects)
     head = {
         "sizes": [len(each) for each in objects],
@@ -187,8 +189,8 @@ def keep(module: ModuleType, folder: Path) -> None:
     }
     # A disk that is full or read-only costs the next process time, and this one nothing.
     with contextlib.suppress(OSError):
-        whole = _MAGIC + json.dumps(head).encode() + b"\n" + body
-        replace_file(_file(folder), whole, mode=0o600)
+        content = _MAGIC + json.dumps(head).encode() + b"\n" + body
+        replace_file(_file(folder), content, mode=0o600)
 
 
 def load(folder: Path) -> Entries | None:
@@ -206,8 +208,8 @@ def load(folder: Path) -> Entries | None:
         data = path.read_bytes()
     except OSError:
         return None
-    magic, _, rest = data.partition(b"\n")
-    head_text, _, body = rest.partition(b"\n")
+    magic, _, after_magic = data.partition(b"\n")
+    head_text, _, body = after_magic.partition(b"\n")
     if magic + b"\n" != _MAGIC:
         raise ValueError(f"{path} does not begin as it should")
     try:
@@ -220,7 +222,7 @@ def load(folder: Path) -> Entries | None:
 
 
 def _link(body: bytes, head: Mapping[str, Any]) -> Entries | None:
-    """Link objects; None if code looks for something that only the compiler brings."""
+    """Link objects; None if the code needs a symbol that only the compiler provides."""
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -231,7 +233,7 @@ def _link(body: bytes, head: Mapping[str, Any]) -> Entries | None:
     nowhere = llvm.address_of_symbol("PyErr_Occurred")
     if nowhere is None or any(llvm.address_of_symbol(name) is None for name in head["used"]):
         return None
-    for name in head["unused"]:  # of numba's doors to Python, which are linked and never entered
+    for name in head["unused"]:  # of numba's wrappers for Python, which are linked and never called
         if llvm.address_of_symbol(name) is None:
             llvm.add_symbol(name, nowhere)
     at = 0
@@ -242,5 +244,5 @@ def _link(body: bytes, head: Mapping[str, Any]) -> Entries | None:
     entries: dict[str, str] = head["entries"]
     doors = {name: engine.get_function_address(f"septet_{name}") for name in entries}
     addresses = {name: engine.get_function_address(symbol) for name, symbol in entries.items()}
-    whole = all((*doors.values(), *addresses.values()))
-    return Entries(doors, addresses, engine) if whole else None
+    is_complete = all((*doors.values(), *addresses.values()))
+    return Entries(doors, addresses, engine) if is_complete else None

@@ -1,12 +1,11 @@
 """The text of `observe`: a loop for each feature, higher time frames first.
 
-The loop of a feature is bare: where its history begins, and how it warms up, is decided before
-and after it, and its state lies on the stack while it runs.
+The loop of a feature calls its step alone: where its history begins, and its warm-up, are handled
+before and after it, and its state is on the stack while it runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,21 +13,18 @@ from septet._kernel import time_frames
 from septet._kernel.layout import X_FIXED
 from septet._plan.binding import Binder
 from septet._plan.expressions import LOGIC, MATHS, render_expression
+from septet._plan.frame_bounds import Frame, FrameBounds
 from septet._plan.graph import BAR_COLUMNS, Column, Graph, Node
 from septet._plan.python_features import SlowColumn
 from septet._plan.run_terms import Terms
 from septet.errors import ConfigError, Problem
 
-__all__ = ["Frame", "Loop", "Observing", "Rows"]
+__all__ = ["Loop", "Observing", "Rows"]
 
 ROUTINE = 8  # features in one function: the compiler's work grows faster than its length
 WEEK_NS = 604_800_000_000_000
-DAY_NS = 86_400_000_000_000
-SECOND_NS = 1_000_000_000
 MONDAY_NS = 345_600_000_000_000  # 1970-01-05, the first Monday after the epoch
 FRAME_COLUMNS = (*BAR_COLUMNS, "slot", "session", "week", "seconds")
-SESSIONS_OF_FRAMES = ("session_date", "previous_session", "next_session")
-"""Columns of base bars: the date of its session, and of those of the scheduled bars beside it."""
 FIRST_OF_FRAME = ("local_day", "week")
 """Columns of a frame bar that are those of its first base bar; others are of the last."""
 
@@ -46,24 +42,9 @@ class Loop:
             self.prologue.append(line)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A higher time frame: its rows in Y and its state in S; `more` are rows that few ask for."""
-
-    bar_ns: int
-    row: int
-    slot: int
-    more: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def row_numbers(self) -> list[int]:
-        """Return every row of Y that belongs to the frame itself."""
-        return [*range(self.row, self.row + time_frames.FRAME_ROWS), *self.more.values()]
-
-
 @dataclass
 class Rows:
-    """Which row of which array every column lives in."""
+    """The array and the row of every column."""
 
     x: dict[str, int] = field(
         default_factory=lambda: {name: n for n, name in enumerate(BAR_COLUMNS)}
@@ -76,7 +57,7 @@ class Rows:
     state: int = 0
 
     def x_row(self, column: Column) -> int:
-        """Row of a bar column or series in X; made when first asked for."""
+        """Return the row of a bar column or series in X; a new one at the first call."""
         key = f"series:{column.name}" if column.kind == "series" else str(column)
         return self.x.setdefault(key, len(self.x))
 
@@ -102,8 +83,8 @@ class Observing:
             if node.bar_ns != self.graph.bar_ns and node.bar_ns not in rows.frames:
                 names = self._followed(node.bar_ns)
                 first = rows.y_count + time_frames.FRAME_ROWS
-                more = {name: first + n for n, name in enumerate(names)}
-                rows.frames[node.bar_ns] = Frame(node.bar_ns, rows.y_count, rows.state, more)
+                extra_rows = {name: first + n for n, name in enumerate(names)}
+                rows.frames[node.bar_ns] = Frame(node.bar_ns, rows.y_count, rows.state, extra_rows)
                 rows.y_count = first + len(names)
                 rows.state += time_frames.FRAME_SLOTS
         for node in self.graph.nodes:
@@ -120,24 +101,24 @@ class Observing:
         Its weeks are counted in UTC from its own bars, unless the file counts days elsewhere.
         """
         nodes = [node for node in self.graph.nodes if node.bar_ns == bar_ns]
-        read = {
+        names_read = {
             column.name
             for node in nodes
             for column in node.inputs.values()
             if isinstance(column, Column) and column.kind == "bar"
         }
-        wanted = {"local_day", "local_seconds", *(["week"] if self.terms.is_local else [])}
+        names = {"local_day", "local_seconds", *(["week"] if self.terms.is_local else [])}
         if self.terms.calendar != "24x7":  # the last bar of a session may be short
-            wanted.add("seconds")
-        return sorted(read & wanted)
+            names.add("seconds")
+        return sorted(names_read & names)
 
     def f_row(self, column: Column) -> int:
         """Row in F of a node's output, as base bars see it."""
         return self.rows.f[column.node, column.output]
 
-    def scalar(self, column: Column, cursor: str = "i", back: int = 0) -> str:
+    def scalar(self, column: Column, cursor: str = "i", bars_back: int = 0) -> str:
         """Text of a column's value at the cursor, in the trading part."""
-        index = cursor if back == 0 else f"{cursor} - {back}"
+        index = cursor if bars_back == 0 else f"{cursor} - {bars_back}"
         if column.kind == "node":
             return f"F[k, {self.binder.row(self.f_row(column))}, {index}]"
         return f"X[k, {self.rows.x_row(column)}, {index}]"
@@ -157,20 +138,24 @@ class Observing:
         self.binder.helper(time_frames.unbroken)
         levels = max((node.level for node in self.graph.nodes), default=0)
         for level in range(levels + 1):
-            here = [n for n in self.graph.nodes if n.level == level and n.step.kind != "across"]
-            over = [n for n in self.graph.nodes if n.level == level + 1 and n.step.kind == "across"]
+            own_nodes = [
+                n for n in self.graph.nodes if n.level == level and n.step.kind != "across"
+            ]
+            across_nodes = [
+                n for n in self.graph.nodes if n.level == level + 1 and n.step.kind == "across"
+            ]
             first = len(self.loops)
             if level == 0:
                 for frame in self.rows.frames.values():
-                    self._frame_loop(frame, [n for n in here if n.bar_ns == frame.bar_ns])
-            base = [node for node in here if node.bar_ns == self.graph.bar_ns]
+                    self._frame_loop(frame, [n for n in own_nodes if n.bar_ns == frame.bar_ns])
+            base = [node for node in own_nodes if node.bar_ns == self.graph.bar_ns]
             for start in range(0, len(base), ROUTINE):
                 loop = Loop()
                 for node in base[start : start + ROUTINE]:
                     self._base_node(loop, node)
                 self.loops.append(loop)
             across_first = len(self.acrosses)
-            for node in over:
+            for node in across_nodes:
                 self.acrosses.append(self._across(node))
             self.stages.append(
                 {
@@ -180,16 +165,16 @@ class Observing:
             )
 
     def _hoist(self, loop: Loop) -> Any:
-        """Return a parameter maker whose reads stand at the beginning, each of them once."""
-        made: dict[tuple[str, str], str] = {}
+        """Return a function that makes parameters, each read once at the start of the loop."""
+        hoisted: dict[tuple[str, str], str] = {}
 
         def make(key: str, value: float) -> str:
             at = key, repr(value)  # the numbers of one formula have one key
-            if at not in made:
+            if at not in hoisted:
                 text = self.binder.number(key, value)
-                made[at] = f"p{self.binder.newest[0]}"
-                loop.local(f"{made[at]} = {text}")
-            return made[at]
+                hoisted[at] = f"p{self.binder.newest[0]}"
+                loop.local(f"{hoisted[at]} = {text}")
+            return hoisted[at]
 
         return make
 
@@ -226,32 +211,39 @@ class Observing:
     def _formula(self, loop: Loop, node: Node, name: str, cursor: str, array: Any) -> str:
         """Write the expression of one field of a node."""
         expression, columns = node.expressions[name]
-        make = self._hoist(loop)
+        render_number = self._hoist(loop)
 
-        def read(text: str, back: int) -> str:
-            index = cursor if back == 0 else f"{cursor} - {back}"
+        def read(text: str, bars_back: int) -> str:
+            index = cursor if bars_back == 0 else f"{cursor} - {bars_back}"
             return f"{array(loop, columns[text], node)}[{index}]"
 
         key = f"features.{node.label}.{name}"
-        text = render_expression(expression, read, lambda value: make(key, value))
+        text = render_expression(expression, read, lambda value: render_number(key, value))
         self.import_language(text)
         return text
 
     def _call(
-        self, loop: Loop, node: Node, cursor: str, age: str, array: Any, make: Any, state: str = "s"
+        self,
+        loop: Loop,
+        node: Node,
+        cursor: str,
+        age: str,
+        array: Any,
+        render_number: Any,
+        state: str = "s",
     ) -> str:
         if node.unproved:
             self.binder.watched(node.step)
         state += str(node.number)
-        words = {"i": cursor, "age": age, "bar_ns": str(node.bar_ns), "state": state}
+        bound = {"i": cursor, "age": age, "bar_ns": str(node.bar_ns), "state": state}
         for name, column in node.inputs.items():
             if isinstance(column, Column):
-                words[name] = array(loop, column, node)
+                bound[name] = array(loop, column, node)
         for name in node.expressions:
-            words[name] = self._formula(loop, node, name, cursor, array)
+            bound[name] = self._formula(loop, node, name, cursor, array)
         return self.binder.call(
-            node.step, node.config, node.use, words, f"features.{node.label}",
-            distribution=node.distribution, number=make,
+            node.step, node.config, node.use, bound, f"features.{node.label}",
+            distribution=node.distribution, number=render_number,
         )  # fmt: skip
 
     def _state(self, node: Node) -> str:
@@ -278,27 +270,28 @@ class Observing:
         if (not node.step.compiled or node.unproved) and not node.expressions:
             self._outside_node(loop, node)
             return
-        make = self._hoist(loop)
+        render_number = self._hoist(loop)
         rows = [self.rows.f[node.number, output] for output in range(node.width)]
         for output, row in enumerate(rows):
             loop.local(f"f{row} = F[k, {row}]  # {self._title(node, output)}")
-        called = make(f"warmup.{node.label}.call", node.call_at)
+        called = render_number(f"warmup.{node.label}.call", node.call_at)
         state, slots = self._state(node), f"s{node.number}"
         if state:
             self.binder.helper(time_frames.fetch)
             self.binder.helper(time_frames.keep)
             loop.body.append(f"{slots} = local({len(node.step.state_names(node.config))})")
-            loop.body.append(f"fetch({slots}, {state}, ages[i0])")
-        call = self._call(loop, node, "i", "ages[i]", self._array, make)
+            age = "1" if node.step.keeps_state(node.config) else "ages[i0]"
+            loop.body.append(f"fetch({slots}, {state}, {age})")
+        call = self._call(loop, node, "i", "ages[i]", self._array, render_number)
         loop.body.append(f"first = within(begun + {called}, i0, i1)")
         alone = f"{', '.join(f'f{row}[at(i)]' for row in rows)} = {call}"
         if node.step.renews and "age" not in node.step.parameters and not node.expressions:
-            self._side_by_side(loop, node, rows, alone, make)
+            self._side_by_side(loop, node, rows, alone, render_number)
         else:
             loop.body += ["for i in range(first, i1):", f"    {alone}"]
         loop.body += [f"blank(f{row}, i0, first)" for row in rows]
         if node.ready_at != node.call_at:
-            ready = make(f"warmup.{node.label}.ready", node.ready_at)
+            ready = render_number(f"warmup.{node.label}.ready", node.ready_at)
             warm = f"within(begun + {ready}, first, i1)"
             loop.body += [f"blank(f{row}, first, {warm})" for row in rows]
         if state:
@@ -306,7 +299,7 @@ class Observing:
 
     def _outside_node(self, loop: Loop, node: Node) -> None:
         """Write the call of a feature without a compiled form: its column is made in Python."""
-        make = self._hoist(loop)
+        render_number = self._hoist(loop)
         rows = [self.rows.f[node.number, output] for output in range(node.width)]
         for output, row in enumerate(rows):
             loop.local(f"f{row} = F[k, {row}]  # {self._title(node, output)}")
@@ -317,10 +310,11 @@ class Observing:
         assert function is not None
         reach = node.reach if node.unproved else None
         span = low, self.rows.state
-        self.outside.append(SlowColumn(function, arguments, tuple(rows), span, reach))
+        keeps = node.step.keeps_state(node.config)
+        self.outside.append(SlowColumn(function, arguments, tuple(rows), span, reach, keeps))
         self.binder.called_outside(node.step, node.distribution)
-        called = make(f"warmup.{node.label}.call", node.call_at)
-        ready = make(f"warmup.{node.label}.ready", node.ready_at)
+        called = render_number(f"warmup.{node.label}.call", node.call_at)
+        ready = render_number(f"warmup.{node.label}.ready", node.ready_at)
         loop.body += [
             f"first = within(begun + {called}, i0, i1)",
             f"outside(H[CALL_OUTSIDE], {len(self.outside) - 1}, k, i0, first, i1, M, X, F, S, P)",
@@ -341,19 +335,21 @@ class Observing:
                 return "f", self.f_row(column)
             return "x", self.rows.x_row(column)
         self.binder.field(node.step, node.config, name, f"features.{node.label}.{name}")
-        place, newest = self.binder.newest
-        return ("whole" if newest.whole else "p"), place
+        index, newest = self.binder.newest
+        return ("whole" if newest.whole else "p"), index
 
-    def _side_by_side(self, loop: Loop, node: Node, rows: list[int], alone: str, make: Any) -> None:
-        """Write the loop of a step that begins anew on the time grid: four blocks at once.
+    def _side_by_side(
+        self, loop: Loop, node: Node, rows: list[int], alone: str, render_number: Any
+    ) -> None:
+        """Write the loop of a step that restarts on the time grid: four blocks at once.
 
-        Where one of them is not as usual, all four are taken again, bar by bar.
+        Where one of them is not as usual, all four are computed again, bar by bar.
         """
         self.binder.helper(time_frames.blocks)
         count = len(node.step.state_names(node.config))
         period = self.binder.field(
             node.step, node.config, node.step.renews,
-            f"features.{node.label}.{node.step.renews}", make,
+            f"features.{node.label}.{node.step.renews}", render_number,
         )  # fmt: skip
         slot = self._array(loop, Column("bar", "slot"), node)
 
@@ -362,7 +358,7 @@ class Observing:
             loop.local(f"{name}_{period} = beside({name}, {period})")
             return f"{name}_{period}"
 
-        call = self._call(loop, node, "i", "age", beside, make, state="q")
+        call = self._call(loop, node, "i", "age", beside, render_number, state="q")
         names = [f"v{output}" for output in range(len(rows))]
         loop.body += [
             "end = first",
@@ -387,88 +383,107 @@ class Observing:
         return f"{node.label}_{node.outputs[output]}" if node.outputs else node.label
 
     def _frame_loop(self, frame: Frame, nodes: list[Node]) -> None:
-        """One loop builds the bars of a time frame, steps its features, and holds their values."""
+        """Write the loop that builds the bars of a time frame and computes its features."""
         loop, inner = Loop(), Loop()
-        offset = MONDAY_NS if frame.bar_ns % WEEK_NS == 0 else 0
+        for helper in (time_frames.boundary, time_frames.extend, time_frames.gather):
+            self.binder.helper(helper)
+        base_ns, offset = self.graph.bar_ns, MONDAY_NS if frame.bar_ns % WEEK_NS == 0 else 0
+        arrays = f"M, X, Y, S, {frame.row}, {frame.slot}"
         session = self.rows.x_row(Column("bar", "session"))
-        self.binder.helper(time_frames.gather)
-        places = ", ".join(self._places(frame.bar_ns))
-        loop.body += [
-            "opened = M[k, OPEN_NS, i]",
-            f"closed = gather(k, i, {frame.bar_ns}, {self.graph.bar_ns}, {offset}, {places}, "
-            f"X[k, {session}, i], M, X, Y, S, {frame.row}, {frame.slot})",
-        ]
-        for name, row in frame.more.items():
-            self.binder.helper(time_frames.follow)
-            base = self.rows.x_row(Column("bar", name))
-            first = int(name in FIRST_OF_FRAME)
-            loop.body.append(f"follow(k, i, {first}, X, Y, S, {base}, {row}, {frame.slot})")
-        loop.body.append(f"count = int(S[k, {frame.slot}])")
-        loop.body.append("for h in range(count - closed, count):")
         inner.body.append(f"frame_age = int(Y[k, {frame.row + 9}, h])")
         for node in nodes:
             self._frame_node(inner, node)
         loop.prologue += inner.prologue
-        loop.body += [f"    {line}" for line in inner.body]
-        for node in nodes:
-            for output in range(node.width):
-                row = self.rows.f[node.number, output]
-                held = self.rows.y[node.number, output]
-                known = f"S[k, {frame.slot + 4}] > 0.0"
-                loop.body.append(f"F[k, {row}, i] = y{held}[count - 1] if {known} else nan")
-        loop.body = ["for i in range(i0, i1):", *(f"    {line}" for line in loop.body)]
+        held = self._held(loop, frame, nodes)
+        # the inner loop takes base bars that only extend the bar in progress
+        bounds = FrameBounds(frame, base_ns, self.terms.calendar, self._cell)
+        loop.body += [
+            "i = i0",
+            "while i < i1:",
+            f"    end = boundary(k, i - begun, {frame.bar_ns}, {offset}, S, {frame.slot})",
+            f"    count, begin = int(S[k, {frame.slot}]), i",
+            *(
+                f"    {name} = Y[k, {frame.row + FRAME_COLUMNS.index(name)}, count]"
+                for name in ("high", "low", "volume")
+            ),
+            *(f"    {value} = {text}" for value, _, text in held),
+            f"    while i < i1 and {bounds.extends}:",
+            f"        high = max(high, {self._cell('high')})",
+            f"        low = min(low, {self._cell('low')})",
+            f"        volume = volume + {self._cell('volume')}",
+            *(f"        {out}[i] = {value}" for value, out, _ in held),
+            "        i += 1",
+            "    if i > begin:",
+            f"        extend(k, i - 1, i - begin, {base_ns}, high, low, volume, {arrays})",
+            *(f"        {line}" for line in self._follow(frame, "i - 1")),
+            "    if i < i1:",
+            f"        closed = gather(k, i, i - begun, {frame.bar_ns}, {base_ns}, {offset}, "
+            f"{', '.join(bounds.places)}, {session}, {arrays})",
+            *(f"        {line}" for line in self._follow(frame, "i")),
+            f"        count = int(S[k, {frame.slot}])",
+            "        for h in range(count - closed, count):",
+            *(f"            {line}" for line in inner.body),
+            *(f"        {out}[i] = {text}" for _, out, text in held),
+            "        i += 1",
+        ]
         self.loops.append(loop)
 
-    def _places(self, frame_ns: int) -> tuple[str, str, str, str]:
-        """Return where a base bar lies, the scheduled ones beside it, and where it ends (ns).
+    def _cell(self, name: str) -> str:
+        """Return the text of a column's value at base bar i."""
+        return f"X[k, {self.rows.x_row(Column('bar', name))}, i]"
 
-        Around the clock these follow from its open. Where there are sessions, a frame of whole days
-        lies on their dates: its boundary is the close of its last session.
-        """
-        ends = f"opened + {self.graph.bar_ns}"
-        if self.terms.calendar == "24x7":
-            return "opened", f"opened - {self.graph.bar_ns}", ends, ends
+    def _held(self, loop: Loop, frame: Frame, nodes: list[Node]) -> list[tuple[str, str, str]]:
+        """Return for each output of a frame's features its value, its column, and its newest."""
+        found = []
+        for node in nodes:
+            for output in range(node.width):
+                row, held = self.rows.f[node.number, output], self.rows.y[node.number, output]
+                loop.local(f"f{row} = F[k, {row}]  # {self._title(node, output)}")
+                newest = f"y{held}[count - 1] if S[k, {frame.slot + 4}] > 0.0 else nan"
+                found.append((f"v{row}", f"f{row}", newest))
+        return found
 
-        def cell(name: str, unit_ns: int) -> str:
-            return f"int(X[k, {self.rows.x_row(Column('bar', name))}, i]) * {unit_ns}"
-
-        if frame_ns % DAY_NS:
-            before, after = (cell(name, SECOND_NS) for name in ("previous_open", "next_open"))
-            return "opened", before, after, ends
-        here, before, after = (cell(name, DAY_NS) for name in SESSIONS_OF_FRAMES)
-        return here, before, after, after
+    def _follow(self, frame: Frame, at: str) -> list[str]:
+        """Return the lines that write further columns of base bars into the bar of a frame."""
+        lines = []
+        for name, row in frame.more.items():
+            self.binder.helper(time_frames.follow)
+            base, first = self.rows.x_row(Column("bar", name)), int(name in FIRST_OF_FRAME)
+            lines.append(f"follow(k, {at}, {first}, X, Y, S, {base}, {row}, {frame.slot})")
+        return lines
 
     def _frame_node(self, loop: Loop, node: Node) -> None:
         """Write one feature's step on the bar of a higher time frame that closed at h."""
-        make = self._hoist(loop)
+        render_number = self._hoist(loop)
         rows = [self.rows.y[node.number, output] for output in range(node.width)]
         for output, row in enumerate(rows):
             loop.local(f"y{row} = Y[k, {row}]  # {self._title(node, output)}")
-        called = make(f"warmup.{node.label}.call", node.call_at)
+        called = render_number(f"warmup.{node.label}.call", node.call_at)
         state = self._state(node)
         if state:
             self.binder.helper(time_frames.clear)
             loop.local(f"s{node.number} = {state}")
-            loop.body += ["if frame_age == 0:", f"    clear({state})"]
-        call = self._call(loop, node, "h", "frame_age", self._frame_array, make)
+            if not node.step.keeps_state(node.config):
+                loop.body += ["if frame_age == 0:", f"    clear({state})"]
+        call = self._call(loop, node, "h", "frame_age", self._frame_array, render_number)
         outs = ", ".join(f"y{row}[h]" for row in rows)
         loop.body.append(f"if frame_age >= {called}:")
         loop.body.append(f"    {outs} = {call}")
         if node.ready_at != node.call_at:
-            ready = make(f"warmup.{node.label}.ready", node.ready_at)
+            ready = render_number(f"warmup.{node.label}.ready", node.ready_at)
             loop.body.append(f"if frame_age < {ready}:")
         else:
             loop.body.append("else:")
         loop.body += [f"    y{row}[h] = nan" for row in rows]
 
     def _across(self, node: Node) -> list[str]:
-        """One feature over all symbols: gather the input, then call the step for each symbol."""
-        (column,) = [c for c in node.inputs.values() if isinstance(c, Column)]
+        """Write a feature over all symbols: gather the input, then call the step for each."""
+        (column,) = [each for each in node.inputs.values() if isinstance(each, Column)]
         symbols = len(self.terms.symbols)
         ready = self.binder.number(f"warmup.{node.label}", node.ready_at)
-        words = {"k": "k", "values": f"read_only(A[{{scratch}}:{{scratch}} + {symbols}])"}
+        bound = {"k": "k", "values": f"read_only(A[{{scratch}}:{{scratch}} + {symbols}])"}
         call = self.binder.call(
-            node.step, node.config, node.use, words, f"features.{node.label}",
+            node.step, node.config, node.use, bound, f"features.{node.label}",
             distribution=node.distribution,
         )  # fmt: skip
         outs = [f"F[k, {self.rows.f[node.number, n]}, i]" for n in range(node.width)]

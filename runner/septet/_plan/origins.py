@@ -1,4 +1,4 @@
-"""Where the functions of a plan's text come from: file and line of each source."""
+"""Adds to a plan's text where each function comes from: the file and line of its source."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ _NUMBERED: Final = re.compile(r"(?<=_)\d+$")
 
 
 def with_origins(text: str) -> str:
-    """Return a plan's text with a comment at each function: where its source stands.
+    """Return a plan's text with a comment at each function that names its source.
 
-    A rule of trading stands in `septet._rules`, what wires the plugins in `septet._plan.wiring`,
-    and a step where its plugin was written. What a strategy does not use is folded away from a
-    rule, so its text here is shorter than its source.
+    A rule of trading is written in `septet._rules`, the calls of plugins in `septet._plan.wiring`,
+    and a step in the package of its plugin. Parts of a rule that a strategy does not use are
+    removed, so its text here is shorter than its source.
     """
     written = {**_wiring_places(), **rule_places(RULES)}
     imported: dict[str, str] = {}
-    made: list[str] = []
+    lines: list[str] = []
     for line in text.splitlines():
-        if found := _IMPORTED.match(line):
-            imported |= _places(found[1], found[2])
-        elif (found := _USED.match(line)) and imported.get(found[2]):
-            line += f"  # {imported[found[2]]}"
-        elif found := _DEFINED.match(line):
-            place = written[_NUMBERED.sub("N", found[1])]
-            made.insert(len(made) - 1, f"# {place}")  # above its decorator
-        made.append(line)
-    return "\n".join(made) + "\n"
+        if match := _IMPORTED.match(line):
+            imported |= _places(match[1], match[2])
+        elif (match := _USED.match(line)) and imported.get(match[2]):
+            line += f"  # {imported[match[2]]}"
+        elif match := _DEFINED.match(line):
+            origin = written[_NUMBERED.sub("N", match[1])]
+            lines.insert(len(lines) - 1, f"# {origin}")  # above its decorator
+        lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 def _wiring_places() -> dict[str, str]:
-    """Return where what wires the plugins is written: the planner's function, by name."""
-    places = {name: _short_place(maker) for maker, names in WIRED.items() for name in names}
-    return places
+    """Return the function of the planner that writes each wiring function, by name."""
+    origins = {name: _short_place(maker) for maker, names in WIRED.items() for name in names}
+    return origins
 
 
 def _short_place(function: object) -> str:
@@ -55,15 +55,15 @@ def _short_place(function: object) -> str:
 
 
 def _places(module: str, names: str) -> dict[str, str]:
-    """Return the places of what a line imports, by the names it gives them."""
+    """Return the sources of the functions that a line imports, by their names in the text."""
     brought = importlib.import_module(module)
-    places = {}
+    origins = {}
     for each in names.split(", "):
         name, _, alias = each.partition(" as ")
-        found = getattr(brought, name, None)
-        if callable(found) or hasattr(found, "function"):
-            places[alias or name] = _short_place(found)
-    return places
+        target = getattr(brought, name, None)
+        if callable(target) or hasattr(target, "function"):
+            origins[alias or name] = _short_place(target)
+    return origins
 
 
 def _short(file: str) -> str:

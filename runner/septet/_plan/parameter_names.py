@@ -1,4 +1,4 @@
-"""What the words of each kind of rule are called in the text of a plan."""
+"""The expressions in a plan's text for the parameter names of each kind of rule."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a generated plan imports when its whole text runs as plain Python: nothing is compiled.
+"""The names that a plan imports when all of its text runs as plain Python, uncompiled.
 
-A short history is through before a compiler would have begun. The text is that of the compiled
+A short history is finished before a compiler would have started. The text is that of the compiled
 plan, and so are its bits, with one exception: plain Python raises where compiled code divides by
 zero or takes the root of a negative number. `is_arithmetic` recognises such an error.
 """
@@ -32,9 +32,9 @@ _OF_MATHS = ("math domain error", "math range error", "cannot convert float")
 
 
 def use(target: Any, watch: bool = False) -> Any:  # type: ignore[no-redef]  # in its place
-    """Leave a step or a helper as it is; `watch` every read of some steps.
+    """Return a step or a helper unchanged; with `watch` every read of it is checked.
 
-    What another package brings is given inputs that it cannot make writeable.
+    Steps of other packages get inputs that they cannot make writeable.
     """
     if not isinstance(target, Step):
         return target
@@ -75,9 +75,9 @@ def compile_choice() -> str:
 
 def plain_module(name: str, text: str, flavour: str) -> ModuleType:
     """Make a module of a plan's text that no compiler sees; `flavour` is what the text imports."""
-    found = IMPORTS.format(flavour)
-    assert text.count(found) == 1, "a plan imports what it is made of once"
-    text = text.replace(found, IMPORTS.format("plain"))
+    imported = IMPORTS.format(flavour)
+    assert text.count(imported) == 1, "a plan imports what it is made of once"
+    text = text.replace(imported, IMPORTS.format("plain"))
     file = f"<{name}>"
     linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
     module = ModuleType(name)
@@ -87,18 +87,18 @@ def plain_module(name: str, text: str, flavour: str) -> ModuleType:
 
 @lru_cache(maxsize=256)
 def _code_of(text: str, file: str) -> CodeType:
-    """Return Python's code of a text: the settings of a sweep and the tests share one text."""
+    """Compile a text to bytecode, cached: the settings of a sweep and the tests share one text."""
     return compile(text, file, "exec", dont_inherit=True)
 
 
 def is_arithmetic(error: BaseException | None) -> bool:
     """Whether plain Python raised an error where compiled code gives inf, NaN or some number."""
-    seen = set[int]()
-    while error is not None and id(error) not in seen:  # causes may form a circle
+    visited = set[int]()
+    while error is not None and id(error) not in visited:  # causes may form a circle
         if isinstance(error, ArithmeticError):
             return True
         if isinstance(error, ValueError) and str(error).startswith(_OF_MATHS):
             return True
-        seen.add(id(error))
+        visited.add(id(error))
         error = error.__cause__
     return False

@@ -1,4 +1,4 @@
-"""One expression of a file as a plain Python function: the line that its plan has, not compiled."""
+"""Compiles an expression of a file to a plain Python function: the same line as in its plan."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def plain_expression(expression: Expr) -> Callable[[Callable[[str, int], float]]
         return f"P[{len(numbers) - 1}]"
 
     text = render_expression(expression, lambda name, back: f"read({name!r}, {back})", number)
-    known = {**_LANGUAGE, "P": numbers}
+    namespace = {**_LANGUAGE, "P": numbers}
     code = f"def value(read):\n    return {text}\n"
-    exec(compile(code, "<expression>", "exec", dont_inherit=True), known)  # noqa: S102
-    found: Callable[[Callable[[str, int], float]], float] = known["value"]
-    return found
+    exec(compile(code, "<expression>", "exec", dont_inherit=True), namespace)  # noqa: S102
+    function: Callable[[Callable[[str, int], float]], float] = namespace["value"]
+    return function

@@ -1,4 +1,4 @@
-"""A plan that can run: the compiled functions, and the arrays they work on."""
+"""A plan that can run: its compiled functions, and the arrays that they work on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from septet._core.state import Floats, Ints, PlanFacts, RowCounts, State
+from septet._core.state import Floats, Ints, PlanFacts, RowCounts, State, smallest_units
 from septet._kernel import layout
 from septet._plan.assemble import Assembly, assemble
 from septet._plan.binding import UNITS
@@ -52,7 +52,7 @@ class Plan:
 
     @cached_property
     def units(self) -> CompiledUnits:
-        """The parts that are compiled each by itself, where the whole plan is compiled."""
+        """The units, which are compiled separately, of a plan that is compiled."""
         return CompiledUnits(self.assembly, self._log)
 
     @cached_property
@@ -79,15 +79,15 @@ class Plan:
 
     @cached_property
     def entries(self) -> Any:
-        """What a batch calls: machine code that an earlier run kept, else the module's entries.
+        """The entries that a batch calls: stored machine code, else those of the module.
 
-        The code is the same; linking it spares a process the compiler.
+        The code is the same; linking it needs no compiler.
         """
         return self._named(BatchEntries(self.units)) if self.compiled else self.module
 
     @cached_property
     def by_hand(self) -> Any:
-        """What a person or a monitor does, as plain Python: `septet._rules.by_hand`."""
+        """Actions of a person or a monitor, as plain Python: `septet._rules.by_hand`."""
         return plain_module(self.name, self.assembly.text, self.assembly.flavour)
 
     @property
@@ -112,14 +112,14 @@ class Plan:
 
     @property
     def calls(self) -> Ints:
-        """A new H: addresses of this process, which the text calls, and the first decision row."""
-        made = np.zeros(layout.H_SLOTS, np.int64)
-        made[layout.DECISION_ROW] = self.assembly.decision_row
+        """A new H: addresses in this process that the text calls, and the first decision row."""
+        addresses = np.zeros(layout.H_SLOTS, np.int64)
+        addresses[layout.DECISION_ROW] = self.assembly.decision_row
         if self._outside is not None:
-            made[layout.CALL_OUTSIDE] = self._outside.address
+            addresses[layout.CALL_OUTSIDE] = self._outside.address
         if self.compiled:
-            made[[layout.CALL_SIGNALS, layout.CALL_SIGNAL]] = self.units.calls()
-        return made
+            addresses[[layout.CALL_SIGNALS, layout.CALL_SIGNAL]] = self.units.calls()
+        return addresses
 
     def parameters_of(self, values: Floats) -> dict[str, Floats]:
         """Return the parameters of each unit among those of the plan, by the name of its array."""
@@ -135,8 +135,8 @@ class Plan:
 
         `rows` gives the place of each row of the plan.
         """
-        read = self.assembly.unit_rows
-        return {unit.rows: rows[list(read[unit])] for unit in UNITS if unit.rows}
+        rows_of_units = self.assembly.unit_rows
+        return {unit.rows: rows[list(rows_of_units[unit])] for unit in UNITS if unit.rows}
 
     @property
     def compiled(self) -> bool:
@@ -155,14 +155,14 @@ class Plan:
 
     def run_plain(self) -> None:
         """Run the whole text as plain Python from now on, uncompiled, with the same bits."""
-        self._choose(plain=True)
+        self._choose(is_plain=True)
 
     def compile(self) -> None:
         """Run compiled code from now on; it is compiled when it is first asked for."""
-        self._choose(plain=False)
+        self._choose(is_plain=False)
 
-    def _choose(self, *, plain: bool) -> None:
-        self.plain = plain
+    def _choose(self, *, is_plain: bool) -> None:
+        self.plain = is_plain
         for name in ("module", "entries"):
             self.__dict__.pop(name, None)
 
@@ -206,8 +206,10 @@ class Plan:
     def forgets(self) -> bool:
         """Whether features begun `memory_bars` earlier are those begun at the first bar."""
         assembly = self.assembly
-        plain = all(node.memory.kind in ("window", "fading") for node in assembly.graph.nodes)
-        return plain and not assembly.rows.frames and not assembly.across
+        is_forgetting = all(
+            node.memory.kind in ("window", "fading") for node in assembly.graph.nodes
+        )
+        return is_forgetting and not assembly.rows.frames and not assembly.across
 
     # ------------------------------------------------------------------ arrays
 
@@ -223,28 +225,29 @@ class Plan:
         `instruments` follow the universe; each has lot, tick, min_notional and precision.
         """
         count, weighs = len(self.symbols), self.facts.schedule is not None
-        made = State(
+        initial = State(
             np.zeros((count, max(1, self.assembly.rows.state))),
             np.zeros(self.assembly.a_slots),
             np.zeros(self.assembly.c_slots, np.int64),
             np.zeros((count, self.assembly.b_slots)),
             np.zeros((count, layout.I_SLOTS + (layout.I_PORTFOLIO if weighs else 0)), np.int64),
         )
-        made.A[list(self.capital_slots)] = capital
-        made.C[layout.DAY_NOW] = -FAR
-        made.C[layout.MINUTE] = -1
+        initial.A[list(self.capital_slots)] = capital
+        initial.C[layout.DAY_NOW] = -FAR
+        initial.C[layout.MINUTE] = -1
         for k, instrument in enumerate(instruments):
             scale = 1.0 / min(instrument.precision, instrument.lot)
-            made.B[k, layout.SCALE] = round(scale) if scale >= 1.0 else scale
-            made.B[k, layout.LOT] = max(1.0, round(instrument.lot * made.B[k, layout.SCALE]))
-            made.B[k, layout.TICK] = instrument.tick
-            made.B[k, layout.MIN_NOTIONAL] = instrument.min_notional
-            made.B[k, layout.AVERAGE] = math.nan
-            made.B[k, layout.MARK] = math.nan
-            made.I[k, layout.SINCE_ENTRY] = FAR
-        made.B[:, layout.MARK] = 0.0
-        made.B[:, [layout.FIRST_PRICE, layout.LAST_PRICE, layout.STOP_PRICE]] = math.nan
-        return made
+            initial.B[k, layout.SCALE] = round(scale) if scale >= 1.0 else scale
+            initial.B[k, layout.LOT] = max(1.0, round(instrument.lot * initial.B[k, layout.SCALE]))
+            initial.B[k, layout.TICK] = instrument.tick
+            initial.B[k, layout.MIN_NOTIONAL] = instrument.min_notional
+            initial.B[k, layout.MIN_UNITS] = smallest_units(instrument.min_quantity, initial.B[k])
+            initial.B[k, layout.AVERAGE] = math.nan
+            initial.B[k, layout.MARK] = math.nan
+            initial.I[k, layout.SINCE_ENTRY] = FAR
+        initial.B[:, layout.MARK] = 0.0
+        initial.B[:, [layout.FIRST_PRICE, layout.LAST_PRICE, layout.STOP_PRICE]] = math.nan
+        return initial
 
     def log(self, rows: int) -> tuple[Ints, Floats]:
         """Return an empty log with room for `rows` rows."""
@@ -271,5 +274,5 @@ def make_plan(
 
     The orders of a `venue_fills` plan are filled elsewhere: `VenueFillsEngine` books its fills.
     """
-    made = assemble(terms, resolve, tables=tables, curve=curve, venue_fills=venue_fills)
-    return Plan(made, log)
+    assembly = assemble(terms, resolve, tables=tables, curve=curve, venue_fills=venue_fills)
+    return Plan(assembly, log)

@@ -1,7 +1,7 @@
-"""The text of a plan: wiring and rules, and only what they use imported.
+"""Renders the text of a plan: the wiring, the rules, and the imports that they use.
 
-What a text uses is read from its syntax tree: the functions that its entries reach, the names these
-read, and the arrays that each of them needs.
+These are found in its syntax tree: the functions that its entries reach, the names that they read,
+and the arrays that each of them needs.
 """
 
 from __future__ import annotations
@@ -95,42 +95,44 @@ def render_text(
     reasons to their numbers, `arrays` those of the layout to what takes them out of the table an
     entry is given.
     """
-    body, words = _pruned(_body(context, rules, unit), tuple(arrays.items()), unit)
-    refuse_unbound(RULES, words)
-    kept = {name: target for name, target in uses.items() if name in words}
-    wanted = words.union(*(_names(ast.parse(f"use({each})")) for each in kept.values()))
+    body, names_read = _pruned(_body(context, rules, unit), tuple(arrays.items()), unit)
+    refuse_unbound(RULES, names_read)
+    used = {name: target for name, target in uses.items() if name in names_read}
+    imported_names = names_read.union(
+        *(_names(ast.parse(f"use({each})")) for each in used.values())
+    )
     notes = context["notes"] if not unit else [f"unit: {unit}"]
     lines = [_HEAD, "", *notes, '"""', "", "import math", ""]
     lines += [f"from septet._plan.{context['flavour']} import ("]
     lines += [*(f"    {part}" for part in _PARTS), ")"]
     for module, names in sorted(imports.items()):
-        if found := sorted(name for name in names if name.split()[-1] in wanted):
-            lines.append(f"from {module} import {', '.join(found)}")
+        if used_names := sorted(name for name in names if name.split()[-1] in imported_names):
+            lines.append(f"from {module} import {', '.join(used_names)}")
     lines += ["", "nan = math.nan"]
-    lines += [f"{name} = {value}" for name, value in constants.items() if name in words]
-    lines += ["", *(f"{name} = use({target})" for name, target in sorted(kept.items()))]
-    views = [each for each in context["views"] if each[0] in words]
+    lines += [f"{name} = {value}" for name, value in constants.items() if name in names_read]
+    lines += ["", *(f"{name} = use({target})" for name, target in sorted(used.items()))]
+    views = [each for each in context["views"] if each[0] in names_read]
     lines += [f'{name} = view_of("{dtype}", {count})' for name, dtype, count in views]
     return "\n".join(lines) + "\n\n\n" + body
 
 
 def _body(context: Mapping[str, Any], rules: Mapping[str, str], unit: str) -> str:
     """Write all functions that a plan, or a unit of it, may use, with marks for its arrays."""
-    made = []
+    parts = []
     if unit in ("", FEATURES.name):
-        made += [_heading("features"), features_text(context)]
+        parts += [_heading("features"), features_text(context)]
     for title, modules in _SECTIONS:
         if texts := [rules[each] for each in modules if rules.get(each)]:
-            made.append(_heading(title))
-            made += _signal_of(context, unit) if title == "decisions" else []
-            made += texts
-    made += [signal_entries_text(context)] if unit == SIGNAL.name else []
-    text = "\n\n\n".join(made) + "\n"
+            parts.append(_heading(title))
+            parts += _signal_of(context, unit) if title == "decisions" else []
+            parts += texts
+    parts += [signal_entries_text(context)] if unit == SIGNAL.name else []
+    text = "\n\n\n".join(parts) + "\n"
     return re.sub(r" +# .*$", "", text, flags=re.M) if unit else text
 
 
 def _signal_of(context: Mapping[str, Any], unit: str) -> list[str]:
-    """Write what a plan, or a unit of it, has of the signal."""
+    """Write the functions of the signal in a plan, or in a unit of it."""
     if unit == FEATURES.name:
         return []
     if unit == TRADING.name:
@@ -164,7 +166,7 @@ def _names(tree: ast.AST) -> Iterator[str]:
 def _pruned(
     body: str, arrays: tuple[tuple[str, str], ...], unit: str
 ) -> tuple[str, frozenset[str]]:
-    """Return a body without what no entry reaches, and the names it uses.
+    """Return a body without functions that no entry reaches, and the names it uses.
 
     Settings of one strategy have one body: a sweep, and a test that draws them, asks again.
     """
@@ -172,29 +174,31 @@ def _pruned(
 
 
 def prune(body: str, arrays: Mapping[str, str]) -> str:
-    """Leave out what no entry reaches, and put in the arrays that each function needs.
+    """Remove functions that no entry reaches, and insert the arrays that each function needs.
 
-    A function needs the arrays that it names and those that the functions it calls need; asking
-    for no more halves the compiler's work.
+    A function needs the arrays that it names and those that the functions it calls need; passing
+    no others halves the compiler's work.
     """
     return _prune(body, arrays, "")[0]
 
 
 def _prune(body: str, arrays: Mapping[str, str], unit: str) -> tuple[str, frozenset[str]]:
-    first, *rest = _BEGINS.split(body)
-    functions = {each.name: each for each in map(_function_of, rest)}
-    kept = _reached(functions, unit)
-    needs = _needs({name: functions[name].names for name in kept}, arrays)
-    made, words = first, set[str]()
+    first, *function_texts = _BEGINS.split(body)
+    functions = {each.name: each for each in map(_function_of, function_texts)}
+    reached = _reached(functions, unit)
+    arrays_needed = _needs({name: functions[name].names for name in reached}, arrays)
+    text, names = first, set[str]()
     for name, function in functions.items():
-        if name not in kept:
-            made = made.rstrip() + "\n" + function.text[function.end :]
+        if name not in reached:
+            text = text.rstrip() + "\n" + function.text[function.end :]
             continue
-        made += function.with_arrays(arrays, needs)
-        words |= function.names
-    unpacked = {arrays[each] for name in kept if functions[name].is_entry for each in needs[name]}
-    words |= unpacked.union(*needs.values())
-    return made, frozenset(words - {ARRAYS, UNPACK})
+        text += function.with_arrays(arrays, arrays_needed)
+        names |= function.names
+    unpacked = {
+        arrays[each] for name in reached if functions[name].is_entry for each in arrays_needed[name]
+    }
+    names |= unpacked.union(*arrays_needed.values())
+    return text, frozenset(names - {ARRAYS, UNPACK})
 
 
 class _Function(msgspec.Struct, frozen=True):
@@ -212,21 +216,21 @@ class _Function(msgspec.Struct, frozen=True):
     names: frozenset[str]
     marks: tuple[tuple[int, int, str], ...]
 
-    def with_arrays(self, arrays: Mapping[str, str], needs: Mapping[str, list[str]]) -> str:
-        """Return the text with its arrays; no comma stands before none."""
+    def with_arrays(self, arrays: Mapping[str, str], arrays_needed: Mapping[str, list[str]]) -> str:
+        """Return the text with its arrays inserted; without any the comma is removed as well."""
         pieces, at = list[str](), 0
-        for start, end, whose in self.marks:
-            before = self.text[at:start]
-            if whose:
-                put = ", ".join(needs[whose])
-                before = before if put else before.rstrip().removesuffix(",")
+        for start, end, function in self.marks:
+            between = self.text[at:start]
+            if function:
+                inserted = ", ".join(arrays_needed[function])
+                between = between if inserted else between.rstrip().removesuffix(",")
             else:
-                put = "".join(
+                inserted = "".join(
                     f"    {name} = {kind}(V, {row})\n"
                     for row, (name, kind) in enumerate(arrays.items())
-                    if name in needs[self.name]
+                    if name in arrays_needed[self.name]
                 )
-            pieces += [before, put]
+            pieces += [between, inserted]
             at = end
         return "".join(pieces) + self.text[at:]
 
@@ -242,9 +246,9 @@ def _function_of(text: str) -> _Function:
         starts.append(starts[-1] + len(line))
     names, marks = set[str](), list[tuple[int, int, str]]()
 
-    def mark(node: ast.arg | ast.Name, whose: str) -> None:
+    def mark(node: ast.arg | ast.Name, function: str) -> None:
         start = starts[node.lineno - 1] + node.col_offset
-        marks.append((start, start + len(ARRAYS), whose))
+        marks.append((start, start + len(ARRAYS), function))
 
     for each in _nodes(function):
         if isinstance(each, ast.Name):
@@ -295,15 +299,18 @@ def _needs(
     names: Mapping[str, AbstractSet[str]], arrays: Mapping[str, str]
 ) -> dict[str, list[str]]:
     """Return the arrays that each function needs, in the order of the layout."""
-    needs = {name: found & arrays.keys() for name, found in names.items()}
+    needed = {name: array_names & arrays.keys() for name, array_names in names.items()}
     grown = True
     while grown:
         grown = False
-        for name, found in needs.items():
-            more = found.union(*(needs[each] for each in names[name] & needs.keys()))
-            grown = grown or more != found
-            needs[name] = more
-    return {name: [each for each in arrays if each in found] for name, found in needs.items()}
+        for name, array_names in needed.items():
+            with_called = array_names.union(*(needed[each] for each in names[name] & needed.keys()))
+            grown = grown or with_called != array_names
+            needed[name] = with_called
+    return {
+        name: [each for each in arrays if each in array_names]
+        for name, array_names in needed.items()
+    }
 
 
 def listed(names: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the text of a plan has of a portfolio: its columns, its numbers, its choices."""
+"""Binds a portfolio for the text of a plan: its columns, parameters and settings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Increases and reductions of a rebalance are both named `rebalance`; their number
 
 
 class PortfolioPart:
-    """What the trading part of a plan has of a portfolio: nothing where none decides.
+    """The portfolio in the trading part of a plan; empty where no portfolio decides.
 
     `reasons` are numbered once it is bound; `model_row` is that of the probability up in F.
     """
@@ -56,7 +56,7 @@ class PortfolioPart:
 
     @property
     def look_back(self) -> int:
-        """Bars before the newest that it looks at."""
+        """How many bars before the newest it reads."""
         forecast = getattr(self.terms.portfolio, "forecast", None)
         return 0 if forecast is None else int(forecast.window)
 
@@ -83,21 +83,21 @@ class PortfolioPart:
 
     @property
     def limits(self) -> Mapping[str, UseBlock]:
-        """The limits that count: the orders of a rebalance are one decision, and no runaway."""
+        """The limits that apply: `orders_per_minute` does not, a rebalance is one decision."""
         if self.terms.portfolio is None:
             return self.terms.limits
-        found = self.terms.limits.items()
-        return {name: each for name, each in found if each.use != "orders_per_minute"}
+        all_limits = self.terms.limits.items()
+        return {name: each for name, each in all_limits if each.use != "orders_per_minute"}
 
     def arrays(self, tables: int) -> dict[str, tuple[str, int]]:
         """Return the arrays that it adds after so many constant ones, those of buys included."""
         if self.terms.due_every is None:
             return {}
-        found = {"DUE": LAYOUT["DUE"]}
+        added = {"DUE": LAYOUT["DUE"]}
         if self._table is None:
-            return found
+            return added
         self._groups = f"L{tables}"
-        return {self._groups: ("float64", 2), **found}
+        return {self._groups: ("float64", 2), **added}
 
     def bind(
         self, scalar: Any, condition: Any, reason: Callable[[str], int]
@@ -120,8 +120,8 @@ class PortfolioPart:
 
 def portfolio_columns(terms: Terms) -> list[str]:
     """Return the names of the columns that a portfolio reads; none where no portfolio decides."""
-    found = [] if terms.portfolio is None else columns_of(terms.portfolio)
-    return [each for each in found if each != EDGE or not terms.has_model]
+    columns = [] if terms.portfolio is None else columns_of(terms.portfolio)
+    return [each for each in columns if each != EDGE or not terms.has_model]
 
 
 def columns_of(portfolio: Portfolio) -> Iterator[str]:
@@ -217,8 +217,8 @@ def texts_of(
 
 def _forecasts(portfolio: Portfolio, binder: Binder, column: Any) -> dict[str, Any]:
     """Bind the forecasts with their shares, and what they are sized by."""
-    found = portfolio.forecast
-    if found is None:
+    forecast = portfolio.forecast
+    if forecast is None:
         return {"forecasts": [], "window": None, "cap": None, "target": None}
     return {
         "forecasts": [
@@ -226,10 +226,10 @@ def _forecasts(portfolio: Portfolio, binder: Binder, column: Any) -> dict[str, A
                 "number": str(number), "value": column(name),
                 "share": binder.number(f"portfolio.forecast.of.{name}", share),
             }
-            for number, (name, share) in enumerate(found.of.items())
+            for number, (name, share) in enumerate(forecast.of.items())
         ],
-        "volatility": column(found.volatility),
-        "window": binder.number("portfolio.forecast.window", found.window),
-        "cap": binder.number("portfolio.forecast.cap", found.cap),
-        "target": binder.number("portfolio.forecast.target", found.target),
+        "volatility": column(forecast.volatility),
+        "window": binder.number("portfolio.forecast.window", forecast.window),
+        "cap": binder.number("portfolio.forecast.cap", forecast.cap),
+        "target": binder.number("portfolio.forecast.target", forecast.target),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a portfolio is in the settings of the rules."""
+"""The settings of the rules that a portfolio makes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["PortfolioChoices", "portfolio_choices"]
 
 
 class PortfolioChoices(NamedTuple):
-    """What a portfolio is in the settings of the rules: see `septet._plan.specialise.Choices`."""
+    """The settings that a portfolio makes: see `septet._plan.specialise.Choices`."""
 
     values: dict[str, Any]
     texts: dict[str, Any]
@@ -18,42 +18,42 @@ class PortfolioChoices(NamedTuple):
 
 
 def portfolio_choices(
-    found: Mapping[str, Any] | None, slot: int, forecast_slot: int
+    bound: Mapping[str, Any] | None, slot: int, forecast_slot: int
 ) -> PortfolioChoices:
     """Return values, texts, calls and lists of the rules' settings; `slot` is where C counts.
 
     `forecast_slot` is where A holds the scales of forecasts.
     """
-    if found is None:
+    if bound is None:
         return PortfolioChoices({"PORTFOLIO": False}, {}, {}, {})
     values = {
-        "PORTFOLIO": True, "PORTFOLIO_USE": found["use"], "PORTFOLIO_SLOT": slot,
-        "SHORTS": found["shorts"], "WEIGHT_BY": found["weight_by"],
-        "HAS_NET": found["net"] is not None, "HAS_BETA": found["beta"] is not None,
-        "CAPS_WEIGHT": found["max_weight"] is not None,
-        "LIMITS_POSITION": found["position"] is not None,
-        "LIMITS_GROSS": found["gross_limit"] is not None,
-        "FORECAST_COUNT": len(found["forecasts"]), "FORECAST_SLOT": forecast_slot,
-        "TO_EDGE": found["to_edge"], "CAPS_TURNOVER": found["max_turnover"] is not None,
+        "PORTFOLIO": True, "PORTFOLIO_USE": bound["use"], "PORTFOLIO_SLOT": slot,
+        "SHORTS": bound["shorts"], "WEIGHT_BY": bound["weight_by"],
+        "HAS_NET": bound["net"] is not None, "HAS_BETA": bound["beta"] is not None,
+        "CAPS_WEIGHT": bound["max_weight"] is not None,
+        "LIMITS_POSITION": bound["position"] is not None,
+        "LIMITS_GROSS": bound["gross_limit"] is not None,
+        "FORECAST_COUNT": len(bound["forecasts"]), "FORECAST_SLOT": forecast_slot,
+        "TO_EDGE": bound["to_edge"], "CAPS_TURNOVER": bound["max_turnover"] is not None,
     }  # fmt: skip
     texts = {
-        "LONG_SLOTS": found["long"], "SHORT_SLOTS": found["short"],
-        "HOLD_RANK": found["hold_rank"], "GROSS": found["gross"], "NET_TARGET": found["net"],
-        "MAX_WEIGHT": found["max_weight"], "POSITION_LIMIT": found["position"],
-        "GROSS_LIMIT": found["gross_limit"], "DRIFT": found["drift"],
-        "MAX_TURNOVER": found["max_turnover"], "QUORUM": found["quorum"],
-        "FORECAST_WINDOW": found["window"], "FORECAST_CAP": found["cap"],
-        "FORECAST_TARGET": found["target"],
+        "LONG_SLOTS": bound["long"], "SHORT_SLOTS": bound["short"],
+        "HOLD_RANK": bound["hold_rank"], "GROSS": bound["gross"], "NET_TARGET": bound["net"],
+        "MAX_WEIGHT": bound["max_weight"], "POSITION_LIMIT": bound["position"],
+        "GROSS_LIMIT": bound["gross_limit"], "DRIFT": bound["drift"],
+        "MAX_TURNOVER": bound["max_turnover"], "QUORUM": bound["quorum"],
+        "FORECAST_WINDOW": bound["window"], "FORECAST_CAP": bound["cap"],
+        "FORECAST_TARGET": bound["target"],
     }  # fmt: skip
     calls = {
-        "value_of_rank": found["by"], "may_be_long": found["where_long"],
-        "may_be_short": found["where_short"], "volatility_at": found["volatility"],
-        "beta_at": found["beta"], "given_weight": found["given"],
+        "value_of_rank": bound["by"], "may_be_long": bound["where_long"],
+        "may_be_short": bound["where_short"], "volatility_at": bound["volatility"],
+        "beta_at": bound["beta"], "given_weight": bound["given"],
     }  # fmt: skip
-    if found["members_row"] is not None:
-        values["MEMBERS_ROW"] = found["members_row"]
-    if not found["leaves"]:  # a signal that is never set is not computed
+    if bound["members_row"] is not None:
+        values["MEMBERS_ROW"] = bound["members_row"]
+    if not bound["leaves"]:  # a signal that is never set is not computed
         calls["keep_signals"] = "0"
     return PortfolioChoices(values, texts, calls, {
-        "GROUPS": found["groups"], "FORECASTS": found["forecasts"],
+        "GROUPS": bound["groups"], "FORECASTS": bound["forecasts"],
     })  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a position in steps asks of a plan: fixed distances, takes, adds, the words of rules.
+"""Binds a position in steps for a plan: fixed distances, takes, adds, the words of rules.
 
 Each distance that is an expression has two columns of B, each resting add four and each add by a
 condition two, after those that every plan has.
@@ -75,27 +75,33 @@ class PositionColumns:
         self.uses_distances = True
         if not value.formula:
             return f"({self.number(key, value.multiple)} * B[k, FIRST_RISK])"
-        read, fixed = self._column(), self._column()
+        read_column, fixed_column = self._column(), self._column()
         self.distances.append(
             {
-                "read": str(read), "fixed": str(fixed), "required": str(required),
+                "read": str(read_column), "fixed": str(fixed_column), "required": str(required),
                 "signed": str(signed), "distance": self.expression(value.formula, key),
             }
         )  # fmt: skip
-        return f"B[k, {fixed}]"
+        return f"B[k, {fixed_column}]"
 
     def words_of(self, config: Config, key: str) -> dict[str, str]:
-        """Return what the distances of a rule are called: see `DistanceMark`."""
-        words = {}
+        """Return the texts of the distances of a rule by name: see `DistanceMark`."""
+        texts = {}
         for name, mark in distances_of(type(config)).items():
             value = getattr(config, name)
-            words[f"{name}_amount"] = "0.0"
+            texts[f"{name}_amount"] = "0.0"
             if isinstance(value, Distance):
-                words[name] = "0.0"
-                words[f"{name}_amount"] = self.amount(
+                texts[name] = "0.0"
+                texts[f"{name}_amount"] = self.amount(
                     value, f"{key}.{name}", required=mark.required
                 )
-        return words
+        return texts
+
+    @staticmethod
+    def sides_of(stop: Config) -> dict[str, Any]:
+        """Return for which sides the file names a stop that is read at every decision."""
+        is_for = getattr(stop, "is_for", lambda side: True)
+        return {"is_for_long": is_for(1), "is_for_short": is_for(-1)}
 
     def level(self, value: float | Distance, key: str, base: str, *, signed: bool = False) -> str:
         """Return the text of the price that lies a distance from the price `base`, by `side`."""
@@ -107,7 +113,7 @@ class PositionColumns:
         self, position: PositionSteps, *, capped: bool = False
     ) -> dict[str, list[dict[str, str]]]:
         """Return the lists of takes and adds that the rules go over; volume may cap their fills."""
-        made: dict[str, list[dict[str, str]]] = {
+        lists: dict[str, list[dict[str, str]]] = {
             "takes_at": [], "takes_when": [], "rungs": [], "adds_when": [],
         }  # fmt: skip
         for number, take in enumerate(position.take):
@@ -118,33 +124,33 @@ class PositionColumns:
             }  # fmt: skip
             if take.at is not None:
                 level = self.level(take.at, f"{key}.at", "average_price")
-                rest = {"rest": str(self._column())} if capped else {}
-                made["takes_at"].append({**each, **rest, "level": level})
+                remainder = {"rest": str(self._column())} if capped else {}
+                lists["takes_at"].append({**each, **remainder, "level": level})
             elif take.when is not None:
                 text = self.expression(take.when, f"{key}.when")
-                made["takes_when"].append({**each, "is_met": text})
+                lists["takes_when"].append({**each, "is_met": text})
         for number, add in enumerate(position.add):
             key = f"risk.position.add.{number}"
             size = self.number(f"{key}.size", add.size)
-            for place, at in enumerate(add.at):
-                level = self.level(at, f"{key}.at.{place}", "first_price", signed=True)
+            for index, at in enumerate(add.at):
+                level = self.level(at, f"{key}.at.{index}", "first_price", signed=True)
                 rung = {
-                    "number": str(len(made["rungs"])), "size": size, "level": level,
+                    "number": str(len(lists["rungs"])), "size": size, "level": level,
                     "price": str(self._column()), "units": str(self._column()),
                     "order": str(self._column()), "filled": str(self._column()),
                 }  # fmt: skip
-                made["rungs"].append(rung)
+                lists["rungs"].append(rung)
             if add.when is not None:
-                made["adds_when"].append(
+                lists["adds_when"].append(
                     {
-                        "number": str(len(made["adds_when"])), "size": size,
+                        "number": str(len(lists["adds_when"])), "size": size,
                         "times": self.number(f"{key}.times", add.times),
                         "min_interval": self.number(f"{key}.min_interval", add.min_interval or 0),
                         "sent": str(self._column()), "since": str(self._column()),
                         "is_met": self.expression(add.when, f"{key}.when"),
                     }
                 )  # fmt: skip
-        return made
+        return lists
 
     def grid(self, position: PositionSteps) -> dict[str, Any] | None:
         """Return the settings of a grid, and the text of its centre."""

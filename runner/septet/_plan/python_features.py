@@ -1,8 +1,8 @@
-"""Features without a compiled form: plain Python, called by the compiled text for their column.
+"""Calls features without a compiled form, as plain Python, from compiled text.
 
-The text hands over a stretch of bars and the addresses of its arrays; the step is called for each
-bar and writes its column. So it makes its own column slow, and nothing else. The address of what
-is called stands in an array (H): the compiled text knows no process.
+The text passes a stretch of bars and the addresses of its arrays; the step is called for each bar
+and writes its column. So only its own column is slow. The address of the called function is in an
+array (H), so that the compiled text is independent of the process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CALLED: dict[int, PythonFeatures] = {}
 
 
 class SlowColumn(msgspec.Struct, frozen=True):
-    """One uncompiled feature: its function, what it is given, and where its values go.
+    """One uncompiled feature: its function, its arguments, and the rows of its values.
 
     An argument is a word and a number: ``i``, ``age``, ``bar_ns`` (the length), ``state``, ``x``
     or ``f`` (a row of X or F), ``p`` or ``whole`` (a parameter of the plan). With a `reach`, each
@@ -39,15 +39,16 @@ class SlowColumn(msgspec.Struct, frozen=True):
     rows: tuple[int, ...]
     state: tuple[int, int]
     reach: int | None = None
+    keeps_state: bool = False
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Names of what the step is given, in their order."""
+        """Names of the arguments of the step, in order."""
         return tuple(inspect.signature(self.function).parameters)
 
 
 class PythonFeatures:
-    """What a plan calls for its uncompiled features; `error` is what one of them raised."""
+    """The callback of a plan for its uncompiled features; `error` is what one of them raised."""
 
     def __init__(self, columns: Sequence[SlowColumn]) -> None:
         self.columns = tuple(columns)
@@ -56,24 +57,33 @@ class PythonFeatures:
         self.address = int(ctypes.cast(self._callback, ctypes.c_void_p).value or 0)
         _CALLED[self.address] = self  # it must live as long as any text may call it
 
-    def _by_address(self, *words: int) -> int:
-        """Take what compiled text hands over; nothing may be raised into it."""
+    def _by_address(self, *integers: int) -> int:
+        """Run a feature for compiled text; no exception may be raised into it."""
         if self.error is not None:
             return 1
         try:
-            number, k, i0, first, stop = words[:5]
-            m, x, f, s, p = words[5:9], words[9:13], words[13:17], words[17:20], words[20:22]
+            number, k, i0, first, stop = integers[:5]
+            bars_at, columns_at, features_at, state_at, parameters_at = (
+                integers[5:9],
+                integers[9:13],
+                integers[13:17],
+                integers[17:20],
+                integers[20:22],
+            )
             column = self.columns[number]
 
-            def row(array: tuple[int, ...], place: int) -> Any:
-                at = array[0] + (k * array[2] + place) * array[3] * 8
+            def row(array: tuple[int, ...], number: int) -> Any:
+                at = array[0] + (k * array[2] + number) * array[3] * 8
                 return _view(ctypes.c_double, at, stop)
 
-            ages = _view(ctypes.c_int64, m[0] + (k * m[2] + AGE) * m[3] * 8, stop)
+            ages = _view(ctypes.c_int64, bars_at[0] + (k * bars_at[2] + AGE) * bars_at[3] * 8, stop)
             low, high = column.state
-            state = _view(ctypes.c_double, s[0] + (k * s[2] + low) * 8, high - low)
-            numbers = _view(ctypes.c_double, p[0], p[1])
-            rows = {"x": lambda place: row(x, place), "f": lambda place: row(f, place)}
+            state = _view(ctypes.c_double, state_at[0] + (k * state_at[2] + low) * 8, high - low)
+            numbers = _view(ctypes.c_double, parameters_at[0], parameters_at[1])
+            rows = {
+                "x": lambda place: row(columns_at, place),
+                "f": lambda place: row(features_at, place),
+            }
             _advance(column, (i0, first, stop), ages, state, numbers, rows)
         except BaseException as error:  # kept here, and raised once the compiled text returns
             self.error = error
@@ -91,12 +101,12 @@ class PythonFeatures:
 
 
 def called_at(address: int) -> PythonFeatures:
-    """Return what stands at an address of this process."""
+    """Return the object at an address of this process."""
     return _CALLED[address]
 
 
 def _view(kind: Any, address: int, count: int) -> Any:
-    """Return an array of so many numbers at an address; only what is read is touched."""
+    """Return an array of so many numbers at an address, without a copy."""
     return np.ctypeslib.as_array((kind * max(count, 0)).from_address(address))
 
 
@@ -105,35 +115,35 @@ def _advance(
 ) -> None:
     """Call a step for every bar of a stretch whose history is unbroken."""
     i0, first, stop = span
-    if len(state) and ages[i0] == 0:
+    if len(state) and ages[i0] == 0 and not column.keeps_state:
         state[:] = 0.0
-    given: list[Any] = []
+    arguments: list[Any] = []
     moving: list[tuple[int, bool]] = []
     name = column.function.__name__
     watch = Watch(name, 0, column.reach) if column.reach is not None else None
-    for place, (word, number) in enumerate(column.arguments):
+    for position, (word, number) in enumerate(column.arguments):
         if word in ("x", "f"):
             sealed = read_only_of(rows[word](number))
-            parameter = column.parameters[place]
-            given.append(sealed if watch is None else GuardedColumn(parameter, sealed, watch))
+            parameter = column.parameters[position]
+            arguments.append(sealed if watch is None else GuardedColumn(parameter, sealed, watch))
         elif word == "state":
-            own = detached(state)
-            given.append(own if watch is None else GuardedState(name, own))
+            own_state = detached(state)
+            arguments.append(own_state if watch is None else GuardedState(name, own_state))
         elif word in ("i", "age"):
-            moving.append((place, word == "age"))
-            given.append(0)
+            moving.append((position, word == "age"))
+            arguments.append(0)
         elif word == "bar_ns":
-            given.append(number)
+            arguments.append(number)
         else:
-            given.append(int(numbers[number]) if word == "whole" else numbers[number])
+            arguments.append(int(numbers[number]) if word == "whole" else numbers[number])
     outs = [rows["f"](row) for row in column.rows]
     with np.errstate(all="ignore"):
         for i in range(first, stop):
             if watch is not None:
                 watch.cursor, watch.first = i, max(0, i - int(ages[i]))
-            for place, is_age in moving:
-                given[place] = ages[i] if is_age else i
-            result = column.function(*given)
+            for position, is_age in moving:
+                arguments[position] = ages[i] if is_age else i
+            result = column.function(*arguments)
             if watch is not None:
                 watch.insist()
             values = result if len(outs) > 1 else (result,)

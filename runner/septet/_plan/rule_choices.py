@@ -1,4 +1,4 @@
-"""The rules of trading for one strategy: what its settings are, and their text."""
+"""The rules of trading for one strategy: the values of its settings, and the text of the rules."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
 
 
 def _lists(c: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
-    """Return what the strategy has for each list of the settings."""
+    """Return the elements of each list of the settings."""
     return {
         "PROTECTIVE": _stops(c["protective"], "level"), "TARGETS": _stops(c["targets"], "level"),
         "EXITS": _stops(c["exits"], "is_met"),
@@ -188,11 +188,11 @@ def _lists(c: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
     }  # fmt: skip
 
 
-def _numbers_of(what: str, checked: Checked | None) -> dict[str, str | None]:
+def _numbers_of(setting: str, checked: Checked | None) -> dict[str, str | None]:
     """Return the numbers of a rule whose answers are checked: its own, and that of the reason."""
     if checked is None:
         return {}
-    return {f"CHECKED_{what}": str(checked.rule), f"BROKEN_{what}": str(checked.reason)}
+    return {f"CHECKED_{setting}": str(checked.rule), f"BROKEN_{setting}": str(checked.reason)}
 
 
 def rank_of_cap(limit: tuple[str, UseBlock]) -> int:
@@ -204,7 +204,8 @@ def rank_of_cap(limit: tuple[str, UseBlock]) -> int:
 def _stops(stops: Sequence[Mapping[str, Any]], called: str) -> list[dict[str, str]]:
     return [
         {
-            called: each["call"], "code": str(each["code"]), "reads": str(each["reads"]),
+            called: each["call"],
+            **{name: str(each[name]) for name in ("code", "reads", "is_for_long", "is_for_short")},
             **each["checked"],
         }
         for each in stops

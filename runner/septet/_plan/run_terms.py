@@ -1,4 +1,4 @@
-"""What the planner needs of a strategy, with every default decided: the terms of a run."""
+"""The terms of a run: the parts of a strategy that the planner needs, with defaults resolved."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Digest of what source code means: comments, docstrings and layout are left out.
+"""A digest of source code without comments, docstrings and layout.
 
-What is compiled is named by it, so that a comment compiles nothing. Each file is read as Python
-once; what it means is kept by the hash of its bytes, and so is what a whole package means.
+Compiled code is named by it, so that a changed comment compiles nothing. Each file is parsed once;
+its digest is stored under the hash of its bytes, and so is that of a package.
 """
 
 from __future__ import annotations
@@ -56,34 +56,34 @@ def meaning_digest(package: str) -> str:
 
 @lru_cache(maxsize=256)
 def _digest(package: str, raw: str) -> str:
-    kept = cache_folder() / "texts" / "meanings.json"
-    known = _read(kept)
-    if raw in known:  # no file is read a second time for a package that has not changed
-        return known[raw]
+    path_of_digests = cache_folder() / "texts" / "meanings.json"
+    digests = _read(path_of_digests)
+    if raw in digests:  # no file is read a second time for a package that has not changed
+        return digests[raw]
     digest = hashlib.sha256()
     for path in files_of(package):
         source = path.read_bytes()
         name = hashlib.sha256(source).hexdigest()
-        if name not in known:
-            known[name] = meaning_of(source)
-        digest.update(f"{path.name} {known[name]}\n".encode())
-    known[raw] = digest.hexdigest()
-    _write(kept, known)
-    return known[raw]
+        if name not in digests:
+            digests[name] = meaning_of(source)
+        digest.update(f"{path.name} {digests[name]}\n".encode())
+    digests[raw] = digest.hexdigest()
+    _write(path_of_digests, digests)
+    return digests[raw]
 
 
-def _read(kept: Path) -> dict[str, str]:
-    """Return what is kept; nothing where it cannot be read, or is too much."""
+def _read(path: Path) -> dict[str, str]:
+    """Return the stored digests; none where they cannot be read, or are too many."""
     try:
-        found = decode_json(kept.read_bytes() if is_ours(kept) else b"{}")
+        stored = decode_json(path.read_bytes() if is_ours(path) else b"{}")
     except (OSError, ValueError):
         return {}
-    sound = isinstance(found, dict) and len(found) <= MOST
-    return {str(name): str(value) for name, value in found.items()} if sound else {}
+    is_sound = isinstance(stored, dict) and len(stored) <= MOST
+    return {str(name): str(value) for name, value in stored.items()} if is_sound else {}
 
 
-def _write(kept: Path, known: dict[str, str]) -> None:
-    """Keep what was found; where nothing can be written it is found again."""
+def _write(path: Path, digests: dict[str, str]) -> None:
+    """Store the digests; where nothing can be written they are computed again."""
     with contextlib.suppress(OSError):
-        claim(kept.parent)
-        write_whole(kept, json.dumps(known))
+        claim(path.parent)
+        write_whole(path, json.dumps(digests))

@@ -1,7 +1,7 @@
-"""The rules of trading, specialised for one strategy: ordinary Python in, the text of a plan out.
+"""Specialises the rules of trading, ordinary Python, for the text of one strategy's plan.
 
-A rule is a function of `septet._rules`. What its strategy does not use is folded away, so that the
-text of a plan holds nothing that its file does not name:
+A rule is a function of `septet._rules`. Parts that its strategy does not use are removed, so that
+the text of a plan has nothing that its file does not name:
 
 1. A setting (a name in capitals, of `septet._rules.settings`) that the plan knows when it is made
    becomes its value. Tests it decides are decided: `if`, `and`, `or`, `not`, comparisons and
@@ -107,7 +107,7 @@ def specialise(module: ModuleType, choices: Choices) -> Mapping[str, str]:
 
 @lru_cache(maxsize=8192)
 def _folded(rule: _Rule, choices: Choices) -> str:
-    """Return the text of one rule; a sweep, and plans that are alike, ask for the same again."""
+    """Return the text of one rule, cached: a sweep, and similar plans, need the same again."""
     return ast.unparse(_Fold(rule.path, choices, rule.line).rule(rule.node()))
 
 
@@ -126,12 +126,14 @@ def refuse_unbound(modules: Sequence[ModuleType], names: Collection[str]) -> Non
     RuleError
         If one of them is a setting; the first line that uses it is named.
     """
-    left = {each for each in names if each in settings.__all__ and not each.startswith("R_")}
-    for rule in (each for module in modules if left for each in _rules_of(module)):
+    settings_used = {
+        each for each in names if each in settings.__all__ and not each.startswith("R_")
+    }
+    for rule in (each for module in modules if settings_used for each in _rules_of(module)):
         for node in ast.walk(rule.node()):
-            if isinstance(node, ast.Name) and node.id in left:
-                place = f"{rule.path}:{rule.line - 1 + node.lineno}"
-                raise RuleError(f"{place}: the strategy has nothing for {node.id}")
+            if isinstance(node, ast.Name) and node.id in settings_used:
+                line_of_use = f"{rule.path}:{rule.line - 1 + node.lineno}"
+                raise RuleError(f"{line_of_use}: the strategy has nothing for {node.id}")
 
 
 def rule_places(modules: Sequence[ModuleType]) -> dict[str, str]:
@@ -154,10 +156,10 @@ class _Rule:
     names: tuple[str, ...]
 
     def node(self) -> ast.FunctionDef:
-        """Return the rule's tree, parsed anew: who folds it changes it. Its first line is 1."""
-        (found,) = ast.parse(self.source).body
-        assert isinstance(found, ast.FunctionDef)
-        return found
+        """Return the rule's tree, parsed anew since folding changes it. Its first line is 1."""
+        (function,) = ast.parse(self.source).body
+        assert isinstance(function, ast.FunctionDef)
+        return function
 
 
 @cache
@@ -166,14 +168,14 @@ def _rules_of(module: ModuleType) -> tuple[_Rule, ...]:
     path = Path(str(module.__file__))
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines(keepends=True)
-    made = []
+    rules = []
     for each in ast.parse(text).body:
         if isinstance(each, ast.FunctionDef):
-            first = min([each.lineno, *(one.lineno for one in each.decorator_list)])
+            first = min([each.lineno, *(decorator.lineno for decorator in each.decorator_list)])
             source = "".join(lines[first - 1 : each.end_lineno])
             names = tuple(sorted({n.id for n in ast.walk(each) if isinstance(n, ast.Name)}))
-            made.append(_Rule(f"_rules/{path.name}", first, each.name, source, names))
-    return tuple(made)
+            rules.append(_Rule(f"_rules/{path.name}", first, each.name, source, names))
+    return tuple(rules)
 
 
 def _name(text: str) -> ast.Name:
@@ -190,10 +192,10 @@ def _copied(value: Any) -> Any:
         return [_copied(each) for each in value]
     if not isinstance(value, ast.AST) or not value._fields:
         return value
-    made = type(value)()
+    copied = type(value)()
     for name, each in vars(value).items():
-        setattr(made, name, _copied(each))
-    return made
+        setattr(copied, name, _copied(each))
+    return copied
 
 
 class _Fold(ast.NodeTransformer):
@@ -210,7 +212,7 @@ class _Fold(ast.NodeTransformer):
         self.elements = dict(elements or {})
 
     def rule(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        """Write a rule: its parameters bare, its body folded."""
+        """Write a rule: its parameters without annotations, its body folded."""
         node.returns = None
         for each in node.args.args:
             each.annotation = None
@@ -224,19 +226,19 @@ class _Fold(ast.NodeTransformer):
         node.body = [body[0], ast.Expr(_name(UNPACK)), *body[1:]] if is_entry else body
         return node
 
-    def _fail(self, node: ast.AST, what: str) -> NoReturn:
-        raise RuleError(f"{self.path}:{self.line - 1 + getattr(node, 'lineno', 1)}: {what}")
+    def _fail(self, node: ast.AST, fault: str) -> NoReturn:
+        raise RuleError(f"{self.path}:{self.line - 1 + getattr(node, 'lineno', 1)}: {fault}")
 
     # ------------------------------------------------------------------ statements
 
     def _lines(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
-        found: list[ast.stmt] = []
+        statements: list[ast.stmt] = []
         for each in body:
-            made = self.visit(each)
-            found += made if isinstance(made, list) else [made]
-            if found and isinstance(found[-1], ast.Return):
+            written = self.visit(each)
+            statements += written if isinstance(written, list) else [written]
+            if statements and isinstance(statements[-1], ast.Return):
                 break
-        return found
+        return statements
 
     def visit_If(self, node: ast.If) -> Any:
         """Decide what a setting decides."""
@@ -254,14 +256,14 @@ class _Fold(ast.NodeTransformer):
         if node.iter.id not in self.choices.lists:
             self._fail(node, f"{node.iter.id} is not a list of the settings")
         assert isinstance(node.target, ast.Name)
-        made: list[ast.stmt] = []
+        lines: list[ast.stmt] = []
         elements = self.choices.lists[node.iter.id]
         for number, each in enumerate(elements, 1):
-            inside = {**self.elements, node.target.id: each}
-            inner = _Fold(self.path, self.choices, self.line, inside)
+            inner_elements = {**self.elements, node.target.id: each}
+            inner = _Fold(self.path, self.choices, self.line, inner_elements)
             is_last = number == len(elements)  # nobody folds these lines again
-            made += inner._lines(node.body if is_last else _copied(node.body))
-        return made
+            lines += inner._lines(node.body if is_last else _copied(node.body))
+        return lines
 
     def visit_While(self, node: ast.While) -> Any:
         """Fold the body of a loop."""
@@ -272,17 +274,17 @@ class _Fold(ast.NodeTransformer):
     # ------------------------------------------------------------------ what a setting decides
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Any:
-        """Leave out what is decided; `and` ends with False, `or` with True."""
+        """Remove decided operands; `and` ends with False, `or` with True."""
         decisive = isinstance(node.op, ast.Or)
-        left = []
+        undecided = []
         for each in map(self.visit, node.values):
             if not isinstance(each, ast.Constant):
-                left.append(each)
+                undecided.append(each)
             elif bool(each.value) is decisive:
                 return ast.Constant(decisive)
-        if not left:
+        if not undecided:
             return ast.Constant(not decisive)
-        return left[0] if len(left) == 1 else ast.BoolOp(node.op, left)
+        return undecided[0] if len(undecided) == 1 else ast.BoolOp(node.op, undecided)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
         """Decide `not`."""
@@ -297,8 +299,8 @@ class _Fold(ast.NodeTransformer):
         node.comparators = [self.visit(each) for each in node.comparators]
         sides = (node.left, node.comparators[0])
         if len(node.ops) == 1 and all(isinstance(each, ast.Constant) for each in sides):
-            one, other = (each.value for each in sides if isinstance(each, ast.Constant))
-            return ast.Constant(OPERATORS[type(node.ops[0])](one, other))
+            first, second = (each.value for each in sides if isinstance(each, ast.Constant))
+            return ast.Constant(OPERATORS[type(node.ops[0])](first, second))
         return node
 
     def visit_IfExp(self, node: ast.IfExp) -> Any:
@@ -353,30 +355,30 @@ class _Fold(ast.NodeTransformer):
         if slot is None:
             return self.generic_visit(node)
         index = self.visit(node.slice)
-        given = list(index.elts) if isinstance(index, ast.Tuple) else [index]
-        if len(given) > (2 if isinstance(slot, Bar | BarOf | Decision) else 1):
-            self._fail(node, f"run.{value.attr} has {len(given)} indices")
-        return self._subscript(slot, given, node.ctx)
+        indices = list(index.elts) if isinstance(index, ast.Tuple) else [index]
+        if len(indices) > (2 if isinstance(slot, Bar | BarOf | Decision) else 1):
+            self._fail(node, f"run.{value.attr} has {len(indices)} indices")
+        return self._subscript(slot, indices, node.ctx)
 
-    def _subscript(self, slot: Any, given: list[ast.expr], context: Any) -> ast.Subscript:
-        places = self._places(slot, given)
-        index = places[0] if len(places) == 1 else ast.Tuple(places, ast.Load())
+    def _subscript(self, slot: Any, indices: list[ast.expr], context: Any) -> ast.Subscript:
+        written = self._places(slot, indices)
+        index = written[0] if len(written) == 1 else ast.Tuple(written, ast.Load())
         return ast.Subscript(_name(slot.array), index, context)
 
-    def _places(self, slot: Any, given: list[ast.expr]) -> list[ast.expr]:
+    def _places(self, slot: Any, indices: list[ast.expr]) -> list[ast.expr]:
         """Return the indices at which an array holds a number of the run."""
         first: ast.expr = _name(slot.slot)
         if isinstance(slot, Symbol | Bar):
-            return [given[0], first, *given[1:]]
+            return [indices[0], first, *indices[1:]]
         if isinstance(slot, Decision):
-            return [given[0], _expression(f"H[DECISION_ROW] + {slot.slot}"), *given[1:]]
+            return [indices[0], _expression(f"H[DECISION_ROW] + {slot.slot}"), *indices[1:]]
         if isinstance(slot, BarOf):
-            return [ast.BinOp(first, ast.Add(), given[0]), *given[1:]]
+            return [ast.BinOp(first, ast.Add(), indices[0]), *indices[1:]]
         if isinstance(slot, Halt):
-            index = ast.unparse(given[0])
+            index = ast.unparse(indices[0])
             text = f"{slot.slot} + " + (index if slot.stride == 1 else f"{slot.stride} * {index}")
             return [_expression(f"{text} + {slot.offset}" if slot.offset else text)]
-        return [first, *given]
+        return [first, *indices]
 
     def visit_Call(self, node: ast.Call) -> Any:
         """Put in what the strategy has for a function, and the arrays for the run."""
@@ -387,10 +389,10 @@ class _Fold(ast.NodeTransformer):
         if isinstance(function, ast.Name) and function.id in settings.__all__:
             text = self.choices.calls.get(function.id)
             return _name(function.id) if text is None else _expression(text)
-        given = list(node.args)
-        more: list[ast.expr] = []
-        if given and isinstance(given[-1], ast.Name) and given[-1].id == RUN:
-            given.pop()
+        arguments = list(node.args)
+        arrays: list[ast.expr] = []
+        if arguments and isinstance(arguments[-1], ast.Name) and arguments[-1].id == RUN:
+            arguments.pop()
             assert isinstance(function, ast.Name)
-            more = [_name(ARRAYS)]
-        return ast.Call(function, [*map(self.visit, given), *more], node.keywords)
+            arrays = [_name(ARRAYS)]
+        return ast.Call(function, [*map(self.visit, arguments), *arrays], node.keywords)

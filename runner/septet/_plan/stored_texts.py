@@ -1,6 +1,6 @@
-"""Texts of plans on disk: one that was written before folds no rule again.
+"""The cache of texts of plans on disk: a stored text needs no folding of rules.
 
-The name of a text hashes all it is made from: what its blocks bound, the rules of trading, the
+The name of a text is a hash of all its inputs: what its blocks bound, the rules of trading, the
 layout, and the planner's own sources. So a stale text cannot be found under it; and one that does
 not match the hash at its head is written again.
 """
@@ -61,11 +61,11 @@ def _text_of(texts: Texts, unit: str) -> str:
         texts.bound, unit.encode(), *(package_digest(each).encode() for each in SOURCES)
     )  # fmt: skip
     try:
-        head, _, kept = path.read_bytes().partition(b"\n") if is_ours(path) else (b"", b"", b"")
+        head, _, stored = path.read_bytes().partition(b"\n") if is_ours(path) else (b"", b"", b"")
     except OSError:
-        head, kept = b"", b""
-    if kept and head.decode("latin-1") == _digest(kept):
-        return kept.decode()
+        head, stored = b"", b""
+    if stored and head.decode("latin-1") == _digest(stored):
+        return stored.decode()
     text = render_text(
         texts.context, rules=rules_of(texts.context), imports=texts.imports, uses=texts.uses,
         constants=texts.constants, arrays=texts.arrays, unit=unit,

@@ -1,4 +1,4 @@
-"""The trading part of a plan: every rule bound to the words its kind may use."""
+"""The trading part of a plan: binds every rule to the words that its kind may use."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Trading:
         self._lay_out()
 
     def _lay_out(self) -> None:
-        """Give out rows of F and slots of A."""
+        """Assign rows of F and slots of A."""
         rows = self.observing.rows.f_count
         self.model_row = self.weighed.model_row = rows if self.terms.has_model else None
         self.decision_row = rows = rows + (2 if self.terms.has_model else 0)
@@ -82,20 +82,20 @@ class Trading:
         self.scratch = self.correlations + self.symbols
         self.forecast_slot = self.scratch + self.symbols
         self.sizing_at = self.forecast_slot + self.weighed.scale_slots
-        made = sum(block.declaration.tables is not None for block in self.terms.limits.values())
+        count = sum(limit.declaration.tables is not None for limit in self.terms.limits.values())
         self.arrays = {name: LAYOUT[name] for name in ORDER}
-        self.arrays |= {f"L{number}": ("float64", 2) for number in range(made)}
-        self.arrays |= self.weighed.arrays(made)
+        self.arrays |= {f"L{number}": ("float64", 2) for number in range(count)}
+        self.arrays |= self.weighed.arrays(count)
         self.args = ARRAYS
 
     @property
     def checked_slot(self) -> int:
-        """Where C holds what is counted of the rules that are checked."""
+        """The first slot of C for the counts of rules that are checked."""
         return self.hours_slot + (self.terms.hours is not None)
 
     @property
     def hours_slot(self) -> int:
-        """Where C holds the flags of the trading hours, of a strategy that has some."""
+        """The slot of C for the flags of the trading hours, if the strategy has some."""
         return layout.C_SLOTS + layout.HALT_SLOTS * len(self.terms.halts)
 
     # ------------------------------------------------------------------ nodes of other layers
@@ -136,48 +136,48 @@ class Trading:
         return len(self.reasons) - 1
 
     def _number(self, key: str, value: Any) -> str | None:
-        """Make a parameter; what the file leaves out is left out of the text."""
+        """Make a parameter; None where the file has no value."""
         return None if value is None else self.binder.number(key, value)
 
     def _call(
         self, block: UseBlock, key: str, *, views: dict[str, str] | None = None,
-        cursor: str = "i", **more: str,
+        cursor: str = "i", **extra: str,
     ) -> str:  # fmt: skip
         """Bind a step of the trading part: inputs and expressions are values at the cursor.
 
         With `views` the columns are read through local names, which are collected there.
         """
         step: Step = block.declaration
-        words = {**WORDS[step.kind], "symbols": str(self.symbols), **more}
-        words["bar_ns"] = str(self.terms.bar_ns)
+        bound = {**WORDS[step.kind], "symbols": str(self.symbols), **extra}
+        bound["bar_ns"] = str(self.terms.bar_ns)
         for name, kind in marks_of(type(block.config)).items():
             if name not in step.parameters:
                 continue
             value = getattr(block.config, name)
             if value is None:
-                words[name] = "0.0" if kind == "expression" else "nan"
+                bound[name] = "0.0" if kind == "expression" else "nan"
             elif kind == "input":
-                words[name] = self._scalar(value, 0, views, cursor)
+                bound[name] = self._scalar(value, 0, views, cursor)
             else:
-                words[name] = self._expression(value, f"{key}.{name}", views, cursor)
-        words |= self.position.words_of(block.config, key)
+                bound[name] = self._expression(value, f"{key}.{name}", views, cursor)
+        bound |= self.position.words_of(block.config, key)
         return self.binder.call(
-            step, block.config, block.use, words, key, distribution=block.distribution
+            step, block.config, block.use, bound, key, distribution=block.distribution
         )
 
-    def _scalar(self, name: str, back: int, views: dict[str, str] | None, cursor: str = "i") -> str:
+    def _scalar(self, name: str, lag: int, views: dict[str, str] | None, cursor: str = "i") -> str:
         """Text of a column at the cursor, read directly or through a local view."""
         if name in WORDS_OF_POSITION:
             self.reads_position = True
             return WORDS_OF_POSITION[name].format(cursor=cursor)
         column = self.graph.column(name)
         if cursor != "i":  # read a bar before: history must reach one bar further back
-            self.look_back = max(self.look_back, back + 1)
+            self.look_back = max(self.look_back, lag + 1)
         if views is None:
-            return self.observing.scalar(column, cursor, back)
+            return self.observing.scalar(column, cursor, lag)
         local, text = self.observing.view(column)
         views[local] = text
-        return f"{local}[at(i - {back})]" if back else f"{local}[at(i)]"
+        return f"{local}[at(i - {lag})]" if lag else f"{local}[at(i)]"
 
     def _expression(
         self, value: str, key: str, views: dict[str, str] | None = None, cursor: str = "i"
@@ -185,18 +185,18 @@ class Trading:
         tree = parse_expression(value)
         text = render_expression(
             tree,
-            lambda name, back: self._scalar(name, back, views, cursor),
+            lambda name, lag: self._scalar(name, lag, views, cursor),
             lambda number: self.binder.number(key, number),
         )
         self.observing.import_language(text)
-        back = look_back(tree)
-        self.look_back = max(self.look_back, back)
-        if not back:
+        lag = look_back(tree)
+        self.look_back = max(self.look_back, lag)
+        if not lag:
             return text
         if views is not None:
             views["ages"] = "M[k, AGE]"
         age = f"M[k, AGE, {cursor}]" if views is None else "ages[at(i)]"
-        return f"{text} if {age} >= {back} else nan"
+        return f"{text} if {age} >= {lag} else nan"
 
     # ------------------------------------------------------------------ what the text is made of
 
@@ -245,13 +245,13 @@ class Trading:
         time_in_force = getattr(terms.order.config, "time_in_force", simulation.time_in_force)
         perpetual = None if terms.spot else terms.perpetual
         funds = perpetual is not None and terms.has_funding
-        rests = terms.order.use not in ("market", "limit_then_market")
+        is_resting = terms.order.use not in ("market", "limit_then_market")
         return {
             "participation": self._number("simulation.participation", simulation.participation),
             "latency_ns": self.binder.number("simulation.latency", latency),
             "time_in_force": self.binder.number("simulation.time_in_force", time_in_force),
-            "rests": rests,
-            "queues": (rests or terms.portfolio is not None) and not terms.spot,
+            "rests": is_resting,
+            "queues": (is_resting or terms.portfolio is not None) and not terms.spot,
             "order_call": self._call(terms.order, "execution.order"),
             "order_checked": self.checked.number(
                 terms.order, "execution.order", "order", rejects=True
@@ -275,35 +275,35 @@ class Trading:
             cursor = "i" if role == "exit" else "known"
             call = self._call(block, key, cursor=cursor, taker_fee=costs["taker_fee"])
             reported = self.checked.texts(block, key, role, reads=role == "stop")
-            each = {"code": self._reason(name), "call": call, "checked": reported}
-            groups[role].append({**each, "reads": block.declaration.tightens})
-        read = {name for b in self.terms.stops.values() for name in b.declaration.parameters}
-        self.reads_position |= "entry_fee" in read
+            each = self.position.sides_of(block.config) | {"code": self._reason(name), "call": call}
+            groups[role].append({**each, "checked": reported, "reads": block.declaration.tightens})
+        words = {name for stop in self.terms.stops.values() for name in stop.declaration.parameters}
+        self.reads_position |= "entry_fee" in words
         resting = groups["stop"] + groups["target"]
         return {
             "protective": groups["stop"], "targets": groups["target"], "exits": groups["exit"],
             "protects": bool(resting) or not self.terms.spot,
-            "tracks_best": "high_water" in read or bool(groups["stop"]),
+            "tracks_best": "high_water" in words or bool(groups["stop"]),
             "levels_read": any(re.search(r"\bknown\b", each["call"]) for each in resting),
         }  # fmt: skip
 
     def _position_steps(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Bind what a position does between entry and exit, and return what that needs."""
-        made = self.position.context(self.terms, context, venue_fills=self.venue_fills)
-        tracks = made["steps"] or self.reads_position
+        steps = self.position.context(self.terms, context, venue_fills=self.venue_fills)
+        tracks = steps["steps"] or self.reads_position
         self.step_reasons = len(self.reasons)
         add, take = (self.step_reasons + STEP_REASONS.index(name) for name in ("add", "take"))
-        self.increases = (layout.ENTRY, add)[: 2 if made["steps"] else 1]
-        self.partial = (REBALANCE, take)[: 2 if made["steps"] else 1]
-        _ = [self._reason(name) for name in (STEP_REASONS if made["steps"] else ())]
-        numbers = {name: self._reason(reason) for name, reason in made["entering_reasons"]}
-        made["reasons_of_steps"], entering = numbers, tuple(numbers.values())
+        self.increases = (layout.ENTRY, add)[: 2 if steps["steps"] else 1]
+        self.partial = (REBALANCE, take)[: 2 if steps["steps"] else 1]
+        _ = [self._reason(name) for name in (STEP_REASONS if steps["steps"] else ())]
+        numbers = {name: self._reason(reason) for name, reason in steps["entering_reasons"]}
+        steps["reasons_of_steps"], entering = numbers, tuple(numbers.values())
         self.increases, self.partial = self.increases + entering[:1], self.partial + entering[1:2]
-        rows = rows_a_symbol(self.terms) + self.weighed.log_rows + 4 * made["levels"]
+        rows = rows_a_symbol(self.terms) + self.weighed.log_rows + 4 * steps["levels"]
         self.room = self.symbols * rows + 4 * len(self.terms.halts) + 8
-        return made | {
+        return steps | {
             "tracks_position": tracks, "tracks_best": context["tracks_best"] or tracks,
-            "protects": context["protects"] or made["steps"], "room": self.room,
+            "protects": context["protects"] or steps["steps"], "room": self.room,
         }  # fmt: skip
 
     def _exits(self) -> dict[str, Any]:
@@ -325,18 +325,18 @@ class Trading:
         wires: list[dict[str, str]] = []
         for name, block in sorted(self.weighed.limits.items(), key=rank_of_cap):
             step: Step = block.declaration
-            more: dict[str, Any] = {
+            extra: dict[str, Any] = {
                 "notionals": f"read_only(A[{self.notionals}:{self.correlations}])"
             }
             if step.tables is not None:
                 world = World(self.terms.symbols, self.terms.bar_ns, self.terms.calendar)
                 self.binder.tables.append(step.tables(block.config, world))
-                more["tables"] = f"read_only(L{len(self.binder.tables) - 1})"
+                extra["tables"] = f"read_only(L{len(self.binder.tables) - 1})"
             limit = {"correlates": "False", "window": "0", "least": "0"}
             if "correlations" in step.parameters:
-                more["correlations"] = f"read_only(A[{self.correlations}:{self.scratch}])"
+                extra["correlations"] = f"read_only(A[{self.correlations}:{self.scratch}])"
                 limit = self._correlated(name, block)
-            call = self._call(block, f"risk.limits.{name}", **more)
+            call = self._call(block, f"risk.limits.{name}", **extra)
             limit |= {"code": str(self._reason(name)), "most": call}
             limit |= self.checked.texts(block, f"risk.limits.{name}", "limit", rejects=True)
             (wires if step.role == "wire" else caps).append(limit)
@@ -349,7 +349,7 @@ class Trading:
         }  # fmt: skip
 
     def _correlated(self, name: str, block: UseBlock) -> dict[str, str]:
-        """Return what is asked of the correlations that a limit reads."""
+        """Return the settings of the correlations that a limit reads."""
         config: Any = block.config
         bars = config.window.bars(self.terms.bar_ns)
         self.lookback_times = max(self.lookback_times, bars + 1)
@@ -387,9 +387,9 @@ class Trading:
         if step.closed is None:
             return None
         called = self.binder.closed(step, block.use)
-        words = {"pnl": "A[LAST_PNL]", "return_": "A[LAST_RETURN]", "state": state}
+        bound = {"pnl": "A[LAST_PNL]", "return_": "A[LAST_RETURN]", "state": state}
         arguments = [
-            words.get(name) or self.binder.field(step, block.config, name, f"risk.sizing.{name}")
+            bound.get(name) or self.binder.field(step, block.config, name, f"risk.sizing.{name}")
             for name in inspect.signature(step.closed).parameters
         ]
         return f"{called}({', '.join(arguments)})"
@@ -399,7 +399,7 @@ class Trading:
         for number, (name, block) in enumerate(self.terms.halts.items()):
             # losses before it was cleared are not counted again: a streak is of trades since then
             since = f"C[TRADES] - C[C_SLOTS + {layout.HALT_SLOTS} * {number} + 3]"
-            words: dict[str, Any] = {
+            bound: dict[str, Any] = {
                 "peak": f"A[A_SLOTS + {number}]",
                 "losses_in_a_row": f"min(C[LOSSES], {since})",
             }
@@ -410,7 +410,7 @@ class Trading:
                 {
                     "checked": self.checked.texts(block, f"risk.halts.{name}", "halt"),
                     "code": self._reason(name),
-                    "call": self._call(block, f"risk.halts.{name}", **words),
+                    "call": self._call(block, f"risk.halts.{name}", **bound),
                     "reads_peak": "peak" in block.declaration.parameters,
                     "then": HALT_DEEDS[block.extra["then"]],
                     "resume": resume,
@@ -422,10 +422,10 @@ class Trading:
         extra, regime = self.terms.signal.extra, self.regime
         step: Step = self.terms.signal.declaration
         with self.binder.of(SIGNAL):
-            before, self.reads_position = self.reads_position, False
+            previously, self.reads_position = self.reads_position, False
             views, lines, call = self._signal_call(step)
         asks_account = bool(OF_ACCOUNT & set(step.parameters)) or self.reads_position
-        self.reads_position = self.reads_position or before
+        self.reads_position = self.reads_position or previously
         self.signal_reasons = len(self.reasons)
         for reason in step.reasons:
             self._reason(reason)
@@ -456,26 +456,26 @@ class Trading:
     def _signal_call(self, step: Step) -> tuple[dict[str, str], list[str], str]:
         """Return the columns that the signal reads by name, the lines before its call, and it."""
         views: dict[str, str] = {}
-        more: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
         lines: list[str] = []
         if "price" in step.parameters:
             lines.append("price = X[k, CLOSE, i]")
         if self.model_row is None:
-            more = {"up": "nan", "down": "nan", "confidence": "nan"}
+            extra = {"up": "nan", "down": "nan", "confidence": "nan"}
         else:
             up, state = map(self.binder.row, (self.model_row, self.model_row + 1))
             views |= {"up_of": f"F[k, {up}]", "state_of": f"F[k, {state}]"}
             lines += ["up = up_of[at(i)]", "down = 1.0 - up", "confidence = 2.0 * abs(up - 0.5)"]
-        return views, lines, self._call(self.terms.signal, "signal", views=views, **more)
+        return views, lines, self._call(self.terms.signal, "signal", views=views, **extra)
 
     def _outside(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a plan with venue fills leaves out: the matching of bars."""
         levels = ("protective", "targets", "takes_at", "takes_when")  # a take moves the stop
-        here = self.venue_fills and any(context[name] for name in levels)
+        stops_here = self.venue_fills and any(context[name] for name in levels)
         liquidates = self.venue_fills and bool(context["liquidation"])
         sends = context["takes_when"] or (self.venue_fills and context["takes_at"])
         reported: dict[str, Any] = {
-            "venue_fills": self.venue_fills, "stops_here": here, "liquidates": liquidates,
+            "venue_fills": self.venue_fills, "stops_here": stops_here, "liquidates": liquidates,
             "sends_takes": bool(sends),
         }  # fmt: skip
         if self.venue_fills:

@@ -1,4 +1,4 @@
-"""What a generated plan imports when a part has no compiled step: the same text, uncompiled.
+"""The names that a plan imports when a part of it has no compiled form: its text is not compiled.
 
 Steps and helpers that can be compiled still are; only the wiring around them is plain Python.
 """
@@ -29,7 +29,7 @@ call_unit = None
 
 
 def use(target: Any, watch: bool = False) -> Any:
-    """Compile what can be compiled, leave the rest as it is; `watch` every read of some steps."""
+    """Compile a step or helper if it can be compiled; with `watch` every read of it is checked."""
     if isinstance(target, Step):
         assert target.function is not None
         if target.compiled and not watch:
@@ -40,7 +40,7 @@ def use(target: Any, watch: bool = False) -> Any:
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Leave a function as it is."""
+    """Return a function unchanged."""
     return function
 
 
@@ -48,17 +48,17 @@ routine = by_hand = kernel
 
 
 def entry(signature: str) -> Callable[[Callable[..., Any]], Any]:
-    """Leave a function as it is; its signature binds only compiled plans."""
+    """Return a function unchanged; its signature applies to compiled plans only."""
     return kernel
 
 
 def view_of(dtype: str, dimensions: int) -> Any:
-    """Return what takes an array out of the tuple that uncompiled entries are given."""
+    """Return the function that takes an array out of the tuple given to uncompiled entries."""
     return lambda arrays, row: arrays[row]
 
 
 def read_only(array: Any) -> Any:
-    """Return the same array, to read alone; writing to it raises."""
+    """Return a read-only view of an array; writing to it raises."""
     view = array.view()
     view.flags.writeable = False
     return view
@@ -70,19 +70,19 @@ def outside(address: int, number: int, k: int, i0: int, first: int, stop: int, *
 
 
 def local(count: int) -> Any:
-    """Make a small array of its own."""
+    """Make a small array."""
     return np.zeros(count)
 
 
 def at(i: int) -> int:
-    """Leave a cursor as it is."""
+    """Return a cursor unchanged."""
     return i
 
 
 def beside(array: Any, apart: int) -> Any:
-    """Leave an array as it is."""
+    """Return an array unchanged."""
     return array
 
 
 def prefetch(row: Any, i: int) -> None:
-    """Do nothing: what is read soon is read then."""
+    """Do nothing: there is no prefetching in plain Python."""

@@ -1,8 +1,8 @@
-"""The parts of a plan that are compiled each by itself: features, signal, and what trades.
+"""The units of a plan that are compiled separately: features, signal, and trading.
 
-A rule that is edited compiles the signal anew, a feature the features; what trades is compiled for
-a new shape of strategy alone. Trading calls the signal over a stretch of times, or for one bar, at
-an address of this process that stands in H; the host calls the other two.
+An edited rule compiles the signal again, a feature the features; trading is compiled again only
+for a new shape of strategy. Trading calls the signal over a stretch of times, or for one bar, at
+an address of this process that is stored in H; the host calls the other two.
 
 A text that runs as plain Python has all three parts in it.
 """
@@ -27,12 +27,12 @@ CALLS: Final = ("signals_over", "ask_signal")
 
 def is_of(unit: str, entry: str) -> bool:
     """Whether an entry is one of a unit."""
-    others = {name for names in ENTRIES.values() for name in names}
-    return entry in ENTRIES[unit] if unit in ENTRIES else entry not in others
+    named = {name for names in ENTRIES.values() for name in names}
+    return entry in ENTRIES[unit] if unit in ENTRIES else entry not in named
 
 
 def calls_text(arguments: str) -> str:
-    """Write what trading has in place of the signal; `arguments` are the arrays of a function."""
+    """Write the calls that replace the signal in trading; `arguments` are a function's arrays."""
     return f'''\
 @kernel
 def signals_over(t0, t1, {arguments}):

@@ -1,7 +1,7 @@
 """The text that wires a strategy's plugins into its plan: features over times, and the signal.
 
-The rules of trading are ordinary Python in `septet._rules`. What stands here differs from strategy
-to strategy in more than what is left out: a loop for each group of features, a stage for each
+The rules of trading are ordinary Python in `septet._rules`. The functions written here depend on
+the strategy by more than what is removed: a loop for each group of features, a stage for each
 level of the graph, and the call of the signal with the columns that it reads.
 """
 
@@ -28,21 +28,21 @@ def _indented(lines: Sequence[str], by: int = 1) -> list[str]:
 
 
 def features_text(context: Mapping[str, Any]) -> str:
-    """Write the loops of the features, and what takes them over a span of times."""
+    """Write the loops of the features, and the function that runs them over a span of times."""
     args = context["args"]
-    made = []
+    functions = []
     for number, loop in enumerate(context["loops"], start=1):
-        begin = ["ages = M[k, AGE]", "begun = i0 - ages[i0]"]
-        lines = [*begin, *loop.prologue, *loop.body]
-        made.append(_function(f"observe_{number}", f"k, i0, i1, {args}", lines))
+        first_lines = ["ages = M[k, AGE]", "begun = i0 - ages[i0]"]
+        lines = [*first_lines, *loop.prologue, *loop.body]
+        functions.append(_function(f"observe_{number}", f"k, i0, i1, {args}", lines))
     for number, lines in enumerate(context["acrosses"], start=1):
-        made.append(_function(f"across_{number}", f"t, {args}", lines))
-    made.append(_function("observe_span", f"t0, t1, {args}", _span(context)))
-    return "\n\n\n".join(made)
+        functions.append(_function(f"across_{number}", f"t, {args}", lines))
+    functions.append(_function("observe_span", f"t0, t1, {args}", _span(context)))
+    return "\n\n\n".join(functions)
 
 
 def _span(context: Mapping[str, Any]) -> list[str]:
-    """Write how features go over times: the stages in their order, each history by itself."""
+    """Write the loop of features over times: the stages in order, each history separately."""
     args = context["args"]
     if not context["loops"] and not context["acrosses"]:
         return []
@@ -69,7 +69,7 @@ def _span(context: Mapping[str, Any]) -> list[str]:
 def signal_text(context: Mapping[str, Any]) -> str:
     """Write the call of the signal for one bar, and for a stretch where it ignores the account."""
     args, views = context["args"], context["signal_view_names"]
-    made = [
+    functions = [
         _function(
             "signal_target", f"k, i, side, {views}{args}", _signal_lines(context),
             "The target side at bar i of k, its confidence, and why there is none.",
@@ -82,7 +82,7 @@ def signal_text(context: Mapping[str, Any]) -> str:
         ]
         lines = [*context["signal_views"], "for i in range(i0, i1):", *_indented(loop)]
         doc = "The signal ignores the account: its target sides are found before any of them acts."
-        made.append(_function("signals_ahead", f"k, i0, i1, {args}", lines, doc))
+        functions.append(_function("signals_ahead", f"k, i0, i1, {args}", lines, doc))
         lines = [
             f"for k in range({context['symbols']}):",
             "    i0, i1 = bars_of(T[ROW + k], t0, t1)",
@@ -91,27 +91,27 @@ def signal_text(context: Mapping[str, Any]) -> str:
         if context["one"]:
             lines = [f"signals_ahead(0, t0, t1, {args})"]
         doc = "Find the target sides of every symbol over times t0 to t1."
-        made.append(_function("signals_over", f"t0, t1, {args}", lines, doc))
+        functions.append(_function("signals_over", f"t0, t1, {args}", lines, doc))
     lines = [*context["signal_views"], f"return signal_target(k, i, side, {views}{args})"]
-    made.append(_function("ask_signal", f"k, i, side, {args}", lines, "The same for one bar."))
-    return "\n\n\n".join(made)
+    functions.append(_function("ask_signal", f"k, i, side, {args}", lines, "The same for one bar."))
+    return "\n\n\n".join(functions)
 
 
 def signal_entries_text(context: Mapping[str, Any]) -> str:
-    """Write what trading calls of the signal where both are compiled each by itself."""
+    """Write the entries of the signal that trading calls where both are compiled separately."""
     args = context["args"]
-    made = []
+    entries = []
     if context["signal_ignores_account"]:
         lines = [f"signals_over(t0, t1, {args})", "return t1"]
-        made.append(_entry("signals", "t0, t1", lines, "Keep the signals of times t0 to t1."))
+        entries.append(_entry("signals", "t0, t1", lines, "Keep the signals of times t0 to t1."))
     lines = [
         f"target, confidence, rejected = ask_signal(k, i, ASKED[ASKED_SIDE], {args})",
         "ASKED[ASKED_TARGET] = target", "ASKED[ASKED_CONFIDENCE] = confidence",
         "return rejected + 1",
     ]  # fmt: skip
     doc = "Answer for bar i of k in ASKED; the number of the reason for no side plus one, or 0."
-    made.append(_entry("signal", "k, i", lines, doc))
-    return "\n\n\n".join(made)
+    entries.append(_entry("signal", "k, i", lines, doc))
+    return "\n\n\n".join(entries)
 
 
 def _entry(name: str, parameters: str, lines: Sequence[str], doc: str) -> str:

@@ -1,4 +1,4 @@
-"""The numbers behind the charts, thinned to what a screen can show."""
+"""Data of the charts, thinned to what a screen can show."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def _curve(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
     rows = thin_rows(np.nan_to_num(floats(table, "equity")), CURVE_ROWS)
     drawn = table[rows]
     time_ns = stamps(drawn)
-    held = {
+    closes = {
         symbol: (stamps(part), floats(part, "close"))
         for symbol, part in bars.items()
         if facts.benchmark in ("", symbol)
     }
-    hold = st.hold_growth(time_ns, held, facts.first_decision_ns) * facts.initial_capital
+    hold = st.hold_growth(time_ns, closes, facts.first_decision_ns) * facts.initial_capital
     return {
         "t": milliseconds(time_ns),
         "equity": short(floats(drawn, "equity")),
-        "hold": short(hold) if held else [],
+        "hold": short(hold) if closes else [],
         "drawdown": short(-floats(drawn, "drawdown")),
         "exposure": exposure(run, bars),
         "rows": table.height,
@@ -71,15 +71,15 @@ def _join(frame: pl.DataFrame, limit: int) -> tuple[dict[str, Any], int]:
 
 def _markers(trades: pl.DataFrame) -> dict[str, Any]:
     rows = np.unique(np.linspace(0, trades.height - 1, MARKERS).astype(np.int64))
-    shown = trades if trades.height <= MARKERS else trades[rows]
+    drawn = trades if trades.height <= MARKERS else trades[rows]
     return {
-        "side": shown.get_column("side").to_list(),
-        "entry_t": milliseconds(stamps(shown, "entry_time")),
-        "entry": short(floats(shown, "entry_price")),
-        "exit_t": milliseconds(stamps(shown, "exit_time")),
-        "exit": short(floats(shown, "exit_price")),
-        "pnl": short(floats(shown, "pnl")),
-        "reason": shown.get_column("exit_reason").to_list(),
+        "side": drawn.get_column("side").to_list(),
+        "entry_t": milliseconds(stamps(drawn, "entry_time")),
+        "entry": short(floats(drawn, "entry_price")),
+        "exit_t": milliseconds(stamps(drawn, "exit_time")),
+        "exit": short(floats(drawn, "exit_price")),
+        "pnl": short(floats(drawn, "pnl")),
+        "reason": drawn.get_column("exit_reason").to_list(),
         "all": trades.height,
     }
 
@@ -99,12 +99,12 @@ def _levels(rows: pl.DataFrame | None, opens_ms: list[int]) -> dict[str, list[fl
     if rows is None or not opens_ms:
         return {}
     at = np.searchsorted(stamps(rows, "time") // 1_000_000, opens_ms, side="right") - 1
-    found = {}
+    by_column = {}
     for name in rows.columns[2:]:
-        known = np.where(at >= 0, floats(rows, name)[np.maximum(at, 0)], np.nan)
-        if np.isfinite(known).any():
-            found[name] = short(known)
-    return found
+        values = np.where(at >= 0, floats(rows, name)[np.maximum(at, 0)], np.nan)
+        if np.isfinite(values).any():
+            by_column[name] = short(values)
+    return by_column
 
 
 def _price(run: Run, bars: dict[str, pl.DataFrame], share: int) -> list[dict[str, Any]]:
@@ -116,7 +116,7 @@ def _price(run: Run, bars: dict[str, pl.DataFrame], share: int) -> list[dict[str
     priced = []
     for symbol, frame in bars.items():
         columns, step = _join(frame, share)
-        mine = trades.filter(pl.col("symbol") == symbol)
+        own = trades.filter(pl.col("symbol") == symbol)
         priced.append(
             {
                 "symbol": symbol,
@@ -124,7 +124,7 @@ def _price(run: Run, bars: dict[str, pl.DataFrame], share: int) -> list[dict[str
                 "joined": step * int(joined.get(symbol, 1)),
                 **columns,
                 "levels": _levels(levels.get(symbol), columns["t"]),
-                "trades": _markers(mine),
+                "trades": _markers(own),
             }
         )
     return priced
@@ -177,10 +177,10 @@ def _metric(name: str, symbol: str, frame: pl.DataFrame) -> dict[str, Any]:
 
 
 def _compared(frame: pl.DataFrame) -> list[float | None]:
-    """What was compared with the threshold; empty where it was the value itself all the time."""
+    """Return what was compared with the threshold; empty where that was always the value."""
     value, compared = floats(frame, "value"), floats(frame, "compared")
-    same = np.isnan(compared) | (compared == value)
-    return [] if same.all() else short(compared)
+    is_value = np.isnan(compared) | (compared == value)
+    return [] if is_value.all() else short(compared)
 
 
 def _monitoring(run: Run) -> list[dict[str, Any]]:

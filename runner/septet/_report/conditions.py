@@ -38,11 +38,11 @@ class Condition:
     def words(self) -> str:
         """Return the state, the text and the values: ``false: close > mean (close 1, mean 2)``."""
         state = "unknown" if self.state is None else "true" if self.state else "false"
-        read = ", ".join(
+        read_values = ", ".join(
             f"{name} {value:.6g}" if math.isfinite(value) else f"{name} not known"
             for name, value in self.values.items()
         )
-        return f"{state}: {self.text}" + (f" ({read})" if read else "")
+        return f"{state}: {self.text}" + (f" ({read_values})" if read_values else "")
 
 
 def condition_at(run: Run, text: str, symbol: str, time_ns: int) -> Condition | None:
@@ -54,16 +54,16 @@ def condition_at(run: Run, text: str, symbol: str, time_ns: int) -> Condition | 
     """
     try:
         tree = parse_expression(text)
-        back = look_back(tree)
+        look_back_bars = look_back(tree)
         names = {str(name): name for name in names_in(tree)}
-        values = _Values(run, symbol, time_ns, back + 1)
-        read = {shown: values.at(name, 0) for shown, name in names.items()}
+        values = _Values(run, symbol, time_ns, look_back_bars + 1)
+        values_read = {shown: values.at(name, 0) for shown, name in names.items()}
         state = plain_expression(tree)(lambda name, bars: values.at(names[name], bars))
-        if back and values.is_broken():
+        if look_back_bars and values.is_broken():
             state = math.nan
     except (ExpressionError, _NotStoredError):
         return None
-    return Condition(text, None if state != state else state == 1.0, read)
+    return Condition(text, None if state != state else state == 1.0, values_read)
 
 
 class _Values:
@@ -73,15 +73,15 @@ class _Values:
         self.run, self.symbol, self.time_ns, self.rows = run, symbol, time_ns, rows
         self._kept: dict[str, pl.DataFrame] = {}
 
-    def at(self, name: Name, back: int) -> float:
+    def at(self, name: Name, bars_back: int) -> float:
         """Return a value so many bars before the decision; NaN where it was not known."""
         symbol = name.symbol or self.symbol
-        if back and symbol != self.symbol:
+        if bars_back and symbol != self.symbol:
             raise _NotStoredError(str(name))
         frame = self._frame(symbol)
-        if name.name not in frame.columns or frame.height <= back:
+        if name.name not in frame.columns or frame.height <= bars_back:
             raise _NotStoredError(str(name))
-        value = frame.item(frame.height - 1 - back, name.name)
+        value = frame.item(frame.height - 1 - bars_back, name.name)
         if value is None and name.name in _BAR_COLUMNS:
             raise _NotStoredError(str(name))
         return math.nan if value is None else float(value)
@@ -91,17 +91,20 @@ class _Values:
 
         if symbol not in self._kept:
             at = pl.lit(self.time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
-            mine = self.run.scan("decisions").filter(pl.col("symbol").cast(pl.String) == symbol)
-            known = mine.filter(pl.col("time") <= at).tail(self.rows)
-            found = self.run.collected("decisions", known)
-            if not found.height or int(found["time"].to_physical()[-1]) != self.time_ns:
+            own_rows = self.run.scan("decisions").filter(pl.col("symbol").cast(pl.String) == symbol)
+            past = own_rows.filter(pl.col("time") <= at).tail(self.rows)
+            columns_of_rows = self.run.collected("decisions", past)
+            if (
+                not columns_of_rows.height
+                or int(columns_of_rows["time"].to_physical()[-1]) != self.time_ns
+            ):
                 raise _NotStoredError(symbol)
             bars = self.run.table("bars").filter(pl.col("symbol").cast(pl.String) == symbol)
             if int(self.run.manifest.get("display", {}).get("bars_joined", {}).get(symbol, 1)) > 1:
                 length = (pl.col("time") - pl.col("open_time")).dt.total_nanoseconds()
                 bars = bars.filter(length <= self.run.facts.bar_ns)
-            columns = [each for each in _BAR_COLUMNS if each not in found.columns]
-            self._kept[symbol] = found.join(
+            columns = [each for each in _BAR_COLUMNS if each not in columns_of_rows.columns]
+            self._kept[symbol] = columns_of_rows.join(
                 bars.select("time", "open_time", *columns),
                 on="time",
                 how="left",

@@ -1,4 +1,4 @@
-"""One page, one file, no network: what the page of a run and the page of a sweep share."""
+"""The HTML page shared by runs and sweeps: one file that loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def embed(value: Any) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return text for a page: no markup, and what a terminal obeys or a browser turns visible.
+    r"""Escape markup, and replace control and bidirectional characters by visible ones.
 
-    A page is shown, copied from and printed like any other text of a run.
+    A page is displayed, copied from and printed like any other text of a run.
     """
     return escape(visible(text))
 
@@ -103,7 +103,7 @@ def document(
     """Join header, sections, the data of charts over time and the page's scripts into one file.
 
     `data` is empty where a page has stills alone. `scripts` are assets as (package, name); they
-    run in one function, so that nobody else sees their names.
+    run in one function, so that their names are not global.
     """
     report = "septet._report"
     code = "".join(_asset(*place) for place in scripts)
@@ -131,5 +131,5 @@ def document(
 
 
 def replace_text(path: Path, text: str) -> Path:
-    """Write a file as a whole: the old one stays until the new one is complete."""
+    """Replace a file atomically: the old one stays until the new one is complete."""
     return replace_file(path, text)

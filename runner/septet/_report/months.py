@@ -56,14 +56,14 @@ def returns_by_year(run: Run) -> tuple[Year, ...]:
         slack_ns=(5 if facts.sessions else 1) * DAY_NS,
     )
     by_place = {(row.year, row.month): row for row in rows}
-    found = []
+    years = []
     for year in sorted({row.year for row in rows}):
-        mine = tuple(by_place.get((year, month)) for month in range(1, 13))
-        known = [row.value for row in mine if row is not None and row.value is not None]
-        whole = float(np.prod([1 + value for value in known])) - 1 if known else None
-        is_whole = all(row is not None and row.is_whole for row in mine)
-        found.append(Year(year, mine, whole, is_whole))
-    return tuple(found)
+        months = tuple(by_place.get((year, month)) for month in range(1, 13))
+        values = [row.value for row in months if row is not None and row.value is not None]
+        product = float(np.prod([1 + value for value in values])) - 1 if values else None
+        is_whole = all(row is not None and row.is_whole for row in months)
+        years.append(Year(year, months, product, is_whole))
+    return tuple(years)
 
 
 def month_text(row: Month | None) -> str:

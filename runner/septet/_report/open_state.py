@@ -39,8 +39,8 @@ def open_state(run: Run) -> dict[str, Any] | None:
     live = run if isinstance(run, LiveRun) else LiveRun(run.folder)
     running = holder_of(run.folder) is not None
     with understood(run.folder / JOURNAL):
-        made = state_of_fold(live.fold, doubt=run.doubt, running=running)
-    return made
+        document = state_of_fold(live.fold, doubt=run.doubt, running=running)
+    return document
 
 
 def state_of_fold(fold: Fold, *, doubt: str, running: bool) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def state_of_fold(fold: Fold, *, doubt: str, running: bool) -> dict[str, Any]:
     `doubt` is why the journal cannot be relied on, or empty; `running` whether a process runs it.
     """
     equity = fold.equity[-1][1] if fold.equity else float(fold.head.facts.get("capital", 0.0))
-    made: dict[str, Any] = plain_json(
+    document: dict[str, Any] = plain_json(
         {
             "as_of": iso(fold.last_at_ns) if fold.last_at_ns else None,
             "market_time": iso(fold.market_ns),
@@ -66,7 +66,7 @@ def state_of_fold(fold: Fold, *, doubt: str, running: bool) -> dict[str, Any]:
             "orders": [_order(fold, each) for each in fold.open_orders.all],
         }
     )
-    return made
+    return document
 
 
 def _position(
@@ -100,7 +100,7 @@ def _stop(fold: Fold, k: int, quantity: float, running: bool, *, in_trade: bool)
     standing = [each for each in sent if each.state in _AT_VENUE]
     rules = fold.head.facts.get("resolved", {}).get("risk", {}).get("stops") or {}
     watched = [name for name in _STOPS if rules.get(name) is not None] if in_trade else []
-    held = "venue" if standing else "unconfirmed" if sent else "engine" if watched else "none"
+    held_at = "venue" if standing else "unconfirmed" if sent else "engine" if watched else "none"
     exits = [
         each for each in fold.open_orders.all
         if each.symbol == k and each.reduces and each.order_type == "market" and each.side == side
@@ -108,7 +108,7 @@ def _stop(fold: Fold, k: int, quantity: float, running: bool, *, in_trade: bool)
     leaves = sum(each.quantity - each.filled for each in exits) >= 0.99 * abs(quantity)
     watches = watched and not leaves  # an exit on its way closes the position
     return {
-        "held": held,
+        "held": held_at,
         "acts": bool(standing and live) or (running and bool(standing or watches)),
         "rules": watched,
         "exits": [each.client_id for each in exits] if leaves else [],
@@ -149,20 +149,20 @@ def lines_of(state: dict[str, Any]) -> list[str]:
     """Return what the terminal shows of `open_state`."""
     as_of = state["as_of"] or "before the first entry"
     unasked = "" if state["simulated"] else "; no venue was asked"
-    found = [
+    lines = [
         _line("As of", f"{as_of}, from the journal alone{unasked}"),
         _line("", f"market time {state['market_time']}"),
     ]
     for each in state["positions"]:
-        found += _position_lines(each, state)
+        lines += _position_lines(each, state)
     if state["doubt"]:
-        found.append(_line("Held", f"not known: {state['doubt']}; ask the venue"))
+        lines.append(_line("Held", f"not known: {state['doubt']}; ask the venue"))
     elif not state["positions"]:
-        found.append(_line("Held", "nothing"))
-    found += [_line("Open order", _order_text(each)) for each in state["orders"]]
+        lines.append(_line("Held", "nothing"))
+    lines += [_line("Open order", _order_text(each)) for each in state["orders"]]
     if not state["orders"] and not state["doubt"]:
-        found.append(_line("Open orders", "none"))
-    return found
+        lines.append(_line("Open orders", "none"))
+    return lines
 
 
 def _line(name: str, text: str) -> str:
@@ -179,8 +179,10 @@ def _position_lines(each: dict[str, Any], state: dict[str, Any]) -> list[str]:
     value = money(each["value"], unit)
     if each["dust"]:
         least = f"the minimum notional of {_number(each['min_notional'])} {unit}"
-        below = f"below {least}" if (each["value"] or 0.0) < each["min_notional"] else "below a lot"
-        return [_line("Dust", f"{text}, value {value}: {below}, no order can close it")]
+        shortfall = (
+            f"below {least}" if (each["value"] or 0.0) < each["min_notional"] else "below a lot"
+        )
+        return [_line("Dust", f"{text}, value {value}: {shortfall}, no order can close it")]
     profit = money(each["unrealised_pnl"], unit, signed=True)
     share = percent(each["share_of_equity"])
     return [
@@ -194,25 +196,25 @@ def _position_lines(each: dict[str, Any], state: dict[str, Any]) -> list[str]:
 
 def _stop_text(each: dict[str, Any], state: dict[str, Any]) -> str:
     stop = each["stop"]
-    where = "the simulated venue" if state["simulated"] else "the venue"
+    venue = "the simulated venue" if state["simulated"] else "the venue"
     ids = ", ".join(stop["client_ids"])
     covered = stop["quantity"] is None or stop["quantity"] >= 0.99 * each["quantity"]
     part = (
         "" if covered else f", covering {_number(stop['quantity'])} of {_number(each['quantity'])}"
     )
-    what = f"{_number(stop['quantity'])} at {_number(stop['trigger_price'])}{part} ({ids})"
+    described = f"{_number(stop['quantity'])} at {_number(stop['trigger_price'])}{part} ({ids})"
     idle = "it does not act while the run does not run"
     if stop["held"] == "venue":
-        return f"at {where}: {what}" + ("" if stop["acts"] else f"; {idle}")
+        return f"at {venue}: {described}" + ("" if stop["acts"] else f"; {idle}")
     if stop["held"] == "unconfirmed":
-        return f"sent to {where}, not confirmed: {what}; it may not be there"
+        return f"sent to {venue}, not confirmed: {described}; it may not be there"
     if stop["held"] == "engine":
         rules = ", ".join(stop["rules"])
         if stop["exits"]:
             exits = ", ".join(filter(None, stop["exits"])) or "without a client id"
-            return f"none at {where}; an exit is open ({exits}): no stop acts until it has ended"
-        text = f"none at {where}; the engine watches {rules}"
-        return text if stop["acts"] else f"none at {where}; the engine holds {rules}: {idle}"
+            return f"none at {venue}; an exit is open ({exits}): no stop acts until it has ended"
+        text = f"none at {venue}; the engine watches {rules}"
+        return text if stop["acts"] else f"none at {venue}; the engine holds {rules}: {idle}"
     return "none: the file has no stop_loss and no trailing stop"
 
 
@@ -224,7 +226,7 @@ def _order_text(each: dict[str, Any]) -> str:
     ]
     name = each["client_id"] or f"{each['order_id']} (without a client id)"
     kind = "protective stop" if each["protective_stop"] else each["type"]
-    what = f"{each['symbol']} {each['side']} {kind} {_number(each['quantity'])}"
+    described = f"{each['symbol']} {each['side']} {kind} {_number(each['quantity'])}"
     return ", ".join(
-        [f"{name}: {what}", f"filled {_number(each['filled'])}", *prices, each["state"]]
+        [f"{name}: {described}", f"filled {_number(each['filled'])}", *prices, each["state"]]
     )

@@ -1,4 +1,4 @@
-"""The numbers behind the charts of exposure by side and of rolling figures."""
+"""Data of the charts of exposure by side and of rolling figures."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def notionals(
         at = np.searchsorted(stamps(table), time_ns, side="right") - 1
         price = floats(table, "close")[np.maximum(at, 0)]
         units, scale, _ = net_units(part)
-        held = np.concatenate([[0.0], np.cumsum(units) / scale])
-        both = np.zeros((2, len(time_ns)))
-        for way, side in enumerate(("left", "right")):
-            found = np.searchsorted(part.time_ns, time_ns, side=side)  # type: ignore[call-overload]
-            both[way] = np.where(at >= 0, held[found] * price, 0.0)
-        yield symbol, both
+        cumulated = np.concatenate([[0.0], np.cumsum(units) / scale])
+        sums = np.zeros((2, len(time_ns)))
+        for row, side in enumerate(("left", "right")):
+            count_before = np.searchsorted(part.time_ns, time_ns, side=side)  # type: ignore[call-overload]
+            sums[row] = np.where(at >= 0, cumulated[count_before] * price, 0.0)
+        yield symbol, sums
 
 
 def held_sides(
@@ -82,15 +82,15 @@ def held_sides(
         sums[:, 1] += np.maximum(-both, 0.0)
     if gross is None:
         return sums[0, 0], sums[0, 1]
-    away = np.abs(sums.sum(axis=1) - gross)
-    late = away[1] < away[0]
+    distance = np.abs(sums.sum(axis=1) - gross)
+    late = distance[1] < distance[0]
     return np.where(late, sums[1, 0], sums[0, 0]), np.where(late, sums[1, 1], sums[0, 1])
 
 
 def exposure(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """Mean exposure long and short of some equal stretches: extremes would only draw a block.
+    """Return mean long and short exposure of equal stretches; extremes would draw a solid block.
 
-    Both together are the mean of the column `exposure`; the sides have their shares of it.
+    Their sum is the mean of the column `exposure`, of which each side has its share.
     """
     table = run.table("equity")
     if table.get_column("exposure").null_count() == table.height:
@@ -108,14 +108,14 @@ def exposure(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
         part = np.where(both > 0.0, sides[1] / both, 0.0) * share[rows]
     at = np.searchsorted(rows, starts)
     count = np.diff(np.append(at, len(rows)))
-    whole = np.add.reduceat(share[rows], at) / count
-    below = np.add.reduceat(part, at) / count
-    below *= np.where(whole > 0.0, mean / np.where(whole > 0.0, whole, 1.0), 0.0)
+    total = np.add.reduceat(share[rows], at) / count
+    short_part = np.add.reduceat(part, at) / count
+    short_part *= np.where(total > 0.0, mean / np.where(total > 0.0, total, 1.0), 0.0)
     return {
         "t": milliseconds(stamps(table)[starts]),
         "mean": short(mean),
-        "long": short(mean - below),
-        "short": short(-below),
+        "long": short(mean - short_part),
+        "short": short(-short_part),
     }
 
 
@@ -133,14 +133,14 @@ def rolling(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
     returns = st.daily_returns(samples)
     if len(returns) < ROLLING_DAYS:
         return {"t": [], "sharpe": [], "beta": [], "days": len(returns)}
-    held = {
+    closes = {
         symbol: (stamps(part), floats(part, "close"))
         for symbol, part in bars.items()
         if facts.benchmark in ("", symbol)
     }
-    market = st.daily_returns(st.hold_growth(days_ns, held, facts.first_decision_ns))
+    market = st.daily_returns(st.hold_growth(days_ns, closes, facts.first_decision_ns))
     sharpe, beta = rolling_sharpe(returns, facts.days_a_year), np.full(len(returns), np.nan)
-    if held and len(market) == len(returns):
+    if closes and len(market) == len(returns):
         beta = rolling_beta(returns, market)
     begun = slice(WINDOW_DAYS - 1, None)
     sharpe, beta, time_ns = sharpe[begun], beta[begun], days_ns[1:][begun]

@@ -1,4 +1,4 @@
-"""One page, one file, no network: a stored run as HTML."""
+"""A stored run as HTML: one file that loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["render", "write_report"]
 def _header(run: Run) -> str:
     facts, summary = run.facts, run.summary
     word = tone(str(summary["verdict"]), int(summary["trades"]))
-    shown = ", ".join(facts.symbols[:6]) + (
+    symbols_text = ", ".join(facts.symbols[:6]) + (
         f" and {len(facts.symbols) - 6} more" if len(facts.symbols) > 6 else ""
     )
     span = f"{date(facts.first_decision_ns)} to {date(facts.end_ns)}"
-    sub = f"{facts.mode} · {shown} · bars of {duration(facts.bar_ns / 1e9)} · {span} (UTC)"
+    sub = f"{facts.mode} · {symbols_text} · bars of {duration(facts.bar_ns / 1e9)} · {span} (UTC)"
     return (
         f'<header><h1>{escaped(facts.strategy)}</h1><p class="sub">{escaped(sub)}</p>'
         f"{_finding(run)}"
@@ -59,12 +59,12 @@ def _tries(summary: Mapping[str, Any]) -> str:
 
 
 def _curve(data: dict[str, Any], body: str) -> str:
-    shown, rows = len(data["curve"]["t"]), data["curve"]["rows"]
+    drawn, rows = len(data["curve"]["t"]), data["curve"]["rows"]
     note = "Buy and hold puts the capital into the benchmark at the first decision, or equally "
     note += "into all symbols, before costs. Exposure is notional over equity, drawn as a mean: "
     note += "long above zero, short below."
-    if shown < rows:
-        note += f" Drawn from {count(shown)} of {count(rows)} rows, every extreme kept."
+    if drawn < rows:
+        note += f" Drawn from {count(drawn)} of {count(rows)} rows, every extreme kept."
     if data["halts"]:
         note += " Halts are marked."
     return section("Equity, drawdown, exposure", body, note)
@@ -94,21 +94,23 @@ def _rolling(data: dict[str, Any]) -> str:
 def _weights(run: Run, data: dict[str, Any]) -> str:
     if not is_portfolio(run):
         return ""
-    found, title = data["weights"], "Weights"
-    if not found["names"]:
+    weights, title = data["weights"], "Weights"
+    if not weights["names"]:
         return section(title, '<p class="empty">Nothing was asked for, and nothing held.</p>')
     note = "Shares of equity, long above zero, short below. Held is what the fills left, at the "
     note += "last closes. "
-    drawn = len(found["target"]["t"]) - 1
-    if found["rebalances"]:
+    drawn = len(weights["target"]["t"]) - 1
+    if weights["rebalances"]:
         note += "Target is what a rebalance asked for, until the next. Stops, halts, limits, "
         note += "drift and lots keep the one from the other. "
     else:
         note += "The decisions are not there, so what was asked for is not drawn. "
-    if drawn < found["rebalances"]:
-        note += f"Drawn are {count(drawn)} of {count(found['rebalances'])} rebalances. "
-    if found["others"]:
-        note += f"The {NAMED} largest symbols have a colour each, {count(found['others'])} others "
+    if drawn < weights["rebalances"]:
+        note += f"Drawn are {count(drawn)} of {count(weights['rebalances'])} rebalances. "
+    if weights["others"]:
+        note += (
+            f"The {NAMED} largest symbols have a colour each, {count(weights['others'])} others "
+        )
         note += "are drawn together. "
     return section(title, chart("weights", run_charts.weights_still(data)), note.strip())
 
@@ -118,8 +120,8 @@ def _price(data: dict[str, Any], body: str) -> str:
     if not prices:
         return section("Price", '<p class="empty">No bars were stored.</p>')
     options = "".join(
-        f'<option value="{place}">{escaped(item["symbol"])}</option>'
-        for place, item in enumerate(prices)
+        f'<option value="{number}">{escaped(item["symbol"])}</option>'
+        for number, item in enumerate(prices)
     )
     chosen = (
         f'<select id="symbol" aria-label="Symbol">{options}</select>' if len(prices) > 1 else ""
@@ -143,14 +145,14 @@ def _model(run: Run, data: dict[str, Any]) -> str:
         )
     shares = data["importance"]
     if shares["features"]:
-        shown = len(shares["features"])
-        some = f" The {shown} largest of {shares['all']}." if shown < shares["all"] else ""
+        drawn = len(shares["features"])
+        note = f" The {drawn} largest of {shares['all']}." if drawn < shares["all"] else ""
         parts.append(
             section(
                 "Feature importance",
                 chart("importance", run_charts.importance_still(data)),
                 f"Mean over {plural(shares['models'], 'model')}; whiskers from lowest to "
-                f"highest.{some}",
+                f"highest.{note}",
             )
         )
     pair = f'<div class="pair">{"".join(parts)}</div>' if parts else ""
@@ -177,8 +179,8 @@ def _health(run: Run, data: dict[str, Any]) -> str:
     names = list(dict.fromkeys(item["metric"] for item in data["health"]))
     small = "".join(
         f"<div><h3>{escaped(name)}</h3>"
-        f"{chart(f'health-{place}', run_charts.health_still(data, name))}</div>"
-        for place, name in enumerate(names)
+        f"{chart(f'health-{number}', run_charts.health_still(data, name))}</div>"
+        for number, name in enumerate(names)
     )
     note = (
         "Each point at the time it would have been known. A triangle warns, a square "
@@ -245,7 +247,7 @@ def render(run: Run) -> str:
 
 
 def write_report(run: Run) -> Path:
-    """Make the report again in the run's folder; the old one stays until the new one is whole.
+    """Write the report again in the run's folder; the old one stays until the new is complete.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What rules of the calendar, the number of positions and positions in steps mean, for `why`."""
+"""Sentences of `why` on the calendar, the number of positions and positions in steps."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ def rule_states(
     signal = _block(resolved, "signal")
     if signal.get("use") != "rules":
         return None
-    wanted = side != "none"
+    signalled = side != "none"
     rules = (_RULES[side],) if side in _RULES else ("long_if", "short_if")
-    found = {
+    conditions = {
         name: condition_at(run, signal[name], symbol, time_ns) for name in rules if signal.get(name)
     }
     parts = [
         f"`{name}` was {each.words()}"
-        for name, each in found.items()
-        if each and (each.state is True) == wanted
+        for name, each in conditions.items()
+        if each and (each.state is True) == signalled
     ]
     return "; ".join(parts) or None
 
@@ -82,13 +82,13 @@ def _text_of_step(resolved: Mapping[str, Any], reason: str, order_type: str) -> 
     """Return which entry of `risk.position`, or which level, an order is of; empty for others."""
     position = _block(_block(resolved, "risk"), "position")
     if reason in ("add", "take"):
-        whole = "the first order" if reason == "add" else "all that was entered"
+        base_text = "the first order" if reason == "add" else "all that was entered"
         base = "the first price" if reason == "add" else "the average entry price"
-        rests = order_type in ("limit", "stop")
+        is_resting = order_type in ("limit", "stop")
         each = [
-            f"{_share(entry)} of {whole} {text}"
+            f"{_share(entry)} of {base_text} {text}"
             for entry in position.get(reason) or ()
-            for text in _reached(entry, base, rests=rests)
+            for text in _reached(entry, base, is_resting=is_resting)
         ]
         return f"of risk.position.{reason}: {'; or '.join(each)}" if each else ""
     if reason == "break_even":
@@ -104,9 +104,9 @@ def _text_of_step(resolved: Mapping[str, Any], reason: str, order_type: str) -> 
     return ""
 
 
-def _reached(entry: Mapping[str, Any], base: str, *, rests: bool) -> Iterator[str]:
+def _reached(entry: Mapping[str, Any], base: str, *, is_resting: bool) -> Iterator[str]:
     """Yield the condition of an add or a take, and its levels; of a resting order these alone."""
-    if entry.get("when") and not rests:
+    if entry.get("when") and not is_resting:
         yield f"when {entry['when']}"
     at = entry.get("at")
     levels = at if isinstance(at, list | tuple) else [] if at is None else [at]
@@ -123,5 +123,5 @@ def _percent(value: Any) -> str:
 
 
 def _block(resolved: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = resolved.get(name)
-    return found if isinstance(found, Mapping) else {}
+    block = resolved.get(name)
+    return block if isinstance(block, Mapping) else {}

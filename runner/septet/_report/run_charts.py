@@ -67,28 +67,30 @@ def _thinned(x: Floats, columns: Sequence[Floats]) -> tuple[list[float], list[li
 
 def _curve_panes(data: Mapping[str, Any]) -> tuple[Floats, list[dict[str, Any]]]:
     """Return the times, and panes of (name, values, look)."""
-    c = data["curve"]
-    seconds = np.array(c["t"], dtype=np.int64) // 1000
+    curve = data["curve"]
+    seconds = np.array(curve["t"], dtype=np.int64) // 1000
     time, rows = np.unique(seconds, return_index=True)
-    equity, hold = _array(c["equity"])[rows], _array(c["hold"])
+    equity, hold = _array(curve["equity"])[rows], _array(curve["hold"])
     hold = hold[rows] if len(hold) else hold
-    apart = len(hold) > 0 and np.ptp(hold[np.isfinite(hold)]) > 3 * np.ptp(equity)
-    own = ("equity", equity, {"kind": "line", "color": "accent"})
-    other = ("buy and hold", hold, {"kind": "line", "color": "neutral", "dash": True})
+    is_separate = len(hold) > 0 and np.ptp(hold[np.isfinite(hold)]) > 3 * np.ptp(equity)
+    equity_line = ("equity", equity, {"kind": "line", "color": "accent"})
+    hold_line = ("buy and hold", hold, {"kind": "line", "color": "neutral", "dash": True})
     unit = data["currency"]
-    panes = [{"title": f"equity, {unit}", "unit": unit, "share": 3, "lines": [own]}]
-    if apart:
-        again = ("equity ", equity, own[2])
-        panes.append({"title": f"both, {unit}", "unit": unit, "share": 2, "lines": [other, again]})
+    panes = [{"title": f"equity, {unit}", "unit": unit, "share": 3, "lines": [equity_line]}]
+    if is_separate:
+        equity_again = ("equity ", equity, equity_line[2])
+        panes.append(
+            {"title": f"both, {unit}", "unit": unit, "share": 2, "lines": [hold_line, equity_again]}
+        )
     elif len(hold):
-        panes[0]["lines"].append(other)
-    fall = ("drawdown", _array(c["drawdown"])[rows], {"kind": "area", "color": "contrast"})
+        panes[0]["lines"].append(hold_line)
+    fall = ("drawdown", _array(curve["drawdown"])[rows], {"kind": "area", "color": "contrast"})
     panes.append({"title": "drawdown", "unit": "%", "share": 1.2, "lines": [fall]})
-    e = c["exposure"]
-    at = np.searchsorted(np.array(e["t"], dtype=np.int64) // 1000, time, side="right") - 1
+    exposures = curve["exposure"]
+    at = np.searchsorted(np.array(exposures["t"], dtype=np.int64) // 1000, time, side="right") - 1
     sides = []
     for name, color in (("long", "accent"), ("short", "contrast")):
-        values = _array(e[name])
+        values = _array(exposures[name])
         if np.nan_to_num(values).any():
             reached = np.where(at >= 0, values[np.maximum(at, 0)], 0.0)
             sides.append((name, reached, {"kind": "area", "color": color, "steps": True}))
@@ -125,14 +127,14 @@ def curve_chart(data: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
         for pane in panes
     ]  # fmt: skip
     equity, fall = flat[0][1], next(v for name, v, _ in flat if name == "drawdown")
-    words = (
+    summary = (
         f"Equity from {number(float(equity[0]))} to {number(float(equity[-1]))} {data['currency']},"
         f" {_span(time)}; deepest drawdown {percent(float(-np.nanmin(fall)))}."
     )
     title = "Equity against buy and hold, drawdown, exposure"
-    still = stills.lines(title, words, still_panes, height=480, when=_halts(data))
+    still = stills.lines(title, summary, still_panes, height=480, when=_halts(data))
     frame = pl.DataFrame({"t": time, **{f"c{k}": flat[k][1] for k in range(len(flat))}})
-    place = iter(range(len(flat)))
+    column = iter(range(len(flat)))
     chart = {
         "levels": time_chart.levels(frame, {f"c{k}": "last" for k in range(len(flat))}),
         "panes": [
@@ -140,7 +142,7 @@ def curve_chart(data: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
                 "unit": pane["unit"],
                 "share": pane["share"],
                 "series": [
-                    {"name": name, "column": f"c{next(place)}", **look}
+                    {"name": name, "column": f"c{next(column)}", **look}
                     for name, _, look in pane["lines"]
                 ],
             }
@@ -149,7 +151,7 @@ def curve_chart(data: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
         "marks": _halt_marks(data),
     }
     key = _key([(n.strip(), look) for n, _, look in flat if n != "equity "])
-    return key + time_chart.figure("chart-curve", title, words, still), chart
+    return key + time_chart.figure("chart-curve", title, summary, still), chart
 
 
 def _key(lines: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
@@ -176,26 +178,26 @@ def _halt_marks(data: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _trade_marks(trades: Mapping[str, Any], currency: str) -> list[dict[str, Any]]:
-    found = []
-    for place, side in enumerate(trades["side"]):
-        entry, net = trades["entry"][place], trades["pnl"][place]
-        found.append(
+    marks = []
+    for row, side in enumerate(trades["side"]):
+        entry, net = trades["entry"][row], trades["pnl"][row]
+        marks.append(
             {
-                "t": trades["entry_t"][place] // 1000,
+                "t": trades["entry_t"][row] // 1000,
                 "kind": "short" if side == "short" else "long",
                 "text": f"{side} in at {entry:g}",
             }
         )
-        if trades["reason"][place] != "open":
-            found.append(
+        if trades["reason"][row] != "open":
+            marks.append(
                 {
-                    "t": trades["exit_t"][place] // 1000,
+                    "t": trades["exit_t"][row] // 1000,
                     "kind": "gain" if net > 0 else "loss",
-                    "text": f"{side} out at {trades['exit'][place]:g}, net {net:g} {currency}, "
-                    f"{trades['reason'][place]}",
+                    "text": f"{side} out at {trades['exit'][row]:g}, net {net:g} {currency}, "
+                    f"{trades['reason'][row]}",
                 }
             )
-    return found
+    return marks
 
 
 def _price_series(levels: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -239,58 +241,61 @@ def price_chart(data: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     item = data["price"][0]
     close, time = _array(item["c"]), np.array(item["t"], dtype=np.float64) / 1000
     xs, (ys,) = _thinned(time, [close])
-    words = (
+    summary = (
         f"{item['symbol']} from {close[0]:g} to {close[-1]:g} {item['unit']}, {_span(time)}; "
         f"{count(item['trades']['all'])} trades."
     )
     title = "Price with entries and exits"
     pane = Pane([Line("close", xs, ys, "neutral")], item["unit"], marks=_still_marks(item))
-    still = stills.lines(title, words, [pane], height=420, when=_halts(data))
-    return time_chart.figure("chart-price", title, words, still, walks=True), charts
+    still = stills.lines(title, summary, [pane], height=420, when=_halts(data))
+    return time_chart.figure("chart-price", title, summary, still, walks=True), charts
 
 
 def _still_marks(item: Mapping[str, Any]) -> list[Mark]:
-    t = item["trades"]
-    rows = range(len(t["side"])) if len(t["side"]) <= 150 else ()
+    trades = item["trades"]
+    rows = range(len(trades["side"])) if len(trades["side"]) <= 150 else ()
     return [
-        Mark(t["entry_t"][k] / 1000, t["entry"][k], "triangle", "accent", f"{t['side'][k]} in")
+        Mark(trades["entry_t"][k] / 1000, trades["entry"][k], "triangle", "accent",
+        f"{trades['side'][k]} in")
         for k in rows
     ] + [
         Mark(
-            t["exit_t"][k] / 1000, t["exit"][k], "circle" if t["pnl"][k] > 0 else "square",
-            "contrast", f"out, {t['pnl'][k]:g}",
+            trades["exit_t"][k] / 1000, trades["exit"][k],
+            "circle" if trades["pnl"][k] > 0 else "square",
+            "contrast", f"out, {trades['pnl'][k]:g}",
         )
         for k in rows
-        if t["reason"][k] != "open"
+        if trades["reason"][k] != "open"
     ]  # fmt: skip
 
 
 def rolling_still(data: Mapping[str, Any]) -> str:
     """Return the rolling Sharpe ratio, and beta where there is one."""
-    r = data["rolling"]
-    time = np.array(r["t"], dtype=np.float64) / 1000
-    named = [("Sharpe ratio", r["sharpe"], "accent")]
-    named += [("beta", r["beta"], "contrast")] if r["beta"] else []
+    figures = data["rolling"]
+    time = np.array(figures["t"], dtype=np.float64) / 1000
+    named = [("Sharpe ratio", figures["sharpe"], "accent")]
+    named += [("beta", figures["beta"], "contrast")] if figures["beta"] else []
     xs, columns = _thinned(time, [_array(values) for _, values, _ in named])
     panes = [
         Pane([Line(name, xs, ys, color)], name)
         for (name, _, color), ys in zip(named, columns, strict=True)
     ]
-    last = _array(r["sharpe"])
-    known = last[np.isfinite(last)]
-    words = f"Sharpe ratio between {number(float(known.min()))} and {number(float(known.max()))}."
+    last = _array(figures["sharpe"])
+    finite = last[np.isfinite(last)]
+    lowest, highest = number(float(finite.min())), number(float(finite.max()))
+    summary = f"Sharpe ratio between {lowest} and {highest}."
     height = 150 * len(panes) + 20
     return stills.lines(
-        "Rolling Sharpe and beta", words, panes, height=height, when=_halts(data)
+        "Rolling Sharpe and beta", summary, panes, height=height, when=_halts(data)
     )  # fmt: skip
 
 
 def weights_still(data: Mapping[str, Any]) -> str:
     """Return weights held above weights asked for, by symbol."""
-    w = data["weights"]
+    weights = data["weights"]
     panes = []
     for name in ("held", "target"):
-        part = w[name]
+        part = weights[name]
         if not part["rows"]:
             continue
         x = [t / 1000 for t in part["t"]]
@@ -298,8 +303,8 @@ def weights_still(data: Mapping[str, Any]) -> str:
             Pane(
                 [
                     Line(
-                        w["names"][row["name"]], x, [v or 0.0 for v in row["values"]],
-                        "neutral" if w["others"] and row["name"] == len(w["names"]) - 1
+                        weights["names"][row["name"]], x, [v or 0.0 for v in row["values"]],
+                        "neutral" if weights["others"] and row["name"] == len(weights["names"]) - 1
                         else f"series-{row['name'] + 1}",
                         area=True, steps=True, stack=row["side"],
                     )
@@ -310,9 +315,9 @@ def weights_still(data: Mapping[str, Any]) -> str:
                 zero=True,
             )
         )  # fmt: skip
-    words = f"Shares of equity of {', '.join(w['names'])}."
+    summary = f"Shares of equity of {', '.join(weights['names'])}."
     return stills.lines(
-        "Weights held and asked for, by symbol", words, panes, height=230 * len(panes) + 20,
+        "Weights held and asked for, by symbol", summary, panes, height=230 * len(panes) + 20,
         when=_halts(data),
     )  # fmt: skip
 
@@ -320,37 +325,44 @@ def weights_still(data: Mapping[str, Any]) -> str:
 def calibration_still(data: Mapping[str, Any]) -> str:
     """Return the chart of predicted probabilities against observed shares."""
     rows = data["calibration"]
-    away = max(abs(row[0] - row[1]) for row in rows)
-    words = (
-        f"{len(rows)} bins; the largest distance between predicted and observed is {percent(away)}."
+    distance = percent(max(abs(row[0] - row[1]) for row in rows))
+    summary = (
+        f"{len(rows)} bins; the largest distance between predicted and observed is {distance}."
     )
-    return stills.calibration("Predicted probabilities against observed shares", words, rows)
+    return stills.calibration("Predicted probabilities against observed shares", summary, rows)
 
 
 def importance_still(data: Mapping[str, Any]) -> str:
     """Return the importance of features."""
-    f = data["importance"]
+    importance = data["importance"]
     rows = [
-        (name, f["mean"][k] or 0.0, f["low"][k] or 0.0, f["high"][k] or 0.0)
-        for k, name in enumerate(f["features"])
+        (
+            name,
+            importance["mean"][k] or 0.0,
+            importance["low"][k] or 0.0,
+            importance["high"][k] or 0.0,
+        )
+        for k, name in enumerate(importance["features"])
     ]
-    words = f"Largest: {rows[0][0]}, {percent(rows[0][1])}."
-    return stills.ranked_bars("Importance of features", words, rows, across="share of importance")
+    summary = f"Largest: {rows[0][0]}, {percent(rows[0][1])}."
+    return stills.ranked_bars("Importance of features", summary, rows, across="share of importance")
 
 
 def drift_map(data: Mapping[str, Any]) -> str:
     """Return the stability index of features over time; the worst of each stretch."""
-    found = sorted(data["psi"], key=lambda m: -max((v or 0.0) for v in m["value"]))[:DRIFT_ROWS]
-    stamps = np.unique(np.concatenate([m["t"] for m in found]))
+    metrics = sorted(data["psi"], key=lambda metric: -max((v or 0.0) for v in metric["value"]))[
+        :DRIFT_ROWS
+    ]
+    stamps = np.unique(np.concatenate([metric["t"] for metric in metrics]))
     width = min(DRIFT_COLUMNS, len(stamps))
     edges = stamps[np.linspace(0, len(stamps) - 1, width + 1).astype(int)[:-1]]
     cells: dict[tuple[int, int], tuple[str, float, str, str]] = {}
     best: dict[tuple[int, int], tuple[int, float]] = {}
-    for row, m in enumerate(found[::-1]):
-        columns = np.searchsorted(edges, m["t"], side="right") - 1
+    for row, metric in enumerate(metrics[::-1]):
+        columns = np.searchsorted(edges, metric["t"], side="right") - 1
         for k, at in enumerate(columns.tolist()):
-            level = _LEVELS.get(m["verdict"][k], 0)
-            value, bound = m["value"][k] or 0.0, m["threshold"][k]
+            level = _LEVELS.get(metric["verdict"][k], 0)
+            value, bound = metric["value"][k] or 0.0, metric["threshold"][k]
             rank = (level, value)
             if rank < best.get((row, at), (-1, 0.0)):
                 continue
@@ -361,19 +373,21 @@ def drift_map(data: Mapping[str, Any]) -> str:
             cells[row, at] = (
                 _CELL_COLORS[level],
                 opacity,
-                f"{date(int(m['t'][k]) * 10**6)}: PSI {value:.3f}{limit}: "
-                f"{m['verdict'][k] or 'ok'}",
+                f"{date(int(metric['t'][k]) * 10**6)}: PSI {value:.3f}{limit}: "
+                f"{metric['verdict'][k] or 'ok'}",
                 _CELL_SIGNS[level],
             )
     names = [
-        m["metric"].removeprefix("psi:").removeprefix("psi.")
-        + (f" {m['symbol']}" if m["symbol"] else "")
-        for m in found[::-1]
+        metric["metric"].removeprefix("psi:").removeprefix("psi.")
+        + (f" {metric['symbol']}" if metric["symbol"] else "")
+        for metric in metrics[::-1]
     ]
     acted = sum(1 for level, _ in best.values() if level)
-    words = f"{len(found)} rows over time; {acted} of {len(cells)} stretches passed a threshold."
+    summary = (
+        f"{len(metrics)} rows over time; {acted} of {len(cells)} stretches passed a threshold."
+    )
     return stills.heat_map(
-        "Population stability index over time", words,
+        "Population stability index over time", summary,
         [date(int(t) * 10**6) for t in edges], names, lambda j, i: cells.get((j, i)),
     )  # fmt: skip
 
@@ -381,22 +395,24 @@ def drift_map(data: Mapping[str, Any]) -> str:
 def health_still(data: Mapping[str, Any], metric: str) -> str:
     """Return one metric over time with its thresholds and verdicts, a colour each symbol."""
     lines, marks = [], []
-    found = [m for m in data["health"] if m["metric"] == metric]
-    for place, m in enumerate(found):
-        x = [t / 1000 for t in m["t"]]
-        color = "accent" if len(found) == 1 else f"series-{place % NAMED + 1}"
-        dash = "" if place < NAMED else "7 3"
-        lines.append(Line(m["symbol"] or metric, x, _array(m["value"]).tolist(), color, dash))
-        if m["compared"]:
-            lines.append(Line("", x, _array(m["compared"]).tolist(), color, "1 3"))
-        for at, value, verdict in zip(x, m["value"], m["verdict"], strict=True):
+    by_symbol = [readings for readings in data["health"] if readings["metric"] == metric]
+    for index, readings in enumerate(by_symbol):
+        x = [t / 1000 for t in readings["t"]]
+        color = "accent" if len(by_symbol) == 1 else f"series-{index % NAMED + 1}"
+        dash = "" if index < NAMED else "7 3"
+        lines.append(
+            Line(readings["symbol"] or metric, x, _array(readings["value"]).tolist(), color, dash)
+        )
+        if readings["compared"]:
+            lines.append(Line("", x, _array(readings["compared"]).tolist(), color, "1 3"))
+        for at, value, verdict in zip(x, readings["value"], readings["verdict"], strict=True):
             if verdict in _VERDICT_MARKS and value is not None:
                 shape, color = _VERDICT_MARKS[verdict]
                 marks.append(Mark(at, value, shape, color, f"{verdict}: {value:.4g}"))
-    bound = _array(found[0]["threshold"])
+    bound = _array(by_symbol[0]["threshold"])
     if np.isfinite(bound).any():
-        x = [t / 1000 for t in found[0]["t"]]
+        x = [t / 1000 for t in by_symbol[0]["t"]]
         lines.append(Line("", x, bound.tolist(), "bad", "5 4", steps=True))
-    words = f"{len(marks)} points with a verdict that is not ok."
+    summary = f"{len(marks)} points with a verdict that is not ok."
     pane = Pane(lines, marks=marks)
-    return stills.lines(f"{metric} over time", words, [pane], width=340, height=170)
+    return stills.lines(f"{metric} over time", summary, [pane], width=340, height=170)

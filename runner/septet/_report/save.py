@@ -23,10 +23,10 @@ __all__ = ["save_run"]
 def save_run(
     result: RunResult, root: Path | str, *, now_ns: int | None = None, report: bool = True
 ) -> Run:
-    """Write ``root/<strategy>/<run id>/`` and give the stored run.
+    """Write ``root/<strategy>/<run id>/`` and return the stored run.
 
-    The folder appears whole, report included, or not at all: any failure on the way removes
-    what was written and is raised. The time this takes is added to `seconds_total`.
+    The folder is created complete, report included, or not at all: after a failure what was
+    written is removed, and the error raised. The time this takes is added to `seconds_total`.
 
     Raises
     ------

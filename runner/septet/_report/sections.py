@@ -50,7 +50,7 @@ def tiles(run: Run) -> str:
     """Build the figures at the top."""
     summary, facts = run.summary, run.facts
     unit, table = facts.currency, run.table("equity", ["time", "equity"])
-    under = st.longest_underwater_ns(
+    underwater_ns = st.longest_underwater_ns(
         table.get_column("time").to_physical().to_numpy(),
         table.get_column("equity").to_numpy(),
         facts.initial_capital,
@@ -60,7 +60,11 @@ def tiles(run: Run) -> str:
         ("Return", percent(summary["total_return"], signed=True), f"now {final}"),
         ("Buy and hold", percent(summary.get("buy_and_hold_return"), signed=True), _held(summary)),
         *_yearly(summary),
-        ("Deepest drawdown", percent(summary["max_drawdown"]), f"longest {duration(under / 1e9)}"),
+        (
+            "Deepest drawdown",
+            percent(summary["max_drawdown"]),
+            f"longest {duration(underwater_ns / 1e9)}",
+        ),
         ("Sharpe", number(summary["sharpe"]), f"Sortino {number(summary['sortino'])}"),
         *_relative(summary),
         ("Trades", count(summary["trades"]), f"{count(summary.get('open_trades', 0))} still open"),
@@ -90,10 +94,10 @@ def _round_trips(summary: Mapping[str, Any]) -> str:
 
 
 def _held_for(run: Run) -> list[tuple[str, str, str]]:
-    held = holding_times(run.table("trades", ["entry_time", "exit_time", "exit_reason"]))
-    if held is None:
+    holding_s = holding_times(run.table("trades", ["entry_time", "exit_time", "exit_reason"]))
+    if holding_s is None:
         return []
-    return [("Held for", duration(held[0]), f"median; longest {duration(held[1])}")]
+    return [("Held for", duration(holding_s[0]), f"median; longest {duration(holding_s[1])}")]
 
 
 def _held(summary: Mapping[str, Any]) -> str:
@@ -130,8 +134,8 @@ def months(run: Run) -> str:
     years = returns_by_year(run)
     if not years:
         return '<p class="empty">No equity was recorded.</p>'
-    known = [row.value for year in years for row in year.months if row is not None]
-    largest = max((abs(value) for value in known if value), default=1.0)
+    returns = [row.value for year in years for row in year.months if row is not None]
+    largest = max((abs(value) for value in returns if value), default=1.0)
     body = []
     for year in years:
         cells = "".join(_month_cell(row, largest) for row in year.months)
@@ -155,7 +159,7 @@ def _month_cell(row: st.Month | None, largest: float) -> str:
 
 
 def rejected(summary: Mapping[str, Any]) -> str:
-    """Build the bars of what kept decisions from acting."""
+    """Build the bars of the reasons for which decisions were rejected."""
     reasons = summary.get("rejections") or {}
     if summary.get("rejections", {}) is None:
         return (
@@ -209,7 +213,7 @@ def findings(run: Run) -> str:
         return '<p class="empty">Nothing was found wrong with the data.</p>'
     rows = []
     for item in run.findings:
-        seen = "".join(
+        examples = "".join(
             f"<small>{escaped(str(example))}</small>" for example in item.get("examples", [])[:3]
         )
         text = escaped(str(item.get("message", "")))
@@ -219,7 +223,7 @@ def findings(run: Run) -> str:
                 escaped(str(item.get("kind", ""))),
                 count(int(item.get("count", 0))) if item.get("count") else "",
                 escaped(str(item.get("policy", ""))),
-                text + seen,
+                text + examples,
             )
         )
     head = ("Series", "Finding", "#Count", "Done", "What, and the first examples (UTC)")
@@ -252,7 +256,7 @@ def _halt_figure(halt: Any) -> str:
 
 
 def verdict_table(run: Run) -> str:
-    """Build the last word of each health metric, and how often each verdict fell."""
+    """Build the table of the last verdict of each health metric, and the count of each verdict."""
     table = run.table("monitoring")
     rows = []
     for (metric, symbol), part in table.group_by(["metric", "symbol"], maintain_order=True):
@@ -301,7 +305,7 @@ def configuration(run: Run) -> str:
 
 
 def provenance(run: Run) -> str:
-    """Build the small print: what the result depends on."""
+    """Build the list of versions, hashes and settings that the result depends on."""
     manifest, facts = run.manifest, run.facts
     machine = manifest.get("environment", {})
     rows = [
@@ -336,7 +340,7 @@ def provenance(run: Run) -> str:
 
 
 def _check_lines(check: Mapping[str, Any]) -> list[str]:
-    """Return what became of the check of a plugin, and what of it was not proved or not tried."""
+    """Return the result of the check of a plugin, and what was not proved or not tried."""
     return [
         check["state"],
         *check["not_tried"],

@@ -54,22 +54,28 @@ def _figures(summary: Mapping[str, Any]) -> Table:
             second.append((name.capitalize(), money(summary[name], unit)))
     first += [("", "")] * (len(second) - len(first))
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    for right in (False, True, False, False, True):
-        table.add_column(justify="right" if right else "left", no_wrap=True)
-    for (name, value), (other, what) in zip(first, second, strict=True):
-        table.add_row(Text(name, "dim"), value, "   ", Text(other, "dim"), what)
+    for is_right in (False, True, False, False, True):
+        table.add_column(justify="right" if is_right else "left", no_wrap=True)
+    for (name, value), (other, other_value) in zip(first, second, strict=True):
+        table.add_row(Text(name, "dim"), value, "   ", Text(other, "dim"), other_value)
     return table
 
 
 def _findings(run: Run) -> list[str]:
     lines = []
     for item in run.findings:
-        where = item.get("symbol") or item.get("source")
+        subject = item.get("symbol") or item.get("source")
         often = int(item.get("count", 0))
-        what = f"{item.get('kind')} {count(often)}, {item.get('policy')}"
-        lines.append(f"{where}: {what if often else item.get('message') or item.get('kind')}")
-    more = len(lines) - _FINDINGS
-    return [*lines[:_FINDINGS], f"and {more} more kinds, see the report"] if more > 0 else lines
+        described = f"{item.get('kind')} {count(often)}, {item.get('policy')}"
+        lines.append(
+            f"{subject}: {described if often else item.get('message') or item.get('kind')}"
+        )
+    unlisted = len(lines) - _FINDINGS
+    return (
+        [*lines[:_FINDINGS], f"and {unlisted} more kinds, see the report"]
+        if unlisted > 0
+        else lines
+    )
 
 
 def _health(run: Run) -> str:
@@ -80,15 +86,17 @@ def _health(run: Run) -> str:
     if table.height == 0:
         return "; ".join(alerts)
     last = table.sort("time").group_by(["metric", "symbol"], maintain_order=True).last()
-    bad = [row for row in last.iter_rows(named=True) if row["verdict"] not in ("ok", "", None)]
-    more = [f"and {len(bad) - 4} more"] if bad[4:] else []
-    texts = [*alerts, *(_reading(row) for row in bad[:4]), *more]
-    fine = [row for row in last.iter_rows(named=True) if row["metric"] == "auc" and row not in bad]
-    return "; ".join([*(texts or ["ok"]), *map(_reading, fine)])
+    failing = [row for row in last.iter_rows(named=True) if row["verdict"] not in ("ok", "", None)]
+    unlisted = [f"and {len(failing) - 4} more"] if failing[4:] else []
+    texts = [*alerts, *(_reading(row) for row in failing[:4]), *unlisted]
+    auc_rows = [
+        row for row in last.iter_rows(named=True) if row["metric"] == "auc" and row not in failing
+    ]
+    return "; ".join([*(texts or ["ok"]), *map(_reading, auc_rows)])
 
 
 def _reading(row: Mapping[str, Any]) -> str:
-    """A row of monitoring.parquet in words: value, what was compared, bound and verdict."""
+    """Return a row of monitoring.parquet as text: value, compared value, bound and verdict."""
     name = f"{row['metric']} {row['symbol'] or ''}".strip()
     figures = figures_text(row["metric"], row["value"], row["threshold"], row["compared"])
     return f"{name} {figures}: {row['verdict']}"
@@ -153,19 +161,19 @@ def show_list(runs: Sequence[Mapping[str, Any]], console: Console) -> None:
     widest = max((len(str(item["strategy"])) for item in runs), default=8)
     strategy_width = min(max(widest, 8), 20)
     live = [("State", False, 7)] if any("state" in item for item in runs) else []
-    rest = max(console.width - 27 - strategy_width - 7 - 9 - 8 - 9 * len(live), 12)
+    verdict_width = max(console.width - 27 - strategy_width - 7 - 9 - 8 - 9 * len(live), 12)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name, right, width in (
+    for name, is_right, width in (
         ("Run", False, 27),
         ("Strategy", False, strategy_width),
         *live,
         ("Trades", True, 7),
         ("Return", True, 9),
-        ("Verdict", False, rest),
+        ("Verdict", False, verdict_width),
     ):
         table.add_column(
             name,
-            justify="right" if right else "left",
+            justify="right" if is_right else "left",
             width=width,
             no_wrap=True,
             overflow="ellipsis",

@@ -36,9 +36,9 @@ def milliseconds(time_ns: Ints) -> list[int]:
 
 def short(values: Floats) -> list[float | None]:
     """Round to seven digits of the largest value; what is not finite becomes null."""
-    known = values[np.isfinite(values)]
-    top = float(np.abs(known).max(initial=0.0))
-    digits = _DIGITS - 1 - math.floor(math.log10(top)) if top > 0 else 0
+    finite = values[np.isfinite(values)]
+    largest = float(np.abs(finite).max(initial=0.0))
+    digits = _DIGITS - 1 - math.floor(math.log10(largest)) if largest > 0 else 0
     rounded = np.round(values, digits)
     listed: list[float | None] = rounded.tolist()
     for place in np.flatnonzero(~np.isfinite(rounded)).tolist():
@@ -49,7 +49,7 @@ def short(values: Floats) -> list[float | None]:
 def thin_rows(values: Floats, limit: int) -> npt.NDArray[np.int64]:
     """Rows to draw: lowest, highest and last of each of some equal buckets, ends included.
 
-    A drawn line then keeps every extreme a pixel could show. All rows if there are at most
+    A line through them shows every extreme that a pixel can show. All rows if there are at most
     `limit`.
     """
     count = len(values)

@@ -85,8 +85,8 @@ def _cell(cell: str | Cell) -> str:
     if isinstance(cell, str):
         return f"<td>{cell}</td>"
     text, value = cell
-    known = value is not None and math.isfinite(value)
-    return f'<td class="n" data-v="{f"{value:.12g}" if known else ""}">{text}</td>'
+    is_known = value is not None and math.isfinite(value)
+    return f'<td class="n" data-v="{f"{value:.12g}" if is_known else ""}">{text}</td>'
 
 
 def _figure(value: float | None, digits: int = 2) -> Cell:
@@ -120,8 +120,8 @@ def holding_times(trades: pl.DataFrame) -> tuple[float, float] | None:
     closed = trades.filter(~pl.col("exit_reason").is_in(NOT_CLOSED).fill_null(False))
     if not closed.height:
         return None
-    held = (stamps(closed, "exit_time") - stamps(closed, "entry_time")) / 1e9
-    return float(np.median(held)), float(held.max())
+    seconds = (stamps(closed, "exit_time") - stamps(closed, "entry_time")) / 1e9
+    return float(np.median(seconds)), float(seconds.max())
 
 
 def drawdowns(run: Run) -> str:
@@ -157,7 +157,7 @@ def by_symbol(run: Run) -> str:
 
     closed = ~pl.col("exit_reason").is_in(NOT_CLOSED).fill_null(False)
     sums = [pl.col(name).sum() for name in ("pnl", "fees", "funding", "slippage")]
-    found = (
+    results = (
         run.table("trades")
         .group_by("symbol", maintain_order=True)
         .agg(
@@ -167,15 +167,15 @@ def by_symbol(run: Run) -> str:
         )
         .sort(pl.col("pnl").abs(), descending=True, maintain_order=True)
     )
-    if not found.height:
+    if not results.height:
         return '<p class="empty">No trade was opened.</p>'
-    shown = found.head(SYMBOLS_SHOWN).to_dicts()
-    rest = found.slice(SYMBOLS_SHOWN)
-    if rest.height:
+    rows_shown = results.head(SYMBOLS_SHOWN).to_dicts()
+    remaining = results.slice(SYMBOLS_SHOWN)
+    if remaining.height:
         names = ("trades", "won", "pnl", "fees", "funding", "slippage")
-        others = {name: rest.get_column(name).sum() for name in names}
-        shown.append({"symbol": f"{rest.height} others", **others})
-    rows = [_symbol_row(row, run.facts.initial_capital) for row in shown]
+        total = {name: remaining.get_column(name).sum() for name in names}
+        rows_shown.append({"symbol": f"{remaining.height} others", **total})
+    rows = [_symbol_row(row, run.facts.initial_capital) for row in rows_shown]
     head = ("Symbol", "#Net", "#Of capital", "#Trades", "#Won", "#Fees", "#Funding", "#Slippage")
     return sortable_table("by-symbol", head, rows, "Result by symbol")
 
@@ -228,7 +228,7 @@ def trades(run: Run) -> str:
     table = _with_stamps(run.table("trades"))
     if table.height == 0:
         return '<p class="empty">No trade was opened.</p>'
-    shown, note = _chosen(table)
+    chosen, note = _chosen(table)
     head = ("Symbol", "Side", "In", "#In at", "Out", "#Out at", "#Quantity", "#Net", "#MAE", "#MFE",
             "#Held", "#Bars", "#Fees", "#Funding", "#Liquidation", "#Slippage",
             "Why out")  # fmt: skip
@@ -242,7 +242,7 @@ def trades(run: Run) -> str:
             *(_figure(row[name]) for name in ("fees", "funding", "liquidation", "slippage")),
             escaped(row["exit_reason"]),
         ]
-        for row in shown.iter_rows(named=True)
+        for row in chosen.iter_rows(named=True)
     ]
     return note + sortable_table("trades", head, rows, "Trades")
 
@@ -274,7 +274,7 @@ def round_trips(run: Run) -> str:
     table = _with_stamps(table)
     if table.height == 0:
         return '<p class="empty">No part of an entry was closed.</p>'
-    shown, note = _chosen(table)
+    chosen, note = _chosen(table)
     head = ("Symbol", "Side", "In", "#In at", "Out", "#Out at", "#Quantity", "#Net", "#Held",
             "#Fees", "#Funding", "#Liquidation")  # fmt: skip
     rows = [
@@ -283,6 +283,6 @@ def round_trips(run: Run) -> str:
             _held(row),
             *(_figure(row[name]) for name in ("fees", "funding", "liquidation")),
         ]
-        for row in shown.iter_rows(named=True)
+        for row in chosen.iter_rows(named=True)
     ]
     return note + sortable_table("round-trips", head, rows, "Round trips")

@@ -1,4 +1,4 @@
-"""The numbers behind the chart of a portfolio's weights: asked for at rebalances, and held."""
+"""Data of the chart of a portfolio's weights: targets of rebalances, and weights held."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ def target_weights(run: Run) -> tuple[Ints, dict[str, Floats]]:
     if "target_weight" not in stored:
         return np.zeros(0, np.int64), {}
     table = run.table("decisions", ["time", "symbol", "target_weight", "rejected_by"])
-    asked = (pl.col("target_weight") != 0.0) | pl.col("rejected_by").is_in(REBALANCE_REASONS)
+    is_decided = (pl.col("target_weight") != 0.0) | pl.col("rejected_by").is_in(REBALANCE_REASONS)
     sent = run.table("orders", ["time", "reason"]).filter(pl.col("reason") == "rebalance")
-    parts = (table.filter(asked), sent)
-    made = pl.concat([part.get_column("time") for part in parts]).unique().sort()
-    time_ns = np.asarray(made.to_physical().to_numpy(), dtype=np.int64)
-    decided = table.filter(pl.col("time").is_in(made.implode()))
-    found = {}
+    parts = (table.filter(is_decided), sent)
+    rebalance_times = pl.concat([part.get_column("time") for part in parts]).unique().sort()
+    time_ns = np.asarray(rebalance_times.to_physical().to_numpy(), dtype=np.int64)
+    decided = table.filter(pl.col("time").is_in(rebalance_times.implode()))
+    by_symbol = {}
     for symbol, rows in rows_by_symbol(decided).items():
-        mine = decided[rows]
-        last = np.searchsorted(stamps(mine), time_ns, side="right") - 1
-        weight = floats(mine, "target_weight")[np.maximum(last, 0)]
-        found[symbol] = np.where(last >= 0, weight, 0.0)
-    return time_ns, found
+        own_rows = decided[rows]
+        last = np.searchsorted(stamps(own_rows), time_ns, side="right") - 1
+        weight = floats(own_rows, "target_weight")[np.maximum(last, 0)]
+        by_symbol[symbol] = np.where(last >= 0, weight, 0.0)
+    return time_ns, by_symbol
 
 
 def held_weights(run: Run, bars: dict[str, pl.DataFrame]) -> tuple[Ints, dict[str, Floats]]:
@@ -73,28 +73,30 @@ def held_weights(run: Run, bars: dict[str, pl.DataFrame]) -> tuple[Ints, dict[st
     table = run.table("equity", ["time", "equity", "exposure"])
     rows = np.unique(np.linspace(0, table.height - 1, POINTS).astype(np.int64))
     time_ns, equity = stamps(table)[rows], floats(table, "equity")[rows]
-    found = dict(notionals(time_ns, run.table("fills"), bars, run.facts.currency))
+    by_symbol = dict(notionals(time_ns, run.table("fills"), bars, run.facts.currency))
     gross = floats(table, "exposure")[rows] * equity
     sums = np.zeros((2, len(rows)))
-    for both in found.values():
-        sums += np.abs(both)
-    away = np.abs(sums - gross)
-    late = away[1] < away[0]
+    for signed in by_symbol.values():
+        sums += np.abs(signed)
+    distance = np.abs(sums - gross)
+    late = distance[1] < distance[0]
     with np.errstate(invalid="ignore", divide="ignore"):
         return time_ns, {
-            symbol: np.nan_to_num(np.where(late, both[1], both[0]) / equity, posinf=0.0, neginf=0.0)
-            for symbol, both in found.items()
+            symbol: np.nan_to_num(
+                np.where(late, signed[1], signed[0]) / equity, posinf=0.0, neginf=0.0
+            )
+            for symbol, signed in by_symbol.items()
         }
 
 
 def weights(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """Give what the chart draws: one row for each symbol and side, the largest symbols first.
+    """Return the data of the chart: a row for each symbol and side, the largest symbols first.
 
-    Targets are those of at most `REBALANCES` rebalances, and stand until the end of the run.
+    Targets are those of at most `REBALANCES` rebalances; the last hold until the end of the run.
     """
     if not is_portfolio(run) or not run.table("equity", ["time"]).height:
         return {"names": []}
-    held_ns, held = held_weights(run, bars)
+    held_ns, held_by_symbol = held_weights(run, bars)
     made_ns, target = target_weights(run)
     picked = np.unique(np.linspace(0, len(made_ns) - 1, REBALANCES).astype(np.int64))
     picked = picked[: len(made_ns)]
@@ -102,27 +104,29 @@ def weights(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
     drawn_ns = np.append(made_ns[picked], held_ns[-1:]) if len(made_ns) else made_ns
     drawn = {symbol: values[until] for symbol, values in target.items()}
     size = {
-        symbol: sum(float(np.abs(each[symbol]).mean()) for each in (held, drawn) if symbol in each)
-        for symbol in dict.fromkeys((*drawn, *held))
+        symbol: sum(
+            float(np.abs(each[symbol]).mean()) for each in (held_by_symbol, drawn) if symbol in each
+        )
+        for symbol in dict.fromkeys((*drawn, *held_by_symbol))
     }
     order = sorted((each for each in size if size[each] > 0.0), key=lambda each: -size[each])
     return {
         "names": [*order[:NAMED], *([OTHERS] if len(order) > NAMED else [])],
-        "held": {"t": milliseconds(held_ns), "rows": _rows(held, order)},
+        "held": {"t": milliseconds(held_ns), "rows": _rows(held_by_symbol, order)},
         "target": {"t": milliseconds(drawn_ns), "rows": _rows(drawn, order)},
         "rebalances": len(made_ns),
         "others": max(0, len(order) - NAMED),
     }
 
 
-def _rows(found: dict[str, Floats], order: list[str]) -> list[dict[str, Any]]:
+def _rows(by_symbol: dict[str, Floats], order: list[str]) -> list[dict[str, Any]]:
     """One row for each of the named symbols and for all others, long and short apart."""
     rows = []
     groups = [[each] for each in order[:NAMED]] + [order[NAMED:]]
-    for place, group in enumerate(groups):
+    for name, group in enumerate(groups):
         for side, bound in (("long", np.maximum), ("short", np.minimum)):
-            parts = [bound(found[each], 0.0) for each in group if each in found]
+            parts = [bound(by_symbol[each], 0.0) for each in group if each in by_symbol]
             if parts and any(part.any() for part in parts):
                 total = np.sum(parts, axis=0)
-                rows.append({"name": place, "side": side, "values": short(total)})
+                rows.append({"name": name, "side": side, "values": short(total)})
     return rows

@@ -1,4 +1,4 @@
-"""Why an order was made, or why none was: one decision, read back from the tables."""
+"""Explains why an order was made, or why none was, from the stored tables of a run."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def _row(frame: pl.DataFrame) -> dict[str, Any]:
     import polars as pl
 
     stamps = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
-    plain = frame.with_columns(pl.col(stamps).dt.timestamp("ns"))
-    row = plain.row(0, named=True)
+    without_stamps = frame.with_columns(pl.col(stamps).dt.timestamp("ns"))
+    row = without_stamps.row(0, named=True)
     return {name: iso(value) if name in stamps else value for name, value in row.items()}
 
 
@@ -81,18 +81,18 @@ def _order(run: Run, order_id: str) -> pl.DataFrame:
     import polars as pl
 
     orders = run.table("orders")
-    found = orders.filter(pl.col("order_id").cast(pl.String) == order_id)
-    if not found.height and _has_journal(run):
+    matching = orders.filter(pl.col("order_id").cast(pl.String) == order_id)
+    if not matching.height and _has_journal(run):
         from septet._store.journal_view import order_of
 
-        found = orders.filter(pl.col("order_id") == order_of(run.folder, order_id))
-    if found.height:
-        return found.head(1)
+        matching = orders.filter(pl.col("order_id") == order_of(run.folder, order_id))
+    if matching.height:
+        return matching.head(1)
     ids = orders.get_column("order_id").cast(pl.String).to_list()
     near = difflib.get_close_matches(order_id, ids, n=3) or ids[:3]
-    known = f"such as {', '.join(near)}" if near else "there are none"
+    existing = f"such as {', '.join(near)}" if near else "there are none"
     raise InputError(
-        f"run {run.run_id} has no order {order_id!r}; it has {len(ids):,} orders, {known}",
+        f"run {run.run_id} has no order {order_id!r}; it has {len(ids):,} orders, {existing}",
         hint="to ask why there was no order, name the symbol and time: SYMBOL@TIME",
     )
 
@@ -102,13 +102,13 @@ def _decision(run: Run, symbol: str, time_ns: int) -> pl.DataFrame:
     import polars as pl
 
     at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
-    mine = run.scan("decisions").filter(pl.col("symbol").cast(pl.String) == symbol)
-    found = run.collected("decisions", mine.filter(pl.col("time") <= at).tail(1))
-    if found.height:
-        return found
-    if run.collected("decisions", mine.head(1)).height == 0:
-        known = ", ".join(run.facts.symbols[:8])
-        raise InputError(f"run {run.run_id} has no decisions for {symbol!r}; it traded {known}")
+    own_rows = run.scan("decisions").filter(pl.col("symbol").cast(pl.String) == symbol)
+    newest = run.collected("decisions", own_rows.filter(pl.col("time") <= at).tail(1))
+    if newest.height:
+        return newest
+    if run.collected("decisions", own_rows.head(1)).height == 0:
+        traded = ", ".join(run.facts.symbols[:8])
+        raise InputError(f"run {run.run_id} has no decisions for {symbol!r}; it traded {traded}")
     first = iso(run.facts.first_decision_ns)
     raise InputError(
         f"run {run.run_id} decided nothing for {symbol} by {iso(time_ns)}",
@@ -121,12 +121,12 @@ def _decided(
 ) -> tuple[dict[str, Any], int]:
     """Return the decision behind an order or at a time, and when it was taken.
 
-    Of a run without decisions an order still has its own half.
+    Without a table of decisions it has what the order itself records.
     """
     if "decisions" in run.left_out and order is not None:
         row = _row(order)
-        known = {name: row[name] for name in ("time", "probability_up", "confidence")}
-        return {**dict.fromkeys(_DECISION), **known}, time_ns
+        from_order = {name: row[name] for name in ("time", "probability_up", "confidence")}
+        return {**dict.fromkeys(_DECISION), **from_order}, time_ns
     chosen = _decision(run, symbol, time_ns)
     return _row(chosen), int(chosen["time"].to_physical().item(0))
 
@@ -140,23 +140,23 @@ def _bar(run: Run, symbol: str, time_ns: int) -> dict[str, Any] | None:
     import polars as pl
 
     at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
-    mine = run.table("bars").filter(pl.col("symbol") == symbol)
+    own_bars = run.table("bars").filter(pl.col("symbol") == symbol)
     joined = int(run.manifest.get("display", {}).get("bars_joined", {}).get(symbol, 1))
-    known = mine.filter(pl.col("time") <= at).tail(1)
+    last_known = own_bars.filter(pl.col("time") <= at).tail(1)
     if joined > 1:  # neither the last group, nor one that had begun, may hold the bar
-        begun = mine.filter((pl.col("open_time") < at) & (pl.col("time") > at)).head(1)
+        open_group = own_bars.filter((pl.col("open_time") < at) & (pl.col("time") > at)).head(1)
         length = (pl.col("time") - pl.col("open_time")).dt.total_nanoseconds()
-        if pl.concat((known, begun)).filter(length > run.facts.bar_ns).height:
+        if pl.concat((last_known, open_group)).filter(length > run.facts.bar_ns).height:
             return {"bars_joined": joined}
-    return {**_row(known), "bars_joined": 1} if known.height else None
+    return {**_row(last_known), "bars_joined": 1} if last_known.height else None
 
 
 def _sizing(order: Mapping[str, Any] | None) -> dict[str, Any]:
     try:
-        read = decode_json((order or {}).get("sizing_inputs") or "{}")
+        decoded = decode_json((order or {}).get("sizing_inputs") or "{}")
     except ValueError:
         return {"unreadable": str((order or {}).get("sizing_inputs"))}
-    return read if isinstance(read, dict) else {"value": read}
+    return decoded if isinstance(decoded, dict) else {"value": decoded}
 
 
 def _model(run: Run, time_ns: int) -> str | None:
@@ -208,13 +208,17 @@ def _entry_of(
     if order is None or order["reason"] not in placed:
         return None
     at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
-    mine = pl.col("symbol").cast(pl.String) == order["symbol"]
-    trades = run.table("trades").filter(mine & (pl.col("entry_time") <= at)).sort("entry_time")
+    is_of_symbol = pl.col("symbol").cast(pl.String) == order["symbol"]
+    trades = (
+        run.table("trades").filter(is_of_symbol & (pl.col("entry_time") <= at)).sort("entry_time")
+    )
     if not trades.height:
         return None
     begun = trades.item(-1, "entry_time")
-    first = run.table("fills").filter(mine & (pl.col("time") == begun)).get_column("order_id")
-    orders = run.table("orders").filter(pl.col("order_id").is_in(first.implode()) & mine)
+    first = (
+        run.table("fills").filter(is_of_symbol & (pl.col("time") == begun)).get_column("order_id")
+    )
+    orders = run.table("orders").filter(pl.col("order_id").is_in(first.implode()) & is_of_symbol)
     entries = orders.filter(pl.col("order_id") != order["order_id"])
     if not entries.height:
         return None
@@ -254,8 +258,8 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     sizing = _sizing(order)
     fills: list[dict[str, Any]] = []
     if order is not None:
-        mine = run.table("fills").filter(pl.col("order_id") == order["order_id"])
-        fills = [_row(mine[place]) for place in range(mine.height)]
+        own_fills = run.table("fills").filter(pl.col("order_id") == order["order_id"])
+        fills = [_row(own_fills[row]) for row in range(own_fills.height)]
     resolved = run.manifest.get("resolved") or {}
     signal = resolved.get("signal")
     reason = str(decision["rejected_by"] if order is None else order["reason"])
@@ -265,7 +269,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
     by_rule &= decision["signal"] is not None
     threshold = signal.get("threshold") if isinstance(signal, dict) else None
     names = feature_names(list(decision))
-    found: dict[str, Any] = plain_json(
+    explanation: dict[str, Any] = plain_json(
         {
             "run_id": run.run_id,
             "symbol": symbol,
@@ -293,7 +297,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
             "left_out": list(run.left_out),
         }
     )
-    return found
+    return explanation
 
 
 NOT_TRADED: Final = {
@@ -319,67 +323,72 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
-def parts_of(found: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return what an answer rests on: a title, and names with their values; empty parts left out.
+def parts_of(explanation: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the facts of an explanation: titles, names and values; empty parts are left out.
 
-    Levels of the position stand there where one is known: none is before the entry has filled.
+    Levels of the position are listed where one is known: none is before the entry has filled.
     """
-    levels = found["levels"]
-    decision = {**found["decision"], "threshold": found["threshold"], "model": found["model"]}
-    if found["left_out"]:
+    levels = explanation["levels"]
+    decision = {
+        **explanation["decision"],
+        "threshold": explanation["threshold"],
+        "model": explanation["model"],
+    }
+    if explanation["left_out"]:
         decision = {name: value for name, value in decision.items() if value is not None}
-    fills = [(f"Fill {place}", fill) for place, fill in enumerate(found["fills"], start=1)]
+    fills = [(f"Fill {number}", fill) for number, fill in enumerate(explanation["fills"], start=1)]
     parts = [
-        ("Entry that placed it", found["entry"]),
-        ("Last decision before it" if found["entry"] else "Decision", decision),
-        ("Rebalance", found["rebalance"]),
-        ("Features", found["features"]),
+        ("Entry that placed it", explanation["entry"]),
+        ("Last decision before it" if explanation["entry"] else "Decision", decision),
+        ("Rebalance", explanation["rebalance"]),
+        ("Features", explanation["features"]),
         ("Levels", levels if any(value is not None for value in levels.values()) else {}),
-        ("Size", found["sizing_inputs"]),
-        ("Order", _without(found["order"], "sizing_inputs", "probability_up", "confidence")),
+        ("Size", explanation["sizing_inputs"]),
+        ("Order", _without(explanation["order"], "sizing_inputs", "probability_up", "confidence")),
         *((title, _without(fill, "order_id")) for title, fill in fills),
-        ("Bar", _without(found["bar"], "bars_joined")),
+        ("Bar", _without(explanation["bar"], "bars_joined")),
     ]  # fmt: skip
     return [(title, dict(values)) for title, values in parts if values]
 
 
-def _without(values: Mapping[str, Any] | None, *elsewhere: str) -> dict[str, Any]:
-    """Leave out what stands elsewhere in the answer."""
+def _without(values: Mapping[str, Any] | None, *shown_before: str) -> dict[str, Any]:
+    """Return the values without those that another part of the explanation has."""
     return {
         name: value
         for name, value in (values or {}).items()
-        if name != "symbol" and name not in elsewhere
+        if name != "symbol" and name not in shown_before
     }
 
 
-def sentence_of(found: Mapping[str, Any]) -> str:
+def sentence_of(explanation: Mapping[str, Any]) -> str:
     """Return the answer in one sentence."""
-    order, decision = found["order"], found["decision"]
+    order, decision = explanation["order"], explanation["decision"]
     if order is not None:
         clip = decision["capped_by"]
         cut = f", cut by {clip} from {value_text(decision['requested'])}" if clip else ""
-        weight = found["features"].get("target_weight")
+        weight = explanation["features"].get("target_weight")
         to = f" to a weight of {value_text(weight)}" if order["reason"] == "rebalance" else ""
-        to += rebalance_words(found["rebalance"]) if to else ""
+        to += rebalance_words(explanation["rebalance"]) if to else ""
         return (
-            f"{order['side']} {value_text(order['quantity'])} {found['symbol']}: "
+            f"{order['side']} {value_text(order['quantity'])} {explanation['symbol']}: "
             f"{order['reason']}{to}{cut}; {_end(order)}."
         )
     if decision["rejected_by"] in NOT_TRADED:
-        more = not_traded_words(found["rebalance"])
-        return f"No order for {found['symbol']}: {NOT_TRADED[decision['rejected_by']]}{more}."
+        reason = NOT_TRADED[decision["rejected_by"]]
+        unmet = not_traded_words(explanation["rebalance"])
+        return f"No order for {explanation['symbol']}: {reason}{unmet}."
     if decision["rejected_by"]:
-        return f"No order for {found['symbol']}: rejected by {decision['rejected_by']}."
-    if found["rebalance"] and decision["signal"] == "none":
-        return no_order_sentence(found["symbol"], found["rebalance"])
-    return f"No order for {found['symbol']}: the signal was {decision['signal']}."
+        return f"No order for {explanation['symbol']}: rejected by {decision['rejected_by']}."
+    if explanation["rebalance"] and decision["signal"] == "none":
+        return no_order_sentence(explanation["symbol"], explanation["rebalance"])
+    return f"No order for {explanation['symbol']}: the signal was {decision['signal']}."
 
 
 def _end(order: Mapping[str, Any]) -> str:
     """Return how an order ended, and how much of it was filled."""
     status, why = str(order["status"]).replace("_", " "), order["ended_by"]
-    filled, asked = order["filled"], order["quantity"]
+    filled, requested = order["filled"], order["quantity"]
     if not filled or status == "filled":
         return f"{status}: {why}" if why else status
-    part = f"filled {value_text(filled)} of {value_text(asked)}"
+    part = f"filled {value_text(filled)} of {value_text(requested)}"
     return f"{part}, the rest {status}: {why}" if why else part

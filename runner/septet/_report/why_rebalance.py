@@ -1,4 +1,4 @@
-"""What a portfolio asked of one symbol at one decision time: its rank, its weight, its change."""
+"""Explains what a rebalance did with a symbol at a decision time: rank, weight, change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EDGE: Final = 1e-9
 
 
 def rebalance_of(run: Run, symbol: str, time_ns: int, decided: Mapping[str, Any]) -> dict[str, Any]:
-    """Explain what a rebalance asked of a symbol at a decision time, or that none was made then.
+    """Explain the target weight of a symbol at a decision time, or that no rebalance was made.
 
     `decided` is the symbol's row of the decisions at that time.
 
@@ -36,49 +36,56 @@ def rebalance_of(run: Run, symbol: str, time_ns: int, decided: Mapping[str, Any]
     if symbol not in targets:
         return {}
     last = int(np.searchsorted(made_ns, time_ns, side="right")) - 1
-    made = last >= 0 and int(made_ns[last]) == time_ns
+    is_rebalance = last >= 0 and int(made_ns[last]) == time_ns
     portfolio = run.manifest["resolved"]["portfolio"]
-    before = last - 1 if made else last
-    found: dict[str, Any] = {
-        "made": made,
+    previous = last - 1 if is_rebalance else last
+    explanation: dict[str, Any] = {
+        "made": is_rebalance,
         "last_rebalance": iso(int(made_ns[last])) if last >= 0 else None,
-        "weight_before": float(targets[symbol][before]) if before >= 0 else 0.0,
+        "weight_before": float(targets[symbol][previous]) if previous >= 0 else 0.0,
     }
-    if not made:
-        return found
-    found |= {
+    if not is_rebalance:
+        return explanation
+    explanation |= {
         "target_weight": float(targets[symbol][last]),
         "held_weight": _held(run, symbol, time_ns),
         "drift": portfolio["rebalance"]["drift"],
         "gross": float(sum(abs(each[last]) for each in targets.values())),
     }
     if portfolio.get("max_weight") is not None:
-        found["at_max_weight"] = abs(found["target_weight"]) >= portfolio["max_weight"] - _EDGE
+        explanation["at_max_weight"] = (
+            abs(explanation["target_weight"]) >= portfolio["max_weight"] - _EDGE
+        )
     factor = decided.get("turnover_factor")
     if factor:
-        found |= {"max_turnover": portfolio["rebalance"]["max_turnover"], "turnover_factor": factor}
+        explanation |= {
+            "max_turnover": portfolio["rebalance"]["max_turnover"],
+            "turnover_factor": factor,
+        }
     if portfolio["use"] == "top":
-        found |= _where(run, symbol, time_ns, portfolio)
-        found |= _place(run, symbol, time_ns, str(portfolio["by"]))
-    return found
+        explanation |= _side_conditions(run, symbol, time_ns, portfolio)
+        explanation |= _rank_of(run, symbol, time_ns, str(portfolio["by"]))
+    return explanation
 
 
-def _where(run: Run, symbol: str, time_ns: int, portfolio: Mapping[str, Any]) -> dict[str, Any]:
+def _side_conditions(
+    run: Run, symbol: str, time_ns: int, portfolio: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what the conditions of the sides were for a symbol: one where they are the same."""
     each = portfolio.get("where") or {}
     sides = [side for side in ("long", "short") if portfolio[side] and each.get(side)]
     texts = {side: str(each[side]) for side in sides}
     both = len(texts) == 2 and texts["long"] == texts["short"]
-    found = {}
+    states = {}
     for side, text in texts.items():
         name = "where" if both or not portfolio["short"] else f"where_{side}"
         condition = condition_at(run, text, symbol, time_ns)
         if condition is not None:
-            found[name] = condition.words()
-    return found
+            states[name] = condition.words()
+    return states
 
 
-def _place(run: Run, symbol: str, time_ns: int, by: str) -> dict[str, Any]:
+def _rank_of(run: Run, symbol: str, time_ns: int, by: str) -> dict[str, Any]:
     """Return the place of a symbol by its value among those that have one."""
     import polars as pl
 
@@ -86,15 +93,15 @@ def _place(run: Run, symbol: str, time_ns: int, by: str) -> dict[str, Any]:
     if by not in names:
         return {"by": by}
     rows = run.collected("decisions", _at(run.scan("decisions"), time_ns).select("symbol", by))
-    order = {name: place for place, name in enumerate(run.facts.symbols)}
-    known = {
+    order = {name: rank for rank, name in enumerate(run.facts.symbols)}
+    values = {
         str(name): float(value)
         for name, value in rows.with_columns(pl.col("symbol").cast(pl.String)).iter_rows()
         if value is not None and math.isfinite(value)
     }
-    ranks = sorted(known, key=lambda name: (-known[name], order[name]))
-    place = ranks.index(symbol) + 1 if symbol in known else None
-    return {"by": by, "place": place, "places": len(ranks)}
+    ranks = sorted(values, key=lambda name: (-values[name], order[name]))
+    rank = ranks.index(symbol) + 1 if symbol in values else None
+    return {"by": by, "place": rank, "places": len(ranks)}
 
 
 def _at(table: pl.LazyFrame, time_ns: int) -> pl.LazyFrame:
@@ -127,39 +134,40 @@ def _held(run: Run, symbol: str, time_ns: int) -> float | None:
     return units * float(bar.item(0, "close")) / float(equity.item(0, "equity"))
 
 
-def rebalance_words(found: Mapping[str, Any]) -> str:
+def rebalance_words(rebalance: Mapping[str, Any]) -> str:
     """Return the rank and the change of a rebalance's order in words, after its weight."""
     parts = []
-    if found.get("place"):
-        parts.append(_place_text(found))
-    if found.get("held_weight") is not None:
-        parts.append(f"{found['held_weight'] * 100:.4g}% held")
-    if found.get("at_max_weight"):
+    if rebalance.get("place"):
+        parts.append(_place_text(rebalance))
+    if rebalance.get("held_weight") is not None:
+        parts.append(f"{rebalance['held_weight'] * 100:.4g}% held")
+    if rebalance.get("at_max_weight"):
         parts.append("its max_weight")
-    parts += _not_true(found)
-    if 0.0 < found.get("turnover_factor", 1.0) < 1.0:
-        parts.append(_turnover_text(found))
+    parts += _not_true(rebalance)
+    if 0.0 < rebalance.get("turnover_factor", 1.0) < 1.0:
+        parts.append(_turnover_text(rebalance))
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _place_text(found: Mapping[str, Any]) -> str:
-    return f"place {found['place']} of {found['places']} by {found['by']}"
+def _place_text(rebalance: Mapping[str, Any]) -> str:
+    return f"place {rebalance['place']} of {rebalance['places']} by {rebalance['by']}"
 
 
-def not_traded_words(found: Mapping[str, Any]) -> str:
-    """Return what stands behind the reason for which a rebalance did not trade a symbol."""
-    return "".join(f", {each}" for each in _not_true(found))
+def not_traded_words(rebalance: Mapping[str, Any]) -> str:
+    """Return the conditions behind the reason for which a rebalance did not trade a symbol."""
+    return "".join(f", {each}" for each in _not_true(rebalance))
 
 
-def _not_true(found: Mapping[str, Any]) -> list[str]:
+def _not_true(rebalance: Mapping[str, Any]) -> list[str]:
     """Name the conditions that a symbol does not fulfil: of both sides where it has no weight.
 
-    With a weight it is the one of its side, and false: an unknown one ranks it as a true one does.
+    With a weight it is the condition of its side, and false: an unknown one is treated as true.
     """
-    weight = found.get("target_weight", 0.0)
+    weight = rebalance.get("target_weight", 0.0)
     sides = ("long",) if weight > 0.0 else ("short",) if weight < 0.0 else ("long", "short")
     each = [
-        (name, str(found.get(name, "true"))) for name in ("where", *map("where_{}".format, sides))
+        (name, str(rebalance.get(name, "true")))
+        for name in ("where", *map("where_{}".format, sides))
     ]
     return [
         f"its `{name.replace('_', '.')}` is {text}"
@@ -168,23 +176,29 @@ def _not_true(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _turnover_text(found: Mapping[str, Any]) -> str:
+def _turnover_text(rebalance: Mapping[str, Any]) -> str:
     return (
-        f"max_turnover {found['max_turnover'] * 100:.4g}% let through "
-        f"{found['turnover_factor'] * 100:.4g}% of each change"
+        f"max_turnover {rebalance['max_turnover'] * 100:.4g}% let through "
+        f"{rebalance['turnover_factor'] * 100:.4g}% of each change"
     )
 
 
-def no_order_sentence(symbol: str, found: Mapping[str, Any]) -> str:
+def no_order_sentence(symbol: str, rebalance: Mapping[str, Any]) -> str:
     """Return why a portfolio that rejected nothing sent no order."""
-    if not found["made"]:
-        last = f"the last was at {found['last_rebalance']}" if found["last_rebalance"] else ""
-        since = f"; {last}, to a weight of {found['weight_before']:.4g}" if last else ""
+    if not rebalance["made"]:
+        last = (
+            f"the last was at {rebalance['last_rebalance']}" if rebalance["last_rebalance"] else ""
+        )
+        since = f"; {last}, to a weight of {rebalance['weight_before']:.4g}" if last else ""
         return f"No order for {symbol}: no rebalance was made at this time{since}."
-    if found["target_weight"] == 0.0:
-        parts = [_place_text(found)] if found.get("place") else []
-        parts = ["it is not among those that are chosen", *parts, *_not_true(found)]
+    if rebalance["target_weight"] == 0.0:
+        parts = [_place_text(rebalance)] if rebalance.get("place") else []
+        parts = ["it is not among those that are chosen", *parts, *_not_true(rebalance)]
         return f"No order for {symbol}: {', '.join(parts)}."
-    weight = f"{found['target_weight']:.4g}"
-    cut = f" ({_turnover_text(found)})" if 0.0 < found.get("turnover_factor", 1.0) < 1.0 else ""
+    weight = f"{rebalance['target_weight']:.4g}"
+    cut = (
+        f" ({_turnover_text(rebalance)})"
+        if 0.0 < rebalance.get("turnover_factor", 1.0) < 1.0
+        else ""
+    )
     return f"No order for {symbol}: it has its weight of {weight}{cut}."

@@ -23,8 +23,8 @@ def _show_trace(steps: list[dict[str, Any]], console: Console) -> None:
         return
     console.print(Text("Steps", "bold"))
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
-    for right in (True, True, False, False):
-        table.add_column(justify="right" if right else "left", no_wrap=right, overflow="fold")
+    for is_right in (True, True, False, False):
+        table.add_column(justify="right" if is_right else "left", no_wrap=is_right, overflow="fold")
     for step in steps:
         clock = iso(step["at_ns"])[11:23].rstrip("Z")
         since = f"{step['ms']:+,.3f} ms"
@@ -44,27 +44,29 @@ def _pairs(title: str, values: Mapping[str, Any], console: Console, *, raw: bool
     console.print(Padding(table, (0, 0, 1, 2)))
 
 
-def show_why(found: Mapping[str, Any], console: Console) -> None:
-    """Print an explanation: the sentence first, then what it rests on."""
-    console.print(Text(sentence_of(found), "bold"))
-    if found.get("rule"):
-        rule = str(found["rule"])
+def show_why(explanation: Mapping[str, Any], console: Console) -> None:
+    """Print an explanation: the sentence first, then the facts behind it."""
+    console.print(Text(sentence_of(explanation), "bold"))
+    if explanation.get("rule"):
+        rule = str(explanation["rule"])
         console.print(Text(f"{rule[:1].upper()}{rule[1:]}."))
-    console.print(Text(f"decided at {found['time']} (UTC), run {found['run_id']}", "dim"))
+    console.print(
+        Text(f"decided at {explanation['time']} (UTC), run {explanation['run_id']}", "dim")
+    )
     console.print()
-    if found["left_out"]:
+    if explanation["left_out"]:
         console.print(
             "The run was made with --fast, which leaves the decisions out: sizes, "
             "rejections and features are not known. Run it again without --fast."
         )
         console.print()
-    for title, values in parts_of(found):
+    for title, values in parts_of(explanation):
         _pairs(title, values, console, raw=title == "Features")
-    joined = (found["bar"] or {}).get("bars_joined", 1)
+    joined = (explanation["bar"] or {}).get("bars_joined", 1)
     if joined > 1:
         console.print(
             f"The bars of this run were joined for display, up to {joined:,} into one, and the bar "
             "of this decision is not kept alone."
         )
         console.print()
-    _show_trace(found["trace"], console)
+    _show_trace(explanation["trace"], console)

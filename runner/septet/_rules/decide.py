@@ -77,7 +77,7 @@ def enters_again(k, i, run: Run):
     different one bar before.
     """
     if run.working[k] == 1 or not too_small(
-        run.units[k], run.scale[k], run.close[k, i], run.min_notional[k]
+        run.units[k], run.scale[k], run.close[k, i], run.min_notional[k], run.min_units[k]
     ):
         return False
     if run.exit_to_retry[k] > 0 or i == 0:

@@ -401,7 +401,9 @@ def rejection_of_size(k, units, capped, run: Run):
     """Return the reason to reject an order of this size, or -1."""
     if not units > 0.0:
         return capped if capped >= 0 else R_LOT
-    if too_small(units, run.scale[k], run.candidate_price, run.min_notional[k]):
+    if abs(units) < run.min_units[k]:
+        return R_LOT
+    if too_small(units, run.scale[k], run.candidate_price, run.min_notional[k], 0.0):
         return R_MIN_NOTIONAL
     return -1
 
@@ -475,7 +477,9 @@ def trim(k, i, surplus, now_ns, run: Run):
     side = -1.0 if run.units[k] > 0.0 else 1.0
     units = floor_units(surplus * run.scale[k], run.lot[k])
     rejected = -1
-    if not units > 0.0 or too_small(units, run.scale[k], run.close[k, i], run.min_notional[k]):
+    if not units > 0.0 or too_small(
+        units, run.scale[k], run.close[k, i], run.min_notional[k], run.min_units[k]
+    ):
         rejected = R_TOO_SMALL  # it is requested again at the next bar
     if TABLES:
         run.requested[k, i] = side * surplus

@@ -159,7 +159,7 @@ def can_sell(k, at, units, run: Run):
     floored = floor_units(units, run.lot[k])
     price = run.B[k, at + GRID_OUT]
     return floored >= run.lot[k] and not too_small(
-        floored, run.scale[k], price, run.min_notional[k]
+        floored, run.scale[k], price, run.min_notional[k], run.min_units[k]
     )
 
 

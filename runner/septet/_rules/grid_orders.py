@@ -68,7 +68,7 @@ def waits_too_small(k, run: Run):
     floored = floor_units(abs(run.units[k]), run.lot[k])
     if run.open_side[k] == 0 or floored == 0.0:
         return run.open_side[k] != 0
-    small = too_small(floored, run.scale[k], run.mark[k], run.min_notional[k])
+    small = too_small(floored, run.scale[k], run.mark[k], run.min_notional[k], run.min_units[k])
     return run.exit_to_retry[k] != 0 and small
 
 

@@ -246,7 +246,10 @@ def find_active_time(k, t, t1, run: Run):
             if code != 0 and code != same:
                 break
             if IDLE_WHILE_HELD and (
-                held != 0 and run.min_notional[k] > 0.0 and code == same and enters_again(k, i, run)
+                held != 0
+                and (run.min_notional[k] > 0.0 or run.min_units[k] > 0.0)
+                and code == same
+                and enters_again(k, i, run)
             ):
                 break
         t += 1

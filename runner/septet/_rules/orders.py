@@ -50,7 +50,7 @@ def send_exit(k, reason, now_ns, run: Run):
         ):
             active_ns = min(active_ns, run.active_ns[k])
         end_order(k, STATUS_CANCELLED, reason, now_ns, run)
-    small = too_small(units, run.scale[k], run.mark[k], run.min_notional[k])
+    small = too_small(units, run.scale[k], run.mark[k], run.min_notional[k], run.min_units[k])
     if SENDS_TAKES:
         if not VENUE_FILLS and small and abs(run.take_units[k]) >= abs(units) > 0.0:
             return  # a take that was sent closes the rest of the position

@@ -318,7 +318,9 @@ def reduce(k, t, surplus, now_ns, run: Run):
     units = floor_units(surplus / price * run.scale[k], run.lot[k])
     active_ns = now_ns + LATENCY_NS
     rejected = -1
-    if not units > 0.0 or too_small(units, run.scale[k], price, run.min_notional[k]):
+    if not units > 0.0 or too_small(
+        units, run.scale[k], price, run.min_notional[k], run.min_units[k]
+    ):
         rejected = R_TOO_SMALL
     i = t if ONE_SYMBOL else run.bar[k, t]
     if TABLES and i >= 0:

@@ -154,6 +154,7 @@ class Run:
     lot = Symbol("B", "LOT", "units in a lot")
     tick = Symbol("B", "TICK", "smallest step of the price; 0 where there is none")
     min_notional = Symbol("B", "MIN_NOTIONAL", "worth of the smallest order (quote)")
+    min_units = Symbol("B", "MIN_UNITS", "units in the smallest order; 0 where there is none")
     # ------------------------------------------------------------------ the position
     units = Symbol("B", "UNITS", "position (units, signed)")
     units_before = Symbol("B", "HELD_BEFORE", "position at the decision time before (units)")

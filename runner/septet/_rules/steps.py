@@ -186,7 +186,9 @@ def close_at_stop(k, i, level, opened, price, reason, time_ns, run: Run):
     worth = price_of_stop(k, i, level, opened, run)  # the resting stop was filled at its trigger
     if GRID:
         end_grid_orders(k, reason, time_ns, run)
-    if reason != R_LIQUIDATION and too_small(sellable, run.scale[k], worth, run.min_notional[k]):
+    if reason != R_LIQUIDATION and too_small(
+        sellable, run.scale[k], worth, run.min_notional[k], run.min_units[k]
+    ):
         if run.exit_to_retry[k] == 0:
             block_side(k, run.open_side[k], run)
         retry_exit(k, reason, run)

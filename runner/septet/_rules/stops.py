@@ -109,8 +109,8 @@ def hold_back(k, i, only_open, level, level_reason, target, target_reason, opene
     worth = level  # an order that rests at the venue was filled at its trigger
     if PROTECTIVE:
         worth = price_of_stop(k, i, level, opened, run)
-    small = too_small(sellable, run.scale[k], worth, run.min_notional[k])
-    small_target = too_small(sellable, run.scale[k], target, run.min_notional[k])
+    small = too_small(sellable, run.scale[k], worth, run.min_notional[k], run.min_units[k])
+    small_target = too_small(sellable, run.scale[k], target, run.min_notional[k], run.min_units[k])
     from_open = run.began_in_bar[k] == 0
     high, low = run.high[k, i], run.low[k, i]
     if small_target and from_open and passes(side, opened, target):
@@ -268,7 +268,7 @@ def touch(k, exit_price, now_ns, run: Run):
 def leave_touched(k, reason, now_ns, run: Run):
     """Exit k, whose level was touched; a position too small to sell cancels no entry."""
     sellable = floor_units(abs(run.units[k]), run.lot[k])
-    if too_small(sellable, run.scale[k], run.mark[k], run.min_notional[k]):
+    if too_small(sellable, run.scale[k], run.mark[k], run.min_notional[k], run.min_units[k]):
         retry_exit(k, reason, run)
     else:
         send_exit(k, reason, now_ns, run)
@@ -283,4 +283,7 @@ def liquidate(k, mark_price, now_ns, run: Run):
     price = price_of_liquidation(k, run)
     if touches(side, mark_price, price):
         block_side(k, run.open_side[k], run)
+        exits = run.working[k] == 1 and run.reduces[k] == 1
+        if exits and run.order_reason[k] != R_LIQUIDATION:  # it comes before an exit that was sent
+            end_order(k, STATUS_CANCELLED, R_LIQUIDATION, now_ns, run)
         send_exit(k, R_LIQUIDATION, now_ns, run)

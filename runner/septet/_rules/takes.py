@@ -83,7 +83,7 @@ def units_to_take(k, portion, price, run: Run):
     kept_units = 0.0
     if taken_share < 1.0 - 1e-12:
         kept_units = -floor_units(-run.entered_units[k] * (1.0 - taken_share), lot)
-    if too_small(kept_units, scale, price, run.min_notional[k]):
+    if too_small(kept_units, scale, price, run.min_notional[k], run.min_units[k]):
         kept_units = 0.0
     leaving = leaving_units(k, run)
     if GRID and VENUE_FILLS:
@@ -92,7 +92,7 @@ def units_to_take(k, portion, price, run: Run):
         for take in TAKES_AT:
             leaving += run.B[k, take.rest]
     units = floor_units(abs(run.units[k]) - leaving - kept_units, lot)
-    if units < lot or too_small(units, scale, price, run.min_notional[k]):
+    if units < lot or too_small(units, scale, price, run.min_notional[k], run.min_units[k]):
         return 0.0
     return units
 
@@ -217,7 +217,7 @@ def target_at_level(k, i, level, reason, at_open, time_ns, run: Run):
     """Close all of k at its target, or at an open beyond it; a regular buy continues."""
     price = run.open[k, i] if at_open == 1 else level
     units = floor_units(abs(run.units[k]), run.lot[k])
-    if too_small(units, run.scale[k], price, run.min_notional[k]):
+    if too_small(units, run.scale[k], price, run.min_notional[k], run.min_units[k]):
         if GRID:
             end_grid_orders(k, reason, time_ns, run)
         retry_exit(k, reason, run)

@@ -69,7 +69,7 @@ def touch_grid_exits(k, exit_price, now_ns, run: Run):
         if waits and passes(side, exit_price, run.B[k, at + GRID_OUT]):
             units = floor_units(max(0.0, min(abs(run.B[k, at + GRID_EXIT]), free)), run.lot[k])
             if units >= run.lot[k] and not too_small(
-                units, run.scale[k], exit_price, run.min_notional[k]
+                units, run.scale[k], exit_price, run.min_notional[k], run.min_units[k]
             ):
                 free -= units
                 run.B[k, at + GRID_EXIT] = -side * units

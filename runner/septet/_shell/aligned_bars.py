@@ -123,8 +123,8 @@ def day_numbers(time_ns: Ints, time_zone: str, day_start_ns: int) -> Ints:
 
 def _series(market: MarketData, name: str, symbol: str) -> SeriesTable | None:
     """Return a symbol's own series of a name, else the one of all symbols."""
-    own = market.series.get(f"{name}@{symbol}")
-    return own if own is not None else market.series.get(name)
+    of_symbol = market.series.get(f"{name}@{symbol}")
+    return of_symbol if of_symbol is not None else market.series.get(name)
 
 
 def funding_of(market: MarketData, symbol: str, terms: AlignmentRules) -> FundingRates:
@@ -137,15 +137,17 @@ def funding_of(market: MarketData, symbol: str, terms: AlignmentRules) -> Fundin
 
 def _due(rates: FundingRates, since: Ints, until: Ints) -> Floats:
     """Funding due in each span; only spans that hold an instant are summed."""
-    found = np.zeros(len(until))
+    amounts = np.zeros(len(until))
     if rates.points is None:
-        held = until // rates.every_ns > since // rates.every_ns
+        has_instant = until // rates.every_ns > since // rates.every_ns
     else:
         stamps = np.array([due for due, _, _ in rates.points], dtype=np.int64)
-        held = np.searchsorted(stamps, until, "right") > np.searchsorted(stamps, since, "right")
-    for i in np.flatnonzero(held & (until > since)).tolist():
-        found[i] = rates.due(int(since[i]), int(until[i]))
-    return found
+        has_instant = np.searchsorted(stamps, until, "right") > np.searchsorted(
+            stamps, since, "right"
+        )
+    for i in np.flatnonzero(has_instant & (until > since)).tolist():
+        amounts[i] = rates.due(int(since[i]), int(until[i]))
+    return amounts
 
 
 def _funding(name: str, table: BarTable, times: Ints, rates: FundingRates) -> Floats:
@@ -153,10 +155,10 @@ def _funding(name: str, table: BarTable, times: Ints, rates: FundingRates) -> Fl
     if not len(table):
         return np.zeros(0)
     rows = np.searchsorted(times, table.known_ns) - 1
-    before = np.where(rows >= 0, times[np.maximum(rows, 0)], table.open_ns)
+    since = np.where(rows >= 0, times[np.maximum(rows, 0)], table.open_ns)
     if name == FUNDING_BEFORE:
-        return _due(rates, before, table.open_ns)
-    return _due(rates, np.maximum(before, table.open_ns), table.known_ns)
+        return _due(rates, since, table.open_ns)
+    return _due(rates, np.maximum(since, table.open_ns), table.known_ns)
 
 
 def column_values(
@@ -171,8 +173,8 @@ def column_values(
         return np.asarray(derived, dtype=np.float64)
     if name in NEIGHBOURS:
         calendar = market.calendars.get(table.symbol, market.calendar)
-        beside = getattr(neighbours(table, calendar), name) if len(table) else table.open_ns
-        return np.asarray(beside, dtype=np.float64)
+        neighbour = getattr(neighbours(table, calendar), name) if len(table) else table.open_ns
+        return np.asarray(neighbour, dtype=np.float64)
     if name.startswith("series:"):
         series = _series(market, name[7:], table.symbol)
         assert series is not None, name
@@ -224,8 +226,8 @@ def align_bars(plan: Plan, market: MarketData, terms: AlignmentRules | None = No
             )
     U = np.zeros((1, 1))
     if FUNDING in names and len(tables) > 1:
-        before = np.concatenate((axis.time_ns[:1], axis.time_ns[:-1]))
-        U = np.array([_due(each, before, axis.time_ns) for each in rates])
+        since = np.concatenate((axis.time_ns[:1], axis.time_ns[:-1]))
+        U = np.array([_due(each, since, axis.time_ns) for each in rates])
     schedule = plan.facts.schedule
     due = np.zeros(0, np.int64) if schedule is None else schedule.of(axis.time_ns)
     return AlignedBars(T, M, X, tuple(len(table) for table in tables), U, due)
@@ -266,6 +268,6 @@ def _ages(missing: Ints, reset_after: int) -> Ints:
 
 def _made_up_before(made_up: npt.NDArray[np.bool_]) -> Any:
     """1 where the bar before was made up: the scheduled open after a decision did not exist."""
-    before = np.zeros(len(made_up), np.int64)
-    before[1:] = made_up[:-1] & ~made_up[1:]
-    return before
+    flags = np.zeros(len(made_up), np.int64)
+    flags[1:] = made_up[:-1] & ~made_up[1:]
+    return flags

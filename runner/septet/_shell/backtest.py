@@ -1,9 +1,9 @@
-"""The backtest shell: history in, a result out."""
+"""The backtest shell: runs a strategy over history and returns its result."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -81,7 +81,7 @@ def backtest(
         the same bits.
     tables
         False leaves the decision table out; everything else is the same, to the bit.
-    say
+    log
         Called with a text on each step that takes a while.
     progress
         Called on reading, preparing, training windows and events; what it raises ends the run.
@@ -94,10 +94,11 @@ def backtest(
     with placed(loaded, "execution", "simulation", "fills"):
         refuse_unserved(loaded.strategy)
     with placed_keys(loaded):
-        whole = tables or bool(build_watchers(loaded.strategy))  # monitors read the whole curve
+        # monitors read the whole curve
+        keeps_curve = tables or bool(build_watchers(loaded.strategy))
     report = progress or (lambda stage, done, total, text, /: None)
     report("data", 0, None, "reading the data")
-    session = open_session(loaded, tables=whole, log=log, not_before_ns=not_before_ns)
+    session = open_session(loaded, tables=keeps_curve, log=log, not_before_ns=not_before_ns)
     refuse_never_known(session)
     refuse_ticks(tick_problems(session))
     if refuses:
@@ -117,14 +118,14 @@ def backtest(
     if session.plan.assembly.slow_parts:
         slow = ", ".join(session.plan.assembly.slow_parts)
         session.log(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
-    fingers = hashes.result()  # before the clock starts: it is not part of the run
+    digests = hashes.result()  # before the clock starts: it is not part of the run
     report("run", 0, None, "running")
     with np.errstate(all="ignore"), placed_keys(loaded):
         ran, watchers = ran_plain_first(session, lambda: _ran(session, chosen, progress))
         for each in () if ran.learned is None else ran.learned.doubts:
             session.log(f"doubtful: {each}")
         insist_memory(session, ran.outcome.F)
-        result = _result(session, ran, watchers, chosen, fingers)
+        result = _result(session, ran, watchers, chosen, digests)
         if refuses and not len(ran.outcome.rows(layout.ORDER)):
             refuse_no_value(loaded)
     facts = replace(result.facts, seconds_total=time.perf_counter() - began)
@@ -134,7 +135,7 @@ def backtest(
 def _ran(
     session: Session, engine: str, progress: Progress | None
 ) -> tuple[result_tables.Ran, list[Watcher]]:
-    """Run a session from its start; monitors begin anew."""
+    """Run a session from its start, with new monitors."""
     watchers = build_watchers(session.strategy)
     if engine == "event":
         from septet._shell.event_backtest import run_events
@@ -144,12 +145,12 @@ def _ran(
 
 
 def watched_steps(plan: Any) -> dict[str, str]:
-    """Return the features whose reads are watched, each with the first that is not proved."""
-    found: dict[str, str] = {}
+    """Return the features whose reads are checked, each with the first that is not proved."""
+    features: dict[str, str] = {}
     for node in plan.assembly.graph.nodes:
         if node.unproved:
-            found.setdefault(node.step.function.__name__, node.unproved[0])
-    return found
+            features.setdefault(node.step.function.__name__, node.unproved[0])
+    return features
 
 
 def _ready(plan: Any, engine: str) -> None:
@@ -176,8 +177,10 @@ def run_batch(
     strategy, plan = session.strategy, session.plan
     began = time.perf_counter()
     state = plan.state(strategy.account.capital, session.instruments)
-    kept = plan.assembly.decisions_kept or strategy.model is not None or bool(tried_nodes(plan))
-    batch = Batch(plan, session.aligned, state, keeps=kept)
+    keeps_features = (
+        plan.assembly.decisions_kept or strategy.model is not None or bool(tried_nodes(plan))
+    )
+    batch = Batch(plan, session.aligned, state, keeps=keeps_features)
     last = session.aligned.times
     learned: Learned | None = None
     training, acts = 0.0, list[tuple[int, Act]]()
@@ -205,12 +208,12 @@ def _result(
     ran: result_tables.Ran,
     watchers: list[Watcher],
     engine: str,
-    fingers: dict[str, str],
+    digests: dict[str, str],
 ) -> RunResult:
     """Project the outcome into the tables and facts of a run."""
     outcome, learned, seconds = ran.outcome, ran.learned, ran.seconds
     strategy, loaded, market = session.strategy, session.loaded, session.market
-    known = session.aligned.T[layout.KNOWN]
+    known_ns = session.aligned.T[layout.KNOWN]
     venue = next(iter(strategy.execution.venues))
     tables: dict[str, Any] = {
         "decisions": result_tables.decisions_of(session, outcome) if session.tables else None,
@@ -219,11 +222,11 @@ def _result(
         "trades": result_tables.trades_of(session, outcome),
         "equity": result_tables.equity_of(session, outcome),
     }
-    outside = outside_of(loaded, tables["decisions"])
-    seen = len(tables["decisions"]["time"]) if session.tables else 0
+    out_of_range = outside_of(loaded, tables["decisions"])
+    decision_count = len(tables["decisions"]["time"]) if session.tables else 0
     check_books(outcome.state, strategy.account.capital, tables["trades"])
     facts = facts_of(
-        session, engine, start_ns=int(known[session.first]), end_ns=int(known[-1]),
+        session, engine, start_ns=int(known_ns[session.first]), end_ns=int(known_ns[-1]),
         bars=int((session.aligned.bar_rows[:, session.first :] >= 0).sum()), seconds=seconds,
         late=late_start_of(session, learned),
     )  # fmt: skip
@@ -240,15 +243,16 @@ def _result(
         halts=halts_with(result_tables.halts_of(session, outcome), ran.acts),
         resolved=loaded.resolved,
         strategy_text=loaded.text,
-        distributions=loaded.host.versions(), data_hashes=fingers,
+        distributions=loaded.host.versions(), data_hashes=digests,
         invalid_answers=invalid_answers(session.plan.facts, outcome.state.C),
         notes=[
-            *notes_of(session, outcome, learned), *incomplete_frames(session, outcome),
-            *outside_notes(outside, seen),
+            *notes_of(session, outcome, learned),
+            *incomplete_frames(count_incomplete(session.plan, outcome.state.S)),
+            *outside_notes(out_of_range, decision_count),
         ],
         left_out=() if session.tables else ("decisions",),
         mean_exposure=result_tables.mean_exposure(session, outcome),
-        manifest={**manifest_of(session), "outside_value_range": outside},
+        manifest={**manifest_of(session), "outside_value_range": out_of_range},
         **tables, **model_tables,
     )  # fmt: skip
 
@@ -362,18 +366,23 @@ def untried_note(loaded: Any) -> list[str]:
     return [f"not everything could be tried of {names} before the run"] if names else []
 
 
-def incomplete_frames(session: Session, outcome: result_tables.Outcome) -> list[str]:
+def count_incomplete(plan: Any, S: Any) -> dict[int, int]:
+    """Return how many incomplete bars each higher time frame has had, of all symbols."""
+    frames = plan.assembly.rows.frames
+    return {
+        bar_ns: int(S[:, frame.slot + time_frames.INCOMPLETE].sum())
+        for bar_ns, frame in frames.items()
+    }
+
+
+def incomplete_frames(counts: Mapping[int, int]) -> list[str]:
     """Return a sentence for each higher time frame of which bars are incomplete."""
-    found = []
-    for bar_ns, frame in session.plan.assembly.rows.frames.items():
-        count = int(outcome.state.S[:, frame.slot + time_frames.INCOMPLETE].sum())
-        if count:
-            found.append(
-                f"scheduled bars are missing in {count} bars of {format_duration(bar_ns)}, of all "
-                "symbols: they are built from those that are there; the first may begin before the "
-                "data"
-            )
-    return found
+    return [
+        f"scheduled bars are missing in {count} bars of {format_duration(bar_ns)}, of all "
+        "symbols: they are built from those that are there; the first may begin before the data"
+        for bar_ns, count in counts.items()
+        if count
+    ]
 
 
 def notes_of(

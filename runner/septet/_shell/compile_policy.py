@@ -1,4 +1,4 @@
-"""Whether a run over history compiles its plan, or runs it as plain Python.
+"""Decides whether a run over history compiles its plan, or runs it as plain Python.
 
 Compiling takes about ten seconds, once for each shape of strategy; plain Python takes a second for
 some ten thousand bars. So a short history runs plain unless its plan was compiled before. The bits
@@ -24,6 +24,8 @@ PLAIN_BARS: Final = 40_000
 A window that is read whole on every bar counts as more bars: one for `SCANNED` of its values.
 """
 SCANNED: Final = 60
+CANDIDATES: Final = 20
+"""Bars for each at which a symbol may be entered: only there are its correlations computed."""
 KEPT: Final = tuple(f"septet._kernel.{each}" for each in ("sums", "moments", "recursive"))
 """Modules whose helpers read a window now and then, not on every bar."""
 
@@ -31,21 +33,22 @@ Ran = TypeVar("Ran")
 
 
 def choose_plain(session: Session) -> None:
-    """Let the plan of a session run as plain Python where that is the sooner answer."""
+    """Run the plan of a session as plain Python where that is faster than compiling."""
     plan = session.plan
     if compile_choice() == "auto" and plain_bars(session) <= PLAIN_BARS and not plan.is_stored:
         plan.run_plain()
 
 
 def plain_bars(session: Session) -> int:
-    """Return the bars of all symbols, each counted as often as its work is that of a bar."""
+    """Return the number of bars of all symbols, weighted by the work per bar."""
     assembly = session.plan.assembly
-    scanned = assembly.lookback_times - 1
+    correlated = (assembly.lookback_times - 1) * len(session.aligned.lengths)
+    scanned = correlated // CANDIDATES
     for node in assembly.graph.nodes:
         # one that keeps averages works its memory through again now and then, not on every bar
         renews = bool(node.step.state) and node.memory.kind == "fading"
         if node.step.function is not None and not renews and _scans(node.step.function):
-            scanned += node.memory.bars
+            scanned += min(node.reach, node.memory.bars)  # not what its inner features remember
     work = sum(session.aligned.lengths) * (SCANNED + scanned) // SCANNED
     return work + _forecast_values(session) // SCANNED
 

@@ -1,4 +1,4 @@
-"""Whether features of other packages forget as they declare, tried on the run's own bars.
+"""Tests on the run's own bars that features of other packages forget as they declare.
 
 A run in stretches, the halves of a long one and a live start begin a feature anew as many bars
 earlier as it declares. The kit tries that on drawn bars; a condition that is rare there may be
@@ -78,16 +78,16 @@ def insist_memory(session: Session, F: Floats, first: int = 0) -> None:
     nodes = tried_nodes(session.plan)
     if not nodes or F.shape[2] < session.aligned.width:
         return
-    plain = not session.plan.compiled or session.plan.assembly.slow_columns
-    room = MOST_PLAIN if plain else MOST_BARS
+    is_slow = not session.plan.compiled or session.plan.assembly.slow_columns
+    most_bars = MOST_PLAIN if is_slow else MOST_BARS
     for bars in sorted({node.memory.bars for node in nodes}):
-        mine = [node for node in nodes if node.memory.bars == bars]
+        same_memory = [node for node in nodes if node.memory.bars == bars]
         for k, n in _places(session.aligned, bars, first):
-            room -= bars + 1
-            if room < 0:
+            most_bars -= bars + 1
+            if most_bars < 0:
                 return
-            again = _again(session, k, n, bars)
-            _compare(session, mine, {"whole": F[k, :, n], "again": again}, k, n)
+            restarted = _restarted(session, k, n, bars)
+            _compare(session, same_memory, {"whole": F[k, :, n], "again": restarted}, k, n)
 
 
 def _places(aligned: AlignedBars, bars: int, first: int) -> Iterator[tuple[int, int]]:
@@ -102,13 +102,13 @@ def _places(aligned: AlignedBars, bars: int, first: int) -> Iterator[tuple[int, 
             yield k, int(fit[-1] if draw == 0 else fit[random.integers(len(fit))])
 
 
-def _again(session: Session, k: int, n: int, bars: int) -> Floats:
+def _restarted(session: Session, k: int, n: int, bars: int) -> Floats:
     """Return every feature of a bar as though history began `bars` bars before it."""
     rows = session.aligned.T[layout.ROW + k]
-    begin, end = (int(np.searchsorted(rows, row)) for row in (n - bars, n))
+    start, end = (int(np.searchsorted(rows, row)) for row in (n - bars, n))
     if rows[end] != n:  # a time without a bar of the symbol lies there
-        begin, end = (int(np.flatnonzero(rows == row)[0]) for row in (n - bars, n))
-    aligned, firsts = cut_of(session.aligned, begin, end + 1)
+        start, end = (int(np.flatnonzero(rows == row)[0]) for row in (n - bars, n))
+    aligned, firsts = cut_of(session.aligned, start, end + 1)
     batch = Batch(session.plan, aligned, session.plan.state(1.0, session.instruments))
     with np.errstate(all="ignore"):
         batch.observe(0, aligned.times)
@@ -121,24 +121,24 @@ def _compare(
 ) -> None:
     """Require the same bits of both ways to a bar, of each node whose inputs are the same."""
     rows = session.plan.assembly.rows.f
-    whole, again = values["whole"], values["again"]
+    in_run, restarted = values["whole"], values["again"]
     for node in nodes:
-        own = [int(rows[node.number, output]) for output in range(node.width)]
-        below = [each for each in _inputs(node) if each.kind == "node"]
-        others = [int(rows[each.node, each.output]) for each in below]
-        if not _same(whole[others], again[others]):
+        own_rows = [int(rows[node.number, output]) for output in range(node.width)]
+        inputs = [each for each in _inputs(node) if each.kind == "node"]
+        input_rows = [int(rows[each.node, each.output]) for each in inputs]
+        if not _are_equal(in_run[input_rows], restarted[input_rows]):
             continue  # what it reads is not the same: the fault is another's
-        if not _same(whole[own], again[own]):
-            output = next(at for at in own if not _same(whole[[at]], again[[at]]))
-            _refuse(session, node, float(whole[output]), float(again[output]), k, n)
+        if not _are_equal(in_run[own_rows], restarted[own_rows]):
+            output = next(at for at in own_rows if not _are_equal(in_run[[at]], restarted[[at]]))
+            _refuse(session, node, float(in_run[output]), float(restarted[output]), k, n)
 
 
-def _same(some: Floats, others: Floats) -> bool:
-    both_nan = np.isnan(some) & np.isnan(others)
-    return bool(((some == others) | both_nan).all())
+def _are_equal(first: Floats, second: Floats) -> bool:
+    both_nan = np.isnan(first) & np.isnan(second)
+    return bool(((first == second) | both_nan).all())
 
 
-def _refuse(session: Session, node: Node, whole: float, again: float, k: int, n: int) -> None:
+def _refuse(session: Session, node: Node, in_run: float, restarted: float, k: int, n: int) -> None:
     market = session.market
     symbol = market.symbols[k]
     at = iso(int(market.bars[symbol].known_ns[n]))
@@ -146,7 +146,7 @@ def _refuse(session: Session, node: Node, whole: float, again: float, k: int, n:
     raise RunError(
         f"the feature {name} of {node.distribution} declares a {node.memory.kind} memory of "
         f"{node.memory.bars} bars, its inputs' included, and remembers more: at {at} of {symbol} "
-        f"it is {whole!r} in the run, and {again!r} where history begins so many bars earlier",
+        f"it is {in_run!r} in the run, and {restarted!r} where history begins so many bars earlier",
         hint="a run in stretches and a live one would trade something else; the author of "
         f"{node.distribution} has to declare a longer memory=, or unbounded()",
         key=f".features.{node.label.split('.')[0]}",

@@ -1,4 +1,4 @@
-"""A backtest one event at a time: recorded bars go in as they became known."""
+"""A backtest one event at a time: bars are processed in the order in which they became known."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def decision_times(session: Session, start: int = 0) -> Iterator[DecisionTime]:
     aligned, first = session.aligned, session.first
     ks = np.arange(len(session.market.symbols))
     funding = session.plan.assembly.rows.x.get(FUNDING_BEFORE)
-    for begin in range(start, aligned.times, STRETCH):
-        T = aligned.T[:, begin : begin + STRETCH]
+    for start_row in range(start, aligned.times, STRETCH):
+        T = aligned.T[:, start_row : start_row + STRETCH]
         rows = T[layout.ROW : layout.ROW + len(ks)].T
-        there = np.maximum(rows, -1)
-        columns = np.ascontiguousarray(aligned.X[ks, :, there])
-        facts = np.ascontiguousarray(aligned.M[ks, :, there])
+        row_or_none = np.maximum(rows, -1)
+        columns = np.ascontiguousarray(aligned.X[ks, :, row_or_none])
+        facts = np.ascontiguousarray(aligned.M[ks, :, row_or_none])
         facts[rows < 0, layout.AGE] = rows[rows < 0]
         if funding is not None and len(ks) > 1:
-            due = aligned.U[:, begin : begin + STRETCH].T
+            due = aligned.U[:, start_row : start_row + STRETCH].T
             columns[..., funding][rows < 0] = due[rows < 0]
-        decides = np.arange(begin, begin + len(columns)) >= first
+        decides = np.arange(start_row, start_row + len(columns)) >= first
         hours = session.plan.facts.hours_row
         flags = repeat(0) if hours is None else T[hours].tolist()
         counted = session.plan.facts.members_row
@@ -134,7 +134,7 @@ def run_events(
         retrains = retrains_of(session, batch.F, learned) if watchers else None
     aligned = session.aligned
     count, rows = len(session.market.symbols), session.plan.rows
-    kept = {
+    outputs = {
         "F": np.full((count, rows.F, aligned.width), np.nan),
         "D": np.zeros((count, rows.D, aligned.width), np.int8),
         "G": np.zeros((rows.G, aligned.times)),
@@ -142,21 +142,23 @@ def run_events(
 
     def drain(k: int, first: int, leaving: Any) -> None:
         for name, values in leaving.items():
-            place = kept[name] if k < 0 else kept[name][k]
-            place[:, first : first + values.shape[1]] = values
+            output = outputs[name] if k < 0 else outputs[name][k]
+            output[:, first : first + values.shape[1]] = values
 
     began = time.perf_counter()
     engine = make_engine(session, learned, drain, retrains=retrains)
     monitors = _monitors_of(session, engine, learned, watchers, retrains)
-    for done, event in enumerate(decision_times(session)):
-        if progress is not None and done % REPORT_EVENTS == 0:
-            progress("run", done, aligned.times, "events")
+    for number, event in enumerate(decision_times(session)):
+        if progress is not None and number % REPORT_EVENTS == 0:
+            progress("run", number, aligned.times, "events")
         engine.handle(event, monitors)
         if monitors is not None and watchers and event.decides:
             monitors.ruled(engine.curve())
     engine.window.flush(drain)
     seconds = time.perf_counter() - began
-    outcome = result_tables.Outcome(*engine.log, kept["F"], kept["D"], kept["G"], engine.state)
+    outcome = result_tables.Outcome(
+        *engine.log, outputs["F"], outputs["D"], outputs["G"], engine.state
+    )
     learned = learned if retrains is None else retrains.learned
     return result_tables.Ran(
         outcome, learned, seconds, monitors.acts if monitors is not None else ()
@@ -178,10 +180,10 @@ def _monitors_of(
     record = Record(session.market.symbols, session.strategy.universe.bar, scale)
     alarm = session.strategy.monitoring.fills.slippage_alarm
     monitors = RunMonitors(watchers, record, alarm, raises=True)
-    known = session.aligned.T[layout.KNOWN]
+    known_ns = session.aligned.T[layout.KNOWN]
 
     def retrain(time_ns: int) -> Sequence[Reading] | None:
-        t = int(np.searchsorted(known, time_ns))
+        t = int(np.searchsorted(known_ns, time_ns))
         if retrains is None or not retrains.is_due(t):
             return None
         retrains.ask(t)

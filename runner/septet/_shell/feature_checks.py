@@ -45,12 +45,12 @@ def feature_problems(session: Session) -> list[Problem]:
         return []
     ready = values.ready(session.plan.warmup_bars)
     silent = _signal_problems(session, values, ready)
-    rules, needed = _rules(session), set(_model_inputs(session))
+    rules, needed_columns = _rules(session), set(_model_inputs(session))
     entries = [name for name in ENTRIES if name in rules]
     if entries and set(entries) <= {each.key.rpartition(".")[2] for each in silent}:
-        needed |= {str(each) for name in entries for each in names_in(rules[name])}
-    needed |= portfolio_inputs(values)
-    return [*_features(session, values, needed), *silent, *weight_problems(values)]
+        needed_columns |= {str(each) for name in entries for each in names_in(rules[name])}
+    needed_columns |= portfolio_inputs(values)
+    return [*_features(session, values, needed_columns), *silent, *weight_problems(values)]
 
 
 def _signal_problems(
@@ -74,9 +74,9 @@ def _signal_problems(
         ]  # fmt: skip
     for name, side in ENTRIES.items():
         if name in rules and not values.signal_is(side, ready):
-            other = "short_if" if name == "long_if" else "long_if"
+            opposite = "short_if" if name == "long_if" else "long_if"
             first = [f"exit_if, true on {exits:,}, is not"] if exits else []
-            first += [f"{other}, true with it on {conflicts:,}, is not"] if conflicts else []
+            first += [f"{opposite}, true with it on {conflicts:,}, is not"] if conflicts else []
             problems.append(_never_true(session, name, count, first))
     if "exit_if" in rules and not exits:
         problems.append(_never_true(session, "exit_if", count, []))
@@ -144,14 +144,14 @@ def _rules(session: Session) -> dict[str, Expr]:
 
 
 def _text(session: Session, name: str) -> str:
-    given: Any = getattr(session.strategy.signal.config, name)
-    return str(given) if given is not None else ""
+    rule: Any = getattr(session.strategy.signal.config, name)
+    return str(rule) if rule is not None else ""
 
 
 def _may_include_its_bar(session: Session, name: str) -> bool:
     block = session.strategy.features.get(name)
-    found = "" if block is None else block.use.rpartition(":")[2]
-    return name.endswith(("_upper", "_lower")) or found in ("highest", "lowest")
+    plugin = "" if block is None else block.use.rpartition(":")[2]
+    return name.endswith(("_upper", "_lower")) or plugin in ("highest", "lowest")
 
 
 def _hint(session: Session, rule: Expr) -> str:

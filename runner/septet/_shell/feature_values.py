@@ -111,12 +111,12 @@ def last_values(session: Session) -> FeatureValues | None:
         session.plan.run_plain()
     batch = Batch(session.plan, cut, session.plan.state(1.0, session.instruments))
     key = None if session.plan.reads_outside else _key(batch, session.plan.name)
-    found = _KEPT.get(key)
-    if found is None:
-        found = _computed(session, batch)
+    stored = _KEPT.get(key)
+    if stored is None:
+        stored = _computed(session, batch)
         if key is not None:
-            _KEPT.keep(key, found)
-    features, signals = found
+            _KEPT.keep(key, stored)
+    features, signals = stored
     return FeatureValues(session, cut, features, signals, begin, times == aligned.times)
 
 
@@ -186,19 +186,19 @@ def cut_of(aligned: AlignedBars, first: int, stop: int) -> tuple[AlignedBars, tu
     if (first, stop) == (0, aligned.times):
         return aligned, (0,) * len(aligned.lengths)
     T = np.ascontiguousarray(aligned.T[:, first:stop])
-    begin, lengths = [], []
+    begins, lengths = [], []
     for k, length in enumerate(aligned.lengths):
         rows = T[layout.ROW + k]
-        known = rows[rows >= 0]
-        begin.append(int(known[0]) if len(known) else length)
-        lengths.append(len(known))
-        rows[rows >= 0] -= begin[-1]
+        present = rows[rows >= 0]
+        begins.append(int(present[0]) if len(present) else length)
+        lengths.append(len(present))
+        rows[rows >= 0] -= begins[-1]
     width = max(lengths)
-    M = np.zeros((len(begin), aligned.M.shape[1], width), np.int64)
-    X = np.full((len(begin), aligned.X.shape[1], width), np.nan)
-    for k, (row, n) in enumerate(zip(begin, lengths, strict=True)):
+    M = np.zeros((len(begins), aligned.M.shape[1], width), np.int64)
+    X = np.full((len(begins), aligned.X.shape[1], width), np.nan)
+    for k, (row, n) in enumerate(zip(begins, lengths, strict=True)):
         M[k, :, :n] = aligned.M[k, :, row : row + n]
         X[k, :, :n] = aligned.X[k, :, row : row + n]
         M[k, layout.AGE, :n] = np.minimum(M[k, layout.AGE, :n], np.arange(n))
     U = aligned.U[:, first:stop] if aligned.U.shape[1] == aligned.times else aligned.U
-    return AlignedBars(T, M, X, tuple(lengths), np.ascontiguousarray(U)), tuple(begin)
+    return AlignedBars(T, M, X, tuple(lengths), np.ascontiguousarray(U)), tuple(begins)

@@ -1,10 +1,11 @@
-"""Closes at which holding is valued in a run by stretches: those at the rows of its curve.
+"""The closes that value buy and hold in a run by stretches, at the rows of its curve.
 
 The bars that are kept for display are joined, so that their closes are later ones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,27 +31,33 @@ class HeldCloses:
 
         The first of a symbol is kept: a holding that joins late is bought at it.
         """
-        begins = name not in self.newest
+        is_first = name not in self.newest
         known_ns, close = bars.known_ns[first:], bars.close[first:]
-        if not begins:
-            before = self.newest[name]
-            known_ns = np.concatenate((before[0], known_ns))
-            close = np.concatenate((before[1], close))
+        if not is_first:
+            newest = self.newest[name]
+            known_ns = np.concatenate((newest[0], known_ns))
+            close = np.concatenate((newest[1], close))
         if not len(known_ns):
             return
         rows = np.searchsorted(known_ns, times_ns, side="right") - 1
-        if begins:
+        if is_first:
             rows = np.append(rows, 0)
         rows = np.unique(np.maximum(rows, 0))
         self.parts.setdefault(name, []).append((known_ns[rows], close[rows]))
         self.newest[name] = known_ns[-1:].copy(), close[-1:].copy()
 
-    def tables(self) -> dict[str, tuple[Ints, Floats]]:
-        """Return known times (UTC nanoseconds, rising) and closes of every symbol with a bar."""
-        found = {}
-        for name, newest in self.newest.items():
-            parts = [*self.parts[name], newest]
+    def tables(self, symbols: Sequence[str]) -> dict[str, tuple[Ints, Floats]]:
+        """Return known times (UTC nanoseconds, rising) and closes of every symbol with a bar.
+
+        They are in the order of `symbols`, whoever had the first bar: a sum over them has the bits
+        of that order.
+        """
+        closes = {}
+        for name in symbols:
+            if name not in self.newest:
+                continue
+            parts = [*self.parts[name], self.newest[name]]
             known_ns, close = (np.concatenate(each) for each in zip(*parts, strict=True))
             known_ns, rows = np.unique(known_ns, return_index=True)
-            found[name] = known_ns, close[rows]
-        return found
+            closes[name] = known_ns, close[rows]
+        return closes

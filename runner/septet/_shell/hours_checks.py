@@ -34,10 +34,10 @@ def hours_problems(session: Session) -> list[Problem]:
         return []
     times = session.aligned.T[layout.KNOWN, session.first :]
     grid = grid_of(session.market)
-    found = list(_of_hours(session, rules, times, grid))
+    problems = list(_of_hours(session, rules, times, grid))
     if rules.series:
-        found += _of_blackout(session, rules, times, blocked=not found)
-    return found
+        problems += _of_blackout(session, rules, times, blocked=not problems)
+    return problems
 
 
 def _of_hours(session: Session, rules: HourRules, times: Ints, grid: FillGrid) -> Iterator[Problem]:
@@ -45,8 +45,8 @@ def _of_hours(session: Session, rules: HourRules, times: Ints, grid: FillGrid) -
     if rules.open is None:
         return
     tree = session.loaded.tree
-    plain = replace(rules, series="")
-    flags = hours_flags(plain, times, grid, NO_EVENTS)
+    without_events = replace(rules, series="")
+    flags = hours_flags(without_events, times, grid, NO_EVENTS)
     bar = format_duration(session.market.bar_ns)
     if bool(np.all(flags & layout.HOURS_CLOSED)):
         yield problem_at(
@@ -71,11 +71,11 @@ def _clocks(rules: HourRules, times: Ints, grid: FillGrid) -> str:
     """Write when the first decisions fill, on the clock of the hours."""
     assert rules.open is not None
     name = rules.open.time_zone
-    shown = []
+    texts = []
     for at in grid.next_open(times[:_SHOWN] + rules.latency_ns).tolist():
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at // 1000)
-        shown.append(moment.astimezone(ZoneInfo(name)).strftime("%a %H:%M").lower())
-    return f"{', '.join(dict.fromkeys(shown))} {name}"
+        texts.append(moment.astimezone(ZoneInfo(name)).strftime("%a %H:%M").lower())
+    return f"{', '.join(dict.fromkeys(texts))} {name}"
 
 
 def _of_blackout(
@@ -84,32 +84,34 @@ def _of_blackout(
     """Events that are known too late, that lie outside of the run, or that leave no decision."""
     tree, path = session.loaded.tree, (*HOURS, "blackout", "series")
     events = events_of(session.market.series[rules.series])
-    inside = (events.at_ns + rules.after_ns > times[0]) & (events.at_ns <= times[-1])
-    count = int(inside.sum())
+    is_in_run = (events.at_ns + rules.after_ns > times[0]) & (events.at_ns <= times[-1])
+    count = int(is_in_run.sum())
     if not count:
-        held = "it has none"
+        span_text = "it has none"
         if len(events.at_ns):
-            held = f"they are from {iso(int(events.at_ns.min()))} to {iso(int(events.at_ns.max()))}"
+            span_text = (
+                f"they are from {iso(int(events.at_ns.min()))} to {iso(int(events.at_ns.max()))}"
+            )
         yield problem_at(
-            tree, path, f"no event of {rules.series} lies in the run: {held}",
+            tree, path, f"no event of {rules.series} lies in the run: {span_text}",
             hint="bring the events of these years, or leave the blackout out", severity="warning",
         )  # fmt: skip
         return
-    late = inside & (events.known_ns > events.at_ns - rules.before_ns)
+    late = is_in_run & (events.known_ns > events.at_ns - rules.before_ns)
     if rules.before_ns and late.any():
         first = int(np.flatnonzero(late)[0])
-        many = int(late.sum())
+        late_count = int(late.sum())
         text = (
-            f"{many:,} of {count:,} events of {rules.series} are known later than "
+            f"{late_count:,} of {count:,} events of {rules.series} are known later than "
             f"{format_duration(rules.before_ns)} before them, as that of "
             f"{iso(int(events.at_ns[first]))}, known at {iso(int(events.known_ns[first]))}"
         )
         yield problem_at(
             tree, (*HOURS, "blackout", "before"),
-            f"{text}: nothing is blocked before {'any' if many == count else 'those'}",
+            f"{text}: nothing is blocked before {'any' if late_count == count else 'those'}",
             hint="a published calendar of future events is known before them: name the column of "
             "its announcements (known: NAME)",
-            severity="error" if many == count else "warning",
+            severity="error" if late_count == count else "warning",
         )  # fmt: skip
     flags: Any = session.aligned.T[-1, session.first :]
     if blocked and bool(np.all(flags & layout.HOURS_CLOSED)):

@@ -58,17 +58,17 @@ class LateStart(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """One sentence, without its full stop."""
-        asked, first = when(self.start_ns), when(self.first_ns)
-        return f"The first decision is {first}, not universe.start ({asked}): {self.why}"
+        start, first = when(self.start_ns), when(self.first_ns)
+        return f"The first decision is {first}, not universe.start ({start}): {self.why}"
 
 
 def ready_of(session: Session) -> Ready:
     """Return when the rules of a session could be read, before any model."""
-    start_ns, known = session.strategy.universe.start, session.aligned.T[layout.KNOWN]
-    due = 0 if start_ns is None else int(np.searchsorted(known, start_ns, side="left"))
+    start_ns, known_ns = session.strategy.universe.start, session.aligned.T[layout.KNOWN]
+    due = 0 if start_ns is None else int(np.searchsorted(known_ns, start_ns, side="left"))
     ready = max(due, first_ready(session.plan, session.aligned) or 0)
-    begin = int(known[0]) - session.market.bar_ns
-    return Ready(begin, int(known[due]), int(known[ready]))
+    begin_ns = int(known_ns[0]) - session.market.bar_ns
+    return Ready(begin_ns, int(known_ns[due]), int(known_ns[ready]))
 
 
 def late_start(
@@ -89,48 +89,50 @@ def late_start(
     slack = max(bar_ns, _CLOSED_NS) if closes else bar_ns
     if first_ns <= start_ns + slack and first_ns <= ready.due_ns:
         return None
-    begins = f"the data begins {when(ready.begin_ns)}"
+    data_text = f"the data begins {when(ready.begin_ns)}"
     instead = f", or write start: {date(first_ns + _DAY_NS - 1)} or later"
     if first_ns > ready.ready_ns and windows:
-        why, hint = _by_model(strategy, begins, first_ns, windows)
+        why, hint = _by_model(strategy, data_text, first_ns, windows)
     elif ready.ready_ns > ready.due_ns:
-        why, hint = _by_warmup(begins, ready, warmup_bars, start_ns, closes, bar_ns)
+        why, hint = _by_warmup(data_text, ready, warmup_bars, start_ns, closes, bar_ns)
     elif first_ns > ready.ready_ns:
         why = "another setting that this one is compared with can decide no earlier"
         hint = "bring data from before the start"
     elif ready.begin_ns > start_ns + slack:
-        why, hint = begins, f"bring data from {when(start_ns)} on"
+        why, hint = data_text, f"bring data from {when(start_ns)} on"
     else:
         return None
     return LateStart(start_ns, first_ns, why, hint + instead)
 
 
 def _by_warmup(
-    begins: str, ready: Ready, bars: int, start_ns: int, closes: bool, bar_ns: int
+    data_text: str, ready: Ready, bars: int, start_ns: int, closes: bool, bar_ns: int
 ) -> tuple[str, str]:
-    need = f"the features need {plural(bars, 'bar')} before they have a value"
+    needed = f"the features need {plural(bars, 'bar')} before they have a value"
     broken = not closes and ready.begin_ns + bars * bar_ns < start_ns
     why = (
-        f"{begins}, {need}, and a gap makes them begin anew" if broken else f"{begins}, and {need}"
+        f"{data_text}, {needed}, and a gap makes them begin anew"
+        if broken
+        else f"{data_text}, and {needed}"
     )
     return why, f"bring {plural(bars, 'bar')} from before the start, or shorten the features"
 
 
 def _by_model(
-    strategy: Any, begins: str, first_ns: int, windows: Sequence[ModelWindow]
+    strategy: Any, data_text: str, first_ns: int, windows: Sequence[ModelWindow]
 ) -> tuple[str, str]:
     """Return how training delays the first decision."""
     start_ns, training = strategy.universe.start, strategy.model.extra["training"]
-    without = next((n for n, each in enumerate(windows) if not each.reason), len(windows))
-    if without:
-        why = f"{plural(without, 'training window')} before it gave no model: {windows[0].reason}"
+    failing = next((n for n, each in enumerate(windows) if not each.reason), len(windows))
+    if failing:
+        why = f"{plural(failing, 'training window')} before it gave no model: {windows[0].reason}"
         return why, "lengthen training.train, lower its min_rows"
     first = windows[0]
     if first.ready_ns <= start_ns:
         why = "no earlier bar has a finite value of every feature that the model reads"
         return why, "look for gaps in what the features read"
     train = format_duration(training.train)
-    why = f"{begins}, and the first whole training window (train: {train}) serves from "
+    why = f"{data_text}, and the first whole training window (train: {train}) serves from "
     from_ns = _trained_to(training, start_ns - training.ready_after.ns(strategy.universe.bar))
     data = f"bring data from {when(from_ns - training.train)} on"
     return why + when(first.ready_ns), f"{data}, shorten training.train"

@@ -31,12 +31,12 @@ def length_problems(session: Session) -> list[Problem]:
         longer = each.span.bar_count >= bars or each.span.duration_ns >= span_ns
         if not is_written or not longer:
             continue
-        shown = format_duration(max(bar_ns, span_ns // bar_ns * bar_ns))
+        span_text = format_duration(max(bar_ns, span_ns // bar_ns * bar_ns))
         if span_ns > 2 * _DAY_NS:
-            shown = f"{span_ns // _DAY_NS:,} days"
+            span_text = f"{span_ns // _DAY_NS:,} days"
         text = (
             f"{reached[-1]} of {each.span} is not over within the data, {bars:,} bars of "
-            f"{format_duration(bar_ns)} in {shown}"
+            f"{format_duration(bar_ns)} in {span_text}"
         )
         hint = "write a shorter one, or bring more history"
         problems.append(problem_at(tree, each.path, text, hint=hint, severity="warning"))

@@ -41,7 +41,7 @@ def known_besides(error: ConfigError, load_with: LoadWith) -> list[Problem]:
 
 def problems_without(keys: Sequence[str], load_with: LoadWith) -> list[Problem]:
     """Return the problems of a backtest's data that do not depend on the values of `keys`."""
-    found = []
+    readings = []
     for number in range(2):
         settings = [f"{key}={_VALUES[key.rpartition('.')[2]][number]}" for key in keys]
         try:
@@ -50,27 +50,27 @@ def problems_without(keys: Sequence[str], load_with: LoadWith) -> list[Problem]:
             return []
         if loaded.strategy.mode != "backtest":
             return []
-        found.append(check_data(loaded))
-    either, other = (each.problems for each in found)
-    messages = {_identity(each): each.message for each in other}
+        readings.append(check_data(loaded))
+    problems_of_first, problems_of_second = (each.problems for each in readings)
+    messages = {_identity(each): each.message for each in problems_of_second}
     assumed = " and ".join(f"{key}: {_VALUES[key.rpartition('.')[2]][0]}" for key in keys)
     problems = []
-    for each in either:
+    for each in problems_of_first:
         message = messages.get(_identity(each))
         if message is not None and message != each.message:
             hint = "; ".join(part for part in (each.hint, f"times are those of {assumed}") if part)
             each = replace(each, hint=hint)
         problems += [each] if message is not None else []
-    for key in {each.missing_key for each in found} - {"", *keys}:
+    for key in {each.missing_key for each in readings} - {"", *keys}:
         reported = {_identity(each) for each in problems}
-        more = problems_without([*keys, key], load_with)
-        problems += [each for each in more if _identity(each) not in reported]
+        further = problems_without([*keys, key], load_with)
+        problems += [each for each in further if _identity(each) not in reported]
     return problems
 
 
 def _has_no_default(key: str) -> bool:
-    layer, _, rest = key.partition(".")
-    return layer == "data" and rest.count(".") == 1 and rest.rpartition(".")[2] in _VALUES
+    layer, _, path = key.partition(".")
+    return layer == "data" and path.count(".") == 1 and path.rpartition(".")[2] in _VALUES
 
 
 def _identity(problem: Problem) -> tuple[str, str, str]:

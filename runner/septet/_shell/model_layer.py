@@ -181,9 +181,9 @@ def health_of(learned: Learned | None) -> Sequence[Any]:
 def move_first(session: Session, learned: Learned) -> None:
     """Let the first decision wait for the first model."""
     first = learned.walk.first_decision_ns
-    asked = learned.walk.row_state == learn.NOT_FINITE
-    if first is None and asked.any():
-        finite = int(np.isfinite(learned.dataset.x[asked]).all(axis=1).sum())
+    broken = learned.walk.row_state == learn.NOT_FINITE
+    if first is None and broken.any():
+        finite = int(np.isfinite(learned.dataset.x[broken]).all(axis=1).sum())
         if finite:
             raise RunError(
                 f"the model gives no probabilities: not one of {finite:,} rows is answered with a "
@@ -191,7 +191,7 @@ def move_first(session: Session, learned: Learned) -> None:
                 hint="train the model again; its arrays are no classifier's",
             )
         raise RunError(
-            f"the model decides nothing: in each of {len(asked):,} rows a feature is not finite",
+            f"the model decides nothing: in each of {len(broken):,} rows a feature is not finite",
             hint="start later, or check features that are never finite",
         )
     if first is None:

@@ -29,8 +29,8 @@ def subject_of(strategy: Any, graph: Graph, inputs: Sequence[str]) -> dict[str, 
 
 def label_facts(label: Any, bar_ns: int) -> dict[str, Any]:
     """Return a label as a strategy file writes it, its length in bars."""
-    found = json.loads(json.dumps(label.model_dump(mode="json")))
-    return {name: _plain(getattr(label, name), found[name], bar_ns) for name in found}
+    written = json.loads(json.dumps(label.model_dump(mode="json")))
+    return {name: _plain(getattr(label, name), written[name], bar_ns) for name in written}
 
 
 def _plain(value: Any, written: Any, bar_ns: int) -> Any:
@@ -43,9 +43,9 @@ def _column(graph: Graph, column: Column, steps: dict[str, Any]) -> str:
     while waiting:
         each = waiting.pop()
         if each.kind == "node" and (node := graph.nodes[each.node]) and node.label not in steps:
-            read = {name: list(found) for name, found in _reads(node)}
-            steps[node.label] = _step(graph, node, read)
-            waiting += [part for found in read.values() for part in found]
+            reads = {name: list(columns) for name, columns in _reads(node)}
+            steps[node.label] = _step(graph, node, reads)
+            waiting += [part for columns in reads.values() for part in columns]
     return _name(graph, column)
 
 
@@ -63,7 +63,7 @@ def _reads(node: Node) -> Iterable[tuple[str, Iterable[Column]]]:
             yield f"{name}: {text}", (column,)
 
 
-def _step(graph: Graph, node: Node, read: dict[str, list[Column]]) -> dict[str, Any]:
+def _step(graph: Graph, node: Node, reads: dict[str, list[Column]]) -> dict[str, Any]:
     """Describe one step; settings that name columns are given as what they read."""
     written = json.loads(json.dumps(node.config.model_dump(mode="json")))
     inputs = {name for name, kind in marks_of(type(node.config)).items() if kind == "input"}
@@ -76,6 +76,8 @@ def _step(graph: Graph, node: Node, read: dict[str, list[Column]]) -> dict[str, 
         "use": f"{node.distribution}:{node.use}",
         "bar": format_duration(node.bar_ns),
         "settings": settings,
-        "reads": {name: [_name(graph, each) for each in found] for name, found in read.items()},
+        "reads": {
+            name: [_name(graph, each) for each in columns] for name, columns in reads.items()
+        },
         "code": step_digest(node.step),
     }

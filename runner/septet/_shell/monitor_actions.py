@@ -1,4 +1,4 @@
-"""What verdicts do: one set of rules for a backtest, for paper and for live.
+"""The effects of verdicts of monitors, the same for a backtest, for paper and for live.
 
 A reading ``halt`` blocks entries and cancels those that work, until a person resumes the run. A
 reading ``block`` blocks entries until the monitor reads the same metric and symbol without it.
@@ -55,8 +55,8 @@ class Act(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """The reading, in words."""
         each = self.reading
-        place = f" of {each.symbol}" if each.symbol else ""
-        return f"{each.metric}{place} is {each.figures}"
+        symbol_text = f" of {each.symbol}" if each.symbol else ""
+        return f"{each.metric}{symbol_text} is {each.figures}"
 
 
 class Acts:
@@ -71,14 +71,14 @@ class Acts:
 
     def take(self, name: str, readings: Sequence[Reading]) -> list[Act]:
         """Process readings of one monitor, in order of time; return what changes."""
-        found = []
+        acts = []
         for each in readings:
             self._count(name, each)
             if each.verdict == "halt" and (rule := rule_of(name)) not in self.halted:
                 self.halted.append(rule)
-                found.append(Act(rule, True, each))
-            found += self._block(name, each)
-        return found
+                acts.append(Act(rule, True, each))
+            acts += self._block(name, each)
+        return acts
 
     def _count(self, name: str, each: Reading) -> None:
         """Count verdicts of `retrain`; the health of a model counts its own."""
@@ -113,15 +113,15 @@ class Acts:
 
     def resume(self) -> list[str]:
         """End every halt: a person resumes the run. Return their rules."""
-        gone, self.halted = self.halted, []
-        return gone
+        ended, self.halted = self.halted, []
+        return ended
 
     def kept(self) -> Any:
         """Everything that is remembered, as plain data."""
         return [self.halted, self._blocking, self._running]
 
-    def restore(self, kept: Any) -> None:
+    def restore(self, state: Any) -> None:
         """Go on from what was kept."""
-        self.halted, blocking, self._running = kept
+        self.halted, blocking, self._running = state
         kind = dict[str, list[tuple[str, str]]]
         self._blocking = msgspec.convert(blocking, kind)

@@ -51,13 +51,13 @@ def passed_limits(session: Session, outcome: Outcome) -> list[str]:
         return []
     most = float(block.config.max)
     equity, _, exposed = outcome.G[:, session.first :]
-    over = np.flatnonzero(exposed > most * equity * (1.0 + 1e-9))
-    if not len(over):
+    rows = np.flatnonzero(exposed > most * equity * (1.0 + 1e-9))
+    if not len(rows):
         return []
-    worst = float((exposed[over] / equity[over]).max())
+    worst = float((exposed[rows] / equity[rows]).max())
     return [
         f"price moves alone took the gross exposure above its limit of {100 * most:.0f} % "
-        f"at {len(over)} decision times, {100 * worst:.2f} % at most: that is reported, not trimmed"
+        f"at {len(rows)} decision times, {100 * worst:.2f} % at most: that is reported, not trimmed"
     ]
 
 
@@ -68,14 +68,14 @@ class Watcher(msgspec.Struct, frozen=True):
     block: Any
     monitor: Monitor
 
-    def failed(self, what: str) -> RunError:
+    def failed(self, fault: str) -> RunError:
         """Return the error that names the plugin and who brought it."""
-        return _failed(self.name, self.block, what)
+        return _failed(self.name, self.block, fault)
 
 
-def _failed(name: str, block: Any, what: str) -> RunError:
+def _failed(name: str, block: Any, fault: str) -> RunError:
     return RunError(
-        f"the monitor {block.use} of {block.distribution} {what}",
+        f"the monitor {block.use} of {block.distribution} {fault}",
         hint=f"remove monitoring.{name} to run without it, and report it to {block.distribution}",
         key=f".monitoring.{name}",
     )
@@ -89,7 +89,7 @@ def build_watchers(strategy: Any) -> list[Watcher]:
     RunError
         If a plugin cannot build its monitor, naming it and its distribution.
     """
-    found = []
+    watchers = []
     for name, block in strategy.monitoring.monitors.items():
         try:
             built = block.declaration(block.config)
@@ -98,12 +98,12 @@ def build_watchers(strategy: Any) -> list[Watcher]:
         except BaseException as error:  # a stranger's plugin may raise anything
             if not is_theirs(error):
                 raise
-            what = f"cannot be built{fault_text(error, _root(block))}"
-            raise _failed(name, block, what) from error
+            fault = f"cannot be built{fault_text(error, _root(block))}"
+            raise _failed(name, block, fault) from error
         if not callable(getattr(built, "read", None)):
             raise _failed(name, block, f"builds a {type(built).__name__}, which has no read(run)")
-        found.append(Watcher(name, block, built))
-    return found
+        watchers.append(Watcher(name, block, built))
+    return watchers
 
 
 def run_view(session: Session, outcome: Outcome, stop: int | None = None) -> RunView:
@@ -129,7 +129,7 @@ def watch(watchers: Sequence[Watcher], run: RunView) -> list[Reading]:
     RunError
         If a monitor fails, or returns what is no reading of this run.
     """
-    found = []
+    new_readings = []
     for each in watchers:
         try:
             readings = list(islice(each.monitor.read(run), _most(run) + 1))
@@ -143,8 +143,8 @@ def watch(watchers: Sequence[Watcher], run: RunView) -> list[Reading]:
             if not is_theirs(error):
                 raise
             raise each.failed(f"failed{fault_text(error, _root(each.block))}") from error
-        found += [reading for reading in checked if reading.time_ns >= run.since_ns]
-    return found
+        new_readings += [reading for reading in checked if reading.time_ns >= run.since_ns]
+    return new_readings
 
 
 def _most(run: RunView) -> int:
@@ -174,23 +174,23 @@ def _checked(watcher: Watcher, reading: Reading, run: RunView) -> Reading:
         raise watcher.failed(f"gave the verdict {reading.verdict!r}, expected one of {expected}")
     if reading.symbol and reading.symbol not in run.symbols:
         raise watcher.failed(f"read the symbol {reading.symbol!r}, which is not in the universe")
-    known = (run.time_ns, run.fills.time_ns, run.trades.exit_ns)
-    end_ns = max((int(each[-1]) for each in known if len(each)), default=0)
+    times_known = (run.time_ns, run.fills.time_ns, run.trades.exit_ns)
+    end_ns = max((int(each[-1]) for each in times_known if len(each)), default=0)
     if not len(run.time_ns) or not run.time_ns[0] <= reading.time_ns <= end_ns:
         raise watcher.failed(f"read at {reading.time_ns} ns, outside the times of the run")
-    own = reading.metric in ("", watcher.name)
+    is_own_metric = reading.metric in ("", watcher.name)
     return replace(
         reading, time_ns=int(reading.time_ns), value=float(reading.value),
         threshold=float(reading.threshold), window=int(reading.window),
         compared=None if reading.compared is None else float(reading.compared),
-        metric=watcher.name if own else f"{watcher.name}:{reading.metric}",
+        metric=watcher.name if is_own_metric else f"{watcher.name}:{reading.metric}",
     )  # fmt: skip
 
 
-_WHOLE, _REAL, _TEXT = (int, np.integer), (int, float, np.integer, np.floating), (str,)
+_INTEGER, _REAL, _TEXT = (int, np.integer), (int, float, np.integer, np.floating), (str,)
 _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
-    "time_ns": (_WHOLE, "nanoseconds, a whole number"),
-    "window": (_WHOLE, "a whole number"),
+    "time_ns": (_INTEGER, "nanoseconds, a whole number"),
+    "window": (_INTEGER, "a whole number"),
     "value": (_REAL, "a number"),
     "threshold": (_REAL, "a number"),
     "metric": (_TEXT, "text"),

@@ -1,4 +1,4 @@
-"""The batch path with monitors that act: traded ahead, read, and traded again where one acts."""
+"""The batch path with monitors that act: a span is traded, and traded again after an action."""
 
 from __future__ import annotations
 
@@ -38,45 +38,45 @@ def trade_watched(
 ) -> list[tuple[int, Act]]:
     """Trade from the first decision to the end; return what monitors did, and when.
 
-    The features are there. A monitor looks at nothing later than its reading, so what was traded
-    before a reading stands, and only what comes after it is traded again.
+    The features are computed already. A monitor reads nothing later than its reading, so that
+    trades before a reading are final, and only the time after it is traded again.
     """
-    known, last = session.aligned.T[layout.KNOWN], session.aligned.times
-    of_model = _of_model(known, health)
-    state, acts, done = batch.state, Acts(), list[tuple[int, Act]]()
+    known_ns, last = session.aligned.T[layout.KNOWN], session.aligned.times
+    of_model = _of_model(known_ns, health)
+    state, acts, acts_done = batch.state, Acts(), list[tuple[int, Act]]()
     at, span = session.first, last if not watchers else _SPAN
     while at < last:
-        kept = state.A.copy(), state.C.copy(), state.B.copy(), state.I.copy()
+        saved = state.A.copy(), state.C.copy(), state.B.copy(), state.I.copy()
         stop = min(last, at + span)
         if watchers:
             batch.trade(at, stop)
         due = [*of_model, *_due(session, batch, watchers, at, stop)]
-        turn, found = _first(due, at, stop, acts, retrains)
-        if turn is None or found is None:
+        turn, change_found = _first(due, at, stop, acts, retrains)
+        if turn is None or change_found is None:
             if not watchers:
                 batch.trade(at, stop)
             at, span = stop, 2 * span
             continue
-        for array, values in zip((state.A, state.C, state.B, state.I), kept, strict=True):
+        for array, values in zip((state.A, state.C, state.B, state.I), saved, strict=True):
             array[:] = values
         batch.trade(at, turn)
         clear_decisions(batch.plan, batch.arrays, turn)
-        if found.asks and retrains is not None:
+        if change_found.asks and retrains is not None:
             retrains.ask(turn)
             acts.retrained()
-            of_model = _of_model(known, retrains.health)
-        change = found.change
+            of_model = _of_model(known_ns, retrains.health)
+        change = change_found.change
         state.C[layout.BLOCKED] += change.blocks
         batch.trade(turn, turn + 1)
         if change.cancels:
-            cancel_entries(batch.plan, batch.arrays, int(known[turn]))
-        done += [(int(known[turn]), each) for each in found.acts]
+            cancel_entries(batch.plan, batch.arrays, int(known_ns[turn]))
+        acts_done += [(int(known_ns[turn]), each) for each in change_found.acts]
         at, span = turn + 1, max(_SPAN, 2 * (turn - at))
-    return done
+    return acts_done
 
 
-def _of_model(known: Ints, health: Sequence[Reading]) -> list[Due]:
-    return [(int(np.searchsorted(known, each.time_ns)), MODEL, each) for each in health]
+def _of_model(known_ns: Ints, health: Sequence[Reading]) -> list[Due]:
+    return [(int(np.searchsorted(known_ns, each.time_ns)), MODEL, each) for each in health]
 
 
 def _due(
@@ -92,17 +92,17 @@ def _due(
     outcome = result_tables.Outcome(
         batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, batch.state
     )
-    known = session.aligned.T[layout.KNOWN]
-    since_ns = int(known[at - 1]) if at else BEGINNING_NS
+    known_ns = session.aligned.T[layout.KNOWN]
+    since_ns = int(known_ns[at - 1]) if at else BEGINNING_NS
     run = replace(run_view(session, outcome, stop), since_ns=since_ns)
-    found = []
+    due = []
     for each in watchers:
         readings = sorted(watch([each], run), key=lambda reading: reading.time_ns)
-        found += [
-            (int(np.searchsorted(known, reading.time_ns, side="right")), each.name, reading)
+        due += [
+            (int(np.searchsorted(known_ns, reading.time_ns, side="right")), each.name, reading)
             for reading in readings
         ]
-    return found
+    return due
 
 
 def _first(
@@ -110,29 +110,29 @@ def _first(
 ) -> tuple[int | None, Watched | None]:
     """Let readings act in order, up to the first time at which one does."""
     ordered = sorted((each for each in due if at <= each[0] < stop), key=lambda each: each[0])
-    place = 0
-    while place < len(ordered):
-        turn, group = ordered[place][0], dict[str, list[Reading]]()
-        while place < len(ordered) and ordered[place][0] == turn:
-            group.setdefault(ordered[place][1], []).append(ordered[place][2])
-            place += 1
-        found = Watched()
+    position = 0
+    while position < len(ordered):
+        turn, group = ordered[position][0], dict[str, list[Reading]]()
+        while position < len(ordered) and ordered[position][0] == turn:
+            group.setdefault(ordered[position][1], []).append(ordered[position][2])
+            position += 1
+        watched = Watched()
         for name, readings in group.items():
-            found.acts += acts.take(name, readings)
+            watched.acts += acts.take(name, readings)
         asks = acts.take_asks()
-        found.asks = asks and retrains is not None and retrains.is_due(turn)
-        if found.acts or found.asks:
-            return turn, found
+        watched.asks = asks and retrains is not None and retrains.is_due(turn)
+        if watched.acts or watched.asks:
+            return turn, watched
     return None, None
 
 
 def halts_with(halts: Sequence[HaltEvent], acts: Sequence[tuple[int, Act]]) -> list[HaltEvent]:
     """Put what monitors did among the halts of a run, in order of time."""
-    found = list(halts)
+    merged = list(halts)
     for time_ns, act in acts:
         if act.on:
             reading = act.reading
-            found.append(
+            merged.append(
                 HaltEvent(
                     time_ns=time_ns, rule=act.rule, value=reading.value,
                     threshold=reading.threshold, then=act.then, resume=act.clears_when,
@@ -140,9 +140,9 @@ def halts_with(halts: Sequence[HaltEvent], acts: Sequence[tuple[int, Act]]) -> l
                 )
             )  # fmt: skip
             continue
-        for place in reversed(range(len(found))):
-            if found[place].rule == act.rule and found[place].resumed_ns is None:
-                fields = {each: getattr(found[place], each) for each in found[place].__slots__}
-                found[place] = HaltEvent(**{**fields, "resumed_ns": time_ns})
+        for row in reversed(range(len(merged))):
+            if merged[row].rule == act.rule and merged[row].resumed_ns is None:
+                fields = {each: getattr(merged[row], each) for each in merged[row].__slots__}
+                merged[row] = HaltEvent(**{**fields, "resumed_ns": time_ns})
                 break
-    return sorted(found, key=lambda each: each.time_ns)
+    return sorted(merged, key=lambda each: each.time_ns)

@@ -1,4 +1,4 @@
-"""What a run reads and can never know: series without a value, joins without a common time."""
+"""Finds inputs that a run never has: series without a value, joins without a common time."""
 
 from __future__ import annotations
 
@@ -136,11 +136,11 @@ class Unknown:
 
 def _is_common(market: MarketData, symbol: str) -> bool:
     """Whether a symbol has a bar at a time of another; true where there is none to ask."""
-    others = market.bars.get(symbol)
-    own = [market.bars[each] for each in market.symbols if each != symbol]
-    if others is None or not own:
+    bars_read = market.bars.get(symbol)
+    other_bars = [market.bars[each] for each in market.symbols if each != symbol]
+    if bars_read is None or not other_bars:
         return True
-    return any(len(np.intersect1d(each.known_ns, others.known_ns)) for each in own)
+    return any(len(np.intersect1d(each.known_ns, bars_read.known_ns)) for each in other_bars)
 
 
 def _others(name: str, config: BaseModel) -> Iterator[tuple[KeyPath, str]]:

@@ -1,4 +1,4 @@
-"""The errors of `check` about files that never trade, for `run` to stop at: one gate for both."""
+"""Stops `run` at the errors of `check` about files that never trade."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in the way of a run and can be known before it: the data, and what is made of it."""
+"""Problems of a run that can be found before it: in the data, its features and its model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = ["DataCheck", "check_data", "check_model", "check_secrets"]
 
 
 class DataCheck(msgspec.Struct, frozen=True):
-    """What stands in the way of a backtest, and the windows its model is trained on.
+    """The problems of a backtest, and the windows that its model is trained on.
 
     `missing_key` is the key of the file without which the data could not be read, if there is one.
     """
@@ -157,15 +157,15 @@ def _ticks(session: Session) -> list[Problem]:
         if not isinstance(distance, float) or distance <= 0.0:
             continue
         for symbol, table in session.market.bars.items():
-            known = session.market.instruments.get(symbol)
+            instrument = session.market.instruments.get(symbol)
             price = float(np.median(table.close)) if len(table) else 0.0
-            if known is not None and known.tick > distance * price > 0.0:
+            if instrument is not None and instrument.tick > distance * price > 0.0:
                 text = f"the stop is {distance * price:.4g} away at the usual price of {symbol}, "
                 problems.append(
                     problem_at(
                         session.loaded.tree,
                         ("risk", "stops", name),
-                        f"{text}less than its tick of {known.tick:g}",
+                        f"{text}less than its tick of {instrument.tick:g}",
                         hint="write a wider stop, or the tick of the instrument",
                         severity="warning",
                     )
@@ -242,12 +242,12 @@ def check_secrets(loaded: Any) -> list[Problem]:
         if entry is not None:
             problems += _unreadable_entry(loaded, path, entry)
             continue
-        for where, reference in _references(path, block.config):
+        for key_path, reference in _references(path, block.config):
             message = _unreadable(reference, Path(loaded.base_dir))
             if message:
                 hint = f"export {reference.name}=... before starting septet"
                 hint = hint if reference.scheme == "env" else "create the file, readable by you"
-                problems.append(problem_at(loaded.tree, where, message, hint=hint))
+                problems.append(problem_at(loaded.tree, key_path, message, hint=hint))
     return problems
 
 

@@ -1,4 +1,4 @@
-"""From the plan's log and arrays to the tables of a run's folder: a projection, nothing decided."""
+"""Projects the plan's log and arrays into the tables of a run's folder; nothing is decided here."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SIGNALS = ("none", "short", "flat", "long")
 
 @dataclass
 class Outcome:
-    """What a run left behind: the log, decisions and curve over the decided times."""
+    """The outcome of a run: the log, decisions and curve over the decided times."""
 
     LI: Ints
     LF: Floats
@@ -63,7 +63,7 @@ class Outcome:
 
 
 class Ran(NamedTuple):
-    """What one run left: its outcome, its models, and seconds without training.
+    """The results of one run: its outcome, its models, and seconds without training.
 
     `acts` are what monitors did, each with its decision time.
     """
@@ -91,7 +91,7 @@ def _quantity(session: Session, outcome: Outcome, rows: Ints, units: Floats) -> 
 
 
 def order_ids(numbers: Ints) -> list[str]:
-    """Order ids as people write them."""
+    """Return order ids as texts: ``o17``."""
     return [f"o{number + 1}" for number in numbers.tolist()]
 
 
@@ -129,8 +129,10 @@ def _ends(outcome: Outcome, numbers: Ints) -> tuple[Ints, Ints, Floats]:
     by_number = np.argsort(numbers, kind="stable")
 
     def places(rows: Ints) -> Ints:
-        found: Ints = by_number[np.searchsorted(numbers, outcome.LI[rows, 3], sorter=by_number)]
-        return found
+        wanted = outcome.LI[rows, 3]
+        positions: Ints = by_number[np.searchsorted(numbers, wanted, sorter=by_number)]
+        assert (numbers[positions] == wanted).all(), "a row is about an order that is not there"
+        return positions
 
     status = np.zeros(len(numbers), np.int64)
     ended = np.full(len(numbers), -1, np.int64)
@@ -166,9 +168,9 @@ def fills_of(session: Session, outcome: Outcome, venue: str, *, before: int = 0)
     """One row a fill, after `before` others; a fee in what is received is in the base currency."""
     rows = outcome.rows(layout.FILL)
     LI, LF = outcome.LI[rows], outcome.LF[rows]
-    taken = np.abs(LF[:, 0]) - np.abs(LF[:, 3])
+    withheld = np.abs(LF[:, 0]) - np.abs(LF[:, 3])
     scale = outcome.state.B[:, layout.SCALE][LI[:, 2]]
-    received = taken > 0
+    received = withheld > 0
     currencies = [symbol.partition("/")[0] for symbol in session.market.symbols]
     currencies.append(session.strategy.account.currency)
     quote = len(currencies) - 1
@@ -181,7 +183,7 @@ def fills_of(session: Session, outcome: Outcome, venue: str, *, before: int = 0)
         "side": coded((LF[:, 0] < 0).astype(np.int64), ("buy", "sell")),
         "quantity": _quantity(session, outcome, rows, np.abs(LF[:, 0])),
         "price": LF[:, 1],
-        "fee": np.where(received, taken / scale, LF[:, 2]),
+        "fee": np.where(received, withheld / scale, LF[:, 2]),
         "fee_currency": coded(np.where(received, LI[:, 2], quote), currencies),
         "liquidation": np.nan_to_num(LF[:, 5]),
         "liquidity": coded(LI[:, 4], ("taker", "maker")),
@@ -196,10 +198,10 @@ def trades_of(session: Session, outcome: Outcome, *, over: bool = True) -> dict[
     rows = outcome.rows(layout.TRADE)
     LI, LF = outcome.LI[rows], outcome.LF[rows]
     reasons = session.plan.assembly.reasons
-    held = _still_held(session, outcome.state, len(reasons)) if over else {}
+    open_trades = _still_held(session, outcome.state, len(reasons)) if over else {}
 
     def column(name: str, closed: Any) -> Any:
-        return np.concatenate((closed, held[name])) if held else closed
+        return np.concatenate((closed, open_trades[name])) if open_trades else closed
 
     sides = column("side", LI[:, 5])
     return {
@@ -221,29 +223,29 @@ def trades_of(session: Session, outcome: Outcome, *, over: bool = True) -> dict[
 
 def _still_held(session: Session, state: Any, reason: int) -> dict[str, Any]:
     """Columns of open trades (`reason`), then of dust (`reason` + 1), at the last close."""
-    B, whole = state.B, state.I
-    side = whole[:, layout.OPEN_SIDE]
+    B, integers = state.B, state.I
+    side = integers[:, layout.OPEN_SIDE]
     k = np.flatnonzero(side)
     scale, mark = B[:, layout.SCALE], B[:, layout.MARK]
     units, average = B[k, layout.UNITS], B[k, layout.AVERAGE]
     costs = B[k, layout.TRADE_FEES], B[k, layout.TRADE_FUNDING], B[k, layout.TRADE_LIQUIDATION]
     gross = B[k, layout.TRADE_GROSS] + units / scale[k] * (mark[k] - average)
-    entry, left, quantity = _as_if_closed(B[k], mark[k])
+    entry, exit_price, quantity = _as_if_closed(B[k], mark[k])
     dust = np.where(side == 0, B[:, layout.UNITS], 0.0)
-    made = dust / scale * mark - B[:, layout.DUST_COST]
-    d = np.flatnonzero((made != 0.0) | (dust != 0.0) | (B[:, layout.DUST_FEES] != 0.0))
-    nothing = np.zeros(len(d))
-    end = np.full(len(k) + len(d), session.aligned.T[layout.KNOWN, -1], np.int64)
+    dust_pnl = dust / scale * mark - B[:, layout.DUST_COST]
+    dust_rows = np.flatnonzero((dust_pnl != 0.0) | (dust != 0.0) | (B[:, layout.DUST_FEES] != 0.0))
+    zeros = np.zeros(len(dust_rows))
+    end = np.full(len(k) + len(dust_rows), session.aligned.T[layout.KNOWN, -1], np.int64)
     columns = {
-        "k": (k, d), "side": (side[k], np.where(dust[d] < 0.0, -1, 1)),
-        "entry_ns": (whole[k, layout.TRADE_NS], end[len(k) :]),
-        "entry_price": (entry, mark[d]), "exit_price": (left, mark[d]),
-        "quantity": (quantity, np.abs(dust[d]) / scale[d]),
-        "pnl": (gross - costs[0] - costs[1] - costs[2], made[d]),
-        "fees": (costs[0], B[d, layout.DUST_FEES]),
-        "funding": (costs[1], B[d, layout.DUST_FUNDING]), "liquidation": (costs[2], nothing),
-        "slippage": (B[k, layout.TRADE_SLIPPAGE], B[d, layout.DUST_SLIPPAGE]),
-        "reason": (np.full(len(k), reason), np.full(len(d), reason + 1)),
+        "k": (k, dust_rows), "side": (side[k], np.where(dust[dust_rows] < 0.0, -1, 1)),
+        "entry_ns": (integers[k, layout.TRADE_NS], end[len(k) :]),
+        "entry_price": (entry, mark[dust_rows]), "exit_price": (exit_price, mark[dust_rows]),
+        "quantity": (quantity, np.abs(dust[dust_rows]) / scale[dust_rows]),
+        "pnl": (gross - costs[0] - costs[1] - costs[2], dust_pnl[dust_rows]),
+        "fees": (costs[0], B[dust_rows, layout.DUST_FEES]),
+        "funding": (costs[1], B[dust_rows, layout.DUST_FUNDING]), "liquidation": (costs[2], zeros),
+        "slippage": (B[k, layout.TRADE_SLIPPAGE], B[dust_rows, layout.DUST_SLIPPAGE]),
+        "reason": (np.full(len(k), reason), np.full(len(dust_rows), reason + 1)),
     }  # fmt: skip
     return {**{name: np.concatenate(pair) for name, pair in columns.items()}, "exit_ns": end}
 
@@ -252,14 +254,17 @@ def _as_if_closed(B: Floats, mark: Floats) -> tuple[Floats, Floats, Floats]:
     """Mean entry and exit price and the quantity of open trades, were the rest sold at `mark`."""
     scale, closed = B[:, layout.SCALE], B[:, layout.CLOSED_UNITS]
     units = np.abs(B[:, layout.UNITS])
-    entry, left = np.empty(len(B)), np.empty(len(B))
+    entry, exit_price = np.empty(len(B)), np.empty(len(B))
     for n in range(len(B)):
-        row, weight, rest = B[n], float(closed[n]), float(units[n])
-        before, held = float(row[layout.CLOSED_AVERAGE]), float(row[layout.AVERAGE])
+        row, weight, open_units = B[n], float(closed[n]), float(units[n])
+        closed_average, entry_average = (
+            float(row[layout.CLOSED_AVERAGE]),
+            float(row[layout.AVERAGE]),
+        )
         sold = float(row[layout.EXIT_NOTIONAL]) / (weight / scale[n]) if weight else mark[n]
-        entry[n] = _LEDGER.mean_price(before, weight, held, rest)
-        left[n] = _LEDGER.mean_price(sold, weight, mark[n], rest)
-    return entry, left, (closed + units) / scale
+        entry[n] = _LEDGER.mean_price(closed_average, weight, entry_average, open_units)
+        exit_price[n] = _LEDGER.mean_price(sold, weight, mark[n], open_units)
+    return entry, exit_price, (closed + units) / scale
 
 
 def mean_exposure(session: Session, outcome: Outcome) -> float | None:
@@ -317,13 +322,13 @@ def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
 
 def _decided(session: Session) -> tuple[Ints, Ints, Ints]:
     """Symbol, row and time of every decision, in order of time, then universe order."""
-    known = session.aligned.T[layout.KNOWN, session.first :]
+    known_ns = session.aligned.T[layout.KNOWN, session.first :]
     if len(session.market.symbols) == 1:
         rows = session.aligned.T[layout.ROW, session.first :]
-        return np.zeros(len(rows), np.int64), rows, known
+        return np.zeros(len(rows), np.int64), rows, known_ns
     grid = session.aligned.bar_rows[:, session.first :].T
     t, k = np.nonzero(grid >= 0)
-    return k.astype(np.int64), grid[t, k], known[t]
+    return k.astype(np.int64), grid[t, k], known_ns[t]
 
 
 def rebalance_notes(session: Session, outcome: Outcome) -> list[str]:
@@ -333,14 +338,14 @@ def rebalance_notes(session: Session, outcome: Outcome) -> list[str]:
         return []
     codes, reasons = outcome.LI[rows, 4], session.plan.assembly.reasons
     named = np.array([reasons[code] for code in codes.tolist()], dtype=object)
-    made = int((named == "rebalance").sum())
-    notes = [f"{made:,} rebalances were made"]
+    rebalances = int((named == "rebalance").sum())
+    notes = [f"{rebalances:,} rebalances were made"]
     for why in sorted({*named.tolist()} - {"rebalance"}):
         count = int((named == why).sum())
         notes.append(f"a rebalance that was due could not act whole at {count:,} times: {why}")
     if len(named) and named[-1] != "rebalance":
         times = outcome.LI[rows, 1]
-        since = times[np.flatnonzero(named == "rebalance")[-1]] if made else times[0]
+        since = times[np.flatnonzero(named == "rebalance")[-1]] if rebalances else times[0]
         notes.append(
             f"no rebalance was made after {iso(int(since))}: the next one waited to the end "
             f"({named[-1]}), and what was held stayed whatever its rank or weight"
@@ -362,12 +367,12 @@ def halts_of(session: Session, outcome: Outcome) -> list[HaltEvent]:
             events.append(_halt(name, block, int(outcome.LI[row, 1]), outcome.LF[row]))
         elif kind == layout.CLEAR:
             name, _ = blocks[int(outcome.LI[row, 3])]
-            for place in reversed(range(len(events))):
-                if events[place].rule == name and events[place].resumed_ns is None:
+            for number in reversed(range(len(events))):
+                if events[number].rule == name and events[number].resumed_ns is None:
                     fields = {
-                        each: getattr(events[place], each) for each in events[place].__slots__
+                        each: getattr(events[number], each) for each in events[number].__slots__
                     }
-                    events[place] = HaltEvent(**{**fields, "resumed_ns": int(outcome.LI[row, 1])})
+                    events[number] = HaltEvent(**{**fields, "resumed_ns": int(outcome.LI[row, 1])})
                     break
     return events
 
@@ -376,13 +381,13 @@ def _halt(name: str, block: Any, time_ns: int, line: Floats) -> HaltEvent:
     from septet_schemas.units import format_duration
 
     equity, peak, day_base, losses = (float(each) for each in line[:4])
-    read, resume = block.declaration.parameters, block.extra["resume"]
-    counts = "losses_in_a_row" in read
+    parameters, resume = block.declaration.parameters, block.extra["resume"]
+    counts = "losses_in_a_row" in parameters
     limit = getattr(block.config, "count" if counts else "above", math.nan)
     return HaltEvent(
         time_ns=time_ns,
         rule=name,
-        value=losses if counts else 1.0 - equity / (day_base if "day_base" in read else peak),
+        value=losses if counts else 1.0 - equity / (day_base if "day_base" in parameters else peak),
         threshold=float(limit),
         metric="losses_in_a_row" if counts else "",
         then=block.extra["then"],

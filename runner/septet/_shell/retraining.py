@@ -27,7 +27,7 @@ class Retrains:
     def __init__(self, session: Session, F: np.ndarray, learned: Learned) -> None:
         """Begin with the walk of the schedule; F holds the features and the predictions."""
         self._session, self._F, self.learned = session, F, learned
-        self._known = session.aligned.T[layout.KNOWN]
+        self._known_ns = session.aligned.T[layout.KNOWN]
         self._asked: list[int] = []
         self._fitted = {each.trained_to_ns: each for each in learned.walk.models}
 
@@ -38,8 +38,8 @@ class Retrains:
 
     def predict_row(self, time_ns: int, vector: Floats) -> tuple[float, int]:
         """Probability up of a feature vector by the model in force, and the model's state."""
-        found: tuple[float, int] = self.learned.walk.predict_row(time_ns, vector)
-        return found
+        predicted: tuple[float, int] = self.learned.walk.predict_row(time_ns, vector)
+        return predicted
 
     def is_due(self, t: int) -> bool:
         """Whether a request at the cursor of a decision time gets a model.
@@ -47,7 +47,7 @@ class Retrains:
         None is asked for while the newest window has not given a model that decides, and where
         the schedule, or the model's own health, asks at that time anyway.
         """
-        now_ns, before_ns = int(self._known[t]), int(self._known[t - 1]) if t else -1
+        now_ns, before_ns = int(self._known_ns[t]), int(self._known_ns[t - 1]) if t else -1
         models = [each for each in self.learned.walk.models if each.trained_to_ns <= now_ns]
         if not models or models[-1].model is None:
             return False
@@ -56,7 +56,7 @@ class Retrains:
 
     def ask(self, t: int) -> None:
         """Fit the model with data up to a decision time, and predict the rows after it again."""
-        self._asked.append(int(self._known[t]))
+        self._asked.append(int(self._known_ns[t]))
         self.learned = learn_walk(
             self._session, self._F, asked=self._asked, fitted=self._fitted
         )  # fmt: skip

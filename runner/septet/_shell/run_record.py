@@ -64,30 +64,30 @@ class _Rows:
         self.whole.extend(whole.tolist())
         self.parts.extend(parts.tolist())
         if len(self) > MOST_ROWS * _SLACK:
-            gone = len(self) - MOST_ROWS
-            del self.known[:gone]
-            del self.whole[: gone * layout.LI_COLUMNS]
-            del self.parts[: gone * self.width]
+            surplus = len(self) - MOST_ROWS
+            del self.known[:surplus]
+            del self.whole[: surplus * layout.LI_COLUMNS]
+            del self.parts[: surplus * self.width]
 
     def tables(self, before_ns: int) -> tuple[Ints, Ints, Floats]:
         """Rows known before a time: when, their whole numbers, their fractions."""
-        known = np.array(self.known, np.int64)
-        stop = int(np.searchsorted(known, before_ns, side="left"))
+        known_ns = np.array(self.known, np.int64)
+        stop = int(np.searchsorted(known_ns, before_ns, side="left"))
         LI = np.array(self.whole, np.int64).reshape(-1, layout.LI_COLUMNS)[:stop]
         LF = np.array(self.parts, np.float64).reshape(-1, self.width or layout.LF_LEAST)
-        return known[:stop], LI, LF[:stop]
+        return known_ns[:stop], LI, LF[:stop]
 
     def kept(self) -> list[Any]:
         return [self.width, *(each.tobytes() for each in (self.known, self.whole, self.parts))]
 
     @classmethod
-    def of(cls, kept: list[Any]) -> _Rows:
-        made = cls()
-        made.width = int(kept[0])
-        columns: tuple[Any, ...] = (made.known, made.whole, made.parts)
-        for column, part in zip(columns, kept[1:], strict=True):
+    def of(cls, state: list[Any]) -> _Rows:
+        rows = cls()
+        rows.width = int(state[0])
+        columns: tuple[Any, ...] = (rows.known, rows.whole, rows.parts)
+        for column, part in zip(columns, state[1:], strict=True):
             column.frombytes(part)
-        return made
+        return rows
 
 
 class Record:
@@ -122,10 +122,10 @@ class Record:
         for column, value in zip(self._curve, (equity, cash, exposed), strict=True):
             column.append(value)
         if len(self._times) > MOST_TIMES * _SLACK:
-            gone = len(self._times) - MOST_TIMES
+            surplus = len(self._times) - MOST_TIMES
             columns: tuple[Any, ...] = (self._times, *self._curve)
             for each in columns:
-                del each[:gone]
+                del each[:surplus]
 
     def counts(self, before_ns: int) -> tuple[int, int, int]:
         """How many times, fills and trades were known before a time."""
@@ -135,26 +135,26 @@ class Record:
 
     def fills(self, before_ns: int) -> FillRows:
         """Fills known before a time."""
-        known, LI, LF = self._fills.tables(before_ns)
-        return fill_rows(LI, LF, self._scale, known)
+        known_ns, LI, LF = self._fills.tables(before_ns)
+        return fill_rows(LI, LF, self._scale, known_ns)
 
     def view(self, before_ns: int, since_ns: int) -> RunView:
         """Return the run as it was known before a time, read already up to another."""
         times = np.array(self._times, np.int64)
         stop = int(np.searchsorted(times, before_ns, side="left"))
         equity, cash, exposed = (np.array(each, np.float64)[:stop] for each in self._curve)
-        known, LI, LF = self._trades.tables(before_ns)
+        known_ns, LI, LF = self._trades.tables(before_ns)
         return RunView(
             self.symbols, self.bar_ns, times[:stop], equity, cash, exposed / equity,
-            self.fills(before_ns), trade_rows(LI, LF, known), since_ns,
+            self.fills(before_ns), trade_rows(LI, LF, known_ns), since_ns,
         )  # fmt: skip
 
     def snapshot(self) -> bytes:
         """Everything needed to go on."""
         columns: tuple[Any, ...] = (self._times, *self._curve)
         curve = [each.tobytes() for each in columns]
-        kept = [self._fills.kept(), self._trades.kept(), curve, self.read_ns]
-        return msgspec.msgpack.encode(kept)
+        state = [self._fills.kept(), self._trades.kept(), curve, self.read_ns]
+        return msgspec.msgpack.encode(state)
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""

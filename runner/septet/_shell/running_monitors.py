@@ -1,4 +1,4 @@
-"""The monitors of a run while it goes on: read at every decision time, with what is known then.
+"""The monitors of a run in progress: read at every decision time, with what is known then.
 
 At a time T they read what happened before T: fills, trades, and the account at earlier decision
 times. A model's health is read with the labels and rows known at T. Their readings act at T.
@@ -38,7 +38,7 @@ class Watched:
 
     @property
     def change(self) -> Change:
-        """What the engine must know of it."""
+        """The change that the engine must apply."""
         if not self.acts:
             return NOTHING
         blocks = sum(1 if each.on else -1 for each in self.acts)
@@ -72,21 +72,21 @@ class RunMonitors:
         self.watchers, self.record, self.raises = list(watchers), record, raises
         self.acts = Acts()
         self._alarm = slippage_alarm
-        self._seen = [0, 0, 0]
+        self._counts_read = [0, 0, 0]
         self._dead: list[str] = []
 
     def read(self, time_ns: int) -> Watched:
         """Read what happened before a decision time and was not read yet."""
-        found, record = Watched(), self.record
+        watched, record = Watched(), self.record
         since_ns, counts = record.read_ns, record.counts(time_ns)
         grown = {
-            name: now != before
-            for name, now, before in zip(
-                ("times", "fills", "trades"), counts, self._seen, strict=True
+            name: now != earlier
+            for name, now, earlier in zip(
+                ("times", "fills", "trades"), counts, self._counts_read, strict=True
             )
         }
         if grown["fills"]:
-            found.readings += self._slippage(since_ns, time_ns)
+            watched.readings += self._slippage(since_ns, time_ns)
         follows = [
             each for each in self.watchers
             if each.name not in self._dead
@@ -95,25 +95,25 @@ class RunMonitors:
         if follows and counts[0]:
             view = record.view(time_ns, since_ns)
             for each in follows:
-                self._read(each, view, found)
-        self._seen, record.read_ns = list(counts), time_ns
-        found.asks = self.acts.take_asks()
-        return found
+                self._read(each, view, watched)
+        self._counts_read, record.read_ns = list(counts), time_ns
+        watched.asks = self.acts.take_asks()
+        return watched
 
-    def _read(self, watcher: Watcher, view: RunView, found: Watched) -> None:
+    def _read(self, watcher: Watcher, view: RunView, watched: Watched) -> None:
         try:
             readings = watch([watcher], view)
         except SeptetError as error:
             if self.raises:
                 raise
-            found.failed.append((watcher.name, error.message))
+            watched.failed.append((watcher.name, error.message))
             self._dead.append(watcher.name)
-            nothing = Reading(int(view.time_ns[-1]), watcher.name, np.nan, np.nan, "halt", 0)
-            found.acts += self.acts.take(watcher.name, [nothing])
+            unread = Reading(int(view.time_ns[-1]), watcher.name, np.nan, np.nan, "halt", 0)
+            watched.acts += self.acts.take(watcher.name, [unread])
             return
         readings.sort(key=lambda each: each.time_ns)
-        found.readings += readings
-        found.acts += self.acts.take(watcher.name, readings)
+        watched.readings += readings
+        watched.acts += self.acts.take(watcher.name, readings)
 
     def _slippage(self, since_ns: int, time_ns: int) -> list[Reading]:
         fills = self.record.fills(time_ns)
@@ -121,10 +121,10 @@ class RunMonitors:
         symbols, priced = self.record.symbols, np.isfinite(fills.decision_price)
         first = fresh
         for k in range(len(symbols)):
-            mine = np.flatnonzero((fills.symbol[:fresh] == k) & priced[:fresh])[-WINDOW:]
-            first = min([first, *mine[:1].tolist()])
+            own_fills = np.flatnonzero((fills.symbol[:fresh] == k) & priced[:fresh])[-WINDOW:]
+            first = min([first, *own_fills[:1].tolist()])
         tail = slice(first, None)
-        known, mean, count = slippage_rows(
+        known_ns, mean, count = slippage_rows(
             fills.symbol[tail], len(symbols), fills.side[tail], fills.price[tail],
             fills.decision_price[tail],
         )  # fmt: skip
@@ -135,7 +135,7 @@ class RunMonitors:
                 symbols[int(fills.symbol[first + row])],
             )
             for row, value, size in zip(
-                known.tolist(), mean.tolist(), count.tolist(), strict=True
+                known_ns.tolist(), mean.tolist(), count.tolist(), strict=True
             )
             if first + row >= fresh
         ]  # fmt: skip
@@ -147,12 +147,12 @@ class RunMonitors:
 
     def snapshot(self) -> bytes:
         """Everything needed to go on."""
-        kept = [self.record.snapshot(), self.acts.kept(), self._seen, self._dead]
-        return msgspec.msgpack.encode(kept)
+        state = [self.record.snapshot(), self.acts.kept(), self._counts_read, self._dead]
+        return msgspec.msgpack.encode(state)
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
-        record, acts, self._seen, self._dead = msgspec.msgpack.decode(data)
+        record, acts, self._counts_read, self._dead = msgspec.msgpack.decode(data)
         self.record.restore(record)
         self.acts.restore(acts)
 
@@ -182,20 +182,20 @@ class EventMonitors:
         time_ns, first = self._time_at(t), self._next
         while self._next < len(self._health) and self._health[self._next].time_ns <= time_ns:
             self._next += 1
-        found = Watched(acts=self.monitors.acts.take(MODEL, self._health[first : self._next]))
-        self.acts += [(time_ns, each) for each in found.acts]
-        return found.change
+        watched = Watched(acts=self.monitors.acts.take(MODEL, self._health[first : self._next]))
+        self.acts += [(time_ns, each) for each in watched.acts]
+        return watched.change
 
     def after(self, t: int, LI: Ints, LF: Floats) -> Change:
         """Let the monitors read what the time has traded."""
         time_ns = self._time_at(t)
         self.monitors.record.log(LI, LF)
-        found = self.monitors.read(time_ns)
-        self.acts += [(time_ns, each) for each in found.acts]
-        if found.asks and (health := self._retrain(time_ns)) is not None:
+        watched = self.monitors.read(time_ns)
+        self.acts += [(time_ns, each) for each in watched.acts]
+        if watched.asks and (health := self._retrain(time_ns)) is not None:
             self._health = list(health)  # up to now they are the same
             self.monitors.acts.retrained()
-        return found.change
+        return watched.change
 
     def matched(self, LI: Ints, LF: Floats) -> None:
         """Process fills in bars that were missed; a backtest has none."""

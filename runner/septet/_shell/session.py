@@ -1,4 +1,4 @@
-"""What a run needs before its first bar: the plan, the data, the aligned bars."""
+"""Prepares a run: its plan, its data and the aligned bars."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ _TRIM_ABOVE, _PAD, _MAP_ABOVE = -1, -2, -3
 
 @cache
 def reuse_memory() -> None:
-    """Have glibc keep the memory that arrays give back, up to 256 MB, for those that follow.
+    """Make glibc keep freed memory of arrays, up to 256 MB, for later arrays.
 
     Pages taken anew cost several times what filling them does: a warm run of a million bars takes
     0.1 s less, and no more memory. Arrays of 32 MB and more still come empty, untouched.
@@ -160,17 +160,17 @@ def warmup_ns_of(strategy: Any, memory_bars: int) -> int:
     times = 1 if calendar == "24x7" else 3
     if calendar not in (None, "24x7", "XFX") and bar_ns < 86_400_000_000_000:
         times = 8  # sessions of five hours on five days of seven, and holidays
-    needed = bars * times * bar_ns + 7 * 86_400_000_000_000
+    needed_ns = bars * times * bar_ns + 7 * 86_400_000_000_000
     if strategy.model is not None and learn.stored_folder(strategy.model) is None:
         training = strategy.model.extra["training"]
         if training.window == "expanding" and training.lead_ns:
             return 2**62
-        needed += training.lead_ns
-    return int(needed)
+        needed_ns += training.lead_ns
+    return int(needed_ns)
 
 
 def slowest_key(plan: Plan) -> str:
-    """Return the key of the feature that speaks last."""
+    """Return the key of the feature that needs the most bars before its first value."""
     graph = plan.assembly.graph
     column = max(plan.assembly.needed, key=graph.base_ready, default=None)
     node = getattr(column, "node", None)
@@ -193,9 +193,9 @@ def _first_decision(
             hint="ask for a longer span, or shorten the features",
             key=slowest_key(plan),
         )
-    known = aligned.T[layout.KNOWN]
+    known_ns = aligned.T[layout.KNOWN]
     waits = [each for each in (strategy.universe.start, not_before_ns) if each is not None]
-    at = int(np.searchsorted(known, max(waits), side="left")) if waits else 0
+    at = int(np.searchsorted(known_ns, max(waits), side="left")) if waits else 0
     ready = first_ready(plan, aligned)
     if ready is None:
         raise DataError(
@@ -217,10 +217,10 @@ def _first_decision(
 
 def first_ready(plan: Plan, aligned: AlignedBars) -> int | None:
     """Return the first time at which the rules of some symbol can be read, if there is one."""
-    found = []
+    first_times = []
     for k, length in enumerate(aligned.lengths):
         ready = np.flatnonzero(aligned.M[k, layout.AGE, :length] >= plan.warmup_bars)
         if len(ready):
             times = np.flatnonzero(aligned.T[layout.ROW + k] == ready[0])
-            found.append(int(times[0]))
-    return min(found, default=None)
+            first_times.append(int(times[0]))
+    return min(first_times, default=None)

@@ -1,12 +1,13 @@
-"""A backtest in stretches: memory for one stretch and for what was traded, the same result.
+"""A backtest in stretches: it needs memory for one stretch and the trades, with the same result.
 
-The account goes from one stretch to the next as it is. The features begin each stretch anew, over
-the bars they remember, which gives the same bits. What a stretch traded is projected at once.
+The account is carried from one stretch to the next. The features begin each stretch anew, over the
+bars they remember, which gives the same bits. The trades of a stretch are projected at its end.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -32,13 +33,16 @@ from septet._results.result import RunResult
 from septet._shell import result_tables
 from septet._shell.aligned_bars import align_bars
 from septet._shell.backtest import (
+    count_incomplete,
     facts_of,
+    incomplete_frames,
     manifest_of,
     notes_of,
     refuse_unserved,
     watched_steps,
 )
 from septet._shell.declared_memory import Boundary, insist_memory, tried_nodes
+from septet._shell.feature_values import cut_of
 from septet._shell.held_closes import HeldCloses
 from septet._shell.late_start import LateStart, Ready, late_start
 from septet._shell.monitor_readings import fill_costs
@@ -67,7 +71,8 @@ __all__ = ["run_by_stretches"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 ABOUT_ORDERS = (layout.ORDER, layout.FILL, layout.STATUS)
-NOTHING = np.zeros((1, 1, 0))
+EVENTS = (layout.HALT, layout.CLEAR, layout.REBALANCE)
+NO_VALUES = np.zeros((1, 1, 0))
 
 
 def run_by_stretches(
@@ -210,15 +215,15 @@ class _Shown:
 
     def widest(self, tables: dict[str, BarTable]) -> dict[str, int]:
         """Return how many bars the widest group of each symbol joins, once it is stored."""
-        found = {}
+        group_sizes = {}
         for name, bars in tables.items():
-            again = 1 if len(bars) <= DISPLAY_BARS else -(-len(bars) // (DISPLAY_BARS - 2))
-            found[name] = self.step * again
-        return found
+            joined_again = 1 if len(bars) <= DISPLAY_BARS else -(-len(bars) // (DISPLAY_BARS - 2))
+            group_sizes[name] = self.step * joined_again
+        return group_sizes
 
 
 class _Run:
-    """A run while its stretches pass."""
+    """A run in progress, stretch by stretch."""
 
     def __init__(self, loaded: Any, plan: Plan, log: Log, stretches: Stretches) -> None:
         strategy = loaded.strategy
@@ -243,7 +248,8 @@ class _Run:
         self.boundary = Boundary()
         self.unknown = Unknown(loaded)
         self.waiting = plan.log(0)  # rows about orders that still work
-        self.halts = plan.log(0)
+        self.events = plan.log(0)  # of the whole account: halts and rebalances
+        self.incomplete: Counter[int] = Counter()
         self.window = plan.log(0)  # fills that the watch over their costs still averages
         self.fills = self.bars = self.before = self.first_index = 0
         self.ready = False
@@ -255,8 +261,8 @@ class _Run:
     def take(self, stretch: Stretch) -> None:
         """Run one stretch."""
         aligned = align_bars(self.plan, stretch.market, self.rules)
-        known = aligned.T[layout.KNOWN]
-        fresh = int(np.searchsorted(known, stretch.begin_ns))
+        known_ns = aligned.T[layout.KNOWN]
+        fresh = int(np.searchsorted(known_ns, stretch.begin_ns))
         session = Session(
             self.loaded, self.plan, stretch.market, aligned, fresh, self.log, tables=False
         )
@@ -268,20 +274,22 @@ class _Run:
             split_ns = None if begun else self.first_ns
             self.shown.take(name, cut(bars, new, len(bars)), split_ns)
         self._hold(stretch, self._traded(session, begun=begun))
-        self.unknown.take(stretch.market, known[session.first :] if self.first_ns else known[:0])
+        self.unknown.take(
+            stretch.market, known_ns[session.first :] if self.first_ns else known_ns[:0]
+        )
 
     def _traded(self, session: Session, *, begun: bool) -> Ints:
         """Trade from the first decision on; return the times at which holding is valued."""
-        known: Ints = session.aligned.T[layout.KNOWN]
+        known_ns: Ints = session.aligned.T[layout.KNOWN]
         if self.first_ns is None:
-            return known[:0]
+            return known_ns[:0]
         for name, counts in self.ticks.items():
             bars = session.market.bars[name]
-            counts.take(bars, int(np.searchsorted(bars.known_ns, known[session.first])))
+            counts.take(bars, int(np.searchsorted(bars.known_ns, known_ns[session.first])))
             problem = counts.problem(self.loaded, name) if counts.is_above_prices else None
             refuse_ticks([problem] if problem is not None else [])
-        kept = self._trade(session)
-        return kept if begun else np.append(np.int64(self.first_ns), kept)
+        curve_times = self._trade(session)
+        return curve_times if begun else np.append(np.int64(self.first_ns), curve_times)
 
     def _hold(self, stretch: Stretch, times_ns: Ints) -> None:
         """Keep the closes at which holding is valued at new rows of the curve."""
@@ -291,22 +299,22 @@ class _Run:
 
     def _wait(self, session: Session, fresh: int) -> None:
         """Find the first decision: not before the file's start, and once the rules can be read."""
-        known, start_ns = session.aligned.T[layout.KNOWN], session.strategy.universe.start
+        known_ns, start_ns = session.aligned.T[layout.KNOWN], session.strategy.universe.start
         ready = first_ready(self.plan, session.aligned)
         at = fresh
         if start_ns is not None:
-            at = max(at, int(np.searchsorted(known, start_ns)))
-        if self.begin_ns is None and len(known):
-            self.begin_ns = int(known[0]) - session.market.bar_ns
-        if self.due_ns is None and at < len(known):
-            self.due_ns = int(known[at])
+            at = max(at, int(np.searchsorted(known_ns, start_ns)))
+        if self.begin_ns is None and len(known_ns):
+            self.begin_ns = int(known_ns[0]) - session.market.bar_ns
+        if self.due_ns is None and at < len(known_ns):
+            self.due_ns = int(known_ns[at])
         if not self.ready and ready is not None:
             at = max(at, ready)
         self.ready = self.ready or ready is not None
-        if self.ready and at < len(known):
-            session.first, self.first_ns = at, int(known[at])
+        if self.ready and at < len(known_ns):
+            session.first, self.first_ns = at, int(known_ns[at])
             self.first_index = self.before + at - fresh
-        self.before += len(known) - fresh
+        self.before += len(known_ns) - fresh
 
     def _late_start(self) -> LateStart | None:
         """Return why the first decision is later than the file asks for, if it is."""
@@ -329,6 +337,7 @@ class _Run:
             if i and self.signals:
                 batch.D[k, layout.D_SIGNAL, i - 1] = self.signals[k]
         batch.run(session.first)
+        self.incomplete += self._incomplete(session, state)
         if self.session is None:
             insist_memory(session, batch.F, session.first)
         self.boundary.take(session, batch.F)
@@ -342,6 +351,17 @@ class _Run:
         equity = batch.G[layout.G_EQUITY, session.first :]
         return self.curve.take(aligned.T[layout.KNOWN, session.first :], equity)
 
+    def _incomplete(self, session: Session, state: State) -> Counter[int]:
+        """Count the incomplete bars of higher time frames that closed at new times."""
+        found = Counter(count_incomplete(self.plan, state.S))
+        fresh = 0 if self.session is None else session.first
+        if found and fresh:
+            earlier, _ = cut_of(session.aligned, 0, fresh)
+            before = Batch(self.plan, earlier, self.plan.state(1.0, session.instruments))
+            before.observe(0, fresh)
+            found.subtract(count_incomplete(self.plan, before.state.S))
+        return found
+
     def _project(self, session: Session, LI: Ints, LF: Floats) -> None:
         """Turn the log of a stretch into rows of tables; what concerns open orders waits."""
         new = self._outcome(LI, LF)
@@ -350,32 +370,31 @@ class _Run:
         self._add_trades(session, result_tables.trades_of(session, new, over=False))
         self._watch(session, LI, LF)
         self.fills += int((kinds == layout.FILL).sum())
-        self.halts = _stack(self.halts, LI, LF, (kinds == layout.HALT) | (kinds == layout.CLEAR))
+        self.events = _stack(self.events, LI, LF, np.isin(kinds, EVENTS))
         both = _stack(self.waiting, LI, LF, np.isin(kinds, ABOUT_ORDERS))
-        I = new.state.I
-        open_ids = I[I[:, layout.WORKING] == 1, layout.ORDER_ID]
-        waits = np.isin(both[0][:, 3], open_ids)
+        ended = both[0][both[0][:, 0] == layout.STATUS, 3]
+        waits = ~np.isin(both[0][:, 3], ended)  # also those that rest beside the working one
         self.waiting = both[0][waits], both[1][waits]
-        done = self._outcome(both[0][~waits], both[1][~waits])
-        self._add("orders", result_tables.orders_of(session, done))
+        final = self._outcome(both[0][~waits], both[1][~waits])
+        self._add("orders", result_tables.orders_of(session, final))
 
     def _watch(self, session: Session, LI: Ints, LF: Floats) -> None:
         """Read the costs of the fills; the window over them reaches back into other stretches."""
-        before = len(self.window[0])
+        old_rows = len(self.window[0])
         rows = _stack(self.window, LI, LF, LI[:, 0] == layout.FILL)
         readings = fill_costs(session, self._outcome(*rows))
-        known = readings.height - before
-        self.frames["monitoring"].append(readings.tail(known))
-        kept = np.zeros(len(rows[0]), np.bool_)
+        new_count = readings.height - old_rows
+        self.frames["monitoring"].append(readings.tail(new_count))
+        is_kept = np.zeros(len(rows[0]), np.bool_)
         for k in range(len(session.market.symbols)):
-            mine = (rows[0][:, 2] == k) & np.isfinite(rows[1][:, 1] / rows[1][:, 4])
-            kept[np.flatnonzero(mine)[-WINDOW:]] = True
-        self.window = rows[0][kept], rows[1][kept]
+            own_rows = (rows[0][:, 2] == k) & np.isfinite(rows[1][:, 1] / rows[1][:, 4])
+            is_kept[np.flatnonzero(own_rows)[-WINDOW:]] = True
+        self.window = rows[0][is_kept], rows[1][is_kept]
 
     def _outcome(self, LI: Ints, LF: Floats) -> result_tables.Outcome:
         assert self.state is not None
         return result_tables.Outcome(
-            LI, LF, NOTHING, NOTHING.astype(np.int8), NOTHING[0], self.state
+            LI, LF, NO_VALUES, NO_VALUES.astype(np.int8), NO_VALUES[0], self.state
         )
 
     def _add(self, name: str, table: dict[str, Any]) -> None:
@@ -384,14 +403,14 @@ class _Run:
     def _add_trades(self, session: Session, table: dict[str, Any]) -> None:
         """Add trades with their figures from the bars of this stretch and of those before."""
         assert self.state is not None
-        names, whole = session.market.symbols, self.state.I
+        names, integers = session.market.symbols, self.state.I
         still_open = {
-            names[k]: int(whole[k, layout.TRADE_NS])
-            for k in np.flatnonzero(whole[:, layout.OPEN_SIDE]).tolist()
+            names[k]: int(integers[k, layout.TRADE_NS])
+            for k in np.flatnonzero(integers[:, layout.OPEN_SIDE]).tolist()
         }
         frame = as_frame("trades", table)
-        found = self.excursions.take(frame.drop(COLUMNS), session.market.bars, still_open)
-        self.frames["trades"].append(found.select(frame.columns))
+        measured = self.excursions.take(frame.drop(COLUMNS), session.market.bars, still_open)
+        self.frames["trades"].append(measured.select(frame.columns))
 
     def result(self, chunk_bars: int) -> RunResult:
         """Put the tables of all stretches together.
@@ -411,12 +430,12 @@ class _Run:
                 key=slowest_key(self.plan),
             )
         self.unknown.refuse()
-        wrong = [each.problem(self.loaded, name) for name, each in self.ticks.items()]
-        refuse_ticks([each for each in wrong if each is not None])
+        problems = [each.problem(self.loaded, name) for name, each in self.ticks.items()]
+        refuse_ticks([each for each in problems if each is not None])
         session, state = self.session, self.state
-        nothing = self._outcome(*self.plan.log(0))
+        no_rows = self._outcome(*self.plan.log(0))
         self._add("orders", result_tables.orders_of(session, self._outcome(*self.waiting)))
-        self._add_trades(session, result_tables.trades_of(session, nothing))
+        self._add_trades(session, result_tables.trades_of(session, no_rows))
         trades = self._all("trades")
         check_books(state, self.loaded.strategy.account.capital, trades.to_dict())
         bars = self.shown.tables(session.market)
@@ -426,7 +445,8 @@ class _Run:
             late=self._late_start(),
         )  # fmt: skip
         valued = self.curve.count - int(state.C[layout.UNVALUED])
-        notes = notes_of(session, nothing, None)
+        events = self._outcome(*self.events)
+        notes = notes_of(session, events, None) + incomplete_frames(self.incomplete)
         notes.append(
             f"the run went through stretches of {chunk_bars} bars: the curve has a row for each "
             "start of a day and the last time, the figures are those of every time"
@@ -435,7 +455,7 @@ class _Run:
             facts=facts, decisions=None, orders=self._all("orders"), fills=self._all("fills"),
             trades=trades, equity=self.curve.table(), bars=bars,
             monitoring=self._all("monitoring"), findings=self.stretches.findings,
-            halts=result_tables.halts_of(session, self._outcome(*self.halts)),
+            halts=result_tables.halts_of(session, events),
             resolved=self.loaded.resolved,
             strategy_text=self.loaded.text,
             distributions=self.loaded.host.versions(), data_hashes=self.stretches.fingerprints,
@@ -443,7 +463,7 @@ class _Run:
             notes=notes, left_out=("decisions",),
             mean_exposure=float(state.A[layout.EXPOSED]) / valued if valued else None,
             max_drawdown=float(state.A[layout.DEEPEST]), mean_equity=self.curve.mean,
-            held=self.held.tables(),
+            held=self.held.tables(session.market.symbols),
             manifest={
                 **manifest_of(session), "first_index": self.first_index, "chunk_bars": chunk_bars,
                 "display": {"bars_joined": self.shown.widest(bars)},
@@ -454,15 +474,15 @@ class _Run:
         """Return the rows of all stretches, orders by their number."""
         import polars as pl
 
-        whole = pl.concat(self.frames.pop(name), rechunk=True)  # sums see one piece
+        table = pl.concat(self.frames.pop(name), rechunk=True)  # sums see one piece
         if name != "orders":
-            return whole
+            return table
         number = pl.col("order_id").str.slice(1).cast(pl.Int64)
-        return whole.sort(number, maintain_order=True)
+        return table.sort(number, maintain_order=True)
 
 
 def _stack(
-    before: tuple[Ints, Floats], LI: Ints, LF: Floats, picked: npt.NDArray[np.bool_]
+    earlier: tuple[Ints, Floats], LI: Ints, LF: Floats, picked: npt.NDArray[np.bool_]
 ) -> tuple[Ints, Floats]:
     """Put picked rows of a log after others."""
-    return np.concatenate((before[0], LI[picked])), np.concatenate((before[1], LF[picked]))
+    return np.concatenate((earlier[0], LI[picked])), np.concatenate((earlier[1], LF[picked]))

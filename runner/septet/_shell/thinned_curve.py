@@ -31,7 +31,7 @@ class ThinnedCurve:
 
     def take(self, time_ns: Ints, equity: Floats) -> Ints:
         """Add the times of a stretch; return those of the rows that are kept of it."""
-        before = len(self.parts)
+        kept_before = len(self.parts)
         peak = np.maximum.accumulate(np.maximum(equity, self.top))
         self.top = float(peak[-1])
         self.sums.append(float(equity.sum()))
@@ -43,13 +43,13 @@ class ThinnedCurve:
             rows = tuple(np.concatenate(each) for each in zip(self.last, rows, strict=True))
         numbers = np.arange(len(rows[0]), dtype=np.float64)
         starts = {self.day_start, "00:00"}
-        found = [
+        picked_rows = [
             sample_days(rows[0], numbers, day_start=start, time_zone=self.time_zone)[1]
             for start in starts
         ]
-        self._keep(rows, np.unique(np.concatenate(found)).astype(np.int64))
+        self._keep(rows, np.unique(np.concatenate(picked_rows)).astype(np.int64))
         self.last = tuple(each[-1:] for each in rows)
-        return np.concatenate([time_ns[:0], *(part[0] for part in self.parts[before:])])
+        return np.concatenate([time_ns[:0], *(part[0] for part in self.parts[kept_before:])])
 
     def _keep(self, rows: tuple[Any, ...], picked: Ints) -> None:
         newest = int(self.parts[-1][0][-1]) if self.parts else -(2**63)

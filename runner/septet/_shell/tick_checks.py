@@ -1,4 +1,4 @@
-"""Prices of the data against the tick of their instrument: a tick that cannot be theirs."""
+"""Compares prices of the data with the tick of their instrument, to find a wrong tick."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ class TickCounts:
                 f"; of {count:,} closes under {most} ticks {off:,} are no whole number of ticks, "
                 "and every fill at market is rounded to one"
             )
-        here: KeyPath = ("execution", "instruments", symbol, "tick")
-        if loaded.tree.at(here) is None:
-            here = ("universe", "symbols")
+        key_path: KeyPath = ("execution", "instruments", symbol, "tick")
+        if loaded.tree.at(key_path) is None:
+            key_path = ("universe", "symbols")
         return problem_at(
             loaded.tree,
-            here,
+            key_path,
             text,
             hint="write the tick of the instrument (0: prices have no step), or, where adjusted "
             "prices are that low, a later universe.start",
@@ -99,15 +99,15 @@ class TickCounts:
 
 def tick_problems(session: Session) -> list[Problem]:
     """Return the ticks that do not fit the prices from the first decision on."""
-    found = []
+    problems = []
     begin_ns = session.aligned.T[0][session.first]
     for symbol, instrument in zip(session.market.symbols, session.instruments, strict=True):
         table = session.market.bars[symbol]
         counts = TickCounts(instrument.tick)
         counts.take(table, int(np.searchsorted(table.known_ns, begin_ns)))
         if (problem := counts.problem(session.loaded, symbol)) is not None:
-            found.append(problem)
-    return found
+            problems.append(problem)
+    return problems
 
 
 def refuse_ticks(problems: list[Problem]) -> None:

@@ -47,24 +47,24 @@ class _Obstacle(msgspec.Struct, frozen=True):
 def trade_problems(session: Session) -> list[Problem]:
     """Return why no entry can be sent or filled; an error where that holds for every symbol."""
     terms = terms_of(session.strategy)
-    found = [*_latency(session, terms), *_never_due(session, terms)]
+    problems = [*_latency(session, terms), *_never_due(session, terms)]
     obstacles = [
         next(_obstacles(session, terms, k, each), None)
         for k, each in enumerate(session.instruments)
     ]
-    never = [each is not None and each.always and each.certain for each in obstacles]
-    severity = "error" if all(never) else "warning"
+    is_never = [each is not None and each.always and each.certain for each in obstacles]
+    severity = "error" if all(is_never) else "warning"
     reported: set[str] = set()
     for each in obstacles:
         if each is not None and each.message not in reported:
             reported.add(each.message)
-            found.append(
+            problems.append(
                 problem_at(
                     session.loaded.tree, each.path, each.message, hint=each.hint,
                     severity=severity if each.always and each.certain else "warning",
                 )
             )  # fmt: skip
-    return found
+    return problems
 
 
 def _never_due(session: Session, terms: Terms) -> list[Problem]:
@@ -80,14 +80,14 @@ def _never_due(session: Session, terms: Terms) -> list[Problem]:
         return []
     rebalances = terms.portfolio is not None
     path = "portfolio.rebalance.every" if rebalances else "risk.position.buy_every.every"
-    what = "rebalance" if rebalances else "buy"
-    text = f"no {what} falls due between the first decision and the last: nothing is ever held"
+    event = "rebalance" if rebalances else "buy"
+    text = f"no {event} falls due between the first decision and the last: nothing is ever held"
     hint, severity = "write a shorter interval, or extend the data", "error"
     if waits < len(due):
-        known = session.aligned.T[layout.KNOWN, session.first :]
-        first, at = int(known[0]), int(known[waits])
+        known_ns = session.aligned.T[layout.KNOWN, session.first :]
+        first, at = int(known_ns[0]), int(known_ns[waits])
         text = (
-            f"the first {what} falls due at {iso(at)}, {waits} decisions after the first one at "
+            f"the first {event} falls due at {iso(at)}, {waits} decisions after the first one at "
             f"{iso(first)}: nothing is held in {100 * waits / len(due):.0f} % of the run; an "
             "instant before the first decision does not count"
         )
@@ -103,16 +103,18 @@ def _never_due(session: Session, terms: Terms) -> list[Problem]:
 def _latency(session: Session, terms: Terms) -> list[Problem]:
     """Orders that reach the market after the data, or long after their decision."""
     bars = int(terms.simulation.latency)
-    left = session.aligned.times - session.first
+    times_left = session.aligned.times - session.first
     if bars < _SLOW_BARS:
         return []
-    late = bars >= left
+    late = bars >= times_left
     text = f"an order reaches the market {bars} bars after its decision"
-    more = f", and the data has {left} bars from the first decision on: nothing is ever filled"
+    never_filled = (
+        f", and the data has {times_left} bars from the first decision on: nothing is ever filled"
+    )
     return [
         problem_at(
             session.loaded.tree, ("execution", "simulation", "latency"),
-            text + (more if late else ""),
+            text + (never_filled if late else ""),
             hint="latency is in bars; an exit that is decided before an entry fills cancels it",
             severity="error" if late else "warning",
         )
@@ -125,17 +127,17 @@ def _obstacles(
     """Yield what keeps entries of a symbol from being sent or filled, in the order of the rules."""
     symbol = session.market.symbols[k]
     table = session.market.bars[symbol]
-    begin = int(np.searchsorted(table.known_ns, session.aligned.T[0][session.first]))
-    close = table.close[begin:]
+    first_row = int(np.searchsorted(table.known_ns, session.aligned.T[0][session.first]))
+    close = table.close[first_row:]
     if not len(close):
         return
     value, quantity = _largest(session.strategy, terms, symbol)
     lot = instrument.lot
     most = np.minimum(value / close, quantity)
     units = np.floor(most / lot * _ROUNDING) * lot
-    here = ("execution", "instruments", symbol)
-    written = session.loaded.tree.at(here) is not None
-    lot_path = here if written else ("risk", "sizing")
+    key_path = ("execution", "instruments", symbol)
+    written = session.loaded.tree.at(key_path) is not None
+    lot_path = key_path if written else ("risk", "sizing")
     currency = session.strategy.account.currency
     worth = float((most * close).max())
     if not worth > 0.0:
@@ -149,14 +151,19 @@ def _obstacles(
         "write the lot of the instrument, more capital, or a larger size or limit",
     )  # fmt: skip
     yield from _refused(
+        (units >= lot * 0.5) & (units < instrument.min_quantity / _ROUNDING), lot_path, symbol,
+        "is rejected (lot)", f"min_quantity is {instrument.min_quantity:,.6g}, {cost}",
+        "write the min_quantity of the instrument, more capital, or a larger size or limit",
+    )  # fmt: skip
+    yield from _refused(
         units * close * _ROUNDING < instrument.min_notional, lot_path, symbol,
         "is rejected (min_notional)",
         f"min_notional is {instrument.min_notional:,.6g}, {cost}",
         "write the min_notional of the instrument, more capital, or a larger size or limit",
     )  # fmt: skip
     yield from _wire(session, terms, symbol, close, lot, (value, quantity))
-    yield from _volume(session, terms, symbol, table.volume[begin:], lot)
-    yield from _reach(session, terms, symbol, begin)
+    yield from _volume(session, terms, symbol, table.volume[first_row:], lot)
+    yield from _reach(session, terms, symbol, first_row)
 
 
 def _refused(
@@ -227,9 +234,9 @@ def _wire(
         value, quantity = largest
         least = np.minimum(value / (close * (1.0 + leverage * (cost - 1.0))), quantity)
         units = np.floor(least / lot / _ROUNDING) * lot
-        beyond = units * close > config.max * _ROUNDING
+        is_above_limit = units * close > config.max * _ROUNDING
         smallest = float((units * close).min())
-        if bool(beyond.all()):
+        if bool(is_above_limit.all()):
             yield _Obstacle(
                 ("risk", "limits", name),
                 f"every entry of {symbol} is rejected: its value is {smallest:,.6g} or more, above "
@@ -242,11 +249,11 @@ def _wire(
     quotes_limit = order.use.rpartition(":")[2] in ("limit", "stop_limit")
     if "price_collar" in limits and order.distribution == BUILT_IN and quotes_limit:
         name, config = limits["price_collar"]
-        away = 1.0 - (1.0 - order.config.offset) * (1.0 - getattr(order.config, "slack", 0.0))
-        if away > config.max * _ROUNDING:
+        offset = 1.0 - (1.0 - order.config.offset) * (1.0 - getattr(order.config, "slack", 0.0))
+        if offset > config.max * _ROUNDING:
             yield _Obstacle(
                 ("execution", "order", "offset"),
-                f"every entry is rejected: its limit price lies {away * 100:g} % "
+                f"every entry is rejected: its limit price lies {offset * 100:g} % "
                 f"off the close, outside the price_collar of {config.max * 100:g} %",
                 "raise limits.price_collar, or lower the offset",
                 always=True,

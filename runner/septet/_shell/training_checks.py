@@ -77,9 +77,9 @@ class Windows(msgspec.Struct, frozen=True):
         first, last = self.rows[0], self.rows[-1]
         smallest = min(self.rows, key=lambda each: each.rows)
         windows = f"{len(self.rows):,} training window" + "s" * (len(self.rows) != 1)
-        looked = " looked at" if self.step > 1 else ""
+        sampled = " looked at" if self.step > 1 else ""
         return (
-            f"training: {windows}{looked}; usable rows: {first.rows:,} in the first (to "
+            f"training: {windows}{sampled}; usable rows: {first.rows:,} in the first (to "
             f"{when(first.trained_to_ns)}), {smallest.rows:,} in the smallest (to "
             f"{when(smallest.trained_to_ns)}), {last.rows:,} in the last (to "
             f"{when(last.trained_to_ns)}); min_rows {self.rule.min_rows:,}"
@@ -96,27 +96,27 @@ def windows_of(session: Session) -> Windows | None:
     Of more than 500 windows every second, third, ... is looked at, the first and last included.
     """
     strategy = session.strategy
-    block, known = strategy.model, session.aligned.T[layout.KNOWN]
-    if block is None or not type(block.config).learns or not len(known):
+    block, known_ns = strategy.model, session.aligned.T[layout.KNOWN]
+    if block is None or not type(block.config).learns or not len(known_ns):
         return None
     training = block.extra["training"]
     if training.scheme != "walk_forward":
         return None
     bar_ns = strategy.universe.bar
     rule = learn.training_rule(training, bar_ns)
-    first, last = int(known[0]), int(known[-1])
+    first, last = int(known_ns[0]), int(known_ns[-1])
     start = strategy.universe.start
     times = training_times(rule, rule.first_whole_ns(first, bar_ns), last, start)
     step = -(-len(times) // _MOST_WINDOWS)
     bars = label_bars(session)
     rows = learn.pool(bars, _warm(session, bars), ("warm",), bar_ns)
     labels = learn.make_labels(rows, learn.label_rule(block.extra["label"], bar_ns))
-    found = []
+    window_rows = []
     for moment in sorted({*times[:: max(1, step)], *times[-1:]}):
         value = labels.value[training_rows(rows, labels, rule, moment)]
         ready = moment + rule.ready_after_ns
-        found.append(WindowRows(moment, ready, len(value), int(value.sum())))
-    return Windows(rule, tuple(found), step)
+        window_rows.append(WindowRows(moment, ready, len(value), int(value.sum())))
+    return Windows(rule, tuple(window_rows), step)
 
 
 def _warm(session: Session, bars: list[Any]) -> list[Any]:
@@ -135,14 +135,14 @@ def window_problems(session: Session, windows: Windows | None) -> list[Problem]:
         return []
     if windows.rows:
         return _class_problems(session, windows)
-    known = session.aligned.T[layout.KNOWN]
+    known_ns = session.aligned.T[layout.KNOWN]
     path = ("model", "training", "train")
     return [
         problem_at(
             session.loaded.tree,
             path,
             "no training window fits into the data, which is from "
-            f"{iso(known[0])} to {iso(known[-1])}",
+            f"{iso(known_ns[0])} to {iso(known_ns[-1])}",
             expected="a window shorter than the data, and a step after it",
             found=format_duration(windows.rule.train_ns),
             hint="ask for a longer span, or shorten training.train or training.step",
@@ -182,16 +182,16 @@ def _class_problems(session: Session, windows: Windows) -> list[Problem]:
 
 def _some_problems(session: Session, windows: Windows) -> list[Problem]:
     """Warn of windows that give no model, beside others that do."""
-    without = [each for each in windows.rows if not windows.trains(each)]
-    if not without:
+    failing = [each for each in windows.rows if not windows.trains(each)]
+    if not failing:
         return []
-    first = without[0]
-    some = f"{len(without):,} of {len(windows.rows):,} training windows"
-    looked = " looked at" if windows.step > 1 else ""
+    first = failing[0]
+    count_text = f"{len(failing):,} of {len(windows.rows):,} training windows"
+    sampled = " looked at" if windows.step > 1 else ""
     return [
         problem_at(
             session.loaded.tree, ("model", "training", "train"), severity="warning",
-            message=f"{some}{looked} give no model: decisions are rejected (no_model) until "
+            message=f"{count_text}{sampled} give no model: decisions are rejected (no_model) until "
             "another window does",
             found=f"the first of them, to {when(first.trained_to_ns)}: {windows.reason(first)}",
             hint="make train longer, the label's horizon or purge shorter, or min_rows smaller",
@@ -218,8 +218,8 @@ def parameter_problems(loaded: Any, names: list[str]) -> list[Problem]:
     if block is None or not type(block.config).learns or learn.stored_folder(block) is not None:
         return []
     training = block.extra["training"]
-    held = training.train // strategy.universe.bar * len(strategy.universe.symbols)
-    rows = max(training.min_rows, held)
+    window_rows = training.train // strategy.universe.bar * len(strategy.universe.symbols)
+    rows = max(training.min_rows, window_rows)
     refused = learn.trial_fit_once(block, tuple(names), rows) if names else None
     if refused is None:
         return []
@@ -231,12 +231,12 @@ def parameter_problems(loaded: Any, names: list[str]) -> list[Problem]:
                 severity="warning",
             )
         ]  # fmt: skip
-    certain = refused.is_certain and block.distribution == BUILT_IN
+    is_certain = refused.is_certain and block.distribution == BUILT_IN
     path = ("model", "params") if loaded.tree.at(("model", "params")) is not None else ("model",)
     message = refused.error.message
     return [
         problem_at(
-            loaded.tree, path, message if certain else f"{message} (on made-up rows)",
-            hint=refused.error.hint, severity="error" if certain else "warning",
+            loaded.tree, path, message if is_certain else f"{message} (on made-up rows)",
+            hint=refused.error.hint, severity="error" if is_certain else "warning",
         )
     ]  # fmt: skip

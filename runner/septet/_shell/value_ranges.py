@@ -25,7 +25,7 @@ def outside_of(loaded: Any, decisions: Mapping[str, Any] | None) -> dict[str, in
     strange = [n for n, block in strategy.features.items() if block.distribution != BUILT_IN]
     if decisions is None or not strange:
         return {}
-    ranges, found = FeatureRanges(strategy, loaded.host), {}
+    ranges, counts = FeatureRanges(strategy, loaded.host), {}
     for column, (owner, _) in ranges.owners.items():
         if owner not in strange or column not in decisions:
             continue
@@ -33,8 +33,8 @@ def outside_of(loaded: Any, decisions: Mapping[str, Any] | None) -> dict[str, in
         values = np.asarray(decisions[column], np.float64)
         count = int(((values < low - _room(low)) | (values > high + _room(high))).sum())
         if count:
-            found[column] = count
-    return found
+            counts[column] = count
+    return counts
 
 
 def _room(bound: float) -> float:
@@ -42,10 +42,10 @@ def _room(bound: float) -> float:
     return 1e-9 * max(1.0, abs(bound)) if math.isfinite(bound) else 0.0
 
 
-def outside_notes(found: Mapping[str, int], decisions: int) -> list[str]:
+def outside_notes(counts: Mapping[str, int], decisions: int) -> list[str]:
     """Return a sentence for each column that left its range."""
     return [
         f"{column} left the range that its plugin declares at {count:,} of {decisions:,} "
         "decisions: what check reported of rules that read it may be wrong"
-        for column, count in found.items()
+        for column, count in counts.items()
     ]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from septet._data.stamps import iso
 from septet._journal.disk_reserve import reserve_of
 from septet._journal.fold import Block, Fold
-from septet._journal.journal_check import JournalFinding, ask_readable, check_file, open_to_check
+from septet._journal.journal_check import JournalFinding, check_file, open_to_check, query_readable
 from septet._journal.lease import holder_of
 from septet._journal.reader import Reader, Session, understood
 from septet._results.result import HaltEvent, RunFacts, RunResult
@@ -396,7 +396,7 @@ def order_of(folder: Path, reference: str) -> str:
     from septet._journal.order_trace import client_ids
 
     path = folder / JOURNAL
-    return ask_readable(path, lambda reader: client_ids(reader, reference)).get(
+    return query_readable(path, lambda reader: client_ids(reader, reference)).get(
         reference, reference
     )
 
@@ -408,7 +408,7 @@ def trace_of(folder: Path, reference: str, symbol: str, time_ns: int) -> list[di
     def ask(reader: Reader) -> list[dict[str, Any]]:
         return trace(reader, reference, reader.head.facts["symbols"].index(symbol), time_ns)
 
-    return ask_readable(folder / JOURNAL, ask)
+    return query_readable(folder / JOURNAL, ask)
 
 
 def open_live(folder: Path, before: Run | None = None) -> Run:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         StreamDown,
         Streams,
         VenueFacts,
+        insist_on_listed,
         may_leave,
     )
 
@@ -74,6 +75,7 @@ __all__ = [
     "VenueFacts",
     "Verdict",
     "alerts",
+    "insist_on_listed",
     "is_programming_error",
     "may_leave",
     "monitor",

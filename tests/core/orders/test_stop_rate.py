@@ -141,3 +141,20 @@ def test_the_end_of_a_position_takes_its_stop_along_whatever_the_rate() -> None:
     bench.core.protect(0, 0.0, 0.0)
     bench.after_s(0.1)
     assert bench.only(m.Cancel).client_id == stop.client_id
+
+
+def test_a_core_that_was_restored_acts_when_the_one_before_it_would_have() -> None:
+    """Else a replay from a snapshot replaces a stop one event earlier than the run did."""
+    bench, stop = _worn_out()
+    rested = bench.core.records.children[stop.client_id]
+    bench.now = rested.sent_ns + 1_900_000_000
+    bench.core.protect(0, 2.0, 89.0)
+    bench.proceed()
+    assert bench.take(m.Cancel) == []
+    bench.now += 150_000_000
+    assert bench.now < bench.core.records.woken_ns, "nothing is due"
+    bench.twin()
+    bench.proceed()
+    assert bench.take(m.Cancel) == []
+    bench.after_s(1)
+    assert bench.only(m.Cancel).client_id == stop.client_id

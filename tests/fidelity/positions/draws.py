@@ -23,6 +23,7 @@ from tests.fidelity.positions.settings import (
     Portfolio,
     Position,
     Rebalance,
+    Sides,
     Signal,
     Sizing,
     Stops,
@@ -139,7 +140,12 @@ def thin(market: Market, seed: int) -> Market:
 
 COSTS = st.sampled_from([Costs(), Costs(0.0002, 0.001, 0.0005), Costs(0.001, 0.002, 0.001, HOUR)])
 INSTRUMENTS = st.sampled_from(
-    [Instrument(lot=0.01), Instrument(lot=1.0, tick=0.5, min_notional=200.0), Instrument(tick=0.1)]
+    [
+        Instrument(lot=0.01),
+        Instrument(lot=1.0, tick=0.5, min_notional=200.0),
+        Instrument(tick=0.1),
+        Instrument(lot=1.0, min_quantity=2.0),
+    ]
 )
 HOURS = st.sampled_from(
     [
@@ -153,6 +159,7 @@ STOPS = st.sampled_from(
         Stops(),
         Stops(stop_loss="3 * atr", take_profit="4R"),
         Stops(stop_loss="4%", level="floor"),
+        Stops(level=Sides("floor", None)),
         Stops(stop_loss="2 * atr", trailing=Trailing("1.5 * atr", after="1R")),
         Stops(trailing=Trailing("3%"), take_profit="6%"),
         Stops(stop_loss="2 * atr", break_even="1R"),

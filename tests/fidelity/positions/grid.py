@@ -137,7 +137,7 @@ def _rest_entry(
     granted, by = capped(run, symbol, wanted, price, "limit")
     refused = allowed(run, symbol, at_open_ns=active_ns if at_open else None) or by
     if not refused and not run.may_send(symbol, granted, price):
-        refused = "min_notional" if granted else "lot"
+        refused = run.too_small(symbol, granted)
     if refused:
         run.report(symbol, refused, "grid_entry_at_open" if at_open else "grid_entry")
         return

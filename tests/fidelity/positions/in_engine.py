@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,9 @@ def stops_keys(stops: Stops) -> dict[str, Any]:
     if stops.level is not None:
         made["level"] = (
             stops.level if isinstance(stops.level, str)
-            else {"long": stops.level.long, "short": stops.level.short}
+            else {
+                side: price for side, price in asdict(stops.level).items() if price is not None
+            }
         )  # fmt: skip
     if stops.trailing is not None:
         made["trailing"] = {"distance": stops.trailing.distance}
@@ -120,6 +122,7 @@ def file_of(s: Strategy, market: Market, **more: Any) -> str:
         pair(each): {
             "lot": s.instrument_of(each).lot, "tick": s.instrument_of(each).tick,
             "min_notional": s.instrument_of(each).min_notional,
+            "min_quantity": s.instrument_of(each).min_quantity,
         }
         for each in market.symbols
     }  # fmt: skip

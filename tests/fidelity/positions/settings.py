@@ -35,6 +35,7 @@ class Instrument:
     lot: float = 1e-8
     tick: float = 0.0
     min_notional: float = 0.0
+    min_quantity: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -133,9 +133,18 @@ class State:
         return exact(self.s.instrument_of(symbol).tick)
 
     def may_send(self, symbol: str, units: Fraction, price: Fraction) -> bool:
-        """Return whether an order is at least one lot and worth the minimum notional."""
+        """Return whether an order has the lot, the minimum quantity and the minimum notional."""
         least = exact(self.s.instrument_of(symbol).min_notional)
-        return abs(units) >= self.lot(symbol) and abs(units) * price >= least
+        return not self.lacks_units(symbol, units) and abs(units) * price >= least
+
+    def lacks_units(self, symbol: str, units: Fraction) -> bool:
+        """Return whether an order is less than one lot, or than the minimum quantity."""
+        least = exact(self.s.instrument_of(symbol).min_quantity)
+        return abs(units) < max(self.lot(symbol), least)
+
+    def too_small(self, symbol: str, units: Fraction) -> str:
+        """Return the name of the check that an order too small to be sent does not pass."""
+        return "lot" if self.lacks_units(symbol, units) else "min_notional"
 
     def begins_again(self, symbol: str, side: int) -> bool:
         """Return whether an entry of a side finds a position there that is too small to be sold."""

@@ -39,6 +39,7 @@ def read_plan(run: State, symbol: str, side: int) -> str:
     )  # fmt: skip
     run.plans[symbol] = run.sided[symbol, side] = plan
     lost = stops.stop_loss is not None and plan.stop_loss is None
+    lost |= stops.level_of(side) is not None and plan.level is None
     return "stop_unknown" if lost or (stops.trailing and plan.trailing is None) else ""
 
 
@@ -111,7 +112,7 @@ def _send_increase(
     if by:
         run.report(symbol, f"capped_by {by}", reason)
     if not run.may_send(symbol, units, close):
-        run.report(symbol, "min_notional" if units else by or "lot", reason)
+        run.report(symbol, run.too_small(symbol, units) if units else by or "lot", reason)
         return False
     run.exits_to_retry.pop(symbol, None)
     if symbol in run.turning:
@@ -179,7 +180,9 @@ def place_ladders(run: State, symbol: str, time_ns: int) -> None:
         size = exact(run.s.position.add[index].size)
         wanted = floor_lots(size * trade.first_units, run.lot(symbol))
         granted, by = capped(run, symbol, wanted, level, kind)
-        why = refused or by or ("" if run.may_send(symbol, granted, level) else "min_notional")
+        why = refused or by
+        if not why and not run.may_send(symbol, granted, level):
+            why = run.too_small(symbol, granted) if granted else "min_notional"
         if why:
             run.report(symbol, why, "resting_add")
             continue

@@ -149,6 +149,12 @@ SHAPES = {
         position=Position(add=(Add(1.0, at=("-2%", "-4%", "1R")),), take=(Take(1.0, at="1.5%"),)),
         instrument=Instrument(lot=1.0, tick=0.5, min_notional=150.0), reentry=2,
     ),
+    "few units at a time": Strategy(
+        account="perpetual", signal=replace(LONG, short_if="side < 0", opposite=False),
+        sizing=Sizing("fixed_fraction", 0.1), stops=Stops(stop_loss="8%", level="floor"),
+        position=Position(add=(Add(0.5, at=("-2%", "6%")),), take=(Take(0.3, at="1.5%"),)),
+        instrument=Instrument(lot=1.0, tick=0.5, min_quantity=4.0), reentry=2,
+    ),
     "turns around": Strategy(
         account="perpetual", signal=Signal("side > 0", "side < 0"), costs=Costs(0.0002, 0.001),
         sizing=Sizing("fixed_fraction", 0.25), stops=Stops(stop_loss="8%", take_profit="12%"),

@@ -152,3 +152,13 @@ def test_a_reduction_waits_for_an_open() -> None:
     rows = [FLAT, FLAT, None, None, (95.0,)]
     out = taken("L----", rows, Take(0.5, when="bars_held == 1"))
     assert fills(out)[1:] == [(4.0, -5.0, 95.0)]
+
+
+def test_no_take_leaves_less_than_the_minimum_quantity() -> None:
+    inst = Instrument(lot=1.0, min_quantity=5.0)
+    out = one("L----", [FLAT] * 5, position=Position(take=(Take(0.6, when="bars_held == 1"),)),
+              instrument=inst)  # fmt: skip
+    assert [each[1] for each in fills(out)] == [10.0, -10.0]
+    out = one("L----", [FLAT] * 5, position=Position(take=(Take(0.4, when="bars_held == 1"),)),
+              instrument=inst)  # fmt: skip
+    assert what(out)[0][1:] == ("too_small", "take")

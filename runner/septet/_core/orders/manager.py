@@ -474,10 +474,11 @@ class Orders:
         """Return all state. To be called after `proceed`, when nothing waits."""
         assert not self._lifecycle.commands, "commands were not taken"
         assert not self._lifecycle.outcomes, "outcomes were not taken"
+        self._lifecycle.records.dirty = self._lifecycle.dirty
         return msgspec.msgpack.encode(self._lifecycle.records)
 
     def restore(self, data: bytes) -> None:
-        """Restore a snapshot of the orders."""
+        """Restore a snapshot of the orders; they proceed when those that gave it would have."""
         self._lifecycle.records = msgspec.msgpack.decode(data, type=Records)
-        self._lifecycle.dirty = True
+        self._lifecycle.dirty = self._lifecycle.records.dirty
         self._lifecycle.touched = set(range(len(self._lifecycle.checks.symbols)))

@@ -458,3 +458,4 @@ class Records(msgspec.Struct, kw_only=True):
     kill_pause_ns: int = 0
     kill_flattens: bool = False
     woken_ns: int = 0
+    dirty: bool = True

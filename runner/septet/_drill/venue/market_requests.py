@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from septet._drill.venue.amounts import text
@@ -10,7 +11,7 @@ from septet._drill.venue.binance_messages import exchange_symbol
 from septet._drill.venue.book import Book
 from septet._drill.venue.config import Limits
 from septet._drill.venue.market import Market, Trade
-from septet._drill.venue.orders import Rejection
+from septet._drill.venue.orders import Rejection, Rules
 from septet._drill.venue.venue_request import VenueRequest, VenueResponse, whole_of
 
 __all__ = ["Public", "levels"]
@@ -57,6 +58,17 @@ class Public:
         """Return the venue's wall time."""
         return int(self.market.clock.wall_ns() // 10**6 + self._skew_ms())
 
+    def _listed(self) -> list[Rules]:
+        """Return what is listed: if none of its own symbols is, another that nobody trades.
+
+        An exchange without any symbol does not exist, and such an answer counts as unreadable.
+        """
+        known = self.engine.rules
+        listed = [rules for name, rules in known.items() if self._is_listed(name)]
+        some = next(iter(known.values()))
+        other = replace(some, symbol=f"OTHER{some.quote}", base="OTHER")
+        return listed or [other]
+
     def exchange_info(self, request: VenueRequest) -> VenueResponse:
         """Return symbols, filters and limits."""
         body = {
@@ -68,11 +80,7 @@ class Public:
                  "limit": self._limits.orders_per_10s or 100},
             ],
             "exchangeFilters": [],
-            "symbols": [
-                exchange_symbol(rules)
-                for name, rules in self.engine.rules.items()
-                if self._is_listed(name)
-            ],
+            "symbols": [exchange_symbol(rules) for rules in self._listed()],
         }  # fmt: skip
         return VenueResponse(200, body)
 

@@ -156,10 +156,11 @@ class DecisionTimes:
             return True
         self._late(now_ns, reached)
         accounted = standing.accounted_ns
-        for k in due:
-            waits = accounted[k] < time_ns and k not in self.absent
-            if waits and now_ns < self._deadline(time_ns):
-                return False
+        lacking = [k for k in due if accounted[k] < time_ns]
+        # Without a symbol that delivers, the time itself is waited for: all others are reached.
+        waits = any(k not in self.absent for k in lacking) or len(lacking) == len(due)
+        if waits and now_ns < self._deadline(time_ns):
+            return False
         present = [k for k in due if self._head(k) == time_ns]
         missing = tuple(k for k in due if k not in present) if len(present) < len(due) else ()
         standing.time_ns = time_ns

@@ -270,7 +270,7 @@ class MarketDataHandler:
         if not self._quotes.took(seen.symbol, now_ns):
             return  # a dropped message does not show that the stream is alive
         self._received(self._prices, seen.symbol, now_ns, market_ns)
-        if self.quoted is not None:
+        if self.quoted is not None and not self._quotes.is_doubted(seen.symbol):
             self.quoted(seen)
 
     def _print(self, seen: PrintSeen) -> None:
@@ -380,6 +380,9 @@ class MarketDataHandler:
             self._take(each)
         for quote in self._quotes.due(now_ns, market_ns):
             self._put(quote)
+        for seen in self._quotes.confirmed():
+            if self.quoted is not None:
+                self.quoted(seen)
         uncertainty_ns = self._clock.uncertainty_ns()
         for request in self.bars.wanted(now_ns, market_ns, self._clock.speed, uncertainty_ns):
             if self._numbers[request.symbol] in self.decision_times.absent:

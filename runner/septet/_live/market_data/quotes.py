@@ -50,6 +50,7 @@ class QuoteThrottle:
         self._absurd, self._confirm_ns = absurd, confirm_ns
         self._number = {symbol: k for k, symbol in enumerate(symbols)}
         self._lines = [_Quote() for _ in symbols]
+        self._confirmed: list[QuoteSeen] = []
         self.counts: Counter[str] = Counter()
 
     def take(self, seen: QuoteSeen, now_ns: int, market_ns: int = 0) -> m.Quoted | None:
@@ -82,12 +83,23 @@ class QuoteThrottle:
         k = self._number.get(symbol)
         return k is not None and self._lines[k].taken_ns == now_ns
 
+    def is_doubted(self, symbol: str) -> bool:
+        """Whether the last quote of a symbol is too far from the one before, and not confirmed."""
+        k = self._number.get(symbol)
+        return k is not None and self._lines[k].doubted is not None
+
+    def confirmed(self) -> list[QuoteSeen]:
+        """Return the doubted quotes that have stood long enough since this was last called."""
+        confirmed, self._confirmed = self._confirmed, []
+        return confirmed
+
     def due(self, now_ns: int, market_ns: int = 0) -> list[m.Quoted]:
         """Return the quotes whose interval is over, the newest of each symbol."""
         quotes = []
         for k, line in enumerate(self._lines):
             if line.doubted is not None and now_ns - line.doubted_ns >= self._confirm_ns:
                 quotes.append(self._give(k, line, line.doubted, now_ns, market_ns))
+                self._confirmed.append(line.doubted)
                 line.doubted = None
             elif line.waiting is not None and now_ns - line.given_ns >= self._every_ns:
                 quotes.append(self._give(k, line, line.waiting, now_ns, market_ns))

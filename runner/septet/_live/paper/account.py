@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from septet._core.state import smallest_units
 from septet._host.venues import Market
 from septet._kernel import layout, ledger, match
 from septet._rules import ledger as rules
@@ -90,6 +91,7 @@ class PaperAccount:
         self._B[k, layout.LOT] = max(1.0, round(market.lot * scale))
         self._B[k, layout.TICK] = market.tick
         self._B[k, layout.MIN_NOTIONAL] = market.min_notional
+        self._B[k, layout.MIN_UNITS] = smallest_units(market.min_quantity, self._B[k])
 
     def restore(self, cash: float, units: Mapping[int, float]) -> None:
         """Restore the balances of the strategy's ledger; earlier trades are not tracked here."""

@@ -14,21 +14,21 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from septet import messages as m
-from septet._core.orders.records import Child
 from septet._host.background_tasks import Tasks
 from septet._host.venues import Clock, Market, QuoteSeen, Sink, VenueFacts
 from septet._kernel import layout
 from septet._live.paper.account import PaperAccount, ShownSide
+from septet._live.paper.resting_orders import Resting
 
 if TYPE_CHECKING:
     from septet_schemas.simulation import Simulation
 
-__all__ = ["KEPT_FILLS", "PaperVenue", "Resting", "resting"]
+__all__ = ["KEPT_FILLS", "PaperVenue"]
 
 KEPT_FILLS: Final = 10_000
 """How many fills the venue remembers for later queries."""
@@ -38,37 +38,8 @@ _KINDS: Final = {
     "stop_limit": layout.STOP_LIMIT,
 }  # fmt: skip
 _NOTHING: Final = math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class Resting:
-    """An open order as the core remembers it, for a venue that was restarted."""
-
-    order: m.Submit
-    filled: float = 0.0
-    triggered: bool = False
-
-
-def resting(children: Iterable[Child]) -> list[Resting]:
-    """Return the resting orders among all that an order manager remembers.
-
-    Requests without an answer are left out: a venue inside the process has lost them, and reports
-    that when queried.
-    """
-    return [
-        Resting(
-            m.Submit(
-                client_id=each.client_id, parent=each.parent, symbol=each.symbol,
-                side="buy" if each.sign > 0 else "sell", order_type=each.kind,
-                quantity=each.quantity, reduces=each.reduces, deadline_ns=0,
-                limit_price=each.limit_price, trigger_price=each.trigger_price, trace=each.trace,
-            ),
-            each.counted,
-            each.counted > 0.0,
-        )
-        for each in children
-        if each.state in ("open", "partially_filled")
-    ]  # fmt: skip
+LIQUIDATION: Final = "liquidation"
+"""Reason of the order that liquidates a position."""
 
 
 @dataclass(slots=True)
@@ -127,6 +98,8 @@ class PaperVenue:
         self._orders: dict[str, _Order] = {}
         self._fills: deque[m.Filled] = deque(maxlen=KEPT_FILLS)
         self._shown: dict[tuple[int, float], ShownSide] = {}
+        self.liquidates: Callable[[int, float], bool] = _never
+        """Whether a mid price liquidates the position of a symbol."""
         received = simulation.fee.fee_currency == "base"
         self._account = PaperAccount(cash=cash, received=received, spot=spot)
 
@@ -412,13 +385,24 @@ class PaperVenue:
     # ------------------------------------------------------------ fills
 
     def _meet(self, k: int, venue_ns: int) -> None:
-        """Match the orders of a symbol against the quote or book, in order of arrival."""
-        now_ns = self._clock.market_ns()
+        """Match the orders of a symbol against the quote or book, in order of arrival.
+
+        At a price that liquidates the position only its liquidation closes it.
+        """
+        now_ns, liquidated = self._clock.market_ns(), self._is_liquidated(k)
         for order in self._working():
             shown = self._shown.get((k, order.side))
-            if order.submit.symbol == k and shown is not None and now_ns >= order.active_ns:
+            waits = liquidated and order.submit.reduces and order.submit.reason != LIQUIDATION
+            active = order.submit.symbol == k and now_ns >= order.active_ns
+            if active and shown is not None and not waits:
                 self._match(k, order, shown, venue_ns)
                 order.fresh = False
+
+    def _is_liquidated(self, k: int) -> bool:
+        ask, bid = (self._shown.get((k, side)) for side in (1.0, -1.0))
+        if ask is None or bid is None:
+            return False
+        return self.liquidates(k, 0.5 * (bid.best + ask.best))
 
     def _match(self, k: int, order: _Order, shown: ShownSide, venue_ns: int) -> None:
         submit, account = order.submit, self._account
@@ -482,6 +466,10 @@ class PaperVenue:
 
 def _deaf(event: Any) -> None:
     """Ignore an event."""
+
+
+def _never(k: int, price: float) -> bool:
+    return False
 
 
 def _venue_id(order: m.Submit) -> str:
