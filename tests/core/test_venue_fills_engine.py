@@ -175,3 +175,16 @@ def test_bars_that_are_missing_count_against_an_entry_that_works(missing, why):
     entry = harness.order(harness.step(2))
     ended = harness.ends(harness.step())
     assert ended == ([] if why is None else [(entry.order, layout.STATUS_EXPIRED, why)])
+
+
+def test_plans_state_whether_a_price_between_decision_times_may_add():
+    """A live run looks for a missing stop before such a price alone."""
+    found = {}
+    for name in names():
+        plan = with_venue_fills(session_of_body(name, seed=1)).plan
+        text = plan.assembly.text
+        adds = "touch_adds(" in text or "touch_grid(" in text
+        assert plan.facts.adds_between == adds, name
+        found[name] = adds
+    assert found["ladders"]
+    assert not found["together"]
