@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar
 
+import msgspec
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -84,8 +85,7 @@ class Config(BaseModel):
         return data
 
 
-@dataclass(frozen=True, slots=True)
-class LazySchema:
+class LazySchema(msgspec.Struct, frozen=True):
     """Gives a field a JSON Schema that is made when one is written, and not at each start."""
 
     make: Callable[[], dict[str, Any]]
@@ -96,13 +96,11 @@ class LazySchema:
         return self.make()
 
 
-@dataclass(frozen=True, slots=True)
-class InputMark:
+class InputMark(msgspec.Struct, frozen=True):
     """Marks a field that names a column: a bar column, a feature, or `column@SYMBOL`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExpressionMark:
+class ExpressionMark(msgspec.Struct, frozen=True):
     """Marks a field that holds an expression over columns, compiled into the plan."""
 
 

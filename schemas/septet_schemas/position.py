@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final, Literal, Self
 
+import msgspec
 from pydantic import (
     BeforeValidator,
     Field,
@@ -74,8 +75,7 @@ class Distance:
         return self.formula or f"{self.multiple:g}R"
 
 
-@dataclass(frozen=True, slots=True)
-class DistanceMark:
+class DistanceMark(msgspec.Struct, frozen=True):
     """Marks a field that holds a share of a price, or a `Distance` from it.
 
     A step asks for it by two names: the field's own is the share, and with ``_amount`` behind it is

@@ -188,6 +188,26 @@ def test_long_answers_are_cut_and_state_it(call: Call) -> None:
     assert wrong.size <= 32_000
 
 
+def test_a_hostile_name_in_a_stored_run_is_short_text_in_every_answer(
+    call: Call, workspace: Path
+) -> None:
+    run = _ran(call)["run"]
+    (folder,) = workspace.glob(f"runs/*/{run}")
+    name = "<script>alert(1)</script>\x1b[2J\u202e\n" + "x" * 10_000
+    path = folder / "summary.json"
+    summary = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(summary | {"strategy": name, "verdict": name}), "utf-8")
+    for tool, given in (
+        ("runs", {}), ("table", {"run": run, "name": "trades"}), ("diff", {"a": run, "b": run}),
+        ("why", {"run": run, "order": "nothing"}), ("table", {"run": name, "name": name}),
+    ):  # fmt: skip
+        answer = call(tool, **given)
+        text = json.dumps(answer.document, ensure_ascii=False)
+        assert not {"\x1b", "\u202e"} & set(text), tool
+        assert "\\u001b" not in text, tool
+        assert answer.size <= 32_000, tool
+
+
 def test_two_runs_are_compared(call: Call) -> None:
     one = _ran(call)
     other = _ran(call, saved=True, settings={"features.fast.period": 30})

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 from mcp import Client
 
+from septet._agents import tools
 from septet._agents.guide import EXAMPLE
 from septet._agents.server import make_server
+from septet._app.data_size import data_bytes
 from septet._app.training_bounds import insist_bounded_training
+from septet._app.workspace import Workspace
 from septet._jobs.jobs import MOST_OPEN, Jobs
 from septet._progress import Progress
 from septet.errors import ConfigError, InputError
@@ -307,6 +310,31 @@ def test_a_sweep_of_such_fits_is_refused(call: Call, workspace: Path) -> None:
         found = call("sweep", file="trees.yaml", axes=axes, hypothesis=HYPOTHESIS, wait_s=1)
         assert found.is_error
         assert "cannot be interrupted" in str(found.document), found.document
+
+
+def test_a_run_on_much_data_is_a_process_of_its_own_and_finds_the_same(
+    call: Call, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(workspace)
+    here = call("run", file="cross.yaml", hypothesis=HYPOTHESIS)["figures"]["summary"]
+    sizes = Workspace(workspace)
+    loaded = sizes.load(file="cross.yaml")
+    assert data_bytes(loaded) == (workspace / "bars.csv").stat().st_size
+    large = sizes.load(file="cross.yaml", settings={
+        "data.candles": {"use": "synthetic", "bars": 10_000_000},
+    })  # fmt: skip
+    assert data_bytes(large) > tools.MOST_DATA_HERE
+    monkeypatch.setattr(tools, "MOST_DATA_HERE", 1_000)
+
+    def computes(*given: Any, **more: Any) -> None:
+        raise AssertionError("it runs in the process of the server")
+
+    monkeypatch.setattr("septet._app.run.compute_backtest", computes)
+    there = call("run", file="cross.yaml", hypothesis=HYPOTHESIS)["figures"]["summary"]
+    of_the_clock = {"seconds", "seconds_total", "bars_per_second", "run_id"}
+    assert {k: v for k, v in there.items() if k not in of_the_clock} == {
+        k: v for k, v in here.items() if k not in of_the_clock
+    }
 
 
 def test_a_fit_that_asks_nobody_ends_when_it_is_cancelled(workspace: Path) -> None:

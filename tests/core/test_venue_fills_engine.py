@@ -116,6 +116,14 @@ def test_every_shape_follows(name, data):
     follows(recorded(plainly(case.session())), spare=data.draw(st.integers(8, 60)))
 
 
+@pytest.mark.parametrize("seed", [3, 8])
+def test_a_take_that_is_reached_while_all_is_being_closed_is_not_done_in_either(seed):
+    body = body_of("shifts")
+    body["execution"] = {"simulation": {"latency": "1 bar"}}
+    body["risk"]["position"]["take"] = [{"at": "1%", "size": "20%"}]
+    follows(recorded(plainly(session_of_body("shifts", seed=seed, body=body))))
+
+
 @given(st.data())
 @settings(max_examples=examples(3))
 def test_resting_adds_follow_where_no_funding_is_paid(data):
@@ -175,3 +183,16 @@ def test_bars_that_are_missing_count_against_an_entry_that_works(missing, why):
     entry = harness.order(harness.step(2))
     ended = harness.ends(harness.step())
     assert ended == ([] if why is None else [(entry.order, layout.STATUS_EXPIRED, why)])
+
+
+def test_plans_state_whether_a_price_between_decision_times_may_add():
+    """A live run looks for a missing stop before such a price alone."""
+    found = {}
+    for name in names():
+        plan = with_venue_fills(session_of_body(name, seed=1)).plan
+        text = plan.assembly.text
+        adds = "touch_adds(" in text or "touch_grid(" in text
+        assert plan.facts.adds_between == adds, name
+        found[name] = adds
+    assert found["ladders"]
+    assert not found["together"]

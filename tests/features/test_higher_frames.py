@@ -47,6 +47,9 @@ features:
   of_volume: {{use: sma, of: volume, period: 1, bar: {frame}}}
   high_2: {{use: highest, of: high, period: 2, bar: {frame}}}
   close_3: {{use: sma, of: close, period: 3, bar: {frame}}}
+  since_week: {{use: vwap, anchor: week}}
+  flow_of_day: {{use: obv, anchor: day}}
+  flow_of_frame: {{use: obv, anchor: week, bar: {frame}}}
 signal: {{use: rules, long_if: close_3 > of_low, exit_if: high_2 > 1.02 * close_3}}
 risk: {{sizing: {{use: fixed_fraction, fraction: 50%}}}}
 execution: {{instruments: {{AAA/USDT: {{lot: 0.0001, tick: 0, min_notional: 1}}}}}}

@@ -136,6 +136,34 @@ def test_symbols_whose_bars_end_are_counted_as_in_the_reference(s: Strategy, see
     _check(s, seed, draws.ending(seed))
 
 
+@st.composite
+def forecasters(draw: Any) -> Strategy:
+    """Draw a portfolio of forecasts, rebalanced also where half of the members lack a bar."""
+    s = draw(strategies())
+    assert s.portfolio is not None
+    portfolio = replace(
+        s.portfolio, use="forecast", rebalance=replace(s.portfolio.rebalance, quorum=0.5)
+    )
+    return replace(s, portfolio=portfolio)
+
+
+@given(forecasters(), draws.SEEDS, st.booleans())
+@settings(max_examples=examples(30))
+def test_forecasts_of_symbols_without_a_bar_at_t_are_in_the_estimate(
+    s: Strategy, seed: int, ends: bool
+) -> None:
+    market = draws.forecast(seed)
+    if ends:  # the last bars of one symbol do not come, and at some time it is no member
+        gone = 30
+        bars = {**market.bars, "B": market.bars["B"][:gone]}
+        features = {
+            name: {k: v[:gone] if k == "B" else v for k, v in each.items()}
+            for name, each in market.features.items()
+        }
+        market = Market(market.bar_ns, bars, features)
+    _check(s, seed, market)
+
+
 @pytest.mark.parametrize("after", [150.0, 60.0])
 @pytest.mark.parametrize("offset", range(3))
 def test_without_a_bar_a_held_name_is_not_traded(after: float, offset: int) -> None:

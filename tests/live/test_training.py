@@ -207,6 +207,26 @@ def test_a_trainer_that_is_closed_kills_and_trains_no_more(
     assert trainer.pid is None
 
 
+def test_a_training_that_is_cancelled_leaves_no_child_to_the_loop(
+    prepared: tuple[Any, MarketData], tmp_path: Path
+) -> None:
+    """As a run does that ends meanwhile; the child was a zombie, and its pipes stayed open."""
+    loaded, market = prepared
+    trainer = ModelTrainer(loaded, shelf_of(market), tmp_path, lambda: 7)
+    moment = int(market.bars["BTC/USD"].known_ns[-1])
+
+    async def run() -> None:
+        task = asyncio.create_task(trainer.train(0, moment))
+        while trainer.pid is None:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert trainer.pid is None, "it has ended and is reaped"
+
+    asyncio.run(run())
+
+
 def test_a_child_ends_with_whoever_started_it(
     prepared: tuple[Any, MarketData], tmp_path: Path
 ) -> None:

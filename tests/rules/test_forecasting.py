@@ -69,3 +69,36 @@ def test_a_missing_bar_of_a_twin_does_not_change_the_diversification(lacks: int 
         weighting.drift_weights(run)
         forecasting.forecast_weights(6, run)
     assert list(run.new_weight) == pytest.approx([0.5, 0.5])
+
+
+def test_a_symbol_without_a_bar_at_t_keeps_its_units_and_stays_in_the_estimate() -> None:
+    run = twins(6)
+    run.X[1, layout.CLOSE, :6] = [103.0, 101.0, 102.0, 98.0, 100.0, 99.0]  # against the first
+    more = {
+        "SYMBOLS": 2, "ONE_SYMBOL": False, "FORECASTS": (Given(*[1.0] * 7),), "FORECAST_COUNT": 1,
+        "FORECAST_WINDOW": 4, "FORECAST_TARGET": 0.2, "volatility_at": values(0.2, 0.2),
+        "MEMBERS_ROW": layout.ROW + 2,
+    }  # fmt: skip
+    with set_to(**more):
+        weighting.drift_weights(run)
+        forecasting.forecast_weights(6, run)
+        assert run.new_weight[0] == pytest.approx(2.0**0.5 / 2.0)
+        assert run.role[1] == KEEPS_UNITS
+        run.bar[1][4] = run.bar[1][5] = -1  # three times without a bar: three returns stay
+        assert forecasting.newest_bar(1, 6, run) == 3
+        run.bar[1][3] = -1  # none at the last four times
+        assert forecasting.newest_bar(1, 6, run) == -1
+
+
+def test_a_symbol_whose_bars_have_ended_leaves_the_estimate() -> None:
+    """A time at which none of its bars was due ends nothing."""
+    run = run_of(bars=30, symbols=2, weighs=1)
+    opens = np.arange(30) * 3_600_000_000_000
+    run.bar[1][:5] = np.arange(5)
+    with set_to(SYMBOLS=2, ONE_SYMBOL=False, FORECAST_WINDOW=30):
+        run.bar[1][5:] = layout.NO_BAR + opens[5:]
+        assert [forecasting.newest_bar(1, t, run) for t in (4, 23, 24)] == [4, 4, -1]
+        run.bar[1][5:] = layout.NO_BAR + opens[5]
+        assert forecasting.newest_bar(1, 29, run) == 4
+        run.bar[1][5:] = -1
+        assert forecasting.newest_bar(1, 29, run) == 4

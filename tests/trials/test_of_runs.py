@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,30 @@ def test_accidents_are_no_new_tries_and_other_settings_are(tmp_path: Path) -> No
     assert (again["count"], again["declared"]) == (42, 40)
     assert 1.0 <= again["effective"] <= 42.0
     assert "40 of them declared" in again["text"]
+
+
+def test_a_deleted_run_another_folder_and_another_bar_are_still_tries(tmp_path: Path) -> None:
+    ran(tmp_path)
+    assert ran(tmp_path, fast=11)["count"] == 2
+    shutil.rmtree(tmp_path / "runs")
+    assert ran(tmp_path)["count"] == 2, "the file was tried before, and its run is deleted"
+    assert ran(tmp_path, "--out", str(tmp_path / "elsewhere"), fast=12)["count"] == 3
+    assert not list((tmp_path / "elsewhere").glob("*/*/report.html"))
+    bars = tmp_path / "demo.csv"
+    close = 100.0 * np.exp(np.cumsum(np.random.default_rng(3).normal(0, 0.01, 2400)))
+    start = datetime(2021, 1, 1, tzinfo=UTC)
+    rows = [f"{start + timedelta(hours=at):%Y-%m-%dT%H:%M:%SZ},{one:.4f},{one:.4f},{one:.4f},"
+            f"{one:.4f},1" for at, one in enumerate(close)]  # fmt: skip
+    bars.write_text("\n".join(["timestamp,open,high,low,close,volume", *rows]) + "\n", "utf-8")
+    source = "--set=data.candles={use: csv, path: demo.csv, stamp: open}"
+    assert ran(tmp_path, source)["count"] == 1, "other data"
+    four = [rows[at].rsplit(",", 5)[0] + "," + ",".join(
+        f"{one:.4f}" for one in (close[at], max(close[at:at + 4]), min(close[at:at + 4]),
+                                 close[min(at + 3, 2399)], 4.0)
+    ) for at in range(0, 2400, 4)]  # fmt: skip
+    bars.write_text("\n".join(["timestamp,open,high,low,close,volume", *four]) + "\n", "utf-8")
+    longer = ran(tmp_path, source, "--set=universe.bar=4h")
+    assert longer["count"] == 2, "the same market, in longer bars, by another plan"
 
 
 def test_settings_of_a_sweep_count(tmp_path: Path) -> None:

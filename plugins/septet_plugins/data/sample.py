@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+import msgspec
 
 from septet.errors import DataError
 from septet.plugin import Config
@@ -25,8 +26,7 @@ __all__ = ["SAMPLES", "Sample", "SampleConfig", "SampleSeries", "SampleSeriesCon
 FOLDER: Final = Path(__file__).parent / "samples"
 
 
-@dataclass(frozen=True, slots=True)
-class _Set:
+class _Set(msgspec.Struct, frozen=True):
     """One bundled file of bars and what is known of it."""
 
     file: str

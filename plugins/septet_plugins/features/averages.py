@@ -154,11 +154,12 @@ def running_sum(i, of, state):
     return state.total + state.carry
 
 
-@feature(Since, state=("started", "total", "carry"), memory=lambda c: since_memory(c.by))
+@feature(Since, state=("started", "since", "total", "carry"), memory=lambda c: since_memory(c.by))
 def sum_since(i, of, by, state):
     """Return the sum of `of` since `by` last changed; a bar that is not finite adds nothing."""
-    if state.started == 0.0 or by[i] != by[i - 1]:
+    if state.started == 0.0 or by[i] != state.since:
         state.started = 1.0
+        state.since = by[i]
         state.total = 0.0
         state.carry = 0.0
     if finite(of[i]):

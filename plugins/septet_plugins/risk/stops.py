@@ -71,6 +71,10 @@ class Level(Config):
     short: Expression | None = None
     """The same for short positions alone."""
 
+    def is_for(self, side: int) -> bool:
+        """Whether the file names a price for a side: 1 long, -1 short."""
+        return self.price is not None or (self.long if side > 0 else self.short) is not None
+
     @model_validator(mode="after")
     def _some_price(self) -> Self:
         """Reject a level for no side, and one that is given twice."""

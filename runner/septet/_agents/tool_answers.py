@@ -8,12 +8,12 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from septet._app.documents import document_of
-from septet._text import plain_json
+from septet._text import plain_json, visible
 
 __all__ = [
     "MOST_ROWS", "Checked", "Compared", "Data", "Explained", "Guide", "Job",
     "Listed", "Plugins", "Ran", "Rows", "Saved", "Schema", "Stopped", "Swept", "Why",
-    "Working", "compact", "page",
+    "Working", "compact", "page", "readable",
 ]  # fmt: skip
 
 MOST_ROWS: Final = 200
@@ -174,6 +174,19 @@ class Compared(_Page):
     a: dict[str, Any]
     b: dict[str, Any]
     command: str | None
+
+
+def readable(value: Any) -> Any:
+    """Return an answer as plain data whose texts command no terminal: a stored run may be anyone's.
+
+    Ends of lines stay; other control characters and marks of direction are written as escapes.
+    """
+    plain = plain_json(value)
+    if isinstance(plain, dict):
+        return {visible(key): readable(item) for key, item in plain.items()}
+    if isinstance(plain, list):
+        return [readable(item) for item in plain]
+    return visible(plain) if isinstance(plain, str) else plain
 
 
 def compact(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from septet._agents.guide import TOPICS, guide_text
 from septet._agents.tool_answers import compact, page
+from septet._app.data_size import data_bytes
 from septet._app.documents import error_document, problem_document
 from septet._app.explain import explain_values
 from septet._app.outline import described_plugin, found_plugins, schema_part
@@ -25,6 +26,8 @@ __all__ = ["Tools"]
 MOST_PROBLEMS: Final = 50
 MOST_SCHEMA: Final = 11_000
 LONGEST_HYPOTHESIS: Final = 500
+MOST_DATA_HERE: Final = 32 << 20
+"""Bytes of data with which a backtest runs in the process of the server."""
 LONGEST_WAIT_S: Final = 50.0
 _LISTED: Final = (
     "mode", "start", "end", "trades", "total_return", "sharpe", "max_drawdown",
@@ -100,7 +103,7 @@ class Tools:
         runs = self._workspace.insist_runs()
         request = BacktestRequest(face="agent", client=client, hypothesis=sentence(hypothesis))
 
-        def learn(progress: Progress) -> dict[str, Any]:
+        def run_apart(progress: Progress) -> dict[str, Any]:
             wanted = Backtest(
                 workspace=str(self._workspace.root), runs=str(runs), file=file,
                 text=self._workspace.read(file), settings=dict(settings), face="agent",
@@ -115,8 +118,10 @@ class Tools:
             stored = store_backtest(result, self._workspace.insist_runs(), report=False)
             return self._ran(stored, file, settings, request.hypothesis)
 
-        # A fit asks nobody whether to go on: in a process of its own it can be ended.
-        chosen = work if loaded.strategy.model is None else learn
+        # A fit asks nobody whether to go on: in a process of its own it can be ended. What takes
+        # much memory would end the server, not its own process.
+        is_heavy = data_bytes(loaded) > MOST_DATA_HERE
+        chosen = run_apart if is_heavy or loaded.strategy.model is not None else work
         return self._awaited(self.jobs.start("run", chosen), wait_s)
 
     def _awaited(self, job: Job, wait_s: float) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._app.data_size import data_blocks
 from septet._app.settings import laid
 from septet._app.strategy_text import MOST_TEXT, insist_small, insist_strategy, text_hash
 from septet._app.training_bounds import insist_bounded_training
@@ -309,7 +310,7 @@ class Workspace:
     def _insist_sources(self, loaded: Loaded) -> None:
         """Refuse data from elsewhere: an exchange, an address, the store, a package's source."""
         symbols = tuple(loaded.strategy.universe.symbols)
-        for key, block in _blocks(loaded.strategy.data):
+        for key, block in data_blocks(loaded.strategy.data):
             if block.use not in LOCAL_SOURCES or block.distribution != "septet":
                 raise ConfigError(
                     [
@@ -489,12 +490,3 @@ def _texts(part: Any, key: str = "") -> Iterator[tuple[str, str]]:
             yield from _texts(value, key)
     elif isinstance(part, str):
         yield key, part
-
-
-def _blocks(data: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each block of the data layer that names a source, with its key."""
-    yield "data.candles", data.candles
-    if data.funding is not None:
-        yield "data.funding", data.funding
-    for name, block in data.series.items():
-        yield f"data.{name}", block

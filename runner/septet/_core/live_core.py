@@ -230,7 +230,7 @@ class LiveCore:
             beyond = (leave - engine.protection(k)[0]) * held <= 0.0
             if not self.orders.stop_is_overdue(k, beyond, self._now_ns) and beyond:
                 leave = math.nan
-        lacks_stop = self.orders is not None and self.orders.lacks_stop(k)
+        lacks_stop = engine.adds_between and self.orders is not None and self.orders.lacks_stop(k)
         if (leave != leave and not dust) or self.guards.blocked(k) or lacks_stop:
             enter = math.nan  # this does not end an add, which waits
         commands = engine.mark(k, price, leave, self.market_ns, enter)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, Protocol
 
@@ -49,8 +48,7 @@ OPTIONAL: Final = ("DUE",)
 """Arrays that only some plans have, after all others."""
 
 
-@dataclass
-class State:
+class State(msgspec.Struct):
     """All state that a run keeps from one decision time to the next; a copy is a snapshot."""
 
     S: Floats
@@ -257,7 +255,8 @@ class PlanFacts(msgspec.Struct, frozen=True):
     and kind, each from a slot of C in `checked_at` on. `hours_row` is the row of T with the flags
     of the trading hours, None without any, `members_row` that with the number of members, None
     where nothing counts them. `enters_between` states whether a price between two
-    decision times may enter a symbol of which nothing is held.
+    decision times may enter a symbol of which nothing is held, `adds_between` whether it may enter
+    or add to one.
     """
 
     features: tuple[int, ...]
@@ -274,6 +273,7 @@ class PlanFacts(msgspec.Struct, frozen=True):
     members_row: int | None = None
     schedule: DueTimes | None = None
     enters_between: bool = False
+    adds_between: bool = True
     levels: tuple[int, ...] = ()
 
 

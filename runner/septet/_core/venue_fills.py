@@ -39,6 +39,7 @@ class VenueFillsEngine(Engine):
         self._protection, self._respond = module.protection, module.respond
         self._level = np.zeros(1)
         self._enters_between = self.plan.facts.enters_between
+        self.adds_between = self.plan.facts.adds_between
         self._known: dict[int, tuple[int, float, bool]] = {}
 
     def fill(

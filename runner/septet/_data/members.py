@@ -16,11 +16,12 @@ import numpy as np
 from septet._data.align import Axis
 from septet._data.bars import BarTable, Ints
 from septet._data.calendars import Anchor, Calendar, load_calendar
+from septet._kernel import layout
 from septet.errors import DataError
 
 __all__ = ["MEMBER_BARS", "calendar_beyond", "ended_from_ns", "member_counts"]
 
-MEMBER_BARS: Final = 20
+MEMBER_BARS: Final = layout.MEMBER_BARS
 """So many bars without one, and a symbol's bars have ended: `delisted_after` of the universe."""
 _FAR_NS: Final = 2**62
 _MARGIN_NS: Final = 60 * 86_400_000_000_000

@@ -161,7 +161,7 @@ _KINDS: Final = (
          draw=_one_of(fee_currency=["BNB", "BNB", "quote"])),
     Kind("E23", "an order is listed under another client id", "order", draw=_other_id,
          logs=("adopted_order", "unexplained_order"), listed=True),
-    Kind("E24", "a symbol is no longer listed, and listed again later", duration_ms=20_000,
+    Kind("E24", "a symbol is no longer listed, and listed again later", duration_ms=30_000,
          blocks=("unlisted",)),
     Kind("D1", "order book with a gap, or crossed", "book", draw=_one_of(kind=["gap", "crossed"])),
     Kind("D2", "a bar twice, late, or open again",

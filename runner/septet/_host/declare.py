@@ -167,7 +167,8 @@ class Memory:
     """How far back a feature remembers.
 
     `window` and `fading`: two runs whose histories start at least `bars` bars earlier agree bit
-    for bit. `anchored`: it restarts with every `anchor` (day, week, session). `unbounded`: it
+    for bit. `anchored`: it restarts with every `anchor` (day, week, session) and nothing
+    else: its state is kept across a gap, and holds the anchor it began with. `unbounded`: it
     never forgets, and is refused in models and rules. A length written in market time stands in
     `duration_ns` instead and counts as its whole bars; the larger of the two holds.
 
@@ -268,7 +269,8 @@ class Step(Declaration):
     the size) or "wire" (checked last; an order above it is rejected, never made smaller).
 
     A stop that `tightens` is read at the entry's decision and at every one while the position is
-    held, and the position's stop is never moved away from the price.
+    held, and the position's stop is never moved away from the price. While its answer is NaN
+    nothing is entered; `is_for(side)` of its config, if any, states for which sides that holds.
     """
 
     function: Callable[..., Any] | None = None
@@ -305,6 +307,10 @@ class Step(Declaration):
             else:
                 names.append(each)
         return tuple(names)
+
+    def keeps_state(self, config: Config) -> bool:
+        """Whether the state goes on after a gap that restarts the warm-up."""
+        return self.memory is not None and self.memory(config).kind == "anchored"
 
     def memory_of(self, config: Config) -> Memory:
         """Declared memory; a step without state remembers its look-back and this bar."""

@@ -63,7 +63,7 @@ __all__ = [
     "LAST_PNL", "LAST_PRICE", "LAST_RETURN", "LATE", "LEVEL_AT_ENTRY", "LF_FIXED", "LF_LEAST",
     "LIMIT", "LIMIT_PRICE", "LIQUIDATION_PAID", "LISTED", "LI_COLUMNS", "LOG", "LOSSES", "LOST",
     "LOT", "LOW", "MARGIN_FUNDING", "MARK", "MARKET", "MINUTE", "MIN_NOTIONAL", "MIN_UNITS",
-    "MISSING",
+    "MEMBER_BARS", "MISSING",
     "MOVED_NS", "M_ROWS", "NEWEST_TIME", "NO_BAR",
     "NEXT_ACTIVE", "ONLY_MATCHED", "OPEN", "OPEN_NS", "OPEN_SIDE", "ORDER", "ORDERS", "ORDER_ID",
     "ORDER_REASON", "ORDER_TYPE", "ORDER_UNITS", "PEAK", "QUEUED_ACTIVE_NS", "QUEUED_BARS",
@@ -312,6 +312,7 @@ C_PORTFOLIO: Final = 2
 KEEPS_WEIGHT: Final = 2  # held, without a bar or a rank
 KEEPS_UNITS: Final = 3  # nothing is known of its weight
 BELOW_RANK: Final = 4  # ranked, and not chosen
+MEMBER_BARS: Final = 20  # so many bars without one, and a symbol's bars have ended
 TOLERANCE: Final = 1e-12
 """Relative difference of a price and a level, or of two shares, that counts as none."""
 WEIGHT_EDGE: Final = 1e-12  # what weights may miss a bound by, and what counts as none

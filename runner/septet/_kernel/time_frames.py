@@ -2,12 +2,13 @@
 
 import math
 
-from septet._kernel.layout import AGE, CLOSE, HIGH, LOW, MISSING, OPEN, OPEN_NS, VOLUME
+from septet._kernel.layout import CLOSE, HIGH, LOW, OPEN, OPEN_NS, VOLUME
 from septet._kernel.maths import NAN, helper
 
 __all__ = [
-    "FRAME_ROWS", "FRAME_SLOTS", "INCOMPLETE", "STRETCH", "bars_of", "blank", "blocks", "clear",
-    "fetch", "follow", "gather", "keep", "put_right", "unbroken", "within",
+    "FRAME_ROWS", "FRAME_SLOTS", "INCOMPLETE", "STRETCH", "bars_of", "blank", "blocks", "boundary",
+    "clear", "extend", "fetch", "follow", "gather", "keep", "put_right", "unbroken",
+    "within",
 ]  # fmt: skip
 
 # bars that one feature takes before the next does: their columns fit into the cache
@@ -124,42 +125,69 @@ def clear(slots):
 
 
 @helper
+def boundary(k, age, frame_ns, offset_ns, S, slot):
+    """Return where the higher time frame's bar that a base bar may extend closes (ns).
+
+    0 where none has begun, or where history restarts with this base bar: its `age` is 0.
+    """
+    if S[k, slot + 2] == 0.0 or age == 0:
+        return 0
+    return (int(S[k, slot + 1]) + 1) * frame_ns + offset_ns
+
+
+@helper
+def extend(k, i, added, bar_ns, high, low, volume, M, X, Y, S, row, slot):
+    """Keep what the bar that has begun is after base bar i, the last of so many `added` ones."""
+    h = int(S[k, slot])
+    Y[k, row + 1, h] = high
+    Y[k, row + 2, h] = low
+    Y[k, row + 3, h] = X[k, CLOSE, i]
+    Y[k, row + 4, h] = volume
+    Y[k, row + 8, h] = 1e-9 * (M[k, OPEN_NS, i] + bar_ns)
+    S[k, slot + 5] = S[k, slot + 5] + added
+
+
+@helper
 def gather(
-    k, i, frame_ns, bar_ns, offset_ns, open_on_grid, previous_open, next_open, ends, session,
-    M, X, Y, S, row, slot,
+    k, i, age, frame_ns, bar_ns, offset_ns, open_on_grid, previous_open, next_open, ends,
+    missing, whole, session, M, X, Y, S, row, slot,
 ):  # fmt: skip
     """Add base bar i to the bar of the higher time frame; return how many bars that closed.
 
-    `here` places the base bar on the grid of the time frame, `before` and `after` the scheduled
-    base bars beside it (ns). The bar closes with the base bar whose `ends` reaches its boundary;
-    without that one, with the first base bar after it. It is incomplete where a scheduled base bar
-    is missing, and kept across a restart of history, from which on its age counts anew.
+    `open_on_grid` places the base bar on the grid of the time frame, `previous_open` and
+    `next_open` the scheduled base bars beside it (ns). The bar closes with the base bar whose
+    `ends` reaches its boundary; without that one, with the first base bar after it. It is
+    incomplete where a scheduled base bar is missing, and kept across a restart of history, from
+    which on its age counts anew. `missing` is how many are right before this one, or 0 where every
+    bar of the frame has `whole` base bars.
     """
     opened = M[k, OPEN_NS, i]
-    bucket = 1.0 * ((open_on_grid - offset_ns) // frame_ns)
-    start = int(bucket) * frame_ns + offset_ns
+    start = int(S[k, slot + 1]) * frame_ns + offset_ns
     closed = 0
-    if S[k, slot + 2] == 1.0 and S[k, slot + 1] != bucket:
+    if S[k, slot + 2] == 1.0 and not start <= open_on_grid < start + frame_ns:
         _close(k, S[k, slot + 6] + S[k, slot + 7] > 0.0, S, slot)
         closed += 1
     h = int(S[k, slot])
-    if M[k, AGE, i] == 0:
+    if age == 0:
         S[k, slot + 4] = 0.0
         Y[k, row + 9, h] = 0.0
     if S[k, slot + 2] == 0.0:
-        S[k, slot + 1] = bucket
+        bucket = (open_on_grid - offset_ns) // frame_ns
+        start = bucket * frame_ns + offset_ns
+        S[k, slot + 1] = 1.0 * bucket
         S[k, slot + 2] = 1.0
         S[k, slot + 5] = 0.0
+        S[k, slot + 6] = 1.0
         S[k, slot + 7] = 1.0 if previous_open >= start else 0.0
         Y[k, row, h] = X[k, OPEN, i]
         Y[k, row + 1, h] = X[k, HIGH, i]
         Y[k, row + 2, h] = X[k, LOW, i]
         Y[k, row + 4, h] = 0.0
-        Y[k, row + 5, h] = bucket
-        Y[k, row + 6, h] = session
+        Y[k, row + 5, h] = 1.0 * bucket
+        Y[k, row + 6, h] = X[k, session, i]
         Y[k, row + 7, h] = 1.0 * ((opened - 345_600_000_000_000) // 604_800_000_000_000)
         Y[k, row + 9, h] = S[k, slot + 4]
-    elif M[k, MISSING, i] > 0:
+    elif missing > 0:
         S[k, slot + 7] = 1.0
     Y[k, row + 1, h] = max(Y[k, row + 1, h], X[k, HIGH, i])
     Y[k, row + 2, h] = min(Y[k, row + 2, h], X[k, LOW, i])
@@ -167,10 +195,11 @@ def gather(
     Y[k, row + 4, h] = Y[k, row + 4, h] + X[k, VOLUME, i]
     Y[k, row + 8, h] = 1e-9 * (opened + bar_ns)
     S[k, slot + 5] = S[k, slot + 5] + 1.0
-    S[k, slot + 6] = 1.0 if next_open < start + frame_ns else 0.0
     if ends >= start + frame_ns:
-        _close(k, S[k, slot + 7] > 0.0, S, slot)
+        _close(k, S[k, slot + 7] > 0.0 or S[k, slot + 5] < whole, S, slot)
         closed += 1
+    elif next_open >= start + frame_ns:  # the market closes before the boundary
+        S[k, slot + 6] = 0.0
     return closed
 
 

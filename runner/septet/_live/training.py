@@ -166,6 +166,18 @@ class ModelTrainer:
             with suppress(ProcessLookupError):  # it may have ended by itself meanwhile
                 os.killpg(self.pid, signal.SIGKILL)
 
+    async def _reap(self) -> None:
+        """Kill the child process if it still runs, and wait until it has ended.
+
+        One that a cancelled training leaves to the loop is never reaped once that is closed.
+        """
+        self._kill()
+        child = self._child
+        if child is not None and child.returncode is None:
+            if child.stdin is not None:
+                child.stdin.transport.abort()  # it reads no more
+            await child.wait()
+
     async def _once(self, number: int, trained_to_ns: int, cause: m.Cause) -> dict[str, Any]:
         work = self._folder / _MODELS / f".work-{number:03d}"
         await asyncio.to_thread(_empty, work)
@@ -185,7 +197,7 @@ class ModelTrainer:
             died = await self._wait(self._child, data)
         finally:
             log.close()
-            self._kill()
+            await self._reap()
         return await asyncio.to_thread(_outcome, work, self._folder / _MODELS, number, died)
 
     async def _wait(self, child: asyncio.subprocess.Process, data: bytes) -> str:

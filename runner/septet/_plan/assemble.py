@@ -234,4 +234,5 @@ def _facts(trading: Trading) -> PlanFacts:
         hours_row=None if terms.hours is None else layout.ROW + trading.symbols,
         members_row=terms.members_row,
         enters_between=terms.grid is not None,
+        adds_between=terms.adds_between,
     )

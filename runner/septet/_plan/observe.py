@@ -6,39 +6,35 @@ before and after it, and its state is on the stack while it runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from septet._kernel import time_frames
 from septet._kernel.layout import X_FIXED
 from septet._plan.binding import Binder
 from septet._plan.expressions import LOGIC, MATHS, render_expression
+from septet._plan.frame_bounds import Frame, FrameBounds
 from septet._plan.graph import BAR_COLUMNS, Column, Graph, Node
 from septet._plan.python_features import SlowColumn
 from septet._plan.run_terms import Terms
 from septet.errors import ConfigError, Problem
 
-__all__ = ["Frame", "Loop", "Observing", "Rows"]
+__all__ = ["Loop", "Observing", "Rows"]
 
 ROUTINE = 8  # features in one function: the compiler's work grows faster than its length
 WEEK_NS = 604_800_000_000_000
-DAY_NS = 86_400_000_000_000
-SECOND_NS = 1_000_000_000
 MONDAY_NS = 345_600_000_000_000  # 1970-01-05, the first Monday after the epoch
 FRAME_COLUMNS = (*BAR_COLUMNS, "slot", "session", "week", "seconds")
-SESSIONS_OF_FRAMES = ("session_date", "previous_session", "next_session")
-"""Columns of base bars: the date of its session, and of those of the scheduled bars beside it."""
 FIRST_OF_FRAME = ("local_day", "week")
 """Columns of a frame bar that are those of its first base bar; others are of the last."""
 
 
-@dataclass
-class Loop:
+class Loop(msgspec.Struct):
     """One generated function over a stretch of bars."""
 
-    prologue: list[str] = field(default_factory=list)
-    body: list[str] = field(default_factory=list)
+    prologue: list[str] = msgspec.field(default_factory=list)
+    body: list[str] = msgspec.field(default_factory=list)
 
     def local(self, line: str) -> None:
         """Add a line at the beginning, once."""
@@ -46,31 +42,15 @@ class Loop:
             self.prologue.append(line)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A higher time frame: its rows in Y and its state in S; `more` are rows that few need."""
-
-    bar_ns: int
-    row: int
-    slot: int
-    more: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def row_numbers(self) -> list[int]:
-        """Return every row of Y that belongs to the frame itself."""
-        return [*range(self.row, self.row + time_frames.FRAME_ROWS), *self.more.values()]
-
-
-@dataclass
-class Rows:
+class Rows(msgspec.Struct):
     """The array and the row of every column."""
 
-    x: dict[str, int] = field(
+    x: dict[str, int] = msgspec.field(
         default_factory=lambda: {name: n for n, name in enumerate(BAR_COLUMNS)}
     )
-    f: dict[tuple[int, int], int] = field(default_factory=dict)
-    y: dict[tuple[int, int], int] = field(default_factory=dict)
-    frames: dict[int, Frame] = field(default_factory=dict)
+    f: dict[tuple[int, int], int] = msgspec.field(default_factory=dict)
+    y: dict[tuple[int, int], int] = msgspec.field(default_factory=dict)
+    frames: dict[int, Frame] = msgspec.field(default_factory=dict)
     f_count: int = 0
     y_count: int = 0
     state: int = 0
@@ -299,7 +279,8 @@ class Observing:
             self.binder.helper(time_frames.fetch)
             self.binder.helper(time_frames.keep)
             loop.body.append(f"{slots} = local({len(node.step.state_names(node.config))})")
-            loop.body.append(f"fetch({slots}, {state}, ages[i0])")
+            age = "1" if node.step.keeps_state(node.config) else "ages[i0]"
+            loop.body.append(f"fetch({slots}, {state}, {age})")
         call = self._call(loop, node, "i", "ages[i]", self._array, render_number)
         loop.body.append(f"first = within(begun + {called}, i0, i1)")
         alone = f"{', '.join(f'f{row}[at(i)]' for row in rows)} = {call}"
@@ -328,7 +309,8 @@ class Observing:
         assert function is not None
         reach = node.reach if node.unproved else None
         span = low, self.rows.state
-        self.outside.append(SlowColumn(function, arguments, tuple(rows), span, reach))
+        keeps = node.step.keeps_state(node.config)
+        self.outside.append(SlowColumn(function, arguments, tuple(rows), span, reach, keeps))
         self.binder.called_outside(node.step, node.distribution)
         called = render_number(f"warmup.{node.label}.call", node.call_at)
         ready = render_number(f"warmup.{node.label}.ready", node.ready_at)
@@ -402,56 +384,72 @@ class Observing:
     def _frame_loop(self, frame: Frame, nodes: list[Node]) -> None:
         """Write the loop that builds the bars of a time frame and computes its features."""
         loop, inner = Loop(), Loop()
-        offset = MONDAY_NS if frame.bar_ns % WEEK_NS == 0 else 0
+        for helper in (time_frames.boundary, time_frames.extend, time_frames.gather):
+            self.binder.helper(helper)
+        base_ns, offset = self.graph.bar_ns, MONDAY_NS if frame.bar_ns % WEEK_NS == 0 else 0
+        arrays = f"M, X, Y, S, {frame.row}, {frame.slot}"
         session = self.rows.x_row(Column("bar", "session"))
-        self.binder.helper(time_frames.gather)
-        positions = ", ".join(self._places(frame.bar_ns))
-        loop.body += [
-            "opened = M[k, OPEN_NS, i]",
-            f"closed = gather(k, i, {frame.bar_ns}, {self.graph.bar_ns}, {offset}, {positions}, "
-            f"X[k, {session}, i], M, X, Y, S, {frame.row}, {frame.slot})",
-        ]
-        for name, row in frame.more.items():
-            self.binder.helper(time_frames.follow)
-            base = self.rows.x_row(Column("bar", name))
-            first = int(name in FIRST_OF_FRAME)
-            loop.body.append(f"follow(k, i, {first}, X, Y, S, {base}, {row}, {frame.slot})")
-        loop.body.append(f"count = int(S[k, {frame.slot}])")
-        loop.body.append("for h in range(count - closed, count):")
         inner.body.append(f"frame_age = int(Y[k, {frame.row + 9}, h])")
         for node in nodes:
             self._frame_node(inner, node)
         loop.prologue += inner.prologue
-        loop.body += [f"    {line}" for line in inner.body]
-        for node in nodes:
-            for output in range(node.width):
-                row = self.rows.f[node.number, output]
-                row_of_value = self.rows.y[node.number, output]
-                has_closed = f"S[k, {frame.slot + 4}] > 0.0"
-                loop.body.append(
-                    f"F[k, {row}, i] = y{row_of_value}[count - 1] if {has_closed} else nan"
-                )
-        loop.body = ["for i in range(i0, i1):", *(f"    {line}" for line in loop.body)]
+        held = self._held(loop, frame, nodes)
+        # the inner loop takes base bars that only extend the bar in progress
+        bounds = FrameBounds(frame, base_ns, self.terms.calendar, self._cell)
+        loop.body += [
+            "i = i0",
+            "while i < i1:",
+            f"    end = boundary(k, i - begun, {frame.bar_ns}, {offset}, S, {frame.slot})",
+            f"    count, begin = int(S[k, {frame.slot}]), i",
+            *(
+                f"    {name} = Y[k, {frame.row + FRAME_COLUMNS.index(name)}, count]"
+                for name in ("high", "low", "volume")
+            ),
+            *(f"    {value} = {text}" for value, _, text in held),
+            f"    while i < i1 and {bounds.extends}:",
+            f"        high = max(high, {self._cell('high')})",
+            f"        low = min(low, {self._cell('low')})",
+            f"        volume = volume + {self._cell('volume')}",
+            *(f"        {out}[i] = {value}" for value, out, _ in held),
+            "        i += 1",
+            "    if i > begin:",
+            f"        extend(k, i - 1, i - begin, {base_ns}, high, low, volume, {arrays})",
+            *(f"        {line}" for line in self._follow(frame, "i - 1")),
+            "    if i < i1:",
+            f"        closed = gather(k, i, i - begun, {frame.bar_ns}, {base_ns}, {offset}, "
+            f"{', '.join(bounds.places)}, {session}, {arrays})",
+            *(f"        {line}" for line in self._follow(frame, "i")),
+            f"        count = int(S[k, {frame.slot}])",
+            "        for h in range(count - closed, count):",
+            *(f"            {line}" for line in inner.body),
+            *(f"        {out}[i] = {text}" for _, out, text in held),
+            "        i += 1",
+        ]
         self.loops.append(loop)
 
-    def _places(self, frame_ns: int) -> tuple[str, str, str, str]:
-        """Return where a base bar lies, the scheduled ones beside it, and where it ends (ns).
+    def _cell(self, name: str) -> str:
+        """Return the text of a column's value at base bar i."""
+        return f"X[k, {self.rows.x_row(Column('bar', name))}, i]"
 
-        Around the clock these follow from its open. Where there are sessions, a frame of whole days
-        lies on their dates: its boundary is the close of its last session.
-        """
-        ends = f"opened + {self.graph.bar_ns}"
-        if self.terms.calendar == "24x7":
-            return "opened", f"opened - {self.graph.bar_ns}", ends, ends
+    def _held(self, loop: Loop, frame: Frame, nodes: list[Node]) -> list[tuple[str, str, str]]:
+        """Return for each output of a frame's features its value, its column, and its newest."""
+        found = []
+        for node in nodes:
+            for output in range(node.width):
+                row, held = self.rows.f[node.number, output], self.rows.y[node.number, output]
+                loop.local(f"f{row} = F[k, {row}]  # {self._title(node, output)}")
+                newest = f"y{held}[count - 1] if S[k, {frame.slot + 4}] > 0.0 else nan"
+                found.append((f"v{row}", f"f{row}", newest))
+        return found
 
-        def cell(name: str, unit_ns: int) -> str:
-            return f"int(X[k, {self.rows.x_row(Column('bar', name))}, i]) * {unit_ns}"
-
-        if frame_ns % DAY_NS:
-            previous, following = (cell(name, SECOND_NS) for name in ("previous_open", "next_open"))
-            return "opened", previous, following, ends
-        date, previous, following = (cell(name, DAY_NS) for name in SESSIONS_OF_FRAMES)
-        return date, previous, following, following
+    def _follow(self, frame: Frame, at: str) -> list[str]:
+        """Return the lines that write further columns of base bars into the bar of a frame."""
+        lines = []
+        for name, row in frame.more.items():
+            self.binder.helper(time_frames.follow)
+            base, first = self.rows.x_row(Column("bar", name)), int(name in FIRST_OF_FRAME)
+            lines.append(f"follow(k, {at}, {first}, X, Y, S, {base}, {row}, {frame.slot})")
+        return lines
 
     def _frame_node(self, loop: Loop, node: Node) -> None:
         """Write one feature's step on the bar of a higher time frame that closed at h."""
@@ -464,7 +462,8 @@ class Observing:
         if state:
             self.binder.helper(time_frames.clear)
             loop.local(f"s{node.number} = {state}")
-            loop.body += ["if frame_age == 0:", f"    clear({state})"]
+            if not node.step.keeps_state(node.config):
+                loop.body += ["if frame_age == 0:", f"    clear({state})"]
         call = self._call(loop, node, "h", "frame_age", self._frame_array, render_number)
         outs = ", ".join(f"y{row}[h]" for row in rows)
         loop.body.append(f"if frame_age >= {called}:")

@@ -7,8 +7,9 @@ condition two, after those that every plan has.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from septet._kernel import layout
 from septet._plan.run_terms import Terms
@@ -48,15 +49,14 @@ Expression = Callable[[str, str], str]
 """Binds an expression for a key of the file; its text reads columns at cursor `i`."""
 
 
-@dataclass
-class PositionColumns:
+class PositionColumns(msgspec.Struct):
     """Collects the columns of B that a plan adds, and what its rules do with them."""
 
     expression: Expression
     number: Callable[[str, float], str]
     first: int = layout.B_SLOTS
     count: int = 0
-    distances: list[dict[str, str]] = field(default_factory=list)
+    distances: list[dict[str, str]] = msgspec.field(default_factory=list)
     uses_distances: bool = False
 
     @property
@@ -96,6 +96,12 @@ class PositionColumns:
                     value, f"{key}.{name}", required=mark.required
                 )
         return texts
+
+    @staticmethod
+    def sides_of(stop: Config) -> dict[str, Any]:
+        """Return for which sides the file names a stop that is read at every decision."""
+        is_for = getattr(stop, "is_for", lambda side: True)
+        return {"is_for_long": is_for(1), "is_for_short": is_for(-1)}
 
     def level(self, value: float | Distance, key: str, base: str, *, signed: bool = False) -> str:
         """Return the text of the price that lies a distance from the price `base`, by `side`."""

@@ -39,6 +39,7 @@ class SlowColumn(msgspec.Struct, frozen=True):
     rows: tuple[int, ...]
     state: tuple[int, int]
     reach: int | None = None
+    keeps_state: bool = False
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -114,7 +115,7 @@ def _advance(
 ) -> None:
     """Call a step for every bar of a stretch whose history is unbroken."""
     i0, first, stop = span
-    if len(state) and ages[i0] == 0:
+    if len(state) and ages[i0] == 0 and not column.keeps_state:
         state[:] = 0.0
     arguments: list[Any] = []
     moving: list[tuple[int, bool]] = []

@@ -204,7 +204,8 @@ def rank_of_cap(limit: tuple[str, UseBlock]) -> int:
 def _stops(stops: Sequence[Mapping[str, Any]], called: str) -> list[dict[str, str]]:
     return [
         {
-            called: each["call"], "code": str(each["code"]), "reads": str(each["reads"]),
+            called: each["call"],
+            **{name: str(each[name]) for name in ("code", "reads", "is_for_long", "is_for_short")},
             **each["checked"],
         }
         for each in stops

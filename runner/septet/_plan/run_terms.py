@@ -68,6 +68,14 @@ class Terms:
         return None if self.position is None else self.position.buy_every
 
     @property
+    def adds_between(self) -> bool:
+        """Whether a price between two decision times may enter or add: a grid, resting adds."""
+        position = self.position
+        return position is not None and (
+            position.grid is not None or any(each.at for each in position.add)
+        )
+
+    @property
     def grid(self) -> Grid | None:
         """The grid of the file."""
         return None if self.position is None else self.position.grid

@@ -275,8 +275,8 @@ class Trading:
             cursor = "i" if role == "exit" else "known"
             call = self._call(block, key, cursor=cursor, taker_fee=costs["taker_fee"])
             reported = self.checked.texts(block, key, role, reads=role == "stop")
-            each = {"code": self._reason(name), "call": call, "checked": reported}
-            groups[role].append({**each, "reads": block.declaration.tightens})
+            each = self.position.sides_of(block.config) | {"code": self._reason(name), "call": call}
+            groups[role].append({**each, "checked": reported, "reads": block.declaration.tightens})
         words = {name for stop in self.terms.stops.values() for name in stop.declaration.parameters}
         self.reads_position |= "entry_fee" in words
         resting = groups["stop"] + groups["target"]

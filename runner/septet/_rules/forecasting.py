@@ -5,7 +5,8 @@ F = clip(FDM · Σ share · x, ±cap); a weight is F · (target/volatility) · I
 are 1/√(w'Cw), at most 2.5, over correlations of x (all symbols pooled) and of simple returns,
 whose negatives count as 0. The windows of x are a symbol's last bars; without a whole one, or with
 a NaN, units stay. Those of m and of returns are the last decision times, so that symbols of which
-one lacks a bar are compared at the same times.
+one lacks a bar are compared at the same times. A member that lacks the bar at T stays in the
+estimate with its last bars: n counts it, and it keeps its units.
 Source: Carver, Systematic Trading (2015), with a mean forecast of 1 for his 10.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 from math import nan
 
-from septet._kernel.layout import AGE, KEEPS_UNITS
+from septet._kernel.layout import AGE, KEEPS_UNITS, MEMBER_BARS
 from septet._rules.compile_marks import at, kernel, routine
 from septet._rules.ranking import is_known
 from septet._rules.run_state import Run
@@ -35,7 +36,8 @@ from septet._rules.settings import (
 __all__ = [
     "clip", "correlation_of", "correlation_of_returns", "count_common", "count_members",
     "find_full", "forecast_weights", "has_window", "insert_size", "mean_forecasts", "multiplier",
-    "multiplier_of_forecasts", "multiplier_of_returns", "scale_forecasts", "weigh_forecasts",
+    "multiplier_of_forecasts", "multiplier_of_returns", "newest_bar", "scale_forecasts",
+    "weigh_forecasts",
 ]  # fmt: skip
 
 
@@ -83,11 +85,30 @@ def has_window(k, last, run: Run):
 
 
 @routine
+def newest_bar(k, t, run: Run):
+    """Return the last bar of k at one of the last times up to t; -1 without one, or once ended.
+
+    Its bars have ended when `MEMBER_BARS` scheduled ones did not come: see `septet._data.members`.
+    """
+    if ONE_SYMBOL:
+        return t
+    missed, later = 0, -1
+    for back in range(min(FORECAST_WINDOW, t + 1)):
+        cell = run.bar[k, t - back]
+        if cell >= 0:
+            return cell if missed < MEMBER_BARS else -1
+        if cell < -1 and cell != later:
+            missed += 1
+        later = cell
+    return -1
+
+
+@routine
 def find_full(t, run: Run):
     """Set the role of symbols with a full window to 1, others to kept units; return the count."""
     count = 0
     for k in range(SYMBOLS):
-        last = t if ONE_SYMBOL else run.bar[k, t]
+        last = newest_bar(k, t, run)
         run.role[k] = KEEPS_UNITS
         run.new_weight[k] = run.drifted_weight[k]
         if last >= 0 and has_window(k, last, run):
@@ -138,7 +159,7 @@ def mean_forecasts(t, count, run: Run):
         m = run.A[FORECAST_SLOT + forecast.number]
         for k in range(SYMBOLS):
             if run.role[k] == 1:
-                last = t if ONE_SYMBOL else run.bar[k, t]
+                last = newest_bar(k, t, run)
                 for i in range(last - FORECAST_WINDOW + 1, last + 1):
                     total += clip(forecast.value(k, i, run) / m, FORECAST_CAP)
         mean = total / (count * FORECAST_WINDOW)
@@ -163,7 +184,7 @@ def multiplier_of_forecasts(t, run: Run):
                 xx, yy, xy, scale = 0.0, 0.0, 0.0, 0.0
                 for k in range(SYMBOLS):
                     if run.role[k] == 1:
-                        last = t if ONE_SYMBOL else run.bar[k, t]
+                        last = newest_bar(k, t, run)
                         for i in range(last - FORECAST_WINDOW + 1, last + 1):
                             x = clip(forecast_a.value(k, i, run) / m, FORECAST_CAP)
                             y = clip(forecast_b.value(k, i, run) / n, FORECAST_CAP)
@@ -240,6 +261,9 @@ def weigh_forecasts(t, fdm, idm, run: Run):
         if run.role[k] != 1:
             continue
         i = t if ONE_SYMBOL else run.bar[k, t]
+        if i < 0:
+            run.role[k] = KEEPS_UNITS
+            continue
         combined = 0.0
         for forecast in FORECASTS:
             m = run.A[FORECAST_SLOT + forecast.number]

@@ -102,7 +102,7 @@ def target_level(k, known, now_ns, run: Run):
 
 @routine
 def read_distances(k, i, side, now_ns, run: Run):
-    """Read the distances of an entry at bar i; return 1, or 0 where a required one is unknown."""
+    """Read distances and levels of an entry at bar i; return 0 where a required one is unknown."""
     complete = 1
     for each in DISTANCES:
         distance = each.distance(k, i, run)
@@ -118,6 +118,8 @@ def read_distances(k, i, side, now_ns, run: Run):
             level = stop.level(k, side, price, price, now_ns, now_ns, known, run)
             if level == level and (best != best or side * (level - best) > 0.0):
                 best = level
+            if level != level and (stop.is_for_long if side > 0.0 else stop.is_for_short):
+                complete = 0
     if GRID_SIDES and side < 0.0:  # both sides of the grid are read at the same time
         run.B[k, GRID_SHORT_LEVEL] = best
     else:

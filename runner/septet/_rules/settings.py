@@ -30,6 +30,9 @@ class Level(Protocol):
     rule: int
     reads: bool
     """It is read at every decision time, and at the entry's; else it follows from the trade."""
+    is_for_long: bool
+    """It protects long positions: of one that is read, nothing is entered while it is unknown."""
+    is_for_short: bool
 
     def level(
         self, k: int, side: float, average_price: float, high_water: float, entry_ns: int,

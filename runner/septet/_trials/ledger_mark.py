@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from septet._files import read_bounded, replace_file
 from septet._text import decode_json
@@ -22,8 +23,7 @@ __all__ = ["LedgerMark", "mark_of", "read_mark", "signs_of_ledger", "write_mark"
 _LONGEST: Final = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerMark:
+class LedgerMark(msgspec.Struct, frozen=True):
     """The number and the hash of the last row, and the signs of the files after it."""
 
     seq: int

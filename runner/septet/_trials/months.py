@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -41,8 +41,7 @@ _FEWEST_VALUES: Final = 16
 those of another market, such as of prices that hardly move."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Month:
+class Month(msgspec.Struct, frozen=True, order=True):
     """What a month of one symbol is recognised by; a month has several of them.
 
     `closes` names its daily closes, those of five of its days, or a stretch of one of its columns:

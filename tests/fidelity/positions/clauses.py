@@ -213,6 +213,8 @@ POSITION: Section = {
     "a level is read at every T and only tightens": (
         "stops::test_a_level_is_read_at_every_time_and_only_tightens",
         "stops::test_a_level_of_each_side",
+        "stops::test_an_unknown_level_refuses_the_entry",
+        "stops::test_a_side_without_a_level_needs_none",
     ),
     "a trailing stop waits for after": (
         "stops::test_a_trailing_stop_in_r_waits_and_uses_highs_up_to_the_bar_before",

@@ -23,6 +23,7 @@ from tests.fidelity.positions.settings import (
     Portfolio,
     Position,
     Rebalance,
+    Sides,
     Signal,
     Sizing,
     Stops,
@@ -125,6 +126,19 @@ def ending(seed: int) -> Market:
     return replace(market, bars=bars, features=features)
 
 
+def forecast(seed: int) -> Market:
+    """Return a longer market with more holes, whose forecasts are known at every bar."""
+    market = market_of(seed, 4, 70, holes=0.15)
+    chance = random.Random(seed)
+    values = {"f": [1.0, 2.0, -1.0, 0.0], "x": [3.0, 1.0, -1.0, -2.0], "vol": [0.1, 0.2, 0.4]}
+    features = dict(market.features)
+    for name, some in values.items():
+        features[name] = {
+            symbol: [chance.choice(some) for _ in bars] for symbol, bars in market.bars.items()
+        }
+    return replace(market, features=features)
+
+
 def thin(market: Market, seed: int) -> Market:
     """Return a market some of whose bars have little volume, or none."""
     chance = random.Random(seed)
@@ -158,6 +172,7 @@ STOPS = st.sampled_from(
         Stops(),
         Stops(stop_loss="3 * atr", take_profit="4R"),
         Stops(stop_loss="4%", level="floor"),
+        Stops(level=Sides("floor", None)),
         Stops(stop_loss="2 * atr", trailing=Trailing("1.5 * atr", after="1R")),
         Stops(trailing=Trailing("3%"), take_profit="6%"),
         Stops(stop_loss="2 * atr", break_even="1R"),

@@ -4,7 +4,8 @@ x = clip(f/m, +-cap), m the mean over the window of the members' median |f|, zer
 F = clip(FDM * sum(w * x), +-cap). Weight = F * (target/volatility) * s * IDM, s = 1/members.
 FDM and IDM are 1/sqrt(w' C w), at most 2.5, over correlations whose negatives count as 0.
 m and the correlations of returns belong to the last `window` decision times, so that a symbol that
-lacks a bar is compared at the times of the others; x is pooled over each symbol's own bars.
+lacks a bar is compared at the times of the others; x is pooled over each symbol's own bars. A
+member that lacks the bar at T stays in all three: n counts it, and it keeps its units.
 """
 
 from __future__ import annotations
@@ -103,8 +104,9 @@ def forecast_weights(
 
     `features` and `returns` are those of each symbol's last bars; without `at_times` these are the
     last decision times. Units stay without a full window of every forecast and of returns, or with
-    a NaN. `count` is how many of them are members still, without it all. Two symbols with fewer
-    than window/2 returns in common count as fully correlated.
+    a NaN: one without a bar at T has no volatility, and is in m, FDM and IDM with its last bars.
+    `count` is how many of them are members still, without it all. Two symbols with fewer than
+    window/2 returns in common count as fully correlated.
     """
     members = list(volatility)
     full = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,9 @@ def stops_keys(stops: Stops) -> dict[str, Any]:
     if stops.level is not None:
         made["level"] = (
             stops.level if isinstance(stops.level, str)
-            else {"long": stops.level.long, "short": stops.level.short}
+            else {
+                side: price for side, price in asdict(stops.level).items() if price is not None
+            }
         )  # fmt: skip
     if stops.trailing is not None:
         made["trailing"] = {"distance": stops.trailing.distance}

@@ -39,6 +39,7 @@ def read_plan(run: State, symbol: str, side: int) -> str:
     )  # fmt: skip
     run.plans[symbol] = run.sided[symbol, side] = plan
     lost = stops.stop_loss is not None and plan.stop_loss is None
+    lost |= stops.level_of(side) is not None and plan.level is None
     return "stop_unknown" if lost or (stops.trailing and plan.trailing is None) else ""
 
 

@@ -82,9 +82,22 @@ def _closes(market: Market, time_ns: int) -> dict[str, float]:
     return {symbol: float(close) for symbol, close in found.items() if close is not None}
 
 
+def _newest_row(market: Market, symbol: str, time_ns: int, count: int) -> int | None:
+    """Return the last bar of a member, if it came at one of the last `count` decision times."""
+    row = market.last_row(symbol, time_ns)
+    if row is None or not market.is_member(symbol, time_ns):
+        return None
+    known_ns = market.bars[symbol][row].open_ns + market.bar_ns
+    recent = [each for each in market.times() if each <= time_ns][-count:]
+    return row if known_ns in recent else None
+
+
 def _window(market: Market, symbol: str, time_ns: int, name: str | None, count: int) -> list[float]:
-    """Return the last `count` values of a feature, or simple returns, of a symbol's bars."""
-    row = market.row(symbol, time_ns)
+    """Return the last `count` values of a feature, or simple returns, of a symbol's bars.
+
+    A member that lacks the bar at T has those of its last bars.
+    """
+    row = _newest_row(market, symbol, time_ns, count)
     if row is None:
         return []
     first = row - count + 1

@@ -250,6 +250,29 @@ def test_a_symbol_whose_bars_have_ended_takes_no_share_of_forecasts() -> None:
     assert (found[23.0], found[24.0]) == (0.25, 0.5)
 
 
+def _against(missing: int) -> dict[str, list[Any]]:
+    """Two symbols that move against each other; the second lacks its last bars."""
+    prices = [(100.0,), (102.0,)] * 4
+    others = [(102.0,), (100.0,)] * 4
+    return {"A": list(prices), "B": [*others[: 8 - missing], *[None] * missing]}
+
+
+@pytest.mark.parametrize(("missing", "expected"), [(0, 2**-0.5), (1, 2**-0.5), (3, 0.5)])
+def test_a_symbol_without_a_bar_at_t_stays_in_the_estimate_with_its_last_bars(
+    missing: int, expected: float
+) -> None:
+    """Its 1/n stays, and so does its diversification; three bars are a window without one."""
+    columns = {"f": {"A": [1.0] * 8, "B": [1.0] * 8}, "vol": {"A": [0.4] * 8, "B": [0.4] * 8}}
+    given = Portfolio(
+        use="forecast", forecast=Forecast({"f": 1.0}, "vol", 0.1, window=3),
+        rebalance=Rebalance(every="1 bars", quorum=0.5),
+    )  # fmt: skip
+    out = portfolio(_against(missing), columns, portfolio=given)
+    assert hour(out.rebalances[-1].time_ns) == 8.0
+    assert out.rebalances[-1].weights["A"] == pytest.approx(expected / 4.0)
+    assert ("B" in out.rebalances[-1].fixed) == (missing > 0)
+
+
 def test_a_rebalance_is_whole_or_moves_for_one_late_row() -> None:
     out = weights(
         {"A": [0.5] * 4, "B": [0.5] * 4}, every="1d at 01:00",

@@ -101,6 +101,20 @@ def test_an_unknown_distance_refuses_the_entry() -> None:
     assert (fills(out), what(out)) == ([], [(1.0, "stop_unknown", "entry")])
 
 
+@pytest.mark.parametrize("loss", [None, "4%"])
+@pytest.mark.parametrize("sizing", [RISK, Sizing("fixed_quantity", 10)])
+def test_an_unknown_level_refuses_the_entry(sizing: Sizing, loss: str | None) -> None:
+    stops = Stops(level="low", stop_loss=loss)
+    out = one("L--", [FLAT] * 3, {"low": [NAN, 95.0, 95.0]}, stops=stops, sizing=sizing)
+    assert what(out)[:1] == [(1.0, "stop_unknown", "entry")]
+    assert [at for at, *_ in fills(out)] == []
+
+
+def test_a_side_without_a_level_needs_none() -> None:
+    out = one("S--", [FLAT] * 3, {"low": [NAN] * 3}, stops=Stops(level=Sides(long="low")))
+    assert fills(out) == [(1.0, -10.0, 100.0)]
+
+
 # ------------------------------------------------------------------------------ level
 
 
