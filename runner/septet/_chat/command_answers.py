@@ -71,12 +71,14 @@ def status(name: str, root: Path) -> str:
         if view is None:
             parts.append(f"{_cell(run_id)}\n  cannot be read: {_cell(look.problem)}")
             continue
+        dust = sum(each.dust for each in view.positions)
+        remainders = f" and dust of {dust}" if dust else ""
         lines = [
             f"{_cell(view.run_id, 60)} {_cell(view.strategy, 60)} ({_cell(view.mode, 20)})",
             f"  {_cell(view.state_text)}",
             f"  entries: {_cell(view.entries)}",
-            f"  positions {len(view.positions)}, open orders {len(view.orders)}, alerts "
-            f"{view.alerts}",
+            f"  positions {len(view.positions) - dust}{remainders}, open orders "
+            f"{len(view.orders)}, alerts {view.alerts}",
         ]
         if view.doubt:
             lines.append(f"  DOUBT: {_cell(view.doubt)}")
@@ -84,7 +86,8 @@ def status(name: str, root: Path) -> str:
             lines.append(f"  PROBLEM: {_cell(view.problem)}")
         if name:
             lines += [
-                f"  {_cell(each.symbol, 40)} {each.side} {each.quantity:,.8g}; stop "
+                f"  {_cell(each.symbol, 40)} {each.side}{' (dust)' if each.dust else ''} "
+                f"{each.quantity:,.8g}; stop "
                 f"{_cell(each.stop, 100)}"
                 for each in view.positions[:20]
             ]

@@ -43,6 +43,7 @@ def line_of(look: Look, now_ns: int, name: str) -> str:
     if view is None:
         fields |= {"run": name, "state": "gone" if look.gone else "unreadable"}
     else:
+        dust = sum(each.dust for each in view.positions)
         data_s = round((now_ns - view.last_data_ns) / 1e9, 1) if view.last_data_ns else None
         fields |= {
             "run": view.run_id, "strategy": view.strategy, "mode": view.mode,
@@ -50,8 +51,9 @@ def line_of(look: Look, now_ns: int, name: str) -> str:
             "equity": None if view.equity is None else f"{view.equity:.2f}",
             "currency": view.currency, "drawdown": view.drawdown, "day": view.day_return,
             "exposure": view.exposure,
-            "positions": len(view.positions) if view.is_held_known else None,
-            "orders": len(view.orders) if view.is_held_known else None, "alerts": view.alerts,
+            "positions": len(view.positions) - dust if view.is_held_known else None,
+            "orders": len(view.orders) if view.is_held_known else None,
+            "dust": dust if view.is_held_known else None, "alerts": view.alerts,
             "data_age_s": data_s if view.is_running else None, "entries": view.entries,
         }  # fmt: skip
         fields |= {"problem": view.problem} if view.problem and look.is_current else {}
