@@ -35,9 +35,11 @@ def _folders(root: Path) -> list[Path]:
     """Return the folders of paper and live runs, the latest first."""
     from septet._store.find_runs import LIVE_SIGNS, run_folders
 
-    found = run_folders(root)
+    folders = run_folders(root)
     return [
-        each for each in reversed(found) if any(os.path.lexists(each / name) for name in LIVE_SIGNS)
+        each
+        for each in reversed(folders)
+        if any(os.path.lexists(each / name) for name in LIVE_SIGNS)
     ]
 
 
@@ -147,8 +149,8 @@ def blocks_of(folder: Path) -> frozenset[object]:
 
     view = RunFollower(folder).look().view
     rows = () if view is None else view.happenings
-    found = {(each.time, each.name) for each in rows if each.level in ("halt", "block")}
-    return frozenset[object]({*found, read_halt(folder)})
+    blocks = {(each.time, each.name) for each in rows if each.level in ("halt", "block")}
+    return frozenset[object]({*blocks, read_halt(folder)})
 
 
 def do_halt(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str:
@@ -156,8 +158,8 @@ def do_halt(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str
     from septet._app.halt import halt_run
     from septet._app.halt_texts import outcome_lines
 
-    found = halt_run(folder, name=name, reason=reason, wait_s=wait_s)
-    return "\n".join(_cell(each, 400) for each in outcome_lines(found, wait_s))
+    outcome = halt_run(folder, name=name, reason=reason, wait_s=wait_s)
+    return "\n".join(_cell(each, 400) for each in outcome_lines(outcome, wait_s))
 
 
 def do_resume(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str:
@@ -165,5 +167,5 @@ def do_resume(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> s
     from septet._app.halt import resume_run
     from septet._app.halt_texts import outcome_lines
 
-    found = resume_run(folder, name=name, reason=reason, wait_s=wait_s)
-    return "\n".join(_cell(each, 400) for each in outcome_lines(found, wait_s))
+    outcome = resume_run(folder, name=name, reason=reason, wait_s=wait_s)
+    return "\n".join(_cell(each, 400) for each in outcome_lines(outcome, wait_s))
