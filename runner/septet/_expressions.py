@@ -12,8 +12,9 @@ import difflib
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from septet._expression_words import CALLED_WORDS, SIGN_HINTS, syntax_problem
 
@@ -53,16 +54,14 @@ class ExpressionError(ValueError):
         self.message, self.offset, self.hint = message, offset, hint
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(msgspec.Struct, frozen=True):
     """A number."""
 
     value: float
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(msgspec.Struct, frozen=True):
     """A column or feature; `symbol` is empty for the symbol the rule looks at."""
 
     name: str
@@ -73,16 +72,14 @@ class Name:
         return f"{self.name}@{self.symbol}" if self.symbol else self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Negate:
+class Negate(msgspec.Struct, frozen=True):
     """``-operand``."""
 
     operand: Expr
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(msgspec.Struct, frozen=True):
     """``left operator right`` for ``+ - * / **``."""
 
     operator: Literal["+", "-", "*", "/", "**"]
@@ -91,8 +88,7 @@ class Binary:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(msgspec.Struct, frozen=True):
     """``left operator right`` for ``< <= > >= == !=``; unknown when either side is NaN."""
 
     operator: Literal["<", "<=", ">", ">=", "==", "!="]
@@ -101,32 +97,28 @@ class Compare:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class And:
+class And(msgspec.Struct, frozen=True):
     """All of two or more conditions, after Kleene."""
 
     parts: tuple[Expr, ...]
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(msgspec.Struct, frozen=True):
     """Any of two or more conditions, after Kleene."""
 
     parts: tuple[Expr, ...]
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(msgspec.Struct, frozen=True):
     """The opposite of a condition; unknown stays unknown."""
 
     operand: Expr
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A function of the language; `prev`'s second argument is a whole `Number`."""
 
     function: str
@@ -137,8 +129,7 @@ class Call:
 Expr = Number | Name | Negate | Binary | Compare | And | Or | Not | Call
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(msgspec.Struct, frozen=True):
     """How a function is written: fewest and most arguments, and whether it is a condition."""
 
     shown: str

@@ -54,7 +54,8 @@ class Started(Event, frozen=True, kw_only=True, tag="started"):
     """The process began (again): what runs, on what, from which history.
 
     `session` counts from 1. `origin_ns` is the open time of the first bar of the journal; it
-    never changes. `fingerprints` names what must be equal for a replay to be exact.
+    never changes. `fingerprints` names what must be equal for a replay to be exact. `id_part` is in
+    every client id of orders that this process sends; empty in older journals.
     """
 
     session: int
@@ -64,6 +65,7 @@ class Started(Event, frozen=True, kw_only=True, tag="started"):
     origin_ns: int
     market_ns: int
     fingerprints: dict[str, str]
+    id_part: str = ""
 
 
 class Ticked(Event, frozen=True, kw_only=True, tag="ticked"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar
 
+import msgspec
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -52,8 +53,8 @@ class Config(BaseModel):
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         """Describe each key by the docstring that follows its field."""
-        made = handler(schema)
-        properties = handler.resolve_ref_schema(made).get("properties", {})
+        described = handler(schema)
+        properties = handler.resolve_ref_schema(described).get("properties", {})
         for name, text in field_docstrings(cls).items():
             field = cls.model_fields.get(name)
             key = name if field is None else field.alias or name
@@ -61,7 +62,7 @@ class Config(BaseModel):
                 written = properties[key].get("description")  # how its type is written
                 form = f" Written as {written}." if written else ""
                 properties[key]["description"] = text + form
-        return made
+        return described
 
     @model_validator(mode="before")
     @classmethod
@@ -69,7 +70,7 @@ class Config(BaseModel):
         """Refuse `true` where a number is meant; Python would read it as 1."""
         if not isinstance(data, Mapping):
             return data
-        wrong = [
+        errors = [
             InitErrorDetails(
                 type=PydanticCustomError("number", "expected a number", {"expected": "a number"}),
                 loc=(name,),
@@ -79,13 +80,12 @@ class Config(BaseModel):
             if isinstance(data.get(name), bool)
             and info.annotation in (int, float, int | None, float | None)
         ]
-        if wrong:
-            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
         return data
 
 
-@dataclass(frozen=True, slots=True)
-class LazySchema:
+class LazySchema(msgspec.Struct, frozen=True):
     """Gives a field a JSON Schema that is made when one is written, and not at each start."""
 
     make: Callable[[], dict[str, Any]]
@@ -96,13 +96,11 @@ class LazySchema:
         return self.make()
 
 
-@dataclass(frozen=True, slots=True)
-class InputMark:
+class InputMark(msgspec.Struct, frozen=True):
     """Marks a field that names a column: a bar column, a feature, or `column@SYMBOL`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExpressionMark:
+class ExpressionMark(msgspec.Struct, frozen=True):
     """Marks a field that holds an expression over columns, compiled into the plan."""
 
 
@@ -122,10 +120,10 @@ def marks_of(config: type[Config]) -> Mapping[str, str]:
                 return inner
         return ""
 
-    found = {
+    marks = {
         name: mark(info.annotation, info.metadata) for name, info in config.model_fields.items()
     }
-    return {name: kind for name, kind in found.items() if kind}
+    return {name: kind for name, kind in marks.items() if kind}
 
 
 def _column(value: Any) -> Any:

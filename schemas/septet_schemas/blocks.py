@@ -125,7 +125,7 @@ class BlockOf:
         )
         model = config_of(declaration)
         keys = self._keys(raw, use, model)
-        generic, own, errors = {}, None, []
+        generic, config, errors = {}, None, []
         names = set(self.generic.model_fields) if self.generic else set()
         try:
             if self.generic is not None:
@@ -135,16 +135,18 @@ class BlockOf:
         except ValidationError as error:
             errors += _line_errors(error)
         try:
-            rest = {key: keys[key] for key in keys if key not in names}
-            own = model.model_validate(rest, context=info.context)
+            own_keys = {key: keys[key] for key in keys if key not in names}
+            config = model.model_validate(own_keys, context=info.context)
         except ValidationError as error:
             errors += _line_errors(error)
-        if errors or own is None:
+        if errors or config is None:
             raise ValidationError.from_exception_data(use, errors)
         bar_ns = generic.pop("bar", None) if self.layer == "features" else None
         # septet's own plugins are known by their plain names: rules elsewhere ask for those
         use = use.removeprefix("septet:")
-        return UseBlock(use, self.layer, self.kind, own, declaration, distribution, generic, bar_ns)
+        return UseBlock(
+            use, self.layer, self.kind, config, declaration, distribution, generic, bar_ns
+        )
 
     def dump(self, block: UseBlock) -> dict[str, Any]:
         """Write a block the way a strategy file does: `use`, generic keys, the plugin's keys."""
@@ -154,9 +156,13 @@ class BlockOf:
         generic = (
             self.generic.model_construct(**extra).model_dump(mode="json") if (self.generic) else {}
         )
-        own = block.config.model_dump(mode="json")
+        own_keys = block.config.model_dump(mode="json")
         # a key of both is the generic one when a file is read, so it is here
-        return {"use": block.use, **generic, **{k: own[k] for k in own if k not in generic}}
+        return {
+            "use": block.use,
+            **generic,
+            **{k: own_keys[k] for k in own_keys if k not in generic},
+        }
 
     def _use(self, raw: Any, name: str | None) -> str:
         use = raw.get("use", name) if isinstance(raw, Mapping) else name
@@ -166,10 +172,10 @@ class BlockOf:
                 raise PydanticCustomError("use_missing", message, self._expected())
             raise PydanticCustomError("use_block", "expected {expected}", self._expected())
         if not isinstance(use, str) or not use.strip():
-            wrong = PydanticCustomError(
+            error = PydanticCustomError(
                 "use_name", "use: takes the name of one plugin", {"expected": "a plugin's name"}
             )
-            raise ValidationError.from_exception_data("use", [_at("use", use, wrong)])
+            raise ValidationError.from_exception_data("use", [_at("use", use, error)])
         return use
 
     def _expected(self) -> dict[str, Any]:

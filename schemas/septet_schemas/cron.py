@@ -48,7 +48,7 @@ def _weekday(word: str) -> int:
 
 def _weekdays(field: str) -> str:
     """Write the days of the week by name: APScheduler counts from Monday, cron from Sunday."""
-    found: set[int] = set()
+    days: set[int] = set()
     for part in field.lower().split(","):
         match = _PART.match(part)
         if match is None:
@@ -60,8 +60,8 @@ def _weekdays(field: str) -> str:
             last = 7
         if last < first:
             raise ValueError(f"day of week: {part} ends before it begins")
-        found |= {day % 7 for day in range(first, last + 1, int(step or 1))}
-    return "*" if len(found) == 7 else ",".join(_DAYS[day] for day in sorted(found))
+        days |= {day % 7 for day in range(first, last + 1, int(step or 1))}
+    return "*" if len(days) == 7 else ",".join(_DAYS[day] for day in sorted(days))
 
 
 @lru_cache(maxsize=64)
@@ -105,18 +105,18 @@ def _ns(moment: datetime) -> int:
 
 def _fires(trigger: Any, moment: datetime) -> Any:
     """Yield the times of a trigger from a moment on, that moment included."""
-    found = trigger.get_next_fire_time(None, moment)
-    while found is not None:
-        yield _ns(found)
-        found = trigger.get_next_fire_time(None, found + timedelta(seconds=1))
+    moment_due = trigger.get_next_fire_time(None, moment)
+    while moment_due is not None:
+        yield _ns(moment_due)
+        moment_due = trigger.get_next_fire_time(None, moment_due + timedelta(seconds=1))
 
 
 @lru_cache(maxsize=64)
 def _longest(text: str) -> int:
     days = list(islice(_fires(_trigger(text, whole_days=True, ends=True), _FROM), _ENOUGH_DAYS))
     day = Cron(text).times(days[0], days[0] + _DAY_NS - 1)
-    inside = max((later - one for one, later in pairwise(day)), default=0)
-    between = max((later - one for one, later in pairwise(days)), default=366 * _DAY_NS)
+    inside = max((later - earlier for earlier, later in pairwise(day)), default=0)
+    between = max((later - earlier for earlier, later in pairwise(days)), default=366 * _DAY_NS)
     return max(inside, between - (day[-1] - day[0]))
 
 
@@ -140,11 +140,11 @@ class Cron:
             return value
         if not isinstance(value, str):
             raise _fail("it is no text", value)
-        words = value.split()
-        if len(words) != len(_FIELDS):
+        fields_written = value.split()
+        if len(fields_written) != len(_FIELDS):
             fields = ", ".join(_FIELDS)
-            raise _fail(f"it has {len(words)} fields, not the five {fields}", value)
-        text = " ".join(words)
+            raise _fail(f"it has {len(fields_written)} fields, not the five {fields}", value)
+        text = " ".join(fields_written)
         try:
             first = _trigger(text, ends=True).get_next_fire_time(None, _FROM)
         except ValueError as error:
@@ -161,12 +161,12 @@ class Cron:
     def times(self, first_ns: int, last_ns: int) -> list[int]:
         """Return the times from `first_ns` to `last_ns`, both included, since the epoch."""
         moment = _EPOCH + timedelta(microseconds=-(-first_ns // 1_000))
-        found = []
+        times_ns = []
         for time_ns in _fires(_trigger(self.text), moment):
             if time_ns > last_ns:
                 break
-            found.append(time_ns)
-        return found
+            times_ns.append(time_ns)
+        return times_ns
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:

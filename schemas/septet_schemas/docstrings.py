@@ -21,10 +21,10 @@ def field_docstrings(model: type) -> dict[str, str]:
     A field that a subclass declares anew without a docstring keeps its parent's. A model whose
     source cannot be read has none.
     """
-    found: dict[str, str] = {}
+    docstrings: dict[str, str] = {}
     for each in reversed(model.__mro__):
-        found |= _of_module(each.__module__).get(each.__qualname__, {})
-    return found
+        docstrings |= _of_module(each.__module__).get(each.__qualname__, {})
+    return docstrings
 
 
 @cache
@@ -47,12 +47,12 @@ def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, dict[str, str]]]
 
 
 def _fields(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    for field, after in zip(node.body, node.body[1:], strict=False):
+    for field, following in zip(node.body, node.body[1:], strict=False):
         if (
             isinstance(field, ast.AnnAssign)
             and isinstance(field.target, ast.Name)
-            and isinstance(after, ast.Expr)
-            and isinstance(after.value, ast.Constant)
-            and isinstance(after.value.value, str)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+            and isinstance(following.value.value, str)
         ):
-            yield field.target.id, " ".join(after.value.value.split())
+            yield field.target.id, " ".join(following.value.value.split())

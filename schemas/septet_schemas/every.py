@@ -97,8 +97,8 @@ class Every:
         return cls(text, kind, count, **more)
 
     @classmethod
-    def _interval(cls, text: str, found: re.Match[str]) -> Every:
-        number, unit, day, hour, minute = found.groups()
+    def _interval(cls, text: str, match: re.Match[str]) -> Every:
+        number, unit, day, hour, minute = match.groups()
         clock = int(hour or 0) * 60 + int(minute or 0)
         dated = unit in ("d", "w", "mo")
         if (day and unit != "w") or (hour and not dated) or int(hour or 0) > 23:
@@ -125,8 +125,8 @@ class Every:
         first, last = (_date_of(each) for each in (after_ns, until_ns))
         for year in range((first - timedelta(1)).year, (last + timedelta(1)).year + 1):
             instants = _instants(self, zone, year)
-            place = bisect_right(instants, after_ns)
-            if place < len(instants) and instants[place] <= until_ns:
+            index = bisect_right(instants, after_ns)
+            if index < len(instants) and instants[index] <= until_ns:
                 return True
         return False
 
@@ -142,8 +142,8 @@ class Every:
         """Return the instants of dates or cron from `first_ns` to `last_ns`, both included."""
         assert self.kind in ("dates", "cron")
         years = range(_date_of(first_ns).year - 1, _date_of(last_ns).year + 2)
-        found = sorted({each for year in years for each in _instants(self, zone, year)})
-        return found[bisect_left(found, first_ns) : bisect_right(found, last_ns)]
+        instants = sorted({each for year in years for each in _instants(self, zone, year)})
+        return instants[bisect_left(instants, first_ns) : bisect_right(instants, last_ns)]
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
@@ -173,25 +173,25 @@ def local_instant(wall: datetime, zone: str) -> int:
     if zone == "UTC":
         return _ns(wall.replace(tzinfo=UTC))
     clock = ZoneInfo(zone)
-    found = wall.replace(tzinfo=clock, fold=0).astimezone(UTC)
-    while found.astimezone(clock).replace(tzinfo=None) != wall:
+    instant = wall.replace(tzinfo=clock, fold=0).astimezone(UTC)
+    while instant.astimezone(clock).replace(tzinfo=None) != wall:
         # inside a gap fold 0 reads the offset before it: go back to the last minute that exists
         wall -= timedelta(minutes=1)
-        found = wall.replace(tzinfo=clock, fold=0).astimezone(UTC)
-        if found.astimezone(clock).replace(tzinfo=None) == wall:
-            return _ns(found + timedelta(minutes=1))
-    return _ns(found)
+        instant = wall.replace(tzinfo=clock, fold=0).astimezone(UTC)
+        if instant.astimezone(clock).replace(tzinfo=None) == wall:
+            return _ns(instant + timedelta(minutes=1))
+    return _ns(instant)
 
 
 @lru_cache(maxsize=256)
 def _instants(every: Every, zone: str, year: int) -> tuple[int, ...]:
     """Return the instants whose local date lies in a year, in order, each once."""
-    found: set[int] = set()
+    instants: set[int] = set()
     day = datetime(year, 1, 1)
     while day.year == year:
-        found.update(local_instant(wall, zone) for wall in _walls(every, day))
+        instants.update(local_instant(wall, zone) for wall in _walls(every, day))
         day += timedelta(days=1)
-    return tuple(sorted(found))
+    return tuple(sorted(instants))
 
 
 def _walls(every: Every, day: datetime) -> Iterator[datetime]:
@@ -231,7 +231,7 @@ def _cron_fields(text: str) -> tuple[tuple[int, ...], ...]:
 
 
 def _cron_field(part: str, low: int, high: int, names: tuple[str, ...]) -> set[int]:
-    found: set[int] = set()
+    values: set[int] = set()
     for piece in part.split(","):
         match = _FIELD.match(piece)
         if match is None:
@@ -246,8 +246,8 @@ def _cron_field(part: str, low: int, high: int, names: tuple[str, ...]) -> set[i
                 end = high
         if not low <= start <= end <= high:
             raise ValueError(f"{piece} lies outside of {low}-{high}, or ends before it begins")
-        found |= set(range(start, end + 1, int(step or 1)))
-    return found
+        values |= set(range(start, end + 1, int(step or 1)))
+    return values
 
 
 def _number(word: str, low: int, names: tuple[str, ...]) -> int:

@@ -58,14 +58,14 @@ class WeeklySpan:
     @classmethod
     def parse(cls, text: str) -> WeeklySpan:
         """Read `mon-fri 09:30-16:00`, `sat 10:00-11:00`, `sun-thu 18:00-02:00`."""
-        found = _SPAN.fullmatch(" ".join(text.lower().split()))
-        first, last = (found[1], found[2] or found[1]) if found is not None else ("", "")
-        if found is None or first not in DAYS or last not in DAYS:
+        match = _SPAN.fullmatch(" ".join(text.lower().split()))
+        first, last = (match[1], match[2] or match[1]) if match is not None else ("", "")
+        if match is None or first not in DAYS or last not in DAYS:
             raise _fail(text, "days and hours such as 'mon-fri 09:30-16:00'")
         low, high = DAYS.index(first), DAYS.index(last)
         days = tuple((low + n) % 7 for n in range((high - low) % 7 + 1))
-        from_ns = parse_day_time(found[3])
-        to_ns = DAY_NS if found[4] == "24:00" else parse_day_time(found[4])
+        from_ns = parse_day_time(match[3])
+        to_ns = DAY_NS if match[4] == "24:00" else parse_day_time(match[4])
         return cls(days, from_ns, to_ns if to_ns > from_ns else to_ns + DAY_NS)
 
 
@@ -92,14 +92,14 @@ class OpenHours:
         if not spans or _SPAN.fullmatch(text.rpartition(",")[2].strip().lower()):
             raise _fail(value, f"{_EXPECTED}; these name no time zone" if spans else _EXPECTED)
         try:
-            known = parse_time_zone(zone)
+            zone_name = parse_time_zone(zone)
         except PydanticCustomError:
             expected = f"a time zone such as UTC or America/New_York after the hours, not {zone}"
             raise _fail(value, expected, fixed_zone_hint(zone)) from None
-        made = cls(tuple(WeeklySpan.parse(each) for each in spans.split(",")), known)
-        if made.overlaps:
+        hours = cls(tuple(WeeklySpan.parse(each) for each in spans.split(",")), zone_name)
+        if hours.overlaps:
             raise _fail(value, "spans that do not overlap")
-        return made
+        return hours
 
     @property
     def overlaps(self) -> bool:

@@ -22,11 +22,11 @@ def later(default: object) -> Any:
     def check(value: object) -> object:
         if value == default:
             return value
-        shown = "nothing" if default is None else str(default).lower()
+        default_text = "nothing" if default is None else str(default).lower()
         raise PydanticCustomError(
             "not_yet",
             "not yet: this key stands in the schema and is not served so far",
-            {"expected": f"{shown}, its default", "found": repr(value)},
+            {"expected": f"{default_text}, its default", "found": repr(value)},
         )
 
     return _Later(check)

@@ -187,14 +187,14 @@ def _net(value: object) -> object:
 
 
 def _reentry(value: object) -> object:
-    found = read_reentry(value)
-    policy = found.policy if isinstance(found, Reentry) else found["policy"]
+    reentry = read_reentry(value)
+    policy = reentry.policy if isinstance(reentry, Reentry) else reentry["policy"]
     if policy == "rearm":
         raise PydanticCustomError(
             "reentry", "a portfolio has no signal whose change would end the wait",
             {"expected": "immediate or {after: 5 bars}", "found": "'rearm'"},
         )  # fmt: skip
-    return found
+    return reentry
 
 
 Weight = Annotated[
@@ -330,20 +330,20 @@ def with_derived(data: Any) -> Any:
         return data
     signal, no_signal, no_sizing, way_out = derived
     risk = data.get("risk", {})
-    wrong: list[tuple[tuple[str, ...], Any, str]] = []
+    errors: list[tuple[tuple[str, ...], Any, str]] = []
     if not _is_derived(data.get("signal"), signal):
-        wrong.append((("signal",), data["signal"], no_signal))
-    own = risk.get("sizing") if isinstance(risk, Mapping) else None
-    if own is not None and not _is_sizing(own):
-        wrong.append((("risk", "sizing"), own, no_sizing))
-    if wrong:
+        errors.append((("signal",), data["signal"], no_signal))
+    sizing = risk.get("sizing") if isinstance(risk, Mapping) else None
+    if sizing is not None and not _is_sizing(sizing):
+        errors.append((("risk", "sizing"), sizing, no_sizing))
+    if errors:
         details = [
             InitErrorDetails(
                 type=PydanticCustomError("derived", message, {"expected": way_out}),
                 loc=loc,
                 input=given,
             )
-            for loc, given, message in wrong
+            for loc, given, message in errors
         ]
         raise ValidationError.from_exception_data("strategy", details)
     if isinstance(risk, Mapping):

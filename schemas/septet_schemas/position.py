@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final, Literal, Self
 
+import msgspec
 from pydantic import (
     BeforeValidator,
     Field,
@@ -74,8 +75,7 @@ class Distance:
         return self.formula or f"{self.multiple:g}R"
 
 
-@dataclass(frozen=True, slots=True)
-class DistanceMark:
+class DistanceMark(msgspec.Struct, frozen=True):
     """Marks a field that holds a share of a price, or a `Distance` from it.
 
     A step asks for it by two names: the field's own is the share, and with ``_amount`` behind it is
@@ -106,23 +106,23 @@ def parse_distance(value: object, *, signed: bool = False, zero: bool = False) -
         return value
     if isinstance(value, str) and not _SHARE.match(value):
         multiple = _MULTIPLE.match(value)
-        found: float | Distance = (
+        distance: float | Distance = (
             Distance(multiple=float(multiple[1])) if multiple else Distance(formula=value.strip())
         )
         if not value.strip():
             raise _wrong(value)
-        size = found.multiple if multiple and isinstance(found, Distance) else 1.0
+        size = distance.multiple if multiple and isinstance(distance, Distance) else 1.0
     else:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise _wrong(value)
-        found = size = parse_fraction(value)
+        distance = size = parse_fraction(value)
     if (size == 0.0 and not zero) or (size < 0.0 and not signed):
         raise PydanticCustomError(
             "distance",
             "a distance lies above zero, found {found}",
             {"expected": _EXPECTED, "found": repr(value)},
         )
-    return found
+    return distance
 
 
 def _wrong(value: object) -> PydanticCustomError:

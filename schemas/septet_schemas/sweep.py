@@ -102,10 +102,10 @@ def parse_quantity(value: object) -> Quantity:
     match = _WRITTEN.match(repr(value) if isinstance(value, float) else str(value))
     if match is None:
         raise _wrong(value)
-    found = Quantity(Decimal(match[1].replace("_", "")), match[2] or "")
-    if found.family == "duration" and found.number <= 0:
+    quantity = Quantity(Decimal(match[1].replace("_", "")), match[2] or "")
+    if quantity.family == "duration" and quantity.number <= 0:
         raise _wrong(value)
-    return found
+    return quantity
 
 
 def _wrong(value: object) -> PydanticCustomError:
@@ -142,9 +142,9 @@ def _refuse(
 
 def _one_family(where: str, **numbers: Quantity | None) -> None:
     """Refuse numbers whose units cannot be compared."""
-    given = {name: each for name, each in numbers.items() if each is not None}
-    first_name, first = next(iter(given.items()))
-    for name, each in given.items():
+    numbers_given = {name: each for name, each in numbers.items() if each is not None}
+    first_name, first = next(iter(numbers_given.items()))
+    for name, each in numbers_given.items():
         if each.family != first.family:
             expected = f"the kind of unit of {first_name}: {first}"
             message = f"{name} and {first_name} are written in different units"
@@ -239,33 +239,33 @@ def _values(value: Any) -> tuple[Quantity, ...]:
         raise PydanticCustomError(
             "sweep", "this grid is too long", {"expected": f"at most {MAX_VALUES:,} values"}
         )
-    read: list[Quantity] = []
-    wrong: list[InitErrorDetails] = []
-    for place, each in enumerate(value):
+    quantities: list[Quantity] = []
+    errors: list[InitErrorDetails] = []
+    for index, each in enumerate(value):
         try:
-            read.append(parse_quantity(each))
+            quantities.append(parse_quantity(each))
         except PydanticCustomError as error:
-            wrong.append(InitErrorDetails(type=error, loc=(place,), input=each))
+            errors.append(InitErrorDetails(type=error, loc=(index,), input=each))
             continue
-        found = read[-1]
-        problem = _against_the_others(found, read[:-1])
+        newest = quantities[-1]
+        problem = _against_the_others(newest, quantities[:-1])
         if problem:
-            wrong.append(InitErrorDetails(type=problem, loc=(place,), input=each))
-    if wrong:
-        raise ValidationError.from_exception_data("sweep", wrong)
-    return tuple(read)
+            errors.append(InitErrorDetails(type=problem, loc=(index,), input=each))
+    if errors:
+        raise ValidationError.from_exception_data("sweep", errors)
+    return tuple(quantities)
 
 
-def _against_the_others(found: Quantity, others: list[Quantity]) -> PydanticCustomError | None:
+def _against_the_others(quantity: Quantity, others: list[Quantity]) -> PydanticCustomError | None:
     """Refuse a value that stands there already, or in units the others cannot be compared with."""
     counted = {"number", "bars", "trades"}
     for other in others[:1]:
-        pair = {found.family, other.family}
+        pair = {quantity.family, other.family}
         bars = pair <= counted and pair != {"bars", "trades"}
         if len(pair) > 1 and not bars and pair != {"number", "fraction"}:
             context = {"expected": f"the kind of unit of the first: {other}"}
             return PydanticCustomError("sweep", "these values are in different units", context)
-    if any(each.value == found.value for each in others):
+    if any(each.value == quantity.value for each in others):
         return PydanticCustomError(
             "sweep", "this value stands here twice", {"expected": "each value once"}
         )

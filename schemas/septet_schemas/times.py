@@ -65,10 +65,10 @@ def parse_moment(value: object, *, ends: bool = False) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     elapsed: timedelta = moment - _EPOCH
-    whole = (elapsed.days * 86_400 + elapsed.seconds) * _NS + elapsed.microseconds * 1_000
-    if not 0 <= whole < 2**63 - _DAY_NS:
+    time_ns = (elapsed.days * 86_400 + elapsed.seconds) * _NS + elapsed.microseconds * 1_000
+    if not 0 <= time_ns < 2**63 - _DAY_NS:
         raise _fail("moment", "a time between 1970 and 2262", value)
-    return whole + _DAY_NS if ends and _DATE.match(text) else whole
+    return time_ns + _DAY_NS if ends and _DATE.match(text) else time_ns
 
 
 def _parse_end(value: object) -> int:
@@ -77,9 +77,9 @@ def _parse_end(value: object) -> int:
 
 def format_moment(time_ns: int) -> str:
     """Write nanoseconds since the epoch as ISO text, as short as it can be."""
-    seconds, rest = divmod(time_ns, _NS)
+    seconds, nanoseconds = divmod(time_ns, _NS)
     text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-    fraction = f".{rest:09d}".rstrip("0") if rest else ""
+    fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
     return f"{text}{fraction}Z"
 
 
@@ -116,10 +116,10 @@ def _format_delay(duration_ns: int) -> str:
 
 def fixed_zone_hint(zone: str) -> str:
     """Return what to write instead of an abbreviation that has no daylight saving time."""
-    meant = _FIXED.get(zone)
-    if meant is None:
+    zone_name = _FIXED.get(zone)
+    if zone_name is None:
         return ""
-    return f"{zone} has no daylight saving time in the time zone database: write {meant}"
+    return f"{zone} has no daylight saving time in the time zone database: write {zone_name}"
 
 
 def parse_time_zone(value: object) -> str:
@@ -228,11 +228,11 @@ class Daily:
         """Read `daily 08:00` or `daily 08:00 Europe/Paris`."""
         if isinstance(value, Daily):
             return value
-        words = value.split() if isinstance(value, str) else []
-        if not 2 <= len(words) <= 3 or words[0] != "daily":
+        parts = value.split() if isinstance(value, str) else []
+        if not 2 <= len(parts) <= 3 or parts[0] != "daily":
             raise _fail("daily", "a time such as 'daily 08:00 UTC'", value)
         return cls(
-            parse_day_time(words[1]), parse_time_zone(words[2]) if len(words) == 3 else "UTC"
+            parse_day_time(parts[1]), parse_time_zone(parts[2]) if len(parts) == 3 else "UTC"
         )
 
     @classmethod

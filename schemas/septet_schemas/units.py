@@ -123,12 +123,12 @@ def parse_duration(value: object) -> int:
             "duration", "a duration such as 45s, 2m, 12h, 90d or 1w", value, _short_unit(value)
         )
     digits, unit = match.groups()
-    whole = int(digits) * _NS[unit] if digits.isdigit() else round(float(digits) * _NS[unit])
-    if whole <= 0:
+    duration_ns = int(digits) * _NS[unit] if digits.isdigit() else round(float(digits) * _NS[unit])
+    if duration_ns <= 0:
         raise _fail("duration", "a duration above zero", value)
-    if whole > 2**62:
+    if duration_ns > 2**62:
         raise _fail("duration", f"a duration of {2**62 // _NS['w']:,} weeks at most", value)
-    return whole
+    return duration_ns
 
 
 def _short_unit(value: object) -> str:

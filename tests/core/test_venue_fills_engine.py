@@ -116,6 +116,14 @@ def test_every_shape_follows(name, data):
     follows(recorded(plainly(case.session())), spare=data.draw(st.integers(8, 60)))
 
 
+@pytest.mark.parametrize("seed", [3, 8])
+def test_a_take_that_is_reached_while_all_is_being_closed_is_not_done_in_either(seed):
+    body = body_of("shifts")
+    body["execution"] = {"simulation": {"latency": "1 bar"}}
+    body["risk"]["position"]["take"] = [{"at": "1%", "size": "20%"}]
+    follows(recorded(plainly(session_of_body("shifts", seed=seed, body=body))))
+
+
 @given(st.data())
 @settings(max_examples=examples(3))
 def test_resting_adds_follow_where_no_funding_is_paid(data):

@@ -74,6 +74,7 @@ def test_pages_until_the_end_and_reads_back(exchange: Venue, tmp_path: Path) -> 
     assert done.bars.close[0] == 100.0 + 100 % 50 + 1
     assert dict(raw.facts.instrument or {}) == {
         "lot": 1e-5, "tick": 0.01, "min_notional": 5.0, "precision": 1e-8,
+        "min_quantity": 1e-5,
     }  # fmt: skip
 
 

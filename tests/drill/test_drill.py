@@ -136,7 +136,7 @@ def test_the_plan_of_a_drill_is_stored_before_its_venue_starts(
 
 def test_the_plan_holds_each_fault_as_often_as_asked_and_repeats_by_seed() -> None:
     codes = codes_of("all")
-    assert len(codes) == 54
+    assert len(codes) == 55
     plan = order_of(codes, 3, 2, seed=9)
     assert all(plan.count(code) == 3 for code in codes)
     assert plan.count(KILL) == 2

@@ -37,6 +37,7 @@ _RESTART: Final = "faults/test_restart.py::"
 _FUNDS: Final = "live/test_funds_check.py::"
 _CHECKS: Final = "core/orders/test_checks.py::"
 _ORDERS: Final = "core/orders/test_orders.py::"
+_COPIES: Final = "core/orders/test_foreign_orders.py::"
 _SHELL: Final = "live/test_shell.py::"
 _STOP: Final = "live/test_stop.py::"
 _LEASE: Final = "journal/test_lease.py::"
@@ -163,7 +164,8 @@ CATALOGUE: Final = {
     ),
     "S4": Fault(
         "an old backup of the run is put back",
-        "refused where the machine remembers; elsewhere the venue's fills stop entries",
+        "refused where the machine remembers; elsewhere the venue's fills stop entries, exits sell "
+        "what is held, and no id is used twice",
         (
             _DISK + "test_s4_an_old_backup_of_the_run",
             _DISK + "test_s4_an_old_backup_on_another_machine",
@@ -172,6 +174,10 @@ CATALOGUE: Final = {
         (
             _LANE + "test_s4_an_old_copy_of_the_folder_is_refused",
             _ORDERS + "test_s4_an_order_with_our_mark_that_was_never_sent_is_foreign",
+            _COPIES + "test_executions_of_a_copy_are_found_in_the_list_though_it_names_no_id",
+            _COPIES + "test_two_processes_that_continue_from_the_same_journal_use_no_id_twice",
+            _COPIES + "test_a_rejected_exit_cancels_the_stop_of_a_copy_and_sells_what_the_account_"
+            "holds",
         ),
     ),
     "S5": Fault(

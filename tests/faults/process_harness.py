@@ -129,7 +129,15 @@ class Wire:
         return await self._call("cancel_all", lambda: self.venue.cancel_all(symbols))
 
     async def query(self, order: m.Query) -> Any:
-        return await self._call("query", lambda: self.venue.query(order))
+        return await self._call("query", lambda: self.venue.query(self._named(order)))
+
+    def _named(self, order: m.Query) -> m.Query:
+        """Return a query by the venue's id alone as one by the client id of that order."""
+        if order.client_id:
+            return order
+        ids = {self.venue._seen(each, "query").venue_order_id: name
+               for name, each in self.venue._orders.items()}  # fmt: skip
+        return msgspec.structs.replace(order, client_id=ids.get(order.venue_order_id, ""))
 
     async def open_orders(self) -> Any:
         return await self._call("open_orders", self.venue.open_orders)
@@ -310,6 +318,7 @@ class ProcessHarness:
             m.Started(
                 at_ns=now_ns, session=session, run_id="faults", mode="live", strategy="faults",
                 origin_ns=START_NS, market_ns=now_ns, fingerprints=self.fingerprints,
+                id_part=f"{self.chance.getrandbits(20):04x}"[:4],
             )
         )  # fmt: skip
         self.shell.put(m.VenueChanged(at_ns=now_ns, venue="sim", state="up"))

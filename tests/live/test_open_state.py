@@ -13,12 +13,15 @@ import pytest
 from click.testing import CliRunner
 
 from septet import messages as m
+from septet._app.run_follow import RunFollower
+from septet._chat.command_answers import status
 from septet._journal.files_record import read_files_record
 from septet._journal.lease import Holder, Lease
 from septet._journal.reader import Reader
 from septet._store.files_check import FILES, files_finding
 from septet._store.find_runs import open_run
 from septet._store.run_folder import Run
+from septet._terminal.line_format import line_of
 from septet.cli import cli
 from tests.live.test_start import Stage
 from tests.live.test_way_out import Protected
@@ -169,7 +172,19 @@ def test_a_position_without_any_stop_and_a_simulated_one_are_named_as_that(stage
 
 
 def test_dust_is_shown_as_dust(stage: Stage) -> None:
-    text, found = shown(stopped(stage, stops=False, bought=5e-7))
+    folder = stopped(stage, stops=False, bought=5e-7)
+    text, found = shown(folder)
     assert found["positions"][0]["dust"]
     assert "Dust              BTC/USDT long 5e-07" in text
     assert "below a lot" in text
+    look = RunFollower(folder).look()
+    assert look.view is not None
+    (held,) = look.view.positions
+    assert held.stop.startswith("none: dust, below")
+    assert "no order can close it" in held.stop
+    line = line_of(look, 0, folder.name)
+    assert " positions=0 " in line
+    assert " dust=1 " in line
+    answer = status(folder.name, folder.parent.parent)
+    assert "positions 0 and dust of 1" in answer
+    assert "BTC/USDT long (dust)" in answer

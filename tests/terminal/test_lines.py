@@ -38,7 +38,7 @@ def test_a_line_has_the_documented_fields_and_a_stopped_run_one_line(stage: Stag
     page = (Path(__file__).parents[2] / "docs" / "terminal.md").read_text(encoding="utf-8")
     assert list(found) == [
         "time", "run", "strategy", "mode", "state", "equity", "currency", "drawdown", "day",
-        "exposure", "positions", "orders", "alerts", "data_age_s", "entries",
+        "exposure", "positions", "orders", "dust", "alerts", "data_age_s", "entries",
     ]  # fmt: skip
     assert all(f"`{name}`" in page for name in found)
     assert (found["state"], found["equity"], found["positions"]) == ("stopped", "10000.00", "1")

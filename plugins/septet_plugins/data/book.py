@@ -136,9 +136,9 @@ class Book:
             self.last_id = last
 
     def _apply(self, bids: Levels, asks: Levels) -> bool:
-        wrong = self._bids.take(bids) or self._asks.take(asks)
-        if wrong:
-            return self._invalid(wrong)
+        fault = self._bids.take(bids) or self._asks.take(asks)
+        if fault:
+            return self._invalid(fault)
         if self._bids.keys and self._asks.keys and -self._bids.keys[0] >= self._asks.keys[0]:
             return self._invalid(f"crossed: {-self._bids.keys[0]:g} >= {self._asks.keys[0]:g}")
         return True

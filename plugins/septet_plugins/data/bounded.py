@@ -25,7 +25,7 @@ class _Deadline:
 
     def __init__(self, seconds: float) -> None:
         self.until = time.monotonic() + seconds
-        self.over = False
+        self.is_over = False
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         self._timer = threading.Timer(seconds, self._end)
@@ -44,19 +44,19 @@ class _Deadline:
 
     def connect(self, address: Any, timeout: Any = None, source_address: Any = None) -> Any:
         """Connect in what is left of the time; keep a second name of the socket to end it by."""
-        left = self.until - time.monotonic()
-        if left <= 0.0:
+        remaining_s = self.until - time.monotonic()
+        if remaining_s <= 0.0:
             raise TimeoutError("the time is over")
-        made = socket.create_connection(address, left, source_address)
+        connected = socket.create_connection(address, remaining_s, source_address)
         with self._lock:
-            self._open.append(made.dup())
-            if self.over:
-                _shut(made)
-        return made
+            self._open.append(connected.dup())
+            if self.is_over:
+                _shut(connected)
+        return connected
 
     def _end(self) -> None:
         with self._lock:
-            self.over = True
+            self.is_over = True
             for each in self._open:
                 _shut(each)
 
@@ -91,7 +91,7 @@ def _handlers(deadline: _Deadline) -> list[urllib.request.BaseHandler]:
 
 
 def read_bounded(
-    ask: urllib.request.Request, *others: Any, seconds: float, most_bytes: int, name: str
+    ask: urllib.request.Request, *handlers: Any, seconds: float, most_bytes: int, name: str
 ) -> bytes:
     """Return the body of an answer, of which one byte more than `most_bytes` is read at most.
 
@@ -106,7 +106,7 @@ def read_bounded(
     """
     data, error = b"", None
     with _Deadline(seconds) as deadline:
-        opener = urllib.request.build_opener(*others, *_handlers(deadline))
+        opener = urllib.request.build_opener(*handlers, *_handlers(deadline))
         try:
             with opener.open(ask, timeout=seconds) as answer:
                 data = answer.read(most_bytes + 1)
@@ -114,8 +114,8 @@ def read_bounded(
             error = caught
             if isinstance(caught, urllib.error.HTTPError):
                 caught.close()  # its body is of no use, and its socket would stay open
-        over = deadline.over or time.monotonic() >= deadline.until
-    if over and len(data) <= most_bytes:
+        is_late = deadline.is_over or time.monotonic() >= deadline.until
+    if is_late and len(data) <= most_bytes:
         raise RunError(
             f"{name} did not answer whole within {seconds:g} s",
             hint="raise timeout:, or try again",

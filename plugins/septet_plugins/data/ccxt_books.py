@@ -70,15 +70,15 @@ class Books:
         if symbol is None or not numbered(self._client.id):
             return False
         book = self._books[symbol]
-        before, complete = book.valid, all(book.depth())
+        was_valid, was_complete = book.valid, all(book.depth())
         try:
             book.update(int(inner["U"]), int(inner["u"]), inner["b"], inner["a"], inner.get("pu"))
         except UNUSUAL as error:
             book.reset(f"a difference cannot be read ({type(error).__name__}: {error})")
-        if before and complete and book.valid and not all(book.depth()):
+        if was_valid and was_complete and book.valid and not all(book.depth()):
             # A snapshot has a limited depth; levels beyond it were never received.
             book.reset("a side of the book is empty")
-        if before and not book.valid:
+        if was_valid and not book.valid:
             self._report_down(symbol, book.reason)
             self._resync(symbol)
         elif book.valid:
@@ -89,17 +89,17 @@ class Books:
         """Process a book of ccxt; an impossible one is dropped and subscribed again."""
         stamp = book.get("timestamp")
         at_ns = self._clock.now_ns() if stamp is None else int(stamp) * _MS
-        seen = quote_of_book(symbol, book["bids"][:LEVELS], book["asks"][:LEVELS], at_ns)
-        if isinstance(seen, QuoteSeen):
+        quote = quote_of_book(symbol, book["bids"][:LEVELS], book["asks"][:LEVELS], at_ns)
+        if isinstance(quote, QuoteSeen):
             self._down.discard(symbol)
-            self._sink(seen)
+            self._sink(quote)
             return
         from ccxt import ChecksumError
 
-        self._report_down(symbol, seen)
+        self._report_down(symbol, quote)
         self._client.orderbooks.pop(symbol, None)
         ws.subscriptions.pop(message_hash, None)
-        ws.reject(ChecksumError(seen), message_hash)
+        ws.reject(ChecksumError(quote), message_hash)
 
     def _snapshot(self, symbol: str, answer: Mapping[str, Any]) -> None:
         book = self._books.get(symbol)
@@ -113,12 +113,12 @@ class Books:
 
     def _emit_quote(self, symbol: str, venue_ns: int) -> None:
         bids, asks = self._books[symbol].top(LEVELS)
-        seen = quote_of_levels(symbol, bids, asks, venue_ns or self._clock.now_ns())
-        if isinstance(seen, QuoteSeen):
+        quote = quote_of_levels(symbol, bids, asks, venue_ns or self._clock.now_ns())
+        if isinstance(quote, QuoteSeen):
             self._down.discard(symbol)
-            self._sink(seen)
+            self._sink(quote)
         else:
-            self._report_down(symbol, seen)
+            self._report_down(symbol, quote)
 
     def _report_down(self, symbol: str, reason: str) -> None:
         if symbol not in self._down:

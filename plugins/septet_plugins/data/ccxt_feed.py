@@ -168,26 +168,26 @@ class CcxtFeed:
         """Read the markets again; leave out symbols that went, and take up those that came back."""
         assert self._listing is not None
         client, books = self._client, self._books
-        known = client.markets, client.markets_by_id
+        markets_before = client.markets, client.markets_by_id
         try:
             await self._ask("load_markets", True)
         except RunError as error:
             self._notices.notify("filters", error)
             return
         if not client.markets:
-            client.markets, client.markets_by_id = known
+            client.markets, client.markets_by_id = markets_before
             return
-        gone, back = self._listing.take()
+        delisted, listed_again = self._listing.take()
         assert books is not None
-        for symbol in sorted(gone):
+        for symbol in sorted(delisted):
             ended = [kept for name, kept in self._kept if name == symbol]
             self._kept = [(name, kept) for name, kept in self._kept if name != symbol]
             await asyncio.gather(*(each.closed() for each in ended))
             books.leave(symbol)
             self._leave_out(symbol)
-        for symbol in sorted(back):
+        for symbol in sorted(listed_again):
             books.take_up(symbol)
-        self._listen_to(sorted(back))
+        self._listen_to(sorted(listed_again))
 
     def _leave_out(self, symbol: str) -> None:
         """Report the streams of a symbol that is not listed."""
@@ -272,11 +272,11 @@ class CcxtFeed:
 
     def _bypassed(self, kind: str, symbol: str, items: Any) -> None:
         """Take what a `watch` returned where the parsers use caches of their own."""
-        client, own = self._client, self._caches.get((kind, symbol))
-        if kind == "bars" and client.ohlcvs.get(symbol, {}).get(self._timeframe) is not own:
+        client, cache = self._client, self._caches.get((kind, symbol))
+        if kind == "bars" and client.ohlcvs.get(symbol, {}).get(self._timeframe) is not cache:
             for row in items:
                 self._bar(symbol, row)
-        elif kind == "trades" and client.trades.get(symbol) is not own:
+        elif kind == "trades" and client.trades.get(symbol) is not cache:
             for item in items:
                 self._trade(symbol, item)
 
@@ -284,8 +284,8 @@ class CcxtFeed:
         """Wait before the next dial; all streams wait together, so that dials stay few."""
         if self._pausing is None or self._pausing.done():
             lived_s = time.monotonic() - self._dialled_s
-            rest = self._rest(self._backoff.wait_s(lived_s))
-            self._pausing = self._owned.once("pause before a dial", rest)
+            waiting = self._rest(self._backoff.wait_s(lived_s))
+            self._pausing = self._owned.once("pause before a dial", waiting)
         await asyncio.shield(self._pausing)
 
     async def _rest(self, pause_s: float) -> None:
@@ -315,15 +315,15 @@ class CcxtFeed:
         symbol = self._ids.get(str(message.get("s")))
         if symbol is None:
             return False
-        seen: PrintSeen | QuoteSeen | None
+        event: PrintSeen | QuoteSeen | None
         if kind == "trades":
-            seen = print_of_raw(message, symbol)
+            event = print_of_raw(message, symbol)
         else:
-            seen = quote_of_raw(message, symbol, self._clock.now_ns())
-        if seen is None:
+            event = quote_of_raw(message, symbol, self._clock.now_ns())
+        if event is None:
             return False
         self._down.discard((kind, symbol))
-        self._sink(seen)
+        self._sink(event)
         return True
 
     def _booked(self, message: QuoteSeen | StreamDown) -> None:
@@ -340,20 +340,20 @@ class CcxtFeed:
 
     def _bar(self, symbol: str, row: Sequence[Any]) -> None:
         try:
-            seen = bar_of(symbol, row, self._flags.get(int(row[0])), "stream")
+            bar = bar_of(symbol, row, self._flags.get(int(row[0])), "stream")
         except UNUSUAL as error:
             self._notices.notify("bar", error)
         else:
-            self._sink(seen)
+            self._sink(bar)
 
     def _trade(self, symbol: str, item: Mapping[str, Any]) -> None:
         try:
-            seen = print_of(symbol, item, self._clock.now_ns())
+            trade = print_of(symbol, item, self._clock.now_ns())
         except UNUSUAL as error:
             self._notices.notify("trade", error)
         else:
-            if seen is not None:
-                self._sink(seen)
+            if trade is not None:
+                self._sink(trade)
 
     def _resolved(self, ws: Any, result: Any, message_hash: str) -> None:
         if not isinstance(result, dict):
@@ -368,9 +368,9 @@ class CcxtFeed:
             assert self._books is not None
             self._books.parsed(ws, str(symbol), result, message_hash)
         elif "quotes" in self._how and "bid" in result:
-            seen = quote_of_ticker(result, self._clock.now_ns())
-            if seen is not None:
-                self._sink(seen)
+            quote = quote_of_ticker(result, self._clock.now_ns())
+            if quote is not None:
+                self._sink(quote)
 
     # ------------------------------------------------------------ polls
 
@@ -389,20 +389,20 @@ class CcxtFeed:
                 down = True
             await asyncio.sleep(self._terms.poll_ns / _NS)
 
-    async def _poll_once(self, kind: str, symbol: str, before: set[str]) -> set[str]:
+    async def _poll_once(self, kind: str, symbol: str, ids_before: set[str]) -> set[str]:
         now = self._clock.now_ns()
         if kind == "trades":
             trades = await self._ask("fetch_trades", symbol)
             for each in trades:
-                if str(each.get("id")) not in before:
+                if str(each.get("id")) not in ids_before:
                     self._trade(symbol, each)
             return {str(each.get("id")) for each in trades}
         book = await self._ask("fetch_order_book", symbol, LEVELS)
-        seen = quote_of_book(symbol, book["bids"][:LEVELS], book["asks"][:LEVELS], now)
-        if isinstance(seen, str):
-            raise RunError(f"{symbol}: {seen}")
-        self._sink(seen)
-        return before
+        quote = quote_of_book(symbol, book["bids"][:LEVELS], book["asks"][:LEVELS], now)
+        if isinstance(quote, str):
+            raise RunError(f"{symbol}: {quote}")
+        self._sink(quote)
+        return ids_before
 
     async def _poll_closes(self) -> None:
         """After each close ask for the bar that has just ended, until it is there."""
@@ -423,13 +423,13 @@ class CcxtFeed:
 
     async def _poll_close(self, symbol: str, close_ns: int) -> bool:
         try:
-            found = await self.bars(symbol, close_ns - self._request.bar_ns, close_ns)
+            bars = await self.bars(symbol, close_ns - self._request.bar_ns, close_ns)
         except RunError as error:
             self._sink(StreamDown(stream="bars", symbol=symbol, reason=error.message))
             return False
-        for each in found:
+        for each in bars:
             self._sink(each)
-        return bool(found)
+        return bool(bars)
 
     # ------------------------------------------------------------ history
 
@@ -465,7 +465,7 @@ class CcxtFeed:
         final = self._clock.market_ns() - int(self._wait_for_final_ns() * self._clock.speed)
         first, stop = -(-since_ns // bar_ns) * bar_ns, min(until_ns, final // bar_ns * bar_ns)
         pages = Pages(client.id, symbol, first, stop, bar_ns, self._terms.page_bars)
-        found, newest = dict[int, Sequence[Any]](), -1
+        by_open_ms, newest = dict[int, Sequence[Any]](), -1
         recent = self._clock.market_ns() - int(_RECENT_NS * self._clock.speed)
         while pages.going:
             page = await self._ask(
@@ -474,12 +474,12 @@ class CcxtFeed:
             )  # fmt: skip
             newest = max([newest, *(int(row[0]) for row in page)])
             for row in pages.take(page):
-                found[int(row[0])] = row
+                by_open_ms[int(row[0])] = row
             if len(page) < (self._terms.page_bars or _PAGE) and newest * _MS + bar_ns > recent:
                 break  # the newest may still form: a later page does not show that it is over
         return [
-            bar_of(symbol, found[each], True if each < newest else None, "poll")
-            for each in sorted(found)
+            bar_of(symbol, by_open_ms[each], True if each < newest else None, "poll")
+            for each in sorted(by_open_ms)
         ]
 
     async def oldest(self, symbol: str) -> int | None:

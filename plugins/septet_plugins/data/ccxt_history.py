@@ -147,7 +147,7 @@ class CcxtHistory:
         lacking = _missing(covered, first, last // bar_ns * bar_ns)
         if not lacking:
             return raw
-        spans = ", ".join(f"{_day(a)} to {_day(b)}" for a, b in lacking[:3])
+        spans = ", ".join(f"{_day(start)} to {_day(end)}" for start, end in lacking[:3])
         note = f"never downloaded: {spans}; {how}"
         return replace(raw, facts=replace(raw.facts, notes=(*raw.facts.notes, note)))
 
@@ -240,7 +240,7 @@ class CcxtHistory:
         start_ns, end_ns = -(-start_ns // bar_ns) * bar_ns, last // bar_ns * bar_ns
         job = _Job(self, client, store, request, symbol, bar, timeframe, progress)
         spans = _missing(store.covered(self.source, symbol, bar), start_ns, end_ns)
-        job.total = sum((b - a) // bar_ns for a, b in spans)
+        job.total = sum((end - start) // bar_ns for start, end in spans)
         for first, stop in spans:
             job.download(first, stop)
         if store.covered(self.source, symbol, bar):
@@ -278,8 +278,8 @@ class _Job:
 
         bar_ns = self._request.bar_ns
         page_bars = self._history._config.page_bars
-        what = f"{self._symbol} {self._bar}"
-        pages = Pages(self._history.exchange, what, first_ns, stop_ns, bar_ns, page_bars)
+        label = f"{self._symbol} {self._bar}"
+        pages = Pages(self._history.exchange, label, first_ns, stop_ns, bar_ns, page_bars)
         while pages.going:
             at = pages.at_ns
             page = self._history._ask(
@@ -293,7 +293,7 @@ class _Job:
             if not rows and not pages.going and page:
                 return  # nothing was traded up to the end
             self._done = min(self.total, self._done + max(1, len(rows)))
-            self._progress("download", self._done, self.total, what)
+            self._progress("download", self._done, self.total, label)
         at = pages.at_ns
         old = self._request.now_ns - _DAY_NS
         if at < stop_ns and at < old:  # an empty end is final once it is a day old

@@ -108,14 +108,14 @@ def quote_of_raw(message: Mapping[str, Any], symbol: str, now_ns: int) -> QuoteS
     """Return the best prices in a message of Binance; None leaves them to ccxt's parser."""
     try:
         bid, ask, stamp = float(message["b"]), float(message["a"]), message.get("E")
-        seen = QuoteSeen(
+        quote = QuoteSeen(
             symbol=symbol, venue_ns=now_ns if stamp is None else int(stamp) * _MS,
             bid=bid, bid_quantity=float(message["B"]), ask=ask,
             ask_quantity=float(message["A"]),
         )  # fmt: skip
     except UNUSUAL:
         return None
-    return seen if bid and ask else None
+    return quote if bid and ask else None
 
 
 def quote_of_ticker(ticker: Any, now_ns: int) -> QuoteSeen | None:

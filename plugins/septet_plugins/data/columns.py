@@ -39,8 +39,10 @@ def raw_series(
     guesses: tuple[str, ...] = (),
 ) -> RawSeries:
     """Return the series of a table, with the columns that are not read beside it."""
-    picked, notes, read = series_columns(frame, origin, config.time, config.value, config.known)
-    return RawSeries(picked, Facts(origin, notes=(*guesses, *notes)), frame.drop(read))
+    picked, notes, columns_read = series_columns(
+        frame, origin, config.time, config.value, config.known
+    )
+    return RawSeries(picked, Facts(origin, notes=(*guesses, *notes)), frame.drop(columns_read))
 
 
 def series_columns(
@@ -69,8 +71,8 @@ def series_columns(
             )
         notes.append(f"column {time!r} read as time")
     if value is None:
-        others = [name for name in frame.columns if name not in (time, known)]
-        value = "value" if "value" in others else others[0] if len(others) == 1 else None
+        values = [name for name in frame.columns if name not in (time, known)]
+        value = "value" if "value" in values else values[0] if len(values) == 1 else None
         if value is None:
             raise DataError(
                 f"{origin}: cannot determine which column is the value; found {listed}",
@@ -80,8 +82,12 @@ def series_columns(
     picked = {"time": frame[time], "value": frame[value]}
     if known is not None:
         picked["known"] = frame[known]
-    read = [column.name for column in picked.values()]
-    return frame.select(column.alias(name) for name, column in picked.items()), tuple(notes), read
+    columns_read = [column.name for column in picked.values()]
+    return (
+        frame.select(column.alias(name) for name, column in picked.items()),
+        tuple(notes),
+        columns_read,
+    )
 
 
 def time_column(names: Sequence[str]) -> str | None:
@@ -96,10 +102,10 @@ def _refuse_several(frame: pl.DataFrame, origin: str, used: tuple[str | None, ..
             continue
         values = frame[name].drop_nulls().unique().sort()
         if len(values) > 1:
-            shown = ", ".join(f"{str(each)[:20]!r}" for each in values[:3].to_list())
-            more = ", ..." if len(values) > 3 else ""
+            examples = ", ".join(f"{str(each)[:20]!r}" for each in values[:3].to_list())
+            dots = ", ..." if len(values) > 3 else ""
             raise DataError(
-                f"{origin}: column {name!r} holds {len(values)} symbols ({shown}{more}), and a "
+                f"{origin}: column {name!r} holds {len(values)} symbols ({examples}{dots}), and a "
                 "series has one value at a time",
                 hint="a file for each symbol, with {symbol} in path, or keep one symbol",
             )

@@ -57,24 +57,26 @@ class Csv:
     def read(self, request: Request) -> list[RawBars]:
         """Read the files of every symbol."""
         config = self._config
-        found = read_bars(
+        bars = read_bars(
             config.path, config.columns, request, Facts(config.path), self._read_file,
             rows_of=self._rows.get,
         )  # fmt: skip
-        return [self._doubted(raw) for raw in found]
+        return [self._doubted(raw) for raw in bars]
 
     def _read_file(self, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
         config = self._config
-        frame, notes, header, kept = read_text(path, config, lambda head: self._times(head, path))
+        frame, notes, header, row_numbers = read_text(
+            path, config, lambda head: self._times(head, path)
+        )
         frame = join_times(frame, config.time_columns, str(path))
         joined = bool(config.time_columns)
-        theirs = "timestamp" if joined else next(iter(self._times(frame, path)), "timestamp")
-        table = read_times(frame, theirs, config.time_format, str(path), joined=joined)
+        time_column = "timestamp" if joined else next(iter(self._times(frame, path)), "timestamp")
+        table = read_times(frame, time_column, config.time_format, str(path), joined=joined)
         written = None
-        if config.time_format and theirs in frame.columns and table[theirs].null_count():
-            written = frame[theirs]
+        if config.time_format and time_column in frame.columns and table[time_column].null_count():
+            written = frame[time_column]
         self._rows[path] = TextRows(
-            path, config, header=header, rows=table.height, times=written, kept=kept
+            path, config, header=header, rows=table.height, times=written, kept=row_numbers
         )
         return table, notes
 
@@ -127,18 +129,20 @@ class CsvSeries:
         """Read the file and pick its columns."""
         config = self._config
         path = one_file(config.path, request.base_dir, request.name)
-        frame, guesses, header, kept = read_text(path, config, self._times)
+        frame, guesses, header, row_numbers = read_text(path, config, self._times)
         frame, joined = join_times(frame, config.time_columns, str(path)), config.time_columns
         raw = raw_series(frame, str(path), config, guesses)
         frame, doubts = raw.frame, []
         written = frame["time"] if config.time_format else None
         for column in ("time", "known"):
-            own = bool(joined) and column == "time"
-            frame = read_times(frame, column, config.time_format, str(path), joined=own)
+            is_joined = bool(joined) and column == "time"
+            frame = read_times(frame, column, config.time_format, str(path), joined=is_joined)
             if column in frame.columns:
                 origin = f"{request.name} from {path}"
                 doubts.append(day_month_doubt(frame[column], config.time_format, origin))
-        rows = TextRows(path, config, header=header, rows=frame.height, times=written, kept=kept)
+        rows = TextRows(
+            path, config, header=header, rows=frame.height, times=written, kept=row_numbers
+        )
         facts = replace(raw.facts, doubts=tuple(each for each in doubts if each), rows=rows)
         return replace(raw, frame=frame, facts=facts)
 

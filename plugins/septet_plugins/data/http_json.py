@@ -94,13 +94,13 @@ class HttpJsonConfig(Config):
         """Read references; a header whose name speaks of a secret takes nothing else."""
         if not isinstance(value, dict):
             return value
-        found: dict[Any, Any] = {}
+        headers: dict[Any, Any] = {}
         for name, each in value.items():
             secret = _is_named(each) or _SECRET.search(str(name)) or _is_token(str(name), each)
-            found[name] = SecretRef.parse(each) if secret else each
+            headers[name] = SecretRef.parse(each) if secret else each
             if not _HEADER.fullmatch(str(name)) or not _VALUE.fullmatch(str(each)):
                 raise ValueError(f"the header {name!r} has characters that no header may have")
-        return found
+        return headers
 
     @field_validator("query", mode="before")
     @classmethod
@@ -159,11 +159,11 @@ def pick(document: Any, path: str) -> list[Any]:
     DataError
         If a step of the path finds nothing.
     """
-    found = [document]
+    nodes = [document]
     walked: list[str] = []
     for step in path.split("."):
         following: list[Any] = []
-        for each in found:
+        for each in nodes:
             if step == "*" and isinstance(each, list):
                 following.extend(each)
             elif isinstance(each, list) and step.lstrip("-").isdigit():
@@ -179,8 +179,8 @@ def pick(document: Any, path: str) -> list[Any]:
                     hint=f"there is {has}",
                 )
         walked.append(step)
-        found = following
-    return found
+        nodes = following
+    return nodes
 
 
 @series(HttpJsonConfig)
@@ -193,28 +193,28 @@ class HttpJson:
 
     def _key(self, request: Request) -> str:
         config = self._config
-        asked = [f"{name}={value}" for name, value in sorted(config.query.items())]
-        text = "\n".join((config.url, config.select, config.time, config.known or "", *asked))
+        query = [f"{name}={value}" for name, value in sorted(config.query.items())]
+        text = "\n".join((config.url, config.select, config.time, config.known or "", *query))
         return f"{request.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def read(self, request: Request) -> RawSeries:
         """Return what was downloaded so far."""
         import polars as pl
 
-        key, plain = self._key(request), _plain(self._config.url)
+        key, shown_url = self._key(request), _plain(self._config.url)
         frame = the_store(request).read("http_json", key, _BAR, None, None)
         if frame is None:
             raise DataError(
-                f"{request.name}: nothing was downloaded from {plain} so far",
+                f"{request.name}: nothing was downloaded from {shown_url} so far",
                 hint="septet data fetch FILE",
             )
-        known = ["known"] if "known" in frame.columns else []
-        if not known and frame["time"].is_duplicated().any():
+        known_columns = ["known"] if "known" in frame.columns else []
+        if not known_columns and frame["time"].is_duplicated().any():
             # A later value of a stamp is a revision; it was known when it was seen.
-            return RawSeries(_with_revisions(frame), Facts(plain, vintage="unknown"))
+            return RawSeries(_with_revisions(frame), Facts(shown_url, vintage="unknown"))
         return RawSeries(
-            frame.select("time", "value", *(pl.col(each) for each in known)),
-            Facts(plain),
+            frame.select("time", "value", *(pl.col(each) for each in known_columns)),
+            Facts(shown_url),
         )
 
     def fetch(self, request: Request, progress: Progress) -> Sequence[FetchReport]:
@@ -255,64 +255,64 @@ class HttpJson:
 
     def _headers(self, request: Request) -> dict[str, str]:
         """Return the headers with their secrets, which are read for the address's host alone."""
-        found = {"User-Agent": "septet"}
+        headers = {"User-Agent": "septet"}
         for name, value in self._config.headers.items():
-            found[name] = self._read(request, f"the header {name}", value)
-            if not _VALUE.fullmatch(found[name]):
+            headers[name] = self._read(request, f"the header {name}", value)
+            if not _VALUE.fullmatch(headers[name]):
                 raise InputError(f"what {name} names has characters that no header may have")
-        return found
+        return headers
 
-    def _read(self, request: Request, what: str, value: str | SecretRef) -> str:
+    def _read(self, request: Request, part: str, value: str | SecretRef) -> str:
         """Return a value, or the secret it names, which is read for the address's host alone."""
         if not isinstance(value, SecretRef):
             return value
         if request.read is None:
-            raise InputError(f"{what} names {value}, which nobody may read here")
+            raise InputError(f"{part} names {value}, which nobody may read here")
         host = (urllib.parse.urlsplit(self._config.url).hostname or "").lower()
         return request.read(value, host)
 
     def _address(self, request: Request) -> str:
         """Return the address with its query, secrets included: it is never shown."""
-        url, asked = self._config.url, self._config.query
-        if not asked:
+        url, query = self._config.url, self._config.query
+        if not query:
             return url
         pairs = {
-            name: self._read(request, f"the query {name}", value) for name, value in asked.items()
+            name: self._read(request, f"the query {name}", value) for name, value in query.items()
         }
         base, mark, fragment = url.partition("#")
         joined = "&" if "?" in base else "?"
         return f"{base}{joined}{urllib.parse.urlencode(pairs)}{mark}{fragment}"
 
     def _download(self, request: Request) -> Any:
-        config, plain = self._config, _plain(self._config.url)
+        config, shown_url = self._config, _plain(self._config.url)
         address, headers = self._address(request), self._headers(request)
         ask = urllib.request.Request(address, headers=headers)  # noqa: S310 the file says http(s)
         try:
             data = read_bounded(
                 ask, _SameHost, seconds=config.timeout / 1e9, most_bytes=config.max_bytes,
-                name=plain,
+                name=shown_url,
             )  # fmt: skip
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise RunError(
-                f"{plain} cannot be downloaded: {error}", hint="is it reachable? try again"
+                f"{shown_url} cannot be downloaded: {error}", hint="is it reachable? try again"
             ) from error
         if len(data) > config.max_bytes:
             raise DataError(
-                f"{plain} sent more than {config.max_bytes} bytes", hint="raise max_bytes:"
+                f"{shown_url} sent more than {config.max_bytes} bytes", hint="raise max_bytes:"
             )
         try:
             return decode_json(data)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{plain} did not send JSON: {error}") from error
+            raise DataError(f"{shown_url} did not send JSON: {error}") from error
 
 
 def _new(frame: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
     """Return what was never seen, and what is again as it was before a revision."""
     import polars as pl
 
-    rows, before = (each.select("time", "value").rows() for each in (frame, old))
-    seen, newest, last = set(before), dict(before), dict(rows)
-    new = [row not in seen or newest[row[0]] != row[1] == last[row[0]] for row in rows]
+    rows, old_rows = (each.select("time", "value").rows() for each in (frame, old))
+    old_pairs, newest, last = set(old_rows), dict(old_rows), dict(rows)
+    new = [row not in old_pairs or newest[row[0]] != row[1] == last[row[0]] for row in rows]
     return frame.filter(pl.Series(new, dtype=pl.Boolean))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+import msgspec
 
 from septet.errors import DataError
 from septet.plugin import Config
@@ -25,8 +26,7 @@ __all__ = ["SAMPLES", "Sample", "SampleConfig", "SampleSeries", "SampleSeriesCon
 FOLDER: Final = Path(__file__).parent / "samples"
 
 
-@dataclass(frozen=True, slots=True)
-class _Set:
+class _Set(msgspec.Struct, frozen=True):
     """One bundled file of bars and what is known of it."""
 
     file: str
@@ -76,23 +76,23 @@ class Sample:
     def _read(self, symbol: str, bar_ns: int) -> RawBars:
         import polars as pl
 
-        found = next(
+        sample = next(
             (each for each in SAMPLES.get(symbol, ()) if parse_duration(each.bar) == bar_ns), None
         )
-        if found is None:
+        if sample is None:
             raise DataError(
                 f"no bundled sample of {symbol} with bars of {format_duration(bar_ns)}",
                 hint=f"there are {_menu()}",
             )
-        frame = read_parquet_file(FOLDER / f"{found.file}.parquet")
-        if found.symbol_column:
+        frame = read_parquet_file(FOLDER / f"{sample.file}.parquet")
+        if sample.symbol_column:
             frame = frame.filter(pl.col("symbol") == symbol).drop("symbol")
         return RawBars(
             symbol,
             frame,
             Facts(
-                f"sample {found.file}", stamp="open", calendar=found.calendar,
-                volume_in=found.volume_in, notes=(f"bundled sample, {found.span}",),
+                f"sample {sample.file}", stamp="open", calendar=sample.calendar,
+                volume_in=sample.volume_in, notes=(f"bundled sample, {sample.span}",),
             ),
         )  # fmt: skip
 

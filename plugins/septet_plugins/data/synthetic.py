@@ -84,15 +84,15 @@ def w1_bars(count: int = _W1_BARS) -> Columns:
     The whole million is always drawn, so that a shorter series is a prefix of a longer one.
     """
     draw = np.random.default_rng(7)
-    whole = _W1_BARS
-    close = 30_000.0 * np.exp(np.cumsum(draw.normal(0.0, 8e-4, whole)))
-    before = np.empty(whole)
-    before[0], before[1:] = 30_000.0, close[:-1]
-    opened = before * np.exp(draw.normal(0.0, 5e-5, whole))
-    high = np.maximum(opened, close) * np.exp(np.abs(draw.normal(0.0, 3e-4, whole)))
-    low = np.minimum(opened, close) * np.exp(-np.abs(draw.normal(0.0, 3e-4, whole)))
-    volume = np.exp(draw.normal(3.0, 1.0, whole))
-    stamp = _W1_START_NS + _MINUTE_NS * np.arange(whole, dtype=np.int64)
+    total = _W1_BARS
+    close = 30_000.0 * np.exp(np.cumsum(draw.normal(0.0, 8e-4, total)))
+    previous_close = np.empty(total)
+    previous_close[0], previous_close[1:] = 30_000.0, close[:-1]
+    opened = previous_close * np.exp(draw.normal(0.0, 5e-5, total))
+    high = np.maximum(opened, close) * np.exp(np.abs(draw.normal(0.0, 3e-4, total)))
+    low = np.minimum(opened, close) * np.exp(-np.abs(draw.normal(0.0, 3e-4, total)))
+    volume = np.exp(draw.normal(3.0, 1.0, total))
+    stamp = _W1_START_NS + _MINUTE_NS * np.arange(total, dtype=np.int64)
     columns = {
         "timestamp": stamp, "open": opened, "high": high, "low": low, "close": close,
         "volume": volume,
@@ -110,10 +110,10 @@ def walk_bars(config: SyntheticConfig, symbol: str, bar_ns: int) -> Columns:
     """Return a random walk of `config.bars` bars for one symbol, without defects."""
     n = config.bars
     draws = _streams(config.seed, symbol)
-    own = draws[0].standard_normal(n)
+    noise = draws[0].standard_normal(n)
     if config.common > 0.0:
         shared = np.random.default_rng([config.seed, 1]).standard_normal(n)
-        own = np.sqrt(config.common) * shared + np.sqrt(1.0 - config.common) * own
+        noise = np.sqrt(config.common) * shared + np.sqrt(1.0 - config.common) * noise
     share = bar_ns / _YEAR_NS
     scale = np.full(n, config.volatility * np.sqrt(share))
     drift = np.full(n, config.drift * share)
@@ -121,10 +121,10 @@ def walk_bars(config: SyntheticConfig, symbol: str, bar_ns: int) -> Columns:
         number = np.cumsum(draws[1].random(n) < 1.0 / config.regime_bars)
         kind = draws[2].integers(0, len(_LEVELS), n + 1)[number]
         scale, drift = scale * _LEVELS[kind], drift + _TILTS[kind] * 0.5 * share
-    steps = drift - 0.5 * scale**2 + scale * own
+    steps = drift - 0.5 * scale**2 + scale * noise
     close = config.price * np.exp(np.cumsum(steps))
-    before = np.concatenate(([config.price], close[:-1]))
-    opened = before * np.exp(draws[3].standard_normal(n) * scale * 0.05)
+    previous_close = np.concatenate(([config.price], close[:-1]))
+    opened = previous_close * np.exp(draws[3].standard_normal(n) * scale * 0.05)
     high = np.maximum(opened, close) * np.exp(np.abs(draws[4].standard_normal(n)) * scale * 0.4)
     low = np.minimum(opened, close) * np.exp(-np.abs(draws[5].standard_normal(n)) * scale * 0.4)
     volume = np.exp(draws[6].normal(3.0, 1.0, n)) * (scale / max(float(scale[0]), 1e-300))
@@ -159,11 +159,11 @@ def _repeat(*, change: bool) -> Callable[..., pl.DataFrame]:
     def put(frame: pl.DataFrame, rows: NDArray[np.int64]) -> pl.DataFrame:
         import polars as pl
 
-        again = frame[rows]
+        repeated = frame[rows]
         if change:
-            again = again.with_columns(pl.col("volume") + 1.0)
+            repeated = repeated.with_columns(pl.col("volume") + 1.0)
         order = np.concatenate((np.arange(frame.height), rows))
-        return pl.concat([frame, again])[np.argsort(order, kind="stable")]
+        return pl.concat([frame, repeated])[np.argsort(order, kind="stable")]
 
     return put
 
@@ -198,15 +198,15 @@ def inject(
     frame: pl.DataFrame, defects: Mapping[str, int], draw: np.random.Generator
 ) -> pl.DataFrame:
     """Put defects into clean bars: each kind as often as given, never two in neighbouring rows."""
-    wanted = [kind for kind in DEFECTS for _ in range(defects.get(kind, 0))]
-    rows = _rows(frame, len(wanted), draw)
+    kinds = [kind for kind in DEFECTS for _ in range(defects.get(kind, 0))]
+    rows = _rows(frame, len(kinds), draw)
     draw.shuffle(rows)
-    places: dict[str, list[int]] = {}
-    for kind, row in zip(wanted, rows, strict=True):
-        places.setdefault(kind, []).append(int(row))
+    rows_by_kind: dict[str, list[int]] = {}
+    for kind, row in zip(kinds, rows, strict=True):
+        rows_by_kind.setdefault(kind, []).append(int(row))
     stamps = frame["timestamp"]
-    marked = {kind: stamps[np.sort(np.array(at))] for kind, at in places.items()}
-    for kind in sorted(places, key=lambda each: list(DEFECTS).index(each), reverse=True):
+    marked = {kind: stamps[np.sort(np.array(at))] for kind, at in rows_by_kind.items()}
+    for kind in sorted(rows_by_kind, key=lambda each: list(DEFECTS).index(each), reverse=True):
         at = np.flatnonzero(frame["timestamp"].is_in(marked[kind].implode()).to_numpy())
         frame = DEFECTS[kind](frame, at)
     return frame

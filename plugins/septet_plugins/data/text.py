@@ -146,22 +146,24 @@ def read_text(
     _refuse_twins(cells[0] if header else form.names or (), path, rows[0][0] if header else 0)
     names = () if header else form.names or _DEFAULT_NAMES
 
-    def parsed(own: Sequence[str]) -> pl.DataFrame:
-        return _parse(data, path, form, delimiter, comma=comma, header=header, texts=own, rows=rows)
+    def parsed(text_names: Sequence[str]) -> pl.DataFrame:
+        return _parse(
+            data, path, form, delimiter, comma=comma, header=header, texts=text_names, rows=rows
+        )
 
     frame = parsed(())
-    theirs = frame.columns
+    names_in_file = frame.columns
     frame = _name(frame, names, path)
-    wanted = [each for each in texts(frame.head()) if each in frame.columns]
-    if any(frame[each].dtype.is_numeric() for each in wanted):
-        own = [theirs[frame.columns.index(each)] for each in wanted]
-        frame = _name(parsed(own), names, path)
+    text_columns = [each for each in texts(frame.head()) if each in frame.columns]
+    if any(frame[each].dtype.is_numeric() for each in text_columns):
+        text_names = [names_in_file[frame.columns.index(each)] for each in text_columns]
+        frame = _name(parsed(text_names), names, path)
     if not header:
         notes.append(f"columns read as {', '.join(frame.columns[: len(names)])}")
-    frame, kept = _without_empty_rows(frame)
-    if kept is not None:
+    frame, row_numbers = _without_empty_rows(frame)
+    if row_numbers is not None:
         notes.append("rows in which every cell is empty are left out")
-    return TextTable(frame, tuple(notes), header, kept)
+    return TextTable(frame, tuple(notes), header, row_numbers)
 
 
 def _without_empty_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | None]:
@@ -170,10 +172,10 @@ def _without_empty_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | 
 
     if not frame.height or not all(column.null_count() for column in frame):
         return frame, None
-    kept = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
-    if len(kept) == frame.height:
+    row_numbers = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    if len(row_numbers) == frame.height:
         return frame, None
-    return frame[kept], kept
+    return frame[row_numbers], row_numbers
 
 
 def _has_decimal_comma(rows: Sequence[Sequence[str]], delimiter: str) -> bool:
@@ -190,12 +192,16 @@ def _refuse_twins(names: Sequence[str], path: Path, line: int) -> None:
 
     `line` is that of the header; 0 of names that the strategy file gives.
     """
-    plain = [name.strip().lower() for name in names]
-    for at, name in enumerate(plain):
-        if name and name in plain[:at]:
-            first = plain.index(name)
-            what = names[at].strip()
-            called = f"are both named {what!r}" if _COLUMN.fullmatch(what) else "have one name"
+    normalised = [name.strip().lower() for name in names]
+    for at, name in enumerate(normalised):
+        if name and name in normalised[:at]:
+            first = normalised.index(name)
+            column_name = names[at].strip()
+            called = (
+                f"are both named {column_name!r}"
+                if _COLUMN.fullmatch(column_name)
+                else "have one name"
+            )
             hint = "give each column a name of its own, or take one of them out"
             if line:
                 hint += f"; or name all of them: skip_lines: {line}, header: 'no', names: [...]"
@@ -252,9 +258,9 @@ def _unknown(rows: list[tuple[int, str]], path: Path) -> DataError:
             "frame.write_csv('prices.csv') of polars, or give the frame itself: "
             "septet.run(strategy, data=frame)",
         )
-    for above in range(1, min(_MOST_ABOVE, len(rows) - 2)):
-        if _guess_delimiter(rows[above:], path):
-            return _text_above(path, rows[above][0])
+    for count_above in range(1, min(_MOST_ABOVE, len(rows) - 2)):
+        if _guess_delimiter(rows[count_above:], path):
+            return _text_above(path, rows[count_above][0])
     return DataError(
         f"{path}: cannot determine the delimiter: no sign of , ; | tab and space splits its first "
         f"{len(rows)} lines into equally many cells",
@@ -283,8 +289,10 @@ def _refuse_three_headers(rows: Sequence[Sequence[str]], path: Path, form: TextF
             "them: a row is of one symbol",
             hint="download and write each symbol to a file of its own, and name them {symbol}.csv",
         )
-    plain = [_WORD.sub("_", name).strip("_")[:_NAME] for name in names[1:_YFINANCE]]
-    listed = ", ".join(["timestamp", *(name or f"column_{at}" for at, name in enumerate(plain))])
+    normalised = [_WORD.sub("_", name).strip("_")[:_NAME] for name in names[1:_YFINANCE]]
+    listed = ", ".join(
+        ["timestamp", *(name or f"column_{at}" for at, name in enumerate(normalised))]
+    )
     raise DataError(
         f"{path} has three lines above its rows, as yfinance writes them: columns, symbols, and "
         f"{index[0]!r}",
@@ -303,10 +311,10 @@ def _with_thousands(
     if sign == "point":
         hint = "take the points out and write decimal: ',' beside use: (1234,56), or write 1234.56"
     line = next((number for number, row in rows if cell in row), 0)
-    place = f"{path}, line {line}" if line else str(path)
+    location = f"{path}, line {line}" if line else str(path)
     of = f" in column {column!r}" if column else ""
     return DataError(
-        f"{place}: numbers such as {cell[:60]}{of} are written with a {sign} for thousands",
+        f"{location}: numbers such as {cell[:60]}{of} are written with a {sign} for thousands",
         hint=hint,
     )
 
@@ -329,10 +337,12 @@ def _refuse_thousands(
         if not numbers or len(numbers) < sum(each not in _NOTHING for each in cells):
             continue
         for sign, form in _SEPARATED.items():
-            own = {"comma": not comma, "point": comma}.get(sign, True)
-            found = [each for each in numbers if (form if own else _TWICE[sign]).fullmatch(each)]
-            if found:
-                raise _with_thousands(path, rows, found[0], sign, name)
+            is_own_sign = {"comma": not comma, "point": comma}.get(sign, True)
+            matching = [
+                each for each in numbers if (form if is_own_sign else _TWICE[sign]).fullmatch(each)
+            ]
+            if matching:
+                raise _with_thousands(path, rows, matching[0], sign, name)
 
 
 def _parse(

@@ -57,13 +57,13 @@ def read_utf8(path: Path, encoding: str) -> bytes:
         If the file is empty, too large, no text, no table, or of another encoding.
     """
     data = _as_utf8(_bytes(path), path, encoding)
-    begin = data[:_LOOKED_AT].lstrip().lower()
-    if begin.startswith((b"<!doctype", b"<html", b"<?xml")):
+    head = data[:_LOOKED_AT].lstrip().lower()
+    if head.startswith((b"<!doctype", b"<html", b"<?xml")):
         raise DataError(
             f"{path} is a page of HTML or XML, not a table",
             hint="a download may have answered with a page: open it in a browser, download again",
         )
-    if begin.startswith((b"[[", b"[{", b'{"')) or begin[:2] in (b"[\n", b"{\n", b"[\r", b"{\r"):
+    if head.startswith((b"[[", b"[{", b'{"')) or head[:2] in (b"[\n", b"{\n", b"[\r", b"{\r"):
         raise DataError(
             f"{path} is JSON, not a table of text",
             hint="write its rows as CSV or Parquet with polars or pandas, or hand the frame to "
@@ -108,16 +108,16 @@ def _bytes(path: Path) -> bytes:
 
 def _only(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
     """Return the only file of an archive; what a Mac puts beside it does not count."""
-    inside = [each for each in archive.infolist() if not each.is_dir()]
-    if any(each.filename == "[Content_Types].xml" for each in inside):
+    members = [each for each in archive.infolist() if not each.is_dir()]
+    if any(each.filename == "[Content_Types].xml" for each in members):
         raise DataError(f"{path} is an Excel workbook (.xlsx), not text", hint=_SAVE_AS_CSV)
-    inside = [each for each in inside if not each.filename.startswith("__MACOSX/")]
-    if len(inside) != 1:
+    members = [each for each in members if not each.filename.startswith("__MACOSX/")]
+    if len(members) != 1:
         raise DataError(
-            f"{path} holds {len(inside)} files, expected one",
+            f"{path} holds {len(members)} files, expected one",
             hint="unpack it, and name its files with a pattern such as *.csv",
         )
-    return inside[0]
+    return members[0]
 
 
 def _rows(file: IO[bytes] | gzip.GzipFile, path: Path, most: int) -> bytes:
@@ -152,12 +152,12 @@ def _as_utf8(data: bytes, path: Path, encoding: str) -> bytes:
     """Return a text as UTF-8 without a mark at its beginning, in no more memory than it takes."""
     if not data or data.isspace():
         raise DataError(f"{path} is empty", hint="write it again, or name another file")
-    for begin, what, hint in _NO_TABLES:
-        if data.startswith(begin):
-            raise DataError(f"{path} is {what}, not text", hint=hint)
-    own = encoding.lower().replace("_", "-")
-    _refuse_wide(data, path, own)
-    is_utf8 = own in ("utf-8", "utf8", "utf-8-sig")
+    for signature, format_name, hint in _NO_TABLES:
+        if data.startswith(signature):
+            raise DataError(f"{path} is {format_name}, not text", hint=hint)
+    encoding_name = encoding.lower().replace("_", "-")
+    _refuse_wide(data, path, encoding_name)
+    is_utf8 = encoding_name in ("utf-8", "utf8", "utf-8-sig")
     if is_utf8 and data.isascii():
         return data
     try:
@@ -176,18 +176,18 @@ def _as_utf8(data: bytes, path: Path, encoding: str) -> bytes:
         raise DataError(
             f"{path} is not {encoding}: byte {error.start} is {data[error.start]:#04x}, in line "
             f"{line}",
-            hint=_encodings(data, own),
+            hint=_encodings(data, encoding_name),
             key="encoding",
         ) from error
 
 
-def _encodings(data: bytes, own: str) -> str:
+def _encodings(data: bytes, encoding_name: str) -> str:
     """Return what to write about bytes that are not of an encoding."""
-    if own not in ("utf-8", "utf8", "utf-8-sig") and _is_utf8(data):
+    if encoding_name not in ("utf-8", "utf8", "utf-8-sig") and _is_utf8(data):
         return "it is UTF-8, which needs no encoding:"
     windows = any(each in data for each in (b"\x80", b"\x91", b"\x92", b"\x93", b"\x94", b"\x96"))
     first, second = ("cp1252", "latin-1") if windows else ("latin-1", "cp1252")
-    names = [each for each in (first, second, "utf-8") if each != own]
+    names = [each for each in (first, second, "utf-8") if each != encoding_name]
     return (
         f"write encoding: {names[0]} beside use: (programs of Western Europe and the Americas "
         f"write it), encoding: {names[1]} or what it was saved in; or save it as UTF-8"
@@ -202,21 +202,21 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _refuse_wide(data: bytes, path: Path, own: str) -> None:
+def _refuse_wide(data: bytes, path: Path, encoding: str) -> None:
     """Refuse text of two or four bytes a sign that is read as another, and what is no text."""
-    if own.startswith(("utf-16", "utf16", "utf-32", "utf32")):
+    if encoding.startswith(("utf-16", "utf16", "utf-32", "utf32")):
         if b"\x00" in data[:_LOOKED_AT]:  # in which digits and commas have zero bytes
             return
         raise DataError(
-            f"{path} is not {own}: it has no zero bytes, which digits and commas have there",
+            f"{path} is not {encoding}: it has no zero bytes, which digits and commas have there",
             hint="take encoding: out, or write what the file was saved in, such as latin-1",
             key="encoding",
         )
     mark = next(((mark, name) for mark, name in _MARKS if data.startswith(mark)), None)
     if mark is not None:
-        shown = " ".join(f"{each:02X}" for each in mark[0])
+        mark_text = " ".join(f"{each:02X}" for each in mark[0])
         raise DataError(
-            f"{path} is {mark[1].upper()} text: it begins with the byte order mark {shown}",
+            f"{path} is {mark[1].upper()} text: it begins with the byte order mark {mark_text}",
             hint=f"write encoding: {mark[1]} beside use:, or save the file as UTF-8",
             key="encoding",
         )

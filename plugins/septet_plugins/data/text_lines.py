@@ -47,12 +47,12 @@ _LINES_OF_A_ROW: Final = 100
 
 def head_rows(data: bytes, form: LineForm) -> list[tuple[int, str]]:
     """Return the first rows that are neither empty nor comments, each with its line from 1."""
-    begin = 0
+    first = 0
     for _ in range(form.skip_lines):
-        begin = data.find(b"\n", begin) + 1
-        if begin == 0:
+        first = data.find(b"\n", first) + 1
+        if first == 0:
             return []
-    text = data[begin : begin + _HEAD_BYTES].decode(errors="ignore")
+    text = data[first : first + _HEAD_BYTES].decode(errors="ignore")
     lines = (line.removesuffix("\r") for line in text.split("\n"))
     rows = _rows(enumerate(lines, form.skip_lines + 1), form)
     return list(itertools.islice(rows, _HEAD_ROWS))
@@ -60,27 +60,27 @@ def head_rows(data: bytes, form: LineForm) -> list[tuple[int, str]]:
 
 def _rows(lines: Iterable[tuple[int, str]], form: LineForm) -> Iterator[tuple[int, str]]:
     """Put lines together that a quoted cell separates; leave out empty ones and comments."""
-    held: list[tuple[int, str]] = []
+    rows_held: list[tuple[int, str]] = []
     quotes = 0
     for number, line in lines:
-        if not held and (not line or (form.comment and line.startswith(form.comment))):
+        if not rows_held and (not line or (form.comment and line.startswith(form.comment))):
             continue
-        held.append((number, line))
+        rows_held.append((number, line))
         quotes += line.count('"')
         if quotes % 2 == 0:
-            yield held[0][0], "\n".join(each for _, each in held)
-        elif len(held) < _LINES_OF_A_ROW:
+            yield rows_held[0][0], "\n".join(each for _, each in rows_held)
+        elif len(rows_held) < _LINES_OF_A_ROW:
             continue
         else:
-            yield from held
-        held, quotes = [], 0
-    yield from held
+            yield from rows_held
+        rows_held, quotes = [], 0
+    yield from rows_held
 
 
 def cells_of(row: str, delimiter: str) -> list[str]:
     """Split a row into cells; a delimiter inside quotes is none."""
-    kept = _QUOTED.sub(lambda found: found[0].replace(delimiter, "\0"), row)
-    cells = (cell.replace("\0", delimiter) for cell in kept.split(delimiter))
+    masked = _QUOTED.sub(lambda found: found[0].replace(delimiter, "\0"), row)
+    cells = (cell.replace("\0", delimiter) for cell in masked.split(delimiter))
     return [cell.strip().strip('"') for cell in cells]
 
 
@@ -101,10 +101,21 @@ def uneven_line(data: bytes, path: Path, form: LineForm, delimiter: str) -> Data
         text = f"line {number} has {len(cells)} fields, the first line has {width}"
         text = f"{path} cannot be read as a table: {text}"
         pairs = itertools.pairwise(cells)
-        whole = next((f"{a},{b}" for a, b in pairs if _PARTS.match(f"{a} {b}")), "")
-        if delimiter == "," and whole and all(NUMBER.match(cell) for cell in cells[1:] if cell):
+        split_number = next(
+            (
+                f"{left_part},{right_part}"
+                for left_part, right_part in pairs
+                if _PARTS.match(f"{left_part} {right_part}")
+            ),
+            "",
+        )
+        if (
+            delimiter == ","
+            and split_number
+            and all(NUMBER.match(cell) for cell in cells[1:] if cell)
+        ):
             return DataError(
-                f"{text}: the comma ends a field, also within a number such as {whole[:60]}",
+                f"{text}: the comma ends a field, also within a number such as {split_number[:60]}",
                 hint="write numbers with a point (12.5), or separate the columns with ; and write "
                 "decimal: ','",
             )
@@ -136,11 +147,11 @@ def row_lines(data: bytes, form: LineForm, *, header: bool) -> npt.NDArray[np.in
     begins = np.concatenate(([0], ends[:-1] + 1)).astype(np.int64)
     breaks = np.flatnonzero(text == ord("\n"))
     lines = np.searchsorted(breaks, begins) + 1
-    kept = lines > form.skip_lines
+    is_read = lines > form.skip_lines
     if form.comment:
         mark = form.comment.encode()
-        kept &= np.array([not data.startswith(mark, int(at)) for at in begins])
-    lines, begins = lines[kept], begins[kept]
+        is_read &= np.array([not data.startswith(mark, int(at)) for at in begins])
+    lines, begins = lines[is_read], begins[is_read]
     if header:
         filled = np.array([data[at : at + 1] not in (b"\n", b"\r", b"") for at in begins[:1_000]])
         first = int(np.argmax(filled)) + 1 if filled.any() else 0

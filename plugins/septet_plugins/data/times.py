@@ -54,8 +54,8 @@ def check_time_format(form: str) -> str:
         )
     for name, word in (("m", "month"), ("M", "minute")):
         if parts.count(name) > 1:
-            other = {"m": "%M is the minute", "M": "%m is the month"}[name]
-            raise _wrong(f"%{name} stands twice, and it is the {word}", f"{other}")
+            opposite = {"m": "%M is the minute", "M": "%m is the month"}[name]
+            raise _wrong(f"%{name} stands twice, and it is the {word}", f"{opposite}")
     return form
 
 
@@ -95,8 +95,8 @@ def join_times(frame: pl.DataFrame, names: Sequence[str], origin: str) -> pl.Dat
     joined = pl.DataFrame([part.alias(str(at)) for at, part in enumerate(parts)]).select(
         pl.concat_str(pl.all(), separator=" ").alias("timestamp")
     )
-    kept = frame.drop(name for name in names if name != "timestamp")
-    return kept.with_columns(joined["timestamp"])
+    remaining = frame.drop(name for name in names if name != "timestamp")
+    return remaining.with_columns(joined["timestamp"])
 
 
 def _with_zeros(text: pl.Series) -> pl.Series:
@@ -141,10 +141,10 @@ def read_times(
         raise DataError(f"{origin}: time_format {form!r}: {reader_words(error)}") from error
     _refuse_exchanged(text, times, form, origin, suffix=read_as.removeprefix(form))
     if len(text) and times.null_count() == len(text):
-        shown = next((each for each in text if each), "")
+        example = next((each for each in text if each), "")
         hint = "such as %d/%m/%Y %H:%M"
         if joined:
-            hint = f"time_columns are put together with a space between, as {shown[:_SHOWN]!r}"
+            hint = f"time_columns are put together with a space between, as {example[:_SHOWN]!r}"
         raise DataError(
             f"{origin}: no time fits time_format {form!r}, of {len(text)} times", hint=hint
         )
@@ -163,19 +163,19 @@ def _refuse_exchanged(
     text: pl.Series, times: pl.Series, form: str, origin: str, *, suffix: str
 ) -> None:
     """Refuse times of which more fit with day and month exchanged."""
-    other = _exchanged(form)
+    exchanged = _exchanged(form)
     failed = times.is_null() & text.is_not_null() & (text != "")
-    if not other or not failed.any():
+    if not exchanged or not failed.any():
         return
-    others = text.str.to_datetime(other + suffix, strict=False, time_unit="us")
-    if others.is_null().sum() >= times.is_null().sum():
+    read_exchanged = text.str.to_datetime(exchanged + suffix, strict=False, time_unit="us")
+    if read_exchanged.is_null().sum() >= times.is_null().sum():
         return
     first = text.filter(failed)[0]
     count = int(failed.sum())
     raise DataError(
         f"{origin}: {count:,} of {len(text):,} times do not fit time_format {form!r}, the first of "
         f"them {str(first)[:_SHOWN]!r}: day and month are the other way round",
-        hint=f"write time_format: {other!r}",
+        hint=f"write time_format: {exchanged!r}",
         key="time_format",
     )
 
@@ -192,31 +192,33 @@ def day_month_doubt(times: pl.Series, form: str | None, origin: str, *, bars: bo
     """
     import polars as pl
 
-    other = _exchanged(form or "")
-    if not other or times.dtype != pl.Datetime("us"):
+    exchanged = _exchanged(form or "")
+    if not exchanged or times.dtype != pl.Datetime("us"):
         return ""
-    known = times.drop_nulls()
-    if not len(known) or bool((known.dt.day() > _LAST_BOTH).any()):
+    times_known = times.drop_nulls()
+    if not len(times_known) or bool((times_known.dt.day() > _LAST_BOTH).any()):
         return ""
     swapped = pl.select(
-        pl.datetime(known.dt.year(), known.dt.day(), known.dt.month(), time_unit="us")
-        + known.dt.time().cast(pl.Duration("us"))
+        pl.datetime(
+            times_known.dt.year(), times_known.dt.day(), times_known.dt.month(), time_unit="us"
+        )
+        + times_known.dt.time().cast(pl.Duration("us"))
     ).to_series()
-    own_turns, other_turns = _turns(known), _turns(swapped)
+    own_turns, other_turns = _turns(times_known), _turns(swapped)
     if own_turns > 2 * other_turns:
         raise DataError(
             f"{origin}: read with time_format {form!r} the times go back and forth "
             f"{own_turns:,} times, and with day and month exchanged {other_turns:,} times",
-            hint=f"write time_format: {other!r}",
+            hint=f"write time_format: {exchanged!r}",
             key="time_format",
         )
-    if other_turns > own_turns or (known == swapped).all():
+    if other_turns > own_turns or (times_known == swapped).all():
         return ""
-    if bars and 2 * _length(known) < _length(swapped):
+    if bars and 2 * _length(times_known) < _length(swapped):
         return ""
     return (
         f"every day is 1 to 12, so that day and month may be the other way round: read with "
-        f"{form} the times are of {_span(known)}, with {other} of {_span(swapped)}"
+        f"{form} the times are of {_span(times_known)}, with {exchanged} of {_span(swapped)}"
     )
 
 

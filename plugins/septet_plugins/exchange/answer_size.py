@@ -132,10 +132,10 @@ def check_message(ws: Any, data: Any) -> None:
 
 def _unpacked(ws: Any, data: bytes) -> bytes:
     unpack = zlib.decompressobj(_GZIP if ws.gunzip else -zlib.MAX_WBITS)
-    body, left = bytearray(), data
-    while left:
-        body += unpack.decompress(left, _PIECE)
+    body, compressed = bytearray(), data
+    while compressed:
+        body += unpack.decompress(compressed, _PIECE)
         if len(body) > MOST_MESSAGE:
             raise AnswerTooLarge(f"a message is larger than {MOST_MESSAGE >> 20} MiB unpacked")
-        left = unpack.unconsumed_tail
+        compressed = unpack.unconsumed_tail
     return bytes(body)

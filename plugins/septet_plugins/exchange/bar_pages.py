@@ -17,13 +17,13 @@ _BAR_S: Final = 1_000_000_000
 
 def timeframe_of(client: Any, bar_ns: int) -> str:
     """Return the exchange's name for a bar of this length."""
-    known = client.timeframes or {}
-    for name in known:
+    timeframes = client.timeframes or {}
+    for name in timeframes:
         if not name.endswith("M") and client.parse_timeframe(name) * _BAR_S == bar_ns:
             return str(name)
     raise DataError(
         f"{client.id} has no bars of {format_duration(bar_ns)}",
-        hint=f"it has {', '.join(known) or 'none'}",
+        hint=f"it has {', '.join(timeframes) or 'none'}",
     )
 
 

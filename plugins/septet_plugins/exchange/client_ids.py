@@ -109,8 +109,8 @@ def sent_id_fault(
     """
     if method == "GET" or "login" in urlsplit(url).path:
         return ""
-    whole = re.compile(rf"(?<![\w.-]){re.escape(client_id)}(?![\w.-])")
-    if any(whole.search(text) for text in _texts(url, headers, body)):
+    whole_id = re.compile(rf"(?<![\w.-]){re.escape(client_id)}(?![\w.-])")
+    if any(whole_id.search(text) for text in _texts(url, headers, body)):
         return ""
     return f"the request to {exchange} has no client id {client_id}"
 

@@ -183,9 +183,9 @@ def allowed_hosts(client: Any, terms: Terms) -> frozenset[str]:
     given still points at the real exchange. A client of a test network or a local venue must never
     find its way there, so it has the hosts that were given and no others.
     """
-    own = [client.urls.get(name) for name in ("api", "hostnames", "ws")]
+    own_urls = [client.urls.get(name) for name in ("api", "hostnames", "ws")]
     return stream_hosts(client, terms) or frozenset(
-        host for urls in own for host in _hosts(urls, str(client.hostname or "hostname"))
+        host for urls in own_urls for host in _hosts(urls, str(client.hostname or "hostname"))
     )
 
 

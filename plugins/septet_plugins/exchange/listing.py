@@ -76,21 +76,21 @@ class Listing:
 
         What has been missing for less than a second still counts as listed.
         """
-        found, now_s = unlisted_of(self._client, self.symbols), asyncio.get_running_loop().time()
+        unlisted, now_s = unlisted_of(self._client, self.symbols), asyncio.get_running_loop().time()
         since = {
-            each: self._missing.get(each, now_s) for each in found if each not in self.unlisted
+            each: self._missing.get(each, now_s) for each in unlisted if each not in self.unlisted
         }
-        gone = frozenset(
+        delisted = frozenset(
             each for each, since_s in since.items()
             if each in self._missing and now_s - since_s >= _APART_S
         )  # fmt: skip
-        back = frozenset(self.unlisted) - frozenset(found)
-        self._missing = {each: since_s for each, since_s in since.items() if each not in gone}
-        known = {*self.unlisted, *gone} - back
-        self.unlisted = {each: found[each] for each in self.symbols if each in known}
+        listed_again = frozenset(self.unlisted) - frozenset(unlisted)
+        self._missing = {each: since_s for each, since_s in since.items() if each not in delisted}
+        unlisted_now = {*self.unlisted, *delisted} - listed_again
+        self.unlisted = {each: unlisted[each] for each in self.symbols if each in unlisted_now}
         if self.unlisted or self._missing:
             self.watch()
-        return gone, back
+        return delisted, listed_again
 
     def doubt(self) -> None:
         """Read the markets again soon, since a request was refused for its symbol."""

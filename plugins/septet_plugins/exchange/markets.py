@@ -77,15 +77,17 @@ def _insist_on_steps(client: Any, market: Mapping[str, Any]) -> None:
     """
     import ccxt
 
-    for name, what in (("amount", "lot"), ("price", "tick")):
+    for name, step_name in (("amount", "lot"), ("price", "tick")):
         value = (market.get("precision") or {}).get(name)
         if value is not None:
             if client.precisionMode == ccxt.TICK_SIZE and not float(value) > 0.0:
-                raise Unreadable(what, value, "a step above zero")
+                raise Unreadable(step_name, value, "a step above zero")
             continue
-        others = any((each.get("precision") or {}).get(name) for each in client.markets.values())
-        if others or client.id in _COMPLETE_MARKETS:
-            raise Unreadable(what, None, "a step, as the exchange gives it for every symbol")
+        has_others = any(
+            (each.get("precision") or {}).get(name) for each in client.markets.values()
+        )
+        if has_others or client.id in _COMPLETE_MARKETS:
+            raise Unreadable(step_name, None, "a step, as the exchange gives it for every symbol")
 
 
 def market_of(client: Any, symbol: str) -> Market:

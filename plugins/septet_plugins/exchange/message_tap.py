@@ -76,9 +76,9 @@ class Tap:
         exchange.client, exchange.handle_message = self._client, self._message
 
     def _client(self, url: str) -> Any:
-        known = self._exchange.clients or {}
-        if url in known:
-            return known[url]
+        clients = self._exchange.clients or {}
+        if url in clients:
+            return clients[url]
         check_host(url, self._hosts)
         if self._gate is not None:
             self._gate.check_dial()

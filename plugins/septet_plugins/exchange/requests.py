@@ -211,7 +211,9 @@ def _seconds(span_ns: int) -> str:
 
 def _retry_after(headers: Mapping[str, Any], now_ns: int, default: float) -> float:
     """Seconds to wait as the answer requires: a number, or a date."""
-    header = next((str(v) for k, v in headers.items() if str(k).lower() == "retry-after"), "")
+    header = next(
+        (str(value) for k, value in headers.items() if str(k).lower() == "retry-after"), ""
+    )
     if not header:
         return default
     try:

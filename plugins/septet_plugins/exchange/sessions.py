@@ -61,8 +61,8 @@ async def _bound(session: Any, context: Any, params: Any) -> None:
 async def _refuse(session: Any, context: Any, params: Any) -> None:
     response = params.response
     response.close()
-    there = urlsplit(response.headers.get("Location", "")).netloc or "the same host"
+    target_host = urlsplit(response.headers.get("Location", "")).netloc or "the same host"
     raise Redirected(
         f"{params.method} {params.url.host}{params.url.path} was answered {response.status}, a "
-        f"redirect to {there}; it is not followed"
+        f"redirect to {target_host}; it is not followed"
     )

@@ -31,8 +31,8 @@ def trigger_fault(exchange: str, url: str, body: Any, trigger: str) -> str:
         return f"{exchange} would read a stop as an order of type {kind or 'unknown'!r}"
     names = _PRICES.get(exchange, ())
     if not any(_same(fields.get(name), trigger) for name in names):
-        where = " or ".join(names) or "any known field"
-        return f"the request to {exchange} has no trigger price {trigger} in {where}"
+        field_names = " or ".join(names) or "any known field"
+        return f"the request to {exchange} has no trigger price {trigger} in {field_names}"
     return ""
 
 
@@ -42,12 +42,12 @@ def _fields(url: str, body: Any) -> Iterator[tuple[str, str]]:
     if not text.lstrip().startswith("{"):
         yield from parse_qsl(text)
         return
-    found = decode_json(text)
-    yield from ((key, str(value)) for key, value in found.items())
+    fields = decode_json(text)
+    yield from ((key, str(value)) for key, value in fields.items())
 
 
-def _same(found: str | None, trigger: str) -> bool:
+def _same(trigger_found: str | None, trigger: str) -> bool:
     try:
-        return found is not None and Decimal(found) == Decimal(trigger)
+        return trigger_found is not None and Decimal(trigger_found) == Decimal(trigger)
     except InvalidOperation:
         return False

@@ -130,27 +130,27 @@ class Account:
         return None if not currency or currency in (base, quote) else f"{currency}/{quote}"
 
     def _fresh(self, pair: str) -> bool:
-        known = self._prices.get(pair)
-        return known is not None and self._clock.now_ns() - known[1] < _PRICE_AGE_NS
+        priced = self._prices.get(pair)
+        return priced is not None and self._clock.now_ns() - priced[1] < _PRICE_AGE_NS
 
     def _valued(self, event: m.Filled, pair: str) -> m.Filled:
-        known = self._prices.get(pair)
-        if known is None:
+        priced = self._prices.get(pair)
+        if priced is None:
             return event
-        return msgspec.structs.replace(event, fee_quote=event.fee * known[0])
+        return msgspec.structs.replace(event, fee_quote=event.fee * priced[0])
 
     async def _price(self, pair: str) -> None:
         """Read the price of a fee's currency; without one the fee's value stays unknown."""
         if pair not in self._rest.client.markets:
             return
         try:
-            ticker, wrong = await asyncio.wait_for(
+            ticker, fault = await asyncio.wait_for(
                 self._rest.attempt("fetch_ticker", pair), _PRICE_WAIT_S
             )
         except TimeoutError:
             return
         try:
-            price = None if wrong else ticker.get("last") or ticker.get("bid")
+            price = None if fault else ticker.get("last") or ticker.get("bid")
             if price:
                 self._prices[pair] = (read_price(price, pair), self._clock.now_ns())
         except UNUSUAL as error:
@@ -189,28 +189,30 @@ class Account:
 
     async def open_orders(self) -> m.OpenOrders | None:
         """Return open orders on the run's symbols, as of when the query was sent."""
-        asked = self._clock.now_ns()
+        asked_ns = self._clock.now_ns()
         answers = await asyncio.gather(*map(self._open_orders_of, self._listed()))
-        shown = [each for each in answers if each is not None]
-        if len(shown) < len(answers):
+        answered = [each for each in answers if each is not None]
+        if len(answered) < len(answers):
             return None
         try:
-            seen = [self._translator.order(each, "list") for orders in shown for each in orders]
+            orders_seen = [
+                self._translator.order(each, "list") for orders in answered for each in orders
+            ]
         except UNUSUAL as error:
             self._notices.notify("order", error)
             return None
         return m.OpenOrders(
             at_ns=self._clock.now_ns(),
-            orders=tuple(each for each in seen if each is not None),
-            asked_ns=asked,
+            orders=tuple(each for each in orders_seen if each is not None),
+            asked_ns=asked_ns,
         )
 
     async def _open_orders_of(self, symbol: str) -> list[Any] | None:
         """Return the open orders of a symbol; None also if there may be more than are listed."""
         most = self._feature(symbol, "fetchOpenOrders", "limit")
         page = (None, most) if most else ()
-        orders, wrong = await self._rest.attempt("fetch_open_orders", symbol, *page)
-        if wrong or orders is None:
+        orders, fault = await self._rest.attempt("fetch_open_orders", symbol, *page)
+        if fault or orders is None:
             return None
         return None if most and len(orders) == most else list(orders)
 
@@ -221,26 +223,26 @@ class Account:
     async def fills(self, symbol: int, since_ns: int) -> Sequence[m.Filled] | None:
         """Return executions since a time, page by page, each once, oldest first."""
         await self._know_currencies()
-        name, found = self._translator.symbol(symbol), dict[_Key, m.Filled]()
+        name, by_key = self._translator.symbol(symbol), dict[_Key, m.Filled]()
         days = NEWEST_FIRST.get(self._rest.client.id)
         if days is None:
-            whole = await self._forwards(name, since_ns, found)
+            is_complete = await self._forwards(name, since_ns, by_key)
         else:
-            whole = await self._backwards(name, since_ns, days * _DAY_MS, found)
-        return await self._in_order(list(found.values())) if whole else None
+            is_complete = await self._backwards(name, since_ns, days * _DAY_MS, by_key)
+        return await self._in_order(list(by_key.values())) if is_complete else None
 
     async def report_fills(self, symbol: str, since_ns: int) -> bool:
         """Read a symbol's executions since a time and pass them on; True if all were read."""
-        found = await self.fills(self._translator.numbers[symbol], since_ns)
-        for each in found or ():
+        fills = await self.fills(self._translator.numbers[symbol], since_ns)
+        for each in fills or ():
             self.deliver(each)
-        return found is not None
+        return fills is not None
 
-    async def _forwards(self, name: str, since_ns: int, found: dict[_Key, m.Filled]) -> bool:
+    async def _forwards(self, name: str, since_ns: int, by_key: dict[_Key, m.Filled]) -> bool:
         """Read pages that begin at a time; return whether all could be read."""
         start_ms = since_ns // _MS
         for _ in range(_PAGES):
-            times = await self._page(name, since_ns, start_ms, {}, found)
+            times = await self._page(name, since_ns, start_ms, {}, by_key)
             if times is None:
                 return False
             if not times:  # exchanges cap a page as they like; only one without news ends it
@@ -249,16 +251,16 @@ class Account:
         return False
 
     async def _backwards(
-        self, name: str, since_ns: int, span_ms: int, found: dict[_Key, m.Filled]
+        self, name: str, since_ns: int, span_ms: int, by_key: dict[_Key, m.Filled]
     ) -> bool:
         """Read pages that begin with the newest, one span of time after another."""
         now_ms, start_ms = self._clock.now_ns() // _MS, since_ns // _MS
-        kept = self._feature(name, "fetchMyTrades", "daysBack")
-        if kept:
-            start_ms = max(start_ms, now_ms - kept * _DAY_MS)
+        days_back = self._feature(name, "fetchMyTrades", "daysBack")
+        if days_back:
+            start_ms = max(start_ms, now_ms - days_back * _DAY_MS)
         until: dict[str, int] = {}
         for _ in range(_PAGES):
-            times = await self._page(name, since_ns, start_ms, until, found)
+            times = await self._page(name, since_ns, start_ms, until, by_key)
             if times is None:
                 return False
             if times:
@@ -271,23 +273,23 @@ class Account:
 
     async def _page(
         self, name: str, since_ns: int, start_ms: int, until: dict[str, int],
-        found: dict[_Key, m.Filled],
+        by_key: dict[_Key, m.Filled],
     ) -> list[int] | None:  # fmt: skip
         """Read one page into `found`; return its times, none if nothing in it was new."""
         most = self._feature(name, "fetchMyTrades", "limit")
-        trades, wrong = await self._rest.attempt(
+        trades, fault = await self._rest.attempt(
             "fetch_my_trades", name, start_ms, min(most or _PAGE, _PAGE), dict(until)
         )
-        if wrong or trades is None:
+        if fault or trades is None:
             return None
-        before, times = len(found), []
+        count_before, times = len(by_key), []
         for each in trades:
             fill = self._fill(each, listed=True)
             if fill is not None:
                 times.append(fill.venue_ns // _MS)
                 if fill.venue_ns >= since_ns:
-                    found.setdefault((fill.trade_id, fill.venue_order_id), fill)
-        return times if len(found) > before else []
+                    by_key.setdefault((fill.trade_id, fill.venue_order_id), fill)
+        return times if len(by_key) > count_before else []
 
     async def _in_order(self, fills: list[m.Filled]) -> list[m.Filled]:
         for pair in {self._third(each) for each in fills} - {None}:
@@ -328,19 +330,19 @@ class Account:
 
         One that cannot be read is left out; of a currency that is traded here, there is no answer.
         """
-        asked = self._clock.now_ns()
-        balance, wrong = await self._rest.attempt("fetch_balance")
-        if wrong or not isinstance(balance, dict):
+        asked_ns = self._clock.now_ns()
+        balance, fault = await self._rest.attempt("fetch_balance")
+        if fault or not isinstance(balance, dict):
             return None
         if not balance.get("info"):
             empty = Unreadable("the balances", balance.get("info"), "an answer with content")
             self._notices.notify("balance", empty)
             return None
         pairs = map(self._translator.base_and_quote, range(len(self._translator.symbols)))
-        ours = {each for pair in pairs for each in pair}
+        currencies = {each for pair in pairs for each in pair}
         for error in self._unread.values():
             self._notices.notify("balance", error)
-        if ours & self._unread.keys():
+        if currencies & self._unread.keys():
             return None
         try:
             free, used = dict(balance.get("free") or {}), dict(balance.get("used") or {})
@@ -357,7 +359,7 @@ class Account:
             return None
         self._translator.know(balances)
         self._knows_currencies = True
-        return m.Holdings(at_ns=self._clock.now_ns(), balances=balances, asked_ns=asked)
+        return m.Holdings(at_ns=self._clock.now_ns(), balances=balances, asked_ns=asked_ns)
 
     def close(self) -> None:
         """Stop valuing fees."""

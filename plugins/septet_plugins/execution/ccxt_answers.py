@@ -70,8 +70,10 @@ def classify_error(error: BaseException, wire: Wire) -> Verdict:
 
 
 def _code(error: BaseException) -> str:
-    known = [each.__name__ for each in type(error).__mro__ if each.__module__.startswith("ccxt")]
-    code = next((REJECTION_CODES[name] for name in known if name in REJECTION_CODES), "")
+    class_names = [
+        each.__name__ for each in type(error).__mro__ if each.__module__.startswith("ccxt")
+    ]
+    code = next((REJECTION_CODES[name] for name in class_names if name in REJECTION_CODES), "")
     if code in ("filter", "bad_request"):
         if _DUPLICATE.search(str(error)):
             return "duplicate"

@@ -88,11 +88,11 @@ class VenueClock:
 
     async def _set(self) -> None:
         for rest in self._rests:
-            before = rest.client.options.get("timeDifference")
+            previous_offset = rest.client.options.get("timeDifference")
             await rest.attempt("load_time_difference")
             now = rest.client.options.get("timeDifference")
             if now and not abs(now) * _MS < _NO_CLOCK_NS:
-                rest.client.options["timeDifference"] = before
+                rest.client.options["timeDifference"] = previous_offset
 
     def _is_misset(self, skew_ns: int) -> bool:
         """Whether the clients were set by a clock that has been corrected since."""
@@ -107,14 +107,14 @@ class VenueClock:
         """
         if not self._rests[0].client.has.get("fetchTime"):
             return None
-        before = self._clock.now_ns()
-        answer, wrong = await self._rests[0].attempt("fetch_time")
-        after = self._clock.now_ns()
-        if wrong or answer is None:
+        before_ns = self._clock.now_ns()
+        answer, fault = await self._rests[0].attempt("fetch_time")
+        after_ns = self._clock.now_ns()
+        if fault or answer is None:
             return None
         try:
             venue_ms = int(read_number(answer, "time", expected="a time"))
-            skew_ns = (before + after) // 2 - venue_ms * _MS
+            skew_ns = (before_ns + after_ns) // 2 - venue_ms * _MS
             if abs(skew_ns) > _NO_CLOCK_NS:
                 raise Unreadable("time", answer, "a time within a day of ours")
         except UNUSUAL as error:
@@ -122,4 +122,4 @@ class VenueClock:
             return None
         if self._is_misset(skew_ns):
             await self._set()
-        return m.Skewed(at_ns=after, venue=self._name, skew_ns=skew_ns)
+        return m.Skewed(at_ns=after_ns, venue=self._name, skew_ns=skew_ns)

@@ -55,39 +55,39 @@ class Filters:
     async def refresh(self) -> Sequence[m.FiltersChanged] | None:
         """Read the markets again; return what is different, None if they could not be read."""
         client, old = self._main.client, self._quick.client
-        _, wrong = await self._main.attempt("load_markets", True)
-        if wrong or not client.markets:
+        _, fault = await self._main.attempt("load_markets", True)
+        if fault or not client.markets:
             client.set_markets_from_exchange(old)
             return None
-        here = [each for each in self.listing.symbols if each in client.markets]
+        listed = [each for each in self.listing.symbols if each in client.markets]
         try:
-            new = {symbol: market_of(client, symbol) for symbol in here}
+            new = {symbol: market_of(client, symbol) for symbol in listed}
         except UNUSUAL as error:
             client.set_markets_from_exchange(old)
             self._notices.notify("filters", error)
             return None
-        gone, back = self.listing.take()
+        delisted, listed_again = self.listing.take()
         for symbol in self.listing.symbols:  # reports of it may still come
             if symbol not in client.markets and symbol in old.markets:
                 client.markets[symbol] = old.markets[symbol]
         old.set_markets_from_exchange(client)
-        for symbol in sorted(back):
+        for symbol in sorted(listed_again):
             self.came_back(symbol)
-        return self._changes(new, gone, back)
+        return self._changes(new, delisted, listed_again)
 
     def _changes(
-        self, new: dict[str, Market], gone: frozenset[str], back: frozenset[str]
+        self, new: dict[str, Market], delisted: frozenset[str], listed_again: frozenset[str]
     ) -> list[m.FiltersChanged]:
         """Store the filters; return what the run does not know yet."""
         changed = []
         for number, symbol in enumerate(self.listing.symbols):
-            before, now = self.known.get(symbol), new.get(symbol)
-            if now is None and before is not None:
-                now = replace(before, trading=False)
+            previous, now = self.known.get(symbol), new.get(symbol)
+            if now is None and previous is not None:
+                now = replace(previous, trading=False)
             if now is None:
                 continue  # not listed since the start
             self.known[symbol] = now
-            if now != before or symbol in gone or symbol in back:
+            if now != previous or symbol in delisted or symbol in listed_again:
                 changed.append(self._event(number, now, listed=symbol not in self.listing.unlisted))
         return changed
 

@@ -91,9 +91,9 @@ class Link:
         if self._closed:
             return
         state, until, reason = self._state()
-        shown = (state, until, reason if state == "up" else "")
-        if shown != self._reported:
-            self._reported = shown
+        reported = (state, until, reason if state == "up" else "")
+        if reported != self._reported:
+            self._reported = reported
             self._sink(
                 m.VenueChanged(
                     at_ns=self._clock.now_ns(), venue=self._venue, state=state, until_ns=until,

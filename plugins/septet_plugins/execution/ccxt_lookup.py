@@ -90,8 +90,8 @@ class Lookup:
                 return await self._one(venue_order_id, symbol, {})
         except ccxt.OrderNotFound as error:
             raise Missing(str(error)) from error
-        own = "" if by_venue_id else client_id
-        return await self._in_lists(own, venue_order_id, symbol, since_ns)
+        own_id = "" if by_venue_id else client_id
+        return await self._in_lists(own_id, venue_order_id, symbol, since_ns)
 
     async def _one(self, venue_id: str | None, symbol: str, params: Any) -> dict[str, Any]:
         order = await self._rest.ask("fetch_order", venue_id, symbol, params)
@@ -115,27 +115,27 @@ class Lookup:
             for each in orders:
                 is_named = there is not None and each.get("clientOrderId") == there
                 if is_named or (venue_id and each.get("id") == venue_id):
-                    found: dict[str, Any] = each
-                    return found
+                    order: dict[str, Any] = each
+                    return order
             return None
 
         open_, *ended = self._lists()
         orders = await self._rest.ask(open_, symbol, params=params)
-        if (found := ours(orders)) is not None:
-            return found
+        if (match := ours(orders)) is not None:
+            return match
         most = self._rest.client.feature_value(symbol, "fetchOpenOrders", "limit")
         open_is_whole = not most or len(orders) < most
-        whole = open_is_whole and bool(ended)
+        is_complete = open_is_whole and bool(ended)
         for name in ended:
             orders = await self._rest.ask(name, symbol, params=params)
-            if (found := ours(orders)) is not None:
-                return found
+            if (match := ours(orders)) is not None:
+                return match
             if len(orders) >= _FULL_PAGE:
-                found, reaches = await self._in_pages(name, symbol, since_ns, ours, _newest(orders))
-                if found is not None:
-                    return found
-                whole = whole and reaches
-        if whole:
+                match, reaches = await self._in_pages(name, symbol, since_ns, ours, _newest(orders))
+                if match is not None:
+                    return match
+                is_complete = is_complete and reaches
+        if is_complete:
             raise Missing("it is neither among the open nor among the ended orders")
         if open_is_whole and since_ns and await self._executions(symbol, since_ns):
             raise Missing("it is not open, and what it has executed is reported")
@@ -153,14 +153,14 @@ class Lookup:
         if not since_ns:
             return None, False
         backwards = self._rest.client.id in NEWEST_FIRST
-        start_ms, seen = since_ns // _MS, set[str]()
+        start_ms, ids_seen = since_ns // _MS, set[str]()
         until: dict[str, int] = {}
         for _ in range(_PAGES):
             page = await self._rest.ask(name, symbol, start_ms, None, dict(until))
-            if (found := ours(page)) is not None:
-                return found, True
-            new = [each for each in page if str(each.get("id")) not in seen]
-            seen |= {str(each.get("id")) for each in new}
+            if (match := ours(page)) is not None:
+                return match, True
+            new = [each for each in page if str(each.get("id")) not in ids_seen]
+            ids_seen |= {str(each.get("id")) for each in new}
             times = [int(each["timestamp"]) for each in page if each.get("timestamp")]
             if not new:
                 return None, all(start_ms <= each <= until.get("until", each) for each in times)
@@ -168,7 +168,7 @@ class Lookup:
                 return None, False
             if backwards:
                 until = {"until": min(times)}
-            elif len(seen) == len(page) >= _FULL_PAGE and max(times) >= newest_ms:
+            elif len(ids_seen) == len(page) >= _FULL_PAGE and max(times) >= newest_ms:
                 return None, False
             else:
                 start_ms = max(times)
@@ -197,8 +197,8 @@ class Lookup:
             answer = await rest.ask("cancel_order", None, symbol, params, urgent=True)
         else:
             if not venue_order_id:
-                found = await self.find(client_id, "", symbol)
-                venue_order_id = str(found["id"])
+                order = await self.find(client_id, "", symbol)
+                venue_order_id = str(order["id"])
             answer = await rest.ask("cancel_order", venue_order_id, symbol, urgent=True)
         return answer if isinstance(answer, dict) else {}
 

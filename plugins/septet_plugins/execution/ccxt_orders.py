@@ -79,8 +79,8 @@ class Ids:
 
     def back(self, text: Any) -> str:
         """Return the client id of an id at the exchange; third parties' ids are unchanged."""
-        own = str(text or "").removeprefix(self._prefix)
-        return own.replace(self._dash, "-") if self._dash != "-" else own
+        own_part = str(text or "").removeprefix(self._prefix)
+        return own_part.replace(self._dash, "-") if self._dash != "-" else own_part
 
 
 class IdReader:
@@ -162,13 +162,13 @@ def _rounds_again(
     client: Any, symbol: str, quantity: Decimal, price: Decimal | None, trigger: Decimal | None
 ) -> str:
     """Return what ccxt would change silently before sending."""
-    known = client.markets[symbol].get("precision") or {}
+    precision = client.markets[symbol].get("precision") or {}
     if (
-        known.get("amount") is not None
+        precision.get("amount") is not None
         and Decimal(client.amount_to_precision(symbol, plain(quantity))) != quantity
     ):
         return f"ccxt would round the quantity {plain(quantity)} of {symbol} again"
-    for value in (price, trigger) if known.get("price") is not None else ():
+    for value in (price, trigger) if precision.get("price") is not None else ():
         if value is not None and Decimal(client.price_to_precision(symbol, plain(value))) != value:
             return f"ccxt would round the price {plain(value)} of {symbol} again"
     return ""
@@ -180,16 +180,18 @@ def order_types(client: Any, symbols: Sequence[str]) -> frozenset[str]:
     Elsewhere stops are another kind of object with its own life (algo orders), which is not
     followed: there a stop is held by the engine.
     """
-    known = {"market", "limit"}
+    types = {"market", "limit"}
     if client.id in ("binance", "binanceus"):
-        taken = [set(client.markets[s]["info"].get("orderTypes") or ()) for s in symbols]
-        if taken and all("STOP_LOSS" in each for each in taken):
-            known.add("stop")
-        if taken and all("STOP_LOSS_LIMIT" in each for each in taken):
-            known.add("stop_limit")
+        types_of_symbols = [
+            set(client.markets[symbol]["info"].get("orderTypes") or ()) for symbol in symbols
+        ]
+        if types_of_symbols and all("STOP_LOSS" in each for each in types_of_symbols):
+            types.add("stop")
+        if types_of_symbols and all("STOP_LOSS_LIMIT" in each for each in types_of_symbols):
+            types.add("stop_limit")
     elif client.id == "kraken":
-        known |= {"stop", "stop_limit"}
-    return frozenset(known)
+        types |= {"stop", "stop_limit"}
+    return frozenset(types)
 
 
 class Translator:
@@ -203,8 +205,10 @@ class Translator:
         self._spot: dict[str, int] = {}
         for symbol in symbols:
             self.take_up(symbol)
-        known = (code for each in client.markets.values() for code in (each["base"], each["quote"]))
-        self._currencies = {*(client.currencies or ()), *known}
+        currencies = (
+            code for each in client.markets.values() for code in (each["base"], each["quote"])
+        )
+        self._currencies = {*(client.currencies or ()), *currencies}
         self._owners: OrderedDict[str, str] = OrderedDict()
         self._fill_ids = _FILL_IDS.get(client.id, _USUAL_FILL_IDS)
         numbered = client.id in _NUMBERED
@@ -261,9 +265,9 @@ class Translator:
         """
         if answer.get("status") is None:
             return "the answer does not state what became of the order"
-        own, venue_id = self.ids.back(_own_id(answer)), str(answer.get("id") or "")
-        if own and own != order.client_id and not order.by_venue_id:
-            return f"the answer is about {own}"
+        own_id, venue_id = self.ids.back(_own_id(answer)), str(answer.get("id") or "")
+        if own_id and own_id != order.client_id and not order.by_venue_id:
+            return f"the answer is about {own_id}"
         if venue_id and order.venue_order_id not in ("", venue_id):
             return f"the answer is about order {venue_id}, and ours is {order.venue_order_id}"
         if answer.get("symbol") is not None and self._number(answer) != order.symbol:
@@ -362,8 +366,8 @@ class Translator:
         try:
             fee = trade.get("fee")
             if not (isinstance(fee, Mapping) and fee.get("cost") is not None):
-                found = (each for each in trade.get("fees") or () if each.get("cost"))
-                fee = next(found, fee)
+                fees = (each for each in trade.get("fees") or () if each.get("cost"))
+                fee = next(fees, fee)
             amount, currency = (fee.get("cost"), fee.get("currency")) if fee else (None, None)
             if amount is None and not currency:
                 amount = _raw_fee(trade)  # the client leaves out what is no number
@@ -413,8 +417,8 @@ def _own_id(order: Mapping[str, Any]) -> Any:
     if not isinstance(info, Mapping):
         return named
     groups = [str(info[key]) for key in ("userref", "order_userref") if info.get(key) is not None]
-    own = info.get("origClientOrderId") or info.get("cl_ord_id")
-    return own or ("" if named is not None and str(named) in groups else named)
+    own_id = info.get("origClientOrderId") or info.get("cl_ord_id")
+    return own_id or ("" if named is not None and str(named) in groups else named)
 
 
 def _raw_fee(trade: Mapping[str, Any]) -> Any:

@@ -64,13 +64,13 @@ def state_of(order: Mapping[str, Any]) -> m.OrderState:
         If its state has no name that is known, or its quantities are no numbers.
     """
     _, filled = amounts_of(order)
-    status_field, own = order.get("status"), _own_word(order)
+    status_field, own_word = order.get("status"), _own_word(order)
     status = "" if status_field is None else read_choice(status_field, "status", _STATUSES)
     if status == "closed":
-        return "cancelled" if any(each in own for each in _ENDINGS) else "filled"
+        return "cancelled" if any(each in own_word for each in _ENDINGS) else "filled"
     if status in _STATES:
         return _STATES[status]
-    state = _OWN_STATES.get(own) if status == "open" else None
+    state = _OWN_STATES.get(own_word) if status == "open" else None
     return state or ("partially_filled" if filled > 0.0 else "open")
 
 
@@ -78,8 +78,8 @@ def _own_word(order: Mapping[str, Any]) -> str:
     """Return the exchange's own word, without what differs in its spelling; "" for none."""
     info = order.get("info")
     words = [info.get(key) for key in _OWN_WORDS] if isinstance(info, Mapping) else []
-    found = next((each for each in words if isinstance(each, str) and each), "")
-    return found.replace("_", "").replace("-", "").lower()
+    first_word = next((each for each in words if isinstance(each, str) and each), "")
+    return first_word.replace("_", "").replace("-", "").lower()
 
 
 def order_type_of(exchange: str, order: Mapping[str, Any]) -> str:
@@ -92,8 +92,8 @@ def order_type_of(exchange: str, order: Mapping[str, Any]) -> str:
     if exchange not in _REPORTS_TYPE or not isinstance(info, Mapping):
         return ""
     described = info.get("descr")
-    places = (info, described) if isinstance(described, Mapping) else (info,)
-    named = (place.get(key) for place in places for key in _REPORTS_TYPE[exchange])
+    records = (info, described) if isinstance(described, Mapping) else (info,)
+    named = (record.get(key) for record in records for key in _REPORTS_TYPE[exchange])
     word = next((each for each in named if isinstance(each, str) and each), "")
     word = word.lower().replace("-", "_")
     return _TYPES.get(word, word)

@@ -121,19 +121,19 @@ class UserStream:
         loop = asyncio.get_running_loop()
         self._lost = lost = loop.create_future()
         self._first_message.clear()
-        wanted = [("watch_orders", "orders")]
+        streams = [("watch_orders", "orders")]
         if self._client.has.get("watchMyTrades") is True:
-            wanted.append(("watch_my_trades", "myTrades"))
+            streams.append(("watch_my_trades", "myTrades"))
         watchers = [
             self._tasks.once(f"user stream: {name}", self._watch(method, name), failed=self._end)
-            for method, name in wanted
+            for method, name in streams
         ]
         try:
             await self._await_first_message(lost)
             if not lost.done():
-                wrong = await self._caught_up(lost)
-                if wrong and not lost.done():
-                    lost.set_result(f"the account could not be read: {wrong}")
+                fault = await self._caught_up(lost)
+                if fault and not lost.done():
+                    lost.set_result(f"the account could not be read: {fault}")
             if not lost.done():
                 await self._poll_while_mute(lost)
             if lost.done():
@@ -165,13 +165,13 @@ class UserStream:
                 f"every {self._poll_s:g} s"
             )
             await race(self._first_message.wait(), asyncio.wait({lost}), within_s=self._poll_s)
-            wrong = "" if lost.done() else await self._caught_up(lost)
-            if wrong and not lost.done():
-                lost.set_result(f"the account could not be read: {wrong}")
+            fault = "" if lost.done() else await self._caught_up(lost)
+            if fault and not lost.done():
+                lost.set_result(f"the account could not be read: {fault}")
 
     async def _caught_up(self, lost: asyncio.Future[str]) -> str:
-        first, wrong = await race(self._catch_up(), asyncio.wait({lost}))
-        return str(wrong) if first == 0 else ""
+        first, fault = await race(self._catch_up(), asyncio.wait({lost}))
+        return str(fault) if first == 0 else ""
 
     async def _watch(self, method: str, cache: str) -> None:
         """Keep a subscription alive; items come through the tap, or here where that is bypassed."""
@@ -284,9 +284,9 @@ class UserPolls:
     async def _run(self) -> None:
         backoff = Backoff(self._every_s)
         while True:
-            wrong = await self._catch_up()
-            if wrong:
-                self._link.down(wrong)
+            fault = await self._catch_up()
+            if fault:
+                self._link.down(fault)
                 await asyncio.sleep(backoff.wait_s())
             else:
                 self._link.up()

@@ -126,7 +126,7 @@ class CcxtVenue:
 
     async def _connect(self, symbols: Sequence[str]) -> None:
         reach = self._terms.reach
-        secrets = {key: self._read(where) for key, where in self._terms.secrets.items()}
+        secrets = {key: self._read(reference) for key, reference in self._terms.secrets.items()}
         self._scrub = Scrub(secrets.values())
         self._key = secrets.get("apiKey", "")
         slow, quick = (make_client(reach, secrets, rate_limit=each) for each in (None, False))
@@ -276,12 +276,12 @@ class CcxtVenue:
         if not has_id or answer.get("clientOrderId") not in (None, "", sent_id):
             return None
         try:
-            found = await self._lookup.find(client_id, str(answer["id"]), symbol)
+            order_found = await self._lookup.find(client_id, str(answer["id"]), symbol)
         except Exception:  # uncertain it was, uncertain it stays: the core asks again
             return None
-        if found.get("clientOrderId") in (None, "") and found.get("id") == answer["id"]:
-            found = {**found, "clientOrderId": sent_id}
-        return None if echo_fault(found, self._market(symbol), sent_id) else found
+        if order_found.get("clientOrderId") in (None, "") and order_found.get("id") == answer["id"]:
+            order_found = {**order_found, "clientOrderId": sent_id}
+        return None if echo_fault(order_found, self._market(symbol), sent_id) else order_found
 
     async def _failed(self, client_id: str, error: BaseException, wire: Wire) -> m.Event:
         verdict, text = classify_error(error, wire), self._scrub(error)
@@ -360,7 +360,7 @@ class CcxtVenue:
         """Cancel one order; "not found" causes a query and does not count as cancelled."""
         import ccxt
 
-        symbol, asked = self._translator.symbol(order.symbol), self._clock.now_ns()
+        symbol, asked_ns = self._translator.symbol(order.symbol), self._clock.now_ns()
         try:
             answer = await self._lookup.cancel(
                 self._quick, order.client_id, order.venue_order_id, symbol,
@@ -368,16 +368,21 @@ class CcxtVenue:
             )  # fmt: skip
         except (Missing, ccxt.OrderNotFound):
             return m.NotFound(
-                at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked, by="cancel"
+                at_ns=self._clock.now_ns(),
+                client_id=order.client_id,
+                asked_ns=asked_ns,
+                by="cancel",
             )
         except Exception as error:  # whatever it was, the order must be looked at
             return self._look(order.client_id, self._scrub(error))
-        wrong = self._translator.cancel_fault(answer, order)
-        whole = {**answer, "symbol": symbol}
-        seen = None if wrong else self._seen(whole, "cancel", order.symbol, order.client_id)
-        if seen is None:
-            return self._look(order.client_id, wrong or "the answer cannot be read")
-        return _with_owner(seen, order.client_id)
+        fault = self._translator.cancel_fault(answer, order)
+        full_answer = {**answer, "symbol": symbol}
+        order_seen = (
+            None if fault else self._seen(full_answer, "cancel", order.symbol, order.client_id)
+        )
+        if order_seen is None:
+            return self._look(order.client_id, fault or "the answer cannot be read")
+        return _with_owner(order_seen, order.client_id)
 
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
         """Cancel all orders of these symbols concurrently, on a separate connection.
@@ -385,15 +390,17 @@ class CcxtVenue:
         Where the exchange takes one request for a symbol, orders of others go with ours: septet
         calls this where nobody else has an open order, or the open orders are not listed.
         """
-        done = await asyncio.gather(*(self._sweep(self._translator.symbol(s)) for s in symbols))
-        return [event for events in done for event in events]
+        answers = await asyncio.gather(
+            *(self._sweep(self._translator.symbol(symbol)) for symbol in symbols)
+        )
+        return [event for events in answers for event in events]
 
     async def _sweep(self, symbol: str) -> list[m.Event]:
         import ccxt
 
-        whole = self._quick.client.has.get("cancelAllOrders") is True
+        is_served = self._quick.client.has.get("cancelAllOrders") is True
         try:
-            if whole:
+            if is_served:
                 answers = await self._quick.ask("cancel_all_orders", symbol, urgent=True)
             else:
                 answers = await self._one_by_one(symbol)
@@ -403,8 +410,8 @@ class CcxtVenue:
             return [self._look("", f"{symbol}: {self._scrub(error)}")]
         orders = [each for each in answers if isinstance(each, dict) and each.get("status")]
         number = self._translator.numbers[symbol]
-        seen = [self._seen({**each, "symbol": symbol}, "cancel", number) for each in orders]
-        return [each for each in seen if each is not None]
+        orders_seen = [self._seen({**each, "symbol": symbol}, "cancel", number) for each in orders]
+        return [each for each in orders_seen if each is not None]
 
     async def _one_by_one(self, symbol: str) -> list[Any]:
         orders = await self._quick.ask("fetch_open_orders", symbol, urgent=True)
@@ -432,18 +439,26 @@ class CcxtVenue:
 
     async def query(self, order: m.Query) -> m.Event | None:
         """Query an order; None if the venue does not answer."""
-        symbol, asked = self._translator.symbol(order.symbol), self._clock.now_ns()
+        symbol, asked_ns = self._translator.symbol(order.symbol), self._clock.now_ns()
         try:
-            found = await self._lookup.find(
+            order_found = await self._lookup.find(
                 order.client_id, order.venue_order_id, symbol, order.since_ns,
                 by_venue_id=order.by_venue_id,
             )  # fmt: skip
         except Missing:
-            return m.NotFound(at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked)
+            return m.NotFound(
+                at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked_ns
+            )
         except Exception:  # no answer is no event: the core asks again
             return None
-        seen = self._seen({**found, "symbol": symbol}, "query", order.symbol, order.client_id)
-        return None if seen is None else _with_owner(seen, order.client_id or seen.client_id)
+        order_seen = self._seen(
+            {**order_found, "symbol": symbol}, "query", order.symbol, order.client_id
+        )
+        return (
+            None
+            if order_seen is None
+            else _with_owner(order_seen, order.client_id or order_seen.client_id)
+        )
 
     async def open_orders(self) -> m.OpenOrders | None:
         """Return all open orders on the run's symbols; None if any could not be read."""

@@ -105,7 +105,7 @@ class CcxtAccount:
                 timeout_ms=config.timeout // 1_000_000,
                 rate_limit=config.rate_limit,
             ),
-            secrets={key: where for key, where in secrets.items() if where is not None},
+            secrets={key: reference for key, reference in secrets.items() if reference is not None},
             params=dict(config.params),
             answers_final_after_ns=config.answers_final_after,
             skew_ns=config.skew,

@@ -33,8 +33,8 @@ UNSUITED: Final[Mapping[str, str]] = {
 
 @cache
 def _entries() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = decode_json(TABLE.read_bytes())
-    return found
+    entries: dict[str, dict[str, Any]] = decode_json(TABLE.read_bytes())
+    return entries
 
 
 @cache
@@ -55,7 +55,7 @@ def describe() -> dict[str, dict[str, Any]]:
 
     from sklearn.utils import all_estimators
 
-    found = {}
+    estimators = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, kind in all_estimators(type_filter="classifier"):
@@ -65,8 +65,8 @@ def describe() -> dict[str, dict[str, Any]]:
             names = [each for each in inspect.signature(kind).parameters if each in constraints]
             module = ".".join(kind.__module__.split(".")[:2])
             parameters = {each: _kinds(constraints[each]) for each in sorted(names)}
-            found[name] = {"module": module, "parameters": parameters}
-    return found
+            estimators[name] = {"module": module, "parameters": parameters}
+    return estimators
 
 
 def _kinds(constraints: Any) -> list[str]:
@@ -87,20 +87,27 @@ def _words(constraint: Any) -> list[str]:
     }  # fmt: skip
     if isinstance(constraint, str | None) or constraint in (dict, list, tuple, str):
         return [simple[constraint]]
-    made = checks.make_constraint(constraint)
-    if isinstance(made, checks.Interval):
-        kind = {"Integral": "int", "Real": "real", "RealNotInt": "float"}[made.type.__name__]
-        low = -math.inf if made.left is None else made.left
-        high = math.inf if made.right is None else made.right
-        left = "[" if made.closed in ("left", "both") else "("
-        right = "]" if made.closed in ("right", "both") else ")"
-        return [f"{kind}{left}{low:g},{high:g}{right}"]
-    if isinstance(made, checks.StrOptions):
-        return [f"={each}" for each in sorted(made.options - made.deprecated)]
-    if isinstance(made, checks.HasMethods):
+    constraint_made = checks.make_constraint(constraint)
+    if isinstance(constraint_made, checks.Interval):
+        kind = {"Integral": "int", "Real": "real", "RealNotInt": "float"}[
+            constraint_made.type.__name__
+        ]
+        low = -math.inf if constraint_made.left is None else constraint_made.left
+        high = math.inf if constraint_made.right is None else constraint_made.right
+        opening = "[" if constraint_made.closed in ("left", "both") else "("
+        closing = "]" if constraint_made.closed in ("right", "both") else ")"
+        return [f"{kind}{opening}{low:g},{high:g}{closing}"]
+    if isinstance(constraint_made, checks.StrOptions):
+        return [f"={each}" for each in sorted(constraint_made.options - constraint_made.deprecated)]
+    if isinstance(constraint_made, checks.HasMethods):
         return ["estimator"]
-    if isinstance(made, checks._InstancesOf) and made.type.__name__ in ("Integral", "Real"):
-        return ["int(-inf,inf)" if made.type.__name__ == "Integral" else "real(-inf,inf)"]
+    if isinstance(constraint_made, checks._InstancesOf) and constraint_made.type.__name__ in (
+        "Integral",
+        "Real",
+    ):
+        return [
+            "int(-inf,inf)" if constraint_made.type.__name__ == "Integral" else "real(-inf,inf)"
+        ]
     return []
 
 
@@ -112,7 +119,7 @@ def allowed(value: Any, kinds: list[str]) -> bool:
 def _meets(value: Any, kind: str) -> bool:
     if kind.startswith("="):
         return bool(isinstance(value, str) and value == kind[1:])
-    plain = {
+    by_kind = {
         "none": value is None,
         "bool": isinstance(value, bool),
         "list": isinstance(value, list | tuple),
@@ -121,8 +128,8 @@ def _meets(value: Any, kind: str) -> bool:
         "any": True,
         "estimator": isinstance(value, str | dict),
     }
-    if kind in plain:
-        return plain[kind]
+    if kind in by_kind:
+        return by_kind[kind]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and kind.startswith(("int", "real", "float")) and _within(value, kind)
 
@@ -135,9 +142,9 @@ def _within(value: float, kind: str) -> bool:
         name == "float" and isinstance(value, int)
     ):
         return False
-    above = value >= float(low) if kind[opening] == "[" else value > float(low)
-    below = value <= float(high) if kind[-1] == "]" else value < float(high)
-    return above and below
+    is_above = value >= float(low) if kind[opening] == "[" else value > float(low)
+    is_below = value <= float(high) if kind[-1] == "]" else value < float(high)
+    return is_above and is_below
 
 
 def expectation(kinds: list[str]) -> str:

@@ -77,9 +77,11 @@ class SeriesTrainer:
             raise Untrainable(f"{self.of} is not among the inputs of the model")
         column = window.feature_names.index(self.of)
         values = window.x[:, column]
-        wrong = values[(values < 0.0) | (values > 1.0)]
-        if len(wrong):
-            raise Untrainable(f"{self.of} holds values such as {wrong[0]:.6g}, expected 0 to 1")
+        out_of_range = values[(values < 0.0) | (values > 1.0)]
+        if len(out_of_range):
+            raise Untrainable(
+                f"{self.of} holds values such as {out_of_range[0]:.6g}, expected 0 to 1"
+            )
         return Fitted(SeriesProbability(column, len(window.feature_names)))
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> SeriesProbability:

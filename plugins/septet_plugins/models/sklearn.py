@@ -34,9 +34,9 @@ def _unknown_estimator(name: str) -> PydanticCustomError:
             "estimator_unsuited", "{name} is not a model here: {why}",
             {"name": name, "why": UNSUITED[name], "expected": "another classifier", "found": name},
         )  # fmt: skip
-    known = table()
-    short = {each.removesuffix("Classifier").lower(): each for each in known}
-    close = difflib.get_close_matches(name, known, n=1)
+    names = table()
+    short = {each.removesuffix("Classifier").lower(): each for each in names}
+    close = difflib.get_close_matches(name, names, n=1)
     close = close or [
         short[each]
         for each in difflib.get_close_matches(name.lower().removesuffix("classifier"), short, n=1)
@@ -50,9 +50,9 @@ def _unknown_estimator(name: str) -> PydanticCustomError:
 
 
 def _unknown_parameter(estimator: str, name: str) -> PydanticCustomError:
-    known = list(table()[estimator])
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
+    names = list(table()[estimator])
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(names)}"
     return PydanticCustomError(
         "parameter_unknown", "{estimator} has no parameter {found}",
         {"estimator": estimator, "expected": f"a parameter of {estimator}", "found": name,
@@ -78,23 +78,23 @@ def _problems(
     estimator: str, params: Mapping[str, Any], at: tuple[str, ...] = ()
 ) -> Iterator[InitErrorDetails]:
     """Everything wrong with an estimator's parameters, those of estimators inside included."""
-    known = table()[estimator]
+    parameters = table()[estimator]
     for name, value in params.items():
-        place = (*at, str(name))
-        if name not in known:
+        location = (*at, str(name))
+        if name not in parameters:
             error = _unknown_parameter(estimator, str(name))
-            yield InitErrorDetails(type=error, loc=place, input=value)
+            yield InitErrorDetails(type=error, loc=location, input=value)
         elif name == _WEIGHTS and isinstance(value, Mapping):
-            yield from _weight_problems(value, place)
+            yield from _weight_problems(value, location)
         elif name == _SEVERAL and isinstance(value, Mapping):
             for key, each in value.items():
-                yield from _inner_problems(each, (*place, str(key)))
-        elif not allowed(value, known[name]):
+                yield from _inner_problems(each, (*location, str(key)))
+        elif not allowed(value, parameters[name]):
             yield InitErrorDetails(
-                type=_wrong_value(estimator, name, value), loc=place, input=value
+                type=_wrong_value(estimator, name, value), loc=location, input=value
             )
-        elif _is_inner(value, known[name]):
-            yield from _inner_problems(value, place)
+        elif _is_inner(value, parameters[name]):
+            yield from _inner_problems(value, location)
 
 
 def _weight_problems(weights: Mapping[Any, Any], at: tuple[str, ...]) -> Iterator[InitErrorDetails]:
@@ -206,11 +206,11 @@ class SklearnRecipe:
 
 
 def _make(name: str, params: Mapping[str, Any], seed: int) -> Any:
-    known = table()[name]
-    ready = {key: _value(key, each, known[key], seed) for key, each in params.items()}
+    parameters = table()[name]
+    ready = {key: _value(key, each, parameters[key], seed) for key, each in params.items()}
     if type(ready.get("n_jobs")) is int:  # more processes than cores take a minute to begin
         ready["n_jobs"] = min(ready["n_jobs"], os.cpu_count() or 1)
-    if "random_state" in known:
+    if "random_state" in parameters:
         ready["random_state"] = seed
     return classifier(name)(**ready)
 

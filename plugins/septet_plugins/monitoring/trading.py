@@ -60,17 +60,17 @@ class TurnoverMonitor:
         times = fills.time_ns[last]
         first = np.searchsorted(fills.time_ns, times - config.window, side="right")
         notional = fills.quantity * fills.price
-        known = np.searchsorted(run.time_ns, times, side="right") - 1
-        found = []
-        for low, high, row in zip(first.tolist(), last.tolist(), known.tolist(), strict=True):
+        equity_rows = np.searchsorted(run.time_ns, times, side="right") - 1
+        readings = []
+        for low, high, row in zip(first.tolist(), last.tolist(), equity_rows.tolist(), strict=True):
             traded = float(notional[low : high + 1].sum())
             share = traded / float(run.equity[row])
             verdict: Verdict = config.verdict if not 0.0 <= share <= config.above else "ok"
-            when = int(fills.time_ns[high])
-            found.append(Reading(when, "", share, config.above, verdict, high + 1 - low))
+            time_ns = int(fills.time_ns[high])
+            readings.append(Reading(time_ns, "", share, config.above, verdict, high + 1 - low))
             if verdict == "block":
-                found += self._over(run, notional, high)
-        return found
+                readings += self._over(run, notional, high)
+        return readings
 
     def _over(self, run: RunView, notional: NDArray[np.float64], last: int) -> list[Reading]:
         """Read the first decision time after a fill at which the turnover is in bounds again.
@@ -78,16 +78,16 @@ class TurnoverMonitor:
         None if the next fill comes before it.
         """
         times, fills, config = run.time_ns, run.fills, self.config
-        begin = int(np.searchsorted(times, fills.time_ns[last], side="right"))
+        first_row = int(np.searchsorted(times, fills.time_ns[last], side="right"))
         end = len(times)
         if last + 1 < len(fills.time_ns):
             end = int(np.searchsorted(times, fills.time_ns[last + 1], side="left"))
-        for row in range(begin, end):
-            when = int(times[row])
-            low = int(np.searchsorted(fills.time_ns, when - config.window, side="right"))
+        for row in range(first_row, end):
+            time_ns = int(times[row])
+            low = int(np.searchsorted(fills.time_ns, time_ns - config.window, side="right"))
             share = float(notional[low : last + 1].sum()) / float(run.equity[row])
             if 0.0 <= share <= config.above:
-                return [Reading(when, "", share, config.above, "ok", max(0, last + 1 - low))]
+                return [Reading(time_ns, "", share, config.above, "ok", max(0, last + 1 - low))]
         return []
 
 
@@ -123,7 +123,7 @@ class CostShareMonitor:
         # A price that slipped is inside the profit: without costs it would have been higher.
         costs = trades.fees + trades.funding + trades.liquidation + trades.slippage
         gains = np.maximum(trades.pnl + costs, 0.0)
-        found = []
+        readings = []
         for last in _last_of_each(trades.exit_ns).tolist():
             low = last + 1 - config.trades
             if low < 0 or trades.exit_ns[last] < run.since_ns:
@@ -134,9 +134,9 @@ class CostShareMonitor:
                 continue
             share = paid / gained
             verdict: Verdict = "warn" if share > config.above else "ok"
-            when = int(trades.exit_ns[last])
-            found.append(Reading(when, "", share, config.above, verdict, config.trades))
-        return found
+            time_ns = int(trades.exit_ns[last])
+            readings.append(Reading(time_ns, "", share, config.above, verdict, config.trades))
+        return readings
 
 
 @monitor(CostShare)
@@ -163,16 +163,16 @@ class LosingStreakMonitor:
 
     def read(self, run: RunView) -> list[Reading]:
         """Read the length of the streak at the end of every trade."""
-        config, streak, found = self.config, 0, []
+        config, streak, readings = self.config, 0, []
         trades = run.trades
         ends = set(_last_of_each(trades.exit_ns).tolist())
         for row, pnl in enumerate(trades.pnl.tolist()):
             streak = streak + 1 if pnl < 0.0 else 0
             if row in ends and trades.exit_ns[row] >= run.since_ns:
                 verdict: Verdict = config.verdict if streak >= config.trades else "ok"
-                when, bound = int(trades.exit_ns[row]), float(config.trades)
-                found.append(Reading(when, "", float(streak), bound, verdict, streak))
-        return found
+                time_ns, bound = int(trades.exit_ns[row]), float(config.trades)
+                readings.append(Reading(time_ns, "", float(streak), bound, verdict, streak))
+        return readings
 
 
 @monitor(LosingStreak)

@@ -112,11 +112,11 @@ def groups(k, notionals, price, cost, equity, tables):
     for row in range(tables.shape[0]):
         if tables[row, k + 1] == 0.0:
             continue
-        taken = 0.0
+        used = 0.0
         for other in range(tables.shape[1] - 1):
-            taken += tables[row, other + 1] * abs(notionals[other])
+            used += tables[row, other + 1] * abs(notionals[other])
         share = tables[row, 0]
-        room = share * equity - taken
+        room = share * equity - used
         if not room > 0.0:
             return 0.0
         allowed = min(allowed, room / (price + share * (cost - price)))
@@ -143,15 +143,15 @@ class Correlated(Config):
 @limit(Correlated)
 def correlated(k, side, notionals, correlations, price, cost, equity, above, max):
     """Return the quantity that brings the correlated sum to `max` of the equity after the order."""
-    taken = abs(notionals[k])
+    correlated_sum = abs(notionals[k])
     for other in range(notionals.shape[0]):
         if other == k or notionals[other] == 0.0:
             continue
         toward = 1.0 if notionals[other] > 0.0 else -1.0
         value = side * toward * correlations[other]
         if value > above or value != value:
-            taken += abs(notionals[other])
-    room = max * equity - taken
+            correlated_sum += abs(notionals[other])
+    room = max * equity - correlated_sum
     return room / (price + max * (cost - price)) if room > 0.0 else 0.0
 
 

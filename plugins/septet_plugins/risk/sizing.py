@@ -183,10 +183,10 @@ def kelly(
     if wins >= min_each and losses >= min_each and lost > 0.0:
         mean_win, mean_loss = won / wins, lost / losses
     odds = mean_win / mean_loss
-    full = (p * odds - (1.0 - p)) / odds
-    state.probability, state.odds, state.kelly = p, odds, full
+    full_fraction = (p * odds - (1.0 - p)) / odds
+    state.probability, state.odds, state.kelly = p, odds, full_fraction
     state.mean_win, state.mean_loss = mean_win, mean_loss
-    share = fraction * full
+    share = fraction * full_fraction
     if not share > 0.0:
         return 0.0
     return (max if share > max else share) * equity / cost

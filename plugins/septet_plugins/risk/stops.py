@@ -91,9 +91,9 @@ class Level(Config):
 @stop(Level, tightens=True)
 def level(side, price, long, short):
     """Return the price of the side, NaN where it is unknown or the file names none."""
-    own = long if side > 0.0 else short
-    if own > 0.0:
-        return own
+    own_price = long if side > 0.0 else short
+    if own_price > 0.0:
+        return own_price
     return price if price > 0.0 else math.nan
 
 

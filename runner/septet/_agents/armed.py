@@ -65,9 +65,9 @@ class ArmedServer(MCPServer[Any]):
         for tool in await super().list_tools():
             unknown = set(arguments) - set(tool.input_schema.get("properties", {}))
             if tool.name == name and unknown:
-                known = ", ".join(tool.input_schema.get("properties", {})) or "none"
+                argument_names = ", ".join(tool.input_schema.get("properties", {})) or "none"
                 first = shortened(one_line(min(unknown)), 100)
-                raise ToolError(f"{name} has no argument {first!r}; it has: {known}")
+                raise ToolError(f"{name} has no argument {first!r}; it has: {argument_names}")
         return await super().call_tool(shortened(name, 100), arguments, context)
 
     async def run_stdio_async(self) -> None:
@@ -75,28 +75,28 @@ class ArmedServer(MCPServer[Any]):
         server = self._lowlevel_server
         announced = server.create_initialization_options(NotificationOptions(tools_changed=True))
         async with stdio_server() as (reading, writing), anyio.create_task_group() as tasks:
-            given, taken = anyio.create_memory_object_stream[SessionMessage | Exception]()
-            tasks.start_soon(self._pass_on, reading, given)
-            await server.run(taken, writing, announced)
+            to_server, from_input = anyio.create_memory_object_stream[SessionMessage | Exception]()
+            tasks.start_soon(self._pass_on, reading, to_server)
+            await server.run(from_input, writing, announced)
 
-    async def _pass_on(self, reading: Any, given: Any) -> None:
+    async def _pass_on(self, reading: Any, to_server: Any) -> None:
         """Pass messages on to the server; once the client has left, nobody waits for the jobs."""
-        async with given:
+        async with to_server:
             async for message in reading:
-                await given.send(message)
+                await to_server.send(message)
             self.jobs.close()
 
     async def watch(self) -> None:
         """Look for armed runs until cancelled, and notify when the set changes."""
-        known = self._armed()
+        armed = self._armed()
         while True:
             await anyio.sleep(self._look_s)
-            found = await anyio.to_thread.run_sync(self._armed)
-            if bool(found) != bool(known):
+            armed_now = await anyio.to_thread.run_sync(self._armed)
+            if bool(armed_now) != bool(armed):
                 await self._bus.publish(ToolsListChanged())
                 if self._session is not None:
                     await self._session.send_tool_list_changed()
-            known = found
+            armed = armed_now
 
 
 @asynccontextmanager

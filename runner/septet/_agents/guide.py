@@ -93,7 +93,7 @@ def guide_text(topic: str) -> str:
     InputError
         If there is none of that name.
     """
-    found = TOPICS.get(topic)
-    if found is None:
+    text = TOPICS.get(topic)
+    if text is None:
         raise InputError(f"there is no topic {topic[:40]!r}", hint=f"one of {', '.join(TOPICS)}")
-    return found
+    return text

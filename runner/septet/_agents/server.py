@@ -72,9 +72,9 @@ def _answer(work: Callable[[], dict[str, Any]]) -> CallToolResult:
     found = readable(found)
     result = CallToolResult(content=[_text(compact(found))], structured_content=found)
     if len(result.model_dump_json(by_alias=True).encode()) > MOST_ANSWER:
-        what = "the answer is larger than 32 kB; ask for less: a limit, fewer columns"
+        message = "the answer is larger than 32 kB; ask for less: a limit, fewer columns"
         return CallToolResult(
-            content=[_text(compact({"ok": False, "message": what}))], is_error=True
+            content=[_text(compact({"ok": False, "message": message}))], is_error=True
         )
     return result
 

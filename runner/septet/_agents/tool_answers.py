@@ -193,8 +193,8 @@ def compact(value: Any) -> str:
     """Write an answer as JSON on one line; a number that is none is null."""
     import json
 
-    plain = plain_json(document_of(value))
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    document = plain_json(document_of(value))
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def page(items: Sequence[Any], *, cursor: int, limit: int, budget: int = BUDGET) -> dict[str, Any]:
@@ -203,18 +203,23 @@ def page(items: Sequence[Any], *, cursor: int, limit: int, budget: int = BUDGET)
     An item that is too large by itself is left out, and counted under ``left_out``.
     """
     cursor, most = max(0, cursor), max(1, min(limit, MOST_ROWS))
-    kept: list[Any] = []
-    place, used, left_out = cursor, 0, 0
-    while place < len(items) and len(kept) < most:
-        size = len(compact(items[place]).encode("utf-8", "replace"))
+    page_items: list[Any] = []
+    position, used, left_out = cursor, 0, 0
+    while position < len(items) and len(page_items) < most:
+        size = len(compact(items[position]).encode("utf-8", "replace"))
         if size > budget:
             left_out += 1
         elif used + size > budget:
             break
         else:
-            kept.append(items[place])
+            page_items.append(items[position])
             used += size
-        place += 1
-    more = place < len(items)
-    found = {"items": kept, "limit": most, "next": place if more else None, "truncated": more}
-    return {**found, "left_out": left_out} if left_out else found
+        position += 1
+    has_more = position < len(items)
+    page_document = {
+        "items": page_items,
+        "limit": most,
+        "next": position if has_more else None,
+        "truncated": has_more,
+    }
+    return {**page_document, "left_out": left_out} if left_out else page_document

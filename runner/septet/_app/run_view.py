@@ -403,7 +403,9 @@ def _position(
     return HeldPosition(
         each["symbol"], each["side"], each["quantity"], each["entry_price"], each["mark"],
         each["value"], each["share_of_equity"], each["unrealised_pnl"],
-        stop=stop_text(dict(each), simulated=state["simulated"]),
+        stop=stop_text(
+            dict(each), simulated=state["simulated"], currency=state["currency"]
+        ),
         stop_price=sent if sent is not None else _level(own_levels, "stop_price"),
         target_price=_level(own_levels, "target_price"), dust=bool(each["dust"]),
     )  # fmt: skip

@@ -13,6 +13,8 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import structs
+
 from septet._results.previous_trials import Tries
 from septet.errors import InputError
 
@@ -134,7 +136,7 @@ def known_tries(
             if is_first:  # what was tried before, nobody knows
                 return Tries(None, None, declared, "the ledger of trials began with it")
             known_of_data = ledger.known(months, file, declared=declared)
-            return replace(
+            return structs.replace(
                 known_of_data.tries, file_first_ns=known_of_data.file_first_ns, asked_ns=asked_ns
             )
     except LedgerError as problem:

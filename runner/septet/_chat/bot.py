@@ -119,8 +119,10 @@ class Bot:
     def _take(self, updates: list[Any], server_s: float | None) -> None:
         """Store that updates were taken, and only then act on them: at most once each."""
         first = self._offsets.next()
-        found = {update_number(each): each for each in reversed(updates)}
-        numbered = sorted((n, each) for n, each in found.items() if n is not None and n >= first)
+        by_number = {update_number(each): each for each in reversed(updates)}
+        numbered = sorted(
+            (n, each) for n, each in by_number.items() if n is not None and n >= first
+        )
         if not numbered:
             return
         self._offsets.advance(numbered[-1][0] + 1)
@@ -191,14 +193,14 @@ class Bot:
 
     async def _outcome(self, command: Command) -> str:
         words, root = command.words, self._root
-        one = words[0] if words else ""
+        first_word = words[0] if words else ""
         if command.name == "/status":
-            return await asyncio.to_thread(command_answers.status, one, root)
+            return await asyncio.to_thread(command_answers.status, first_word, root)
         if command.name == "/pnl":
-            return await asyncio.to_thread(command_answers.pnl, one, root)
+            return await asyncio.to_thread(command_answers.pnl, first_word, root)
         if command.name == "/why":
             name = words[1] if len(words) > 1 else ""
-            return await asyncio.to_thread(command_answers.why, one, name, root)
+            return await asyncio.to_thread(command_answers.why, first_word, name, root)
         if command.name in ("/help", "/start"):
             return command_answers.HELP
         key = (command.chat_id, command.user_id)
@@ -229,7 +231,9 @@ class Bot:
         folder, reason = await asyncio.to_thread(self._parts, command)
         blocks = await asyncio.to_thread(command_answers.blocks_of, folder)
         now = self._clock_s()
-        self._pending = {key: one for key, one in self._pending.items() if one.until_s > now}
+        self._pending = {
+            key: pending for key, pending in self._pending.items() if pending.until_s > now
+        }
         code = "".join(secrets.choice(_LETTERS) for _ in range(6))
         key = (command.chat_id, command.user_id)
         self._pending[key] = _Pending(code, folder, reason, now + _CODE_S, blocks)
@@ -240,9 +244,9 @@ class Bot:
 
     async def _confirm(self, command: Command) -> str:
         pending = self._pending.pop((command.chat_id, command.user_id))  # one try for each code
-        given = command.words[0].upper().encode()
+        code = command.words[0].upper().encode()
         if self._clock_s() > pending.until_s or not hmac.compare_digest(
-            given, pending.code.encode()
+            code, pending.code.encode()
         ):
             return _UNFIT
         now = await asyncio.to_thread(command_answers.blocks_of, pending.folder)

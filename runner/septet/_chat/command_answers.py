@@ -35,9 +35,11 @@ def _folders(root: Path) -> list[Path]:
     """Return the folders of paper and live runs, the latest first."""
     from septet._store.find_runs import LIVE_SIGNS, run_folders
 
-    found = run_folders(root)
+    folders = run_folders(root)
     return [
-        each for each in reversed(found) if any(os.path.lexists(each / name) for name in LIVE_SIGNS)
+        each
+        for each in reversed(folders)
+        if any(os.path.lexists(each / name) for name in LIVE_SIGNS)
     ]
 
 
@@ -69,12 +71,14 @@ def status(name: str, root: Path) -> str:
         if view is None:
             parts.append(f"{_cell(run_id)}\n  cannot be read: {_cell(look.problem)}")
             continue
+        dust = sum(each.dust for each in view.positions)
+        remainders = f" and dust of {dust}" if dust else ""
         lines = [
             f"{_cell(view.run_id, 60)} {_cell(view.strategy, 60)} ({_cell(view.mode, 20)})",
             f"  {_cell(view.state_text)}",
             f"  entries: {_cell(view.entries)}",
-            f"  positions {len(view.positions)}, open orders {len(view.orders)}, alerts "
-            f"{view.alerts}",
+            f"  positions {len(view.positions) - dust}{remainders}, open orders "
+            f"{len(view.orders)}, alerts {view.alerts}",
         ]
         if view.doubt:
             lines.append(f"  DOUBT: {_cell(view.doubt)}")
@@ -82,7 +86,8 @@ def status(name: str, root: Path) -> str:
             lines.append(f"  PROBLEM: {_cell(view.problem)}")
         if name:
             lines += [
-                f"  {_cell(each.symbol, 40)} {each.side} {each.quantity:,.8g}; stop "
+                f"  {_cell(each.symbol, 40)} {each.side}{' (dust)' if each.dust else ''} "
+                f"{each.quantity:,.8g}; stop "
                 f"{_cell(each.stop, 100)}"
                 for each in view.positions[:20]
             ]
@@ -147,8 +152,8 @@ def blocks_of(folder: Path) -> frozenset[object]:
 
     view = RunFollower(folder).look().view
     rows = () if view is None else view.happenings
-    found = {(each.time, each.name) for each in rows if each.level in ("halt", "block")}
-    return frozenset[object]({*found, read_halt(folder)})
+    blocks = {(each.time, each.name) for each in rows if each.level in ("halt", "block")}
+    return frozenset[object]({*blocks, read_halt(folder)})
 
 
 def do_halt(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str:
@@ -156,8 +161,8 @@ def do_halt(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str
     from septet._app.halt import halt_run
     from septet._app.halt_texts import outcome_lines
 
-    found = halt_run(folder, name=name, reason=reason, wait_s=wait_s)
-    return "\n".join(_cell(each, 400) for each in outcome_lines(found, wait_s))
+    outcome = halt_run(folder, name=name, reason=reason, wait_s=wait_s)
+    return "\n".join(_cell(each, 400) for each in outcome_lines(outcome, wait_s))
 
 
 def do_resume(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str:
@@ -165,5 +170,5 @@ def do_resume(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> s
     from septet._app.halt import resume_run
     from septet._app.halt_texts import outcome_lines
 
-    found = resume_run(folder, name=name, reason=reason, wait_s=wait_s)
-    return "\n".join(_cell(each, 400) for each in outcome_lines(found, wait_s))
+    outcome = resume_run(folder, name=name, reason=reason, wait_s=wait_s)
+    return "\n".join(_cell(each, 400) for each in outcome_lines(outcome, wait_s))

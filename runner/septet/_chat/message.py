@@ -61,8 +61,8 @@ def command_of(update: Any, bot: str) -> Command | None:
         name, words = "", ["", *words]
     if chat.get("type") != "private" and not (name and at):
         return None
-    shown = one_line(user.get("username") or user.get("first_name") or "")[:60]
+    user_name = one_line(user.get("username") or user.get("first_name") or "")[:60]
     assert isinstance(chat_id, int)
     assert isinstance(user_id, int)
     assert isinstance(date, int)
-    return Command(chat_id, user_id, shown, name.lower(), tuple(words[1:]), float(date))
+    return Command(chat_id, user_id, user_name, name.lower(), tuple(words[1:]), float(date))

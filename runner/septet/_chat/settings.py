@@ -68,18 +68,18 @@ def read_settings(path: Path) -> ChatSettings:
     InputError
         Others may read or replace the file, it is a link, or it is not what it should be.
     """
-    found = read_private_tables(
+    tables = read_private_tables(
         path, "states who may halt runs", known=("token", "chat"), hint=_WRITTEN
     )
-    if found is None:
+    if tables is None:
         raise InputError(f"{path} cannot be read: there is none", hint=_WRITTEN)
-    rows = found.get("chat", [])
+    rows = tables.get("chat", [])
     if not isinstance(rows, list) or not rows:
         raise InputError(f"{path} lists no [[chat]]", hint=_WRITTEN)
     chats = dict(_chat(path, number, row) for number, row in enumerate(rows, start=1))
     if len(chats) < len(rows):
         raise InputError(f"{path} lists a chat twice: the id of each [[chat]] must differ")
-    return ChatSettings(_token(path, found.get("token")), chats)
+    return ChatSettings(_token(path, tables.get("token")), chats)
 
 
 def _token(path: Path, value: Any) -> str:
@@ -104,21 +104,21 @@ def _is_id(value: Any) -> bool:
 
 
 def _chat(path: Path, number: int, row: Any) -> tuple[int, Chat]:
-    place = f"{path}: [[chat]] number {number}"
+    section = f"{path}: [[chat]] number {number}"
     if not isinstance(row, dict) or set(row) - {"id", "right", "operators"}:
-        raise InputError(f"{place} has an unknown key", hint="known are id, right and operators")
+        raise InputError(f"{section} has an unknown key", hint="known are id, right and operators")
     chat_id, right, operators = row.get("id"), row.get("right"), row.get("operators", [])
     if not isinstance(chat_id, int) or not _is_id(chat_id):
         raise InputError(
-            f"{place}: id is no id of a chat", hint="a whole number, negative: a group"
+            f"{section}: id is no id of a chat", hint="a whole number, negative: a group"
         )
     if right not in ("view", "operate"):
-        raise InputError(f"{place}: right must be view or operate")
+        raise InputError(f"{section}: right must be view or operate")
     listed = isinstance(operators, list) and all(_is_id(each) and each > 0 for each in operators)
     if not listed or (operators and right == "view"):
         raise InputError(
-            f'{place}: operators must be a list of user ids, and goes with right = "operate"'
+            f'{section}: operators must be a list of user ids, and goes with right = "operate"'
         )
     if chat_id < 0 and right == "operate" and not operators:
-        raise InputError(f"{place}: a group that may operate lists the user ids in operators")
+        raise InputError(f"{section}: a group that may operate lists the user ids in operators")
     return chat_id, Chat(chat_id, right, frozenset(operators))

@@ -50,8 +50,8 @@ class Offsets:
     def _read(self) -> tuple[int, float]:
         try:
             with open_regular(self._path, follow=False) as file:
-                found = decode_json(file.read(4_096))
-            return int(found["offset"]), float(found["at_s"])
+                stored = decode_json(file.read(4_096))
+            return int(stored["offset"]), float(stored["at_s"])
         except FileNotFoundError:
             return 0, 0.0
         except (OSError, ValueError, KeyError, TypeError) as problem:

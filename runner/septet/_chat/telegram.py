@@ -139,8 +139,8 @@ class Telegram:
 
 def pause_s(attempt: int, retry_s: float) -> float:
     """Return how long to wait: what the server asked for, else longer each time, with jitter."""
-    own = min(60.0, 2.0 ** min(attempt, 6)) * random.uniform(0.5, 1.0)
-    return max(own, min(retry_s, _LONGEST_WAIT_S))
+    backoff_s = min(60.0, 2.0 ** min(attempt, 6)) * random.uniform(0.5, 1.0)
+    return max(backoff_s, min(retry_s, _LONGEST_WAIT_S))
 
 
 def is_fatal(problem: ApiProblem) -> bool:
@@ -156,17 +156,17 @@ def _cut(text: str) -> str:
     return raw[: 2 * (_MOST - 4)].decode("utf-16-le", "ignore") + "\n..."
 
 
-def _problem(method: str, status: int, found: Any) -> ApiProblem:
-    more = found.get("parameters") if isinstance(found, dict) else None
-    asked = more.get("retry_after") if isinstance(more, dict) else None
-    known = isinstance(asked, int | float) and 0 < asked < 1e9
+def _problem(method: str, status: int, answer: Any) -> ApiProblem:
+    parameters = answer.get("parameters") if isinstance(answer, dict) else None
+    retry_after = parameters.get("retry_after") if isinstance(parameters, dict) else None
+    is_valid = isinstance(retry_after, int | float) and 0 < retry_after < 1e9
     if status == 200:
         return ApiProblem(f"{method}: the answer is not what the API documents")
     words = {
         401: "the token is not accepted", 404: "the token is not accepted",
         409: "another program reads the updates of this bot", 429: "too many calls",
     }.get(status, "refused")  # fmt: skip
-    retry_s = float(asked) if known and asked is not None else 0.0
+    retry_s = float(retry_after) if is_valid and retry_after is not None else 0.0
     return ApiProblem(f"{method}: status {status}, {words}", status=status, retry_s=retry_s)
 
 

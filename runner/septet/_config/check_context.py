@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 
 from septet._config.pydantic_problems import problem_at
@@ -78,8 +79,7 @@ class CheckContext:
         return not self.is_perpetual and not self.doubtful("account")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """A field that names a column (`is_expression` False) or holds an expression over columns."""
 
     path: Path

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from septet._config.check_context import (
     CheckContext,
@@ -40,11 +41,10 @@ def output_columns(name: str, block: UseBlock) -> tuple[str, ...]:
     return tuple(f"{name}_{suffix}" if suffix else name for suffix in suffixes) or (name,)
 
 
-@dataclass
-class _Names:
+class _Names(msgspec.Struct):
     """Every column a name may mean, and the feature it comes from."""
 
-    owner: dict[str, str] = field(default_factory=dict)
+    owner: dict[str, str] = msgspec.field(default_factory=dict)
     series: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
 

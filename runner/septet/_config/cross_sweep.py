@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
+
+import msgspec
+from msgspec import structs
 
 from septet._config.check_context import CheckContext
 from septet._config.explain import flatten, short_keys
@@ -38,8 +41,7 @@ _NOT_HERE: Final = ("prev", "crosses_above", "crosses_below")
 _STRUCTURE: Final = ("version", "plugins", "seed", "sweep", "paper", "live", "monitoring")
 
 
-@dataclass(frozen=True, slots=True)
-class SweptKey:
+class SweptKey(msgspec.Struct, frozen=True):
     """A key of the file whole, or what is wrong with it (`message` is empty when nothing is)."""
 
     path: tuple[str, ...] = ()
@@ -99,7 +101,7 @@ def _named_inside(swept: SweptKey, tree: Node, path: tuple[str, ...] = ()) -> Sw
     if not swept.message or swept.hint:
         return swept
     written = path or swept.path
-    return replace(swept, hint=places_text(written, inner_numbers(node_at(tree, written))))
+    return structs.replace(swept, hint=places_text(written, inner_numbers(node_at(tree, written))))
 
 
 def _nearest(path: tuple[str, ...], paths: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -205,7 +207,7 @@ def _with_whole_name(name: Name, names: Mapping[str, str], keys: Sequence[str]) 
     try:
         if name.symbol:
             raise ExpressionError(f"{name} is not swept")
-        return replace(name, name=whole_name(names.get(name.name, name.name), keys))
+        return structs.replace(name, name=whole_name(names.get(name.name, name.name), keys))
     except ExpressionError as error:
         raise ExpressionError(error.message, name.offset, hint=error.hint) from None
 
@@ -215,13 +217,13 @@ def _with_names(expression: Expr, change: Callable[[Name], Name]) -> Expr:
     if isinstance(expression, Name):
         return change(expression)
     changed: dict[str, Any] = {}
-    for field in expression.__dataclass_fields__:
+    for field in expression.__struct_fields__:
         value = getattr(expression, field)
         if isinstance(value, tuple):
             changed[field] = tuple(_with_names(each, change) for each in value)
-        elif hasattr(value, "__dataclass_fields__"):
+        elif isinstance(value, Expr):
             changed[field] = _with_names(value, change)
-    return replace(expression, **changed) if changed else expression
+    return structs.replace(expression, **changed) if changed else expression
 
 
 def check_sweep(context: CheckContext) -> None:

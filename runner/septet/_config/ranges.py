@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, Literal
+
+import msgspec
 
 from septet._expressions import (
     And,
@@ -126,8 +127,7 @@ def _call(function: str, ranges: Sequence[Range]) -> Range:
     return ALL
 
 
-@dataclass(frozen=True)
-class _Bound:
+class _Bound(msgspec.Struct, frozen=True):
     """The remaining range of a quantity; `open_low` and `open_high` exclude the end itself."""
 
     low: float = -math.inf
@@ -149,13 +149,12 @@ class _Bound:
         return _Bound(low, high, open_low, open_high)
 
 
-@dataclass
-class _Search:
+class _Search(msgspec.Struct):
     """Looks for values that make conditions true together; gives up after some steps."""
 
     known: Known
     steps: int = 0
-    bounds: dict[str, _Bound] = field(default_factory=dict)
+    bounds: dict[str, _Bound] = msgspec.field(default_factory=dict)
 
     def holds(self, conditions: Sequence[Expr], bounds: Mapping[str, _Bound]) -> bool:
         """Whether all may be true with what is left of each quantity."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 __all__ = ["Reading", "read_plain"]
 
@@ -24,8 +25,7 @@ _ODD: Final = re.compile(r"^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$")
 _MAX_DIGITS: Final = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """A scalar's value, and what is wrong with how it was written (empty when nothing is)."""
 
     value: Any

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import msgspec
+
 __all__ = ["Key", "Mark", "Node", "Path", "dotted", "merge", "rename_keys"]
 
 Key = str | int
 Path = tuple[Key, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """A place: a file with line and column from 1, or a flag (line 0)."""
 
     source: str

@@ -330,8 +330,7 @@ class LiveCore:
         elif isinstance(outcome, StopEnded):
             self._stop_ended(outcome)
         elif isinstance(outcome, NeverSentOrder):
-            text = f"{outcome.client_id}: {outcome.text}"
-            self._out += self.guards.trip(SAFE_MODE, self._now_ns, text=text)
+            self._out += self.guards.trip(SAFE_MODE, self._now_ns, text=outcome.text)
 
     def _booked(self, outcome: Booked) -> None:
         """Book a fill: net units, and the fee in the quote currency."""

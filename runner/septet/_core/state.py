@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, Protocol
 
@@ -49,8 +48,7 @@ OPTIONAL: Final = ("DUE",)
 """Arrays that only some plans have, after all others."""
 
 
-@dataclass
-class State:
+class State(msgspec.Struct):
     """All state that a run keeps from one decision time to the next; a copy is a snapshot."""
 
     S: Floats

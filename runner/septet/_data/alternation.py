@@ -9,7 +9,6 @@ both prices as soon as they hold a few trades.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -55,8 +54,7 @@ class Turns(msgspec.Struct, frozen=True):
     is_certain: bool
 
 
-@dataclass
-class _Sums:
+class _Sums(msgspec.Struct):
     """Sums of one kind of moves over all blocks, for one period: an entry for each phase."""
 
     power: Floats
@@ -64,8 +62,7 @@ class _Sums:
     windows: int = 0
 
 
-@dataclass
-class _Signs:
+class _Signs(msgspec.Struct):
     """Products of neighbouring moves: below zero where one takes back the other."""
 
     count: int = 0
@@ -96,23 +93,22 @@ class _Signs:
         return apart if self.product <= most * self.energy and apart >= size * unit else 0.0
 
 
-@dataclass
-class Alternation:
+class Alternation(msgspec.Struct):
     """Finds levels that take turns in a series that comes in parts, the same for all parts.
 
     `certain` and `likely` hold what is found, the first of each kind.
     """
 
-    certain: list[Turns] = field(default_factory=list)
-    likely: list[Turns] = field(default_factory=list)
+    certain: list[Turns] = msgspec.field(default_factory=list)
+    likely: list[Turns] = msgspec.field(default_factory=list)
     _tail: tuple[np.ndarray, ...] = ()
     _last: tuple[float, float, float] | None = None
     _rows: int = 0
     _first_ns: int = 0
-    _unit: list[float] = field(default_factory=list)
-    _sums: dict[tuple[int, int], _Sums] = field(default_factory=dict)
-    _pairs: _Signs = field(default_factory=_Signs)
-    _empty: _Signs = field(default_factory=_Signs)
+    _unit: list[float] = msgspec.field(default_factory=list)
+    _sums: dict[tuple[int, int], _Sums] = msgspec.field(default_factory=dict)
+    _pairs: _Signs = msgspec.field(default_factory=_Signs)
+    _empty: _Signs = msgspec.field(default_factory=_Signs)
     _moves: tuple[Floats, Ints] = (np.zeros(0), np.zeros(0, np.int64))
 
     def add(self, open_ns: Ints, opened: Floats, high: Floats, low: Floats, close: Floats) -> None:

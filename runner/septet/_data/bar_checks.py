@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import msgspec
 import numpy as np
+from msgspec import structs
 
 from septet._data.bars import Floats, Ints
 from septet._data.message_limits import shown_cell
@@ -29,8 +30,7 @@ MOST: Final = 1e30  # prices and volumes beyond these are none, and their produc
 _UNIT_JUMP: Final = 2.5  # decades: a factor of about 316
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(msgspec.Struct, frozen=True):
     """Columns of raw rows as float64 arrays of shape (n,); NaN where there is no number."""
 
     open: Floats
@@ -66,7 +66,7 @@ class Rows:
         """Widen high and low to hold open and close where `mask` is set."""
         high = np.maximum(self.high, np.maximum(self.open, self.close))
         low = np.minimum(self.low, np.minimum(self.open, self.close))
-        return replace(
+        return structs.replace(
             self, high=np.where(mask, high, self.high), low=np.where(mask, low, self.low)
         )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from septet._data.bars import Ints
@@ -31,11 +31,10 @@ _LEAST_HELD: Final = 0.6
 _NEAR: Final = 0.25
 
 
-@dataclass
-class DayEnds:
+class DayEnds(msgspec.Struct):
     """The first and the last stamp of each UTC day, of bars that may come in parts."""
 
-    _ends: dict[int, tuple[int, int]] = field(default_factory=dict)
+    _ends: dict[int, tuple[int, int]] = msgspec.field(default_factory=dict)
 
     def add(self, stamp_ns: Ints) -> None:
         """Take stamps that follow those before, in order."""

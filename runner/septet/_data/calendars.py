@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final, Literal, Protocol
@@ -39,8 +38,7 @@ Stamp = Literal["open", "close"]
 Anchor = Literal["utc", "session"]
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     """The scheduled bar of each row; arrays of shape (n,), times UTC ns.
 
     `ordinal` numbers the scheduled bars, so that consecutive numbers mean that no bar is missing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import date
 from math import comb, prod
 from typing import Final
@@ -76,8 +75,7 @@ class ClockSign(msgspec.Struct, frozen=True):
     is_proof: bool
 
 
-@dataclass(frozen=True)
-class _Runs:
+class _Runs(msgspec.Struct, frozen=True):
     """Runs of slots that are odd, between full hours: the number of the first slot, and the length.
 
     A slot is a quarter of an hour, half an hour or an hour: whole bars fill it. `missing` runs
@@ -141,12 +139,11 @@ def _between(is_odd: Bools, begins: Bools, ends: Bools) -> dict[int, int]:
     return dict(zip(first[kept].tolist(), (last - first + 1)[kept].tolist(), strict=True))
 
 
-@dataclass
-class _Match:
+class _Match(msgspec.Struct):
     """What a zone's changes of clocks leave in the data: where runs begin, and their lengths."""
 
-    missing: dict[int, int] = field(default_factory=dict)
-    doubled: dict[int, int] = field(default_factory=dict)
+    missing: dict[int, int] = msgspec.field(default_factory=dict)
+    doubled: dict[int, int] = msgspec.field(default_factory=dict)
     once: int = 0
     is_contradicted: bool = False
 

@@ -7,7 +7,6 @@ not back to where it was, time after time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
@@ -52,12 +51,11 @@ class LevelEdge(msgspec.Struct, frozen=True):
     has_range: bool
 
 
-@dataclass
-class LevelBlocks:
+class LevelBlocks(msgspec.Struct):
     """Finds the jumps of a series that comes in parts, each of them once."""
 
     bar_ns: int
-    edges: list[LevelEdge] = field(default_factory=list)
+    edges: list[LevelEdge] = msgspec.field(default_factory=list)
     _tail: tuple[np.ndarray, ...] = ()
     _next: int = 1
     _tried: int = 0

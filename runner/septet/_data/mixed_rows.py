@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -31,8 +30,7 @@ MOST_VALUES: Final = 50
 MOST_JUMPS: Final = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """A close on another price level than the one before it."""
 
     row: int
@@ -49,8 +47,7 @@ class _Jump(msgspec.Struct, frozen=True):
     after: Floats
 
 
-@dataclass
-class LevelChanges:
+class LevelChanges(msgspec.Struct):
     """Finds closes that jump between separate price levels, in a series that comes in parts.
 
     Two patterns count, neither of which a market makes. In a window of 256 rows, closes cross a
@@ -60,8 +57,8 @@ class LevelChanges:
     and a later block returns to the level before. Closes are above zero, in order of time.
     """
 
-    _windows: list[Change] = field(default_factory=list)
-    _jumps: list[_Jump] = field(default_factory=list)
+    _windows: list[Change] = msgspec.field(default_factory=list)
+    _jumps: list[_Jump] = msgspec.field(default_factory=list)
     _tail: tuple[Ints, Floats] = (np.zeros(0, np.int64), np.zeros(0))
     _first: int = 0  # number of the first row that is kept
     _window: int = 0  # number of the first row of the window that is not full

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 from septet._data.bad_rows import BadRows, limit_text
@@ -225,15 +226,14 @@ def _check_columns(name: str, raw: RawSeries, keys: SeriesConfig) -> None:
         )
 
 
-@dataclass
-class _Rows:
+class _Rows(msgspec.Struct):
     """Rows that are still in, and how many were dropped for a defect of theirs."""
 
     found: Findings
     time_ns: Ints
     alive: Bools
     places: SourceRows | None = None
-    defects: dict[str, int] = field(default_factory=dict)
+    defects: dict[str, int] = msgspec.field(default_factory=dict)
     conflict: str = ""
 
     def apply_policy(

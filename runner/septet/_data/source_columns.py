@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import structs
 
 from septet._data.defects import Findings
 from septet._data.mixed_rows import OUR_COLUMNS
@@ -59,8 +61,7 @@ _SIZE: Final = 0.5
 """How surely, by how much of the moves and by how many ranges of a bar prices follow a value."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceColumn:
+class SourceColumn(msgspec.Struct, frozen=True):
     """A column that names symbols or sources: its values, and how often rows change the value."""
 
     name: str
@@ -180,7 +181,7 @@ def source_columns(frame: pl.DataFrame | pl.LazyFrame) -> list[SourceColumn]:
         checked = column.takes_turns and set(_PRICES) <= set(schema)
         separates = checked and _separates(lazy, name)
         if named or separates:
-            named_columns.append(replace(column, separates=separates))
+            named_columns.append(structs.replace(column, separates=separates))
     return named_columns
 
 

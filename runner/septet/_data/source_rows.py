@@ -7,9 +7,10 @@ are looked up when a message names them, and not before.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,8 +28,7 @@ class SourceRows(Protocol):
         """Return the time of a row as it is written, where the table no longer holds it."""
 
 
-@dataclass(frozen=True, slots=True)
-class FrameRows:
+class FrameRows(msgspec.Struct, frozen=True):
     """Rows of a frame, by number."""
 
     def place(self, row: int) -> str:
@@ -40,8 +40,7 @@ class FrameRows:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class PartRows:
+class PartRows(msgspec.Struct, frozen=True):
     """Some rows of a table; `picked` are their numbers there, None for all of them."""
 
     rows: SourceRows | None
@@ -59,8 +58,7 @@ class PartRows:
         return row if self.picked is None else int(self.picked[row])
 
 
-@dataclass(frozen=True, slots=True)
-class JoinedRows:
+class JoinedRows(msgspec.Struct, frozen=True):
     """Rows of several files, one after the other: of each its path, its rows and their number."""
 
     parts: Sequence[tuple[Path, SourceRows, int]]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 from septet._data.defects import first_rows
@@ -70,8 +70,7 @@ def fitting_formats(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(formats[:2])
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadStamps:
+class UnreadStamps(msgspec.Struct, frozen=True):
     """The stamps of a table that cannot be read, under a mask of its rows.
 
     `names` are the columns of the table, under names of ours where they have one, and `renamed` is

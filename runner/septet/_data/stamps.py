@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 
 from septet._data.bars import Ints
 from septet.errors import DataError
@@ -55,8 +56,7 @@ _DIGITS: Final = (
 """Dates with times of day in digits alone; as counts they are of 1976 to 1979, or of no year."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stamps:
+class Stamps(msgspec.Struct, frozen=True):
     """Stamps in UTC nanoseconds; `time_ns` means nothing where a mask of `dropped` is set.
 
     `dropped` masks rows without a usable stamp, by kind of defect; `noticed` masks rows that are
@@ -65,8 +65,8 @@ class Stamps:
     """
 
     time_ns: Ints
-    dropped: dict[str, Bools] = field(default_factory=dict)
-    noticed: dict[str, Bools] = field(default_factory=dict)
+    dropped: dict[str, Bools] = msgspec.field(default_factory=dict)
+    noticed: dict[str, Bools] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     wall_ns: Ints | None = None
 
@@ -177,7 +177,7 @@ def _numbers(column: pl.Series, unit: str, zone: str) -> Stamps:
             text = column.cast(pl.Int64, strict=False).cast(pl.String)
             moments = text.str.to_datetime(form, strict=False, time_unit="us")
             if moments.null_count() <= len(moments) // 100:
-                return replace(_moments(moments, zone), notes=(f"times read as {name}",))
+                return structs.replace(_moments(moments, zone), notes=(f"times read as {name}",))
     if low >= 10**8 and not missing.any():  # times of one sign, and none of them a date: no doubt
         first, last = (int(np.searchsorted(_EDGES, each, side="right")) for each in (low, high))
         if first == last:

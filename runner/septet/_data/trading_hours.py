@@ -69,8 +69,7 @@ def events_of(table: SeriesTable) -> Events:
 NO_EVENTS: Final = Events(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
-@dataclass(frozen=True)
-class HourRules:
+class HourRules(msgspec.Struct, frozen=True):
     """The trading hours of a file, and the latency of an order.
 
     `series` names the events of the blackout, empty without one; `before_ns` and `after_ns` are how

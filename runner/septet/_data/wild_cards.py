@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from septet.errors import DataError
 
@@ -23,8 +24,7 @@ def has_wild_cards(path: Path) -> bool:
     return any(sign in str(path) for sign in "*?[")
 
 
-@dataclass
-class _Walk:
+class _Walk(msgspec.Struct):
     """A walk: what it is for, and how many entries it has looked at."""
 
     path: Path

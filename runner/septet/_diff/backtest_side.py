@@ -82,15 +82,15 @@ def insist_on_same_rules(live: Mapping[str, Any], past: Mapping[str, Any]) -> No
         With every key that differs.
     """
     differing = [
-        f"{path} is {one!r} live and {other!r} in the backtest"
+        f"{path} is {of_live!r} live and {of_backtest!r} in the backtest"
         for name in RULES
-        for path, one, other in _differing(name, live.get(name), past.get(name))
-        if not any(path == own or path.startswith(f"{own}.") for own in OWN)
+        for path, of_live, of_backtest in _differing(name, live.get(name), past.get(name))
+        if not any(path == block_key or path.startswith(f"{block_key}.") for block_key in OWN)
     ]
     if differing:
-        more = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
+        unlisted = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise InputError(
-            f"the two runs have other rules: {'; '.join(differing[:5])}{more}",
+            f"the two runs have other rules: {'; '.join(differing[:5])}{unlisted}",
             hint="backtest the file of the live run (strategy.yaml in its folder), and compare "
             "with that",
         )
@@ -114,19 +114,19 @@ def insist_on_same_numbers(live: Mapping[str, float], past: Mapping[str, float])
         )
 
 
-def _equal(one: float | None, other: float | None) -> bool:
-    both_nan = one is not None and one != one and other is not None and other != other
-    return one == other or both_nan
+def _equal(first: float | None, second: float | None) -> bool:
+    both_nan = first is not None and first != first and second is not None and second != second
+    return first == second or both_nan
 
 
-def _differing(path: str, one: Any, other: Any) -> list[tuple[str, Any, Any]]:
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
+def _differing(path: str, first: Any, second: Any) -> list[tuple[str, Any, Any]]:
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
         return [
-            found
-            for key in {**one, **other}
-            for found in _differing(f"{path}.{key}", one.get(key), other.get(key))
+            difference
+            for key in {**first, **second}
+            for difference in _differing(f"{path}.{key}", first.get(key), second.get(key))
         ]
-    return [] if one == other else [(path, one, other)]
+    return [] if first == second else [(path, first, second)]
 
 
 # ---------------------------------------------------------------- its bars, read again
@@ -151,9 +151,9 @@ def open_past(run: Run, lived: Lived, *, base: Path | None = None, log: Any = No
     insist_on_same_rules(live, resolved)
     capital = float(lived.head.facts["capital"])
     facts = run.facts
-    given = facts.first_decision_ns == lived.first_ns and facts.initial_capital == capital
+    is_as_given = facts.first_decision_ns == lived.first_ns and facts.initial_capital == capital
     hashes: Mapping[str, str] | None = manifest.get("data_hashes")
-    if not given:
+    if not is_as_given:
         resolved = _over_the_span(resolved, lived, capital)
         hashes = None
     try:
@@ -168,7 +168,9 @@ def open_past(run: Run, lived: Lived, *, base: Path | None = None, log: Any = No
             f"{problem.message}",
             hint="backtest a span that the live run lies in",
         ) from problem
-    past = _as_given(run, session, notes) if given else _made_again(run, session, lived, notes)
+    past = (
+        _as_given(run, session, notes) if is_as_given else _made_again(run, session, lived, notes)
+    )
     if past.first_ns != lived.first_ns:
         past.notes.append(
             "the backtest's data has no decision at the live run's first: what the live run did "
@@ -195,37 +197,39 @@ def _read_again(
     log: Any,
 ) -> tuple[Session, list[str]]:
     """Read the data from the folder in which it is unchanged, otherwise where it is found."""
-    found: list[tuple[Session, list[str]]] = []
+    sessions: list[tuple[Session, list[str]]] = []
     failed: list[SeptetError] = []
-    for place in _places(run, base):
+    for folder in _candidate_folders(run, base):
         try:
-            session = open_session(_reopened(resolved, run, place), log=log, not_before_ns=first_ns)
+            session = open_session(
+                _reopened(resolved, run, folder), log=log, not_before_ns=first_ns
+            )
         except SeptetError as problem:
             failed.append(problem)
             continue
         changed = _changed(session.market, hashes)
         if not changed:
             return session, []
-        found.append((session, changed))
-    if not found:
+        sessions.append((session, changed))
+    if not sessions:
         raise InputError(
             f"the bars of backtest {run.run_id} cannot be read again: {failed[0].message}",
             hint="name the folder that the strategy file stood in with --base, or make the "
             "backtest again where its data is",
         )
-    return found[0]
+    return sessions[0]
 
 
-def _places(run: Run, base: Path | None) -> list[Path]:
+def _candidate_folders(run: Run, base: Path | None) -> list[Path]:
     """Folders that relative paths of the file may start from, the likeliest first."""
     if base is not None:
         return [base]
-    places = [Path.cwd(), run.folder, *list(run.folder.resolve().parents)[:3]]
+    folders = [Path.cwd(), run.folder, *list(run.folder.resolve().parents)[:3]]
     for origin in map(str, dict(run.manifest.get("sources", {})).values()):
         path = Path(origin.partition(" ")[0])
         if path.is_absolute():
-            places += list(path.parents)[:3]
-    return list(dict.fromkeys(place.resolve() for place in places))
+            folders += list(path.parents)[:3]
+    return list(dict.fromkeys(folder.resolve() for folder in folders))
 
 
 def _reopened(resolved: Mapping[str, Any], run: Run, base: Path) -> Loaded:
@@ -284,13 +288,13 @@ def _made_again(run: Run, session: Session, lived: Lived, notes: list[str]) -> P
 
 
 def _ints(values: Any) -> list[int]:
-    found: list[int] = np.asarray(values).tolist()
-    return found
+    values_as_list: list[int] = np.asarray(values).tolist()
+    return values_as_list
 
 
 def _floats(values: Any) -> list[float]:
-    found: list[float] = np.asarray(values, dtype=np.float64).tolist()
-    return found
+    values_as_list: list[float] = np.asarray(values, dtype=np.float64).tolist()
+    return values_as_list
 
 
 # ---------------------------------------------------------------- over the values seen live
@@ -320,9 +324,9 @@ def seen_by(lived: Lived, past: Past, build: Any, until_ns: int) -> Seen:
         series={name: _points(name, each, lived) for name, each in session.market.series.items()},
     )
     aligned = align_bars(plan, market, alignment_rules(session.strategy))
-    known = aligned.T[layout.KNOWN]
-    first = int(np.searchsorted(known, past.first_ns, side="left"))
-    last = int(np.searchsorted(known, until_ns, side="right"))
+    known_ns = aligned.T[layout.KNOWN]
+    first = int(np.searchsorted(known_ns, past.first_ns, side="left"))
+    last = int(np.searchsorted(known_ns, until_ns, side="right"))
     capital = float(lived.head.facts["capital"])
     batch = Batch(plan, aligned, plan.state(capital, session.instruments))
     with np.errstate(all="ignore"):
@@ -331,14 +335,16 @@ def seen_by(lived: Lived, past: Past, build: Any, until_ns: int) -> Seen:
             _predict(lived, build, aligned, batch.F)
         batch.trade(first, last)
     rows = int(batch.arrays["C"][layout.LOG])
-    made = replace(session, market=market, aligned=aligned, first=first)
+    session_seen = replace(session, market=market, aligned=aligned, first=first)
     outcome = result_tables.Outcome(
         batch.LI[:rows], batch.LF[:rows], batch.F, batch.D, batch.G, batch.state
     )
-    decisions = rows_of_table(result_tables.decisions_of(made, outcome), market.symbols, until_ns)
+    decisions = rows_of_table(
+        result_tables.decisions_of(session_seen, outcome), market.symbols, until_ns
+    )
     equity = batch.G[layout.G_EQUITY, first:last].tolist()
-    curve = dict(zip(known[first:last].tolist(), equity, strict=True))
-    return Seen(market, made, batch.F, curve, decisions)
+    curve = dict(zip(known_ns[first:last].tolist(), equity, strict=True))
+    return Seen(market, session_seen, batch.F, curve, decisions)
 
 
 def _predict(lived: Lived, build: Any, aligned: AlignedBars, rows_of: Any) -> None:
@@ -348,14 +354,14 @@ def _predict(lived: Lived, build: Any, aligned: AlignedBars, rows_of: Any) -> No
     for event in lived.events:
         if isinstance(event, m.ModelReady | m.ModelFailed):
             models.take(event)
-    known = aligned.T[layout.KNOWN].tolist()
-    in_force = [models.at(time_ns) for time_ns in known]
+    known_ns = aligned.T[layout.KNOWN].tolist()
+    in_force = [models.at(time_ns) for time_ns in known_ns]
     for k, table in enumerate(rows_of):
         groups: dict[Any, list[int]] = {}
         for t, event in enumerate(in_force):
             i = int(aligned.T[layout.ROW + k, t])
             if i >= 0:
-                groups.setdefault(_key(event, known[t]), []).append(i)
+                groups.setdefault(_key(event, known_ns[t]), []).append(i)
         for key, rows in groups.items():
             if isinstance(key, int):
                 table[row, rows], table[row + 1, rows] = np.nan, key

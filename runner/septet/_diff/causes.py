@@ -58,7 +58,7 @@ def causes_of(
 ) -> list[Cause]:
     """Return every cause, part by part, the largest of a kind first."""
     sides = Sides(lived, past, seen, paper, until_ns)
-    found = [
+    causes = [
         *_revised(sides), *_revised_series(sides), *_models(sides),
         *_missed(sides), *_late(sides), *_orders(sides, priced), *_deeds(sides),
         *_prices(sides, priced), *_fees(sides, priced),
@@ -67,14 +67,18 @@ def causes_of(
         ("revision", past.decisions, seen.decisions, "the backtest's values", "the live ones"),
         ("late_or_missed", seen.decisions, paper.decisions, "every bar in time", "as it was"),
     )
-    for part, before, after, one, other in stages:
+    for part, before, after, first_name, second_name in stages:
         if before is not None:
-            found += _decisions(sides, part, before, after, one, other)
+            causes += _decisions(sides, part, before, after, first_name, second_name)
     live = {key: row_of(each) for key, each in lived.decided.items()}
-    found += _decisions(sides, "timing", paper.decisions, live, "simulated fills", "its own fills")
-    order = {part: place for place, part in enumerate(PARTS)}
-    kinds = {kind: place for place, kind in enumerate(dict.fromkeys(c.kind for c in found))}
-    return sorted(found, key=lambda c: (order[c.part], kinds[c.kind], -c.size, c.time_ns))
+    causes += _decisions(sides, "timing", paper.decisions, live, "simulated fills", "its own fills")
+    order = {part: number for number, part in enumerate(PARTS)}
+    kinds = {
+        kind: number for number, kind in enumerate(dict.fromkeys(cause.kind for cause in causes))
+    }
+    return sorted(
+        causes, key=lambda cause: (order[cause.part], kinds[cause.kind], -cause.size, cause.time_ns)
+    )
 
 
 # ---------------------------------------------------------------- revision
@@ -85,11 +89,11 @@ def _revised(sides: Sides) -> Iterator[Cause]:
     lived, past = sides.lived, sides.past
     for k, symbol in enumerate(lived.symbols):
         table = past.bars(k)
-        known = table.known_ns.tolist()
+        known_ns = table.known_ns.tolist()
         columns = {name: getattr(table, name).tolist() for name in PRICES}
         for i, open_ns in enumerate(table.open_ns.tolist()):
             bar = lived.bars.get((k, open_ns))
-            if bar is None or known[i] > sides.until_ns:
+            if bar is None or known_ns[i] > sides.until_ns:
                 continue
             for name in PRICES:
                 before, after = getattr(bar, name), columns[name][i]
@@ -122,18 +126,20 @@ def _revised_series(sides: Sides) -> Iterator[Cause]:
 
 def _models(sides: Sides) -> Iterator[Cause]:
     """Models of the same window that were fitted to other values, or by one side alone."""
-    theirs = {int(card["trained_to_ns"]): card for card in sides.past.models}
+    by_trained_to = {int(card["trained_to_ns"]): card for card in sides.past.models}
     for event in sides.lived.events:
         if not isinstance(event, m.ModelReady) or event.trained_to_ns > sides.until_ns:
             continue
-        card = theirs.get(event.trained_to_ns)
-        other = str(card["model_sha256"]) if card is not None else ""
-        if other != event.fingerprint:
-            text = f"is {other[:12]} in the backtest" if other else "the backtest has none"
+        card = by_trained_to.get(event.trained_to_ns)
+        fingerprint = str(card["model_sha256"]) if card is not None else ""
+        if fingerprint != event.fingerprint:
+            text = (
+                f"is {fingerprint[:12]} in the backtest" if fingerprint else "the backtest has none"
+            )
             yield Cause(
                 "revision", "model", "", event.trained_to_ns, 1.0,
                 f"model {event.number} is {event.fingerprint[:12]} live and {text}",
-                {"number": event.number, "before": event.fingerprint, "after": other},
+                {"number": event.number, "before": event.fingerprint, "after": fingerprint},
             )  # fmt: skip
 
 
@@ -146,13 +152,13 @@ def _missed(sides: Sides) -> Iterator[Cause]:
     origin = {k: min((o for j, o in lived.bars if j == k), default=0) for k in _ks(lived)}
     for k, symbol in enumerate(lived.symbols):
         table = past.bars(k)
-        known = dict(zip(table.open_ns.tolist(), table.known_ns.tolist(), strict=True))
-        for open_ns, known_ns in known.items():
+        known_by_open = dict(zip(table.open_ns.tolist(), table.known_ns.tolist(), strict=True))
+        for open_ns, known_ns in known_by_open.items():
             if origin[k] <= open_ns and known_ns <= sides.until_ns:
                 yield from _of_bar(sides, k, symbol, open_ns, known_ns)
-        first = min(known, default=0)
+        first = min(known_by_open, default=0)
         for j, open_ns in lived.bars:
-            alone = j == k and open_ns not in known and open_ns >= first
+            alone = j == k and open_ns not in known_by_open and open_ns >= first
             if alone and lived.bars[(k, open_ns)].known_ns <= sides.until_ns:
                 text = "only the live run has the bar"
                 yield Cause("late_or_missed", "extra bar", symbol, open_ns, 0.0, text)
@@ -163,8 +169,8 @@ def _of_bar(sides: Sides, k: int, symbol: str, open_ns: int, known_ns: int) -> I
     taken = sides.lived.taken.get((k, open_ns))
     at_risk = known_ns >= sides.lived.first_ns
     if taken is None:
-        came = (k, open_ns) in sides.lived.bars
-        text = "the bar came and no decision took it in" if came else "the bar never came"
+        has_arrived = (k, open_ns) in sides.lived.bars
+        text = "the bar came and no decision took it in" if has_arrived else "the bar never came"
         yield Cause("late_or_missed", "missed bar", symbol, open_ns, 0.0, text)
     elif taken.time_ns != known_ns:
         text = "the bar was taken in at another time than its close"
@@ -201,20 +207,20 @@ def _decisions(
     part: Any,
     before: Mapping[tuple[int, int], Row],
     after: Mapping[tuple[int, int], Row],
-    one: str,
-    other: str,
+    first_name: str,
+    second_name: str,
 ) -> Iterator[Cause]:
     """Decisions that a stage changed: the signal or a rejection, or the amount alone."""
     for time_ns, k, was, became in differing(before, after):
         if time_ns > sides.until_ns:
             continue
-        same = (was.signal, was.rejected_by) == (became.signal, became.rejected_by)
-        amount = same and (was.granted == 0.0) == (became.granted == 0.0)
+        is_same_signal = (was.signal, was.rejected_by) == (became.signal, became.rejected_by)
+        amount = is_same_signal and (was.granted == 0.0) == (became.granted == 0.0)
         sizes = distinct_texts(was.granted, became.granted)
         yield Cause(
             part, "amount" if amount else "decision", sides.lived.symbols[k], time_ns,
             abs(became.granted - was.granted) * sides.close(k, time_ns),
-            f"{was.text(sizes[0])} with {one}, {became.text(sizes[1])} with {other}",
+            f"{was.text(sizes[0])} with {first_name}, {became.text(sizes[1])} with {second_name}",
             {
                 "before": {"signal": was.signal, "granted": was.granted, "rejected_by":
                            was.rejected_by},
@@ -233,32 +239,32 @@ def _orders(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
     if not lived.venue_fills:
         return
     stops = stops_of(sides.past.session.strategy)
-    theirs = outcomes_of(lived, [each.booking for each in priced], stops)
+    outcomes = outcomes_of(lived, [each.booking for each in priced], stops)
     numbers = {name: k for k, name in enumerate(lived.symbols)}
-    for origin in {**paper.traded, **theirs}:
+    for origin in {**paper.traded, **outcomes}:
         simulated = paper.traded.get(origin, 0.0)
-        own = theirs.get(origin, Outcome())
-        if abs(own.filled - simulated) < 1e-12 or origin.time_ns > sides.until_ns:
+        outcome = outcomes.get(origin, Outcome())
+        if abs(outcome.filled - simulated) < 1e-12 or origin.time_ns > sides.until_ns:
             continue
-        kind, why = _why(own, simulated)
+        kind, why = _why(outcome, simulated)
         row = lived.decided.get((origin.time_ns, numbers[origin.symbol]))
         if kind == "not sent" and row is not None and row.rejected_by and not origin.stops:
             why = f": {row.rejected_by}"
         price = sides.close(numbers[origin.symbol], origin.time_ns) or 1.0
-        within = "a stop within the bar: " if origin.stops else ""
+        prefix = "a stop within the bar: " if origin.stops else ""
         yield Cause(
-            "timing", kind, origin.symbol, origin.time_ns, abs(own.filled - simulated) * price,
-            f"{within}{own.filled:+.8g} traded, {simulated:+.8g} simulated{why}",
-            {"traded": own.filled, "simulated": simulated, "stop": origin.stops, "reason":
-             own.end.reason if own.end is not None else ""},
+            "timing", kind, origin.symbol, origin.time_ns, abs(outcome.filled - simulated) * price,
+            f"{prefix}{outcome.filled:+.8g} traded, {simulated:+.8g} simulated{why}",
+            {"traded": outcome.filled, "simulated": simulated, "stop": origin.stops, "reason":
+             outcome.end.reason if outcome.end is not None else ""},
         )  # fmt: skip
 
 
-def _why(own: Outcome, simulated: float) -> tuple[str, str]:
+def _why(outcome: Outcome, simulated: float) -> tuple[str, str]:
     """Return the outcome of an order, and its reason."""
-    end = own.end
+    end = outcome.end
     reason = f": {end.reason}" if end is not None and end.reason else ""
-    if own.filled == 0.0:
+    if outcome.filled == 0.0:
         if end is None:
             return "not sent", ""
         return end.state, reason
@@ -278,13 +284,13 @@ def _deeds(sides: Sides) -> Iterator[Cause]:
                 {"action": event.action, "name": event.name, "reason": event.reason},
             )  # fmt: skip
     live = instruments_in(sides.lived.head.facts)
-    for theirs, own in zip(sides.past.session.instruments, live, strict=True):
+    for instrument, live_instrument in zip(sides.past.session.instruments, live, strict=True):
         for name in ("lot", "tick", "min_notional", "precision"):
-            before, after = getattr(theirs, name), getattr(own, name)
+            before, after = getattr(instrument, name), getattr(live_instrument, name)
             if before != after:
                 text = f"{name} is {after:g} live and {before:g} in the backtest"
                 yield Cause(
-                    "timing", "instrument", theirs.symbol, 0, 0.0, text,
+                    "timing", "instrument", instrument.symbol, 0, 0.0, text,
                     {"field": name, "before": before, "after": after},
                 )  # fmt: skip
 
@@ -313,11 +319,11 @@ def _fees(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
         money, traded = each.fee - each.paid, each.booking.traded
         if money == 0.0 and each.less == 0.0:
             continue
-        less = f", {each.less:+.8g} less arrived" if each.less else ""
+        less_text = f", {each.less:+.8g} less arrived" if each.less else ""
         yield Cause(
             "cost", "fee", sides.lived.symbols[traded.symbol], traded.market_ns, abs(money),
             f"{each.paid:.6g} paid ({traded.fee:.8g} {traded.fee_currency}), simulated "
-            f"{each.fee:.6g} ({money:+.4g}){less}",
+            f"{each.fee:.6g} ({money:+.4g}){less_text}",
             {"order": traded.order, "trade_id": traded.trade_id, "fee": traded.fee,
              "fee_currency": traded.fee_currency, "paid": each.paid, "simulated": each.fee,
              "less": each.less, "money": money},

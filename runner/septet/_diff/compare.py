@@ -78,13 +78,13 @@ class Gap:
 
     def largest(self, most: int | None = None) -> list[Cause]:
         """Return the causes in order, of each kind of a part the first `most`; None for all."""
-        seen: Counter[tuple[str, str]] = Counter()
-        found = []
+        counts: Counter[tuple[str, str]] = Counter()
+        causes = []
         for each in self.causes:
-            seen[each.part, each.kind] += 1
-            if most is None or seen[each.part, each.kind] <= most:
-                found.append(each)
-        return found
+            counts[each.part, each.kind] += 1
+            if most is None or counts[each.part, each.kind] <= most:
+                causes.append(each)
+        return causes
 
     def document(self, most: int | None = None) -> dict[str, Any]:
         """Return the gap as plain data, with the largest `most` causes of each kind, or all."""
@@ -153,8 +153,8 @@ def diff(
     step("simulating the bars as they came")
     paper = simulate(lived, build, until_ns)
     step("booking the orders as they traded")
-    own = instruments_in(lived.head.facts)
-    (traded, at_prices, actual), priced = _own(lived, past, seen, paper, own, until_ns, log)
+    instruments = instruments_in(lived.head.facts)
+    (traded, at_prices, actual), priced = _own(lived, past, seen, paper, instruments, until_ns, log)
     step("finding the causes")
     stages = (
         past.equity[until_ns], _at(seen.equity, until_ns), paper.worth, traded, at_prices, actual,

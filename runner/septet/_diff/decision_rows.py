@@ -31,18 +31,18 @@ class Row:
         )
 
 
-def is_same(one: float, other: float) -> bool:
+def is_same(first: float, second: float) -> bool:
     """Whether two values are equal, or both are no number."""
-    return one == other or (one != one and other != other)
+    return first == second or (first != first and second != second)
 
 
-def distinct_texts(one: float, other: float, digits: int = 8) -> tuple[str, str]:
+def distinct_texts(first: float, second: float, digits: int = 8) -> tuple[str, str]:
     """Format two values with a number of digits, and with more if they would look the same."""
-    for places in (digits, 12, 17):
-        shown = f"{one:.{places}g}", f"{other:.{places}g}"
-        if shown[0] != shown[1]:
-            return shown
-    return f"{one:.{digits}g}", f"{other:.{digits}g}"
+    for precision in (digits, 12, 17):
+        texts = f"{first:.{precision}g}", f"{second:.{precision}g}"
+        if texts[0] != texts[1]:
+            return texts
+    return f"{first:.{digits}g}", f"{second:.{digits}g}"
 
 
 def row_of(each: m.Decided) -> Row:
@@ -74,8 +74,8 @@ def rows_of_frame(frame: Any, symbols: Sequence[str]) -> dict[tuple[int, int], R
 
 
 def _plain(column: Any) -> list[Any]:
-    found: list[Any] = column.to_list() if hasattr(column, "to_list") else list(column)
-    return found
+    values: list[Any] = column.to_list() if hasattr(column, "to_list") else list(column)
+    return values
 
 
 def differing(

@@ -49,9 +49,9 @@ def _waterfall(gap: Gap) -> Table:
     for (part, change), equity in zip(gap.parts.items(), gap.stages[1:], strict=True):
         share = f"{100 * change / gap.capital:+.4f} %"
         table.add_row(f"  {NAMES[part]}", f"{change:+,.4f}", f"{equity:,.4f}", share)
-    whole = gap.equity - gap.stages[0]
-    share = f"{100 * whole / gap.capital:+.4f} %"
-    table.add_row(Text("live", "bold"), f"{whole:+,.4f}", f"{gap.equity:,.4f}", share)
+    total = gap.equity - gap.stages[0]
+    share = f"{100 * total / gap.capital:+.4f} %"
+    table.add_row(Text("live", "bold"), f"{total:+,.4f}", f"{gap.equity:,.4f}", share)
     table.add_row(Text("left over", "dim"), f"{gap.remainder:+.3g}", "", "")
     return table
 
@@ -60,5 +60,7 @@ def _causes(causes: list[Cause], counts: dict[str, int], console: Console) -> No
     for kind, count in counts.items():
         console.print(f"  {kind}: {count:,}")
         for each in [cause for cause in causes if cause.kind == kind]:
-            place = " ".join(filter(None, (each.symbol, iso(each.time_ns) * bool(each.time_ns))))
-            console.print(Text(f"    {place}  {each.text}", "dim"))
+            where_and_when = " ".join(
+                filter(None, (each.symbol, iso(each.time_ns) * bool(each.time_ns)))
+            )
+            console.print(Text(f"    {where_and_when}  {each.text}", "dim"))

@@ -37,8 +37,8 @@ class Outcome:
 def stops_of(strategy: Any) -> frozenset[str]:
     """Return the reasons of orders that a price triggers within a bar, without a decision."""
     blocks = strategy.risk.stops.items()
-    within = {name for name, block in blocks if (block.declaration.role or "stop") != "exit"}
-    return frozenset({*within, "break_even", "liquidation", "protective_stop"})
+    names = {name for name, block in blocks if (block.declaration.role or "stop") != "exit"}
+    return frozenset({*names, "break_even", "liquidation", "protective_stop"})
 
 
 def outcomes_of(
@@ -46,15 +46,15 @@ def outcomes_of(
 ) -> dict[Origin, Outcome]:
     """Sum the live run's fills by origin, with the last state of its orders."""
     times = sorted(lived.decision_times)
-    found: dict[Origin, Outcome] = {}
+    by_origin: dict[Origin, Outcome] = {}
     for booking in bookings:
-        outcome = found.setdefault(_of_fill(lived, booking, stops, times), Outcome())
+        outcome = by_origin.setdefault(_of_fill(lived, booking, stops, times), Outcome())
         outcome.filled += booking.sign * booking.traded.quantity
     for order, end in lived.ends.items():
         placed = lived.placed.get(order)
         if placed is not None:
-            found.setdefault(_of_order(lived, placed, stops, times), Outcome()).end = end
-    return found
+            by_origin.setdefault(_of_order(lived, placed, stops, times), Outcome()).end = end
+    return by_origin
 
 
 def _of_fill(lived: Lived, booking: Booking, stops: frozenset[str], times: Sequence[int]) -> Origin:
@@ -62,22 +62,24 @@ def _of_fill(lived: Lived, booking: Booking, stops: frozenset[str], times: Seque
     placed = lived.placed.get(traded.order)
     if placed is not None:
         return _of_order(lived, placed, stops, times)
-    own = lived.sent.get(booking.fill.client_id) if booking.fill is not None else None
-    within = own is not None and own.reason in stops  # a stop that the venue holds
-    return _origin(lived.symbols[traded.symbol], traded.market_ns, within, times)
+    submitted = lived.sent.get(booking.fill.client_id) if booking.fill is not None else None
+    is_within_bar = (
+        submitted is not None and submitted.reason in stops
+    )  # a stop that the venue holds
+    return _origin(lived.symbols[traded.symbol], traded.market_ns, is_within_bar, times)
 
 
 def _of_order(
     lived: Lived, placed: m.Placed, stops: frozenset[str], times: Sequence[int]
 ) -> Origin:
     symbol = lived.symbols[placed.symbol]
-    within = placed.reason in stops
+    is_within_bar = placed.reason in stops
     if placed.reason in STEPS:  # by a condition it is of a decision time
-        within = placed.time_ns not in lived.decision_times
-    return _origin(symbol, placed.time_ns, within, times)
+        is_within_bar = placed.time_ns not in lived.decision_times
+    return _origin(symbol, placed.time_ns, is_within_bar, times)
 
 
-def _origin(symbol: str, time_ns: int, within: bool, times: Sequence[int]) -> Origin:
+def _origin(symbol: str, time_ns: int, is_within_bar: bool, times: Sequence[int]) -> Origin:
     """Return an origin; an event within a bar is assigned to its close."""
-    at = bisect_left(times, time_ns) if within else len(times)
-    return Origin(symbol, times[at] if at < len(times) else time_ns, within)
+    at = bisect_left(times, time_ns) if is_within_bar else len(times)
+    return Origin(symbol, times[at] if at < len(times) else time_ns, is_within_bar)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -57,8 +57,7 @@ def require_outputs(step: str, result: Any, count: int) -> None:
             raise StepError(f"{step} returns {value!r:.60}; expected a number")
 
 
-@dataclass
-class Watch:
+class Watch(msgspec.Struct):
     """The cursor, the start of the history, and how far back a step may read.
 
     `fault` is the first refusal: a step that catches it goes on, and its run does not.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec import structs
 
 __all__ = ["AGE", "ANY", "CURSOR", "UNKNOWN", "Value", "exactly", "join", "largest", "smallest"]
 
@@ -17,8 +19,7 @@ LARGEST: Final = 2.0**53
 _INF: Final = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(msgspec.Struct, frozen=True):
     """A number between `low` and `high`; with `cursor`, the cursor plus such a number.
 
     `age` (infinite where nothing is known) bounds it by the age of the history: a plain number is
@@ -120,7 +121,7 @@ class Value:
         step = less if not self.real and not other.real else 0
         high = min(bounds.high, other.high - step)
         age = bounds.age if bounds.cursor else min(bounds.age, other.age - step)
-        return replace(bounds, high=high, age=age)
+        return structs.replace(bounds, high=high, age=age)
 
     def at_least(self, other: Value, more: int) -> Value:
         """Narrow by being `more` (0 or 1) above another number, where that was found true."""
@@ -129,12 +130,12 @@ class Value:
             return self
         step = more if not self.real and not other.real else 0
         age = min(bounds.age, other.age - step) if bounds.cursor else bounds.age
-        return replace(bounds, low=max(bounds.low, other.low + step), age=age)
+        return structs.replace(bounds, low=max(bounds.low, other.low + step), age=age)
 
     def _near_cursor_of(self, other: Value) -> Value:
         """Take a number of which nothing is known to lie beside the cursor, if the other does."""
         is_unbounded = self in (ANY, UNKNOWN) and other.cursor
-        return replace(self, cursor=True) if is_unbounded else self
+        return structs.replace(self, cursor=True) if is_unbounded else self
 
 
 ANY: Final = Value(real=True)

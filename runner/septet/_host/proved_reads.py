@@ -13,7 +13,6 @@ import inspect
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -88,12 +87,11 @@ class _NoText(Exception):
     """A function whose source is not there."""
 
 
-@dataclass
-class _Slots:
+class _Slots(msgspec.Struct):
     """State slots that helpers of septet keep, and those that the step writes."""
 
-    kept: list[tuple[int, int]] = field(default_factory=list)
-    written: list[tuple[Value, Read]] = field(default_factory=list)
+    kept: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    written: list[tuple[Value, Read]] = msgspec.field(default_factory=list)
 
 
 class _Walk:

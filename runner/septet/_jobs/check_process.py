@@ -138,12 +138,12 @@ class CheckProcess:
         return answer
 
     def _begin(self) -> ChildProcess:
-        given = [str(int(self._bounds.seconds) + 5), str(self._bounds.memory), *search_path()]
+        limits = [str(int(self._bounds.seconds) + 5), str(self._bounds.memory), *search_path()]
         folder = os.sep if os.getcwd() != os.sep else tempfile.gettempdir()
         quiet: dict[str, Any] = (
             {} if _has_descriptor(sys.stderr) else {"stderr": subprocess.DEVNULL}
         )
-        child = ChildProcess(_PROGRAM, given, cwd=folder, **quiet)
+        child = ChildProcess(_PROGRAM, limits, cwd=folder, **quiet)
         self._ends = weakref.finalize(self, _ended, child)
         return child
 

@@ -28,10 +28,10 @@ def check_here(wanted: Wanted) -> Found:
         As `Workspace.check`, but for problems of the file.
     """
     try:
-        done = Workspace(Path(wanted.workspace)).check(
+        checked = Workspace(Path(wanted.workspace)).check(
             file=wanted.file, text=wanted.text, settings=wanted.settings
         )
-        ok, problems = True, done.problems
+        ok, problems = True, checked.problems
     except ConfigError as error:
         ok, problems = False, error.problems
     return Found(ok, problems[:_MOST_PROBLEMS])
@@ -46,9 +46,9 @@ def serve(answers: int, seconds: int, memory: int) -> None:
     _bound_memory(memory)
     # Neither a plugin nor what it starts may read the tasks.
     tasks = os.fdopen(os.dup(0), "rb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    null_device = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null_device, 0)
+    os.close(null_device)
     with tasks, os.fdopen(answers, "wb") as out:
         while (task := read_message(tasks)) is not None:
             signal.alarm(seconds)

@@ -50,7 +50,7 @@ def result_of(module: str, given: Mapping[str, Any], progress: Progress) -> Any:
         # Open for as long as this process lives: its end is how the child knows of ours.
         child.stdin.write(json.dumps(given).encode() + b"\n")
         child.stdin.flush()
-        found = _followed(child.stdout.fileno(), progress)
+        message = _followed(child.stdout.fileno(), progress)
         child.wait(_LAST_S)
     except BaseException:  # whatever ends the work ends its process
         child.kill()
@@ -60,20 +60,20 @@ def result_of(module: str, given: Mapping[str, Any], progress: Progress) -> Any:
         with contextlib.suppress(BrokenPipeError):
             child.stdin.close()
         child.stdout.close()
-    if "error" in found:
-        raise _error_of(found["error"])
-    if "result" not in found:
+    if "error" in message:
+        raise _error_of(message["error"])
+    if "result" not in message:
         raise SeptetError(
             f"a bug of septet: the process of the work ended with status {child.returncode}",
             hint="the log of the server shows it",
         )
-    return found["result"]
+    return message["result"]
 
 
 def _followed(source: int, progress: Progress) -> dict[str, Any]:
     """Pass on what a process reports until it ends; return its last word."""
     last: list[Any] = ["start", 0, None, ""]
-    kept, found = b"", dict[str, Any]()
+    unread, message = b"", dict[str, Any]()
     with selectors.DefaultSelector() as ready:
         ready.register(source, selectors.EVENT_READ)
         while True:
@@ -81,13 +81,15 @@ def _followed(source: int, progress: Progress) -> dict[str, Any]:
             if not ready.select(_LOOK_S):
                 continue
             part = os.read(source, 1 << 16)
-            if not part or len(kept) > _LONGEST:
-                return found
-            *lines, kept = (kept + part).split(b"\n")
+            if not part or len(unread) > _LONGEST:
+                return message
+            *lines, unread = (unread + part).split(b"\n")
             for line in lines:
                 reported = decode_json(line.decode())
                 last = reported.get("progress", last)
-                found |= {name: reported[name] for name in ("result", "error") if name in reported}
+                message |= {
+                    name: reported[name] for name in ("result", "error") if name in reported
+                }
 
 
 def _error_of(document: dict[str, Any]) -> SeptetError:

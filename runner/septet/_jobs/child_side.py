@@ -72,11 +72,11 @@ def _end_with_parent() -> None:
 def serve_one(work: Callable[[dict[str, Any], Reports], Any]) -> None:
     """Do one piece of work, and report its result or what ended it."""
     reports = Reports()
-    given = sys.stdin.readline()
-    if not given:  # whoever requested it is gone
+    line = sys.stdin.readline()
+    if not line:  # whoever requested it is gone
         return
     _end_with_parent()
     try:
-        reports.send(result=work(decode_json(given), reports))
+        reports.send(result=work(decode_json(line), reports))
     except SeptetError as error:
         reports.send(error=error_document(error))

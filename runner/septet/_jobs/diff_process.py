@@ -23,5 +23,5 @@ def diff_in_process(live: Path, backtest: Path, progress: Progress) -> dict[str,
     Cancelled
         What `progress` raised: the process is killed.
     """
-    given = {"live": str(live), "backtest": str(backtest)}
-    return cast("dict[str, Any]", result_of("septet._jobs.diff_worker", given, progress))
+    arguments = {"live": str(live), "backtest": str(backtest)}
+    return cast("dict[str, Any]", result_of("septet._jobs.diff_worker", arguments, progress))

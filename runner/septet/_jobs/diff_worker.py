@@ -21,10 +21,10 @@ def _diff(given: dict[str, Any], reports: Reports) -> dict[str, Any]:
     with reading_run():
         live, past = (open_run(Path(given[name])) for name in ("live", "backtest"))
         gap = diff_runs(live, past, log=reports.note, progress=reports.progress)
-        found: dict[str, Any] = plain_json(gap.document(_CAUSES))
+        document: dict[str, Any] = plain_json(gap.document(_CAUSES))
     if problem := problem_of_run(live):
-        found["notes"].insert(0, problem)
-    return found
+        document["notes"].insert(0, problem)
+    return document
 
 
 def main() -> None:

@@ -167,8 +167,8 @@ class Jobs:
             If there is none.
         """
         with self._lock:
-            found = self._jobs.get(name)
-            known = ", ".join(self._jobs) or "none"
-        if found is None:
-            raise InputError(f"there is no job {name[:40]!r}", hint=f"there are: {known}")
-        return found
+            job = self._jobs.get(name)
+            job_names = ", ".join(self._jobs) or "none"
+        if job is None:
+            raise InputError(f"there is no job {name[:40]!r}", hint=f"there are: {job_names}")
+        return job

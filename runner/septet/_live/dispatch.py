@@ -158,7 +158,9 @@ class Dispatcher:
         self._asking: set[Any] = set()
         self._routes: dict[type[m.Command], Callable[[Any], object]] = {
             m.Cancel: lambda each: self._start("cancel", self._cancel(each)),
-            m.Query: lambda each: self._once(("query", each.client_id), self._query(each)),
+            m.Query: lambda each: self._once(
+                ("query", each.client_id or each.venue_order_id), self._query(each)
+            ),
             m.Refresh: lambda each: self._once(each, self._refresh(each)),
             m.Wake: self._alarm.ask,
             m.Train: lambda each: self._start("train", self._fit(each)),

@@ -8,6 +8,7 @@ not answer; nothing is traded before both sides agree.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from septet import messages as m
+from septet._core.orders.ids import DIGITS, START_LENGTH
 from septet._host.adapter_values import error_place
 from septet._host.venues import LiveVenue, VenueFacts
 from septet._journal.journal_format import encode_commands
@@ -31,7 +33,7 @@ from septet.errors import InputError, JournalError, RunError
 __all__ = [
     "CRASHES", "CRASH_WINDOW_NS", "Keeps", "Kept", "OVERLAP_NS", "Options",
     "Recovered", "Stopped", "differences_of", "doubts", "fingerprints_of",
-    "first_model", "insist_on_agreement", "insist_on_newest", "insist_on_rights",
+    "first_model", "insist_on_agreement", "insist_on_newest", "insist_on_rights", "new_id_part",
     "retry_until_answered",
     "reconcile", "reconcile_account", "reconcile_clock", "reconcile_orders",
     "recover", "until_enough", "versions_of",
@@ -63,6 +65,11 @@ class Options:
     quiet: bool = False
     stream: Any = None
     early: Callable[[], str] = lambda: ""
+
+
+def new_id_part() -> str:
+    """Return the part of client ids that belongs to one start of a process."""
+    return "".join(secrets.choice(DIGITS) for _ in range(START_LENGTH))
 
 
 # ---------------------------------------------------------------- the state

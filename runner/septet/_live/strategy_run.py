@@ -208,6 +208,7 @@ class StrategyRun(LocalRun):
                 at_ns=now_ns, session=session, run_id=self.location.run_id, mode=self.strategy.mode,
                 strategy=self.strategy.name, origin_ns=journal.head.origin_ns,
                 market_ns=self.clock.market_ns(), fingerprints=journal.head.fingerprints,
+                id_part=begin.new_id_part() if self.strategy.mode == "live" else "",
             )
         )  # fmt: skip
         self._announce_stored()

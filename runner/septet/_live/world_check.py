@@ -378,8 +378,8 @@ class _Looking:
             "lot": (float(spec.lot), listed.lot), "tick": (float(spec.tick), listed.tick),
             "min_notional": (float(spec.min_notional), listed.min_notional),
             "min_quantity": (
-                max(float(spec.min_quantity), float(spec.lot)),
-                max(listed.min_quantity, listed.lot),
+                _beyond(float(spec.min_quantity), float(spec.lot)),
+                _beyond(listed.min_quantity, listed.lot),
             ),
         }  # fmt: skip
         for key, (written, real) in pairs.items():
@@ -412,3 +412,8 @@ class _Looking:
 
 def _ignore(event: Any) -> None:
     """Ignore messages that arrive unrequested: no run is active."""
+
+
+def _beyond(min_quantity: float, lot: float) -> float:
+    """Return a minimum quantity that is larger than its lot; 0 where one lot is enough."""
+    return min_quantity if min_quantity > lot * (1.0 + 1e-9) else 0.0

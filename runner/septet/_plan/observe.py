@@ -6,8 +6,9 @@ before and after it, and its state is on the stack while it runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from septet._kernel import time_frames
 from septet._kernel.layout import X_FIXED
@@ -29,12 +30,11 @@ FIRST_OF_FRAME = ("local_day", "week")
 """Columns of a frame bar that are those of its first base bar; others are of the last."""
 
 
-@dataclass
-class Loop:
+class Loop(msgspec.Struct):
     """One generated function over a stretch of bars."""
 
-    prologue: list[str] = field(default_factory=list)
-    body: list[str] = field(default_factory=list)
+    prologue: list[str] = msgspec.field(default_factory=list)
+    body: list[str] = msgspec.field(default_factory=list)
 
     def local(self, line: str) -> None:
         """Add a line at the beginning, once."""
@@ -42,16 +42,15 @@ class Loop:
             self.prologue.append(line)
 
 
-@dataclass
-class Rows:
+class Rows(msgspec.Struct):
     """The array and the row of every column."""
 
-    x: dict[str, int] = field(
+    x: dict[str, int] = msgspec.field(
         default_factory=lambda: {name: n for n, name in enumerate(BAR_COLUMNS)}
     )
-    f: dict[tuple[int, int], int] = field(default_factory=dict)
-    y: dict[tuple[int, int], int] = field(default_factory=dict)
-    frames: dict[int, Frame] = field(default_factory=dict)
+    f: dict[tuple[int, int], int] = msgspec.field(default_factory=dict)
+    y: dict[tuple[int, int], int] = msgspec.field(default_factory=dict)
+    frames: dict[int, Frame] = msgspec.field(default_factory=dict)
     f_count: int = 0
     y_count: int = 0
     state: int = 0

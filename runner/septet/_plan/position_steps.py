@@ -7,8 +7,9 @@ condition two, after those that every plan has.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from septet._kernel import layout
 from septet._plan.run_terms import Terms
@@ -48,15 +49,14 @@ Expression = Callable[[str, str], str]
 """Binds an expression for a key of the file; its text reads columns at cursor `i`."""
 
 
-@dataclass
-class PositionColumns:
+class PositionColumns(msgspec.Struct):
     """Collects the columns of B that a plan adds, and what its rules do with them."""
 
     expression: Expression
     number: Callable[[str, float], str]
     first: int = layout.B_SLOTS
     count: int = 0
-    distances: list[dict[str, str]] = field(default_factory=list)
+    distances: list[dict[str, str]] = msgspec.field(default_factory=list)
     uses_distances: bool = False
 
     @property

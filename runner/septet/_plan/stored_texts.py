@@ -11,9 +11,11 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
+
+from msgspec import structs
 
 from septet._cache_folder import cache_folder, claim, is_ours, write_whole
 from septet._host.sources import package_digest
@@ -52,7 +54,7 @@ class Texts:
         """All that the text is made of, in an order that is always the same."""
         named = {module: sorted(names) for module, names in self.imports.items()}
         parts = [self.context, named, self.uses, self.constants, self.arrays]
-        return json.dumps(parts, default=asdict).encode()
+        return json.dumps(parts, default=structs.asdict).encode()
 
 
 def _text_of(texts: Texts, unit: str) -> str:

@@ -52,8 +52,8 @@ def insist_count(name: str, value: Any, *, least: int | None = 1, optional: bool
     """Refuse what is no whole number, or one below `least`."""
     if optional and value is None:
         return
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    insist(whole, name, "a whole number", value)
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    insist(is_integer, name, "a whole number", value)
     if least is not None and value < least:
         raise InputError(f"{name} was {value}", hint=f"{least} or more")
 

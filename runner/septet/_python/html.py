@@ -60,19 +60,21 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], total: int | No
     """Return a table of at most 60 rows; `total` is how many there are."""
     head = "".join(f'<th scope="col" style="{_CELL}">{_shown(each, 60)}</th>' for each in columns)
     body = "".join(
-        "<tr>" + "".join(f'<td style="{_CELL}">{_shown(_text(v), 60)}</td>' for v in row) + "</tr>"
+        "<tr>"
+        + "".join(f'<td style="{_CELL}">{_shown(_text(value), 60)}</td>' for value in row)
+        + "</tr>"
         for row in rows[:_MOST_ROWS]
     )
     count = len(rows) if total is None else total
-    more = count - min(len(rows), _MOST_ROWS)
-    rest = paragraph(f"and {more:,} more rows") if more > 0 else ""
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
+    unlisted = count - min(len(rows), _MOST_ROWS)
+    note = paragraph(f"and {unlisted:,} more rows") if unlisted > 0 else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
 
 
 def frame_table(frame: pl.DataFrame) -> str:
     """Return the first rows and columns of a frame."""
-    shown = frame.select(frame.columns[:_MOST_COLUMNS]).head(_MOST_ROWS)
-    return table(shown.columns, shown.rows(), frame.height)
+    head = frame.select(frame.columns[:_MOST_COLUMNS]).head(_MOST_ROWS)
+    return table(head.columns, head.rows(), frame.height)
 
 
 def _text(value: object) -> str:
@@ -84,28 +86,30 @@ def _text(value: object) -> str:
 def problem_list(problems: Sequence[Problem]) -> str:
     """Return problems, each with its place, and below it what was expected, found, and the hint."""
     items = "".join(f"<li>{_problem(each)}</li>" for each in problems[:_MOST_ROWS])
-    more = len(problems) - _MOST_ROWS
-    rest = paragraph(f"and {more:,} more problems") if more > 0 else ""
-    return f"<ul>{items}</ul>{rest}"
+    unlisted = len(problems) - _MOST_ROWS
+    note = paragraph(f"and {unlisted:,} more problems") if unlisted > 0 else ""
+    return f"<ul>{items}</ul>{note}"
 
 
 def _problem(problem: Problem) -> str:
-    first, *rest = str(problem).splitlines() or [""]
+    first, *further_lines = str(problem).splitlines() or [""]
     return _shown(first, 400) + "".join(
-        f'<p style="margin:0">{_shown(line.strip(), 300)}</p>' for line in rest[:3]
+        f'<p style="margin:0">{_shown(line.strip(), 300)}</p>' for line in further_lines[:3]
     )
 
 
 def curve(values: Sequence[float], seconds: Sequence[float], title: str) -> str:
     """Return values over time as SVG, thinned to the lowest and highest of each stretch."""
-    known = [(at, value) for at, value in zip(seconds, values, strict=True) if value == value]
-    if len(known) < 2:
+    points_known = [
+        (at, value) for at, value in zip(seconds, values, strict=True) if value == value
+    ]
+    if len(points_known) < 2:
         return ""
-    points = [value for _, value in known]
-    kept = _thinned(points)
+    points = [value for _, value in points_known]
+    drawn = _thinned(points)
     words = f"From {points[0]:,.6g} to {points[-1]:,.6g}, between {min(points):,.6g} and "
     words += f"{max(points):,.6g}."
-    line = Line("", [known[at][0] for at, _ in kept], [value for _, value in kept])
+    line = Line("", [points_known[at][0] for at, _ in drawn], [value for _, value in drawn])
     return lines(title, words, [Pane([line])], width=_WIDTH, height=_HEIGHT)
 
 
@@ -114,9 +118,9 @@ def _thinned(points: Sequence[float]) -> list[tuple[int, float]]:
     if len(points) <= 2 * _POINTS:
         return list(enumerate(points))
     step = -(-len(points) // _POINTS)
-    kept = {0: points[0], len(points) - 1: points[-1]}
+    thinned = {0: points[0], len(points) - 1: points[-1]}
     for start in range(0, len(points), step):
         part = range(start, min(start + step, len(points)))
         for at in (min(part, key=points.__getitem__), max(part, key=points.__getitem__)):
-            kept[at] = points[at]
-    return sorted(kept.items())
+            thinned[at] = points[at]
+    return sorted(thinned.items())

@@ -58,14 +58,19 @@ class Summary:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Summary:
         """Take the figures out of the document of a summary."""
-        known = {each.name for each in fields(cls)} - {"more"}
-        more = {name: value for name, value in document.items() if name not in known}
-        return cls(**{name: document[name] for name in known}, more=MappingProxyType(more))
+        own_fields = {each.name for each in fields(cls)} - {"more"}
+        other_fields = {name: value for name, value in document.items() if name not in own_fields}
+        return cls(
+            **{name: document[name] for name in own_fields}, more=MappingProxyType(other_fields)
+        )
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data, with the keys of summary.json."""
-        own = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {**{name: value for name, value in own.items() if name != "more"}, **self.more}
+        own_fields = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            **{name: value for name, value in own_fields.items() if name != "more"},
+            **self.more,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,7 +238,7 @@ def _many(
 def _next(
     waiting: list[Future[Run | Failed]], done: int, progress: Progress | None
 ) -> Run | Failed:
-    found = waiting.pop(0).result()
+    result = waiting.pop(0).result()
     if progress is not None:
         progress("run", done + 1, None, "strategies")
-    return found
+    return result

@@ -121,12 +121,12 @@ class Run:
     def trials(self) -> Trials | None:
         """How many tries preceded it on its data; None in paper and live, which are no tries."""
         with self._reading():
-            found = self._stored.summary.get("tries")
-        if not isinstance(found, dict):
+            tries = self._stored.summary.get("tries")
+        if not isinstance(tries, dict):
             return None
         return Trials(
-            found["count"], found["effective"], found["declared"], found["deflated_sharpe"],
-            complete=found["count"] is not None, text=str(found["text"]),
+            tries["count"], tries["effective"], tries["declared"], tries["deflated_sharpe"],
+            complete=tries["count"] is not None, text=str(tries["text"]),
         )  # fmt: skip
 
     @property
@@ -180,11 +180,11 @@ class Run:
         return self._table("monitoring")
 
     def _table(self, name: str) -> pl.DataFrame:
-        found = self._tables.get(name)
-        if found is None:
+        stored = self._tables.get(name)
+        if stored is None:
             with self._reading():
-                found = self._tables[name] = self._stored.table(name)
-        return found
+                stored = self._tables[name] = self._stored.table(name)
+        return stored
 
     def scan(self, table: Table) -> pl.LazyFrame:
         """Scan a table lazily, bars and round trips among them.
@@ -209,12 +209,12 @@ class Run:
         from septet._store.find_runs import open_run as open_stored
 
         self._tables.clear()
-        held = _in_memory(self._stored)
+        in_memory = _in_memory(self._stored)
         if self._folder is not None:
             self._stored = open_stored(self._folder)
-        elif held is not None:
-            held.summary  # noqa: B018 - the figures stay
-            held.release()
+        elif in_memory is not None:
+            in_memory.summary  # noqa: B018 - the figures stay
+            in_memory.release()
 
     def why(self, order: str) -> Why:
         """Return why an order was made, or none; `order` is its id, or ``SYMBOL@TIME`` (UTC).
@@ -229,8 +229,14 @@ class Run:
 
         insist_text("order", order, "the id of an order, or SYMBOL@TIME")
         with self._reading():
-            found = why_order(self._stored, order)
-            return Why(self.id, found["symbol"], str(found["time"]), sentence_of(found), found)
+            explanation = why_order(self._stored, order)
+            return Why(
+                self.id,
+                explanation["symbol"],
+                str(explanation["time"]),
+                sentence_of(explanation),
+                explanation,
+            )
 
     def diff(self, other: Run) -> Gap:
         """Explain the gap between a paper or live run and its backtest, whichever is which.
@@ -277,21 +283,21 @@ class Run:
 
         insist_path("root", root)
         insist_flag("report", report)
-        place, held = Path(root).resolve(), _in_memory(self._stored)
-        made = self._copies.get(place)
-        if made is not None and made.is_dir():
-            return made
-        if held is not None:
-            result = held.result
+        folder, in_memory = Path(root).resolve(), _in_memory(self._stored)
+        copied = self._copies.get(folder)
+        if copied is not None and copied.is_dir():
+            return copied
+        if in_memory is not None:
+            result = in_memory.result
             report = report and not result.left_out
-            made = save_run(result, Path(root), now_ns=held.now_ns, report=report).folder
-        elif self._stored.folder.resolve().parent.parent == place:
-            made = self._stored.folder
+            copied = save_run(result, Path(root), now_ns=in_memory.now_ns, report=report).folder
+        elif self._stored.folder.resolve().parent.parent == folder:
+            copied = self._stored.folder
         else:
-            made = copy_run(self._stored, Path(root))
-        self._copies[place] = made
-        self._folder = made if self._folder is None else self._folder
-        return made
+            copied = copy_run(self._stored, Path(root))
+        self._copies[folder] = copied
+        self._folder = copied if self._folder is None else self._folder
+        return copied
 
     def report(self, path: str | PathLike[str] | None = None) -> Path:
         """Write the page of the run, by default into its folder, and return its path.
@@ -355,8 +361,8 @@ class Run:
         if _in_memory(self._stored) is None:
             with self._reading():
                 doubtful = condition_of(self._stored, listed=True).problem
-        more = f", doubtful: {doubtful[:80]}" if doubtful else ""
-        return f"<Run {self.id} {summary['strategy'][:64]!r} {summary['mode']}{more}>"
+        doubt_text = f", doubtful: {doubtful[:80]}" if doubtful else ""
+        return f"<Run {self.id} {summary['strategy'][:64]!r} {summary['mode']}{doubt_text}>"
 
 
 def _in_memory(stored: StoredRun) -> MemoryRun | None:
@@ -388,8 +394,8 @@ def runs(strategy: str | None = None, *, root: str | PathLike[str] = "runs") -> 
 
     insist_text("strategy", strategy, "the name of a strategy", optional=True)
     insist_path("root", root)
-    found = list_runs(Path(root))
-    return [Run(each) for each in found if strategy in (None, each.folder.parent.name)]
+    stored = list_runs(Path(root))
+    return [Run(each) for each in stored if strategy in (None, each.folder.parent.name)]
 
 
 def open_run(reference: str | PathLike[str], *, root: str | PathLike[str] = "runs") -> Run:

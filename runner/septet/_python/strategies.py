@@ -126,9 +126,12 @@ class Strategy:
         ConfigError
             With every problem, in `problems`.
         """
-        given = _insist_settings(settings)
-        kept = {key: value for key, value in self._settings if key not in given}
-        merged = {**kept, **given}  # in the order they were given: what comes later wins
+        settings_given = _insist_settings(settings)
+        unchanged = {key: value for key, value in self._settings if key not in settings_given}
+        merged = {
+            **unchanged,
+            **settings_given,
+        }  # in the order they were given: what comes later wins
         loaded = self._loaded
         return _made(loaded.text, loaded.path, loaded.base_dir, merged, self._mode)
 
@@ -180,8 +183,8 @@ class Strategy:
         loaded = self._loaded
         tree = effective_tree(loaded.text, str(loaded.path), laid(self.settings), self._mode)
         text = yaml.safe_dump(tree.plain(), sort_keys=False, allow_unicode=True, width=96)
-        again = _made(text, loaded.path, loaded.base_dir, {}, None)
-        if again._loaded.resolved != loaded.resolved:
+        effective = _made(text, loaded.path, loaded.base_dir, {}, None)
+        if effective._loaded.resolved != loaded.resolved:
             raise RunError(
                 "the values of this strategy could not be written as a file that means the same",
                 hint="write its text and its settings side by side",
@@ -206,8 +209,8 @@ class Strategy:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Strategy):
             return NotImplemented
-        mine, theirs = self._loaded.base_dir, other._loaded.base_dir
-        return self is other or (self.hash == other.hash and mine == theirs)
+        own_folder, other_folder = self._loaded.base_dir, other._loaded.base_dir
+        return self is other or (self.hash == other.hash and own_folder == other_folder)
 
     def __hash__(self) -> int:
         return hash(self.hash)
@@ -277,9 +280,9 @@ def load(
     insist_choice("mode", mode, _MODES, optional=True)
     if isinstance(source, Strategy):
         raise InputError("this is a Strategy already", hint="with_() lays settings over it")
-    given = _given(source)
+    source_given = _given(source)
     try:
-        return _made(given.text, given.name, given.base, laid_over, mode)
+        return _made(source_given.text, source_given.name, source_given.base, laid_over, mode)
     except ConfigError as error:
         raise ConfigError([_without_lines(each) for each in error.problems]) from None
 
@@ -315,16 +318,16 @@ def _given(source: Any) -> _Given:
             f"source: expected a path or a mapping, found a {type(source).__name__}",
             hint="septet.loads(text) takes the text of a file",
         )
-    shown = os.fspath(source)
-    is_text = isinstance(shown, bytes) or "\n" in shown or ": " in shown
-    if is_text and (isinstance(shown, bytes) or not os.path.lexists(shown)):
+    path_text = os.fspath(source)
+    is_text = isinstance(path_text, bytes) or "\n" in path_text or ": " in path_text
+    if is_text and (isinstance(path_text, bytes) or not os.path.lexists(path_text)):
         raise InputError(
-            f"expected the path of a strategy file, found text that begins {shown[:40]!r}",
+            f"expected the path of a strategy file, found text that begins {path_text[:40]!r}",
             hint="septet.loads(text) takes the text of a file",
         )
     from septet._config.read import read_text
 
-    path = Path(shown)
+    path = Path(path_text)
     return _Given(read_text(path), path, path.resolve().parent)
 
 
@@ -424,20 +427,22 @@ def check(
     insist_choice("mode", mode, _MODES, optional=True)
     insist_flag("world", world)
     try:
-        given = _given(source)
-        again = partial(
-            load_text, given.text, given.name, base_dir=given.base,
-            mode=mode if mode is not None else given.mode,
+        source_given = _given(source)
+        load_again = partial(
+            load_text, source_given.text, source_given.name, base_dir=source_given.base,
+            mode=mode if mode is not None else source_given.mode,
         )  # fmt: skip
-        sets = laid(given.settings)
+        sets = laid(source_given.settings)
         request = CheckRequest(world=world)
-        found = check_loading(again, request, sets=sets, file=str(given.name))
+        checked = check_loading(load_again, request, sets=sets, file=str(source_given.name))
     except ConfigError as error:
         return Check(ok=False, problems=tuple(map(_without_lines, error.problems)))
     except SeptetError as error:
         problem = error.problem or Problem(error.message, key=error.key, hint=error.hint)
         return Check(ok=False, problems=(problem,))
-    rows = () if found.world is None else found.world.rows
+    rows = () if checked.world is None else checked.world.rows
     answers = tuple((each.what, each.verdict, each.found) for each in rows)
-    made = Strategy(found.loaded, again.keywords["mode"], tuple(given.settings.items()))
-    return Check(found.ok, found.problems, made, found.settings, answers)
+    strategy = Strategy(
+        checked.loaded, load_again.keywords["mode"], tuple(source_given.settings.items())
+    )
+    return Check(checked.ok, checked.problems, strategy, checked.settings, answers)

@@ -56,12 +56,12 @@ class Sweep:
         """How many tries there are on its data with its settings; None where nobody asked."""
         from septet._results.previous_trials import sentence
 
-        found = self._outcome.tries
-        if found is None:
+        tries = self._outcome.tries
+        if tries is None:
             return None
         return Trials(
-            found.count, found.effective, found.declared, None, complete=found.count is not None,
-            text=sentence(found, None),
+            tries.count, tries.effective, tries.declared, None, complete=tries.count is not None,
+            text=sentence(tries, None),
         )  # fmt: skip
 
     def best(self, count: int = 10) -> pl.DataFrame:
@@ -81,12 +81,12 @@ class Sweep:
         import polars as pl
 
         insist_count("row", row, least=None)
-        found = self.settings.filter(pl.col("setting") == row)
-        if not found.height:
+        rows = self.settings.filter(pl.col("setting") == row)
+        if not rows.height:
             raise InputError(
                 f"the sweep has no setting {row}", hint="best() and settings have a column setting"
             )
-        values = found.row(0, named=True)
+        values = rows.row(0, named=True)
         return self._strategy.with_(
             {axis.key: axis.text(values[axis.key]) for axis in self._outcome.findings.axes}
         )
@@ -95,11 +95,13 @@ class Sweep:
         names = [axis.key for axis in self._outcome.findings.axes]
         figures = ("setting", "sharpe", "total_return", "max_drawdown", "trades", "psr", "dsr")
         best = self.best()
-        shown = best.select([*names[:8], *(name for name in figures if name in best.columns)])
+        columns_shown = best.select(
+            [*names[:8], *(name for name in figures if name in best.columns)]
+        )
         head = html.heading(f"{self._strategy.name[:100]}: {self.settings.height:,} settings")
         tries = self.trials
         tried = html.paragraph(tries.text) if tries is not None and tries.text else ""
-        return html.page(head, html.paragraph(self.verdict), tried, html.frame_table(shown))
+        return html.page(head, html.paragraph(self.verdict), tried, html.frame_table(columns_shown))
 
     def __repr__(self) -> str:
         return f"<Sweep {self._strategy.name[:64]!r} {self.settings.height:,} settings>"
@@ -248,7 +250,7 @@ def train(
     insist_path("to", to, optional=True)
     insist_watchers(progress)
     with interruptible("the training"):
-        found = train_model(
+        trained = train_model(
             loaded_of(strategy), None if to is None else Path(to), progress=progress
         )
-    return Model(found.folder, found.card)
+    return Model(trained.folder, trained.card)

@@ -35,12 +35,12 @@ def trials(subject: Strategy | Run | None = None) -> Trials:
     fits = subject is None or isinstance(subject, Run | Strategy)
     insist(fits, "subject", "a Strategy, a Run or None", subject)
     if isinstance(subject, Run):
-        found, rows = listed_tries(_months(subject))
+        tries, rows = listed_tries(_months(subject))
     else:
-        found, rows = listed_tries(strategy=None if subject is None else subject.name)
+        tries, rows = listed_tries(strategy=None if subject is None else subject.name)
     return Trials(
-        found.count, found.effective, found.declared, None, complete=not found.problem,
-        text=_sentence(found.count, found.problem), _rows=tuple(rows),
+        tries.count, tries.effective, tries.declared, None, complete=not tries.problem,
+        text=_sentence(tries.count, tries.problem), _rows=tuple(rows),
     )  # fmt: skip
 
 
@@ -58,10 +58,10 @@ def _months(run: Run) -> tuple[Month, ...]:
     first = parse_moment(run.summary.first_decision)
     names = ("open", "high", "low", "close", "volume")
     bars = run.scan("bars").select("symbol", "time", *names).collect()
-    found: set[Month] = set()
+    months: set[Month] = set()
     for (symbol,), part in bars.partition_by("symbol", as_dict=True).items():
         times = part.get_column("time").to_physical().to_numpy()
-        kept = times >= first
-        columns = [part.get_column(name).to_numpy()[kept] for name in names]
-        found.update(months_of_closes(str(symbol), times[kept], columns[3], columns))
-    return tuple(sorted(found))
+        is_in_span = times >= first
+        columns = [part.get_column(name).to_numpy()[is_in_span] for name in names]
+        months.update(months_of_closes(str(symbol), times[is_in_span], columns[3], columns))
+    return tuple(sorted(months))

@@ -135,9 +135,9 @@ def _order(fold: Fold, order: OpenOrder) -> dict[str, Any]:
     }
 
 
-def stop_text(position: dict[str, Any], *, simulated: bool) -> str:
+def stop_text(position: dict[str, Any], *, simulated: bool, currency: str = "") -> str:
     """Return where the stop of a position of `open_state` is held, and whether it acts now."""
-    return _stop_text(position, {"simulated": simulated})
+    return _stop_text(position, {"simulated": simulated, "currency": currency})
 
 
 def order_text(order: dict[str, Any]) -> str:
@@ -178,11 +178,7 @@ def _position_lines(each: dict[str, Any], state: dict[str, Any]) -> list[str]:
     text = f"{each['symbol']} {each['side']} {_number(each['quantity'])}"
     value = money(each["value"], unit)
     if each["dust"]:
-        least = f"the minimum notional of {_number(each['min_notional'])} {unit}"
-        shortfall = (
-            f"below {least}" if (each["value"] or 0.0) < each["min_notional"] else "below a lot"
-        )
-        return [_line("Dust", f"{text}, value {value}: {shortfall}, no order can close it")]
+        return [_line("Dust", f"{text}, value {value}: {_too_small(each, unit)}")]
     profit = money(each["unrealised_pnl"], unit, signed=True)
     share = percent(each["share_of_equity"])
     return [
@@ -192,6 +188,13 @@ def _position_lines(each: dict[str, Any], state: dict[str, Any]) -> list[str]:
         _line("", f"value {value}, {share} of equity, profit {profit} before fees"),
         _line("  Stop", _stop_text(each, state)),
     ]
+
+
+def _too_small(each: dict[str, Any], unit: str) -> str:
+    """Return why no order can close a remainder, and none can protect it."""
+    least = f"below the minimum notional of {_number(each['min_notional'])} {unit}".rstrip()
+    shortfall = least if (each["value"] or 0.0) < each["min_notional"] else "below a lot"
+    return f"{shortfall}, no order can close it"
 
 
 def _stop_text(each: dict[str, Any], state: dict[str, Any]) -> str:
@@ -215,6 +218,8 @@ def _stop_text(each: dict[str, Any], state: dict[str, Any]) -> str:
             return f"none at {venue}; an exit is open ({exits}): no stop acts until it has ended"
         text = f"none at {venue}; the engine watches {rules}"
         return text if stop["acts"] else f"none at {venue}; the engine holds {rules}: {idle}"
+    if each["dust"]:
+        return f"none: dust, {_too_small(each, state.get('currency', ''))}"
     return "none: the file has no stop_loss and no trailing stop"
 
 

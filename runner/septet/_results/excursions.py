@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
 from septet._results.by_symbol import rows_by_symbol
@@ -68,12 +68,11 @@ def ranges_held(entry_ns: Ints, exit_ns: Ints, bars: BarTable, after_ns: int) ->
     return HeldRange(lowest, highest, count.astype(np.int64))
 
 
-@dataclass
-class Excursions:
+class Excursions(msgspec.Struct):
     """Excursions of the trades of a run whose bars may come in stretches."""
 
-    _open: dict[str, tuple[int, float, float, int]] = field(default_factory=dict)
-    _until: dict[str, int] = field(default_factory=dict)
+    _open: dict[str, tuple[int, float, float, int]] = msgspec.field(default_factory=dict)
+    _until: dict[str, int] = msgspec.field(default_factory=dict)
 
     def take(
         self,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from septet._data.stamps import iso
 from septet._results.number_texts import chance, count, number
@@ -15,8 +16,7 @@ __all__ = ["Tries", "deflated", "sentence"]
 SURE: Final = 0.95
 
 
-@dataclass(frozen=True, slots=True)
-class Tries:
+class Tries(msgspec.Struct, frozen=True):
     """What the ledger of trials knows of the data of a run.
 
     `count` is how many plans were tried on it, this one included, with `declared` tries made

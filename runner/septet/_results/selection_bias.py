@@ -14,10 +14,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -241,8 +241,7 @@ def _no_logits() -> Floats:
     return np.empty(0, dtype=np.float64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Overfitting:
+class Overfitting(msgspec.Struct, frozen=True, eq=False):
     """What choosing the best setting of one half of the days was worth in the other half.
 
     `probability` is the share of splits with a logit of at most 0: the setting that was best in
@@ -257,7 +256,7 @@ class Overfitting:
     problem: str = ""
     settings: int = 0
     left_out: int = 0
-    logits: Floats = field(default_factory=_no_logits)
+    logits: Floats = msgspec.field(default_factory=_no_logits)
     chosen_daily: float | None = None
     elsewhere_daily: float | None = None
     loss: float | None = None

@@ -7,10 +7,11 @@ when is measured against its own mean exposure, held all the time.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import numpy as np
+from msgspec import structs
 
 from septet._results import statistics as st
 from septet._results.intervals import Z95, student
@@ -32,8 +33,7 @@ _FEWEST_DAYS: Final = 30
 _ROUNDING: Final = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
-class Excess:
+class Excess(msgspec.Struct, frozen=True):
     """Figures of the daily returns minus those of holding the mean exposure; None if undefined.
 
     `exposure` is the share of equity that was held beside. The ratios and `cagr` are annual.
@@ -47,7 +47,7 @@ class Excess:
 
     def document(self) -> Mapping[str, Any]:
         """Return what summary.json holds."""
-        return asdict(self)
+        return structs.asdict(self)
 
 
 def annual_growth(initial: float, final: float, span_ns: int) -> float | None:

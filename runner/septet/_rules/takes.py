@@ -131,10 +131,12 @@ def take_at_close(k, i, now_ns, run: Run):
 def fill_takes(k, i, reach, time_ns, at_open, run: Run):
     """Fill every take and target of k that lies before `reach`, nearest first.
 
-    A working flip closes all of k, so that no take sells a part of it.
+    While orders work that close all of k, a flip included, no take sells a part of it, and none
+    counts as done.
     """
     side = 1.0 * run.open_side[k]
-    turns = not SPOT and reason_of_exit(k, run) == R_REVERSAL
+    free = floor_units(abs(run.units[k]) - leaving_units(k, run), run.lot[k])
+    closes = free == 0.0 or (not SPOT and reason_of_exit(k, run) == R_REVERSAL)
     average_price = run.average_price[k]
     tried = 0
     while run.open_side[k] != 0 and run.exit_to_retry[k] == 0:
@@ -142,7 +144,7 @@ def fill_takes(k, i, reach, time_ns, at_open, run: Run):
             return
         number, nearest = -1, nan
         for take in TAKES_AT:
-            if not turns and (
+            if not closes and (
                 (run.takes_done[k] >> take.number) & 1 == 0
                 or (PARTICIPATION and run.B[k, take.rest] > 0.0)
             ):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -35,16 +35,15 @@ DAY_NS = 86_400_000_000_000
 MONDAY = 4  # 1970-01-05, the first Monday
 
 
-@dataclass
-class AlignedBars:
+class AlignedBars(msgspec.Struct):
     """T, M, X, U and DUE of a run (see `septet._kernel.layout`), and how many bars symbols have."""
 
     T: Ints
     M: Ints
     X: Floats
     lengths: tuple[int, ...]
-    U: Floats = field(default_factory=lambda: np.zeros((1, 1)))
-    DUE: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    U: Floats = msgspec.field(default_factory=lambda: np.zeros((1, 1)))
+    DUE: Ints = msgspec.field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def times(self) -> int:
@@ -62,8 +61,7 @@ class AlignedBars:
         return int(self.M.shape[2])
 
 
-@dataclass(frozen=True)
-class AlignmentRules:
+class AlignmentRules(msgspec.Struct, frozen=True):
     """How a run counts days, gaps and funding."""
 
     time_zone: str = "UTC"

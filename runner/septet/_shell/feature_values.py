@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
 from threading import Lock
 from typing import Final, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -36,8 +36,7 @@ MODEL_WORDS: Final = frozenset({"up", "down", "confidence"})
 Values: TypeAlias = tuple[Floats, npt.NDArray[np.int8] | None]
 
 
-@dataclass(frozen=True)
-class FeatureValues:
+class FeatureValues(msgspec.Struct, frozen=True):
     """Features of the bars from row `begin` of each symbol on; `complete`: of all of them.
 
     `D` holds the signals as codes, None where they are not known before the run.

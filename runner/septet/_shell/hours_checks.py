@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from msgspec import structs
 
 from septet._config.pydantic_problems import problem_at
 from septet._data.bars import Ints
@@ -45,7 +45,7 @@ def _of_hours(session: Session, rules: HourRules, times: Ints, grid: FillGrid) -
     if rules.open is None:
         return
     tree = session.loaded.tree
-    without_events = replace(rules, series="")
+    without_events = structs.replace(rules, series="")
     flags = hours_flags(without_events, times, grid, NO_EVENTS)
     bar = format_duration(session.market.bar_ns)
     if bool(np.all(flags & layout.HOURS_CLOSED)):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -46,8 +46,7 @@ STATES = {
 SIGNALS = ("none", "short", "flat", "long")
 
 
-@dataclass
-class Outcome:
+class Outcome(msgspec.Struct):
     """The outcome of a run: the log, decisions and curve over the decided times."""
 
     LI: Ints

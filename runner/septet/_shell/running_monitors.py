@@ -7,7 +7,6 @@ times. A model's health is read with the labels and rows known at T. Their readi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -24,16 +23,15 @@ from septet.errors import SeptetError
 __all__ = ["MODEL", "EventMonitors", "RunMonitors", "Watched"]
 
 
-@dataclass
-class Watched:
+class Watched(msgspec.Struct):
     """Readings of the monitors at one decision time, and what they change.
 
     `asks` is whether one of them has asked for a model, three times running.
     """
 
-    readings: list[Reading] = field(default_factory=list)
-    acts: list[Act] = field(default_factory=list)
-    failed: list[tuple[str, str]] = field(default_factory=list)
+    readings: list[Reading] = msgspec.field(default_factory=list)
+    acts: list[Act] = msgspec.field(default_factory=list)
+    failed: list[tuple[str, str]] = msgspec.field(default_factory=list)
     asks: bool = False
 
     @property

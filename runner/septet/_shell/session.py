@@ -20,11 +20,11 @@ from septet._plan.plain import compile_choice
 from septet._plan.plan import Plan, make_plan
 from septet._plan.run_terms import terms_of
 from septet._shell.aligned_bars import AlignedBars, AlignmentRules, align_bars
-from septet.errors import DataError
+from septet.errors import DataError, InputError
 
 __all__ = [
-    "Session", "first_ready", "open_session", "plan_of", "reuse_memory", "slowest_key",
-    "alignment_rules", "warmup_ns_of",
+    "Session", "first_ready", "open_session", "plan_of", "refuse_days_of_two_kinds", "reuse_memory",
+    "slowest_key", "alignment_rules", "warmup_ns_of",
 ]  # fmt: skip
 
 Log = Callable[[str], None]
@@ -132,6 +132,7 @@ def open_session(
     if market.calendar != "24x7":  # a day is a session there
         calendar = market.calendar
         plan = plan_of(loaded, tables=tables, curve=curve, calendar=calendar, log=log)
+    refuse_days_of_two_kinds(plan, market)
     aligned = align_bars(plan, market, alignment_rules(strategy))
     with placed(loaded, "universe"):
         first = _first_decision(strategy, plan, market, aligned, not_before_ns)
@@ -167,6 +168,28 @@ def warmup_ns_of(strategy: Any, memory_bars: int) -> int:
             return 2**62
         needed_ns += training.lead_ns
     return int(needed_ns)
+
+
+def refuse_days_of_two_kinds(plan: Plan, market: MarketData) -> None:
+    """Refuse higher frames of whole days where most symbols trade always and others in sessions.
+
+    Raises
+    ------
+    InputError
+        For the first feature on such a frame, at its place in the file.
+    """
+    graph = plan.assembly.graph
+    in_sessions = [name for name, calendar in market.calendars.items() if calendar != "24x7"]
+    if market.calendar != "24x7" or not in_sessions:
+        return
+    for node in graph.nodes:
+        if node.bar_ns != graph.bar_ns and node.bar_ns % 86_400_000_000_000 == 0:
+            raise InputError(
+                "bars of whole days are UTC days for most symbols here, and sessions of "
+                f"{market.calendars[in_sessions[0]]} for {in_sessions[0]}",
+                hint="write a file for the symbols of each calendar, or hours: bar: 4h",
+                key=f".features.{node.label.split('.')[0]}",
+            )
 
 
 def slowest_key(plan: Plan) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from septet._config.pydantic_problems import problem_at
@@ -24,8 +24,7 @@ _ON_TICK: Final = 1e-6
 _MOST_OFF: Final = 0.5
 
 
-@dataclass
-class TickCounts:
+class TickCounts(msgspec.Struct):
     """Closes of a symbol that are few ticks, and how many of these are no whole number of them."""
 
     tick: float

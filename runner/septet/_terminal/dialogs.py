@@ -112,9 +112,9 @@ class ActDialog(ModalScreen[Act | None]):
             event.button.label = _CLOSE if self.flattens else _KEEP
             return
         name, reason = (self.query_one(f"#{each}", Input).value.strip() for each in _FIELDS)
-        wrong = self._wrong(name, reason)
-        if wrong:
-            self.query_one("#wrong", Static).update(wrong)
+        problem = self._wrong(name, reason)
+        if problem:
+            self.query_one("#wrong", Static).update(problem)
             return
         self.dismiss(Act(self.action, name, reason or "no reason was given", self.flattens))
 

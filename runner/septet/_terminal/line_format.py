@@ -39,26 +39,28 @@ def line_of(look: Look, now_ns: int, name: str) -> str:
     from septet._data.stamps import iso
 
     view = look.view
-    found: dict[str, object] = {"time": iso(now_ns // 1_000_000_000 * 1_000_000_000)}
+    fields: dict[str, object] = {"time": iso(now_ns // 1_000_000_000 * 1_000_000_000)}
     if view is None:
-        found |= {"run": name, "state": "gone" if look.gone else "unreadable"}
+        fields |= {"run": name, "state": "gone" if look.gone else "unreadable"}
     else:
+        dust = sum(each.dust for each in view.positions)
         data_s = round((now_ns - view.last_data_ns) / 1e9, 1) if view.last_data_ns else None
-        found |= {
+        fields |= {
             "run": view.run_id, "strategy": view.strategy, "mode": view.mode,
             "state": "gone" if look.gone else view.state,
             "equity": None if view.equity is None else f"{view.equity:.2f}",
             "currency": view.currency, "drawdown": view.drawdown, "day": view.day_return,
             "exposure": view.exposure,
-            "positions": len(view.positions) if view.is_held_known else None,
-            "orders": len(view.orders) if view.is_held_known else None, "alerts": view.alerts,
+            "positions": len(view.positions) - dust if view.is_held_known else None,
+            "orders": len(view.orders) if view.is_held_known else None,
+            "dust": dust if view.is_held_known else None, "alerts": view.alerts,
             "data_age_s": data_s if view.is_running else None, "entries": view.entries,
         }  # fmt: skip
-        found |= {"problem": view.problem} if view.problem and look.is_current else {}
+        fields |= {"problem": view.problem} if view.problem and look.is_current else {}
     if not look.is_current:
-        found |= {"shown_age_s": round(look.age_s(now_ns), 1) if view else None}
-        found |= {"problem": look.problem}
-    return " ".join(f"{key}={_value(value)}" for key, value in found.items())
+        fields |= {"shown_age_s": round(look.age_s(now_ns), 1) if view else None}
+        fields |= {"problem": look.problem}
+    return " ".join(f"{key}={_value(value)}" for key, value in fields.items())
 
 
 def document_of(look: Look, now_ns: int, name: str) -> dict[str, Any]:

@@ -72,10 +72,10 @@ def head_lines(view: RunView | None, now_ns: int, name: str) -> list[str]:
     if view is None:
         return [cell(name, 70), "not read yet"]
     day, currency = view.day_return, cell(view.currency, 12)
-    what = f"{cell(view.run_id, 30)}  {cell(view.mode, 10)}  {cell(view.strategy, 16)}"
+    run_text = f"{cell(view.run_id, 30)}  {cell(view.mode, 10)}  {cell(view.strategy, 16)}"
     blocked = "BLOCKED: " if view.is_running and view.blocks else ""
     lines = [
-        what,
+        run_text,
         f"State    {cell(view.state_text)}",
         f"Entries  {blocked}{cell(view.entries)}",
         f"Equity   {money(view.equity, currency)}   Day "
@@ -111,7 +111,7 @@ def stale_line(look: Look | None, now_ns: int) -> str:
 
 def tables_of(view: RunView, log: list[dict[str, str]]) -> dict[str, list[Row]]:
     """Return the rows of every table; one that is empty has a row that states it."""
-    found = {
+    tables = {
         "positions": _positions(view), "orders": _orders(view), "decisions": _decisions(view),
         "happenings": [
             _row((_clock(each.time), each.level, each.name, each.text), detail=each.text)
@@ -123,7 +123,7 @@ def tables_of(view: RunView, log: list[dict[str, str]]) -> dict[str, list[Row]]:
             for each in log
         ],
     }  # fmt: skip
-    return {name: rows or [Row((_NONE[name],))] for name, rows in found.items()}
+    return {name: rows or [Row((_NONE[name],))] for name, rows in tables.items()}
 
 
 def _row(cells: tuple[object, ...], reference: str = "", detail: str = "") -> Row:

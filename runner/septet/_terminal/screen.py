@@ -112,9 +112,9 @@ class TopScreen(App[int]):
             look, log = await asyncio.to_thread(self._read)
         finally:
             self._looking = False
-        before, self.seen = self.seen, look
+        previous, self.seen = self.seen, look
         self._show_head()
-        if look.view is not None and (before is None or before.view != look.view or log):
+        if look.view is not None and (previous is None or previous.view != look.view or log):
             for name, rows in tables_of(look.view, log).items():
                 self._fill(name, rows)
 
@@ -138,8 +138,8 @@ class TopScreen(App[int]):
         if self.rows.get(name) == rows:
             return
         table = self.query_one(f"#{name}", _Table)
-        at, before = table.cursor_row, self.rows.get(name, [])
-        chosen = before[at] if 0 <= at < len(before) else None
+        at, rows_before = table.cursor_row, self.rows.get(name, [])
+        chosen = rows_before[at] if 0 <= at < len(rows_before) else None
         table.clear()
         width = len(TABLES[name])
         for row in rows:
@@ -219,10 +219,10 @@ class TopScreen(App[int]):
 
             signed: dict[str, Any] = {"name": f"{act.name} (top)", "reason": act.reason}
             if act.action == "resume":
-                found = resume_run(self.folder, **signed, wait_s=self.wait_s)
+                outcome = resume_run(self.folder, **signed, wait_s=self.wait_s)
             else:
-                found = halt_run(self.folder, **signed, flatten=act.flatten, wait_s=self.wait_s)
-            return outcome_lines(found, self.wait_s)
+                outcome = halt_run(self.folder, **signed, flatten=act.flatten, wait_s=self.wait_s)
+            return outcome_lines(outcome, self.wait_s)
 
         try:
             lines = await asyncio.to_thread(ask)

@@ -32,10 +32,10 @@ def mean_correlation(returns: Floats) -> float:
     """
     if not returns.size:
         return 0.0
-    known = np.isfinite(returns)
-    days = np.maximum(known.sum(axis=1, keepdims=True), 1)
-    means = np.where(known, returns, 0.0).sum(axis=1, keepdims=True) / days
-    centred = np.where(known, returns - means, 0.0)
+    is_finite = np.isfinite(returns)
+    days = np.maximum(is_finite.sum(axis=1, keepdims=True), 1)
+    means = np.where(is_finite, returns, 0.0).sum(axis=1, keepdims=True) / days
+    centred = np.where(is_finite, returns - means, 0.0)
     spread = np.sqrt((centred * centred).mean(axis=1))
     rows = centred[spread > 0.0] / spread[spread > 0.0, None]
     count = len(rows)

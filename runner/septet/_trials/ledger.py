@@ -169,10 +169,10 @@ class Ledger:
                     for statement in _statements(_SCHEMA):
                         db.execute(statement)
                     db.execute(f"PRAGMA user_version = {FORMAT}")
-        found = db.execute("PRAGMA user_version").fetchone()[0]
-        if found != FORMAT:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version != FORMAT:
             raise LedgerError(
-                f"{self.path} has format {found}, and this septet writes {FORMAT}; moved away, "
+                f"{self.path} has format {version}, and this septet writes {FORMAT}; moved away, "
                 "another is begun"
             )
 
@@ -214,36 +214,38 @@ class Ledger:
         """
         try:
             with self._writing():
-                place = self._place_of(months)
-                before = self._db.execute("SELECT seq, hash FROM trials ORDER BY seq DESC LIMIT 1")
-                seq, last = before.fetchone() or (0, b"")
+                months_id = self._id_of_months(months)
+                last_row = self._db.execute(
+                    "SELECT seq, hash FROM trials ORDER BY seq DESC LIMIT 1"
+                )
+                seq, last = last_row.fetchone() or (0, b"")
                 new = 0
                 for trial in trials:
-                    row = _row(trial, place, now_ns)
+                    row = _row(trial, months_id, now_ns)
                     digest = _chained(last, row)
-                    done = self._db.execute(
+                    inserted = self._db.execute(
                         "INSERT OR IGNORE INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                         (seq + 1, *row, digest),
                     )
-                    if done.rowcount == 1:
+                    if inserted.rowcount == 1:
                         seq, last, new = seq + 1, digest, new + 1
                 return new
         except sqlite3.Error as problem:
             raise LedgerError(f"{self.path} cannot be written: {problem}") from problem
 
-    def _place_of(self, months: Sequence[Month]) -> int:
+    def _id_of_months(self, months: Sequence[Month]) -> int:
         text = "\n".join(f"{each.closes} {each.asset}" for each in sorted(set(months)))
         digest = hashlib.sha256(text.encode()).digest()
-        found = self._db.execute("SELECT id FROM months WHERE digest = ?", (digest,)).fetchone()
-        if found:
-            return int(found[0])
-        kept = sorted(set(months))
-        made = self._db.execute(
-            "INSERT INTO months (digest, count) VALUES (?, ?)", (digest, len(kept))
+        existing = self._db.execute("SELECT id FROM months WHERE digest = ?", (digest,)).fetchone()
+        if existing:
+            return int(existing[0])
+        distinct_months = sorted(set(months))
+        inserted = self._db.execute(
+            "INSERT INTO months (digest, count) VALUES (?, ?)", (digest, len(distinct_months))
         )
-        rows = [(made.lastrowid, each.closes, each.asset) for each in kept]
+        rows = [(inserted.lastrowid, each.closes, each.asset) for each in distinct_months]
         self._db.executemany("INSERT INTO month VALUES (?, ?, ?)", rows)
-        return int(made.lastrowid or 0)
+        return int(inserted.lastrowid or 0)
 
     # ------------------------------------------------------------ reading
 
@@ -286,21 +288,22 @@ class Ledger:
 
     def _find_overlapping(self, months: Sequence[Month]) -> None:
         """Leave the sets of months that share enough of these in the table `shared`."""
-        kept = sorted(set(months))
+        distinct_months = sorted(set(months))
         with closing(self._db.cursor()) as cursor:
             cursor.execute("CREATE TEMP TABLE IF NOT EXISTS ours (closes TEXT, asset TEXT)")
             cursor.execute("CREATE TEMP TABLE IF NOT EXISTS shared (id INTEGER PRIMARY KEY)")
             cursor.execute("DELETE FROM ours")
             cursor.execute("DELETE FROM shared")
             cursor.executemany(
-                "INSERT INTO ours VALUES (?, ?)", [(each.closes, each.asset) for each in kept]
+                "INSERT INTO ours VALUES (?, ?)",
+                [(each.closes, each.asset) for each in distinct_months],
             )
             cursor.execute(
                 "INSERT INTO shared SELECT id FROM ("
                 "SELECT m.id AS id, o.asset AS ours FROM ours o JOIN month m USING (closes) UNION "
                 "SELECT id, asset FROM month WHERE asset IN (SELECT asset FROM ours)) "
                 "GROUP BY id HAVING count(DISTINCT ours) >= ?",
-                (OVERLAP * len({each.asset for each in kept}),),
+                (OVERLAP * len({each.asset for each in distinct_months}),),
             )
 
     def months_of(self, strategy: str) -> tuple[Month, ...]:
@@ -312,14 +315,14 @@ class Ledger:
             The file cannot be read.
         """
         try:
-            found = self._db.execute(
+            rows = self._db.execute(
                 "SELECT DISTINCT closes, asset FROM month WHERE id IN "
                 "(SELECT months FROM trials WHERE strategy = ?)",
                 (strategy,),
             ).fetchall()
         except sqlite3.Error as problem:
             raise LedgerError(f"{self.path} cannot be read: {problem}") from problem
-        return tuple(Month(*each) for each in found)
+        return tuple(Month(*each) for each in rows)
 
     def rows(self, months: Sequence[Month] | None = None) -> list[Row]:
         """Return rows in the order of writing: all, or those that `known` counts for some months.
@@ -398,10 +401,10 @@ def _statements(script: str) -> Iterator[str]:
             part = ""
 
 
-def _row(trial: Trial, place: int, now_ns: int) -> tuple[object, ...]:
+def _row(trial: Trial, months_id: int, now_ns: int) -> tuple[object, ...]:
     returns = np.ascontiguousarray(trial.returns, "<f4").tobytes()
     return (
-        now_ns, trial.plan, trial.file, place, trial.strategy, trial.first_day, returns,
+        now_ns, trial.plan, trial.file, months_id, trial.strategy, trial.first_day, returns,
         trial.face, trial.client, trial.hypothesis,
     )  # fmt: skip
 
@@ -416,12 +419,12 @@ def _chained(last: bytes, row: tuple[object, ...]) -> bytes:
 
 def _aligned(rows: Sequence[tuple[int, Floats]]) -> Floats:
     """Put returns on the days of all of them, NaN where one has none; shape (N, n)."""
-    kept = [(day, values) for day, values in rows if len(values)]
-    if not kept:
+    non_empty = [(day, values) for day, values in rows if len(values)]
+    if not non_empty:
         return np.zeros((0, 0))
-    first = min(day for day, _ in kept)
-    end = max(day + len(values) for day, values in kept)
-    made = np.full((len(kept), end - first), np.nan)
-    for place, (day, values) in enumerate(kept):
-        made[place, day - first : day - first + len(values)] = values
-    return made
+    first = min(day for day, _ in non_empty)
+    end = max(day + len(values) for day, values in non_empty)
+    aligned = np.full((len(non_empty), end - first), np.nan)
+    for row, (day, values) in enumerate(non_empty):
+        aligned[row, day - first : day - first + len(values)] = values
+    return aligned

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from septet._files import read_bounded, replace_file
 from septet._text import decode_json
@@ -22,8 +23,7 @@ __all__ = ["LedgerMark", "mark_of", "read_mark", "signs_of_ledger", "write_mark"
 _LONGEST: Final = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerMark:
+class LedgerMark(msgspec.Struct, frozen=True):
     """The number and the hash of the last row, and the signs of the files after it."""
 
     seq: int
@@ -38,29 +38,29 @@ def mark_of(ledger: Path) -> Path:
 
 def signs_of_ledger(ledger: Path) -> list[list[int]]:
     """Return size, time of the last write and inode of the ledger and of its log."""
-    found = []
+    signs = []
     for path in (ledger, ledger.with_name(f"{ledger.name}-wal")):
         state = None
         with suppress(OSError):
             state = path.lstat()
         empty = state is None or not state.st_size  # a reader may leave an empty log
-        found.append([] if state is None or empty else [
+        signs.append([] if state is None or empty else [
             state.st_size, state.st_mtime_ns, state.st_ino
         ])  # fmt: skip
-    return found
+    return signs
 
 
 def read_mark(ledger: Path) -> LedgerMark | None:
     """Return the mark of a ledger; None where there is none, or it cannot be read."""
     try:
-        found = decode_json(read_bounded(mark_of(ledger), _LONGEST))
-        return LedgerMark(int(found["seq"]), str(found["digest"]), found["signs"])
+        mark = decode_json(read_bounded(mark_of(ledger), _LONGEST))
+        return LedgerMark(int(mark["seq"]), str(mark["digest"]), mark["signs"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
 def write_mark(ledger: Path, seq: int, digest: bytes) -> None:
     """Write the mark of a ledger that was just closed; without room the old one stays."""
-    made = {"seq": seq, "digest": digest.hex(), "signs": signs_of_ledger(ledger)}
+    mark = {"seq": seq, "digest": digest.hex(), "signs": signs_of_ledger(ledger)}
     with suppress(OSError):
-        replace_file(mark_of(ledger), json.dumps(made), mode=0o600)
+        replace_file(mark_of(ledger), json.dumps(mark), mode=0o600)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -41,8 +41,7 @@ _FEWEST_VALUES: Final = 16
 those of another market, such as of prices that hardly move."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Month:
+class Month(msgspec.Struct, frozen=True, order=True):
     """What a month of one symbol is recognised by; a month has several of them.
 
     `closes` names its daily closes, those of five of its days, or a stretch of one of its columns:
@@ -61,16 +60,16 @@ def asset_of(symbol: str) -> str:
 
 def months_of(bars: Mapping[str, BarTable], start_ns: int, end_ns: int) -> tuple[Month, ...]:
     """Return the months of all symbols with bars known from `start_ns` to `end_ns` (UTC ns)."""
-    found: list[Month] = []
+    months: list[Month] = []
     for symbol, table in bars.items():
-        kept = (table.known_ns >= start_ns) & (table.known_ns <= end_ns)
-        first, last = (int(kept.argmax()), int(kept.sum())) if kept.any() else (0, 0)
+        is_in_run = (table.known_ns >= start_ns) & (table.known_ns <= end_ns)
+        first, last = (int(is_in_run.argmax()), int(is_in_run.sum())) if is_in_run.any() else (0, 0)
         part = slice(first, first + last)  # bars are in order of time
         columns = (table.open, table.high, table.low, table.close, table.volume)
-        found += months_of_closes(
+        months += months_of_closes(
             symbol, table.known_ns[part], table.close[part], [each[part] for each in columns]
         )
-    return tuple(sorted(set(found)))
+    return tuple(sorted(set(months)))
 
 
 def months_of_closes(
@@ -94,22 +93,26 @@ def months_of_closes(
     ended = int(days[-1]) - (int(known_ns[-1]) % _DAY_NS != 0)  # the last day may go on
     assets, ends = [], []
     for month in np.unique(of_month):
-        mine = of_month == month
+        of_this_month = of_month == month
         texts = [
             f"{day}={close:.{_DIGITS}g}"
-            for day, close in zip(dates[mine], closes[last][mine], strict=True)
+            for day, close in zip(dates[of_this_month], closes[last][of_this_month], strict=True)
         ]
         digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
         assets.append(f"{asset_of(symbol)}:{month}")
-        ends.append(int(last[mine][-1]) + 1)
+        ends.append(int(last[of_this_month][-1]) + 1)
         yield Month(digest, assets[-1])
-        begin, end = (int(each.astype("datetime64[D]").astype(int)) for each in (month, month + 1))
-        numbers = (days[last][mine] - begin).tolist()
-        for part in _blocks(texts, numbers, int(days[0]) - begin, ended - begin, end - begin):
+        first_day, end = (
+            int(each.astype("datetime64[D]").astype(int)) for each in (month, month + 1)
+        )
+        numbers = (days[last][of_this_month] - first_day).tolist()
+        for part in _blocks(
+            texts, numbers, int(days[0]) - first_day, ended - first_day, end - first_day
+        ):
             yield Month(part, assets[-1])
     months = np.unique(of_month)
-    for place, digest in _stretches(columns, _middles(known_ns, ends, months)):
-        yield Month(digest, assets[place])
+    for middle, digest in _stretches(columns, _middles(known_ns, ends, months)):
+        yield Month(digest, assets[middle])
 
 
 def _blocks(
@@ -125,9 +128,9 @@ def _blocks(
     for text, day in zip(texts, days, strict=True):
         parts[min(day // _BLOCK_DAYS, _BLOCKS - 1)].append(text)
     for number, part in enumerate(parts):
-        begin = number * _BLOCK_DAYS
-        end = length - 1 if number == _BLOCKS - 1 else begin + _BLOCK_DAYS - 1
-        if begin < first or end > last or len(part) < _FEWEST_CLOSES:
+        start = number * _BLOCK_DAYS
+        end = length - 1 if number == _BLOCKS - 1 else start + _BLOCK_DAYS - 1
+        if start < first or end > last or len(part) < _FEWEST_CLOSES:
             continue
         unlike = len({text.partition("=")[2] for text in part})
         if unlike >= max(_FEWEST_CLOSES, len(part) - 1):
@@ -141,21 +144,21 @@ def _middles(known_ns: Ints, ends: Sequence[int], months: Dates) -> list[tuple[i
     would have, with bars as far from each other as they are in that part.
     """
     spans = []
-    for place, (begin, end) in enumerate(zip((0, *ends[:-1]), ends, strict=True)):
-        count = end - begin
-        partly = place in (0, len(ends) - 1) and count > 1
+    for number, (start, end) in enumerate(zip((0, *ends[:-1]), ends, strict=True)):
+        count = end - start
+        partly = number in (0, len(ends) - 1) and count > 1
         if partly:
-            first, last = int(known_ns[begin]), int(known_ns[end - 1])
-            edges = np.array([months[place], months[place] + 1]).astype("datetime64[D]")
+            first, last = int(known_ns[start]), int(known_ns[end - 1])
+            edges = np.array([months[number], months[number] + 1]).astype("datetime64[D]")
             since, until = (int(day) * _DAY_NS for day in edges.astype(np.int64))
             count = max(count, round((until - since) * (count - 1) / (last - first)))
         most = max(_LEAST_BARS, _DAYS * count // 31)
         spare = max(0, count - most) // 2
-        span = begin + spare, min(end, begin + spare + most)
+        span = start + spare, min(end, start + spare + most)
         if partly:
             sides = (since + each * (until - since) // count for each in (spare, spare + most))
-            low, high = np.searchsorted(known_ns[begin:end], list(sides), side="right")
-            span = begin + int(low), begin + int(high)
+            low, high = np.searchsorted(known_ns[start:end], list(sides), side="right")
+            span = start + int(low), start + int(high)
         spans.append(span)
     return spans
 
@@ -171,18 +174,21 @@ def _stretches(
     """
     if not len(columns):
         return
-    sizes = np.array([end - begin for begin, end in spans])
-    kept = np.flatnonzero(sizes > _WINDOW + 1)
-    if not len(kept):
+    sizes = np.array([end - start for start, end in spans])
+    long_enough = np.flatnonzero(sizes > _WINDOW + 1)
+    if not len(long_enough):
         return
     values = np.array(
-        [np.concatenate([each[slice(*spans[int(place)])] for place in kept]) for each in columns],
+        [
+            np.concatenate([each[slice(*spans[int(row)])] for row in long_enough])
+            for each in columns
+        ],
         dtype=np.float64,
     )
-    firsts = np.concatenate([[0], np.cumsum(sizes[kept])[:-1]])
-    own = _mixed(values.view(np.uint64))
-    following = np.roll(own, -1, axis=1) * _ODD
-    total = np.cumsum(_mixed(own + following), axis=1)
+    firsts = np.concatenate([[0], np.cumsum(sizes[long_enough])[:-1]])
+    mixed = _mixed(values.view(np.uint64))
+    following = np.roll(mixed, -1, axis=1) * _ODD
+    total = np.cumsum(_mixed(mixed + following), axis=1)
     sums = np.full_like(total, _MOST)
     sums[:, _WINDOW:] = _mixed(total[:, _WINDOW:] - total[:, :-_WINDOW])
     for first in firsts:  # stretches that begin in the month before, or end in the next one
@@ -190,11 +196,11 @@ def _stretches(
     sums[:, firsts[1:] - 1] = _MOST
     sums[:, -1] = _MOST
     least = np.minimum.reduceat(sums, firsts, axis=1)
-    bins = np.bitwise_or.reduceat(np.uint64(1) << (own >> np.uint64(58)), firsts, axis=1)
+    bins = np.bitwise_or.reduceat(np.uint64(1) << (mixed >> np.uint64(58)), firsts, axis=1)
     for digests, filled in zip(least, bins, strict=True):
-        for place, digest, bits in zip(kept, digests, filled, strict=True):
+        for row, digest, bits in zip(long_enough, digests, filled, strict=True):
             if int(bits).bit_count() >= _FEWEST_VALUES:
-                yield int(place), f"{int(digest):016x}"
+                yield int(row), f"{int(digest):016x}"
 
 
 def _mixed(numbers: Hashes) -> Hashes:

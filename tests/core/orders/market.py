@@ -148,7 +148,7 @@ class World:
         again = self.core.snapshot(), self.checks.snapshot(), self.guards.snapshot()
         assert saved == again
 
-    def crash(self) -> None:
+    def crash(self, id_part: str = "") -> None:
         """The process dies and starts again; whatever was on its way to it is lost."""
         self.twin()
         self.heap = [item for item in self.heap if item[2] != "core"]
@@ -156,7 +156,7 @@ class World:
         self.handle(
             m.Started(
                 at_ns=self.now, session=2, run_id="r", mode="live", strategy="s",
-                origin_ns=0, market_ns=self.now, fingerprints={},
+                origin_ns=0, market_ns=self.now, fingerprints={}, id_part=id_part,
             )
         )  # fmt: skip
 

@@ -362,7 +362,8 @@ def test_e18_an_order_of_somebody_else_is_reported_once_and_counts_into_limits()
     bench.list_open(other)
     assert bench.outcomes == [ThirdPartyActivity(0, "web_1", 4.0)]
     assert bench.alerted("third_party_order") == ["warning"]
-    assert bench.core.band(0) == (0.0, 4.0)
+    assert bench.core._lifecycle.open_quantity(0) == (4.0, 0.0)
+    assert bench.core.band(0) == (0.0, 0.0)  # nothing of it will be booked
     bench.list_open()
     assert bench.core.band(0) == (0.0, 0.0)
 

@@ -117,10 +117,10 @@ def lets_states_go_back(patch: Patch) -> None:
 def forgets_the_kill_switch_in_a_restart(patch: Patch) -> None:
     started = venue_reports.started
 
-    def forget(lifecycle: OrderLifecycle, now_ns: int) -> None:
+    def forget(lifecycle: OrderLifecycle, event: m.Started) -> None:
         lifecycle.records.kill = ""
         lifecycle.commands += lifecycle.guards.clear("operator_halt", "a restart")
-        started(lifecycle, now_ns)
+        started(lifecycle, event)
 
     patch.setattr(venue_reports, "started", forget)
 

@@ -274,7 +274,7 @@ def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int
                 price, maker = run.slipped(symbol, bar.open, -held.side), False
                 price = price if held.side * (price - level) > 0 else level
         elif kind == "take":
-            if run.reversal(symbol) is not None:
+            if not floor_lots(abs(held.units) - run.leaving(symbol), run.lot(symbol)):
                 continue
             trade = run.trade[symbol]
             if index in trade.takes_left:  # what the volume has held back of it

@@ -27,12 +27,14 @@ from septet._core.orders import (
     accepted_orders,
     disputes,
     exposed,
+    foreign_orders,
     ghosts,
     lost_fills,
     missing_stops,
     sending,
     stop_rate,
     stops,
+    unnamed_fills,
     venue_reports,
 )
 from septet._core.orders.lifecycle import OrderLifecycle
@@ -180,7 +182,7 @@ class Orders:
                 for stop in lifecycle.records.stops.values():
                     stop.retry_ns = 0
             case m.Started():
-                venue_reports.started(lifecycle, event.at_ns)
+                venue_reports.started(lifecycle, event)
                 missing_stops.started(lifecycle)
             case m.Operated():
                 self._operated(event)
@@ -200,6 +202,7 @@ class Orders:
             disputes.accept_all(self._lifecycle)
             lost_fills.accept_all(self._lifecycle)
             accepted_orders.accept_all(self._lifecycle, event.at_ns)
+            foreign_orders.resume(self._lifecycle)
             self.resume()
         elif event.action == "rearm":
             self._lifecycle.checks.rearm()
@@ -265,6 +268,8 @@ class Orders:
                 sending.tick(lifecycle, work, now_ns)
         if records.unclaimed:
             venue_reports.claim_fills(lifecycle, now_ns)
+        if records.unnamed:
+            unnamed_fills.tick(lifecycle, now_ns)
         if records.dispute_next_ns:
             disputes.tick(lifecycle, now_ns)
         exposed.tick(lifecycle, now_ns)
@@ -323,6 +328,7 @@ class Orders:
             next_ns = records.kill_next_ns
         next_ns = disputes.next_time_ns(lifecycle, now_ns, next_ns)
         next_ns = missing_stops.next_time_ns(lifecycle, now_ns, next_ns)
+        next_ns = unnamed_fills.next_time_ns(lifecycle, now_ns, next_ns)
         wake_ns = lifecycle.guards.wake_ns()
         if now_ns < wake_ns < next_ns:
             next_ns = wake_ns
@@ -385,8 +391,11 @@ class Orders:
             records.unfunded.remove(k)
 
     def band(self, k: int) -> tuple[float, float]:
-        """Return low and high change of a position by unreported fills of open orders (base)."""
-        buys, sells = self._lifecycle.open_quantity(k)
+        """Return low and high change of a position by unreported fills of open orders (base).
+
+        Those of third parties are never booked: a difference that one of them makes is reported.
+        """
+        buys, sells = self._lifecycle.open_quantity(k, third_party=False)
         return -sells, buys
 
     def lags(self, k: int, asked_ns: int, others: Sequence[Fill] = ()) -> list[tuple[float, float]]:

@@ -17,8 +17,9 @@ from septet._core.orders.recent_fills import Fill, RecentFills
 
 __all__ = [
     "DUST", "FINAL", "RANK", "Booked", "Child", "Corrected", "Disputed", "Ended", "Fill",
-    "NeverSentOrder", "RecentFills", "Outcome", "Parent", "Protection", "Records", "StopEnded",
-    "Stranger", "ThirdPartyActivity", "ThirdPartyOrder", "Timing", "Triggered", "Work", "tolerated",
+    "ForeignOrder", "NeverSentOrder", "RecentFills", "Outcome", "Parent", "Protection", "Records",
+    "StopEnded", "Stranger", "ThirdPartyActivity", "ThirdPartyOrder", "Timing", "Triggered",
+    "Unnamed", "Work", "tolerated",
 ]  # fmt: skip
 
 SECOND_NS = 1_000_000_000
@@ -203,7 +204,8 @@ class Work(msgspec.Struct, kw_only=True, gc=False):
 class Protection(msgspec.Struct, kw_only=True):
     """The protective stop of a symbol: the request, and the order at the venue.
 
-    `quantity` is the signed position to protect. `stands` is what the newest child was sent with;
+    `quantity` is the signed position to protect. `number` is that of the newest child, `numbers`
+    those of earlier starts of the process. `stands` is what the newest child was sent with;
     `unplaced` why none can stand, so that it is reported once. `passed_ns` is since when prices
     have been beyond the level of one that stands (wall time; 0 if they are not), `overdue` whether
     that is too long. `missing_ns` is since when none acts that should (wall time; 0 if one does).
@@ -215,6 +217,7 @@ class Protection(msgspec.Struct, kw_only=True):
 
     child: str = ""
     number: int = 0
+    numbers: dict[str, int] = {}
     stands: tuple[float, float] = (0.0, 0.0)
     triggered: bool = False
     tries: int = 0
@@ -266,6 +269,38 @@ class Stranger(msgspec.Struct, frozen=True, kw_only=True):
             price = f" at {self.price:.12g}" if self.price else ""
             return f"trade {self.trade_id} of {of}: {way} {self.quantity:.12g}{price}"
         return f"order {self.venue_order_id} ({of}): {way} {self.quantity:.12g}, {self.state}"
+
+
+class ForeignOrder(msgspec.Struct, kw_only=True):
+    """An order with the run's tag that its journal does not know; `client_id` is as listed.
+
+    `executed` is the sum of the executions that were seen, whose ids are `trades`, `filled` what
+    the order shows, if that is more (base, unsigned), `price` their average (quote). `cancels` is
+    whether it is cancelled at each list that shows it open, `resumed` whether a person has resumed.
+    """
+
+    symbol: int
+    sign: int
+    client_id: str
+    venue_order_id: str
+    quantity: float
+    filled: float = 0.0
+    executed: float = 0.0
+    price: float = 0.0
+    trades: list[str] = []
+    is_open: bool = False
+    cancels: bool = False
+    resumed: bool = False
+
+
+class Unnamed(msgspec.Struct, kw_only=True):
+    """An order of which executions without a client id are listed, and how often it was queried."""
+
+    symbol: int
+    venue_order_id: str
+    fills: list[m.Filled] = []
+    asked_ns: int = 0
+    tries: int = 0
 
 
 class Booked(msgspec.Struct, frozen=True):
@@ -373,7 +408,9 @@ class Records(msgspec.Struct, kw_only=True):
 
     `held` has the account's position of a symbol (base, signed) and when that read was sent,
     `account_units` a position of the account below the booked one (base, signed; ``there`` in
-    snapshots), `listed_ns` when the newest list of open orders was requested (wall time).
+    snapshots), `listed_ns` when the newest list of open orders was requested (wall time). `start`
+    is the part of the ids of this start of the process, `starts` the highest parent of each earlier
+    one, `unnamed` and `named` are orders behind executions without a client id.
     """
 
     works: dict[int, Work] = {}
@@ -389,6 +426,12 @@ class Records(msgspec.Struct, kw_only=True):
     venue_ids: dict[str, str] = {}
     third_party: dict[str, ThirdPartyOrder] = {}
     foreign: list[str] = []
+    foreign_orders: dict[str, ForeignOrder] = {}
+    foreign_reported: bool = False
+    unnamed: dict[str, Unnamed] = {}
+    named: list[str] = []
+    start: str = ""
+    starts: dict[str, int] = {}
     unclaimed: list[m.Filled] = []
     highest: int = -1
     forgotten_ns: dict[int, int] = {}

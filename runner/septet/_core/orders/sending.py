@@ -11,6 +11,7 @@ import msgspec
 from septet import messages as m
 from septet._core.checks import floor_to_lot, inward, outward
 from septet._core.orders import (
+    foreign_orders,
     ghosts,
     lost_fills,
     stops,
@@ -18,7 +19,6 @@ from septet._core.orders import (
     waiting_levels,
     waiting_reductions,
 )
-from septet._core.orders.ids import child_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import DUST, Child, Ended, Parent, Work, tolerated
 
@@ -367,10 +367,7 @@ def _new(
 ) -> Child:  # fmt: skip
     """Create a child with a new id; it is in flight from here on."""
     parent, timing, records = work.parent, lifecycle.timing, lifecycle.records
-    work.children += 1
-    # An old copy of the journal knows less than the venue: ids seen there are taken.
-    while (name := child_id(lifecycle.tag, parent.number, work.children)) in records.foreign:
-        work.children += 1
+    name = foreign_orders.next_child_id(lifecycle, work)
     lot = lifecycle.checks.symbols[parent.symbol].instrument.lot
     child = Child(
         client_id=name, parent=parent.number, symbol=parent.symbol, sign=parent.sign,

@@ -8,8 +8,7 @@ from typing import Final
 from septet import messages as m
 from septet._core.checks import floor_to_lot, outward
 from septet._core.guards import instant
-from septet._core.orders import ghosts, stop_rate, unexplained
-from septet._core.orders.ids import stop_id
+from septet._core.orders import foreign_orders, ghosts, stop_rate, unexplained
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, Work, tolerated
 
@@ -229,10 +228,7 @@ def _submit(
     now_ns: int,
 ) -> None:
     timing, records = lifecycle.timing, lifecycle.records
-    stop.number += 1
-    while (name := stop_id(lifecycle.tag, k, stop.number)) in records.foreign:
-        stop.number += 1  # an old copy of the journal may lack ids of the venue
-    stop.child = name
+    stop.child = foreign_orders.next_stop_id(lifecycle, k, stop)
     sign = -1 if stop.quantity > 0.0 else 1
     child = Child(
         client_id=stop.child, parent=-1, symbol=k, sign=sign, quantity=quantity,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from septet import messages as m
-from septet._core.orders import ghosts, unexplained
+from septet._core.orders import ghosts, unexplained, unnamed_fills
 from septet._core.orders.lifecycle import OrderLifecycle, trade_key
 from septet._core.orders.records import ThirdPartyActivity, ThirdPartyOrder
 
@@ -55,5 +55,6 @@ def take_fill(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
     if len(records.third_party_fills) > KEPT_FILLS:
         records.trades.pop(records.third_party_fills.pop(0), None)
     unexplained.note_fill(lifecycle, fill, fill.at_ns)
+    unnamed_fills.note(lifecycle, fill)
     quantity = fill.quantity if fill.side == "buy" else -fill.quantity
     lifecycle.outcomes.append(ThirdPartyActivity(fill.symbol, fill.client_id, quantity, fill))

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from septet import messages as m
 from septet._core.orders import (
     changed_ids,
     contradictions,
     disputes,
+    foreign_orders,
     ghosts,
     lost_fills,
     report_checks,
     third_parties,
     unconfirmed_ends,
     unexplained,
+    unnamed_fills,
 )
 from septet._core.orders.ids import is_marked, own_id, parse
 from septet._core.orders.lifecycle import FILLS_BEFORE_NS, OrderLifecycle, trade_key
 from septet._core.orders.records import (
     RANK,
     Child,
-    NeverSentOrder,
     ThirdPartyOrder,
 )
 
 __all__ = ["claim_fills", "started", "take"]
 
-KNOWN_FOREIGN = 256
 UNCLAIMED = 1_024
 
 
@@ -236,6 +238,10 @@ def _resolve(
 
 def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> None:
     event = changed_ids.read(lifecycle, event, now_ns)
+    for fill in unnamed_fills.answered(lifecycle, event):
+        own = own_id(lifecycle.tag, event.client_id)
+        if own and foreign_orders.is_foreign(lifecycle, own):
+            _ours_unknown(lifecycle, msgspec.structs.replace(fill, client_id=event.client_id))
     if changed_ids.is_of_others(lifecycle, event):
         third_parties.take_order(lifecycle, event, now_ns)
         return
@@ -358,9 +364,8 @@ def _take_unlisted(lifecycle: OrderLifecycle, seen: m.OrderSeen, now_ns: int) ->
     own, is_open = own_id(lifecycle.tag, listed) or listed, seen.state in third_parties.OPEN
     if not is_open:
         ghosts.ended(lifecycle, listed, now_ns)
-    if _is_foreign(lifecycle, own):
-        unexplained.note_order(lifecycle, seen, now_ns)
-        _foreign(lifecycle, k, own, f"the venue shows it {seen.state}{_as_listed(own, listed)}")
+    if foreign_orders.is_foreign(lifecycle, own):
+        foreign_orders.take_order(lifecycle, seen, now_ns)
     elif is_open and seen.by != "stream":
         text = f"{listed} was final long ago and is open at the venue"
         name, sign = parse(lifecycle.tag, own), 1 if seen.side == "buy" else -1
@@ -370,42 +375,6 @@ def _take_unlisted(lifecycle: OrderLifecycle, seen: m.OrderSeen, now_ns: int) ->
             return
         lifecycle.alert("critical", "ghost_order", text, k)
         ghosts.cancel_stranger(lifecycle, listed, k, seen.venue_order_id)
-
-
-def _as_listed(own: str, listed: str) -> str:
-    return "" if own == listed else f", listed as {listed}"
-
-
-def _is_foreign(lifecycle: OrderLifecycle, client_id: str) -> bool:
-    """Whether an id with the run's tag was never created by these records, or is of two orders."""
-    if client_id in lifecycle.records.foreign:
-        return True
-    name = parse(lifecycle.tag, client_id)
-    if name is None:
-        return True
-    if client_id in lifecycle.records.children:  # known, but listed by the venue as another order
-        return True
-    if name.parent < 0:
-        stop = lifecycle.records.stops.get(name.symbol)
-        return stop is None or name.number > stop.number
-    work = lifecycle.records.works.get(name.parent)
-    return name.parent > lifecycle.records.highest or (
-        work is not None and name.number > work.children
-    )
-
-
-def _foreign(lifecycle: OrderLifecycle, k: int, client_id: str, text: str) -> None:
-    known = lifecycle.records.foreign
-    if client_id in known:
-        return
-    known.append(client_id)
-    del known[:-KNOWN_FOREIGN]
-    lifecycle.outcomes.append(NeverSentOrder(k, client_id, text))
-    was = (
-        "is known as another order" if client_id in lifecycle.records.children else "was never sent"
-    )
-    reported = f"{client_id} carries our mark and {was}: {text}"
-    lifecycle.alert("critical", "foreign_order", reported, k)
 
 
 # ---------------------------------------------------------------- fills
@@ -442,10 +411,8 @@ def _filled(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
 def _ours_unknown(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
     """Process a fill with the run's tag whose order is not remembered."""
     own = own_id(lifecycle.tag, fill.client_id) or fill.client_id
-    if _is_foreign(lifecycle, own):
-        unexplained.note_fill(lifecycle, fill, fill.at_ns)
-        text = f"it was filled{_as_listed(own, fill.client_id)}"
-        _foreign(lifecycle, fill.symbol, own, text)
+    if foreign_orders.is_foreign(lifecycle, own):
+        foreign_orders.take_fill(lifecycle, fill)
         return
     # A forgotten order had all its fills: a fill that is not newer is a repeat.
     if fill.venue_ns > lifecycle.records.forgotten_ns.get(fill.symbol, 0):
@@ -478,9 +445,10 @@ def claim_fills(lifecycle: OrderLifecycle, now_ns: int) -> None:
 # ---------------------------------------------------------------- after a restart
 
 
-def started(lifecycle: OrderLifecycle, now_ns: int) -> None:
+def started(lifecycle: OrderLifecycle, event: m.Started) -> None:
     """Mark orders unknown that were in flight when the process ended, and query the others."""
-    records = lifecycle.records
+    records, now_ns = lifecycle.records, event.at_ns
+    foreign_orders.begin_start(lifecycle, event.id_part)
     records.started_ns = now_ns
     for name in list(records.live):
         child = records.children[name]

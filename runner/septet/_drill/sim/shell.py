@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from septet import messages as m
+from septet._core.orders.ids import START_LENGTH, base36
 from septet._core.orders.lifecycle import UNEXPLAINED
 from septet._drill.sim.disk import Crash, Full, Row, SimDisk, encode
 from septet._drill.sim.fault_rates import FaultRates
@@ -113,6 +114,7 @@ class SimShell:
             m.Started(
                 at_ns=now_ns, session=session, run_id="sim", mode="live", strategy="sim",
                 origin_ns=BEGIN_NS, market_ns=self._world.market_ns, fingerprints={},
+                id_part=base36(self.starts).zfill(START_LENGTH),
             )
         )  # fmt: skip
         for filters in self._venue.filters_now():
