@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, Literal
 
@@ -39,7 +41,32 @@ def test_against_the_formula(seed: int, horizon: int, barrier: bool) -> None:
     rows = np.flatnonzero(np.isfinite(labels.value))
     rows = rows[np.random.default_rng(seed).random(len(rows)) < 0.7]
     found = uniqueness(data, labels.known_ns, rows)
-    assert found == pytest.approx(slowly(data, labels.known_ns, rows), rel=1e-9)
+    assert found.tolist() == slowly(data, labels.known_ns, rows).round(6).tolist()
+
+
+@pytest.mark.parametrize("horizon", [3, 7, 24])
+def test_the_stated_arithmetic_gives_the_same_bits_in_any_order(horizon: int) -> None:
+    """Bar by bar, forwards and backwards, by pairs and exactly: trees are fitted on these bits."""
+    data = dataset(1_500, 2, 5)
+    labels = make_labels(data, LabelRule("triple_barrier", horizon))
+    rows = np.flatnonzero(np.isfinite(labels.value))
+    found = uniqueness(data, labels.known_ns, rows)
+    count = [np.zeros(len(bars), np.int64) for bars in data.bars]
+    spans = []
+    for row in rows:
+        number, first = int(data.symbol[row]), int(data.row[row]) + 1
+        known_ns = data.bars[number].known_ns
+        past = int(np.searchsorted(known_ns, labels.known_ns[row], side="right"))
+        count[number][first:past] += 1
+        spans.append((number, first, past))
+    shares = [1.0 / np.maximum(each, 1) for each in count]
+    sums: list[Callable[[Floats], float]] = [
+        lambda each: sum(each.tolist()), lambda each: sum(each.tolist()[::-1]),
+        lambda each: float(each.sum()), lambda each: math.fsum(each.tolist()),
+    ]  # fmt: skip
+    for add in sums:
+        own = np.array([add(shares[n][a:b]) / (b - a) for n, a, b in spans])
+        assert np.round(own / (add(own) / len(own)), 6).tobytes() == found.tobytes()
 
 
 def test_labels_that_do_not_overlap_weigh_the_same() -> None:

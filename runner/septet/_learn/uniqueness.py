@@ -7,7 +7,8 @@ crowd of labels over one move does not outvote the others.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from septet._data.bars import Floats, Ints
     from septet._learn.dataset import Dataset
 
-__all__ = ["uniqueness"]
+__all__ = ["DECIMALS", "uniqueness"]
+
+DECIMALS: Final = 6
+"""Trees split by sums of weights: in the last bits of a weight they are not the same trees."""
+_PART: Final = 2**40
 
 
 def uniqueness(dataset: Dataset, known_ns: Ints, rows: Ints) -> Floats:
@@ -37,14 +42,15 @@ def uniqueness(dataset: Dataset, known_ns: Ints, rows: Ints) -> Floats:
     Returns
     -------
     float64 (m,)
-        Positive, with mean 1; all 1 where no labels overlap. Labels outside `rows` do not
-        count, and bars before the window's change no bit.
+        Positive, with mean 1, rounded to `DECIMALS`, so that a sum in another order gives the
+        same bits; all 1 where no labels overlap. Labels outside `rows` do not count, and bars
+        before the window's change no bit.
 
     References
     ----------
     Lopez de Prado (2018), Advances in Financial Machine Learning, 4.3 and 4.4.
     """
-    weight = np.ones(len(rows))
+    own = np.ones(len(rows))
     for number, bars in enumerate(dataset.bars):
         mine = np.flatnonzero(dataset.symbol[rows] == number)
         if not len(mine):
@@ -52,11 +58,22 @@ def uniqueness(dataset: Dataset, known_ns: Ints, rows: Ints) -> Floats:
         first = dataset.row[rows[mine]] + 1
         past = np.searchsorted(bars.known_ns, known_ns[rows[mine]], side="right")
         past = np.maximum(past, first + 1)
-        start = first.min()  # so that no bit of a sum depends on where the history begins
+        start = first.min()
         first, past = first - start, past - start
         size = int(past.max()) + 1
         alive = np.bincount(first, minlength=size) - np.bincount(past, minlength=size)
-        share = 1.0 / np.maximum(np.cumsum(alive), 1)
-        summed = np.concatenate(([0.0], np.cumsum(share)))
-        weight[mine] = (summed[past] - summed[first]) / (past - first)
-    return np.asarray(weight / weight.mean())
+        own[mine] = _sums_of_shares(np.maximum(np.cumsum(alive), 1), first, past) / (past - first)
+    return np.round(own / (math.fsum(own) / len(own)), DECIMALS)
+
+
+def _sums_of_shares(count: Ints, first: Ints, past: Ints) -> Floats:
+    """Return the sum of 1/count from `first` to `past` (excluded) of each label.
+
+    Whole numbers of 2**-80 are summed, in two parts: a difference of their running sums loses
+    nothing.
+    """
+    high, rest = np.divmod(np.int64(_PART), count)
+    low = rest * _PART // count
+    high, low = (np.concatenate(([0], np.cumsum(each))) for each in (high, low))
+    exact = (high[past] - high[first]) + (low[past] - low[first]) / _PART
+    return np.asarray(exact / _PART)
