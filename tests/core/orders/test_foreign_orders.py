@@ -11,7 +11,7 @@ from septet._core.orders import NeverSentOrder
 from septet._core.orders.foreign_orders import WHAT_TO_DO
 from septet._core.orders.ids import Name, child_id, own_id, parse, stop_id
 from tests.core.orders.bench import Bench
-from tests.core.orders.market import LOT, TAG
+from tests.core.orders.market import LOT, SECOND, TAG
 
 LEVEL = 90.0
 COPY = "zz9y"
@@ -212,8 +212,10 @@ def test_a_resume_cancels_what_a_copy_left_open_and_the_own_stop_is_placed() -> 
     compare(bench, 4.0)
     bench.list_open(copys_stop(bench))
     assert bench.take(m.Cancel) == [], "it protects what is held"
+    bench.now += 10 * SECOND
     bench.operate("resume")
     assert bench.only(m.Cancel).client_id == COPYS_STOP
+    assert bench.take(m.Submit) == [], "the units are locked until the cancel is answered"
     bench.list_open(copys_stop(bench))
     assert bench.only(m.Cancel).client_id == COPYS_STOP, "until it is gone"
     bench.handle(copys_stop(bench, state="cancelled", by="cancel"))

@@ -110,7 +110,7 @@ def take_order(lifecycle: OrderLifecycle, seen: m.OrderSeen, now_ns: int) -> Non
     executed = f", {order.filled:.12g} executed" if order.filled > 0.0 else ""
     _report(lifecycle, k, own, f"the venue shows it {seen.state}{executed}{_as_listed(own, seen)}")
     if order.is_open and seen.by != "stream" and (order.cancels or _locks(lifecycle, order)):
-        _cancel(lifecycle, order)
+        _cancel(lifecycle, order, now_ns)
 
 
 def take_fill(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
@@ -128,7 +128,7 @@ def take_fill(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
     _report(lifecycle, fill.symbol, own, text + _as_listed(own, fill))
 
 
-def resume(lifecycle: OrderLifecycle) -> None:
+def resume(lifecycle: OrderLifecycle, now_ns: int) -> None:
     """Cancel the open foreign orders after a person has resumed; report what the ledger lacks."""
     records, cash, count = lifecycle.records, 0.0, 0
     records.foreign_reported = False
@@ -137,7 +137,7 @@ def resume(lifecycle: OrderLifecycle) -> None:
             cash, count = cash - order.sign * order.filled * order.price, count + 1
         order.resumed = True
         if order.is_open:
-            _cancel(lifecycle, order)
+            _cancel(lifecycle, order, now_ns)
     if count:
         text = (
             f"resumed with a ledger that lacks the executions of {count} orders of this run; they "
@@ -169,7 +169,8 @@ def _locks(lifecycle: OrderLifecycle, order: ForeignOrder) -> bool:
     return rejected and order.sign * lifecycle.position(order.symbol) < 0.0
 
 
-def _cancel(lifecycle: OrderLifecycle, order: ForeignOrder) -> None:
+def _cancel(lifecycle: OrderLifecycle, order: ForeignOrder, now_ns: int) -> None:
+    """Cancel an order; what its units are locked for waits a moment for the answer."""
     k, unfilled = order.symbol, order.quantity - order.filled
     text = f"{order.client_id} is open at the venue, and this journal does not know it"
     level: Level = "warning"
@@ -182,6 +183,14 @@ def _cancel(lifecycle: OrderLifecycle, order: ForeignOrder) -> None:
         text += ": it is cancelled, since it may lock what an exit sells or the stop covers"
         lifecycle.alert(level, "foreign_order", text, k)
     ghosts.cancel_stranger(lifecycle, order.client_id, k, order.venue_order_id)
+    records, until_ns = lifecycle.records, now_ns + lifecycle.timing.retry_first_ns
+    if order.sign * lifecycle.position(k) >= 0.0:
+        return
+    if k in records.stops:
+        records.stops[k].retry_ns = max(records.stops[k].retry_ns, until_ns)
+    for number in records.queues.get(k, ()):
+        if records.works[number].parent.reduces:
+            records.works[number].retry_ns = max(records.works[number].retry_ns, until_ns)
 
 
 def _as_listed(own: str, seen: m.OrderSeen | m.Filled) -> str:

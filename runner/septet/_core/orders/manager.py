@@ -202,7 +202,7 @@ class Orders:
             disputes.accept_all(self._lifecycle)
             lost_fills.accept_all(self._lifecycle)
             accepted_orders.accept_all(self._lifecycle, event.at_ns)
-            foreign_orders.resume(self._lifecycle)
+            foreign_orders.resume(self._lifecycle, event.at_ns)
             self.resume()
         elif event.action == "rearm":
             self._lifecycle.checks.rearm()
