@@ -87,7 +87,7 @@ _FORMS: Final[Mapping[str, str]] = {
     "grid": """\
   stops: {stop_loss: 2%}
   position:
-    grid: {centre: slow, step: 0.3%, levels: 4, size: 12%}""",
+    grid: {centre: slow, step: 0.31%, levels: 4, size: 12%}""",
 }
 FORMS: Final = tuple(_FORMS)
 """A whole position; one in steps; regular buys; a portfolio, of several symbols; a grid."""
