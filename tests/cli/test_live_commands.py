@@ -227,7 +227,8 @@ def test_o2_a_resume_needs_a_name_and_a_reason(stopped: Path, septet: Command) -
         assert json.loads(output.out)["running"] is False
     assert not (stopped / HALT).exists()
     seen: Any = SimpleNamespace(
-        folder=stopped, manifest={}, finding=None, files_finding=None, tables_finding=None
+        folder=stopped, manifest={}, finding=None, files_finding=None, tables_finding=None,
+        reads_files=False,
     )
     assert _standing(seen) == [
         "  Not running       it never began",

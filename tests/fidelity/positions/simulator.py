@@ -121,6 +121,7 @@ def _step(run: State, before: int | None, *, decides: bool) -> None:
             take_at_time(run, symbol)
     cancel_outside(run)
     _increases(run, before, signals, turning)
+    run.signals_before = signals
 
 
 def _mark_benchmark(run: State) -> None:
@@ -259,14 +260,16 @@ def _increases(
 def _enter_or_hold(run: State, symbol: str, side: int) -> None:
     """Enter where nothing of the side is held or on its way; the same side again adds nothing.
 
-    What waits to be sold because it is too small blocks no entry, and is not made up for then. An
+    What is held and too small to be sold blocks no entry of a new signal, nor while its exit waits,
+    and is not made up for then. An
     exit that the volume lets fill in parts goes on, and nothing is entered before it is done.
     """
     held = run.held(symbol)
     if run.is_exiting(symbol):
         return
     leaves = bool(held.units) and run.leaving(symbol) == abs(held.units)
-    too_small = symbol in run.exits_to_retry and held.side == side
+    is_new = symbol in run.exits_to_retry or run.signals_before.get(symbol) != side
+    too_small = is_new and run.begins_again(symbol, side)
     if (held.units and not leaves and not too_small) or run.increases(symbol):
         return
     if leaves and held.side == side:

@@ -52,6 +52,7 @@ class State:
     sided: dict[tuple[str, int], Plan] = field(default_factory=dict)
     trade: dict[str, TradeState] = field(default_factory=dict)
     exits_to_retry: dict[str, str] = field(default_factory=dict)
+    signals_before: dict[str, float | None] = field(default_factory=dict)
     turning: set[str] = field(default_factory=set)
     blocked: dict[tuple[str, int], int | None] = field(default_factory=dict)
     entered_row: dict[str, int] = field(default_factory=dict)
