@@ -229,7 +229,7 @@ def test_o2_a_resume_needs_a_name_and_a_reason(stopped: Path, septet: Command) -
     seen: Any = SimpleNamespace(
         folder=stopped, manifest={}, finding=None, files_finding=None, tables_finding=None,
         reads_files=False,
-    )
+    )  # fmt: skip
     assert _standing(seen) == [
         "  Not running       it never began",
         "  Resumed           by ann: looked; it trades again at the next start",
