@@ -1,12 +1,11 @@
-"""What the write-ahead tail and huge pages save between a bar and its order.
+"""What the write-ahead tail saves between a bar and its order.
 
     python benchmarks/live.py --only trials
 
-The way of `live_latency` three times, in processes that take turns: as it is, with a journal that
-commits into its database (in place of `septet._journal.write_ahead_tail`), and without merging
-pages (`septet._live.huge_pages`). Nothing in septet turns either off: what stands for its absence
-is put into the process here. Each stays in septet if it saves 100 µs at p99, and the figure stands
-in its module.
+The way of `live_latency` twice, in processes that take turns: as it is, and with a journal that
+commits into its database (in place of `septet._journal.write_ahead_tail`). Nothing in septet turns
+it off: what stands for its absence is put into the process here. It stays in septet if it saves
+100 µs at p99, and the figure stands in its module.
 """
 
 from __future__ import annotations
@@ -26,10 +25,9 @@ from live_latency import TARGETS_US, WAYS, WITH_TARGETS, measured, run
 from live_world import fit
 
 from septet._journal.journal_writer import Journal
-from septet._live import process
 
 LEAST_US: Final = 100.0
-"""What each has to save at p99."""
+"""What it has to save at p99."""
 ROUNDS: Final = 6
 BARS: Final = 2_000
 
@@ -52,15 +50,9 @@ def leave_out_tail() -> None:
     Journal._insist_on_sync = _sync_the_database  # type: ignore[method-assign]
 
 
-def leave_out_huge_pages() -> None:
-    """Let the memory of a run stay in small pages."""
-    process.merge_aside = lambda: None  # type: ignore[assignment,return-value]
-
-
 WITHOUT: Final[Mapping[str, Callable[[], None]]] = {
     "nothing": lambda: None,
     "the tail": leave_out_tail,
-    "huge pages": leave_out_huge_pages,
 }
 
 
@@ -86,7 +78,7 @@ def _apart(without: str, bars: int) -> dict[str, list[int]]:
 
 
 def measure(quick: bool) -> Report:
-    """Let the three take turns, and report what each of the two saves at p99."""
+    """Let the two take turns, and report what the tail saves at p99."""
     rounds, bars = (1, 300) if quick else (ROUNDS, BARS)
     turns = [{name: _apart(name, bars) for name in WITHOUT} for _ in range(rounds)]
     report = Report()
@@ -106,8 +98,8 @@ def measure(quick: bool) -> Report:
                 )
             )  # fmt: skip
     report.notes.append(
-        f"{bars:,} bars in each turn of each way; with, without the tail and without huge pages "
-        "in processes of their own, one after the other; 100 µs is what each has to save to stay"
+        f"{bars:,} bars in each turn of each way; with the tail and without it in processes of "
+        "their own, one after the other; 100 µs is what it has to save to stay"
     )
     return report
 

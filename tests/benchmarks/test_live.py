@@ -17,7 +17,6 @@ from septet._drill.venue.venue_journal import FillMade
 from septet._journal.journal_format import Head
 from septet._journal.journal_writer import Journal
 from septet._journal.write_ahead_tail import Tail
-from septet._live import process
 
 
 def script(name: str) -> ModuleType:
@@ -99,15 +98,13 @@ def test_a_bar_comes_to_an_order_of_the_demo(tmp_path: Path) -> None:
     assert recovered["entries"] > 0
 
 
-@pytest.mark.parametrize("without", ["nothing", "the tail", "huge pages"])
+@pytest.mark.parametrize("without", ["nothing", "the tail"])
 def test_a_trial_leaves_out_what_it_names_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without: str
 ) -> None:
     latency, world, trials = script("live_latency"), script("live_world"), script("live_trials")
     for name in ("_keep", "_insist_on_sync"):
         monkeypatch.setattr(Journal, name, getattr(Journal, name))
-    merged: list[str] = []
-    monkeypatch.setattr(process, "merge_aside", lambda: merged.append("all"))
     put: list[int] = []
     monkeypatch.setattr(Tail, "put", _counted(Tail.put, put))
     trials.WITHOUT[without]()
@@ -124,7 +121,6 @@ def test_a_trial_leaves_out_what_it_names_and_nothing_else(
     sent, entries = latency.run(way)
     assert sent > 0
     assert bool(put) == (without != "the tail")
-    assert bool(merged) == (without != "huge pages")
     [journal] = (tmp_path / "runs").rglob("journal.sqlite")
     assert script("live_recovery").recover(journal.parent)["entries"] >= entries
 

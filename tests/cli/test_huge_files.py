@@ -182,7 +182,6 @@ ROOMS = (
 WHOLE = {
     "_store/environment.py": "the list of libraries of this installation",
     "_report/html_page.py": "a file of septet itself",
-    "_live/huge_pages.py": "what the kernel reports of this process",
     "_journal/lease.py": "what the kernel reports of this start of the machine",
 }
 """Modules that read a file whole, none of them one of a run's folder."""

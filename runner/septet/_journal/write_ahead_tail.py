@@ -10,6 +10,10 @@ its full size from the start, so that a commit changes no length and a sync writ
 So each frame shows by itself whether it is complete, and is chained to the previous one. Frames
 follow one another from the head on; bytes after the last are of an earlier lap, or zeros.
 Entries move from here into the database and never back: who reads both reads the tail first.
+
+It saves 0.2 ms of a bar's way to its order at p99 where each commit is synced (`durability: power`,
+0.8 ms with it and 1.0 without), and 0.9 ms amid quotes (1.1 and 2.0): medians of six turns of
+`benchmarks/live.py --only trials`. Where commits are not synced it saves less than 0.1 ms.
 """
 
 from __future__ import annotations

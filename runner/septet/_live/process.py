@@ -17,7 +17,6 @@ from septet._journal.state_folder import state_folder
 from septet._live import start as begin
 from septet._live.clock import LiveClock, WallClock
 from septet._live.funds_check import insist_on_capital
-from septet._live.huge_pages import merge_aside
 from septet._live.metrics import MetricsServer, addresses_of
 from septet._live.run_location import find_run_location, only_start
 from septet._live.run_steps import MeasurePace, agree, check_books, doubts, ended
@@ -123,7 +122,6 @@ def keep_apart() -> None:
     What comes later is for `tidy`, so that hardly any collection falls between a bar and its
     order.
     """
-    merge_aside()
     gc.freeze()
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
 
