@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from septet._agents.guide import EXAMPLE
-from septet._jobs.check_process import MOST_WAITING, Bounds, CheckProcess, Found, Wanted
+from septet._jobs.check_process import MOST_WAITING, Bounds, CheckAnswer, CheckProcess, CheckRequest
 from septet._jobs.check_worker import check_here
 from septet.errors import InputError
 
@@ -35,20 +35,23 @@ def checks() -> Iterator[CheckProcess]:
         yield found
 
 
-def wanted(folder: Path, text: str = EXAMPLE, **settings: object) -> Wanted:
-    return Wanted(str(folder), None, text, settings)
+def wanted(folder: Path, text: str = EXAMPLE, **settings: object) -> CheckRequest:
+    return CheckRequest(str(folder), None, text, settings)
 
 
 def test_it_finds_what_a_check_here_finds(checks: CheckProcess, tmp_path: Path) -> None:
     for text in (EXAMPLE, EXAMPLE.replace("sma,", "smaa,"), LARGE.replace("000000}", "}"), "a: ["):
         given = wanted(tmp_path, text)
         assert checks.check(given) == check_here(given)
-    given = Wanted(str(tmp_path), None, EXAMPLE, {"universe.bar": "1h"})
+    given = CheckRequest(str(tmp_path), None, EXAMPLE, {"universe.bar": "1h"})
     assert checks.check(given) == check_here(given)
 
 
 def test_what_is_refused_there_is_refused_here(checks: CheckProcess, tmp_path: Path) -> None:
-    for given in (Wanted(str(tmp_path), "../x.yaml", None, {}), wanted(tmp_path, "x" * 300_000)):
+    for given in (
+        CheckRequest(str(tmp_path), "../x.yaml", None, {}),
+        wanted(tmp_path, "x" * 300_000),
+    ):
         with pytest.raises(InputError) as here:
             check_here(given)
         with pytest.raises(InputError) as there:
@@ -108,7 +111,7 @@ def test_too_many_checks_at_once_are_refused(tmp_path: Path) -> None:
         os.kill(pid, signal.SIGSTOP)
         try:
             sent = [threads.submit(checks.check, wanted(tmp_path)) for _ in range(MOST_WAITING + 3)]
-            done: set[Future[Found]] = set()
+            done: set[Future[CheckAnswer]] = set()
             while len(done) < 3:  # all but those that may wait are refused while it stands still
                 done = wait(sent, timeout=60, return_when=FIRST_COMPLETED).done
                 assert done

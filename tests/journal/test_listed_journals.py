@@ -22,19 +22,14 @@ from septet._store.run_condition import condition_of
 from septet._store.run_folder import JOURNAL
 from septet.cli import cli
 from tests.journal.drawn import spoil
-from tests.journal.test_changed_files import ended_run
+from tests.journal.test_changed_files import made
+
+__all__ = ["made"]
+"""A fixture: a live run that ended."""
 
 CHANGED = "UPDATE entries SET event = replace(event, '1', '2') WHERE seq = 6"
 REMOVED = "DELETE FROM entries WHERE seq = 6"
 LAST = "DELETE FROM entries WHERE seq = (SELECT max(seq) FROM entries)"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEPTET_STATE_DIR", str(root / "state"))
-        return ended_run(root / "runs" / "demo" / "live-1")
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -57,15 +59,19 @@ def twins(lacks: int | None) -> Run:
     return run
 
 
-@pytest.mark.parametrize("lacks", [None, 3, 4])
-def test_a_missing_bar_of_a_twin_does_not_change_the_diversification(lacks: int | None) -> None:
-    run = twins(lacks)
-    more = {
+def of_twins() -> dict[str, Any]:
+    """Return the settings of a forecast of both twins."""
+    return {
         "SYMBOLS": 2, "ONE_SYMBOL": False, "FORECASTS": (Given(*[1.0] * 7),), "FORECAST_COUNT": 1,
         "FORECAST_WINDOW": 4, "FORECAST_TARGET": 0.2, "volatility_at": values(0.2, 0.2),
         "MEMBERS_ROW": layout.ROW + 2,
     }  # fmt: skip
-    with set_to(**more):
+
+
+@pytest.mark.parametrize("lacks", [None, 3, 4])
+def test_a_missing_bar_of_a_twin_does_not_change_the_diversification(lacks: int | None) -> None:
+    run = twins(lacks)
+    with set_to(**of_twins()):
         weighting.drift_weights(run)
         forecasting.forecast_weights(6, run)
     assert list(run.new_weight) == pytest.approx([0.5, 0.5])
@@ -74,12 +80,7 @@ def test_a_missing_bar_of_a_twin_does_not_change_the_diversification(lacks: int 
 def test_a_symbol_without_a_bar_at_t_keeps_its_units_and_stays_in_the_estimate() -> None:
     run = twins(6)
     run.X[1, layout.CLOSE, :6] = [103.0, 101.0, 102.0, 98.0, 100.0, 99.0]  # against the first
-    more = {
-        "SYMBOLS": 2, "ONE_SYMBOL": False, "FORECASTS": (Given(*[1.0] * 7),), "FORECAST_COUNT": 1,
-        "FORECAST_WINDOW": 4, "FORECAST_TARGET": 0.2, "volatility_at": values(0.2, 0.2),
-        "MEMBERS_ROW": layout.ROW + 2,
-    }  # fmt: skip
-    with set_to(**more):
+    with set_to(**of_twins()):
         weighting.drift_weights(run)
         forecasting.forecast_weights(6, run)
         assert run.new_weight[0] == pytest.approx(2.0**0.5 / 2.0)

@@ -20,7 +20,7 @@ from septet._agents.tool_answers import compact, readable
 from septet._agents.tools import Tools
 from septet._app.documents import error_document
 from septet._app.workspace import Workspace
-from septet._jobs.check_process import Found, Wanted
+from septet._jobs.check_process import CheckAnswer, CheckRequest
 from septet._jobs.jobs import bug_of
 from septet._text import one_line, shortened
 from septet.errors import SeptetError
@@ -91,7 +91,10 @@ def client_name(context: Context[Any, Any]) -> str:
 
 
 def make_server(
-    root: Path, *, look_s: float = LOOK_S, check: Callable[[Wanted], Found] | None = None
+    root: Path,
+    *,
+    look_s: float = LOOK_S,
+    check: Callable[[CheckRequest], CheckAnswer] | None = None,
 ) -> ArmedServer:
     """Return the server of a workspace; every `look_s` seconds it looks for runs that are armed.
 

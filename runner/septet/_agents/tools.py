@@ -15,7 +15,7 @@ from septet._app.outline import described_plugin, found_plugins, schema_part
 from septet._app.run_folder_errors import reading_run
 from septet._app.run_parts import changed_settings, figures_of, is_live, table_slice
 from septet._app.workspace import Workspace
-from septet._jobs.check_process import CheckProcess, Found, Wanted
+from septet._jobs.check_process import CheckAnswer, CheckProcess, CheckRequest
 from septet._jobs.jobs import Job, Jobs
 from septet._progress import Progress
 from septet._text import shortened
@@ -43,7 +43,7 @@ class Tools:
     """The tools of one workspace; `check` checks a strategy, by default in another process."""
 
     def __init__(
-        self, workspace: Workspace, check: Callable[[Wanted], Found] | None = None
+        self, workspace: Workspace, check: Callable[[CheckRequest], CheckAnswer] | None = None
     ) -> None:
         self._workspace, self._check = workspace, check or CheckProcess().check
         self.jobs = Jobs("job(id, cancel=true) ends one")
@@ -73,7 +73,7 @@ class Tools:
         self, file: str | None, text: str | None, settings: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Return every problem of a strategy and its data."""
-        found = self._check(Wanted(str(self._workspace.root), file, text, settings))
+        found = self._check(CheckRequest(str(self._workspace.root), file, text, settings))
         documents = [problem_document(each) for each in found.problems]
         return {
             "ok": found.ok,

@@ -23,7 +23,7 @@ from septet._child_process import ChildLost, ChildProcess, ChildSilent, search_p
 from septet._data.parquet_bounds import memory_bytes
 from septet.errors import InputError, Problem, SeptetError
 
-__all__ = ["Bounds", "CheckProcess", "Found", "Wanted"]
+__all__ = ["Bounds", "CheckProcess", "CheckAnswer", "CheckRequest"]
 
 MOST_WAITING: Final = 8
 _PROGRAM: Final = (
@@ -48,7 +48,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CheckRequest:
     """What is checked: a file of a workspace, or a text, with `settings` over it."""
 
     workspace: str
@@ -58,7 +58,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CheckAnswer:
     """What a check found, the first of the problems if there are many."""
 
     ok: bool
@@ -80,7 +80,7 @@ class CheckProcess:
         """The id of the process; None while there is none."""
         return None if self._child is None else self._child.pid
 
-    def check(self, wanted: Wanted) -> Found:
+    def check(self, wanted: CheckRequest) -> CheckAnswer:
         """Check a strategy once it is its turn.
 
         Raises
@@ -100,7 +100,7 @@ class CheckProcess:
         finally:
             self._waiting.release()
 
-    def _answer(self, wanted: Wanted) -> Found:
+    def _answer(self, wanted: CheckRequest) -> CheckAnswer:
         # One may have ended while nothing was asked of it: that is no fault of this check.
         if self._child is not None and not self._child.is_running:
             self._end()
@@ -134,7 +134,7 @@ class CheckProcess:
             )
         if isinstance(answer, SeptetError):
             raise answer
-        assert isinstance(answer, Found)
+        assert isinstance(answer, CheckAnswer)
         return answer
 
     def _begin(self) -> ChildProcess:

@@ -11,7 +11,7 @@ from typing import Final
 
 from septet._app.workspace import Workspace
 from septet._child_process import framed, read_message
-from septet._jobs.check_process import Found, Wanted
+from septet._jobs.check_process import CheckAnswer, CheckRequest
 from septet.errors import ConfigError, SeptetError
 
 __all__ = ["check_here", "serve"]
@@ -19,7 +19,7 @@ __all__ = ["check_here", "serve"]
 _MOST_PROBLEMS: Final = 200
 
 
-def check_here(wanted: Wanted) -> Found:
+def check_here(wanted: CheckRequest) -> CheckAnswer:
     """Check a strategy in this process.
 
     Raises
@@ -34,7 +34,7 @@ def check_here(wanted: Wanted) -> Found:
         ok, problems = True, checked.problems
     except ConfigError as error:
         ok, problems = False, error.problems
-    return Found(ok, problems[:_MOST_PROBLEMS])
+    return CheckAnswer(ok, problems[:_MOST_PROBLEMS])
 
 
 def serve(answers: int, seconds: int, memory: int) -> None:
