@@ -18,6 +18,7 @@ CODE = (*PACKAGES, "tests", "examples", "benchmarks", ".ci")
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
 MAX_COLUMNS = 100
+MAX_POSITIONAL = 10
 HEAVY = {
     "ccxt", "dask", "distributed", "exchange_calendars", "lightgbm", "numba", "onnx", "onnxruntime",
     "optuna", "pandas", "scipy", "skl2onnx", "sklearn",
@@ -52,6 +53,10 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "file_length": {
         "runner/septet/messages.py": "one table of every event and command, read as one",
+    },
+    "positional_parameters": {
+        "runner/septet/_kernel/step.py:outside": "an intrinsic of numba, called by plans alone",
+        "plugins/septet_plugins/risk/sizing.py:kelly": "a step: the planner binds them by name",
     },
     "import_circles": {
         "runner/septet/_live/train_worker.py": "run as a program, it is a second module",
@@ -168,6 +173,21 @@ def function_length() -> Iterator[Finding]:
                         f"{name}:{node.name}",
                         f"{name}:{node.lineno}: {node.name} has {lines} lines, "
                         f"at most {MAX_FUNCTION_LINES}",
+                    )
+
+
+def positional_parameters() -> Iterator[Finding]:
+    """Name what belongs together in a record, or take what is given by name after a `*`."""
+    for name in _python(PACKAGES):
+        for node in ast.walk(_tree(name)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
+                count = len(names) - (names[:1] in (["self"], ["cls"]))
+                if count > MAX_POSITIONAL:
+                    yield (
+                        f"{name}:{node.name}",
+                        f"{name}:{node.lineno}: {node.name} has {count} positional parameters, "
+                        f"at most {MAX_POSITIONAL}",
                     )
 
 
@@ -405,9 +425,9 @@ def packages_of_tests() -> Iterator[Finding]:
 
 
 RULES: tuple[Callable[[], Iterator[Finding]], ...] = (
-    file_length, function_length, line_length, exported_names, broad_except, swallowed_errors,
-    printing, heavy_imports, kernel_imports, core_imports, plugin_imports,
-    import_circles, bare_tasks,
+    file_length, function_length, positional_parameters, line_length, exported_names,
+    broad_except, swallowed_errors, printing, heavy_imports, kernel_imports, core_imports,
+    plugin_imports, import_circles, bare_tasks,
     unfinished_work,
     safe_writing, machine_paths, top_level, packages_of_tests,
 )  # fmt: skip
@@ -434,6 +454,10 @@ def test_exceptions_name_their_reason() -> None:
 # rule -> a file that breaks it: a rule that finds nothing anywhere is no rule.
 PLANTED = {
     "file_length": ("tests/long.py", "x = 1\n" * 501),
+    "positional_parameters": (
+        "runner/septet/wide.py",
+        "def f(a, b, c, d, e, f, g, h, i, j, k):\n    pass\n",
+    ),
     "function_length": ("tests/tall.py", "def f():\n" + "    x = 1\n" * 70),
     "line_length": ("strategies/wide.yaml", "# " + "x" * 99),
     "exported_names": ("runner/septet/a.py", "x = 1\n"),

@@ -87,6 +87,48 @@ def test_a_loop_over_a_list_is_written_for_each_element(written):
     ]  # fmt: skip
 
 
+def test_a_record_is_written_as_its_fields(written):
+    rule = """
+    def mine(k, at: RungColumns, run: Run):
+        a = at.price + run.B[k, at.units]
+        other(k, at, run)
+        for each in TARGETS:
+            other(k, at._replace(order=each.code), run)
+        return log_order(k, Order(kind=1, units=a, reason=R_ADD, decision_price=SYMBOLS), run)
+    """
+    fields = "at_units, at_price, at_order, at_filled"
+    assert written(rule) == [
+        f"def mine(k, {fields}, ARRAYS):",
+        "    a = at_price + B[k, at_units]",
+        f"    other(k, {fields}, ARRAYS)",
+        "    other(k, at_units, at_price, 30, at_filled, ARRAYS)",
+        "    other(k, at_units, at_price, 31, at_filled, ARRAYS)",
+        "    return log_order(k, 1, a, R_ADD, 3, nan, nan, ARRAYS)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("a = fill.size", "the record fill has no size"),
+        ("a = fill", "fill is a record, which is only read by field or passed on"),
+        ("a = Order(kind=1)", "Order is a record, which is only made to be passed on"),
+        ("f(Order(1, 2.0), run)", "the fields of a record are given by name, in their order"),
+        ("f(fill._replace(price=1, units=2), run)", "the fields of a record are given by name, in "
+         "their order"),
+        ("f(fill._replace(size=2), run)", "the fields of a record are given by name, in their "
+         "order"),
+        ("f(Order(kind=1, units=2.0, reason=3), run)", "the record lacks decision_price"),
+        ("fill_units = 2.0", "fill_units is also a field of the record fill"),
+    ],
+)  # fmt: skip
+def test_a_record_is_read_by_field_or_passed_on(line, expected, written):
+    with pytest.raises(RuleError) as caught:
+        written(f"\ndef mine(k, fill: Fill, run):\n    {line}\n")
+    place, _, fault = str(caught.value).partition(": ")
+    assert (place.startswith("_rules/mine.py:"), fault) == (True, expected)
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

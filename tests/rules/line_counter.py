@@ -21,6 +21,7 @@ FOLDER: Final = Path(septet._rules.__file__).parent
 TABLES: Final = {
     "compile_marks": "decorators that compile nothing",
     "portfolio_lists": "what the elements of a list have: a plan writes their text",
+    "records": "values that rules pass to each other: a plan writes their fields",
     "run_state": "the names of the state: a plan writes arrays and slots",
     "settings": "what a strategy chooses: a plan writes its value or its text",
     "step_lists": "what the elements of a list have: a plan writes their text",

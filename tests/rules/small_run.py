@@ -12,6 +12,7 @@ import numpy as np
 from septet._kernel import layout
 from septet._plan.rule_choices import RULES
 from septet._rules import decide, settings
+from septet._rules.records import Fill, Order
 from septet._rules.run_state import Run
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "Fall",
     "Fixed",
     "bar",
+    "fill_of",
     "kept",
+    "order_of",
     "rows",
     "run_of",
     "set_to",
@@ -137,6 +140,23 @@ def run_of(bars: int = 4, symbols: int = 1, weighs: int = 0) -> Run:
         run.T[layout.ROW + symbols] = symbols  # each is a member
     run.bars_since_entry[:] = 1_000
     return run
+
+
+def fill_of(
+    units: float, price: float, *, maker: int = 0, time_ns: int = 0, order_id: int = 0,
+    reason: int = 0, decision_price: float | None = None, intrabar: int = 0,
+) -> Fill:  # fmt: skip
+    """Return a fill without slippage, unless its decision saw another price."""
+    seen = price if decision_price is None else decision_price
+    return Fill(units, price, maker, time_ns, order_id, reason, seen, intrabar)
+
+
+def order_of(
+    kind: int, units: float, *, reason: int = 0, decision_price: float = 100.0,
+    limit: float = np.nan, trigger: float = np.nan,
+) -> Order:  # fmt: skip
+    """Return an order whose decision saw a price of 100, unless it is given."""
+    return Order(kind, units, reason, decision_price, limit, trigger)
 
 
 def bar(run: Run, i: int, *prices: float) -> None:

@@ -10,12 +10,12 @@ import pytest
 from septet._rules import account, idle, step
 from septet._rules.ledger import book_fill
 from septet._rules.run_state import Run
-from tests.rules.small_run import Below, kept, run_of, set_to, signal
+from tests.rules.small_run import Below, fill_of, kept, run_of, set_to, signal
 
 
 def holding(units: float, **made: int) -> Run:
     run = run_of(**made)
-    book_fill(0, units, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(0, fill_of(units, 100.0), 0.0, 0, run)
     return run
 
 
@@ -33,7 +33,7 @@ def test_equity_is_cash_and_the_position_at_its_mark():
 
 def test_equity_of_several_symbols_is_one_number():
     run = holding(3.0, symbols=3)
-    book_fill(2, -2.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(2, fill_of(-2.0, 100.0), 0.0, 0, run)
     run.mark[:] = [110.0, 500.0, 120.0]
     with set_to(ONE_SYMBOL=False, SYMBOLS=3):
         assert account.list_all(run) == 3
@@ -152,13 +152,13 @@ def test_the_return_of_a_trade_is_its_result_over_all_that_entered():
     """Ten at 100, ten more at 120, half sold at 130, the rest at 90: flat to flat is one trade."""
     run = holding(10.0)
     for units, price in ((10.0, 120.0), (-10.0, 130.0)):
-        book_fill(0, units, price, 0.0, 0, 0, 1, 0, 0, 0, price, run)
+        book_fill(0, fill_of(units, price, time_ns=1), 0.0, 0, run)
     assert run.trades == 0
     assert run.average_price[0] == 110.0, "average cost: selling changes nothing"
-    book_fill(0, -10.0, 90.0, 0.0, 0, 0, 2, 0, 0, 0, 90.0, run)
+    book_fill(0, fill_of(-10.0, 90.0, time_ns=2), 0.0, 0, run)
     assert (run.trades, run.last_pnl, run.losses_in_a_row) == (1, 0.0, 0)
     run = holding(10.0)
     for units, price in ((10.0, 120.0), (-10.0, 130.0), (-10.0, 100.0)):
-        book_fill(0, units, price, 0.0, 0, 0, 1, 0, 0, 0, price, run)
+        book_fill(0, fill_of(units, price, time_ns=1), 0.0, 0, run)
     assert (run.trades, run.wins, run.last_pnl) == (1, 1, 100.0)
     assert run.last_return == pytest.approx(100.0 / 2_200.0)

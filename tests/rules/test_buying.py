@@ -12,7 +12,7 @@ from septet._rules import buying
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_BUY_EVERY, R_CASH, R_EXIT, R_HALTED, R_LATE, R_MIN_NOTIONAL
-from tests.rules.small_run import run_of, set_to
+from tests.rules.small_run import fill_of, order_of, run_of, set_to
 
 NAN = math.nan
 
@@ -51,8 +51,8 @@ def test_the_last_of_the_cash_buys_what_it_covers_and_then_nothing() -> None:
 
 def test_proceeds_of_a_working_exit_are_no_cash_at_hand() -> None:
     run = run_with_cash(cash=1_000.0, symbols=2)
-    book_fill(1, 900.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
-    place_order(1, layout.MARKET, -900.0, NAN, NAN, 60, 1, 1, R_EXIT, 100.0, 60, run)
+    book_fill(1, fill_of(900.0, 100.0), 0.0, 0, run)
+    place_order(1, order_of(layout.MARKET, -900.0, reason=R_EXIT), 60, 1, 1, 60, run)
     before = int(run.log_rows)
     assert buy(run)[-1] == (0, 100.0, R_BUY_EVERY)
     assert int(run.rejected_code[1, 1]) - 1 == R_EXIT

@@ -10,7 +10,7 @@ from septet._kernel import layout
 from septet._rules import by_hand, halts
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
-from tests.rules.small_run import Below, rows, run_of, set_to, status
+from tests.rules.small_run import Below, fill_of, order_of, rows, run_of, set_to, status
 
 NAN = math.nan
 PERSON = 60
@@ -19,8 +19,8 @@ PERSON = 60
 def trading() -> Run:
     """A position of one symbol, and an entry of another that works."""
     run = run_of(symbols=2)
-    book_fill(0, 2.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
-    place_order(1, layout.MARKET, 1.0, NAN, NAN, 0, 3, 0, 0, 100.0, 0, run)
+    book_fill(0, fill_of(2.0, 100.0), 0.0, 0, run)
+    place_order(1, order_of(layout.MARKET, 1.0), 0, 3, 0, 0, run)
     return run
 
 

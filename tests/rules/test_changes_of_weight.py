@@ -9,8 +9,8 @@ from septet._rules import rebalance
 from septet._rules.ledger import place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_DRIFT, R_EXIT, R_INCREASE, R_REBALANCE, R_REVERSAL
-from tests.rules.small_run import set_to
-from tests.rules.test_portfolio import NAN, held, made, weighed
+from tests.rules.small_run import order_of, set_to
+from tests.rules.test_portfolio import held, made, weighed
 
 PERPETUAL = {"SPOT": False, "SHORTS": True, "GROSS": 9.0}
 
@@ -19,7 +19,7 @@ def closing(reason: int, weight: float) -> Run:
     """Return a run that holds five units of a symbol, whose exit works, and has a new weight."""
     run = weighed(2)
     held(run, 5.0, 0.0)
-    place_order(0, layout.MARKET, -5.0, NAN, NAN, 0, 0, 1, reason, 100.0, 0, run)
+    place_order(0, order_of(layout.MARKET, -5.0, reason=reason), 0, 0, 1, 0, run)
     run.new_weight[0] = weight
     return run
 

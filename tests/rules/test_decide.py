@@ -20,7 +20,7 @@ from septet._rules.settings import (
     R_OPPOSITE,
     R_TOO_SMALL,
 )
-from tests.rules.small_run import Below, kept, run_of, set_to, signal, status
+from tests.rules.small_run import Below, fill_of, kept, order_of, run_of, set_to, signal, status
 
 NAN = math.nan
 
@@ -34,7 +34,7 @@ def judged(run: Run, *sides: float, **given: Any) -> int:
 
 def holding(units: float) -> Run:
     run = run_of()
-    book_fill(0, units, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(0, fill_of(units, 100.0), 0.0, 0, run)
     return run
 
 
@@ -91,7 +91,7 @@ def test_where_shorts_are_allowed_an_opposite_signal_turns_the_position():
 
 def test_an_entry_that_works_counts_as_held_and_is_taken_back():
     run = run_of()
-    place_order(0, layout.LIMIT, 1.0, 90.0, NAN, 0, 3, 0, 0, 100.0, 0, run)
+    place_order(0, order_of(layout.LIMIT, 1.0, limit=90.0), 0, 3, 0, 0, run)
     assert judged(run, 1.0) == 0
     assert run.working[0] == 1
     assert judged(run, 0.0) == 0
@@ -204,7 +204,7 @@ def test_an_exit_drops_only_what_a_flip_would_have_opened(
     """What the flip closes fills when the flip was due."""
     run = holding(held)
     given = {**given, "LATENCY_NS": 500}
-    place_order(0, layout.MARKET, -3.0 * held, NAN, NAN, 70, 1, 0, 11, 100.0, 0, run)
+    place_order(0, order_of(layout.MARKET, -3.0 * held, reason=11), 70, 1, 0, 0, run)
     assert judged(run, side, SPOT=False, HELD_SIGNAL_IS_IDLE=False, **given) == 0
     assert (run.working[0], run.reduces[0], run.order_units[0]) == (1, 1, -held)
     assert run.active_ns[0] == 70
@@ -215,7 +215,7 @@ def flipping(**given: Any) -> Run:
     """Return a long position whose flip is on its way, and whose signal is long again."""
     run = holding(2.0)
     run.held_bars[0] = 5
-    place_order(0, layout.MARKET, -4.0, NAN, NAN, 180, 1, 0, 0, 100.0, 0, run)
+    place_order(0, order_of(layout.MARKET, -4.0), 180, 1, 0, 0, run)
     assert judged(run, 1.0, SPOT=False, HELD_SIGNAL_IS_IDLE=False, **given) == 0
     return run
 
@@ -236,7 +236,7 @@ def test_an_exit_that_is_due_when_a_flip_is_taken_back_is_sent_at_once():
 def test_a_flip_that_is_rejected_whatever_its_size_closes_before_others_enter():
     """Exits come before entries: what is closed leaves its room to those who enter."""
     run = run_of(symbols=2)
-    book_fill(1, 4.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(1, fill_of(4.0, 100.0), 0.0, 0, run)
     run.bars_since_entry[1] = 0
     signal(run, 0, 1.0)
     signal(run, 1, -1.0)

@@ -24,7 +24,7 @@ from septet._rules.settings import (
     R_SIZE,
     R_TOO_SMALL,
 )
-from tests.rules.small_run import AtMost, run_of, set_to
+from tests.rules.small_run import AtMost, fill_of, order_of, run_of, set_to
 
 NAN = math.nan
 
@@ -96,7 +96,7 @@ def test_the_tightest_cap_is_named_and_of_equal_ones_the_earlier():
 
 def test_cash_pays_for_slippage_and_fee_and_for_orders_that_work():
     run = candidate(symbols=2)
-    place_order(1, layout.MARKET, 2.0, NAN, NAN, 0, 3, 0, 0, 100.0, 0, run)
+    place_order(1, order_of(layout.MARKET, 2.0), 0, 3, 0, 0, run)
     given = {"SYMBOLS": 2, "ONE_SYMBOL": False, "TAKER_FEE": 0.1, "SLIPPAGE_HINT": 0.0}
     entered(run, 20.0, **given)
     assert run.cash_available == pytest.approx(1_000.0 - 200.0 * 1.1)
@@ -107,7 +107,7 @@ def test_cash_pays_for_slippage_and_fee_and_for_orders_that_work():
 
 def test_margin_caps_a_perpetual_and_a_flip_closes_what_is_held():
     run = candidate(-1.0)
-    book_fill(0, 3.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(0, fill_of(3.0, 100.0), 0.0, 0, run)
     entered(run, 50.0, SPOT=False, LEVERAGE=2.0)
     assert run.granted[0, 1] == -20.0
     assert run.order_units[0] == -23.0
@@ -128,7 +128,7 @@ def test_a_share_below_zero_leaves_cash_out_and_places_nothing():
 )
 def test_a_resize_leaves_what_is_within_the_band(target: float, order: float):
     run = candidate()
-    book_fill(0, 10.0, 10.0, 0.0, 0, 0, 0, 0, 0, 0, 10.0, run)
+    book_fill(0, fill_of(10.0, 10.0), 0.0, 0, run)
     run.mark[:] = 10.0
     run.close[:] = 10.0
     entered(run, target, REBALANCES=True, REBALANCE_BAND=0.16)
@@ -145,7 +145,7 @@ def test_a_resize_leaves_what_is_within_the_band(target: float, order: float):
 @pytest.mark.parametrize("surplus", [0.4, 3.0], ids=["lot", "notional"])
 def test_a_reduction_that_is_no_order_shows_what_was_requested_and_why(surplus: float):
     run = candidate()
-    book_fill(0, 10.0, 10.0, 0.0, 0, 0, 0, 0, 0, 0, 10.0, run)
+    book_fill(0, fill_of(10.0, 10.0), 0.0, 0, run)
     run.min_notional[0] = 1_000.0
     enter.trim(0, 1, surplus, 120, run)
     assert (run.requested[0, 1], run.granted[0, 1], rejection(run)) == (-surplus, 0.0, R_TOO_SMALL)
@@ -185,7 +185,7 @@ def test_correlation_is_that_of_common_returns():
 def test_a_size_that_is_none_is_rejected_and_a_huge_one_is_capped(size: float, resizes: bool):
     run = candidate()
     if resizes:
-        book_fill(0, 2.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+        book_fill(0, fill_of(2.0, 100.0), 0.0, 0, run)
     entered(run, size, REBALANCES=resizes)
     assert (rejection(run), run.working[0]) == (R_SIZE, 0)
     run = candidate()

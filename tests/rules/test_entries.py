@@ -13,7 +13,7 @@ from septet._rules import entries, venue_entries
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_EXIT
-from tests.rules.small_run import Fixed, kept, run_of, set_to, signal, status
+from tests.rules.small_run import Fixed, fill_of, kept, order_of, run_of, set_to, signal, status
 
 NAN = math.nan
 
@@ -108,10 +108,20 @@ def test_bars_of_one_time_are_put_at_the_cursors_of_a_window():
 
 def test_a_venue_books_reprices_and_ends():
     run = run_of()
-    place_order(0, layout.MARKET, 2.0, NAN, NAN, 0, 1, 0, 0, 100.0, 0, run)
+    place_order(0, order_of(layout.MARKET, 2.0), 0, 1, 0, 0, run)
     number = int(run.order_id[0])
     with set_to(VENUE_FILLS=True):
-        assert venue_entries.book(0, number, 2.0, 101.0, 2.0, 0.5, 0, 9, 0, 100.0, 0, run) == 0
+        assert (
+            venue_entries.book(
+                0,
+                fill_of(2.0, 101.0, time_ns=9, order_id=number, decision_price=100.0),
+                2.0,
+                0.5,
+                0,
+                run,
+            )
+            == 0
+        )
         assert (run.units[0], run.cash) == (2.0, 1_000.0 - 202.0 - 0.5)
         assert venue_entries.reprice(0, 90.0, NAN, NAN, 10, run) == run.log_rows
     assert run.mark[0] == 90.0
@@ -120,7 +130,7 @@ def test_a_venue_books_reprices_and_ends():
 
 def test_the_level_of_a_stop_is_reported_where_the_venue_may_hold_it():
     run = run_of()
-    book_fill(0, 2.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(0, fill_of(2.0, 100.0), 0.0, 0, run)
     found = np.zeros(1)
     assert venue_entries.protection(0, 5, found, run) == -1
     assert math.isnan(found[0])
@@ -131,7 +141,7 @@ def test_the_level_of_a_stop_is_reported_where_the_venue_may_hold_it():
 
 def test_an_order_that_the_venue_has_ended_works_no_more():
     run = run_of()
-    place_order(0, layout.LIMIT, 2.0, 90.0, NAN, 0, 3, 0, 0, 100.0, 0, run)
+    place_order(0, order_of(layout.LIMIT, 2.0, limit=90.0), 0, 3, 0, 0, run)
     number = int(run.order_id[0])
     venue_entries.respond(0, 0, number, layout.STATUS_CANCELLED, 9, run)
     assert run.working[0] == 0
@@ -139,7 +149,7 @@ def test_an_order_that_the_venue_has_ended_works_no_more():
 
 def test_an_exit_that_waits_goes_on_when_asked():
     run = run_of()
-    book_fill(0, 2.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(0, fill_of(2.0, 100.0), 0.0, 0, run)
     venue_entries.respond(2, 0, 0, 0, 9, run)
     assert run.working[0] == 0
     run.exit_to_retry[0] = R_EXIT + 1
@@ -149,7 +159,7 @@ def test_an_exit_that_waits_goes_on_when_asked():
 
 def test_a_stop_that_the_venue_has_triggered_works_from_now():
     run = run_of()
-    book_fill(0, 2.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(0, fill_of(2.0, 100.0), 0.0, 0, run)
     with set_to(PROTECTIVE=(Fixed(95.0),), VENUE_FILLS=True, TOUCHES=True):
         venue_entries.respond(1, 0, 0, 30, 9, run)
     assert (run.working[0], run.order_units[0], run.trigger_price[0]) == (1, -2.0, 95.0)

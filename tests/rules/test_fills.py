@@ -9,7 +9,7 @@ from septet._rules import fills, orders, venue_fills
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_CASH, R_NO_MARKET, R_REVERSAL
-from tests.rules.small_run import Fixed, bar, run_of, set_to, status
+from tests.rules.small_run import Fixed, bar, fill_of, order_of, run_of, set_to, status
 
 NAN = float("nan")
 
@@ -18,7 +18,7 @@ def ordered(
     run: Run, units: float, *, kind: int = layout.MARKET, limit: float = NAN, trigger: float = NAN
 ) -> Run:
     """Let an entry work from the first bar on."""
-    place_order(0, kind, units, limit, trigger, 0, 3, 0, 0, 100.0, 0, run)
+    place_order(0, order_of(kind, units, limit=limit, trigger=trigger), 0, 3, 0, 0, run)
     return run
 
 
@@ -39,7 +39,7 @@ def arriving(i: int, opened: float, units: float, **terms: float) -> tuple[float
 
 def holding(units: float, price: float = 100.0) -> Run:
     run = run_of()
-    book_fill(0, units, price, 0.0, 0, 0, 0, 0, 0, 0, price, run)
+    book_fill(0, fill_of(units, price), 0.0, 0, run)
     return run
 
 
@@ -105,7 +105,7 @@ def test_an_entry_ends_the_wait_of_an_exit_that_was_too_small():
 
 def test_a_reduction_does_not_end_the_wait_of_an_exit():
     run = holding(3.0)
-    place_order(0, layout.MARKET, -1.0, NAN, NAN, 0, 0, 1, 0, 100.0, 0, run)
+    place_order(0, order_of(layout.MARKET, -1.0), 0, 0, 1, 0, run)
     run.exit_to_retry[0] = 31
     fills.execute(0, 0, 100.0, 0, 0, 0, run)
     assert (run.units[0], run.exit_to_retry[0]) == (2.0, 31)
@@ -147,7 +147,7 @@ def test_a_stop_limit_whose_trigger_the_open_has_passed_pays_slippage(
 
 def test_a_take_profit_that_rests_on_is_a_maker():
     run = holding(3.0)
-    place_order(0, layout.LIMIT, -3.0, 105.0, NAN, 0, 0, 1, 0, 105.0, 0, run)
+    place_order(0, order_of(layout.LIMIT, -3.0, decision_price=105.0, limit=105.0), 0, 0, 1, 0, run)
     bar(run, 0, 110.0, 111.0, 100.0, 100.0)
     settings = set_to(RESTS=True, ONE_FEE=False, TAKER_FEE=0.01, MAKER_FEE=0.0)
     with settings:

@@ -10,7 +10,7 @@ from septet._kernel.layout import NO_BAR
 from septet._rules import bars
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
-from tests.rules.small_run import run_of, set_to
+from tests.rules.small_run import fill_of, order_of, run_of, set_to
 
 NAN = float("nan")
 BEFORE, DUE = layout.X_FIXED, layout.X_FIXED + 1
@@ -23,7 +23,7 @@ def funded(symbols: int = 1) -> Run:
     columns[:, BEFORE:] = 0.0
     run.arrays["X"], run.arrays["U"] = columns, np.zeros((symbols, 4))
     run.active_symbol[:] = np.arange(symbols)
-    book_fill(symbols - 1, 2.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(symbols - 1, fill_of(2.0, 100.0), 0.0, 0, run)
     run.mark[:] = 95.0
     return run
 
@@ -54,7 +54,7 @@ def test_at_a_time_without_a_bar_it_is_paid_as_well() -> None:
 def test_it_is_paid_on_what_was_held_before_the_fills_of_the_bar() -> None:
     run = funded()
     run.X[0, BEFORE, 1] = 0.01
-    place_order(0, layout.MARKET, 3.0, NAN, NAN, 0, 3, 0, 0, 100.0, 0, run)
+    place_order(0, order_of(layout.MARKET, 3.0), 0, 3, 0, 0, run)
     assert match(run, 1) == pytest.approx(2.0 * 95.0 * 0.01)
     assert run.units[0] == 5.0
 
@@ -62,7 +62,7 @@ def test_it_is_paid_on_what_was_held_before_the_fills_of_the_bar() -> None:
 def test_a_position_opened_later_never_pays_it() -> None:
     run = funded(2)
     run.X[0, BEFORE, 1] = 0.01
-    place_order(0, layout.MARKET, 3.0, NAN, NAN, 0, 3, 0, 0, 100.0, 0, run)
+    place_order(0, order_of(layout.MARKET, 3.0), 0, 3, 0, 0, run)
     assert match(run, 1) == 0.0
     assert run.units[0] == 3.0
 

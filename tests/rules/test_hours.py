@@ -23,7 +23,7 @@ from septet._kernel.layout import (
 from septet._rules import decide, enter, hours, idle, position_count, settings
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
-from tests.rules.small_run import kept, run_of, set_to, signal, status
+from tests.rules.small_run import fill_of, kept, order_of, run_of, set_to, signal, status
 from tests.rules.test_grid import ONE, laid, level, meet
 from tests.rules.test_position_steps import Rung, run_with_room
 from tests.rules.test_position_steps import enter as enter_steps
@@ -55,13 +55,13 @@ def in_hours(symbols: int = 1, **more: Any) -> Iterator[None]:
 
 def hold(run: Run, units: float = 2.0, k: int = 0) -> None:
     """Hold so many units at 100."""
-    book_fill(k, units, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(k, fill_of(units, 100.0), 0.0, 0, run)
 
 
 def rest(run: Run, kind: int = LIMIT, units: float = 1.0, active_ns: int = 0, k: int = 0) -> None:
     """Let an entry work."""
     limit = 90.0 if kind == LIMIT else NAN
-    place_order(k, kind, units, limit, NAN, active_ns, 3, 0, 0, 100.0, 0, run)
+    place_order(k, order_of(kind, units, limit=limit), active_ns, 3, 0, 0, run)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_what_rests_is_cancelled_outside(kind: int, active_ns: int, ends: bool) 
 def test_an_exit_is_never_cancelled() -> None:
     run = run_with(HOURS_CLOSED)
     hold(run)
-    place_order(0, LIMIT, -2.0, 110.0, NAN, 0, 0, 1, 30, 100.0, 0, run)
+    place_order(0, order_of(LIMIT, -2.0, reason=30, limit=110.0), 0, 0, 1, 0, run)
     with in_hours():
         hours.keep_hours(0, run)
         hours.cancel_outside(60, 1, run)
@@ -221,7 +221,7 @@ def test_what_is_held_or_being_entered_is_counted_and_what_leaves_is_not() -> No
     hold(run, k=0)
     rest(run, MARKET, k=1)
     hold(run, k=2)
-    place_order(2, MARKET, -2.0, NAN, NAN, 0, 0, 1, 1, 100.0, 0, run)
+    place_order(2, order_of(MARKET, -2.0, reason=1), 0, 0, 1, 0, run)
     with set_to(SYMBOLS=4, MOST_POSITIONS=2):
         taken = [position_count.is_held_or_entered(k, run) for k in range(4)]
         assert taken == [True, True, False, False]
@@ -234,14 +234,14 @@ def test_what_is_held_or_being_entered_is_counted_and_what_leaves_is_not() -> No
 def test_a_part_that_is_sold_keeps_its_place() -> None:
     run = run_of()
     hold(run, 5.0)
-    place_order(0, MARKET, -2.0, NAN, NAN, 0, 0, 1, 5, 100.0, 0, run)
+    place_order(0, order_of(MARKET, -2.0, reason=5), 0, 0, 1, 0, run)
     assert position_count.is_held_or_entered(0, run)
 
 
 def test_an_entry_queued_behind_an_exit_keeps_its_place() -> None:
     run = run_of()
     hold(run)
-    place_order(0, MARKET, -2.0, NAN, NAN, 0, 0, 1, 2, 100.0, 0, run)
+    place_order(0, order_of(MARKET, -2.0, reason=2), 0, 0, 1, 0, run)
     with set_to(QUEUES=True):
         assert not position_count.is_held_or_entered(0, run)
         run.queued_id[0] = 9

@@ -11,7 +11,7 @@ from septet._rules import bars, fills, missing_bars
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_NO_MARKET, R_REVERSAL, R_UNFILLED
-from tests.rules.small_run import run_of, set_to, status
+from tests.rules.small_run import fill_of, order_of, run_of, set_to, status
 from tests.rules.test_position_steps import SINCE, AtPrice, Rung, When, enter, run_with_room
 
 NAN = math.nan
@@ -22,7 +22,7 @@ def waiting(kind: int, units: float = 2.0, in_force: int = 2, active_ns: int = 6
     """Return a run with an entry that works from bar 1 on, for so many bars."""
     run = run_of(6)
     limit = 90.0 if kind == LIMIT else NAN
-    place_order(0, kind, units, limit, NAN, active_ns, in_force, 0, 0, 100.0, 60, run)
+    place_order(0, order_of(kind, units, limit=limit), active_ns, in_force, 0, 60, run)
     return run
 
 
@@ -63,8 +63,8 @@ def test_the_same_missing_bar_counts_once_and_none_before_the_order_works() -> N
 
 def test_an_exit_waits_for_its_open() -> None:
     run = run_of(4)
-    book_fill(0, 2.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
-    place_order(0, MARKET, -2.0, NAN, NAN, 60, 0, 1, 1, 100.0, 60, run)
+    book_fill(0, fill_of(2.0, 100.0), 0.0, 0, run)
+    place_order(0, order_of(MARKET, -2.0, reason=1), 60, 0, 1, 60, run)
     without_bars(run, 1, 2)
     with set_to(BAR_NS=BAR, ONE_SYMBOL=False):
         for t in (1, 2):
@@ -109,8 +109,8 @@ def test_a_resting_entry_ends_unfilled_with_its_last_bar() -> None:
 @pytest.mark.parametrize(("missing", "closed"), [(0, False), (2, True)])
 def test_a_flip_without_an_open_in_time_still_closes(missing: int, *, closed: bool) -> None:
     run = run_of(6)
-    book_fill(0, 2.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
-    place_order(0, MARKET, -5.0, NAN, NAN, 60, 1, 0, R_REVERSAL, 100.0, 60, run)
+    book_fill(0, fill_of(2.0, 100.0), 0.0, 0, run)
+    place_order(0, order_of(MARKET, -5.0, reason=R_REVERSAL), 60, 1, 0, 60, run)
     run.missing_bars[0, 1] = missing
     run.open_ns[0, 1] += missing * BAR
     with set_to(BAR_NS=BAR, SPOT=False, ONE_SYMBOL=False):

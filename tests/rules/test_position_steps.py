@@ -15,7 +15,7 @@ from septet._rules import takes as take_rules
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_SIZE
-from tests.rules.small_run import Fixed, bar, rows, run_of, set_to, status
+from tests.rules.small_run import Fixed, bar, fill_of, order_of, rows, run_of, set_to, status
 
 READ, FIXED, UNITS, PRICE, ORDER, SENT, SINCE = range(layout.B_SLOTS, layout.B_SLOTS + 7)
 LEVEL, STOP_CODE = 35, 30
@@ -116,7 +116,7 @@ def run_with_room(bars: int = 4) -> Run:
 def enter(run: Run, units: float = 10.0, price: float = 100.0, time_ns: int = 0) -> None:
     """Buy, and begin the steps of the trade, as a fill does."""
     was = run.open_side[0]
-    book_fill(0, units, price, 0.0, 0, 0, time_ns, 0, layout.ENTRY, 0, price, run)
+    book_fill(0, fill_of(units, price, time_ns=time_ns, reason=layout.ENTRY), 0.0, 0, run)
     if was == 0:
         levels.begin_steps(0, time_ns, run)
 
@@ -159,7 +159,7 @@ def test_break_even_earns_the_fees_of_both_ways() -> None:
     run = run_with_room()
     run.tick[0] = 0.5
     with set_to(STEPS=True, TRACKS_POSITION=True, TAKER_FEE=0.01):
-        book_fill(0, 10.0, 100.0, 0.01, 0, 0, 0, 0, layout.ENTRY, 0, 100.0, run)
+        book_fill(0, fill_of(10.0, 100.0, reason=layout.ENTRY), 0.01, 0, run)
         levels.begin_steps(0, 0, run)
         exact = (1_000.0 + 10.0) / (10.0 * 0.99)
         assert levels.break_even_of(0, run) == math.ceil(exact * 2) / 2
@@ -263,7 +263,7 @@ def test_two_adds_of_one_close_are_one_order() -> None:
         adds.enter_adds(0, 0, 0, 60, run)
         assert (run.order_units[0], run.adds_working[0], run.adds_due[0]) == (8.0, 2, 0)
         assert len(rows(run, layout.ORDER)) == 1
-        place_order(0, layout.MARKET, 1.0, math.nan, math.nan, 0, 0, 0, 0, 100.0, 0, run)
+        place_order(0, order_of(layout.MARKET, 1.0), 0, 0, 0, 0, run)
         run.blocked = 1
         assert adds.send_add(0, 0, 0, 60, 0.5, run) > 0
 

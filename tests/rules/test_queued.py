@@ -11,7 +11,7 @@ from septet._rules import bars, decide, halts, queued, venue_fills
 from septet._rules.ledger import book_fill
 from septet._rules.run_state import Run
 from septet._rules.settings import R_ENTRY, R_EXIT, R_OPPOSITE, R_UNFILLED
-from tests.rules.small_run import Below, bar, kept, run_of, set_to, signal, status
+from tests.rules.small_run import Below, bar, fill_of, kept, run_of, set_to, signal, status
 
 NAN = math.nan
 CANCELLED, EXPIRED = layout.STATUS_CANCELLED, layout.STATUS_EXPIRED
@@ -20,7 +20,7 @@ CANCELLED, EXPIRED = layout.STATUS_CANCELLED, layout.STATUS_EXPIRED
 def turning(held: float = 2.0, notional: float = 0.0, limit: float = 104.0) -> Run:
     """Return a run that closes a long position and enters short with a limit order."""
     run = run_of()
-    book_fill(0, held, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(0, fill_of(held, 100.0), 0.0, 0, run)
     run.candidate_price, run.candidate_limit, run.candidate_trigger = 100.0, limit, NAN
     run.min_notional[0] = notional
     queued.place_behind_exit(0, layout.LIMIT, -3.0, 60, run)
@@ -99,8 +99,17 @@ def test_a_halt_cancels_the_entry():
 def test_a_fill_of_the_entry_before_its_exit_leaves_the_exit_less_to_do():
     run = turning()
     with set_to(SPOT=False, QUEUES=True):
-        venue_fills.book_venue_fill(0, 1, -1.0, 104.0, -1.0, 0.0, 1, 90, 0, 0.0, 0, run)
+        venue_fills.book_venue_fill(
+            0,
+            fill_of(-1.0, 104.0, maker=1, time_ns=90, order_id=1, decision_price=0.0),
+            -1.0,
+            0.0,
+            0,
+            run,
+        )
         assert (run.units[0], run.order_units[0], run.queued_units[0]) == (1.0, -1.0, -2.0)
-        venue_fills.book_venue_fill(0, 0, -1.0, 104.0, -1.0, 0.0, 0, 91, 0, 0.0, 0, run)
+        venue_fills.book_venue_fill(
+            0, fill_of(-1.0, 104.0, time_ns=91, decision_price=0.0), -1.0, 0.0, 0, run
+        )
     assert (run.units[0], run.order_units[0], run.order_id[0]) == (0.0, -2.0, 1)
     assert run.queued_id[0] == 0

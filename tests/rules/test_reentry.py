@@ -8,7 +8,7 @@ from septet._rules import fills, orders, venue_fills
 from septet._rules.ledger import book_fill
 from septet._rules.run_state import Run
 from septet._rules.settings import R_EXIT
-from tests.rules.small_run import Below, run_of, set_to
+from tests.rules.small_run import Below, fill_of, run_of, set_to
 
 TIME_LIMIT = Below(0.0, code=40)
 DRAWDOWN = Below(0.0, code=41, then=0)
@@ -18,7 +18,7 @@ RULES = {"EXITS": (TIME_LIMIT,), "HALTS": (DRAWDOWN, PAUSE), "REENTRY": "after"}
 
 def holding(units: float) -> Run:
     run = run_of()
-    book_fill(0, units, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(0, fill_of(units, 100.0), 0.0, 0, run)
     return run
 
 
@@ -27,7 +27,9 @@ def holding(units: float) -> Run:
 def test_what_closed_a_position_blocks_its_side(units: float, reason: int, blocks: int) -> None:
     run = holding(units)
     with set_to(**RULES, COOLDOWN_BARS=2):
-        closed = fills.fill(0, -units, 100.0, 0, 60, 1, reason, 0, 100.0, run)
+        closed = fills.book_matched(
+            0, fill_of(-units, 100.0, time_ns=60, order_id=1, reason=reason), run
+        )
     assert closed == 1
     long, short = run.blocked_long[0], run.blocked_short[0]
     assert (long, short) == ((blocks, 0) if units > 0.0 else (0, blocks))
@@ -36,7 +38,9 @@ def test_what_closed_a_position_blocks_its_side(units: float, reason: int, block
 def test_a_part_blocks_nothing() -> None:
     run = holding(2.0)
     with set_to(**RULES, COOLDOWN_BARS=2):
-        assert fills.fill(0, -1.0, 100.0, 0, 60, 1, 40, 0, 100.0, run) == 0
+        assert (
+            fills.book_matched(0, fill_of(-1.0, 100.0, time_ns=60, order_id=1, reason=40), run) == 0
+        )
     assert run.blocked_long[0] == 0
 
 
@@ -45,7 +49,14 @@ def test_what_a_venue_reports_blocks_by_the_reason_of_the_order() -> None:
     with set_to(**RULES, COOLDOWN_BARS=2, VENUE_FILLS=True):
         orders.send_exit(0, 40, 60, run)
         number = int(run.order_id[0])
-        venue_fills.take_in_fill(0, number, -2.0, 99.0, -2.0, 0.0, 0, 70, -1, 0.0, 0, run)
+        venue_fills.take_in_fill(
+            0,
+            fill_of(-2.0, 99.0, time_ns=70, order_id=number, reason=-1, decision_price=0.0),
+            -2.0,
+            0.0,
+            0,
+            run,
+        )
     assert run.blocked_long[0] == 3
 
 

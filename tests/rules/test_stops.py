@@ -12,14 +12,14 @@ from septet._rules import bars, levels, reentry, steps, stops, venue_fills
 from septet._rules.ledger import book_fill, pay_funding, place_order
 from septet._rules.run_state import Run
 from septet._rules.settings import R_LATE_FILL, R_LIQUIDATION
-from tests.rules.small_run import Fixed, bar, run_of, set_to, status
+from tests.rules.small_run import Fixed, bar, fill_of, order_of, run_of, set_to, status
 
 NAN = math.nan
 
 
 def holding(units: float, price: float = 100.0) -> Run:
     run = run_of()
-    book_fill(0, units, price, 0.0, 0, 0, 0, 0, 0, 0, price, run)
+    book_fill(0, fill_of(units, price), 0.0, 0, run)
     return run
 
 
@@ -191,12 +191,12 @@ def test_a_part_that_is_closed_takes_its_share_of_the_funding_out_of_the_margin_
     with set_to(SPOT=False, LEVERAGE=5.0, MAINTENANCE=0.01):
         level = stops.price_of_liquidation(0, run)
         assert level == pytest.approx((80.0 + 1.0) / 0.99)
-        book_fill(0, -5.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+        book_fill(0, fill_of(-5.0, 100.0), 0.0, 0, run)
         assert run.margin_funding[0] == pytest.approx(15.0)
         assert stops.price_of_liquidation(0, run) == pytest.approx(level)
-        book_fill(0, 15.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+        book_fill(0, fill_of(15.0, 100.0), 0.0, 0, run)
         assert stops.price_of_liquidation(0, run) == pytest.approx((80.0 + 0.5) / 0.99)
-        book_fill(0, -40.0, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+        book_fill(0, fill_of(-40.0, 100.0), 0.0, 0, run)
         assert stops.price_of_liquidation(0, run) == pytest.approx(120.0 / 1.01)
 
 
@@ -212,7 +212,9 @@ def test_a_quote_at_the_stop_sends_an_exit_once():
 
 def test_a_late_fill_of_an_order_that_was_given_up_is_sold():
     run = run_of()
-    closed = venue_fills.book_venue_fill(0, 9, 2.0, 100.0, 2.0, 0.1, 0, 60, 7, 100.0, 1, run)
+    closed = venue_fills.book_venue_fill(
+        0, fill_of(2.0, 100.0, time_ns=60, order_id=9, reason=7), 2.0, 0.1, 1, run
+    )
     assert closed == 0
     assert (run.units[0], run.order_units[0], run.order_reason[0]) == (2.0, -2.0, R_LATE_FILL)
 
@@ -228,9 +230,11 @@ def test_a_target_that_a_venue_ended_rests_again_and_a_stop_goes_on(code: int, r
 
 def test_what_is_left_of_an_order_works_on_after_a_fill():
     run = run_of()
-    place_order(0, layout.MARKET, 5.0, NAN, NAN, 0, 1, 0, 0, 100.0, 0, run)
+    place_order(0, order_of(layout.MARKET, 5.0), 0, 1, 0, 0, run)
     for units, left in ((2.0, 3.0), (3.0, 0.0)):
-        venue_fills.book_venue_fill(0, 0, units, 100.0, units, 0.0, 0, 60, 0, 0.0, 0, run)
+        venue_fills.book_venue_fill(
+            0, fill_of(units, 100.0, time_ns=60, decision_price=0.0), units, 0.0, 0, run
+        )
         assert run.order_units[0] == left
     assert status(run) == [(layout.STATUS_FILLED, 0)]
 
@@ -242,7 +246,7 @@ def test_a_level_that_is_touched_between_bars_cancels_an_entry_only_for_an_exit(
 ):
     run = holding(2.0)
     run.min_notional[0] = 500.0 if small else 0.0
-    place_order(0, layout.LIMIT, 8.0, 80.0, NAN, 0, 9, 0, 0, 100.0, 0, run)
+    place_order(0, order_of(layout.LIMIT, 8.0, limit=80.0), 0, 9, 0, 0, run)
     with set_to(PROTECTIVE=(Fixed(90.0),), TARGETS=(Fixed(110.0, 33),)):
         stops.touch(0, price, 0, run)
     exits = run.reduces[0] == 1
@@ -251,7 +255,12 @@ def test_a_level_that_is_touched_between_bars_cancels_an_entry_only_for_an_exit(
     venue_filled = 8.0 if small else -2.0
     with set_to(PROTECTIVE=(Fixed(90.0),), TARGETS=(Fixed(110.0, 33),)):
         venue_fills.take_in_fill(
-            0, int(run.order_id[0]), venue_filled, 80.0, venue_filled, 0.0, 1, 0, 0, 80.0, 0, run
+            0,
+            fill_of(venue_filled, 80.0, maker=1, order_id=int(run.order_id[0])),
+            venue_filled,
+            0.0,
+            0,
+            run,
         )
     assert (run.units[0], run.exit_to_retry[0]) == ((10.0, 0) if small else (0.0, 0))
 
@@ -271,7 +280,7 @@ def test_an_open_beyond_the_liquidation_price_ends_the_position_before_any_order
         run.is_synthetic[0, 1] = 1
         assert not stops.is_bust(0, 1, run), "a bar made up to fill a gap ends nothing"
         run.is_synthetic[0, 1] = 0
-        place_order(0, layout.MARKET, -units, NAN, NAN, 0, 0, 1, R_LIQUIDATION, 100.0, 0, run)
+        place_order(0, order_of(layout.MARKET, -units, reason=R_LIQUIDATION), 0, 0, 1, 0, run)
         assert not stops.is_bust(0, 1, run), "it is being liquidated"
         assert not stops.is_bust(0, 1, run_of()), "nothing is held"
 
@@ -309,7 +318,7 @@ def test_the_stop_or_the_liquidation_is_met_that_is_reached_first():
 
 def test_an_exit_that_has_met_the_open_leaves_no_volume_to_the_stop():
     run = holding(2.0)
-    place_order(0, layout.MARKET, -2.0, NAN, NAN, 60, 0, 1, 1, 100.0, 60, run)
+    place_order(0, order_of(layout.MARKET, -2.0, reason=1), 60, 0, 1, 60, run)
     bar(run, 1, 90.0, 90.0, 90.0, 90.0)
     assert [bool(steps.exit_has_met(0, i, run)) for i in (0, 1)] == [False, True]
     with set_to(**LEVERAGED):
@@ -319,7 +328,7 @@ def test_an_exit_that_has_met_the_open_leaves_no_volume_to_the_stop():
 def test_a_liquidation_comes_before_an_exit_that_was_sent():
     with set_to(LIQUIDATES_HERE=True, LEVERAGE=10.0, MAINTENANCE=0.01):
         run = holding(2.0)
-        place_order(0, layout.MARKET, -2.0, NAN, NAN, 50, 0, 1, 31, 100.0, 20, run)
+        place_order(0, order_of(layout.MARKET, -2.0, reason=31), 50, 0, 1, 20, run)
         sent = int(run.order_id[0])
         level = liquidation_price(1.0, 100.0, 10.0, 0.01, 0.0)
         stops.liquidate(0, level * 1.01, 30, run)

@@ -11,7 +11,7 @@ from septet._kernel.layout import GRID_BOUGHT, GRID_ENTRY, GRID_EXIT, GRID_ORDER
 from septet._rules import grid, grid_orders, orders, stops, venue_fills, venue_grid
 from septet._rules.run_state import Run
 from septet._rules.settings import R_GRID, R_GRID_EXIT, R_GRID_MOVED, R_OTHER_SIDE
-from tests.rules.small_run import rows, set_to, status
+from tests.rules.small_run import fill_of, rows, set_to, status
 from tests.rules.test_grid import BOTH, CANCELLED, FILLED, MINUTE, ONE, laid, level
 
 VENUE = {**ONE, "VENUE_FILLS": True}
@@ -31,7 +31,12 @@ def fill(run: Run, settings: dict[str, Any], n: int, units: float, price: float)
     order = int(level(run, n, GRID_ORDER))
     with set_to(**settings):
         venue_fills.book_venue_fill(
-            0, order, units, price, units, 0.0, 0, 3 * MINUTE, R_GRID, price, 0, run
+            0,
+            fill_of(units, price, time_ns=3 * MINUTE, order_id=order, reason=R_GRID),
+            units,
+            0.0,
+            0,
+            run,
         )
 
 
@@ -161,7 +166,9 @@ def test_what_is_held_without_a_grid_is_laid_under_and_leaves_at_the_centre() ->
     run = laid(VENUE)
     with set_to(**VENUE):
         grid_orders.remove_grid(0, R_GRID_MOVED, MINUTE, run)
-        venue_fills.book_venue_fill(0, 77, 5.0, 95.0, 5.0, 0.0, 0, 2 * MINUTE, R_GRID, 95.0, 0, run)
+        venue_fills.book_venue_fill(
+            0, fill_of(5.0, 95.0, time_ns=2 * MINUTE, order_id=77, reason=R_GRID), 5.0, 0.0, 0, run
+        )
     rest(run, VENUE)
     assert (level(run, 0, GRID_BOUGHT), level(run, 0, GRID_EXIT)) == (5.0, -5.0)
     assert level(run, 1, GRID_ENTRY) > 0.0
@@ -243,7 +250,9 @@ def test_a_position_below_a_lot_that_has_grown_stops_no_level() -> None:
 def test_a_fill_of_no_order_of_ours_is_of_no_level_that_is_watched() -> None:
     run = laid(VENUE)
     with set_to(**VENUE):
-        venue_fills.book_venue_fill(0, -1, 5.0, 95.0, 5.0, 0.0, 0, 2 * MINUTE, R_GRID, 95.0, 0, run)
+        venue_fills.book_venue_fill(
+            0, fill_of(5.0, 95.0, time_ns=2 * MINUTE, order_id=-1, reason=R_GRID), 5.0, 0.0, 0, run
+        )
     assert (run.units[0], level(run, 0, GRID_BOUGHT), level(run, 0, GRID_ENTRY)) == (5.0, 0.0, 5.0)
 
 
@@ -251,7 +260,12 @@ def test_a_side_without_levels_is_closed() -> None:
     run = laid(VENUE)
     with set_to(**VENUE):
         venue_fills.book_venue_fill(
-            0, 77, -5.0, 95.0, -5.0, 0.0, 0, 2 * MINUTE, R_GRID, 95.0, 0, run
+            0,
+            fill_of(-5.0, 95.0, time_ns=2 * MINUTE, order_id=77, reason=R_GRID),
+            -5.0,
+            0.0,
+            0,
+            run,
         )
     rest(run, VENUE)
     assert (run.working[0], run.order_units[0]) == (1, 5.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from septet._kernel import layout
 from septet._rules import by_hand, levels, resting, venue_fills, venue_steps
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
-from tests.rules.small_run import Fixed, rows, set_to, status
+from tests.rules.small_run import Fixed, fill_of, order_of, rows, set_to, status
 from tests.rules.test_position_steps import ORDER, PRICE, SENT, UNITS, Rung, Take, run_with_room
 
 BREAK_EVEN, ADD, TAKE = 25, 23, 24
@@ -41,7 +40,7 @@ def settings(**more: Any) -> Any:
 
 def enter(run: Run, side: float = 1.0) -> None:
     """Book ten units at 100."""
-    book_fill(0, 10.0 * side, 100.0, 0.0, 0, 0, 0, 0, 0, 0, 100.0, run)
+    book_fill(0, fill_of(10.0 * side, 100.0), 0.0, 0, run)
     venue_fills.follow_fill(0, 0, 0, 1, 0, run)
 
 
@@ -80,14 +79,22 @@ def test_an_entry_into_what_is_too_small_to_be_sold_has_a_stop_of_its_own(
         venue_fills.touch_levels(0, price, price, 60, run)
         assert (run.exit_to_retry[0], run.working[0]) == (31, 0)
         row = place_order(
-            0, layout.MARKET, 990.0 * side, math.nan, math.nan, 60, 1, 0, 2, price, 60, run
+            0,
+            order_of(layout.MARKET, 990.0 * side, reason=2, decision_price=price),
+            60,
+            1,
+            0,
+            60,
+            run,
         )
         number = int(run.LI[row, 3])
         levels.restart_counts(0, 1, 60, run)
         if order == "another":
             run.begins_again[0] = number + 9
-        fill = (400.0 * side, price, 400.0 * side, 0.0, 0, 90, 2, price, 0, run)
-        venue_fills.book_venue_fill(0, number, *fill)
+        units = 400.0 * side
+        venue_fills.book_venue_fill(
+            0, fill_of(units, price, time_ns=90, order_id=number, reason=2), units, 0.0, 0, run
+        )
         average = (10.0 * 100.0 + 400.0 * price) / 410.0
         begun = order == "that entry"
         expected = average * (1.0 - 0.03 * side) if begun else stop
@@ -95,8 +102,10 @@ def test_an_entry_into_what_is_too_small_to_be_sold_has_a_stop_of_its_own(
         assert run.entry_ns[0] == (90 if begun else 60)
         if begun:  # the rest of the same order belongs to the position that it has begun
             run.stop_price[0] = price + 0.5 * side
-            fill = (590.0 * side, price, 590.0 * side, 0.0, 0, 120, 2, price, 0, run)
-            venue_fills.book_venue_fill(0, number, *fill)
+            units = 590.0 * side
+            venue_fills.book_venue_fill(
+                0, fill_of(units, price, time_ns=120, order_id=number, reason=2), units, 0.0, 0, run
+            )
             assert (run.stop_price[0], run.entry_ns[0]) == (price + 0.5 * side, 90)
             assert run.blocked_long[0] + run.blocked_short[0] == 0
 
@@ -105,7 +114,9 @@ def test_a_fill_of_no_order_begins_no_position_again() -> None:
     run = a_run()
     with settings(PROTECTIVE=(Distance(0.03),)):
         enter(run)
-        venue_fills.book_venue_fill(0, -1, 5.0, 90.0, 5.0, 0.0, 0, 90, 2, 90.0, 0, run)
+        venue_fills.book_venue_fill(
+            0, fill_of(5.0, 90.0, time_ns=90, order_id=-1, reason=2), 5.0, 0.0, 0, run
+        )
         assert (run.stop_price[0], run.entry_ns[0]) == (97.0, 0)
 
 
@@ -133,7 +144,9 @@ def test_takes_that_one_price_has_passed_are_one_order_and_the_next_waits_for_it
         venue_steps.touch_takes(0, 107.0, 120, run)
         assert (run.take_units[0], run.takes_done[0]) == (-6.0, 0b11)
         (first,) = order_ids(run, TAKE)
-        venue_fills.book_venue_fill(0, first, -6.0, 105.0, -6.0, 0.0, 0, 180, TAKE, 105.0, 0, run)
+        venue_fills.book_venue_fill(
+            0, fill_of(-6.0, 105.0, time_ns=180, order_id=first, reason=TAKE), -6.0, 0.0, 0, run
+        )
         assert status(run)[-1] == (layout.STATUS_FILLED, TAKE)
         venue_steps.touch_takes(0, 107.0, 240, run)
         assert run.take_units[0] == -4.0
@@ -147,7 +160,9 @@ def test_a_part_of_a_take_moves_the_stop_and_the_rest_goes_on() -> None:
         assert venue_steps.stop_with_fills(0, run)[0] == 95.0
         venue_steps.touch_takes(0, 103.0, 60, run)
         (first,) = order_ids(run, TAKE)
-        venue_fills.book_venue_fill(0, first, -2.0, 103.0, -2.0, 0.0, 0, 120, TAKE, 103.0, 0, run)
+        venue_fills.book_venue_fill(
+            0, fill_of(-2.0, 103.0, time_ns=120, order_id=first, reason=TAKE), -2.0, 0.0, 0, run
+        )
         assert (run.take_units[0], run.break_even[0], run.stop_price[0]) == (-3.0, 1, 95.0)
         assert venue_steps.stop_with_fills(0, run) == (100.0, BREAK_EVEN)
         venue_steps.move_stop(0, 0, run)
@@ -179,7 +194,12 @@ def test_what_a_persons_halt_cancelled_of_a_take_is_sent_again(sold: float) -> N
         (first,) = order_ids(run, TAKE)
         if sold:
             venue_fills.book_venue_fill(
-                0, first, -sold, 104.0, -sold, 0.0, 0, 90, TAKE, 104.0, 0, run
+                0,
+                fill_of(-sold, 104.0, time_ns=90, order_id=first, reason=TAKE),
+                -sold,
+                0.0,
+                0,
+                run,
             )
         by_hand.halt_by_hand(9, 100, 0, run)
         venue_fills.venue_ended(0, first, layout.STATUS_CANCELLED, 120, run)
@@ -225,7 +245,12 @@ def test_a_resting_add_is_sent_when_it_is_passed_and_counted_with_its_first_fill
         assert (run.adds[0], run.working[0]) == (0, 0)
         for now_ns, units in ((180, 2.0), (240, 3.0)):
             venue_fills.book_venue_fill(
-                0, sent, units, 98.0, units, 0.0, 0, now_ns, ADD, 98.0, 0, run
+                0,
+                fill_of(units, 98.0, time_ns=now_ns, order_id=sent, reason=ADD),
+                units,
+                0.0,
+                0,
+                run,
             )
             assert run.adds[0] == 1
         assert (run.units[0], run.B[0, UNITS]) == (15.0, 0.0)
@@ -239,7 +264,9 @@ def test_a_fill_of_no_order_of_ours_is_of_no_add_that_is_watched() -> None:
         enter(run)
         run.ladder[0] = 1
         run.B[0, PRICE], run.B[0, UNITS], run.B[0, ORDER] = 98.0, 5.0, -1.0
-        venue_fills.book_venue_fill(0, -1, 5.0, 98.0, 5.0, 0.0, 0, 60, ADD, 98.0, 0, run)
+        venue_fills.book_venue_fill(
+            0, fill_of(5.0, 98.0, time_ns=60, order_id=-1, reason=ADD), 5.0, 0.0, 0, run
+        )
         assert (run.units[0], run.B[0, UNITS], run.adds[0]) == (15.0, 5.0, 0)
 
 
@@ -280,5 +307,5 @@ def test_a_reduction_of_all_that_is_held_closes(units: float, *, everything: boo
     run = a_run()
     with settings():
         enter(run)
-        place_order(0, layout.MARKET, units, math.nan, math.nan, 0, 0, 1, 1, 100.0, 0, run)
+        place_order(0, order_of(layout.MARKET, units, reason=1), 0, 0, 1, 0, run)
         assert bool(venue_fills.closes_all(0, run)) == everything

@@ -12,6 +12,7 @@ from septet._kernel import layout
 from septet._kernel.layout import GRID_BOUGHT, GRID_ENTRY
 from septet._rules import fills, grid, orders, steps, stops
 from septet._rules import takes as take_rules
+from septet._rules.records import RungColumns
 from septet._rules.run_state import Run
 from septet._rules.settings import R_ADD, R_CASH, R_EXIT, R_UNFILLED
 from tests.rules.small_run import Fixed, bar, set_to, status
@@ -135,7 +136,14 @@ def test_an_add_that_cash_does_not_cover_is_cancelled() -> None:
         run.B[0, rung.units], run.B[0, rung.price] = 5.0, 98.0
         run.ladder[0], run.cash = 2, 250.0
         steps.fill_part_of_rung(
-            0, 2, rung.units, rung.price, rung.order, rung.filled, 98.0, 1, 120, 0, run
+            0,
+            2,
+            RungColumns(units=rung.units, price=rung.price, order=rung.order, filled=rung.filled),
+            98.0,
+            1,
+            120,
+            0,
+            run,
         )
     assert fills_of(run) == [(2.0, 98.0)]
     assert (run.B[0, UNITS], status(run)) == (0.0, [(CANCELLED, R_CASH)])

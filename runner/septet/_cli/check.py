@@ -40,6 +40,7 @@ __all__ = ["check"]
 @click.option("--no-data", is_flag=True, help="Leave the data unread: for a machine without it.")
 @options.as_json
 def check(
+    *,
     file: str,
     mode: str | None,
     sets: tuple[str, ...],

@@ -64,6 +64,7 @@ _RIGHT = click.option(
 @click.pass_context
 def dashboard(
     context: click.Context, root: Path, address: str, port: int, strategies: Path | None,
+    *,
     certificate: Path | None, key: Path | None, proxies: tuple[str, ...], names: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Show all runs in a browser of this machine, or of others over TLS.

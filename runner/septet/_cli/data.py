@@ -101,6 +101,7 @@ def _progress() -> Iterator[Progress]:
 @options.access
 @_json
 def fetch(
+    *,
     file: Path | None,
     exchange: str | None,
     symbols: tuple[str, ...],

@@ -58,6 +58,7 @@ __all__ = ["sweep"]
 @options.unchecked
 @options.as_json
 def sweep(
+    *,
     file: str,
     axes: tuple[str, ...],
     sets: tuple[str, ...],

@@ -54,10 +54,12 @@ class VenueFillsEngine(Engine):
         position makes an exit at once.
         """
         self._now_ns, self._valued = time_ns, False
-        reason, reference, given_up = self._known.get(order, (self._reason(UNKNOWN), price, False))
+        reason, decision_price, given_up = self._known.get(
+            order, (self._reason(UNKNOWN), price, False)
+        )
         self._book(
-            k, order, units, price, net_units, fee, int(maker), time_ns, reason, reference,
-            int(given_up), self._arrays.table,
+            k, units, price, int(maker), time_ns, order, reason, decision_price, 0,
+            net_units, fee, int(given_up), self._arrays.table,
         )  # fmt: skip
         return self._new()
 
@@ -136,8 +138,8 @@ class VenueFillsEngine(Engine):
         if self._b[k, layout.MARK] == 0.0:
             self._b[k, layout.MARK] = price
         self._book(
-            k, NOBODY, units, price, units, 0.0, 0, time_ns, self._reason(ADOPTED), price, 0,
-            self._arrays.table,
+            k, units, price, 0, time_ns, NOBODY, self._reason(ADOPTED), price, 0,
+            units, 0.0, 0, self._arrays.table,
         )  # fmt: skip
         return self._new()
 

@@ -15,6 +15,7 @@ from septet._diff.paper_fills import Due
 from septet._kernel import layout, match
 from septet._kernel.ledger import fee_of_fill as _fee_of_fill
 from septet._rules import ledger as _ledger
+from septet._rules.records import Fill
 from septet._rules.run_state import Run
 
 __all__ = ["Priced", "Simulator", "booked_again"]
@@ -202,10 +203,11 @@ class _Account:
     ) -> None:
         """Book a fill whose fee is known."""
         traded = booking.traded
-        ledger.book_amounts(
-            traded.symbol, units, price, net_units, fee, int(traded.maker), traded.market_ns,
-            traded.order, 0, 0, price, self._run(),
+        fill = Fill(
+            units=units, price=price, maker=int(traded.maker), time_ns=traded.market_ns,
+            order_id=traded.order, reason=0, decision_price=price,
         )  # fmt: skip
+        ledger.book_amounts(traded.symbol, fill, net_units, fee, self._run())
 
     def fund(self, due: Sequence[Due], time_ns: int) -> None:
         """Charge the funding of a decision time: before a bar, on the position held."""

@@ -136,8 +136,13 @@ def boundary(k, age, frame_ns, offset_ns, S, slot):
 
 
 @helper
-def extend(k, i, added, bar_ns, high, low, volume, M, X, Y, S, row, slot):
-    """Keep what the bar that has begun is after base bar i, the last of so many `added` ones."""
+def extend(k, i, added, totals, frame, M, X, Y, S):
+    """Keep what the bar that has begun is after base bar i, the last of so many `added` ones.
+
+    `totals` are its high, low and volume so far; `frame` is as for `gather`.
+    """
+    high, low, volume = totals
+    _, bar_ns, _, _, row, slot = frame
     h = int(S[k, slot])
     Y[k, row + 1, h] = high
     Y[k, row + 2, h] = low
@@ -148,19 +153,28 @@ def extend(k, i, added, bar_ns, high, low, volume, M, X, Y, S, row, slot):
 
 
 @helper
-def gather(
-    k, i, age, frame_ns, bar_ns, offset_ns, open_on_grid, previous_open, next_open, ends,
-    missing, whole, session, M, X, Y, S, row, slot,
-):  # fmt: skip
+def gather(k, i, age, places, frame, M, X, Y, S):
     """Add base bar i to the bar of the higher time frame; return how many bars that closed.
 
-    `open_on_grid` places the base bar on the grid of the time frame, `previous_open` and
-    `next_open` the scheduled base bars beside it (ns). The bar closes with the base bar whose
-    `ends` reaches its boundary; without that one, with the first base bar after it. It is
-    incomplete where a scheduled base bar is missing, and kept across a restart of history, from
-    which on its age counts anew. `missing` is how many are right before this one, or 0 where every
-    bar of the frame has `whole` base bars.
+    The bar closes with the base bar that ends at its boundary or beyond; without that one, with
+    the first base bar after it. It is incomplete where a scheduled base bar is missing, and kept
+    across a restart of history, from which on its age counts anew.
+
+    Parameters
+    ----------
+    age
+        Base bars since history (re)started; 0 where it does here.
+    places
+        Of the base bar: its open on the grid of the time frame, the opens of the scheduled base
+        bars before and after it, and its end (ns); how many base bars are missing right before
+        it; and how many a whole bar of the frame has, or 0 where that differs from bar to bar. If
+        it does not differ, 0 stands for the missing ones.
+    frame
+        The length of the frame's bars, that of base bars, and what the frame's grid is shifted by
+        (ns); the row of sessions in X, the frame's first row in Y, and its first slot in S.
     """
+    frame_ns, bar_ns, offset_ns, session, row, slot = frame
+    open_on_grid, previous_open, next_open, ends, missing, whole = places
     opened = M[k, OPEN_NS, i]
     start = int(S[k, slot + 1]) * frame_ns + offset_ns
     closed = 0

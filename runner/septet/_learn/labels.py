@@ -66,23 +66,37 @@ def _ahead(bars: SymbolBars, rule: LabelRule, width: Floats) -> tuple[Floats, In
 
 _SCAN: Final = (
     "void(float64[::1], float64[::1], float64[::1], float64[::1], int64[::1], float64[::1], "
-    "float64, float64, int64, float64[::1], int64[::1])"
+    "float64[::1], int64, float64[::1], int64[::1])"
 )
 
 
-def scan_barriers(open, high, low, close, segment, width, upper, lower, limit, value, end):  # type: ignore[no-untyped-def]  # noqa: A002
+def scan_barriers(open, high, low, close, segment, upper, lower, limit, value, end):  # type: ignore[no-untyped-def]  # noqa: A002
     """Walk forward from every bar to the first barrier it meets.
 
     A bar that opens beyond a barrier met that one; a bar that touches both counts as down. At
-    the time limit the sign of the return decides, ties down. `value[t]` becomes 1, 0 or NaN and
-    `end[t]` the bar at which that was known, -1 for none.
+    the time limit the sign of the return decides, ties down.
+
+    Parameters
+    ----------
+    open, high, low, close : float64 (n,)
+        Prices, the same currency; without NaN.
+    segment : int64 (n,)
+        A number for each stretch of history without a gap; no barrier is met beyond it.
+    upper, lower : float64 (n,)
+        Distances of the barriers from the close, fractions of it. NaN gives no label.
+    limit
+        Bars after which the time limit decides.
+    value : float64 (n,)
+        Written: 1 up, 0 down, NaN none. It looks ahead by up to `limit` bars.
+    end : int64 (n,)
+        Written: the bar at which the label became known, -1 for none.
     """
     n = len(close)
     for t in range(n):
         value[t] = math.nan
         end[t] = -1
-        top = close[t] * (1.0 + upper * width[t])
-        bottom = close[t] * (1.0 - lower * width[t])
+        top = close[t] * (1.0 + upper[t])
+        bottom = close[t] * (1.0 - lower[t])
         if not (top > bottom):
             continue
         for j in range(t + 1, min(t + limit, n - 1) + 1):
@@ -106,7 +120,8 @@ def _triple_barrier(bars: SymbolBars, rule: LabelRule, width: Floats) -> tuple[F
     value, end = np.empty(len(bars)), np.empty(len(bars), dtype=np.int64)
     scan = compiled(scan_barriers, _SCAN)
     arrays = [np.array(a) for a in (bars.open, bars.high, bars.low, bars.close, bars.segment)]
-    scan(*arrays, np.array(width), float(rule.upper), float(rule.lower), rule.horizon, value, end)
+    upper, lower = float(rule.upper) * width, float(rule.lower) * width
+    scan(*arrays, upper, lower, rule.horizon, value, end)
     return value, np.where(end >= 0, bars.known_ns[end], NEVER_NS)
 
 

@@ -387,8 +387,9 @@ class Observing:
         for helper in (time_frames.boundary, time_frames.extend, time_frames.gather):
             self.binder.helper(helper)
         base_ns, offset = self.graph.bar_ns, MONDAY_NS if frame.bar_ns % WEEK_NS == 0 else 0
-        arrays = f"M, X, Y, S, {frame.row}, {frame.slot}"
         session = self.rows.x_row(Column("bar", "session"))
+        numbers = (frame.bar_ns, base_ns, offset, session, frame.row, frame.slot)
+        arrays = f"({', '.join(map(str, numbers))}), M, X, Y, S"
         inner.body.append(f"frame_age = int(Y[k, {frame.row + 9}, h])")
         for node in nodes:
             self._frame_node(inner, node)
@@ -413,11 +414,10 @@ class Observing:
             *(f"        {out}[i] = {value}" for value, out, _ in held),
             "        i += 1",
             "    if i > begin:",
-            f"        extend(k, i - 1, i - begin, {base_ns}, high, low, volume, {arrays})",
+            f"        extend(k, i - 1, i - begin, (high, low, volume), {arrays})",
             *(f"        {line}" for line in self._follow(frame, "i - 1")),
             "    if i < i1:",
-            f"        closed = gather(k, i, i - begun, {frame.bar_ns}, {base_ns}, {offset}, "
-            f"{', '.join(bounds.places)}, {session}, {arrays})",
+            f"        closed = gather(k, i, i - begun, ({', '.join(bounds.places)}), {arrays})",
             *(f"        {line}" for line in self._follow(frame, "i")),
             f"        count = int(S[k, {frame.slot}])",
             "        for h in range(count - closed, count):",

@@ -12,7 +12,9 @@ the text of a plan has nothing that its file does not name:
    ``x.name(...)`` become the element's text.
 5. ``run.name``, ``run.name[k]`` and ``run.name[k, i]`` become an array and a slot, as the table of
    `septet._rules.run_state` lists; ``run.A`` is the array itself.
-6. A last parameter or argument `run` becomes the arrays that the function needs; which these are
+6. A record of `septet._rules.records` that a rule takes or passes on becomes its fields, each a
+   parameter: ``fill.units`` is ``fill_units``.
+7. A last parameter or argument `run` becomes the arrays that the function needs; which these are
    is found when the whole text is known. An entry, which the host calls, is given one table of
    them, and takes out of it those that it needs.
 
@@ -32,6 +34,7 @@ from types import ModuleType
 from typing import Any, Final, NoReturn
 
 from septet._rules import settings
+from septet._rules.records import RECORDS
 from septet._rules.run_state import NAMES, WHOLE, Bar, BarOf, Decision, Halt, Number, Symbol, Time
 
 __all__ = [
@@ -186,6 +189,11 @@ def _expression(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
 
 
+def _flat(record: str, field: str) -> str:
+    """Return the name of the parameter that stands for a field of a record."""
+    return f"{record}_{field}"
+
+
 def _copied(value: Any) -> Any:
     """Copy a tree with its places; `copy.deepcopy` takes several times as long."""
     if isinstance(value, list):
@@ -207,15 +215,16 @@ class _Fold(ast.NodeTransformer):
         choices: Choices,
         line: int,
         elements: Mapping[str, Mapping[str, str]] | None = None,
+        records: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.path, self.choices, self.line = path, choices, line
         self.elements = dict(elements or {})
+        self.records = dict(records or {})
 
     def rule(self, node: ast.FunctionDef) -> ast.FunctionDef:
         """Write a rule: its parameters without annotations, its body folded."""
         node.returns = None
-        for each in node.args.args:
-            each.annotation = None
+        self._take_records(node)
         is_entry = any(
             isinstance(each, ast.Call) or getattr(each, "id", "") == "by_hand"
             for each in node.decorator_list
@@ -225,6 +234,22 @@ class _Fold(ast.NodeTransformer):
         body = self._lines(node.body) or [ast.Pass()]
         node.body = [body[0], ast.Expr(_name(UNPACK)), *body[1:]] if is_entry else body
         return node
+
+    def _take_records(self, node: ast.FunctionDef) -> None:
+        """Replace parameters that are records by one parameter for each field."""
+        names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+        parameters: list[ast.arg] = []
+        for each in node.args.args:
+            record = RECORDS.get(getattr(each.annotation, "id", ""))
+            if record is None:
+                parameters.append(ast.arg(each.arg))
+                continue
+            self.records[each.arg] = record._fields
+            flat = [_flat(each.arg, field) for field in record._fields]
+            if twice := names.intersection(flat):
+                self._fail(node, f"{min(twice)} is also a field of the record {each.arg}")
+            parameters += map(ast.arg, flat)
+        node.args.args = parameters
 
     def _fail(self, node: ast.AST, fault: str) -> NoReturn:
         raise RuleError(f"{self.path}:{self.line - 1 + getattr(node, 'lineno', 1)}: {fault}")
@@ -260,7 +285,7 @@ class _Fold(ast.NodeTransformer):
         elements = self.choices.lists[node.iter.id]
         for number, each in enumerate(elements, 1):
             inner_elements = {**self.elements, node.target.id: each}
-            inner = _Fold(self.path, self.choices, self.line, inner_elements)
+            inner = _Fold(self.path, self.choices, self.line, inner_elements, self.records)
             is_last = number == len(elements)  # nobody folds these lines again
             lines += inner._lines(node.body if is_last else _copied(node.body))
         return lines
@@ -321,6 +346,8 @@ class _Fold(ast.NodeTransformer):
             return ast.Constant(bool(self.choices.lists[name]))
         if name in self.choices.texts:
             return _expression(self.choices.texts[name])
+        if name in self.records or name in RECORDS:
+            self._fail(node, f"{name} is a record, which is only read by field or passed on")
         if name == RUN:
             self._fail(node, "run may only be the last argument of a rule")
         return node  # a setting that is left is an error if the plan reaches the rule
@@ -332,6 +359,8 @@ class _Fold(ast.NodeTransformer):
         owner = node.value.id
         if owner in self.elements:
             return _expression(self._of_element(node, owner))
+        if owner in self.records:
+            return _name(_flat(owner, self._field(node, owner)))
         if owner != RUN:
             return node
         if node.attr in WHOLE:
@@ -345,6 +374,11 @@ class _Fold(ast.NodeTransformer):
         if node.attr not in self.elements[owner]:
             self._fail(node, f"an element of the list has no {node.attr}")
         return self.elements[owner][node.attr]
+
+    def _field(self, node: ast.Attribute, owner: str) -> str:
+        if node.attr not in self.records[owner]:
+            self._fail(node, f"the record {owner} has no {node.attr}")
+        return node.attr
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
         """Put in a number of a symbol, of its bar or of a decision time."""
@@ -386,6 +420,8 @@ class _Fold(ast.NodeTransformer):
         owner = getattr(getattr(function, "value", None), "id", "")
         if isinstance(function, ast.Attribute) and owner in self.elements:
             return _expression(self._of_element(function, owner))
+        if isinstance(function, ast.Name) and function.id in RECORDS:
+            self._fail(node, f"{function.id} is a record, which is only made to be passed on")
         if isinstance(function, ast.Name) and function.id in settings.__all__:
             text = self.choices.calls.get(function.id)
             return _name(function.id) if text is None else _expression(text)
@@ -395,4 +431,35 @@ class _Fold(ast.NodeTransformer):
             arguments.pop()
             assert isinstance(function, ast.Name)
             arrays = [_name(ARRAYS)]
-        return ast.Call(function, [*map(self.visit, arguments), *arrays], node.keywords)
+        written = [value for each in arguments for value in self._values(each)]
+        return ast.Call(function, [*written, *arrays], node.keywords)
+
+    def _values(self, argument: ast.expr) -> list[ast.expr]:
+        """Return what an argument of a call becomes: a record is one argument for each field."""
+        if isinstance(argument, ast.Name) and argument.id in self.records:
+            return [_name(_flat(argument.id, each)) for each in self.records[argument.id]]
+        if isinstance(argument, ast.Call):
+            function = argument.func
+            owner = getattr(getattr(function, "value", None), "id", "")
+            if isinstance(function, ast.Name) and function.id in RECORDS:
+                record = RECORDS[function.id]
+                defaults = record._field_defaults.items()
+                known = {name: _expression(repr(value)) for name, value in defaults}
+                return self._fields_of(argument, record._fields, known)
+            if isinstance(function, ast.Attribute) and owner in self.records:
+                fields = self.records[owner]
+                known = {each: _name(_flat(owner, each)) for each in fields}
+                return self._fields_of(argument, fields, known)
+        return [self.visit(argument)]
+
+    def _fields_of(
+        self, node: ast.Call, fields: Sequence[str], known: Mapping[str, ast.expr]
+    ) -> list[ast.expr]:
+        """Return the values of a record: those that a call gives, and the others as `known`."""
+        given = {str(each.arg): each.value for each in node.keywords}
+        in_order = [each for each in fields if each in given]
+        if node.args or list(given) != in_order:  # so they are evaluated as Python evaluates them
+            self._fail(node, "the fields of a record are given by name, in their order")
+        if missing := [each for each in fields if each not in given and each not in known]:
+            self._fail(node, f"the record lacks {missing[0]}")
+        return [self.visit(given[each]) if each in given else known[each] for each in fields]

@@ -22,6 +22,7 @@ from septet._rules.enter import (
     rejection_of_size,
 )
 from septet._rules.ledger import place_order
+from septet._rules.records import Order
 from septet._rules.resting import log_beside, rests_as_limit
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -93,8 +94,13 @@ def place_rung(k, i, t, units_at, price_at, order_at, portion, time_ns, run: Run
     else:
         limit, trigger = (level, nan) if limits else (nan, level)
         run.B[k, order_at] = log_beside(
-            k, LIMIT if limits else STOP, side * units, limit, trigger, level, R_ADD, time_ns, run
-        )
+            k,
+            Order(
+                kind=LIMIT if limits else STOP, units=side * units, reason=R_ADD,
+                decision_price=level, limit=limit, trigger=trigger,
+            ),
+            time_ns, run,
+        )  # fmt: skip
 
 
 # ---------------------------------------------------------------- at a close
@@ -161,8 +167,11 @@ def send_add(k, t, i, now_ns, portion, run: Run):
         return rejected
     if run.working[k] == 0:
         row = place_order(
-            k, MARKET, side * units, nan, nan, now_ns + LATENCY_NS, 1, 0, R_ADD,
-            run.candidate_price, now_ns, run,
+            k,
+            Order(
+                kind=MARKET, units=side * units, reason=R_ADD, decision_price=run.candidate_price
+            ),
+            now_ns + LATENCY_NS, 1, 0, now_ns, run,
         )  # fmt: skip
         run.LF[row, 6] = run.equity
     else:

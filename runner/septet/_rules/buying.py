@@ -5,8 +5,6 @@ They skip `min_interval`, the block of re-entry and the regime; every other chec
 
 from __future__ import annotations
 
-from math import nan
-
 from septet._kernel.layout import MARKET
 from septet._rules.compile_marks import routine
 from septet._rules.enter import (
@@ -21,6 +19,7 @@ from septet._rules.enter import (
 )
 from septet._rules.ledger import place_order
 from septet._rules.levels import is_too_small, rejection_of_stops, restart_counts
+from septet._rules.records import Order
 from septet._rules.resting import leaving_units
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -99,8 +98,11 @@ def buy(k, t, i, now_ns, run: Run):
     if rejected >= 0:
         return
     row = place_order(
-        k, MARKET, units, nan, nan, now_ns + LATENCY_NS, TIME_IN_FORCE, 0, R_BUY_EVERY,
-        run.candidate_price, now_ns, run,
+        k,
+        Order(
+            kind=MARKET, units=units, reason=R_BUY_EVERY, decision_price=run.candidate_price
+        ),
+        now_ns + LATENCY_NS, TIME_IN_FORCE, 0, now_ns, run,
     )  # fmt: skip
     run.LF[row, 6] = run.equity
     run.exit_to_retry[k] = 0

@@ -27,6 +27,7 @@ from septet._rules.levels import (
 from septet._rules.orders import send_exit
 from septet._rules.position_count import has_place
 from septet._rules.queued import place_behind_exit
+from septet._rules.records import Order
 from septet._rules.resting import rests_as_limit, rung_worth
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -457,8 +458,12 @@ def place_entry(k, i, now_ns, units, flips, run: Run):
         if flips:
             units = units - run.units[k]
         row = place_order(
-            k, kind, units, limit_price, trigger_price, now_ns + LATENCY_NS, TIME_IN_FORCE, 0,
-            R_ENTRY, run.candidate_price, now_ns, run,
+            k,
+            Order(
+                kind=kind, units=units, reason=R_ENTRY, decision_price=run.candidate_price,
+                limit=limit_price, trigger=trigger_price,
+            ),
+            now_ns + LATENCY_NS, TIME_IN_FORCE, 0, now_ns, run,
         )  # fmt: skip
     run.LF[row, 4] = run.target_confidence[k]
     run.LF[row, 5] = run.candidate_up
@@ -487,6 +492,9 @@ def trim(k, i, surplus, now_ns, run: Run):
         run.rejected_code[k, i] = rejected + 1
     if rejected < 0:
         place_order(
-            k, MARKET, side * units, nan, nan, now_ns + LATENCY_NS, 0, 1, R_REBALANCE,
-            run.close[k, i], now_ns, run,
+            k,
+            Order(
+                kind=MARKET, units=side * units, reason=R_REBALANCE, decision_price=run.close[k, i]
+            ),
+            now_ns + LATENCY_NS, 0, 1, now_ns, run,
         )  # fmt: skip

@@ -19,6 +19,7 @@ from septet._rules.ledger import book_fill, charge_liquidation, end_order
 from septet._rules.levels import begin_again, begin_steps
 from septet._rules.missing_bars import bars_left_at
 from septet._rules.orders import expire
+from septet._rules.records import Fill
 from septet._rules.reentry import block_after
 from septet._rules.resting import end_steps
 from septet._rules.run_state import Run
@@ -49,30 +50,28 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "affordable_units", "execute", "fill", "meet_open", "meet_within",
+    "affordable_units", "book_matched", "execute", "meet_open", "meet_within",
     "replace_expired_flip", "share_of_volume", "use_volume",
 ]  # fmt: skip
 
 
 @routine
-def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference, run: Run):
-    """Book a fill of some units; return 1 if it closed a trade, else 0."""
-    rate = TAKER_FEE if ONE_FEE else MAKER_FEE if maker == 1 else TAKER_FEE
+def book_matched(k, fill: Fill, run: Run):
+    """Book a fill that is simulated here; return 1 if it closed a trade, else 0."""
+    reason, time_ns = fill.reason, fill.time_ns
+    rate = TAKER_FEE if ONE_FEE else MAKER_FEE if fill.maker == 1 else TAKER_FEE
     if LIQUIDATES:
         charge, row = 0.0, run.log_rows
         if reason == R_LIQUIDATION:
-            closed_amount = abs(units) / run.scale[k]
+            closed_amount = abs(fill.units) / run.scale[k]
             charge = liquidation_charge(
-                1.0 * run.open_side[k], closed_amount, price, run.average_price[k], LEVERAGE,
-                closed_amount * price * rate, LIQUIDATION_FEE,
-                run.margin_funding[k] * (abs(units) / abs(run.units[k])),
+                1.0 * run.open_side[k], closed_amount, fill.price, run.average_price[k], LEVERAGE,
+                closed_amount * fill.price * rate, LIQUIDATION_FEE,
+                run.margin_funding[k] * (abs(fill.units) / abs(run.units[k])),
             )  # fmt: skip
             charge_liquidation(k, charge, run)
     side, before = run.open_side[k], run.units[k]
-    closed = book_fill(
-        k, units, price, rate, 1 if FEE_IN_KIND else 0, maker, time_ns, order_id, reason, intrabar,
-        reference, run,
-    )  # fmt: skip
+    closed = book_fill(k, fill, rate, 1 if FEE_IN_KIND else 0, run)
     if LIQUIDATES:
         run.LF[row, 5] = charge
     if LEARNS_FROM_TRADES and closed == 1:
@@ -86,9 +85,9 @@ def fill(k, units, price, maker, time_ns, order_id, reason, intrabar, reference,
             end_grid_trade(k, reason, time_ns, run)
         if run.open_side[k] != 0 and (closed == 1 or side == 0):
             begin_steps(k, time_ns, run)
-    again = order_id >= 0 and run.begins_again[k] == order_id + 1
+    again = fill.order_id >= 0 and run.begins_again[k] == fill.order_id + 1
     if again and (side != 0 and run.open_side[k] == side):
-        begin_again(k, run.units[k] - before, intrabar, time_ns, run)
+        begin_again(k, run.units[k] - before, fill.intrabar, time_ns, run)
     return closed
 
 
@@ -145,9 +144,13 @@ def execute(k, i, price, maker, time_ns, intrabar, run: Run):
     if units != 0.0:
         if PARTICIPATION:
             run.volume_used[k] = run.volume_used[k] + abs(units)
-        fill(
-            k, units, price, maker, time_ns, run.order_id[k], run.order_reason[k], intrabar,
-            run.decision_price[k], run,
+        book_matched(
+            k,
+            Fill(
+                units=units, price=price, maker=maker, time_ns=time_ns, order_id=run.order_id[k],
+                reason=run.order_reason[k], decision_price=run.decision_price[k], intrabar=intrabar,
+            ),
+            run,
         )  # fmt: skip
         if ADDS_WHEN and run.order_reason[k] == R_ADD:
             run.adds[k] = run.adds[k] + run.adds_working[k]

@@ -40,7 +40,7 @@ from septet._rules.enter import (
     rejection_of_increase,
     rejection_of_size,
 )
-from septet._rules.fills import affordable_units, fill, share_of_volume, use_volume
+from septet._rules.fills import affordable_units, book_matched, share_of_volume, use_volume
 from septet._rules.grid_orders import (
     column_of_level,
     cost_of_entry,
@@ -52,7 +52,8 @@ from septet._rules.grid_orders import (
 )
 from septet._rules.levels import begin_again, rejection_of_distances
 from septet._rules.orders import send_exit
-from septet._rules.resting import end_beside, leaving_units, log_beside
+from septet._rules.records import Fill
+from septet._rules.resting import end_beside, leaving_units, log_limit
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     GRID_LEVELS,
@@ -255,9 +256,7 @@ def place_grid_exit(k, at, side, active_ns, time_ns, run: Run):
     if VENUE_FILLS:  # the engine watches its price
         run.B[k, at + GRID_ORDER] = -1.0
     else:
-        run.B[k, at + GRID_ORDER] = log_beside(
-            k, LIMIT, -side * units, price, nan, price, R_GRID_EXIT, time_ns, run
-        )
+        run.B[k, at + GRID_ORDER] = log_limit(k, -side * units, price, R_GRID_EXIT, time_ns, run)
     run.B[k, at + GRID_EXIT] = -side * units
     run.B[k, at + GRID_ACTIVE] = (active_ns + 999_999) // 1_000_000
     run.B[k, at + GRID_RESTED] = 0.0
@@ -298,9 +297,7 @@ def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
     if VENUE_FILLS:
         run.B[k, at + GRID_ORDER] = -1.0
     else:
-        run.B[k, at + GRID_ORDER] = log_beside(
-            k, LIMIT, side * requested, price, nan, price, R_GRID, time_ns, run
-        )
+        run.B[k, at + GRID_ORDER] = log_limit(k, side * requested, price, R_GRID, time_ns, run)
     run.B[k, at + GRID_ENTRY] = side * requested
     run.B[k, at + GRID_ACTIVE] = (active_ns + 999_999) // 1_000_000
     run.B[k, at + GRID_RESTED] = 0.0
@@ -347,9 +344,12 @@ def fill_grid_at_open(k, i, run: Run):
 def book_grid_entry(k, at, units, price, maker, time_ns, order_id, intrabar, run: Run):
     """Book a fill of the entry of a level, which holds the whole lots of it net of fees."""
     before, adds = abs(run.units[k]), waits_too_small(k, run)
-    fill(
-        k, units, price, maker, time_ns, order_id, R_GRID, intrabar, run.B[k, at + GRID_PRICE], run
-    )
+    book_matched(
+        k, Fill(
+            units=units, price=price, maker=maker, time_ns=time_ns, order_id=order_id,
+            reason=R_GRID, decision_price=run.B[k, at + GRID_PRICE], intrabar=intrabar,
+        ), run,
+    )  # fmt: skip
     bought = floor_units(abs(run.units[k]) - before, run.lot[k])
     run.B[k, at + GRID_BOUGHT] = run.B[k, at + GRID_BOUGHT] + bought
     if adds:
@@ -454,7 +454,12 @@ def fill_grid_exit(k, i, at, at_open, time_ns, run: Run):
             run.B[k, at + GRID_EXIT] = available - units
             run.B[k, at + GRID_BOUGHT] = abs(available - units)
             run.B[k, at + GRID_CHANGED] = 0.0
-    fill(k, units, price, maker, time_ns, order_id, R_GRID_EXIT, 1 - at_open, level, run)
+    book_matched(
+        k, Fill(
+            units=units, price=price, maker=maker, time_ns=time_ns, order_id=order_id,
+            reason=R_GRID_EXIT, decision_price=level, intrabar=1 - at_open,
+        ), run,
+    )  # fmt: skip
     if PARTICIPATION and units != available:
         return
     end_beside(k, order_id, ordered - units, STATUS_FILLED, R_GRID_EXIT, time_ns, run)

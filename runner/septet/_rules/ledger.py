@@ -12,6 +12,7 @@ from math import nan
 from septet._kernel.layout import ENTRY, FILL, FUNDING, LF_FIXED, ORDER, REVERSAL, STATUS, TRADE
 from septet._kernel.ledger import fee_of_fill, mean_price
 from septet._rules.compile_marks import kernel
+from septet._rules.records import Fill, Order
 from septet._rules.run_state import Run
 from septet._rules.settings import TRACKS_POSITION
 
@@ -46,36 +47,38 @@ def log_row(kind, time_ns, k, order_id, code, detail, run: Run):
 
 
 @kernel
-def log_order(k, kind, units, limit, trigger, reason, price, time_ns, run: Run):
+def log_order(k, order: Order, time_ns, run: Run):
     """Number an order, count it among those of this minute, log it, and return its row."""
     order_id = run.orders
     run.orders = order_id + 1
     run.orders_this_minute = run.orders_this_minute + 1
-    row = log_row(ORDER, time_ns, k, order_id, kind, reason, run)
-    run.LF[row, 0] = units
-    run.LF[row, 1] = limit
-    run.LF[row, 2] = trigger
-    run.LF[row, 3] = price
+    row = log_row(ORDER, time_ns, k, order_id, order.kind, order.reason, run)
+    run.LF[row, 0] = order.units
+    run.LF[row, 1] = order.limit
+    run.LF[row, 2] = order.trigger
+    run.LF[row, 3] = order.decision_price
     return row
 
 
 @kernel
-def place_order(
-    k, kind, units, limit, trigger, active_ns, bars, reduces, reason, price, time_ns, run: Run,
-):  # fmt: skip
-    """Make an order the symbol's working order, log it, and return its row in the log."""
-    row = log_order(k, kind, units, limit, trigger, reason, price, time_ns, run)
+def place_order(k, order: Order, active_ns, bars, reduces, time_ns, run: Run):
+    """Make an order the symbol's working order, log it, and return its row in the log.
+
+    It may fill from `active_ns` on and is in force for so many `bars`; `reduces` is 1 if it can
+    only make the position smaller, and such an order has no end.
+    """
+    row = log_order(k, order, time_ns, run)
     run.working[k] = 1
     run.order_id[k] = run.LI[row, 3]
-    run.order_type[k] = kind
+    run.order_type[k] = order.kind
     run.reduces[k] = reduces
     run.active_ns[k] = active_ns
     run.bars_left[k] = bars
-    run.order_reason[k] = reason
-    run.order_units[k] = units
-    run.limit_price[k] = limit
-    run.trigger_price[k] = trigger
-    run.decision_price[k] = price
+    run.order_reason[k] = order.reason
+    run.order_units[k] = order.units
+    run.limit_price[k] = order.limit
+    run.trigger_price[k] = order.trigger
+    run.decision_price[k] = order.decision_price
     return row
 
 
@@ -197,42 +200,34 @@ def move_cash(units, price, net_units, fee, scale, run: Run):
 
 
 @kernel
-def book_fill(
-    k, units, price, rate, received, maker, time_ns, order_id, reason, intrabar, reference,
-    run: Run,
-):  # fmt: skip
+def book_fill(k, fill: Fill, rate, received, run: Run):
     """Book one fill whose fee is a rate; return 1 if it closed a trade, else 0.
 
-    `units` is signed; `rate` the fee as a fraction of the notional, taken in what is received
-    when `received` is 1 (a buy then brings fewer units), else in the quote currency. `reference`
-    is the price the decision saw; the difference is counted as slippage.
+    `rate` is the fee as a fraction of the notional, taken in what is received when `received` is 1
+    (a buy then brings fewer units), else in the quote currency.
     """
-    net_units, fee = fee_of_fill(units, price, rate, received, run.scale[k])
-    return book_amounts(
-        k, units, price, net_units, fee, maker, time_ns, order_id, reason, intrabar, reference, run
-    )  # fmt: skip
+    net_units, fee = fee_of_fill(fill.units, fill.price, rate, received, run.scale[k])
+    return book_amounts(k, fill, net_units, fee, run)
 
 
 @kernel
-def book_amounts(
-    k, units, price, net_units, fee, maker, time_ns, order_id, reason, intrabar, reference,
-    run: Run,
-):  # fmt: skip
+def book_amounts(k, fill: Fill, net_units, fee, run: Run):
     """Book one fill whose fee is known; return 1 if it closed a trade, else 0.
 
-    `net_units` are the units that arrived, signed. Where they are not `units` the fee was kept back
-    in the base currency and `fee` (quote) is only its value; else `fee` is paid in cash.
+    `net_units` are the units that arrived, signed. Where they are not the fill's units, the fee was
+    withheld in the base currency and `fee` (quote) is only its value; else `fee` is paid in cash.
     """
+    price, reason, time_ns = fill.price, fill.reason, fill.time_ns
     scale, held, side = run.scale[k], run.units[k], run.open_side[k]
-    move_cash(units, price, net_units, fee, scale, run)
-    slippage = (price - reference) * (units / scale)
+    move_cash(fill.units, price, net_units, fee, scale, run)
+    slippage = (price - fill.decision_price) * (fill.units / scale)
     run.slippage_paid = run.slippage_paid + slippage
-    row = log_row(FILL, time_ns, k, order_id, maker, reason, run)
-    run.LF[row, 0] = units
+    row = log_row(FILL, time_ns, k, fill.order_id, fill.maker, reason, run)
+    run.LF[row, 0] = fill.units
     run.LF[row, 1] = price
     run.LF[row, 2] = fee
     run.LF[row, 3] = net_units
-    run.LF[row, 4] = reference
+    run.LF[row, 4] = fill.decision_price
     after = held + net_units
     run.units[k] = after
     if side == 0:
@@ -242,7 +237,7 @@ def book_amounts(
         if held != 0.0:  # dust joins the trade at the trade's price
             run.dust_cost[k] = run.dust_cost[k] - held / scale * price
         opened = net_units if held * net_units >= 0.0 else after
-        open_trade(k, opened, price, fee, slippage, time_ns, intrabar, run)
+        open_trade(k, opened, price, fee, slippage, time_ns, fill.intrabar, run)
         return 0
     if net_units * side > 0.0:
         run.average_price[k] = (run.average_price[k] * abs(held) + price * abs(net_units)) / abs(
@@ -280,7 +275,7 @@ def book_amounts(
         return 1
     close_trade(k, REVERSAL, time_ns, run)
     fee, slippage = fee * (1.0 - share), slippage * (1.0 - share)
-    open_trade(k, after, price, fee, slippage, time_ns, intrabar, run)
+    open_trade(k, after, price, fee, slippage, time_ns, fill.intrabar, run)
     return 1
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from math import nan
-
 from septet._kernel.layout import MARKET, STATUS_CANCELLED, STATUS_EXPIRED
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import too_small
 from septet._rules.compile_marks import routine
 from septet._rules.grid_orders import end_grid_orders, waits_too_small
 from septet._rules.ledger import end_order, place_order
+from septet._rules.records import Order
 from septet._rules.reentry import block_after
 from septet._rules.resting import end_rungs, end_take
 from septet._rules.run_state import Run
@@ -64,7 +63,10 @@ def send_exit(k, reason, now_ns, run: Run):
                 block_after(k, run.open_side[k], reason, run)
         return
     run.exit_to_retry[k] = 0
-    row = place_order(k, MARKET, units, nan, nan, active_ns, 0, 1, reason, run.mark[k], now_ns, run)
+    row = place_order(
+        k, Order(kind=MARKET, units=units, reason=reason, decision_price=run.mark[k]),
+        active_ns, 0, 1, now_ns, run,
+    )  # fmt: skip
     run.LF[row, 6] = run.equity
 
 

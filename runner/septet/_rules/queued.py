@@ -10,6 +10,7 @@ from septet._kernel.layout import STATUS_CANCELLED, STATUS_EXPIRED
 from septet._rules.compile_marks import routine
 from septet._rules.ledger import end_queued, log_order, place_order
 from septet._rules.orders import send_exit
+from septet._rules.records import Order
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     LATENCY_NS,
@@ -39,8 +40,13 @@ def place_behind_exit(k, kind, units, now_ns, run: Run):
     if run.working[k] == 1:
         return queue_entry(k, kind, units, now_ns, run)
     return place_order(
-        k, kind, units - run.units[k], run.candidate_limit, run.candidate_trigger,
-        now_ns + LATENCY_NS, TIME_IN_FORCE, 0, R_ENTRY, run.candidate_price, now_ns, run,
+        k,
+        Order(
+            kind=kind, units=units - run.units[k], reason=R_ENTRY,
+            decision_price=run.candidate_price,
+            limit=run.candidate_limit, trigger=run.candidate_trigger,
+        ),
+        now_ns + LATENCY_NS, TIME_IN_FORCE, 0, now_ns, run,
     )  # fmt: skip
 
 
@@ -50,7 +56,14 @@ def queue_entry(k, kind, units, now_ns, run: Run):
     limit, trigger = run.candidate_limit, run.candidate_trigger
     reason = R_INCREASE if PORTFOLIO else R_ENTRY
     price = run.candidate_price
-    row = log_order(k, kind, units, limit, trigger, reason, price, now_ns, run)
+    row = log_order(
+        k,
+        Order(
+            kind=kind, units=units, reason=reason, decision_price=price,
+            limit=limit, trigger=trigger,
+        ),
+        now_ns, run,
+    )  # fmt: skip
     run.queued_id[k] = run.LI[row, 3] + 1
     run.queued_type[k] = kind
     run.queued_units[k] = units

@@ -37,6 +37,7 @@ from septet._rules.ledger import end_order, log_row, place_order
 from septet._rules.levels import is_too_small, rejection_of_stops, restart_counts
 from septet._rules.orders import send_exit
 from septet._rules.queued import cancel_queued, queue_entry
+from septet._rules.records import Order
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     CAPS_TURNOVER,
@@ -333,7 +334,8 @@ def reduce(k, t, surplus, now_ns, run: Run):
         active_ns = min(active_ns, run.active_ns[k])
         end_order(k, STATUS_CANCELLED, R_REBALANCE, now_ns, run)
     place_order(
-        k, MARKET, side * units, nan, nan, active_ns, 0, 1, R_REBALANCE, price, now_ns, run
+        k, Order(kind=MARKET, units=side * units, reason=R_REBALANCE, decision_price=price),
+        active_ns, 0, 1, now_ns, run,
     )  # fmt: skip
 
 
@@ -428,8 +430,12 @@ def increase(k, t, i, now_ns, run: Run):
     else:
         closed = run.units[k] if not SPOT and closes_remainder(k, run) else 0.0
         row = place_order(
-            k, MARKET, side * units - closed, nan, nan, now_ns + LATENCY_NS, TIME_IN_FORCE, 0,
-            R_INCREASE, run.candidate_price, now_ns, run,
+            k,
+            Order(
+                kind=MARKET, units=side * units - closed, reason=R_INCREASE,
+                decision_price=run.candidate_price,
+            ),
+            now_ns + LATENCY_NS, TIME_IN_FORCE, 0, now_ns, run,
         )  # fmt: skip
         if small:
             restart_counts(k, i, now_ns, run)

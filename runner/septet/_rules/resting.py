@@ -7,9 +7,10 @@ watches the prices of resting adds: see `septet._rules.venue_steps`.
 
 from __future__ import annotations
 
-from septet._kernel.layout import AFTER_FILL, STATUS, STATUS_CANCELLED
+from septet._kernel.layout import AFTER_FILL, LIMIT, STATUS, STATUS_CANCELLED
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.ledger import end_order, log_order, log_row
+from septet._rules.records import Order
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     ADDS_WHEN,
@@ -24,16 +25,25 @@ from septet._rules.settings import (
 
 __all__ = [
     "end_beside", "end_rungs", "end_steps", "end_take", "leaving_units", "log_beside",
-    "rests_as_limit", "rung_worth",
+    "log_limit", "rests_as_limit", "rung_worth",
 ]  # fmt: skip
 
 
 @kernel
-def log_beside(k, kind, units, limit, trigger, price, reason, time_ns, run: Run):
+def log_beside(k, order: Order, time_ns, run: Run):
     """Make an order that is not the working one, log it, and return its number."""
-    row = log_order(k, kind, units, limit, trigger, reason, price, time_ns, run)
+    row = log_order(k, order, time_ns, run)
     run.LF[row, 6] = run.equity
     return run.LI[row, 3]
+
+
+@kernel
+def log_limit(k, units, price, reason, time_ns, run: Run):
+    """Make a limit order at a price beside the working order, log it, and return its number."""
+    return log_beside(
+        k, Order(kind=LIMIT, units=units, reason=reason, decision_price=price, limit=price),
+        time_ns, run,
+    )  # fmt: skip
 
 
 @kernel

@@ -29,7 +29,7 @@ from septet._rules.adds import place_ladder
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.fills import (
     affordable_units,
-    fill,
+    book_matched,
     meet_open,
     meet_within,
     replace_expired_flip,
@@ -47,6 +47,7 @@ from septet._rules.grid import (
 from septet._rules.grid_orders import end_grid_orders
 from septet._rules.levels import tighten
 from septet._rules.queued import release
+from septet._rules.records import Fill, RungColumns
 from septet._rules.reentry import block_side
 from septet._rules.resting import (
     end_beside,
@@ -389,8 +390,11 @@ def fill_rungs_within(k, i, stop, now_ns, run: Run):
                     maker = 0
                 if PARTICIPATION:
                     fill_part_of_rung(
-                        k, i, rung.units, rung.price, rung.order, rung.filled, price, maker, now_ns,
-                        1, run,
+                        k, i,
+                        RungColumns(
+                            units=rung.units, price=rung.price, order=rung.order, filled=rung.filled
+                        ),
+                        price, maker, now_ns, 1, run,
                     )  # fmt: skip
                 else:
                     fill_rung(k, rung.units, rung.price, rung.order, price, maker, now_ns, 1, run)
@@ -403,7 +407,14 @@ def fill_rung(k, units_at, price_at, order_at, price, maker, time_ns, intrabar, 
     units = affordable_units(k, ordered, price, maker, run)
     run.B[k, units_at] = 0.0
     if units != 0.0:
-        fill(k, units, price, maker, time_ns, order_id, R_ADD, intrabar, run.B[k, price_at], run)
+        book_matched(
+            k,
+            Fill(
+                units=units, price=price, maker=maker, time_ns=time_ns, order_id=order_id,
+                reason=R_ADD, decision_price=run.B[k, price_at], intrabar=intrabar,
+            ),
+            run,
+        )  # fmt: skip
         run.adds[k] = run.adds[k] + 1
     if units == ordered:
         end_beside(k, order_id, 0.0, STATUS_FILLED, R_ADD, time_ns, run)
@@ -430,37 +441,47 @@ def fill_rungs_at_open(k, i, open_ns, run: Run):
                 if price == price:
                     maker = 1 if rests_as_limit(k, level, run) and run.ladder[k] == 2 else 0
                     fill_part_of_rung(
-                        k, i, rung.units, rung.price, rung.order, rung.filled, price, maker,
-                        open_ns, 0, run,
+                        k, i,
+                        RungColumns(
+                            units=rung.units, price=rung.price, order=rung.order, filled=rung.filled
+                        ),
+                        price, maker, open_ns, 0, run,
                     )  # fmt: skip
 
 
 @routine
 def fill_part_of_rung(
-    k, i, units_at, price_at, order_at, filled_at, price, maker, time_ns, intrabar, run: Run
+    k, i, at: RungColumns, price, maker, time_ns, intrabar, run: Run
 ):  # fmt: skip
     """Fill a resting add as far as volume and cash allow.
 
     Units of a limit order beyond the volume keep resting; those of a stop order, whose trigger was
     reached, expire with the bar. Units beyond the cash are cancelled.
     """
-    ordered, order_id = run.B[k, units_at], int(run.B[k, order_at])
+    ordered, order_id = run.B[k, at.units], int(run.B[k, at.order])
     within_volume = share_of_volume(k, i, ordered, run)
     units = affordable_units(k, within_volume, price, maker, run)
-    limits = rests_as_limit(k, run.B[k, price_at], run)
+    limits = rests_as_limit(k, run.B[k, at.price], run)
     unfilled = ordered - units
-    run.B[k, units_at] = unfilled
+    run.B[k, at.units] = unfilled
     if units != 0.0:
         use_volume(k, i, units, run)
-        fill(k, units, price, maker, time_ns, order_id, R_ADD, intrabar, run.B[k, price_at], run)
-        if run.B[k, filled_at] == 0.0:
+        book_matched(
+            k,
+            Fill(
+                units=units, price=price, maker=maker, time_ns=time_ns, order_id=order_id,
+                reason=R_ADD, decision_price=run.B[k, at.price], intrabar=intrabar,
+            ),
+            run,
+        )  # fmt: skip
+        if run.B[k, at.filled] == 0.0:
             run.adds[k] = run.adds[k] + 1
-        run.B[k, filled_at] = run.B[k, filled_at] + abs(units)
+        run.B[k, at.filled] = run.B[k, at.filled] + abs(units)
     if unfilled == 0.0:
         end_beside(k, order_id, 0.0, STATUS_FILLED, R_ADD, time_ns, run)
     elif units != within_volume:
-        run.B[k, units_at] = 0.0
+        run.B[k, at.units] = 0.0
         end_beside(k, order_id, unfilled, STATUS_CANCELLED, R_CASH, time_ns, run)
     elif not limits:
-        run.B[k, units_at] = 0.0
+        run.B[k, at.units] = 0.0
         end_beside(k, order_id, unfilled, STATUS_EXPIRED, R_UNFILLED, time_ns, run)

@@ -19,6 +19,7 @@ from septet._rules.fills import execute
 from septet._rules.ledger import end_order, place_order
 from septet._rules.levels import protective_level, target_level
 from septet._rules.orders import send_exit
+from septet._rules.records import Order
 from septet._rules.reentry import block_side
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -225,7 +226,14 @@ def trigger_exit(k, i, kind, level, opened, price, maker, reason, time_ns, run: 
     seen = level
     if PROTECTIVE and (kind == STOP and reason != R_LIQUIDATION):
         seen = price_of_stop(k, i, level, opened, run)
-    place_order(k, kind, units, limit, trigger, time_ns, 0, 1, reason, seen, time_ns, run)
+    place_order(
+        k,
+        Order(
+            kind=kind, units=units, reason=reason, decision_price=seen,
+            limit=limit, trigger=trigger,
+        ),
+        time_ns, 0, 1, time_ns, run,
+    )  # fmt: skip
     execute(k, i, price, maker, time_ns, 0, run)
     if kind == STOP:
         block_side(k, side, run)

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from math import nan
 
-from septet._kernel.layout import AFTER_FILL, LIMIT, MARKET, STATUS_CANCELLED, STATUS_FILLED
+from septet._kernel.layout import AFTER_FILL, MARKET, STATUS_CANCELLED, STATUS_FILLED
 from septet._kernel.ledger import floor_units, reduce_only
 from septet._kernel.match import round_against, too_small
 from septet._kernel.touch import passes
 from septet._rules.compile_marks import routine
-from septet._rules.fills import fill, use_volume
+from septet._rules.fills import book_matched, use_volume
 from septet._rules.grid import fill_grid_exit, nearest_grid_exit
 from septet._rules.grid_orders import end_grid_orders
 from septet._rules.ledger import end_order
 from septet._rules.levels import target_level
 from septet._rules.orders import send_exit
-from septet._rules.resting import end_beside, leaving_units, log_beside
+from septet._rules.records import Fill, Order
+from septet._rules.resting import end_beside, leaving_units, log_beside, log_limit
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     BUYS,
@@ -63,7 +64,14 @@ def meet_take(k, i, run: Run):
         )
         if run.break_even[k] == AFTER_FILL:
             run.break_even[k] = 1
-        fill(k, units, price, 0, open_ns, order_id, R_TAKE, 0, run.take_price[k], run)
+        book_matched(
+            k,
+            Fill(
+                units=units, price=price, maker=0, time_ns=open_ns, order_id=order_id,
+                reason=R_TAKE, decision_price=run.take_price[k],
+            ),
+            run,
+        )  # fmt: skip
     if PARTICIPATION and available != units:  # the rest continues at market
         run.take_units[k] = available - units
         return
@@ -123,8 +131,10 @@ def take_at_close(k, i, now_ns, run: Run):
         run.take_price[k] = price
         run.take_active_ns[k] = now_ns + LATENCY_NS
         run.take_id[k] = log_beside(
-            k, MARKET, run.take_units[k], nan, nan, price, R_TAKE, now_ns, run
-        )
+            k,
+            Order(kind=MARKET, units=run.take_units[k], reason=R_TAKE, decision_price=price),
+            now_ns, run,
+        )  # fmt: skip
 
 
 @routine
@@ -242,6 +252,13 @@ def target_at_level(k, i, level, reason, at_open, time_ns, run: Run):
 def sell_part(k, units, level, price, reason, at_open, time_ns, run: Run):
     """Close this many units of k by a limit order that has rested at a level."""
     signed = -units if run.open_side[k] > 0 else units
-    order_id = log_beside(k, LIMIT, signed, level, nan, level, reason, time_ns, run)
-    fill(k, signed, price, 1, time_ns, order_id, reason, 1 - at_open, level, run)
+    order_id = log_limit(k, signed, level, reason, time_ns, run)
+    book_matched(
+        k,
+        Fill(
+            units=signed, price=price, maker=1, time_ns=time_ns, order_id=order_id,
+            reason=reason, decision_price=level, intrabar=1 - at_open,
+        ),
+        run,
+    )  # fmt: skip
     end_beside(k, order_id, 0.0, STATUS_FILLED, reason, time_ns, run)

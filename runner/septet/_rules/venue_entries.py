@@ -7,6 +7,7 @@ from math import nan
 from septet._rules.compile_marks import entry
 from septet._rules.levels import protective_level
 from septet._rules.orders import go_on
+from septet._rules.records import Fill
 from septet._rules.run_state import Run
 from septet._rules.settings import STEPS, TOUCHES
 from septet._rules.stops import newest_bar
@@ -17,16 +18,12 @@ __all__ = ["book", "protection", "reprice", "respond"]
 
 
 @entry(
-    "int64(int64, int64, float64, float64, float64, float64, int64, int64, int64, float64, int64, "
-    "int64[:, ::1])"
+    "int64(int64, float64, float64, int64, int64, int64, int64, float64, int64, float64, float64, "
+    "int64, int64[:, ::1])"
 )
-def book(
-    k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, given_up, run: Run
-):  # fmt: skip
+def book(k, fill: Fill, net_units, fee, given_up, run: Run):
     """Book a fill of the venue; 1 if it closed a trade."""
-    return book_venue_fill(
-        k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, given_up, run
-    )
+    return book_venue_fill(k, fill, net_units, fee, given_up, run)
 
 
 @entry("int64(int64, float64, float64, float64, int64, int64[:, ::1])")

@@ -39,6 +39,7 @@ from septet._rules.levels import (
 )
 from septet._rules.orders import send_exit
 from septet._rules.queued import release
+from septet._rules.records import Fill, Order
 from septet._rules.reentry import block_after, block_side
 from septet._rules.resting import end_beside, end_rungs, end_steps, end_take
 from septet._rules.run_state import Run
@@ -94,24 +95,19 @@ __all__ = [
 
 
 @routine
-def book_venue_fill(
-    k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, given_up, run: Run
-):  # fmt: skip
+def book_venue_fill(k, fill: Fill, net_units, fee, given_up, run: Run):
     """Book a fill; an entry that waited for it begins to work.
 
     Returns 1 if it closed a trade. `given_up` is 1 if the strategy had cancelled the order.
     """
+    order_id, units, time_ns = fill.order_id, fill.units, fill.time_ns
     if STEPS and run.moved_ns[k] != time_ns:
         move_stop(k, newest_bar(k, run), run)
     if QUEUES and run.queued_id[k] == order_id + 1:
-        return fill_queued(
-            k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, run
-        )
+        return fill_queued(k, fill, net_units, fee, run)
     if SENDS_TAKES and (run.take_units[k] != 0.0 and run.take_id[k] == order_id):
         done = fill_sent_take(k, units, run)
-        closed = book_reported(
-            k, units, price, net_units, fee, maker, time_ns, order_id, R_TAKE, reference, run
-        )
+        closed = book_reported(k, fill._replace(reason=R_TAKE), net_units, fee, run)
         if done == 1:
             end_beside(k, order_id, 0.0, STATUS_FILLED, R_TAKE, time_ns, run)
         if QUEUES:
@@ -120,21 +116,15 @@ def book_venue_fill(
     if GRID and order_id >= 0:  # a level or an add that is only watched has the number -1
         at = level_of_order(k, order_id, run)
         if at >= 0:
-            return fill_level(
-                k, at, order_id, units, price, net_units, fee, maker, time_ns, reference, run
-            )
+            return fill_level(k, at, fill, net_units, fee, run)
     if RUNGS and order_id >= 0:
         of_add = fill_sent_add(k, order_id, units, run)
         if of_add > 0:
-            closed = book_reported(
-                k, units, price, net_units, fee, maker, time_ns, order_id, R_ADD, reference, run
-            )
+            closed = book_reported(k, fill._replace(reason=R_ADD), net_units, fee, run)
             if of_add == 2:
                 end_beside(k, order_id, 0.0, STATUS_FILLED, R_ADD, time_ns, run)
             return closed
-    closed = take_in_fill(
-        k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, given_up, run
-    )
+    closed = take_in_fill(k, fill, net_units, fee, given_up, run)
     if QUEUES:
         release(k, run)
     if RUNGS:
@@ -143,21 +133,17 @@ def book_venue_fill(
 
 
 @routine
-def fill_queued(
-    k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, run: Run
-):
+def fill_queued(k, fill: Fill, net_units, fee, run: Run):
     """Book a fill of the entry queued behind an exit, which reduces the exit."""
-    side = run.open_side[k]
-    closed = book_amounts(
-        k, units, price, net_units, fee, maker, time_ns, order_id, reason, 0, reference, run
-    )
+    side, time_ns = run.open_side[k], fill.time_ns
+    closed = book_amounts(k, fill, net_units, fee, run)
     if LEARNS_FROM_TRADES and closed == 1:
         learn_from_trade(run)
     if STEPS:
         follow_fill(k, side, closed, 1, time_ns, run)
-    unfilled = run.queued_units[k] - units
+    unfilled = run.queued_units[k] - fill.units
     if unfilled * run.queued_units[k] <= 0.0 or abs(unfilled) < run.lot[k]:
-        end_queued(k, STATUS_FILLED, reason, time_ns, run)
+        end_queued(k, STATUS_FILLED, fill.reason, time_ns, run)
     else:
         run.queued_units[k] = unfilled
     if run.working[k] == 1 and run.reduces[k] == 1:
@@ -169,49 +155,42 @@ def fill_queued(
 
 
 @routine
-def fill_level(
-    k, at, order_id, units, price, net_units, fee, maker, time_ns, reference, run: Run
-):  # fmt: skip
+def fill_level(k, at, fill: Fill, net_units, fee, run: Run):
     """Book a fill of a level of the grid of k, which holds what it has bought net of fees."""
     enters = run.B[k, at + GRID_ENTRY] != 0.0
-    reason = R_GRID if enters else R_GRID_EXIT
+    reason, time_ns = R_GRID if enters else R_GRID_EXIT, fill.time_ns
     before, adds = abs(run.units[k]), enters and waits_too_small(k, run)
-    done = count_level(k, at, units, run)
-    closed = book_reported(
-        k, units, price, net_units, fee, maker, time_ns, order_id, reason, reference, run
-    )
+    done = count_level(k, at, fill.units, run)
+    closed = book_reported(k, fill._replace(reason=reason), net_units, fee, run)
     change = abs(run.units[k]) - before
     if closed == 0:
         change = change if enters else min(0.0, change)
         bought = max(0.0, run.B[k, at + GRID_BOUGHT] + change)
         run.B[k, at + GRID_BOUGHT] = bought if bought >= run.lot[k] or enters else 0.0
     if adds and closed == 0:
-        begin_again(k, units, 0, time_ns, run)
+        begin_again(k, fill.units, 0, time_ns, run)
     if done == 1:
-        end_beside(k, order_id, 0.0, STATUS_FILLED, reason, time_ns, run)
+        end_beside(k, fill.order_id, 0.0, STATUS_FILLED, reason, time_ns, run)
     if run.open_side[k] != 0:
         end_grid_entries(k, -1.0 * run.open_side[k], R_OTHER_SIDE, time_ns, run)
     return closed
 
 
 @routine
-def book_reported(
-    k, units, price, net_units, fee, maker, time_ns, order_id, reason, reference, run: Run
-):
+def book_reported(k, fill: Fill, net_units, fee, run: Run):
     """Book a fill in the account, a liquidation with its charge; return 1 if it closed a trade."""
+    order_id, reason, time_ns = fill.order_id, fill.reason, fill.time_ns
     side, before = run.open_side[k], run.units[k]
     if LIQUIDATES_HERE:
         charge, row = 0.0, run.log_rows
-        if reason == R_LIQUIDATION and run.open_side[k] * units < 0.0:
+        if reason == R_LIQUIDATION and run.open_side[k] * fill.units < 0.0:
             charge = liquidation_charge(
-                1.0 * run.open_side[k], abs(units) / run.scale[k], price, run.average_price[k],
-                LEVERAGE, fee, LIQUIDATION_FEE,
-                run.margin_funding[k] * (abs(units) / abs(run.units[k])),
+                1.0 * run.open_side[k], abs(fill.units) / run.scale[k], fill.price,
+                run.average_price[k], LEVERAGE, fee, LIQUIDATION_FEE,
+                run.margin_funding[k] * (abs(fill.units) / abs(run.units[k])),
             )  # fmt: skip
             charge_liquidation(k, charge, run)
-    closed = book_amounts(
-        k, units, price, net_units, fee, maker, time_ns, order_id, reason, 0, reference, run
-    )
+    closed = book_amounts(k, fill, net_units, fee, run)
     if LIQUIDATES_HERE:
         run.LF[row, 5] = charge
     if LEARNS_FROM_TRADES and closed == 1:
@@ -247,21 +226,20 @@ def follow_fill(k, side, closed, decided, time_ns, run: Run):
 
 
 @routine
-def take_in_fill(
-    k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, given_up, run: Run
-):  # fmt: skip
+def take_in_fill(k, fill: Fill, net_units, fee, given_up, run: Run):
     """Book a fill of an order that is not queued; the rest keeps working.
 
     A late fill causes an exit.
     """
-    lot = run.lot[k]
+    units, time_ns, lot = fill.units, fill.time_ns, run.lot[k]
     before = run.units[k]
-    working = run.working[k] == 1 and run.order_id[k] == order_id
+    working = run.working[k] == 1 and run.order_id[k] == fill.order_id
+    reason, decision_price = fill.reason, fill.decision_price
     if working:
         reason = run.order_reason[k]
-        reference = run.decision_price[k]
+        decision_price = run.decision_price[k]
     closed = book_reported(
-        k, units, price, net_units, fee, maker, time_ns, order_id, reason, reference, run
+        k, fill._replace(reason=reason, decision_price=decision_price), net_units, fee, run
     )
     held = run.units[k]
     if working:
@@ -372,7 +350,14 @@ def venue_triggered(k, code, time_ns, run: Run):
     if units != 0.0:
         if kind == STOP:
             block_side(k, run.open_side[k], run)
-        place_order(k, kind, units, limit, trigger, time_ns, 0, 1, code, level, time_ns, run)
+        place_order(
+            k,
+            Order(
+                kind=kind, units=units, reason=code, decision_price=level,
+                limit=limit, trigger=trigger,
+            ),
+            time_ns, 0, 1, time_ns, run,
+        )  # fmt: skip
 
 
 @routine

@@ -8,8 +8,6 @@ level are the sum of its fills. A flat grid is not recomputed while one of its o
 
 from __future__ import annotations
 
-from math import nan
-
 from septet._kernel.layout import (
     GRID_BOUGHT,
     GRID_ENTRY,
@@ -24,6 +22,7 @@ from septet._kernel.match import too_small
 from septet._kernel.touch import passes
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import column_of_level, side_of_level, waits_too_small
+from septet._rules.records import Order
 from septet._rules.resting import end_beside, leaving_units, log_beside
 from septet._rules.run_state import Run
 from septet._rules.settings import GRID_ROWS, R_GRID, R_GRID_EXIT
@@ -74,8 +73,12 @@ def touch_grid_exits(k, exit_price, now_ns, run: Run):
                 free -= units
                 run.B[k, at + GRID_EXIT] = -side * units
                 run.B[k, at + GRID_ORDER] = log_beside(
-                    k, MARKET, -side * units, run.B[k, at + GRID_OUT], nan, run.mark[k],
-                    R_GRID_EXIT, now_ns, run,
+                    k,
+                    Order(
+                        kind=MARKET, units=-side * units, reason=R_GRID_EXIT,
+                        decision_price=run.mark[k], limit=run.B[k, at + GRID_OUT],
+                    ),
+                    now_ns, run,
                 )  # fmt: skip
 
 
@@ -96,8 +99,13 @@ def touch_grid_entries(k, buy_price, sell_price, now_ns, run: Run):
         if waits and passed and side * held >= 0.0 and units != 0.0:
             run.B[k, at + GRID_ENTRY] = units
             run.B[k, at + GRID_ORDER] = log_beside(
-                k, MARKET, units, run.B[k, at + GRID_PRICE], nan, run.mark[k], R_GRID, now_ns, run
-            )
+                k,
+                Order(
+                    kind=MARKET, units=units, reason=R_GRID, decision_price=run.mark[k],
+                    limit=run.B[k, at + GRID_PRICE],
+                ),
+                now_ns, run,
+            )  # fmt: skip
 
 
 # ---------------------------------------------------------------- orders that were sent

@@ -8,14 +8,13 @@ stop from the next instant on: all fills of one instant are one move.
 
 from __future__ import annotations
 
-from math import nan
-
 from septet._kernel.layout import AFTER_FILL, MARKET, STATUS_CANCELLED, STATUS_FILLED
 from septet._kernel.match import round_against
 from septet._kernel.touch import passes, touches
 from septet._rules.adds import place_ladder
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.levels import tighten, tightened
+from septet._rules.records import Order
 from septet._rules.resting import end_beside, leaving_units, log_beside, rests_as_limit
 from septet._rules.run_state import Run
 from septet._rules.settings import R_ADD, R_TAKE, RUNGS, TAKES_AT, TAKES_WHEN
@@ -78,8 +77,10 @@ def touch_takes(k, exit_price, now_ns, run: Run):
         run.take_price[k] = run.mark[k]
         run.take_active_ns[k] = now_ns
         run.take_id[k] = log_beside(
-            k, MARKET, run.take_units[k], nan, nan, run.mark[k], R_TAKE, now_ns, run
-        )
+            k,
+            Order(kind=MARKET, units=run.take_units[k], reason=R_TAKE, decision_price=run.mark[k]),
+            now_ns, run,
+        )  # fmt: skip
 
 
 @routine
@@ -157,8 +158,9 @@ def touch_adds(k, entry_price, now_ns, run: Run):
         if units != 0.0 and run.B[k, rung.order] < 0.0 and passed:
             run.B[k, rung.filled] = 0.0
             run.B[k, rung.order] = log_beside(
-                k, MARKET, units, nan, nan, run.mark[k], R_ADD, now_ns, run
-            )
+                k, Order(kind=MARKET, units=units, reason=R_ADD, decision_price=run.mark[k]),
+                now_ns, run,
+            )  # fmt: skip
 
 
 @routine

@@ -16,6 +16,7 @@ from septet._core.state import smallest_units
 from septet._host.venues import Market
 from septet._kernel import layout, ledger, match
 from septet._rules import ledger as rules
+from septet._rules.records import Fill
 from septet._rules.run_state import Run
 
 __all__ = ["Booked", "PaperAccount", "ShownSide"]
@@ -172,10 +173,11 @@ class PaperAccount:
                 "LI": self._LI, "LF": self._LF,
             }
         )  # fmt: skip
-        _RULES.book_fill(
-            k, side * units, price, rate, int(self._received), int(maker), market_ns, 0, 0, 0,
-            price, run,
+        fill = Fill(
+            units=side * units, price=price, maker=int(maker), time_ns=market_ns, order_id=0,
+            reason=0, decision_price=price,
         )  # fmt: skip
+        _RULES.book_fill(k, fill, rate, int(self._received), run)
         if self._received and side > 0.0:
             return Booked(self.quantity(k, units - self._LF[0, 3]), True)
         return Booked(float(self._LF[0, 2]), False)
