@@ -71,8 +71,7 @@ def installed_by_uv(wanted: list[str]) -> bool:
     )
     environment = os.environ | settings
     return all(
-        subprocess.run(step, capture_output=True, env=environment).returncode == 0
-        for step in steps
+        subprocess.run(step, capture_output=True, env=environment).returncode == 0 for step in steps
     )
 
 

@@ -42,7 +42,7 @@ def test_the_places_that_pip_looks_in_are_handed_over(install: ModuleType) -> No
     }
 
 
-@pytest.mark.parametrize("setting", ["proxy", "trusted-host", "require-hashes", "target", "unheard"])
+@pytest.mark.parametrize("setting", ["proxy", "trusted-host", "require-hashes", "target"])
 def test_a_setting_that_uv_has_no_word_for_leaves_the_work_to_pip(
     install: ModuleType, setting: str
 ) -> None:
