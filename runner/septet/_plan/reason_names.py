@@ -13,7 +13,7 @@ FIXED_REASONS: Final = (
     "min_interval", "regime", "short_as_flat", "size", "cash", "margin", "lot", "min_notional",
     "no_market", "unfilled", "liquidation", "reversal", "too_small",
 )  # fmt: skip
-VENUE_REASONS: Final = ("late_fill", "operator", "adopted", "unknown", "monitor")
+VENUE_REASONS: Final = ("late_fill", "operator", "adopted", "unknown", "monitor", "gone")
 """Why orders and fills are that no rule asked for; they follow all other reasons."""
 MODEL_REASONS: Final = ("no_model", "expired", "not_finite")
 
