@@ -118,7 +118,7 @@ def test_e24_the_account_is_asked_at_once_what_the_feed_has_found() -> None:
     assert down(60, "bars") == [], "the account knows it"
     clock = ManualClock(1)
     dog = Watchdog(clock)
-    dog.watch("bars", [Grid("24x7", MINUTE, "open")], MINUTE)
+    dog.watch("bars", [Grid("24x7", MINUTE)], MINUTE)
     [found] = dog.down("bars", 0, "v no longer lists A", clock.now_ns(), unlisted=True)
     assert found.unlisted
 
