@@ -20,7 +20,7 @@ from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
 from tests.live.diffs import LOT, SECOND, START, TICK, WARMUP, Lives, Runner, walk, write_file
 from tests.live.test_prices import NOW, close_bar, exits, held_long, quote
-from tests.live.test_steps import BASE, END, GRID, STEPS
+from tests.live.test_steps import BASE, END, GRID, PORTFOLIO, STEPS
 from tests.live.test_steps import quote as priced
 
 PLAIN = """\
@@ -152,7 +152,9 @@ def test_a_side_that_others_have_closed_is_not_entered_at_the_same_signal() -> N
 
 
 @pytest.mark.parametrize("left", [0.0, 0.35])
-@pytest.mark.parametrize("body", [PLAIN, STEPS, GRID], ids=["plain", "steps", "grid"])
+@pytest.mark.parametrize(
+    "body", [PLAIN, STEPS, GRID, PORTFOLIO], ids=["plain", "steps", "grid", "portfolio"]
+)
 def test_ledger_trades_replay_and_shadow_agree_after_it(
     body: str, left: float, tmp_path: Path
 ) -> None:

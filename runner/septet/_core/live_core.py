@@ -348,7 +348,7 @@ class LiveCore:
         k, fill = outcome.symbol, outcome.fill
         units, net_units, fee = fees.booked(outcome.quantity, fill, self._scales[k], self.names)
         self._out += fees.unread(fill)
-        order = outcome.parent if outcome.parent >= 0 else self._stops.get(k, -1)
+        order = self._stops.get(k, -1) if outcome.parent == -1 else outcome.parent
         at_ns = fill.market_ns or self.market_ns  # shown by the account only: booked at this time
         commands = engine.fill(k, order, units, fill.price, net_units, fee, fill.maker, at_ns)
         if self.orders is not None and not fill.market_ns:

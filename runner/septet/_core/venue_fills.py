@@ -12,8 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from septet import messages as m
-from septet._core.engine import ADOPTED, GONE, UNKNOWN, Engine
+from septet._core.engine import ADOPTED, FOREIGN, GONE, UNKNOWN, Engine
 from septet._core.events import Command
+from septet._core.orders.records import NO_ORDER
 from septet._core.state import smallest_units
 from septet._core.window import Window
 from septet._kernel import layout
@@ -22,7 +23,6 @@ __all__ = ["VenueFillsEngine"]
 
 END, TRIGGER, GO_ON = range(3)
 NOBODY: Final = -1
-"""Number of the order of what no order of the run has bought or sold."""
 
 
 class VenueFillsEngine(Engine):
@@ -54,7 +54,8 @@ class VenueFillsEngine(Engine):
         position makes an exit at once.
         """
         self._now_ns, self._valued = time_ns, False
-        reason, reference, given_up = self._known.get(order, (self._reason(UNKNOWN), price, False))
+        unknown = self._reason(FOREIGN if order == NO_ORDER else UNKNOWN), price, False
+        reason, reference, given_up = self._known.get(order, unknown)
         self._book(
             k, order, units, price, net_units, fee, int(maker), time_ns, reason, reference,
             int(given_up), self._arrays.table,
@@ -145,7 +146,7 @@ class VenueFillsEngine(Engine):
     ) -> list[Command]:
         self._now_ns, self._valued = time_ns, False
         self._book(
-            k, NOBODY, units, price, units, 0.0, 0, time_ns, self._reason(reason), price, 0,
+            k, NO_ORDER, units, price, units, 0.0, 0, time_ns, self._reason(reason), price, 0,
             self._arrays.table,
         )  # fmt: skip
         return self._new()

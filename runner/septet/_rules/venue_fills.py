@@ -104,7 +104,7 @@ def book_venue_fill(
     """
     if STEPS and run.moved_ns[k] != time_ns:
         move_stop(k, newest_bar(k, run), run)
-    if QUEUES and run.queued_id[k] == order_id + 1:
+    if QUEUES and (order_id >= 0 and run.queued_id[k] == order_id + 1):
         return fill_queued(
             k, order_id, units, price, net_units, fee, maker, time_ns, reason, reference, run
         )
