@@ -22,7 +22,7 @@ from septet._core.checks import Checks
 from septet._core.core_snapshot import CoreKept
 from septet._core.engine import Engine
 from septet._core.guards import Guards
-from septet._core.ledger_changes import adopt, correct
+from septet._core.ledger_changes import adopt, close_gone, correct
 from septet._core.monitoring import Latency, Monitoring
 from septet._core.orders import (
     Booked,
@@ -31,7 +31,6 @@ from septet._core.orders import (
     NeverSentOrder,
     Orders,
     Outcome,
-    Parent,
     StopEnded,
     Triggered,
 )  # fmt: skip
@@ -303,15 +302,25 @@ class LiveCore:
             return
         adopt = self._adopt if event.first and self.rules.adopts else None
         account = Account(self.names, self.guards, self.orders, self.checks)
-        self._out += account.compare(event, self.engine, adopt)
+        self._out += account.compare(event, self.engine, self._close_gone, adopt)
 
     def _adopt(self, k: int, quantity: float) -> None:
         """Adopt the account's position, at the newest price."""
-        names, scales = self.names, self._scales
-        alert, commands = adopt(self.engine, k, quantity, names, scales, self.market_ns)
+        args = quantity, self.names, self._scales, self.market_ns
+        self._book_without_order(k, *adopt(self.engine, k, *args))
+
+    def _close_gone(self, k: int, quantity: float, price: float) -> None:
+        """Book a part of a position as closed that a person has accepted as gone."""
+        args = quantity, price, self.names, self._scales, self.market_ns
+        self.guards.booked_gone(k, quantity)
+        self._book_without_order(k, *close_gone(self.engine, k, *args))
+        self._valued()
+        self._protect(k)
+
+    def _book_without_order(self, k: int, alert: m.Alerted, booked: Sequence[core.Command]) -> None:
         self._out.append(alert)
-        self._carry(commands)
-        if commands and self.orders is not None:
+        self._carry(booked)
+        if booked and self.orders is not None:
             self.orders.touch(k)
 
     def _apply(self, outcome: Outcome) -> None:
@@ -339,7 +348,7 @@ class LiveCore:
         k, fill = outcome.symbol, outcome.fill
         units, net_units, fee = fees.booked(outcome.quantity, fill, self._scales[k], self.names)
         self._out += fees.unread(fill)
-        order = outcome.parent if outcome.parent >= 0 else self._stops.get(k, -1)
+        order = self._stops.get(k, -1) if outcome.parent == -1 else outcome.parent
         at_ns = fill.market_ns or self.market_ns  # shown by the account only: booked at this time
         commands = engine.fill(k, order, units, fill.price, net_units, fee, fill.maker, at_ns)
         if self.orders is not None and not fill.market_ns:
@@ -406,7 +415,7 @@ class LiveCore:
                     self._out.append(m.Cleared(rule=self._halt_of(command.halt)[0], by="rule"))
 
     def _place(self, order: core.NewOrder) -> None:
-        scale, rules = self._scales[order.symbol], self.rules
+        scale = self._scales[order.symbol]
         trace = f"{self.names.symbols[order.symbol]}@{order.time_ns}"
         placed = engine_messages.placed(order, self.names, scale, trace)
         self._out.append(placed)
@@ -418,16 +427,8 @@ class LiveCore:
                 engine_messages.changed(order.order, order.symbol, "open", placed.reason, trace)
             )
             return
-        within_ns = 0 if order.reduces else rules.decide_within_ns
-        parent = Parent(
-            number=order.order, symbol=order.symbol, quantity=order.units / scale,
-            kind=placed.order_type, limit_price=placed.limit_price, reduces=order.reduces,
-            trigger_price=placed.trigger_price, closes_all=order.closes_all, reason=placed.reason,
-            decided_price=order.price, deadline_ns=self._now_ns + within_ns if within_ns else 0,
-            spends=not order.reduces, patience_ns=0 if order.reduces else rules.patience_ns,
-            max_slippage=0.0 if order.reduces else rules.max_slippage, trace=trace,
-        )  # fmt: skip
-        self.orders.place(parent, self._now_ns)
+        now_ns = self._now_ns
+        self.orders.place(engine_messages.parent(order, placed, scale, self.rules, now_ns), now_ns)
 
     def _order_ended(self, each: core.OrderEnded) -> None:
         reason = self.names.reasons[each.reason]

@@ -390,6 +390,20 @@ class Orders:
         ):  # the rejection was of a moment: a stop follows the position again
             records.unfunded.remove(k)
 
+    def explains_nothing(self, k: int) -> bool:
+        """Whether no order of a symbol may have been executed without a report of it.
+
+        A stop that rests has not; of any other order that has not ended it is not known.
+        """
+        records = self._lifecycle.records
+        live = (records.children[name] for name in records.live)
+        rests = all(
+            each.protects and missing_stops.acts(each) and not (each.counted or each.missing_ns)
+            for each in live
+            if each.symbol == k
+        )
+        return rests and all(each.resolved for each in records.disputes.get(k, ()))
+
     def band(self, k: int) -> tuple[float, float]:
         """Return low and high change of a position by unreported fills of open orders (base).
 
