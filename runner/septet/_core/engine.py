@@ -44,7 +44,7 @@ Rows = Callable[[Ints, Floats], None]
 ledger: Any = _ledger  # plain functions whose arguments are numbers and arrays
 KNOWN: Final = 1_024
 """Newest orders of which reason and price are remembered for fills that come late."""
-LATE_FILL, OPERATOR, ADOPTED, UNKNOWN, MONITOR = range(5)
+LATE_FILL, OPERATOR, ADOPTED, UNKNOWN, MONITOR, GONE, FOREIGN = range(7)
 """Reasons that no rule has, counted from the plan's first of them."""
 
 

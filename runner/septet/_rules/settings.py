@@ -362,6 +362,7 @@ R_GRID: int = 32
 R_GRID_EXIT: int = 33
 R_GRID_MOVED: int = 34
 R_OTHER_SIDE: int = 35
+R_GONE: int = 36
 R_INCREASE: int = 60  # of a rebalance; `R_REBALANCE` is that of its reductions
 R_QUORUM: int = 61
 R_DRIFT: int = 62

@@ -56,6 +56,9 @@ def take(lifecycle: OrderLifecycle, event: m.Event) -> bool:
             _open_orders(lifecycle, event)
         case m.Unreadable():
             _unreadable(lifecycle, event)
+        case m.FeedChanged(unlisted=True):  # the account may not ask anything for minutes
+            if not lifecycle.guards.is_unlisted(event.symbol):
+                ghosts.read_filters(lifecycle, event.at_ns)
         case _:
             return False
     return True
