@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from septet import messages as m
@@ -79,7 +80,7 @@ class Account:
                 lags=orders.lags(k, event.asked_ns, others.get(base, ())),
                 now_ns=event.at_ns, others=event.others_open.get(base, (0.0, 0.0)),
                 complete_until_ns=orders.complete_until_ns(event.asked_ns),
-                price=self.checks.symbols[k].price,
+                price=self.checks.symbols[k].price, unread=partial(orders.band, k),
             )  # fmt: skip
             if not event.others.get(base) and orders.explains_nothing(k):
                 missing, price = self.guards.gone(

@@ -310,6 +310,7 @@ class Guards:
         self, k: int, booked_units: float, account_units: float, *, tolerance: float,
         band: tuple[float, float], lags: Sequence[tuple[float, float]], now_ns: int,
         others: tuple[float, float] = (0.0, 0.0), complete_until_ns: int = 0, price: float = 0.0,
+        unread: Callable[[int], tuple[float, float]] | None = None,
     ) -> list[m.Command]:  # fmt: skip
         """Compare the booked position of a symbol with the account's.
 
@@ -332,6 +333,9 @@ class Guards:
             Time up to which the account's answer is complete (`Orders.complete_until_ns`).
         price
             The last known price (quote), at which what is gone is booked once it is accepted.
+        unread
+            `band` of orders that were not read since a time: a gap that has stayed the same since
+            then is explained by these only. None stands for all of `band`.
         """
         gap = account_units - booked_units
         accepted = self._accepted.get(k, 0.0)
@@ -342,17 +346,20 @@ class Guards:
             self._gaps.pop(k, None)
             self._doubts.pop(k, None)
             return self.clear("position_mismatch", "the balances agree", symbol=k)
-        low, high = band[0] - tolerance, band[1] + tolerance
         spans = [(0.0, 0.0), *lags]
-        if any(low + below <= gap - accepted <= high + above for below, above in spans):
-            return []  # open orders or a stale read may explain it: nothing changes
-        low, high = low + others[0], high + others[1]
-        if any(low + below <= gap - accepted <= high + above for below, above in spans):
+
+        def explains(low: float, high: float) -> bool:
+            low, high = low - tolerance, high + tolerance
+            return any(low + below <= gap - accepted <= high + above for below, above in spans)
+
+        if explains(0.0, 0.0):
+            return []  # a stale read may explain it: nothing changes
+        if explains(band[0] + others[0], band[1] + others[1]):
             before, since_ns = self._doubts.get(k, (math.inf, 0))
             if not abs(gap - before) <= tolerance:
                 self._doubts[k] = (gap, now_ns)
                 return []
-            if complete_until_ns <= since_ns:
+            if complete_until_ns <= since_ns or explains(*(unread(since_ns) if unread else band)):
                 return []
         self._gone.differs(k, price, anew=not abs(gap - self._gaps.get(k, math.inf)) <= tolerance)
         self._gaps[k] = gap
