@@ -2,8 +2,8 @@
 
     python benchmarks/faces.py [--quick] [--runs N] [--only imports,runs,ledger,agents]
 
-Medians of several turns. `--runs` is the number of runs of one process in which memory
-may not grow. The table is printed; nothing is written.
+Medians of several turns. `--runs` is the number of runs of one process in which memory, open files
+and threads may not grow. The table is printed, progress goes to stderr; nothing is written.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -63,18 +64,30 @@ def runs(turns: int, count: int) -> Iterator[Figure]:
         "python", "run of sma-cross over its seconds", median(over[2:]), "ms", 50.0,
         note=f"least {min(over[2:]):.1f}; processor with its seconds {median(used[2:]):.1f} ms",
     )  # fmt: skip
-    held = []
-    for number in range(count):
+    yield from _growth(strategy, count)
+
+
+def _growth(strategy: Any, count: int) -> Iterator[Figure]:
+    """Run so many times in this process, and compare what it holds after a tenth and at the end."""
+    import septet
+
+    part, held, counted = max(1, count // 20), list[int](), list[tuple[int, int]]()
+    for number in range(1, count + 1):
         septet.run(strategy, tables=False).close()
-        if number % max(1, count // 20) == 0:
+        if number % part == 0:
             held.append(resident())
-    quarter = max(1, len(held) // 4)  # medians of five samples: one alone moves by a percent
-    early, late = median(held[quarter : 2 * quarter]), median(held[-quarter:])
+            counted.append((len(os.listdir("/proc/self/fd")), threading.active_count()))
+            print(f"runs: {number:,} of {count:,}", file=sys.stderr, flush=True)
+    early, late = held[min(1, len(held) - 1)], held[-1]
     yield Figure(
-        "python", f"memory more in the last quarter of {count:,} runs than in the second",
+        "python", f"memory more after {count:,} runs than after a tenth of them",
         100.0 * (late / early - 1.0), "%", 1.0,
-        note=f"{late / 1e6:.0f} MB; at most {max(held) / 1e6:.0f}",
+        note=f"{early / 1e6:.1f} and {late / 1e6:.1f} MB; at most {max(held) / 1e6:.1f}",
     )  # fmt: skip
+    (files, threads), (files_late, threads_late) = counted[min(1, len(counted) - 1)], counted[-1]
+    note = f"files {files} and {files_late}, threads {threads} and {threads_late}"
+    more = max(files_late - files, threads_late - threads)
+    yield Figure("python", "open files or threads after them", more, "more", 0.0, note=note)
 
 
 def ledger(turns: int, settings: int) -> Iterator[Figure]:
