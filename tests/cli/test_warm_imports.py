@@ -28,7 +28,8 @@ LIVE = (
     "septet._shell.stretch_backtest", "septet.testing", "septet._dashboard",
 )  # fmt: skip
 OF_WARNINGS = ("septet._cli.render",)  # what a run that warns of nothing does not print
-UNNEEDED = COMPILERS + LEARNERS + OTHER_TABLES + NETWORK + SELDOM + LIVE
+HINTS = ("septet._expression_words", "septet._config.block_examples")  # of wrong files
+UNNEEDED = COMPILERS + LEARNERS + OTHER_TABLES + NETWORK + SELDOM + LIVE + HINTS
 
 CODE = """
 import sys
