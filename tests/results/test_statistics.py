@@ -84,6 +84,21 @@ def test_drawdown_counts_the_initial_capital_as_a_peak() -> None:
     assert st.max_drawdown(np.zeros(0), 100.0) is None
 
 
+def test_a_long_curve_is_measured_as_a_whole() -> None:
+    """Long columns are read in pieces: a peak and a sum go on from one to the next."""
+    rows = 150_000
+    equity = 1000.0 + np.cumsum(np.random.default_rng(11).normal(size=rows))
+    equity[65_000], equity[140_000] = 9_000.0, 1.0
+    peak = np.maximum(np.maximum.accumulate(equity), 1000.0)
+    assert st.max_drawdown(equity, 1000.0) == np.max(1.0 - equity / peak) == 1.0 - 1.0 / 9_000.0
+    share = np.where(np.arange(rows) % 7 == 0, np.nan, np.sin(np.arange(rows)))
+    known = np.abs(share[np.isfinite(share)]).tolist()
+    total = 0.0
+    for value in known:
+        total += value
+    assert st.exposure(share) == total / len(known)
+
+
 @given(amounts)
 def test_trades_agree_with_plain_python(pnl: list[float]) -> None:
     array = np.array(pnl)

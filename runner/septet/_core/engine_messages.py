@@ -20,6 +20,7 @@ __all__ = [
     "changed",
     "decided",
     "funded",
+    "halt_of",
     "halted",
     "parent",
     "placed",
@@ -62,6 +63,13 @@ def decided(row: core.Decision, names: Names, trace: str) -> m.Decided:
         capped_by=reasons[row.capped] if row.capped >= 0 else "",
         rejected_by=reasons[row.rejected] if row.rejected >= 0 else "", late=row.late, trace=trace,
     )  # fmt: skip
+
+
+def halt_of(names: Names, number: int) -> tuple[str, str, str]:
+    """Return a halt's rule, what it does, and what clears it."""
+    if number == core.BY_HAND:
+        return "operator", "block_entries", "septet resume"
+    return names.halts[number]
 
 
 def halted(rule: str, then: str, clears_when: str, equity: float) -> str:

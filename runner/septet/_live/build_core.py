@@ -272,8 +272,14 @@ def _order_rules(strategy: Any, speed: float, *, protects: bool) -> OrderRules:
         max_slippage=float(order.config.max_slippage) if rests else 0.0,
         protects=protects, latency_alarm_ns=int(strategy.monitoring.fills.latency_alarm),
         adopts=strategy.risk.adopt == "adopt", fees=(fee.maker, fee.taker),
-        on_shutdown=str(strategy.execution.on_shutdown),
+        on_shutdown=str(strategy.execution.on_shutdown), liquidation=_liquidation(strategy),
     )  # fmt: skip
+
+
+def _liquidation(strategy: Any) -> tuple[float, float] | None:
+    if strategy.account.type != "perpetual":
+        return None
+    return float(strategy.perpetual.leverage), float(strategy.perpetual.maintenance)
 
 
 def limits_of(strategy: Any, speed: float = 1.0) -> Limits:

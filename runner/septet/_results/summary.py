@@ -172,7 +172,7 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
         "calmar": calmar(growth, deepest),
         "days": len(returns),
         **_beside_holding(result, days, returns, exposure, only_long=only_long),
-        "tries": _tries(result, frames, only_long=only_long),
+        "tries": _tries(result, days, returns, exposure, only_long=only_long),
         "sharpe": st.sharpe(returns, facts.days_a_year),
         "sortino": st.sortino(returns, facts.days_a_year),
         "max_drawdown": deepest,
@@ -181,9 +181,7 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
     }
 
 
-def daily_excess(
-    result: RunResult, frames: Mapping[str, pl.DataFrame], *, only_long: bool | None = None
-) -> tuple[Ints, Floats]:
+def daily_excess(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> tuple[Ints, Floats]:
     """Days (UTC ns, at their starts) and the daily returns that the figures of a run use.
 
     Of a run that was only ever long they are those over holding its mean exposure, where that is
@@ -196,32 +194,38 @@ def daily_excess(
         time_zone=facts.time_zone,
     )  # fmt: skip
     returns = st.daily_returns(samples)
-    if _only_long(result, frames["trades"]) if only_long is None else only_long:
-        growth = held_in(result, days)
-        if growth is not None and len(returns):
-            market = st.daily_returns(growth)
-            over = returns_over(returns, market, _exposure(result, table))
-            return days, returns if over is None else over
+    if _only_long(result, frames["trades"]):
+        return days, _over_holding(result, days, returns, _exposure(result, table))
     return days, returns
 
 
+def _over_holding(result: RunResult, days: Ints, returns: Floats, exposure: float | None) -> Floats:
+    """Daily returns over holding the mean exposure, where that is defined; else as they are."""
+    growth = held_in(result, days)
+    if growth is None or not len(returns):
+        return returns
+    over = returns_over(returns, st.daily_returns(growth), exposure)
+    return returns if over is None else over
+
+
 def _tries(
-    result: RunResult, frames: Mapping[str, pl.DataFrame], *, only_long: bool
+    result: RunResult, days: Ints, returns: Floats, exposure: float | None, *, only_long: bool
 ) -> dict[str, Any] | None:
     """What the tries before a run leave of its ratio of daily returns; None if nobody asked."""
     if result.tries is None:
         return None
     if result.tries.effective is None:  # nothing is left to work out
         return result.tries.document(None, 0, None, None)
-    _, returns = daily_excess(result, frames, only_long=only_long)
-    days = len(returns)
-    ratio = daily_sharpe(float(returns.sum()), float(returns @ returns), days)
-    away = returns - returns.mean() if days else returns
-    spread = float((away @ away) / days) if days else 0.0
+    if only_long:
+        returns = _over_holding(result, days, returns, exposure)
+    count = len(returns)
+    ratio = daily_sharpe(float(returns.sum()), float(returns @ returns), count)
+    away = returns - returns.mean() if count else returns
+    spread = float((away @ away) / count) if count else 0.0
     if not spread > 0.0:
-        return result.tries.document(ratio, days, None, None)
+        return result.tries.document(ratio, count, None, None)
     skew, kurtosis = (float((away**n).mean() / spread ** (n / 2)) for n in (3, 4))
-    return result.tries.document(ratio, days, skew, kurtosis)
+    return result.tries.document(ratio, count, skew, kurtosis)
 
 
 def _exposure(result: RunResult, equity: pl.DataFrame) -> float | None:
