@@ -106,7 +106,7 @@ def core_of(
     )
     models = _models_of(loaded, plan, run_folder)
     engine = _engine(plan, strategy, instruments, models)
-    intake = _intake(plan, strategy, calendars or {}, _main_calendar(strategy, calendars))
+    intake = _intake(plan, strategy, calendars or {})
     guards = Guards(
         strategy.universe.symbols, lots=[each.lot for each in instruments],
         skew_limit_ns=skew_limit_of(strategy),
@@ -200,17 +200,19 @@ def _models_of(loaded: Any, plan: Plan, run_folder: Path) -> Models | None:
     return Models(load, rule.ready_after_ns)
 
 
-def _intake(plan: Plan, strategy: Any, calendars: Mapping[str, str], main: str) -> Intake:
+def _intake(plan: Plan, strategy: Any, calendars: Mapping[str, str]) -> Intake:
     rows = plan.assembly.rows.x
     written = strategy.data.candles.extra["calendar"] or ROUND_THE_CLOCK
     bar_ns = strategy.universe.bar
     symbols = strategy.universe.symbols
-    schedules = [Schedule(bar_ns, calendars.get(symbol, written)) for symbol in symbols]
+    names = [calendars.get(symbol, written) for symbol in symbols]
+    schedules = [Schedule(bar_ns, name) for name in names]
+    grids = {name: FillGrid(name, bar_ns) for name in names}
     ages = {name: block.extra["max_age"] for name, block in strategy.data.readable.items()}
     columns = sorted(rows, key=rows.__getitem__)
     return Intake(
         symbols, columns, schedules, alignment_rules(strategy), ages,
-        hours=plan.assembly.terms.hours, grid=FillGrid(main, bar_ns),
+        hours=plan.assembly.terms.hours, grids=[grids[name] for name in names],
         counts_members=plan.facts.members_row is not None,
     )  # fmt: skip
 
