@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from septet._config.block_examples import shortest_block
 from septet._config.key_places import KeyPlaces, belongs_under, misplaced_blocks
 from septet._config.renamed_keys import LATER, name_now
 from septet._config.schema_lookup import known_keys
@@ -162,6 +161,8 @@ def shape_problems(error: ValidationError, places: KeyPlaces) -> list[tuple[Path
 
 def _block_hint(path: Path, node: Node | None, keys: list[str]) -> str:
     """Return the shortest block with the meaning of the value, else one with its first key."""
+    from septet._config.block_examples import shortest_block
+
     if short := shortest_block(path, node):
         return f"write {short}"
     if not keys or not path:

@@ -116,3 +116,19 @@ def test_the_stop_of_a_copy_gives_way_to_the_own_one_of_what_is_booked() -> None
     assert bench.take(m.Submit) == [], "the units are locked until the cancel is answered"
     bench.handle(copys_stop(bench, 2.0, state="cancelled", by="cancel"))
     assert bench.only(m.Submit).order_type == "stop"
+
+
+def test_a_further_child_of_a_known_order_is_a_copys_if_its_execution_is_new() -> None:
+    """The copy went on from this start of the process: the number of its order is known here."""
+    bench = Bench()
+    order = bench.order(1, 1.0)
+    bench.execute(order, 1.0)
+    bench.show(order, "filled", 1.0)
+    bench.after_s(1)
+    assert not bench.core.working(1)
+    copys = child_id(TAG, 1, 2)
+    unnamed(bench, "v8")
+    bench.handle(shown(bench, "v8", copys))
+    assert bench.alerted("foreign_order") == ["critical"]
+    bench.operate("resume")
+    assert booked(bench) == [(2.0, 100.0, copys)]

@@ -46,6 +46,11 @@ def test_a_seed_is_the_whole_schedule(seed: int) -> None:
     assert run_schedule(seed) == run_schedule(seed)
 
 
+def test_an_older_copy_whose_orders_have_numbers_that_are_known_is_recognised() -> None:
+    """Entries went on beside it: its execution was taken for one of an order that was forgotten."""
+    assert run_schedule(5).faults["A11 older copy"] == 1
+
+
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("phase", [0, 1, 2], ids=["before", "inside", "after"])
 def test_crash_at_every_write_of_the_journal(phase: int) -> None:

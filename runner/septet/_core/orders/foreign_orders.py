@@ -235,7 +235,7 @@ def _report(lifecycle: OrderLifecycle, k: int, client_id: str, text: str) -> Non
         return
     known.append(client_id)
     del known[:-KNOWN]
-    was = "is known as another order" if client_id in records.children else "was never sent"
+    was = "is known as another order" if client_id in records.children else "is not known here"
     text = f"{client_id} carries our mark and {was}: {text}"
     first, records.foreign_reported = not records.foreign_reported, True
     text += WHAT_TO_DO if first else ""

@@ -20,6 +20,7 @@ from septet._drill.sim.market import (
     Listing,
     Market,
 )
+from septet._drill.sim.older_copies import enters_beside_a_copy, unbooked_copies
 from septet._drill.sim.renamed_checks import ended_unlisted, left_to_others, renamed_checks
 from septet._drill.sim.shell import SimShell
 from septet._drill.sim.step_checks import step_checks
@@ -47,7 +48,8 @@ Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
 def end_checks(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
     """Return everything that is wrong; nothing where the run was sound."""
     rows = shell.rows
-    venue.market.left_to_others = left_to_others(rows, venue)
+    market = venue.market
+    market.left_to_others = left_to_others(rows, venue) | unbooked_copies(rows, market)
     return [
         *shell.wrongs,
         *venue.wrongs,
@@ -65,6 +67,7 @@ def end_checks(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
         *left_open(venue, killed=killed),
         *stays_closed(rows, venue),
         *_mismatch(rows, venue),
+        *enters_beside_a_copy(rows, market),
     ]
 
 
@@ -90,7 +93,10 @@ def _ids(rows: Rows, venue: SimVenue) -> list[str]:
     return [
         *(f"{name} was made {count} times" for name, count in made.items() if count > 1),
         *(f"{name} was accepted {count} times" for name, count in accepted.items() if count > 1),
-        *(f"{name} was accepted without a durable intent" for name in accepted.keys() - made),
+        *(
+            f"{name} was accepted without a durable intent"
+            for name in accepted.keys() - made - venue.market.copied_ids
+        ),
     ]
 
 
@@ -117,6 +123,7 @@ def _states(rows: Rows, venue: SimVenue) -> list[str]:
     placed = [
         each for each in market.engine.orders.values()
         if each.asked.by == "client" and each.order_id not in market.left_to_others
+        and each.asked.own_id not in market.copied_ids
     ]  # fmt: skip
     for order in placed:
         name, state = order.asked.own_id, STATES[order.status]
