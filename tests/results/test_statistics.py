@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import statistics as plain
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -218,6 +218,25 @@ def test_a_month_is_whole_where_the_rows_reach_both_its_ends(
     times = np.arange(first, last + 1, 86_400, dtype=np.int64) * 1_000_000_000
     months = st.monthly_returns(times, np.full(len(times), 100.0), 100.0)
     assert [row.is_whole for row in months] == whole
+
+
+@pytest.mark.parametrize(
+    ("day_start", "time_zone", "months"),
+    [
+        ("00:00", "UTC", [0.0, 0.1]), ("17:00", "UTC", [0.1, 0.0]),
+        ("17:00", "Asia/Tokyo", [0.0, 0.1]), ("07:00", "America/New_York", [0.1, 0.0]),
+    ],
+)  # fmt: skip
+def test_a_month_begins_when_its_first_day_does(
+    day_start: str, time_zone: str, months: list[float]
+) -> None:
+    """Equity rises on 1 February between 11:00 and 12:00 UTC."""
+    hours = (datetime(2024, 1, 31, 12, tzinfo=UTC) + timedelta(hours=k) for k in range(48))
+    times = np.array([int(each.timestamp()) * 1_000_000_000 for each in hours], dtype=np.int64)
+    equity = np.where(np.arange(48) < 24, 100.0, 110.0)
+    rows = st.monthly_returns(times, equity, 100.0, day_start=day_start, time_zone=time_zone)
+    assert [row.month for row in rows] == [1, 2]
+    assert [row.value for row in rows] == pytest.approx(months)
 
 
 def test_slack_is_what_a_calendar_leaves_out() -> None:

@@ -222,19 +222,21 @@ def monthly_returns(
     equity: Floats,
     initial: float,
     *,
+    day_start: str = "00:00",
     time_zone: str = "UTC",
     slack_ns: int = DAY_NS,
 ) -> list[Month]:
     """Returns by local calendar month; the first starts from the initial capital.
 
-    A row at the first instant of a month still belongs to the month that ends then; where it is
-    the first row and holds the initial capital, that month is left out. A month is
-    whole if the rows reach to within `slack_ns` of its beginning and its end.
+    A month begins as its first day does, at `day_start` of `time_zone`. A row at the first instant
+    of a month still belongs to the month that ends then; where it is the first row and holds the
+    initial capital, that month is left out. A month is whole if the rows reach to within
+    `slack_ns` of its beginning and its end.
     """
     if len(time_ns) == 0:
         return []
     zone = ZoneInfo(time_zone)
-    edges = _local_steps(int(time_ns[0]), int(time_ns[-1]), zone, time(), months=True)
+    edges = _local_steps(int(time_ns[0]), int(time_ns[-1]), zone, _clock(day_start), months=True)
     ends = np.searchsorted(time_ns, edges, side="right")
     base, months = initial, []
     first, last = int(time_ns[0]) - slack_ns, int(time_ns[-1]) + slack_ns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from septet._results.capped_entries import capped_entries, capped_text
 from septet._results.forward import forward_part
 from septet._results.intervals import mean_interval, trades_at_once
 from septet._results.invalid_answers import invalid_answer_rows, invalid_answers_text
-from septet._results.no_trades import idleness_of, why_idle
+from septet._results.no_trades import Idleness, idleness_of, why_idle
 from septet._results.result import NOT_CLOSED
 from septet._results.round_trips import round_trips_won
 from septet._results.selection_bias import daily_sharpe
@@ -235,6 +236,10 @@ def _exposure(result: RunResult, equity: pl.DataFrame) -> float | None:
     return st.exposure(column.to_numpy())
 
 
+def _idleness(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> Idleness:
+    return replace(idleness_of(frames, result.resolved), waits=result.rebalance_waits)
+
+
 def _last_ns(fills: pl.DataFrame) -> int | None:
     times = fills.get_column("time").to_physical().to_numpy()
     return int(times.max()) if len(times) else None
@@ -287,7 +292,7 @@ def _evidence(
         halts=result.halts,
         final_equity=figures["final_equity"],
         late_start=facts.late_start,
-        why_idle="" if frames["fills"].height else why_idle(idleness_of(frames, result.resolved)),
+        why_idle="" if frames["fills"].height else why_idle(_idleness(result, frames)),
         span_ns=(result.facts.first_decision_ns, result.facts.end_ns),
         last_fill_ns=_last_ns(frames["fills"]),
         bad_rows=[

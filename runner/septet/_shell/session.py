@@ -15,6 +15,7 @@ from septet import _learn as learn
 from septet._config.error_places import placed
 from septet._data.bad_rows import calendar_hint
 from septet._data.bars import Instrument, MarketData
+from septet._data.day_calendars import written_calendars
 from septet._kernel import layout
 from septet._plan.plain import compile_choice
 from septet._plan.plan import Plan, make_plan
@@ -157,9 +158,9 @@ def warmup_ns_of(strategy: Any, memory_bars: int) -> int:
     Several times the bars as time where the market may close; more never changes a bit.
     """
     bars, bar_ns = memory_bars + 2, strategy.universe.bar
-    calendar = strategy.data.candles.extra["calendar"]
-    times = 1 if calendar == "24x7" else 3
-    if calendar not in (None, "24x7", "XFX") and bar_ns < 86_400_000_000_000:
+    calendars = set(written_calendars(strategy))
+    times = 1 if calendars == {"24x7"} else 3
+    if calendars - {None, "24x7", "XFX"} and bar_ns < 86_400_000_000_000:
         times = 8  # sessions of five hours on five days of seven, and holidays
     needed_ns = bars * times * bar_ns + 7 * 86_400_000_000_000
     if strategy.model is not None and learn.stored_folder(strategy.model) is None:

@@ -461,6 +461,7 @@ class _Run:
             distributions=self.loaded.host.versions(), data_hashes=self.stretches.fingerprints,
             invalid_answers=invalid_answers(self.plan.facts, state.C),
             notes=notes, left_out=("decisions",),
+            rebalance_waits=result_tables.rebalance_waits(session, events),
             mean_exposure=float(state.A[layout.EXPOSED]) / valued if valued else None,
             max_drawdown=float(state.A[layout.DEEPEST]), mean_equity=self.curve.mean,
             held=self.held.tables(session.market.symbols),
