@@ -200,7 +200,8 @@ class Engine:
         window.time = t + 1
         self._push(t, event.time_ns, event.day, event.columns, event.facts, table)
         if self._hours_row is not None:
-            self._t[self._hours_row, t] = event.hours
+            rows = slice(self._hours_row, self._hours_row + len(self.plan.symbols))
+            self._arrays["T"][rows, t] = event.hours
         if self._members_row is not None:
             self._t[self._members_row, t] = event.members
         if self._schedule is not None:

@@ -107,7 +107,7 @@ def core_of(
     plan = plan_of(loaded, calendar=main, calendars=known, venue_fills=venue_fills, log=log)
     models = _models_of(loaded, plan, run_folder)
     engine = _engine(plan, strategy, instruments, models)
-    intake = _intake(plan, strategy, known, main)
+    intake = _intake(plan, strategy, known)
     guards = Guards(
         strategy.universe.symbols, lots=[each.lot for each in instruments],
         skew_limit_ns=skew_limit_of(strategy),
@@ -201,16 +201,17 @@ def _models_of(loaded: Any, plan: Plan, run_folder: Path) -> Models | None:
     return Models(load, rule.ready_after_ns)
 
 
-def _intake(plan: Plan, strategy: Any, calendars: Sequence[str], main: str) -> Intake:
+def _intake(plan: Plan, strategy: Any, calendars: Sequence[str]) -> Intake:
     rows = plan.assembly.rows.x
     bar_ns = strategy.universe.bar
     symbols = strategy.universe.symbols
     schedules = [Schedule(bar_ns, each) for each in calendars]
+    grids = {each: FillGrid(each, bar_ns) for each in calendars}
     ages = {name: block.extra["max_age"] for name, block in strategy.data.readable.items()}
     columns = sorted(rows, key=rows.__getitem__)
     return Intake(
         symbols, columns, schedules, alignment_rules(strategy), ages,
-        hours=plan.assembly.terms.hours, grid=FillGrid(main, bar_ns),
+        hours=plan.assembly.terms.hours, grids=[grids[each] for each in calendars],
         counts_members=plan.facts.members_row is not None,
     )  # fmt: skip
 

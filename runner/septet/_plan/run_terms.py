@@ -61,7 +61,12 @@ class Terms:
         """The row of T with the number of members, None where nothing counts them."""
         if self.portfolio is None or len(self.symbols) == 1:
             return None
-        return layout.ROW + len(self.symbols) + (self.hours is not None)
+        return layout.ROW + len(self.symbols) + self.hours_rows
+
+    @property
+    def hours_rows(self) -> int:
+        """How many rows of T, and slots of C, the flags of the trading hours have: one a symbol."""
+        return 0 if self.hours is None else len(self.symbols)
 
     @property
     def buys(self) -> BuyEvery | None:

@@ -276,9 +276,9 @@ HOURS: bool = False
 """Increases are decided in some hours alone."""
 FLAT_AT_CLOSE: bool = False
 HOURS_ROW: int = layout.ROW
-"""Row of T that holds the flags of each decision time."""
+"""The first of the rows of T, one a symbol, that hold the flags of each decision time."""
 HOURS_SLOT: int = layout.C_SLOTS
-"""Where C holds those of the newest."""
+"""The first of the slots of C, one a symbol, that hold those of the newest."""
 MAX_POSITIONS: bool = False
 MOST_POSITIONS: int = 0
 """Symbols that may be held or being entered."""
