@@ -6,6 +6,7 @@ signal turns on the bar of the gap; each at the price behind the gap, never at t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,8 @@ def test_a_gap_ends_a_position_as_in_a_backtest(
     if trades["exit_reason"][0] == "liquidation":
         margin, fees = trades["quantity"][0] * entry / leverage, trades["fees"][0]
         assert -margin - fees <= trades["pnl"][0] <= -margin + fees
+    lines = (run.location.folder / "log.jsonl").read_text("utf-8").splitlines()
+    assert not [each for each in lines if json.loads(each)["level"] in ("error", "critical")]
     for prove in (replay, shadow):
         found = prove(run.location.folder)
         assert found.differences == 0, str(found.first)

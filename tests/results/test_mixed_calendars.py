@@ -12,6 +12,8 @@ import polars as pl
 import pytest
 
 import septet
+from septet._config.load import load_text
+from septet._shell.session import plan_of
 
 pytest.importorskip("exchange_calendars")
 START = datetime(2021, 11, 3)
@@ -90,6 +92,24 @@ def test_every_calendar_day_has_a_return_and_the_year_365() -> None:
     assert run.summary.more["days"] == len(returns) == DAYS - 1
     ratio = returns.mean() / returns.std(ddof=1) * math.sqrt(365)
     assert run.summary.sharpe == pytest.approx(ratio, rel=1e-12)
+
+
+def test_the_first_decision_waits_for_the_days_of_the_symbol_that_never_closes() -> None:
+    """A day has 48 half hours around the clock and 13 in New York: all have one warm-up."""
+    formula = 'own: {use: expr, formula: "close@BTC/USD - close"}'
+    runs, memory = [], []
+    for shares in (0, 2):
+        made, data = strategy(shares)
+        text = made.text.replace(formula, "own: {use: sma, period: 1, bar: 1d}")
+        made = septet.loads(text.replace("own == 0", "own > 0"), base=".")
+        runs.append(septet.run(made, data=data, time="timestamp", threads=1))
+        calendars = ["24x7", *(["XNYS"] * shares)]
+        loaded = load_text(made.text, "mixed.yaml", base_dir=Path())
+        main = max(calendars, key=calendars.count)
+        memory.append(plan_of(loaded, calendar=main, calendars=calendars).memory_bars)
+    alone, mixed = (run.decisions["time"].min() for run in runs)
+    assert mixed == alone
+    assert memory[0] == memory[1]
 
 
 def test_a_sweep_counts_the_days_of_its_runs(tmp_path: Path) -> None:

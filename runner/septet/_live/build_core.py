@@ -104,7 +104,7 @@ def core_of(
     venue_fills = has_venue_fills(strategy)
     known = _calendars_of(strategy, calendars or {})
     main = max(known, key=known.count)
-    plan = plan_of(loaded, calendar=main, venue_fills=venue_fills, log=log)
+    plan = plan_of(loaded, calendar=main, calendars=known, venue_fills=venue_fills, log=log)
     models = _models_of(loaded, plan, run_folder)
     engine = _engine(plan, strategy, instruments, models)
     intake = _intake(plan, strategy, known)

@@ -242,6 +242,13 @@ class LocalRun(ABC):
         else:
             self._early.append(event)
 
+    def put_in_order(self, event: m.Event) -> None:
+        """Put a quote into the inbox, to be handled before every event that is put after it."""
+        if self._early is None:
+            self.shell.put_in_order(event)
+        else:
+            self._early.append(event)
+
     def _put_first(self, event: m.Event) -> None:
         if self._early is None:
             self.shell.put_first(event)

@@ -89,7 +89,7 @@ class StrategyRun(LocalRun):
             put=begin.until_enough(self.put, remaining), points=self.known.points,
             tasks=self.tasks, goes_on=self.resumed,
         )  # fmt: skip
-        self.market = market
+        self.market, market.put_in_order = market, self.put_in_order
         received = await begin.retry_until_answered(
             "the feed",
             partial(self._open_feed, market),

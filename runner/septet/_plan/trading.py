@@ -50,7 +50,7 @@ class Trading:
         self.binder = Binder(terms.bar_ns)
         self.graph = Graph(
             terms.features, bar_ns=terms.bar_ns, symbols=terms.symbols, series=terms.series,
-            calendar=terms.calendar, resolve=resolve,
+            calendar=terms.calendar, calendars=terms.calendars, resolve=resolve,
         )  # fmt: skip
         self._resolve = resolve
         self.reasons = list(FIXED_REASONS)

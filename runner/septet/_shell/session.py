@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -67,6 +67,7 @@ def plan_of(
     curve: bool = True,
     venue_fills: bool = False,
     calendar: str = "24x7",
+    calendars: Iterable[str] = (),
     log: Log | None = None,
 ) -> Plan:
     """Make the plan of a loaded file, `venue_fills` for fills from the venue; compiles nothing yet.
@@ -79,7 +80,7 @@ def plan_of(
         entry = host.inner(name, owner)
         return host.load(entry), entry.distribution
 
-    terms = terms_of(loaded.strategy, calendar)
+    terms = terms_of(loaded.strategy, calendar, tuple(sorted(set(calendars))))
     plan = make_plan(terms, resolve, tables=tables, curve=curve, venue_fills=venue_fills, log=log)
     if compile_choice() == "never":
         plan.run_plain()
@@ -131,8 +132,10 @@ def open_session(
     warmup_ns = warmup_ns_of(strategy, max(plan.memory_bars, memory_bars))
     market = load_market(loaded, warmup_ns=warmup_ns)
     if market.calendar != "24x7":  # a day is a session there
-        calendar = market.calendar
-        plan = plan_of(loaded, tables=tables, curve=curve, calendar=calendar, log=log)
+        plan = plan_of(
+            loaded, tables=tables, curve=curve, calendar=market.calendar,
+            calendars=market.calendars.values(), log=log,
+        )  # fmt: skip
     refuse_days_of_two_kinds(plan, market)
     aligned = align_bars(plan, market, alignment_rules(strategy))
     with placed(loaded, "universe"):

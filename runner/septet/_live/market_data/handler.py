@@ -86,6 +86,8 @@ class MarketDataHandler:
         self.unquoted: Callable[[str], None] = _ignore
         self._feed, self._request, self._clock = feed, request, clock
         self._put, self._notify = put, notify
+        self.put_in_order: Put = put
+        """Puts a jump of quotes before later bars and fills, which other quotes come after."""
         self._watchdog, self._max_staleness_ns = watchdog, max_staleness_ns
         self._notices = Notices(clock, put)
         self._prices = "book" if "book" in request.kinds else "quotes"
@@ -269,7 +271,7 @@ class MarketDataHandler:
             return
         quote = self._quotes.take(seen, now_ns, market_ns)
         if quote is not None:
-            self._put(quote)
+            self._put_quote(quote)
         if not self._quotes.took(seen.symbol, now_ns):
             return  # a dropped message does not show that the stream is alive
         self._received(self._prices, seen.symbol, now_ns, market_ns)
@@ -286,10 +288,14 @@ class MarketDataHandler:
         ended_ns = self._clock.wall_of_market(bar.known_ns)
         quote = self._quotes.agree(bar.symbol, bar.close, ended_ns, now_ns, market_ns)
         if quote is not None:
-            self._put(quote)
+            self._put_quote(quote)
             self._pass_confirmed()
         elif self._quotes.is_passed(bar.symbol, bar.close, ended_ns):
             self.unquoted(self._request.symbols[bar.symbol])
+
+    def _put_quote(self, quote: m.Quoted) -> None:
+        put = self.put_in_order if self._quotes.is_jump(quote.symbol) else self._put
+        put(quote)
 
     def _pass_confirmed(self) -> None:
         for seen in self._quotes.confirmed():
@@ -411,7 +417,7 @@ class MarketDataHandler:
         for each in self.bars.poll(now_ns, market_ns):
             self._take(each)
         for quote in self._quotes.due(now_ns, market_ns):
-            self._put(quote)
+            self._put_quote(quote)
         self._pass_confirmed()
         uncertainty_ns = self._clock.uncertainty_ns()
         for request in self.bars.wanted(now_ns, market_ns, self._clock.speed, uncertainty_ns):

@@ -28,6 +28,7 @@ class _Quote:
     """
 
     given: m.Quoted | None = None
+    jumped: bool = False
     given_ns: int = _NEVER
     waiting: QuoteSeen | None = None
     doubted: QuoteSeen | None = None
@@ -99,6 +100,10 @@ class QuoteThrottle:
     def has_any(self, k: int) -> bool:
         """Whether a quote of a symbol has come."""
         return self._lines[k].usable is not None
+
+    def is_jump(self, k: int) -> bool:
+        """Whether the quote of a symbol that was passed on last is far from the one before."""
+        return self._lines[k].jumped
 
     def is_doubted(self, symbol: str) -> bool:
         """Whether the last quote of a symbol is too far from the one before, and not confirmed."""
@@ -199,6 +204,7 @@ class QuoteThrottle:
         return last is None or _differs(last, seen, self._share)
 
     def _give(self, k: int, line: _Quote, seen: QuoteSeen, now_ns: int, market_ns: int) -> m.Quoted:
+        line.jumped = line.given is not None and self._is_far(line.given, seen)
         line.given = m.Quoted(
             at_ns=now_ns, symbol=k, venue_ns=min(seen.venue_ns, now_ns), bid=seen.bid,
             bid_quantity=seen.bid_quantity, ask=seen.ask, ask_quantity=seen.ask_quantity,
