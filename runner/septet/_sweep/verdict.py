@@ -92,7 +92,9 @@ def _ratios(findings: Findings, best: dict[str, Any]) -> str:
     if best["dsr"] is None or findings.chosen_from < 2:
         return f"{alone}."
     some = findings.chosen_from < findings.table.height
-    which = " that have a ratio or were put aside early" if some else ""
+    which = " that have a ratio" if some else ""
+    if some and findings.count("pruned"):
+        which += " or were put aside early"
     sentence = (
         f"{alone}; as the best of {count(findings.chosen_from)}{which}, with "
         f"{chance(best['dsr'])} (DSR), for the best of as many worthless settings reaches "
