@@ -3,7 +3,6 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip --no-input --disable-pip-version-check -qq
 ARGS ?=
 PROCESSORS = $(shell $(PY) -c "import os; print(os.cpu_count() or 1)" 2>/dev/null)
 # Two more than there are processors: tests of processes wait, and leave theirs to others.
@@ -114,7 +113,6 @@ clean: ## remove the environment and every cache
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 # An environment made by hand is taken as it is if it answers; anything else is made from nothing.
-# The newest pip installs in half the time of the one that Python 3.11 brings.
 $(MADE):
 	@if [ -n "$(FOUND)" ] && [ -z "$(KNOWN)" ] && $(PY) -c "$(USABLE)"; then \
 		echo "using the environment in $(VENV)"; \
@@ -129,18 +127,15 @@ $(MADE):
 		fi; \
 		echo "making $(VENV) with $$("$$found" -V)"; \
 		"$$found" -m venv --clear $(VENV) || exit 1; \
-		$(PIP) install --upgrade --no-compile pip 2>/dev/null \
-			|| echo "going on with the pip of this Python"; \
 	fi
 	@$(PY) -c "$(PROBE)" > $@
 
-# Python compiles what is imported; pip would compile all of 16,000 files, which is half of its time.
 $(RUN): $(MADE) pyproject.toml
 	@echo "installing septet"
-	@$(PIP) install --no-compile -e .
+	@$(PY) .ci/install.py -e .
 	@touch $@
 
 $(DEV): $(MADE) pyproject.toml
 	@echo "installing septet and its development tools"
-	@$(PIP) install --no-compile -e '.[dev]'
+	@$(PY) .ci/install.py -e '.[dev]'
 	@touch $(RUN) $@

@@ -2,8 +2,8 @@
 
     python benchmarks/faces.py [--quick] [--runs N] [--only imports,runs,ledger,agents]
 
-Medians of several turns. `--runs` is the number of runs of one process in which memory
-may not grow. The table is printed; nothing is written.
+Medians of several turns. `--runs` is the number of runs of one process in which memory, open files
+and threads may not grow. The table is printed, progress goes to stderr; nothing is written.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from common import ROOT, machine
 from live import table
 from live_common import Figure, median, resident
@@ -31,6 +34,7 @@ IMPORT = (
 )
 PARTS = ("imports", "runs", "ledger", "agents")
 DAY_NS = 86_400 * 10**9
+GROWTH_BARS = 600
 
 
 def _timed(call: Callable[[], Any]) -> float:
@@ -63,18 +67,45 @@ def runs(turns: int, count: int) -> Iterator[Figure]:
         "python", "run of sma-cross over its seconds", median(over[2:]), "ms", 50.0,
         note=f"least {min(over[2:]):.1f}; processor with its seconds {median(used[2:]):.1f} ms",
     )  # fmt: skip
-    held = []
-    for number in range(count):
-        septet.run(strategy, tables=False).close()
-        if number % max(1, count // 20) == 0:
-            held.append(resident())
-    quarter = max(1, len(held) // 4)  # medians of five samples: one alone moves by a percent
-    early, late = median(held[quarter : 2 * quarter]), median(held[-quarter:])
-    yield Figure(
-        "python", f"memory more in the last quarter of {count:,} runs than in the second",
-        100.0 * (late / early - 1.0), "%", 1.0,
-        note=f"{late / 1e6:.0f} MB; at most {max(held) / 1e6:.0f}",
+    yield from _growth(strategy, count)
+
+
+def _bars(count: int) -> pl.DataFrame:
+    """Return a random walk of bars of 15 minutes."""
+    close = np.round(2e4 * np.exp(np.cumsum(np.random.default_rng(3).normal(0, 0.003, count))), 2)
+    start = np.concatenate([[2e4], close[:-1]])
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    return pl.DataFrame(
+        {
+            "time": [first + timedelta(minutes=15 * k) for k in range(count)], "open": start,
+            "high": np.maximum(start, close) + 1.0, "low": np.minimum(start, close) - 1.0,
+            "close": close, "volume": np.ones(count),
+        }
     )  # fmt: skip
+
+
+def _growth(strategy: Any, count: int) -> Iterator[Figure]:
+    """Run 600 bars so many times in this process; compare what it holds after a tenth and later."""
+    import septet
+
+    bars = _bars(GROWTH_BARS)
+    part, held, counted = max(1, count // 20), list[int](), list[tuple[int, int]]()
+    for number in range(1, count + 1):
+        septet.run(strategy, data=bars, tables=False).close()
+        if number % part == 0:
+            held.append(resident())
+            counted.append((len(os.listdir("/proc/self/fd")), threading.active_count()))
+            print(f"runs: {number:,} of {count:,}", file=sys.stderr, flush=True)
+    early, late = held[min(1, len(held) - 1)], held[-1]
+    yield Figure(
+        "python", f"memory more after {count:,} runs than after a tenth of them",
+        100.0 * (late / early - 1.0), "%", 1.0,
+        note=f"{early / 1e6:.1f} and {late / 1e6:.1f} MB; at most {max(held) / 1e6:.1f}",
+    )  # fmt: skip
+    (files, threads), (files_late, threads_late) = counted[min(1, len(counted) - 1)], counted[-1]
+    note = f"files {files} and {files_late}, threads {threads} and {threads_late}"
+    more = max(files_late - files, threads_late - threads)
+    yield Figure("python", "open files or threads after them", more, "more", 0.0, note=note)
 
 
 def ledger(turns: int, settings: int) -> Iterator[Figure]:
@@ -158,7 +189,9 @@ def main(words: list[str] | None = None) -> None:
     unknown = set(only) - set(PARTS)
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}; parts: {', '.join(PARTS)}")
-    print(f"{machine()}\n\n{table(measure(asked.quick, asked.runs, only))}")
+    with tempfile.TemporaryDirectory() as state:
+        os.environ["SEPTET_STATE_DIR"] = state  # the ledger of trials of whoever measures stays
+        print(f"{machine()}\n\n{table(measure(asked.quick, asked.runs, only))}")
 
 
 if __name__ == "__main__":

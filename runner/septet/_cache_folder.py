@@ -30,7 +30,8 @@ def is_ours(path: Path) -> bool:
     """Whether the cache is this user's alone, and so is a file or folder in it with all it has."""
     root = cache_folder()
     try:
-        return _is_private(root) and _is_own(path) and all(map(_is_own_or_gone, path.rglob("*")))
+        inside = path.rglob("*") if path.is_dir() else ()
+        return _is_private(root) and _is_own(path) and all(map(_is_own_or_gone, inside))
     except OSError:
         return False
 
@@ -58,6 +59,8 @@ def _is_own(path: Path, others_write: int = 0) -> bool:
 def claim(folder: Path) -> None:
     """Make a folder of the cache, which becomes this user's alone; OSError where it is not.
 
+    What is in the folder is not looked at: whoever runs or reads it asks `is_ours` of that.
+
     A cache that others could read becomes private, with every folder and file in it, if nobody
     else could write anything in it.
     """
@@ -77,8 +80,8 @@ def claim(folder: Path) -> None:
         make_folders(root, *folder.relative_to(root).parts, mode=0o700)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-    if folder.is_relative_to(root) and not is_ours(folder):
-        raise PermissionError(errno.EPERM, "what is in it is not yours alone", str(folder))
+    if folder.is_relative_to(root) and not _is_own(folder):
+        raise PermissionError(errno.EPERM, "it is not yours alone", str(folder))
 
 
 def _make_private(path: Path) -> None:

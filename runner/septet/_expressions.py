@@ -16,8 +16,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from septet._expression_words import CALLED_WORDS, SIGN_HINTS, syntax_problem
-
 __all__ = [
     "And",
     "Binary",
@@ -220,6 +218,8 @@ def _python_tree(coded: str, shown: str) -> ast.Expression:
     except SyntaxError as error:
         lead = len(coded) - len(coded.lstrip())
         offset = max((error.offset or 1) - 1, 0) + lead
+        from septet._expression_words import syntax_problem
+
         raise ExpressionError(*syntax_problem(shown, min(offset, len(shown) - 1))) from None
     except (ValueError, RecursionError, MemoryError):
         raise ExpressionError("this expression is nested too deeply") from None
@@ -318,6 +318,8 @@ class _Converter:
     def _binary(self, node: ast.BinOp, offset: int, depth: int) -> Expr:
         operator = _OPERATORS.get(type(node.op))
         if operator is None:
+            from septet._expression_words import SIGN_HINTS
+
             end = (node.left.end_col_offset or 0) + self.lead
             rest = self.text[end:].lstrip()
             hint = next((text for mark, text in SIGN_HINTS if rest.startswith(mark)), "")
@@ -354,6 +356,8 @@ class _Converter:
                 hint=f"functions: {', '.join(FUNCTIONS)}",
             )
         if function is None:
+            from septet._expression_words import CALLED_WORDS
+
             close = difflib.get_close_matches(name.lower(), FUNCTIONS, n=1)
             if name.lower() in CALLED_WORDS:
                 raise ExpressionError(

@@ -163,12 +163,16 @@ class Printed(Event, frozen=True, kw_only=True, tag="print"):
 
 
 class FeedChanged(Event, frozen=True, kw_only=True, tag="feed"):
-    """A stream of market data became usable, stale or broken."""
+    """A stream of market data became usable, stale or broken.
+
+    `unlisted` means that it is down because the feed finds its symbol no longer listed.
+    """
 
     stream: str
     symbol: int
     state: Literal["live", "stale", "down"]
     reason: str = ""
+    unlisted: bool = False
 
 
 # ---------------------------------------------------------------- venue

@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
+import venv
 import zipfile
 from pathlib import Path
 
@@ -123,6 +125,68 @@ def test_a_checkout_without_npm_builds_and_warns_once(checkout: Path, tmp_path: 
         text, console = drawn(report, tmp_path / "profile")
         assert console == ""
         assert text.count("<canvas") == 0
+
+
+@needs_npm
+def test_a_checkout_with_npm_builds_a_wheel_whose_report_draws_its_charts(
+    checkout: Path, tmp_path: Path
+) -> None:
+    """npm is asked for the pinned version; the wheel is installed beside these libraries."""
+    if not npm_answers(tmp_path):
+        pytest.skip("npm cannot fetch packages here: no network, or a registry without the library")
+    done = build(checkout, "wheel", PATH=os.environ["PATH"], **{hatch_build.RELEASE: "1"})
+    assert done.returncode == 0, done.stderr
+    assert "without its chart library" not in done.stdout + done.stderr
+    (wheel,) = (checkout / "dist").glob("*.whl")
+    python = installed(wheel, tmp_path / "environment")
+    (tmp_path / "s.yaml").write_text(STRATEGY, "utf-8")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [python.with_name("septet"), "run", "s.yaml", "--out", "runs"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (report,) = (tmp_path / "runs").rglob("report.html")
+    assert "Lightweight Charts" in report.read_text("utf-8")
+    if shutil.which("chromium") is not None:
+        text, console = drawn(report, tmp_path / "profile")
+        assert console == ""
+        assert text.count("<canvas") > 0
+
+
+def npm_answers(folder: Path) -> bool:
+    """Whether npm hands over the pinned package: whatever keeps it from that is no fault here."""
+    wanted = f"{hatch_build.PACKAGE}@{hatch_build.VERSION}"
+    words = ["npm", "view", wanted, "version"]
+    try:
+        done = subprocess.run(
+            words, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0 and hatch_build.VERSION in done.stdout
+
+
+def installed(wheel: Path, folder: Path) -> Path:
+    """Install a wheel alone into a new environment that sees the libraries of this one."""
+    venv.create(folder, with_pip=False)
+    (packages,) = (folder / "lib").glob("python*/site-packages")
+    # Appended after the new environment's own, whose septet therefore comes first.
+    (packages / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
+    python = folder / "bin" / "python"
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps",
+         "--no-index", "--no-compile", "--disable-pip-version-check", str(wheel)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    where = subprocess.check_output(
+        [python, "-c", "import septet; print(septet.__file__)"], text=True,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        cwd=folder,
+    )  # fmt: skip
+    assert where.startswith(str(packages)), where
+    return python
 
 
 def test_a_release_without_npm_fails(checkout: Path) -> None:

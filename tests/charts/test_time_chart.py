@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from septet._charts import time_chart
+from tests.dashboard.browser import Browser
 from tests.report.reading import drawn, needs_chromium, needs_library
 
 OHLC = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
@@ -213,3 +214,23 @@ def test_the_stops_of_two_trades_are_not_joined(tmp_path: Path) -> None:
     }
     text = page(data, HEIGHTS).replace("--bad: #456;", "--bad: #f00;")
     assert 0 < max(said(text, tmp_path)["heights"]) < 10  # a line across is as high as the chart
+
+
+@needs_chromium
+@needs_library
+def test_a_chart_shows_the_same_bars_when_its_window_becomes_wider(tmp_path: Path) -> None:
+    """The first and the last that are seen, in bars of the level that is drawn."""
+    path = tmp_path / "page.html"
+    path.write_text(page(chart_of(bars(7_500)), "globalThis.chart = chart"), "utf-8")
+    seen = "Object.values(chart.chart.timeScale().getVisibleLogicalRange()).map(Math.round)"
+    with Browser(tmp_path / "profile") as browser:
+        browser.look(width=390)
+        browser.open(path.as_uri())
+        browser.until("globalThis.chart")
+        width = browser.run("chart.chart.timeScale().width()")
+        before = browser.run(seen)
+        browser.look(width=1280)
+        browser.until(f"chart.chart.timeScale().width() > 2 * {width}")
+        after = browser.run(seen)
+    assert after == before
+    assert before[1] - before[0] > 1_000

@@ -48,3 +48,24 @@ def test_days_of_24_hours_on_intraday_shares_are_a_warning(tmp_path, bar, year):
 )  # fmt: skip
 def test_what_fits_the_calendar_is_none(tmp_path, bar, calendar, year, more):
     assert warned(tmp_path, bar, calendar, year, more) == []
+
+
+MIXED = "{BTC/USD: 24x7, AAPL: XNYS}"
+
+
+@pytest.mark.parametrize(
+    ("year", "named"), [("365d", "AAPL are 2.3 times"), ("1638h", "BTC/USD are 0.43 times")]
+)
+def test_symbols_of_another_year_are_named(tmp_path: Path, year: str, named: str) -> None:
+    text = FILE.format(bar="30m", calendar=MIXED, year=year, more="")
+    path = tmp_path / "year.yaml"
+    path.write_text(text.replace("[AAPL]", "[BTC/USD, AAPL]"), encoding="utf-8")
+    warnings = load(path, unchecked=True).warnings
+    (seen,) = [each.message for each in warnings if each.key.endswith("annualise")]
+    assert named in seen
+
+
+def test_a_mapping_of_one_calendar_is_that_calendar(tmp_path: Path) -> None:
+    assert warned(tmp_path, "30m", "{AAPL: 24x7}", "365d") == []
+    (hint,) = warned(tmp_path, "30m", "{AAPL: XNYS}", "365d")
+    assert hint.startswith("write annualise: 1638h ")

@@ -138,13 +138,13 @@ def test_the_seeds_are_valid(path: Path) -> None:
     assert load(path, host=HOST).strategy.version == 1
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(180))
 @given(text=mutated_data())
 def test_mutated_values(text: str) -> None:
     attempt(text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(180))
 @given(
     text=st.sampled_from(TEXTS),
     changes=st.lists(
@@ -160,13 +160,13 @@ def test_mutated_text(text: str, changes: list[tuple[float, int, str]]) -> None:
     attempt(text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(60))
 @given(raw=st.binary(max_size=200))
 def test_any_bytes(raw: bytes) -> None:
     attempt(raw)
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(180))
 @given(
     st.one_of(st.text(max_size=60), st.lists(st.sampled_from(TOKENS), max_size=14).map(" ".join))
 )
@@ -181,7 +181,7 @@ def test_any_expression(text: str) -> None:
         assert all(str(name) for name in names_in(found))
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(60))
 @given(
     path=st.one_of(st.text(max_size=20), st.sampled_from(PATHS)),
     value=st.one_of(st.text(max_size=12), snippets),

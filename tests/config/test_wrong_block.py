@@ -40,6 +40,19 @@ def test_a_key_of_a_block_at_the_top_level_names_the_block(block: str, key: str)
     assert named.split(":")[0].startswith((block, *BASE))  # a block that the file has comes first
 
 
+@pytest.mark.parametrize("block", ["limits", "halts"])
+@pytest.mark.parametrize(
+    "key",  # position is a limit as well
+    [each for each in fields_of(("risk",)) if each not in ("use", "limits", "halts", "position")],
+)
+def test_a_key_of_risk_among_plugins_that_are_listed_by_name_is_named(block: str, key: str) -> None:
+    risk = {**BASE["risk"], block: {key: 1}}
+    found = [each for each in problems_of({**BASE, "risk": risk}) if each.severity == "error"]
+    assert [(each.key, each.hint.partition(": ")[0]) for each in found] == [
+        (f"risk.{block}.{key}", f"{key} belongs under risk")
+    ]
+
+
 @pytest.mark.parametrize("key", ["symbols", "bar"])
 def test_a_block_whose_keys_stand_elsewhere_is_not_called_missing(key: str) -> None:
     data = {name: each for name, each in BASE.items() if name != "universe"}

@@ -31,7 +31,7 @@ def read(guards: Guards, holds: float) -> float:
     made: Any = Account(names, guards, reported, checks)  # type: ignore[arg-type]
     books: Any = SimpleNamespace(cash=0.0, held=lambda k: 10.0)
     holdings = m.Holdings(at_ns=9, balances={"BTC": (holds, 0.0)}, asked_ns=9)
-    made.compare(holdings, books)
+    made.compare(holdings, books, lambda k, quantity, price: None)
     return reported.gaps[0]
 
 

@@ -44,7 +44,7 @@ def assert_same_past(whole: Ran, part: Ran, until_ns: int) -> None:
 
 
 @given(st.data())
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(24))
 def test_truncating_the_data_changes_no_decision_before(data):
     s = data.draw(drawn_cases.settings())
     bars = data.draw(drawn_cases.markets(s))
@@ -55,7 +55,7 @@ def test_truncating_the_data_changes_no_decision_before(data):
 
 
 @given(st.integers(0, 2**20), st.integers(60, 170))
-@settings(max_examples=examples(25))
+@settings(max_examples=examples(16))
 def test_truncating_the_data_changes_no_feature_before(seed, hours):
     until = START + HOUR * hours
     bars, series = two_markets(seed, 180), made_series()

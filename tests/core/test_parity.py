@@ -29,7 +29,7 @@ UNBOUNDED = ("drawdown", "obv", "running_max", "running_sum")
 
 
 @given(st.data())
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(24))
 def test_trading_is_the_same_in_both_paths(data):
     s = data.draw(drawn_cases.settings())
     bars = data.draw(drawn_cases.markets(s))
@@ -78,7 +78,7 @@ def _mixed(data: Any) -> Any:
 
 
 @given(st.data())
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(24))
 def test_mixtures_of_the_shapes_give_one_answer(data):
     check_every_path(data, _mixed(data), plainly)
 

@@ -13,7 +13,7 @@ from tests.scale import examples
 
 
 @given(st.data())
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(90))
 def test_core_agrees_with_the_reference(data):
     s = data.draw(drawn_cases.settings())
     bars = data.draw(drawn_cases.markets(s))

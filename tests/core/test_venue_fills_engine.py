@@ -173,7 +173,7 @@ def test_reasons_of_the_rules_keep_their_numbers():
     ours, theirs = (each.plan.assembly for each in (session, with_venue_fills(session)))
     assert ours.reasons == theirs.reasons
     assert ours.reasons[ours.facts.venue_reasons :] == (
-        "late_fill", "operator", "adopted", "unknown", "monitor",
+        "late_fill", "operator", "adopted", "unknown", "monitor", "gone", "foreign_order",
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,8 @@ from urllib.parse import urlencode
 import pytest
 
 from septet._dashboard.serve import make_server, open_socket
+from septet._jobs.check_process import CheckAnswer, CheckRequest
+from septet._jobs.check_worker import check_here
 from septet._report.save import save_run
 from septet._store.run_folder import Run
 from tests.live.test_open_state import stopped
@@ -94,12 +96,21 @@ class Dashboard:
 
 
 @contextmanager
-def listening_to(root: Path, strategies: Path) -> Iterator[Dashboard]:
-    """Serve the runs and the strategies of two folders."""
+def listening_to(
+    root: Path,
+    strategies: Path,
+    check: Callable[[CheckRequest], CheckAnswer] | None = check_here,
+) -> Iterator[Dashboard]:
+    """Serve the runs and the strategies of two folders; without `check` as the product checks."""
     with open_socket("127.0.0.1", 0) as listening:
         made = Dashboard(root, listening.getsockname()[1])
         server = make_server(
-            root, made.port, made.codes.append, strategies=strategies, listening=listening
+            root,
+            made.port,
+            made.codes.append,
+            strategies=strategies,
+            listening=listening,
+            check=check,
         )
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from threading import Thread
+from threading import Event, Semaphore, Thread
 from typing import Any
 
 import pytest
@@ -56,3 +56,44 @@ def test_a_run_is_read_when_it_has_written_and_at_most_once_a_second(
         kept.of(other)
     kept.of(tmp_path)
     assert reads.count == 43, "of many runs the first is let go, and read again"
+
+
+def test_all_that_wait_for_a_run_that_writes_share_its_next_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = Reads(monkeypatch)
+    file = tmp_path / "summary.json"
+    file.write_text("one", "utf-8")
+
+    def read(folder: Path) -> dict[str, Any]:
+        found = reads.read(folder)
+        file.write_text("x" * (10 + reads.count), "utf-8")  # it writes all the time
+        return found
+
+    monkeypatch.setattr(cached_views, "run_view", read)
+    all_asked, asked, count = Event(), Semaphore(0), 8
+
+    def sleep(seconds: float) -> None:
+        assert all_asked.wait(60)
+        reads.now_s += seconds
+
+    def clock() -> float:
+        reads.now_s += 1e-6
+        asked.release()
+        return reads.now_s
+
+    kept = Views(clock, sleep)
+    kept.of(tmp_path)
+    while asked.acquire(blocking=False):
+        pass
+    texts: list[Any] = []
+    askers = [Thread(target=lambda: texts.append(kept.of(tmp_path).shown)) for _ in range(count)]
+    for each in askers:
+        each.start()
+    for _ in range(count + 1):  # each has asked, and one looks how long it sleeps
+        assert asked.acquire(timeout=60)
+    all_asked.set()
+    for each in askers:
+        each.join()
+    assert reads.count == 2
+    assert texts == [{"text": "x" * 11}] * count

@@ -204,7 +204,9 @@ def test_no_answer_of_any_route_and_no_log_has_a_secret(
             body = {**query, "reason": "news", "action": "none", "password": "wrong"}
             if path.startswith("/api/"):
                 body = {"run": query.get("run", ""), "reason": query.get("name", "")}
-            for who in ("session", "token", "nobody"):
+            # Who is let in does not depend on the name asked for: one in five is enough.
+            others = ("token", "nobody") if query.get("name", "orders") == "orders" else ()
+            for who in ("session", *others):
                 if path == "/logout" and who == "session":
                     continue
                 walk.ask(method, path, query if method == "GET" else {}, body, who)

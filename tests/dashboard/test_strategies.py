@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import html
+import sys
 from pathlib import Path
 
 import pytest
 
 from septet._dashboard.accounts import accounts_file, add_user
 from septet._dashboard.serve import make_server
+from septet._jobs import bounds
 from septet.errors import InputError
 from tests.dashboard.browser import Browser
-from tests.dashboard.conftest import Dashboard
+from tests.dashboard.conftest import Dashboard, listening_to
 from tests.report.reading import needs_chromium
 
 TEXT = """\
@@ -141,6 +143,22 @@ def test_a_text_too_large_is_refused(dashboard: Dashboard) -> None:
     assert "the limit is 200,000" in check(dashboard, "x" * 210_000)
     form = {"file": "cross.yaml", "text": "#" * 700_000}
     assert dashboard.ask("POST", "/strategy", form).status == 413
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the bound of memory is Linux's")
+def test_a_check_that_takes_too_much_memory_ends_its_process_and_not_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "memory_bytes", lambda: 1 << 30)
+    (tmp_path / "strategies").mkdir()
+    large = TEXT.replace("{use: sample}", "{use: synthetic, bars: 10000000}").replace("15m", "1m")
+    with listening_to(tmp_path / "runs", tmp_path / "strategies", check=None) as served:
+        served.log_in()
+        put(served, "cross.yaml", TEXT)
+        assert "0.5 GiB of memory" in check(served, large)
+        found = check(served, TEXT, "features.fast.period=9")
+        assert "No errors" in found
+        assert "cross.yaml:9:" in found[found.index(">features.slow.period<") :][:200]
 
 
 def test_plugins_are_listed(dashboard: Dashboard) -> None:

@@ -31,7 +31,7 @@ ODD: dict[str, Any] = {
 COLUMN = st.sampled_from(sorted(ODD)).flatmap(lambda kind: ODD[kind])
 WEIRD = [*NAMES, "timestamp", "adj_close", "split"]
 QUICK = settings(
-    max_examples=examples(150),
+    max_examples=examples(90),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -123,7 +123,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@settings(QUICK, max_examples=examples(60))
+@settings(QUICK, max_examples=examples(40))
 @given(st.integers(4, 10_000), st.binary(min_size=1, max_size=6))
 def test_mutilated_parquet(tmp_path: Path, packed: bytes, place: int, put: bytes) -> None:
     data = bytearray(packed)

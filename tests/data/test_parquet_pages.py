@@ -195,8 +195,10 @@ def test_long_texts_of_columns_that_are_not_read_do_not_matter(tmp_path: Path) -
 
 def test_columns_are_counted_under_their_own_names(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
-    _frame(100).write_parquet(path)
-    sizes = check_pages(path)
+    _frame(100).write_parquet(path, row_group_size=30)
+    found = check_pages(path)
+    sizes = found.columns
+    assert found.rows == 100  # in four groups
     assert list(sizes) == _frame(1).columns
     assert [name for name, each in sizes.items() if each.is_text] == ["symbol", "text"]
     data = path.read_bytes()

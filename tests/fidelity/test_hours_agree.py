@@ -141,7 +141,7 @@ def _assert_same(s: Strategy, market: Market) -> None:
 
 
 @given(strategies(account="spot"), SEEDS, st.integers(1, 3))
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(36), deadline=None)
 def test_spot_strategies_in_hours_fill_as_in_the_reference(s, seed, symbols):
     _assert_same(s, _market(seed, symbols, holes=False))
 
@@ -153,7 +153,7 @@ def test_and_where_bars_are_missing(s, seed, symbols):
 
 
 @given(strategies(account="perpetual"), SEEDS)
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(24), deadline=None)
 def test_and_with_shorts_and_flips(s, seed):
     _assert_same(s, _market(seed, 1, holes=False))
 

@@ -125,13 +125,13 @@ def _check(s: Strategy, seed: int, market: Market | None = None) -> None:
 
 
 @given(strategies(), draws.SEEDS)
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(36))
 def test_the_engine_trades_what_the_reference_trades(s: Strategy, seed: int) -> None:
     _check(s, seed)
 
 
 @given(strategies(), draws.SEEDS)
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(20))
 def test_symbols_whose_bars_end_are_counted_as_in_the_reference(s: Strategy, seed: int) -> None:
     _check(s, seed, draws.ending(seed))
 
@@ -148,7 +148,7 @@ def forecasters(draw: Any) -> Strategy:
 
 
 @given(forecasters(), draws.SEEDS, st.booleans())
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(20))
 def test_forecasts_of_symbols_without_a_bar_at_t_are_in_the_estimate(
     s: Strategy, seed: int, ends: bool
 ) -> None:
@@ -192,7 +192,7 @@ def turners(draw: Any) -> Strategy:
 
 
 @given(turners(), draws.SEEDS)
-@settings(max_examples=examples(80))
+@settings(max_examples=examples(48))
 def test_a_remainder_too_small_to_be_sent_stops_no_change_of_side(s: Strategy, seed: int) -> None:
     _check(s, seed, draws.signed(draws.market_of(seed), seed))
 
@@ -210,7 +210,7 @@ def takers(draw: Any) -> Strategy:
 
 
 @given(takers(), draws.SEEDS)
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(36))
 def test_takes_between_rebalances_fill_as_in_the_reference(s: Strategy, seed: int) -> None:
     try:
         _check(s, seed)
@@ -230,7 +230,7 @@ def test_a_take_fills_before_the_reduction_of_the_same_time() -> None:
 
 
 @given(takers(), draws.SEEDS, st.sampled_from([0.02, 0.1, 0.5]))
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(24))
 def test_rebalances_and_takes_share_the_volume_of_a_bar(
     s: Strategy, seed: int, share: float
 ) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from septet._agents.guide import EXAMPLE
-from septet._jobs.check_process import MOST_WAITING, Bounds, CheckAnswer, CheckProcess, CheckRequest
+from septet._jobs.bounds import Bounds
+from septet._jobs.check_process import MOST_WAITING, CheckAnswer, CheckProcess, CheckRequest
 from septet._jobs.check_worker import check_here
 from septet.errors import InputError
 
@@ -31,7 +32,7 @@ def started(bounds: Bounds) -> Iterator[CheckProcess]:
 
 @pytest.fixture(scope="module")
 def checks() -> Iterator[CheckProcess]:
-    with started(Bounds()) as found:
+    with started(Bounds(seconds=600.0)) as found:
         yield found
 
 
@@ -90,7 +91,7 @@ def test_a_check_that_takes_too_much_memory_ends_with_a_message(tmp_path: Path) 
 
 def test_a_process_that_waits_in_a_check_ends_with_the_server(tmp_path: Path) -> None:
     """Nobody waits for the answer any more: `close` ends it in the middle of a check."""
-    with started(Bounds()) as checks, ThreadPoolExecutor(1) as threads:
+    with started(Bounds(seconds=600.0)) as checks, ThreadPoolExecutor(1) as threads:
         assert checks.check(wanted(tmp_path)).ok
         pid = checks.pid
         assert pid is not None
@@ -104,7 +105,7 @@ def test_a_process_that_waits_in_a_check_ends_with_the_server(tmp_path: Path) ->
 
 
 def test_too_many_checks_at_once_are_refused(tmp_path: Path) -> None:
-    with started(Bounds()) as checks, ThreadPoolExecutor(2 * MOST_WAITING) as threads:
+    with started(Bounds(seconds=600.0)) as checks, ThreadPoolExecutor(2 * MOST_WAITING) as threads:
         assert checks.check(wanted(tmp_path)).ok
         pid = checks.pid
         assert pid is not None

@@ -20,7 +20,7 @@ def intake_of(rules: HourRules) -> Intake:
     """Return an intake of one symbol with these hours."""
     return Intake(
         ["AAA/USDT"], list(BAR_COLUMNS), [Schedule(HOUR)], AlignmentRules(), hours=rules,
-        grid=FillGrid("24x7", HOUR),
+        grids=[FillGrid("24x7", HOUR)],
     )  # fmt: skip
 
 
@@ -56,5 +56,5 @@ def test_flags_are_those_of_a_whole_history_and_survive_a_restart(opened, latenc
         decision = intake.decision_time(
             m.DecisionTimeReached(at_ns=0, time_ns=time_ns, present=(0,))
         )
-        found.append(decision.hours)
+        found.append(np.asarray(decision.hours).tolist()[0])
     assert found == wanted

@@ -97,6 +97,32 @@ def test_e24_what_is_held_is_named_and_its_exit_waits_until_it_is_listed() -> No
     assert core.guards.blocked(0) == "operator_halt"
 
 
+def test_e24_the_account_is_asked_at_once_what_the_feed_has_found() -> None:
+    """Nothing of the symbol may be asked for minutes: what is held was named as late as that."""
+    core, _ = protected()
+
+    def down(seconds: int, stream: str) -> list[m.Command]:
+        at_ns, why = START + seconds * SECOND, "v no longer lists BTC/USDT"
+        event = m.FeedChanged(
+            at_ns=at_ns, stream=stream, symbol=0, state="down", reason=why, unlisted=True
+        )
+        asked: list[m.Command] = [
+            each for each in core.handle(event)
+            if isinstance(each, m.Refresh) and each.what == "filters"
+        ]  # fmt: skip
+        return asked
+
+    assert len(down(2, "bars")) == 1
+    assert down(3, "quotes") == [], "it is one list, just asked for"
+    core.handle(gone(START + 4 * SECOND))
+    assert down(60, "bars") == [], "the account knows it"
+    clock = ManualClock(1)
+    dog = Watchdog(clock)
+    dog.watch("bars", [Grid("24x7", MINUTE)], MINUTE)
+    [found] = dog.down("bars", 0, "v no longer lists A", clock.now_ns(), unlisted=True)
+    assert found.unlisted
+
+
 def test_e24_an_entry_does_not_wait_for_the_exit_of_an_unlisted_symbol() -> None:
     """The exit may never end; the entry would expire at its deadline, every time."""
     bench = Bench()

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from septet._cache_folder import cache_folder, is_ours
+from septet._cache_folder import cache_folder, claim, is_ours, write_whole
 from septet._host import code_dependencies, sources
 from septet._plan import cache
 
@@ -427,3 +427,15 @@ def test_a_file_that_another_process_removes_meanwhile_is_nobody_elses(folder, m
     monkeypatch.setattr(Path, "rglob", and_one_that_is_gone)
     assert is_ours(plan)
     assert not is_ours(plan.with_name("plan_that_is_not_there"))
+
+
+def test_one_file_of_the_cache_is_written_and_read_without_a_look_at_all_others(
+    folder, monkeypatch
+):
+    """Each new text of a plan listed the folder of texts, thousands of files after some weeks."""
+    claim(cache_folder() / "texts")
+    monkeypatch.setattr(Path, "rglob", lambda path, pattern: pytest.fail(f"{path} was listed"))
+    path = cache_folder() / "texts" / "one"
+    claim(path.parent)
+    write_whole(path, "text")
+    assert is_ours(path)

@@ -34,6 +34,11 @@ BOTH = ("long_if", "short_if", "exit_if")
          "9 decisions asked for a position: 4 were rejected (lot 4 times) and none of 5 orders was "
          "filled (no_market 5 times)."),
         (Idleness(None, orders={"unfilled": 1}), "None of 1 order was filled (unfilled 1 time)."),
+        (Idleness({"none": 90}, waits={"quorum": 9}),
+         "No rebalance was made: a due one could not act whole (quorum 9 times). A smaller share "
+         "of the members than portfolio.rebalance.quorum had a bar at these times."),
+        (Idleness(None, waits={"closed_hours": 9}),
+         "No rebalance was made: a due one could not act whole (closed_hours 9 times)."),
         (Idleness(None), ""),
         (Idleness({"long": 1}), ""),
     ],

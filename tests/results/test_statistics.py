@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import statistics as plain
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -82,6 +82,21 @@ def test_drawdown_counts_the_initial_capital_as_a_peak() -> None:
     assert st.max_drawdown(np.array([90.0, 95.0]), 100.0) == pytest.approx(0.1)
     assert st.max_drawdown(np.array([101.0, 102.0]), 100.0) == 0.0
     assert st.max_drawdown(np.zeros(0), 100.0) is None
+
+
+def test_a_long_curve_is_measured_as_a_whole() -> None:
+    """Long columns are read in pieces: a peak and a sum go on from one to the next."""
+    rows = 150_000
+    equity = 1000.0 + np.cumsum(np.random.default_rng(11).normal(size=rows))
+    equity[65_000], equity[140_000] = 9_000.0, 1.0
+    peak = np.maximum(np.maximum.accumulate(equity), 1000.0)
+    assert st.max_drawdown(equity, 1000.0) == np.max(1.0 - equity / peak) == 1.0 - 1.0 / 9_000.0
+    share = np.where(np.arange(rows) % 7 == 0, np.nan, np.sin(np.arange(rows)))
+    known = np.abs(share[np.isfinite(share)]).tolist()
+    total = 0.0
+    for value in known:
+        total += value
+    assert st.exposure(share) == total / len(known)
 
 
 @given(amounts)
@@ -203,6 +218,25 @@ def test_a_month_is_whole_where_the_rows_reach_both_its_ends(
     times = np.arange(first, last + 1, 86_400, dtype=np.int64) * 1_000_000_000
     months = st.monthly_returns(times, np.full(len(times), 100.0), 100.0)
     assert [row.is_whole for row in months] == whole
+
+
+@pytest.mark.parametrize(
+    ("day_start", "time_zone", "months"),
+    [
+        ("00:00", "UTC", [0.0, 0.1]), ("17:00", "UTC", [0.1, 0.0]),
+        ("17:00", "Asia/Tokyo", [0.0, 0.1]), ("07:00", "America/New_York", [0.1, 0.0]),
+    ],
+)  # fmt: skip
+def test_a_month_begins_when_its_first_day_does(
+    day_start: str, time_zone: str, months: list[float]
+) -> None:
+    """Equity rises on 1 February between 11:00 and 12:00 UTC."""
+    hours = (datetime(2024, 1, 31, 12, tzinfo=UTC) + timedelta(hours=k) for k in range(48))
+    times = np.array([int(each.timestamp()) * 1_000_000_000 for each in hours], dtype=np.int64)
+    equity = np.where(np.arange(48) < 24, 100.0, 110.0)
+    rows = st.monthly_returns(times, equity, 100.0, day_start=day_start, time_zone=time_zone)
+    assert [row.month for row in rows] == [1, 2]
+    assert [row.value for row in rows] == pytest.approx(months)
 
 
 def test_slack_is_what_a_calendar_leaves_out() -> None:

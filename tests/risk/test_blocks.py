@@ -192,7 +192,7 @@ def restarted(guards: Guards, at_ns: int, *, started: bool) -> Guards:
     return other
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_blocks_begin_and_end_as_in_the_table_across_restarts(
     steps: list[Step],

@@ -205,7 +205,7 @@ WORLDS = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=900, deadline=None)
 @given(WORLDS, ORDERS, st.booleans())
 @example(World(sells=300.0), Order(quantity=100.5, rest=300.0), False)  # no room to buy
 @example(World(sells=300.0, other_held=200.0), Order(), False)

@@ -20,7 +20,7 @@ from septet._kernel.layout import (
     MARKET,
     STATUS_CANCELLED,
 )
-from septet._rules import decide, enter, hours, idle, position_count, settings
+from septet._rules import decide, enter, hours, idle, position_count, rebalance, settings
 from septet._rules.ledger import book_fill, place_order
 from septet._rules.run_state import Run
 from tests.rules.small_run import fill_of, kept, order_of, run_of, set_to, signal, status
@@ -36,9 +36,9 @@ CLOSED = HOURS_CLOSED | HOURS_FLAT
 def run_with(*flags: int, symbols: int = 1) -> Run:
     """Return a run whose times have these flags."""
     run = run_of(bars=max(4, len(flags)), symbols=symbols)
-    row = np.zeros((1, run.T.shape[1]), np.int64)
-    row[0, : len(flags)] = flags
-    run.arrays["T"] = np.concatenate((run.T, row))
+    rows = np.zeros((symbols, run.T.shape[1]), np.int64)
+    rows[:, : len(flags)] = flags
+    run.arrays["T"] = np.concatenate((run.T, rows))
     run.active_symbol[:] = np.arange(symbols)
     return run
 
@@ -75,7 +75,7 @@ def test_what_the_flags_state_of_an_entry(flags: int, reason: int) -> None:
     run = run_with(flags)
     with in_hours():
         hours.keep_hours(0, run)
-        assert hours.rejection_of_hours(run) == reason
+        assert hours.rejection_of_hours(0, run) == reason
         assert enter.rejection_before_size(0, 0, 60, 1.0, run) == reason
 
 
@@ -278,3 +278,26 @@ def test_entries_of_a_grid_are_cancelled_outside_and_its_exits_rest_on() -> None
     assert level(run, 1, layout.GRID_ENTRY) == 0.0
     assert level(run, 0, layout.GRID_EXIT) == held
     assert status(run)[ended:] == [(STATUS_CANCELLED, settings.R_CLOSED_HOURS)]
+
+
+def test_each_symbol_has_its_own_flags() -> None:
+    run = run_with(0, symbols=2)
+    run.T[layout.ROW + 3, 0] = CLOSED
+    hold(run, k=0)
+    hold(run, k=1)
+    with in_hours(2, SYMBOLS=2):
+        hours.read_hours(0, 60, 2, run)
+        found = [hours.rejection_of_hours(k, run) for k in range(2)]
+    assert found == [-1, settings.R_CLOSED_HOURS]
+    assert run.order_units[:2].tolist() == [0.0, -2.0]
+
+
+def test_a_rebalance_waits_until_the_hours_of_every_symbol_with_a_bar_are_open() -> None:
+    run = run_with(0, symbols=2)
+    run.equity = 100.0
+    run.T[layout.ROW + 3, 0] = CLOSED
+    with in_hours(2, SYMBOLS=2, QUORUM=0.0):
+        hours.keep_hours(0, run)
+        assert rebalance.reason_to_wait(0, run) == settings.R_CLOSED_HOURS
+        run.bar[1, 0] = -1
+        assert rebalance.reason_to_wait(0, run) == -1

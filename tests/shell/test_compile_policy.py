@@ -73,6 +73,13 @@ def test_a_window_of_an_inner_feature_is_not_read_again(opened):
     assert plain_bars(opened(400, "rank, period: 30")) == 600
 
 
+def test_a_window_that_plain_python_reads_by_numpy_counts_no_more():
+    """The regime of the demo reads 1,344 values a bar, in some microseconds."""
+    session = open_session(load(ROOT / "strategies" / "demo.yaml"))
+    assert max(node.reach for node in session.plan.assembly.graph.nodes) == 1_344
+    assert plain_bars(session) == sum(session.aligned.lengths)
+
+
 def test_correlations_are_of_entries_and_not_of_every_bar():
     """Of the bundled shares one bar in 25 asks for a size; 12,154 bars stay a short history."""
     session = open_session(load(ROOT / "strategies" / "us-stocks.yaml"))

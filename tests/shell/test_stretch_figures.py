@@ -126,7 +126,7 @@ def figures(result: RunResult) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in TIMED}
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cases())
 def test_every_figure_of_stretches_is_that_of_the_whole(tmp_path: Path, case: Case) -> None:
     loaded = case.write(tmp_path)

@@ -137,7 +137,7 @@ def test_few_plain_sentences(found: Findings) -> None:
     assert overview(found) == "24 settings tried, 3 failed, 1 without a Sharpe ratio."
     text = choice(found)
     assert text.startswith("Best by Sharpe ratio: setting ")
-    assert re.search(r"as the best of 20, with [\d.]+ % \(DSR\)", text)
+    assert re.search(r"as the best of 20 that have a ratio, with [\d.]+ % \(DSR\)", text)
     assert "12,870 splits" in overfitted(found)
 
 

@@ -14,6 +14,8 @@ import optuna
 import polars as pl
 import pytest
 
+from septet._app.sweep import SweepRequest, sweep_file
+from septet._app.trial_records import listed_tries
 from septet._sweep import on_dask, tune
 from septet._sweep.run_sweep import Outcome, run_sweep
 from septet._sweep.space import Setting, Space
@@ -57,6 +59,17 @@ def guided(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
 
 
 # ------------------------------------------------------------------ with real backtests
+
+
+def test_every_setting_of_a_search_is_a_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.delenv("SEPTET_TRIALS", raising=False)
+    request = SweepRequest(out=tmp_path / "out", threads=2, page=False)
+    table = sweep_file(swept(tmp_path, GUIDED), request).table
+    assert table.filter(status="pruned").height > 0
+    assert listed_tries()[0].count == table.height == 40
 
 
 def test_rows_are_those_of_the_grid_and_hopeless_ones_end_early(

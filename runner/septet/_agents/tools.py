@@ -15,6 +15,7 @@ from septet._app.outline import described_plugin, found_plugins, schema_part
 from septet._app.run_folder_errors import reading_run
 from septet._app.run_parts import changed_settings, figures_of, is_live, table_slice
 from septet._app.workspace import Workspace
+from septet._jobs.bounds import Bounds
 from septet._jobs.check_process import CheckAnswer, CheckProcess, CheckRequest
 from septet._jobs.jobs import Job, Jobs
 from septet._progress import Progress
@@ -29,6 +30,8 @@ LONGEST_HYPOTHESIS: Final = 500
 MOST_DATA_HERE: Final = 32 << 20
 """Bytes of data with which a backtest runs in the process of the server."""
 LONGEST_WAIT_S: Final = 50.0
+BOUNDS: Final = Bounds(seconds=3_600.0, memory=1 << 40)
+"""What one job in a process of its own may take; of memory, half of the machine's."""
 _LISTED: Final = (
     "mode", "start", "end", "trades", "total_return", "sharpe", "max_drawdown",
 )  # fmt: skip
@@ -109,7 +112,7 @@ class Tools:
                 text=self._workspace.read(file), settings=dict(settings), face="agent",
                 client=client, hypothesis=request.hypothesis, report=False,
             )  # fmt: skip
-            stored = self._workspace.run(run_in_process(wanted, progress))
+            stored = self._workspace.run(run_in_process(wanted, progress, BOUNDS.here()))
             return self._ran(stored, file, settings, request.hypothesis)
 
         def work(progress: Progress) -> dict[str, Any]:
@@ -148,18 +151,21 @@ class Tools:
         self, file: str, axes: Mapping[str, Any], section: Mapping[str, Any], hypothesis: str,
         client: str, wait_s: float,
     ) -> dict[str, Any]:  # fmt: skip
-        """Run many settings and store them without their page; as `run`, it may become a job."""
-        from septet._app.sweep import SweepRequest, sweep_document, sweep_file
+        """Run many settings and store them without their page; as `run`, it may become a job.
 
-        loaded = self._workspace.load_sweep(file, axes, section)
-        request = SweepRequest(
-            out=self._workspace.folder("sweeps"), page=False, face="agent", client=client,
-            hypothesis=sentence(hypothesis),
+        They run in a process of its own, which is bounded, and ends when the job is cancelled.
+        """
+        from septet._jobs.sweep_process import SweepWork, sweep_in_process
+
+        self._workspace.load_sweep(file, axes, section)  # its problems are answered at once
+        self._workspace.folder("sweeps")
+        wanted = SweepWork(
+            workspace=str(self._workspace.root), file=file, axes=axes, section=section,
+            face="agent", client=client, hypothesis=sentence(hypothesis),
         )  # fmt: skip
 
         def work(progress: Progress) -> dict[str, Any]:
-            outcome = sweep_file(loaded, request, log=_noted(progress), progress=progress)
-            found = sweep_document(outcome)
+            found = sweep_in_process(wanted, progress, BOUNDS.here())
             names = ("strategy", "settings", "failed", "goal", "best", "problems", "overfitting",
                      "data_doubts", "verdict", "tries")  # fmt: skip
             chosen = {name: found[name] for name in names}
@@ -167,7 +173,7 @@ class Tools:
                 [_as_written(each) for each in found["best"]], cursor=0, limit=10, budget=8_000
             )["items"]
             return {
-                "sweep": found["sweep_id"], "hypothesis": request.hypothesis, **chosen,
+                "sweep": found["sweep_id"], "hypothesis": wanted.hypothesis, **chosen,
                 "best": best,
             }  # fmt: skip
 

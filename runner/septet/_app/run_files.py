@@ -33,9 +33,15 @@ def log_lines(folder: Path, trace: str = "") -> list[dict[str, str]]:
     except OSError as problem:
         return [_plain(f"log.jsonl cannot be read: {problem.strerror or problem}")]
     texts = raw.decode("utf-8", "replace").splitlines()[1 if size > _LOG_BYTES else 0 :]
-    lines = [_logged(text) for text in texts if text.strip()]
-    chosen = [each for each in lines if trace in ("", each["trace"])]
-    return chosen[-_LOG_LINES:][::-1]
+    found: list[dict[str, str]] = []
+    for text in reversed(texts):
+        if len(found) == _LOG_LINES:  # what is not shown is not decoded
+            break
+        if text.strip():
+            line = _logged(text)
+            if trace in ("", line["trace"]):
+                found.append(line)
+    return found
 
 
 def _plain(text: str) -> dict[str, str]:

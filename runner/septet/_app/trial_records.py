@@ -147,7 +147,10 @@ def count_sweep(
     outcome: Outcome, *, face: str, client: str = "", hypothesis: str = "",
     now_ns: int | None = None,
 ) -> Tries:  # fmt: skip
-    """Write every setting of a sweep to the ledger; return what it knows of their data."""
+    """Write every setting of a sweep to the ledger; return what it knows of their data.
+
+    One that failed or was pruned was tried as well; its returns are not known.
+    """
     import numpy as np
     import polars as pl
 
@@ -162,8 +165,6 @@ def count_sweep(
     written = dict(_leaves(resolved))
     leaf, trials = cache(_leaf), []
     for *values, sums in table.select(*names, pl.coalesce(sums_of)).iter_rows():
-        if sums is None:
-            continue
         plan = base
         for name, value in zip(names, values, strict=True):
             path = f".{name}"
@@ -173,8 +174,8 @@ def count_sweep(
         setting = _bytes(plan)  # the file with these values in it has the same digest
         trials.append(
             Trial(
-                setting, setting, str(manifest["strategy"]), BLOCKS, np.array(sums), face, client,
-                hypothesis,
+                setting, setting, str(manifest["strategy"]), BLOCKS, np.array(sums or ()), face,
+                client, hypothesis,
             )
         )  # fmt: skip
     months = tuple(Month(*each) for each in manifest.get("months", ()))

@@ -107,7 +107,6 @@ def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chose
     # A kill switch that is used during the start must halt the run, not just end the process.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     from septet._app.run import is_backtest, refuse_live
-    from septet._cli.render import render_problems
     from septet._config import load
 
     access = options.access_of(chosen.pop("secrets"), chosen.pop("hosts"))
@@ -125,6 +124,8 @@ def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chose
     ]
     for each in loaded:
         if each.warnings:
+            from septet._cli.render import render_problems
+
             render_problems(each.warnings)
     early = click.get_current_context().find_object(EarlySignals) or EarlySignals()
     if is_backtest(loaded):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from septet._config import (
+    cross_annualise,
     cross_data,
     cross_features,
     cross_hours,
@@ -32,6 +33,7 @@ CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     *cross_data.CHECKS,
     *cross_hours.CHECKS,
     *cross_features.CHECKS,
+    *cross_annualise.CHECKS,
     *cross_model.CHECKS,
     *cross_risk.CHECKS,
     *cross_position.CHECKS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -20,7 +19,6 @@ from septet._config.pydantic_problems import closest
 from septet._config.tree import Node, Path
 from septet._expressions import ExpressionError, Name, names_in, parse_expression
 from septet._host.declare import Step
-from septet.errors import DataError, InputError
 from septet_schemas.base import Config
 from septet_schemas.blocks import UseBlock
 from septet_schemas.position import POSITION_WORDS
@@ -28,8 +26,6 @@ from septet_schemas.units import format_duration
 
 __all__ = ["BAR_COLUMNS", "CHECKS", "LAST", "expression_problem", "output_columns"]
 
-HOUR_NS: Final = 3_600_000_000_000
-DAY_NS: Final = 24 * HOUR_NS
 BAR_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 TIME_COLUMNS: Final = ("slot", "session", "week", "seconds", "local_day", "local_seconds")
 
@@ -340,39 +336,6 @@ def check_feature_bars(context: CheckContext) -> None:
             )
 
 
-def _hours_a_year(calendar: str) -> float:
-    """Return how many hours of a year a calendar is open; infinity where it cannot be loaded."""
-    from septet._data.calendars import sessions_per_year
-    from septet._data.scheduled_neighbours import session_hours
-
-    try:
-        return sessions_per_year(calendar) * session_hours(calendar)
-    except (DataError, InputError):  # reported where the data is read
-        return math.inf
-
-
-def check_annualise(context: CheckContext) -> None:
-    """A year of intraday bars has the hours of its sessions, not days of 24 hours."""
-    calendar = context.strategy.data.candles.extra.get("calendar")
-    if context.has_errors or calendar in (None, "24x7", "XFX"):
-        return
-    for name, block in context.strategy.features.items():
-        year_ns = getattr(block.config, "annualise", None)
-        bar_ns = block.bar_ns or context.bar_ns
-        if not isinstance(year_ns, int) or bar_ns >= DAY_NS:
-            continue
-        hours = _hours_a_year(calendar)
-        if year_ns > 1.5 * hours * HOUR_NS:
-            context.warn(
-                ("features", name, "annualise"),
-                f"a year of {calendar} has {hours:g} hours of trading: bars of "
-                f"{format_duration(bar_ns)} are annualised as if all of it was traded",
-                expected=f"{hours:g}h",
-                found=format_duration(year_ns),
-                hint=f"write annualise: {hours:g}h (days count 24 hours; 252d is for bar: 1d)",
-            )
-
-
 def check_missing(context: CheckContext) -> None:
     """A feature over an optional series declares what to use when the series has no value."""
     for name, block in context.strategy.features.items():
@@ -481,7 +444,6 @@ LAST: Final[tuple[Callable[[CheckContext], None], ...]] = (check_series_read, ch
 CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_reads,
     check_feature_bars,
-    check_annualise,
     check_missing,
     check_memory,
     check_rules,

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from septet._config.block_examples import shortest_block
 from septet._config.key_places import KeyPlaces, belongs_under, misplaced_blocks
 from septet._config.renamed_keys import LATER, name_now
 from septet._config.schema_lookup import known_keys
@@ -140,7 +139,7 @@ def shape_problems(error: ValidationError, places: KeyPlaces) -> list[tuple[Path
         on_key = each["type"] in _ON_KEY or "[key]" in each["loc"]
         keys = partial(_known_or_meant, model, tree, resolver, suggested.get(path, []))
         parts = _words(dict(each), path, node, keys)
-        if path in elsewhere and each["type"] == "extra_forbidden":
+        if path in elsewhere:
             parts["hint"] = belongs_under(str(path[-1]), elsewhere[path])
         if each["type"] in _WANTS_BLOCK and not parts.get("hint"):
             parts["hint"] = _block_hint(path, node, known_keys(model, path, tree, resolver))
@@ -162,6 +161,8 @@ def shape_problems(error: ValidationError, places: KeyPlaces) -> list[tuple[Path
 
 def _block_hint(path: Path, node: Node | None, keys: list[str]) -> str:
     """Return the shortest block with the meaning of the value, else one with its first key."""
+    from septet._config.block_examples import shortest_block
+
     if short := shortest_block(path, node):
         return f"write {short}"
     if not keys or not path:
@@ -214,12 +215,15 @@ def _elsewhere(errors: Sequence[Any], places: KeyPlaces) -> dict[Path, list[Path
     belongs_to: dict[Path, list[Path]] = {}
     for each in errors:
         path, _ = _locate(places.tree, each["loc"])
-        if each["type"] != "extra_forbidden" or not path:
+        if each["type"] not in _NO_SUCH_NAME or not path:
             continue
         if str(path[-1]) in LATER or tuple(path[-2:]) in _ELSEWHERE:
             continue
         own_keys = known_keys(places.model, path[:-1], places.tree, places.resolver)
-        if belongs := places.of(path, own_keys):
+        belongs = places.of(path, own_keys)
+        if each["type"] == "plugin":  # a name of no plugin is one misspelt, if it is no other key
+            belongs = [place for place in belongs if place[-1] == path[-1]]
+        if belongs:
             belongs_to[path] = belongs
     return belongs_to
 
@@ -241,6 +245,7 @@ _MISSING: Final = frozenset({"missing"})
 _WANTS_BLOCK: Final = frozenset(
     ("dict_type", "model_type", "mapping_type", "model_attributes_type", "use_block")
 )
+_NO_SUCH_NAME: Final = frozenset({"extra_forbidden", "plugin"})
 _ON_KEY: Final = frozenset({"extra_forbidden"})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from septet import messages as m
@@ -50,9 +51,14 @@ class Account:
     checks: Checks
 
     def compare(
-        self, event: m.Holdings, books: Books, adopt: Callable[[int, float], None] | None = None
-    ) -> list[m.Command]:
-        """Compare every position, then the cash; `adopt` accepts a position that differs."""
+        self, event: m.Holdings, books: Books, close_gone: Callable[[int, float, float], None],
+        adopt: Callable[[int, float], None] | None = None,
+    ) -> list[m.Command]:  # fmt: skip
+        """Compare every position, then the cash.
+
+        `adopt` accepts a position that differs; `close_gone` books a part of a position as closed,
+        at a price, that a person has accepted as gone.
+        """
         commands: list[m.Command] = []
         orders, others, disputed = self.orders, event.others_fills, False
         for k, base in enumerate(self.names.base):
@@ -74,7 +80,16 @@ class Account:
                 lags=orders.lags(k, event.asked_ns, others.get(base, ())),
                 now_ns=event.at_ns, others=event.others_open.get(base, (0.0, 0.0)),
                 complete_until_ns=orders.complete_until_ns(event.asked_ns),
+                price=self.checks.symbols[k].price, unread=partial(orders.band, k),
             )  # fmt: skip
+            if not event.others.get(base) and orders.explains_nothing(k):
+                missing, price = self.guards.gone(
+                    k, booked_units, account_units, tolerance=lot, asked_ns=event.asked_ns,
+                    price=self.checks.symbols[k].price,
+                )  # fmt: skip
+                if missing:
+                    close_gone(k, missing, price)
+                    booked_units = books.held(k)
             short = self.guards.differs(k) and 0.0 <= account_units < booked_units
             orders.account_holds(k, account_units if short else None)
         return commands if disputed else commands + self._compare_cash(event, books.cash)

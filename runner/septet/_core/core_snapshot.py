@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from septet._core.missed_span import MissedSpan
+
 __all__ = ["CoreKept"]
 
 
@@ -27,3 +29,4 @@ class CoreKept(msgspec.Struct, kw_only=True):
     traces: dict[int, str]
     dust: dict[int, float]
     flattens: bool = False
+    missed: MissedSpan = msgspec.field(default_factory=MissedSpan)

@@ -44,7 +44,7 @@ Rows = Callable[[Ints, Floats], None]
 ledger: Any = _ledger  # plain functions whose arguments are numbers and arrays
 KNOWN: Final = 1_024
 """Newest orders of which reason and price are remembered for fills that come late."""
-LATE_FILL, OPERATOR, ADOPTED, UNKNOWN, MONITOR = range(5)
+LATE_FILL, OPERATOR, ADOPTED, UNKNOWN, MONITOR, GONE, FOREIGN = range(7)
 """Reasons that no rule has, counted from the plan's first of them."""
 
 
@@ -200,7 +200,8 @@ class Engine:
         window.time = t + 1
         self._push(t, event.time_ns, event.day, event.columns, event.facts, table)
         if self._hours_row is not None:
-            self._t[self._hours_row, t] = event.hours
+            rows = slice(self._hours_row, self._hours_row + len(self.plan.symbols))
+            self._arrays["T"][rows, t] = event.hours
         if self._members_row is not None:
             self._t[self._members_row, t] = event.members
         if self._schedule is not None:

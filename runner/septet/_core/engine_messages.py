@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from septet import messages as m
 from septet._core import events as core
-from septet._core.wiring import Names
+from septet._core.orders.records import Parent
+from septet._core.wiring import Names, OrderRules
 from septet._kernel import layout
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "changed",
     "decided",
     "funded",
+    "halt_of",
     "halted",
+    "parent",
     "placed",
     "ruled",
     "traded",
@@ -62,6 +65,13 @@ def decided(row: core.Decision, names: Names, trace: str) -> m.Decided:
     )  # fmt: skip
 
 
+def halt_of(names: Names, number: int) -> tuple[str, str, str]:
+    """Return a halt's rule, what it does, and what clears it."""
+    if number == core.BY_HAND:
+        return "operator", "block_entries", "septet resume"
+    return names.halts[number]
+
+
 def halted(rule: str, then: str, clears_when: str, equity: float) -> str:
     """Return a text for the operator: the effect of a halt of the file, and its duration."""
     until = _ENDS_WITH.get(clears_when, f"for {clears_when}")
@@ -89,6 +99,21 @@ def placed(each: core.NewOrder, names: Names, scale: float, trace: str) -> m.Pla
         trigger_price=trigger if isfinite(trigger) else None,
         confidence=each.confidence if isfinite(each.confidence) else None,
         probability_up=up if isfinite(up) else None, sizing=sizing, trace=trace,
+    )  # fmt: skip
+
+
+def parent(
+    each: core.NewOrder, placed: m.Placed, scale: float, rules: OrderRules, now_ns: int
+) -> Parent:
+    """Return the order of the order manager; an entry is dropped at its deadline."""
+    within_ns = 0 if each.reduces else rules.decide_within_ns
+    return Parent(
+        number=each.order, symbol=each.symbol, quantity=each.units / scale,
+        kind=placed.order_type, limit_price=placed.limit_price, reduces=each.reduces,
+        trigger_price=placed.trigger_price, closes_all=each.closes_all, reason=placed.reason,
+        decided_price=each.price, deadline_ns=now_ns + within_ns if within_ns else 0,
+        spends=not each.reduces, patience_ns=0 if each.reduces else rules.patience_ns,
+        max_slippage=0.0 if each.reduces else rules.max_slippage, trace=placed.trace,
     )  # fmt: skip
 
 

@@ -27,8 +27,8 @@ class DecisionTime(msgspec.Struct, frozen=True, gc=False):
     there). `decides` False only advances the features:
     history before the first decision. With `matches` the bars, which were missed, are also matched
     with resting orders, without decisions. `late` decisions exit but do not enter. `hours` are the
-    flags of the trading hours, if the strategy has any; `members` is how many symbols are members
-    of its portfolio, 0 where nothing counts them.
+    flags of the trading hours of each symbol, if the strategy has any; `members` is how many
+    symbols are members of its portfolio, 0 where nothing counts them.
     """
 
     time_ns: int
@@ -38,7 +38,7 @@ class DecisionTime(msgspec.Struct, frozen=True, gc=False):
     decides: bool = True
     late: bool = False
     matches: bool = False
-    hours: int = 0
+    hours: npt.NDArray[np.int64] | int = 0
     members: int = 0
 
 

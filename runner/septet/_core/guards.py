@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from septet import messages as m
+from septet._core.block_rules import RULES, Rule
+from septet._core.gone_positions import GonePositions, missing_of
 
 __all__ = ["PROCESS", "RULES", "TASK", "Guard", "SKEW_NS", "Guards", "Rule", "instant"]
 
@@ -31,7 +33,6 @@ CASH = -1
 """Stands for the cash where a gap is kept by symbol."""
 SKEW_NS: Final = 500_000_000
 """How far the clocks may be apart where no venue of the file declares it."""
-Level = Literal["info", "warning", "error", "critical"]
 
 
 def instant(time_ns: int) -> str:
@@ -39,66 +40,6 @@ def instant(time_ns: int) -> str:
     return f"{np.datetime64(time_ns // 1_000_000_000, 's')}Z"
 
 
-class Rule(msgspec.Struct, frozen=True):
-    """The condition that clears a guard, and the level of the alert at its beginning."""
-
-    clears_when: str
-    level: Level = "warning"
-    person: bool = False
-
-
-RULES: dict[str, Rule] = {
-    "feed_stale": Rule("data arrives again"),
-    "feed_down": Rule("the stream is live again"),
-    "venue_down": Rule("the venue answers again", "error"),
-    "venue_limited": Rule("the pause the venue asked for is over"),
-    "venue_banned": Rule("the ban is over", "critical"),
-    "venue_maintenance": Rule("the venue reports that it is up"),
-    "symbol_halted": Rule("the venue lets the symbol trade"),
-    "unlisted": Rule("the exchange lists the symbol again", "error"),
-    "filters_changed": Rule("a person resumes the run (septet resume)", "error", person=True),
-    "clock_skew": Rule("the clocks agree again", "error"),
-    "unknown_order": Rule("it is known what became of the order", "info"),
-    "unexplained_order": Rule(
-        "the venue shows the order, what was seen is explained, "
-        "or a person resumes (septet resume)",
-        "critical",
-        person=True,
-    ),
-    "position_mismatch": Rule(
-        "the balances agree, or a person resumes (septet resume)", "critical", person=True
-    ),
-    "disputed_fill": Rule(
-        "the account agrees with what is booked, or a person resumes (septet resume)",
-        "critical",
-        person=True,
-    ),
-    "lost_fill": Rule(
-        "the account or the executions show what became of the order, or septet resume leaves out "
-        "executions that neither shows",
-        "error",
-    ),
-    "account_unread": Rule("the balances are read", "error"),
-    "rejected_entry": Rule("the account was read after the rejection", "info"),
-    "unprotected": Rule(
-        "the exit is filled, the stop rests at the venue again, or septet resume accepts that the "
-        "account no longer holds the position",
-        "info",
-    ),
-    "insufficient_funds": Rule(
-        "the account holds the ledger's cash again, or a person resumes (septet resume)",
-        "critical",
-        person=True,
-    ),
-    "ack_mismatch": Rule("a person resumes the run (septet resume)", "critical", person=True),
-    "safe_mode": Rule("a person resumes the run (septet resume)", "critical", person=True),
-    "operator_halt": Rule("a person resumes the run (septet resume)", "warning", person=True),
-    "stopping": Rule("the next start", "info"),
-    "quarantine": Rule("the plugin is tried again"),
-    "throttled": Rule("a person resumes the run (septet resume)", "critical", person=True),
-    "turnover": Rule("a person resumes the run (septet resume)", "critical", person=True),
-}
-"""Every guard: `blocked` answers with one of these names."""
 FEED = {"stale": "feed_stale", "down": "feed_down"}
 VENUE = ("down", "limited", "banned", "maintenance")
 
@@ -121,6 +62,7 @@ class _Saved(msgspec.Struct):
     lots: dict[int, float]
     equity: float
     doubts: dict[int, tuple[float, int]] = {}
+    gone: GonePositions = msgspec.field(default_factory=GonePositions)
 
 
 class Guards:
@@ -154,6 +96,7 @@ class Guards:
         self._accepted: dict[int, float] = {}
         self._gaps: dict[int, float] = {}
         self._doubts: dict[int, tuple[float, int]] = {}
+        self._gone = GonePositions()
         self._lots = dict(enumerate(lots))
         self._handlers: dict[type[m.Event], Callable[[Any], list[m.Command]]] = {
             m.FeedChanged: self._feed,
@@ -338,9 +281,11 @@ class Guards:
     def _operated(self, event: m.Operated) -> list[m.Command]:
         if event.action == "resume":
             self._accepted.update(self._gaps)
-            return self._clear_all(
-                [name for name, rule in RULES.items() if rule.person], event.name
-            )
+            names = [name for name, rule in RULES.items() if rule.person]
+            commands = self._clear_all(names, event.name)
+            if self._gone.accept([k for k in self._gaps if k != CASH], event.at_ns):
+                commands.append(m.Refresh(what="holdings"))
+            return commands
         if event.action == "rearm":
             return self._clear_all(["throttled"], event.name)
         rule = "stopping" if event.action == "stop" else "operator_halt"
@@ -364,7 +309,8 @@ class Guards:
     def compare(
         self, k: int, booked_units: float, account_units: float, *, tolerance: float,
         band: tuple[float, float], lags: Sequence[tuple[float, float]], now_ns: int,
-        others: tuple[float, float] = (0.0, 0.0), complete_until_ns: int = 0,
+        others: tuple[float, float] = (0.0, 0.0), complete_until_ns: int = 0, price: float = 0.0,
+        unread: Callable[[int], tuple[float, float]] | None = None,
     ) -> list[m.Command]:  # fmt: skip
         """Compare the booked position of a symbol with the account's.
 
@@ -385,27 +331,37 @@ class Guards:
             them.
         complete_until_ns
             Time up to which the account's answer is complete (`Orders.complete_until_ns`).
+        price
+            The last known price (quote), at which what is gone is booked once it is accepted.
+        unread
+            `band` of orders that were not read since a time: a gap that has stayed the same since
+            then is explained by these only. None stands for all of `band`.
         """
         gap = account_units - booked_units
         accepted = self._accepted.get(k, 0.0)
         if abs(gap) <= tolerance or abs(gap - accepted) <= tolerance:
             if abs(gap) <= tolerance:
                 self._accepted.pop(k, None)
+                self._gone.agrees(k)
             self._gaps.pop(k, None)
             self._doubts.pop(k, None)
             return self.clear("position_mismatch", "the balances agree", symbol=k)
-        low, high = band[0] - tolerance, band[1] + tolerance
         spans = [(0.0, 0.0), *lags]
-        if any(low + below <= gap - accepted <= high + above for below, above in spans):
-            return []  # open orders or a stale read may explain it: nothing changes
-        low, high = low + others[0], high + others[1]
-        if any(low + below <= gap - accepted <= high + above for below, above in spans):
+
+        def explains(low: float, high: float) -> bool:
+            low, high = low - tolerance, high + tolerance
+            return any(low + below <= gap - accepted <= high + above for below, above in spans)
+
+        if explains(0.0, 0.0):
+            return []  # a stale read may explain it: nothing changes
+        if explains(band[0] + others[0], band[1] + others[1]):
             before, since_ns = self._doubts.get(k, (math.inf, 0))
             if not abs(gap - before) <= tolerance:
                 self._doubts[k] = (gap, now_ns)
                 return []
-            if complete_until_ns <= since_ns:
+            if complete_until_ns <= since_ns or explains(*(unread(since_ns) if unread else band)):
                 return []
+        self._gone.differs(k, price, anew=not abs(gap - self._gaps.get(k, math.inf)) <= tolerance)
         self._gaps[k] = gap
         text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=booked_units, theirs=account_units)
         return self.trip("position_mismatch", now_ns, symbol=k, text=text)
@@ -419,9 +375,29 @@ class Guards:
 
         It is less than the position only as far as a person has accepted by a resume.
         """
-        sellable = position + min(0.0, self.accepted(k)) if position > 0.0 else position
-        sellable = position + max(0.0, self.accepted(k)) if position < 0.0 else sellable
-        return sellable if sellable * position > 0.0 else 0.0
+        return position - missing_of(position, self.accepted(k))
+
+    def gone(
+        self, k: int, booked_units: float, account_units: float, *, tolerance: float,
+        asked_ns: int, price: float,
+    ) -> tuple[float, float]:  # fmt: skip
+        """Return what a person has accepted as gone of a position, and at what price to book it.
+
+        The units are signed like the position (base) and 0 if nothing is to be booked: the account
+        was not read after the resume, or shows another difference. The arguments are those of
+        `compare`; `asked_ns` is when the read was sent (wall time).
+        """
+        gap = account_units - booked_units
+        price = self._gone.price(k, asked_ns, price)
+        missing = missing_of(booked_units, gap)
+        if not price > 0.0 or abs(gap - self.accepted(k)) > tolerance or abs(missing) < tolerance:
+            return 0.0, 0.0
+        return missing, price
+
+    def booked_gone(self, k: int, missing: float) -> None:
+        """Note that the ledger has booked what a person has accepted as gone."""
+        self._accepted[k] = self.accepted(k) + missing
+        self._gone.agrees(k)
 
     def differs(self, k: int) -> bool:
         """Whether the account holds a different position than is booked."""
@@ -469,7 +445,7 @@ class Guards:
         """Return every block, and the differences accepted by a resume."""
         saved = _Saved(
             list(self._guards.values()), self._accepted, self._gaps, self._lots, self.equity,
-            self._doubts,
+            self._doubts, self._gone,
         )  # fmt: skip
         return msgspec.msgpack.encode(saved)
 
@@ -478,5 +454,5 @@ class Guards:
         saved = msgspec.msgpack.decode(data, type=_Saved)
         self._guards = {(each.rule, each.symbol, each.of): each for each in saved.guards}
         self._accepted, self._gaps, self._lots = saved.accepted, saved.gaps, saved.lots
-        self.equity, self._doubts = saved.equity, saved.doubts
+        self.equity, self._doubts, self._gone = saved.equity, saved.doubts, saved.gone
         self._refresh()

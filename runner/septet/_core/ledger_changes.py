@@ -1,4 +1,4 @@
-"""Changes of the ledger other than fills: adopted positions, and corrections of presumed fills."""
+"""Changes of the ledger other than fills: positions that come and go, corrected fills."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import Names
 from septet._kernel import layout
 
-__all__ = ["adopt", "correct"]
+__all__ = ["adopt", "close_gone", "correct"]
 
 
 def adopt(
@@ -29,6 +29,22 @@ def adopt(
         level="warning", event="adopted", text=f"{quantity:.12g} at {price:.12g}", symbol=k
     )
     return alert, engine.adopt(k, float(round(quantity * scales[k])), price, market_ns)
+
+
+def close_gone(
+    engine: Engine, k: int, quantity: float, price: float, names: Names, scales: Sequence[float],
+    market_ns: int,
+) -> tuple[m.Alerted, Sequence[core.Command]]:  # fmt: skip
+    """Book a part of a position (base, signed) as closed that the account no longer holds."""
+    assert isinstance(engine, VenueFillsEngine)
+    text = (
+        f"{quantity:.12g} {names.base[k]}, which the account no longer held, as a person has "
+        f"accepted, is booked as closed at {price:.12g} and without a fee: an estimate, the last "
+        "price that was known when the difference was first read. If it was withdrawn, the account "
+        "lacks that cash (insufficient_funds); units that come back are somebody else's"
+    )
+    alert = m.Alerted(level="error", event="gone", text=text, symbol=k)
+    return alert, engine.close_gone(k, float(round(quantity * scales[k])), price, market_ns)
 
 
 def correct(

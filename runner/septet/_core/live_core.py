@@ -22,7 +22,8 @@ from septet._core.checks import Checks
 from septet._core.core_snapshot import CoreKept
 from septet._core.engine import Engine
 from septet._core.guards import Guards
-from septet._core.ledger_changes import adopt, correct
+from septet._core.ledger_changes import adopt, close_gone, correct
+from septet._core.missed_span import MissedSpan
 from septet._core.monitoring import Latency, Monitoring
 from septet._core.orders import (
     Booked,
@@ -31,10 +32,9 @@ from septet._core.orders import (
     NeverSentOrder,
     Orders,
     Outcome,
-    Parent,
     StopEnded,
     Triggered,
-)  # fmt: skip
+)
 from septet._core.retraining import Retraining
 from septet._core.unsellable import can_close, filters_alarm, is_dust, unsold
 from septet._core.venue_fills import VenueFillsEngine
@@ -82,7 +82,7 @@ class LiveCore:
         self.latency = Latency(rules.latency_alarm_ns)
         self._scales = [engine.scale(k) for k in range(len(names.symbols))]
         self.session, self.market_ns, self._now_ns = 0, 0, 0
-        self._fills, self._flattens = 0, False
+        self._fills, self._flattens, self._missed = 0, False, MissedSpan()
         self._stops: dict[int, int] = {}
         self._dust: dict[int, float] = {}
         self._traces: dict[int, str] = {}
@@ -119,6 +119,7 @@ class LiveCore:
 
     def _started(self, event: m.Started) -> None:
         self.session, begins = event.session, self.market_ns == 0
+        self._out += self._missed.begin(event, self)
         self.market_ns = max(self.market_ns, event.market_ns)
         self._venue(event)
         if begins:  # otherwise the next decision asks, once the missed bars have arrived
@@ -158,6 +159,7 @@ class LiveCore:
 
     def _bar(self, event: m.BarClosed) -> None:
         self.intake.bar(event)
+        self._out += self._missed.bar(event, self.names)
         if self.checks is not None and event.source != "history":
             k, low, high, close = event.symbol, event.low, event.high, event.close
             self.checks.closed(k, low, high, close, event.at_ns, event.volume)
@@ -301,17 +303,26 @@ class LiveCore:
         self._out += self.guards.read(event)
         if event.unread:
             return
-        adopt = self._adopt if event.first and self.rules.adopts else None
+        args = self._close_gone, self._adopt if event.first and self.rules.adopts else None
         account = Account(self.names, self.guards, self.orders, self.checks)
-        self._out += account.compare(event, self.engine, adopt)
+        self._out += account.compare(event, self.engine, *args)
 
     def _adopt(self, k: int, quantity: float) -> None:
         """Adopt the account's position, at the newest price."""
-        names, scales = self.names, self._scales
-        alert, commands = adopt(self.engine, k, quantity, names, scales, self.market_ns)
+        args = quantity, self.names, self._scales, self.market_ns
+        self._book_without_order(k, *adopt(self.engine, k, *args))
+
+    def _close_gone(self, k: int, quantity: float, price: float) -> None:
+        """Book a part of a position as closed that a person has accepted as gone."""
+        args = quantity, price, self.names, self._scales, self.market_ns
+        self.guards.booked_gone(k, quantity)
+        self._book_without_order(k, *close_gone(self.engine, k, *args))
+        self._protect(k)
+
+    def _book_without_order(self, k: int, alert: m.Alerted, booked: Sequence[core.Command]) -> None:
         self._out.append(alert)
-        self._carry(commands)
-        if commands and self.orders is not None:
+        self._carry(booked)
+        if self.orders is not None:
             self.orders.touch(k)
 
     def _apply(self, outcome: Outcome) -> None:
@@ -339,7 +350,7 @@ class LiveCore:
         k, fill = outcome.symbol, outcome.fill
         units, net_units, fee = fees.booked(outcome.quantity, fill, self._scales[k], self.names)
         self._out += fees.unread(fill)
-        order = outcome.parent if outcome.parent >= 0 else self._stops.get(k, -1)
+        order = self._stops.get(k, -1) if outcome.parent == -1 else outcome.parent
         at_ns = fill.market_ns or self.market_ns  # shown by the account only: booked at this time
         commands = engine.fill(k, order, units, fill.price, net_units, fee, fill.maker, at_ns)
         if self.orders is not None and not fill.market_ns:
@@ -403,10 +414,11 @@ class LiveCore:
                 case core.Halted():
                     self._halted(command)
                 case core.Cleared():
-                    self._out.append(m.Cleared(rule=self._halt_of(command.halt)[0], by="rule"))
+                    rule, *_ = engine_messages.halt_of(self.names, command.halt)
+                    self._out.append(m.Cleared(rule=rule, by="rule"))
 
     def _place(self, order: core.NewOrder) -> None:
-        scale, rules = self._scales[order.symbol], self.rules
+        scale = self._scales[order.symbol]
         trace = f"{self.names.symbols[order.symbol]}@{order.time_ns}"
         placed = engine_messages.placed(order, self.names, scale, trace)
         self._out.append(placed)
@@ -418,15 +430,7 @@ class LiveCore:
                 engine_messages.changed(order.order, order.symbol, "open", placed.reason, trace)
             )
             return
-        within_ns = 0 if order.reduces else rules.decide_within_ns
-        parent = Parent(
-            number=order.order, symbol=order.symbol, quantity=order.units / scale,
-            kind=placed.order_type, limit_price=placed.limit_price, reduces=order.reduces,
-            trigger_price=placed.trigger_price, closes_all=order.closes_all, reason=placed.reason,
-            decided_price=order.price, deadline_ns=self._now_ns + within_ns if within_ns else 0,
-            spends=not order.reduces, patience_ns=0 if order.reduces else rules.patience_ns,
-            max_slippage=0.0 if order.reduces else rules.max_slippage, trace=trace,
-        )  # fmt: skip
+        parent = engine_messages.parent(order, placed, scale, self.rules, self._now_ns)
         self.orders.place(parent, self._now_ns)
 
     def _order_ended(self, each: core.OrderEnded) -> None:
@@ -447,14 +451,9 @@ class LiveCore:
         )
 
     def _halted(self, each: core.Halted) -> None:
-        rule, then, until = self._halt_of(each.halt)
+        rule, then, until = engine_messages.halt_of(self.names, each.halt)
         self._out.append(m.Tripped(rule=rule, then=then, clears_when=until, equity=each.equity))
         self._alert("critical", "halt", engine_messages.halted(rule, then, until, each.equity))
-
-    def _halt_of(self, number: int) -> tuple[str, str, str]:
-        if number == core.BY_HAND:
-            return "operator", "block_entries", "septet resume"
-        return self.names.halts[number]
 
     def _alert(self, level: Any, event: str, text: str, symbol: int = -1) -> None:
         self._out.append(m.Alerted(level=level, event=event, text=text, symbol=symbol))
@@ -477,6 +476,7 @@ class LiveCore:
             sent=self.latency.sent, market_ns=self.market_ns, flattens=self._flattens,
             trained_to_ns=self.retraining.trained_to_ns, windows=self.retraining.windows,
             fills=self._fills, stops=self._stops, traces=self._traces, dust=self._dust,
+            missed=self._missed,
         )  # fmt: skip
         return msgspec.msgpack.encode(state)
 
@@ -496,4 +496,5 @@ class LiveCore:
         self._flattens, self.latency.sent = state.flattens, state.sent
         if self.monitoring is not None:
             self.monitoring.restore(state.monitoring)
-        self._stops, self._traces, self._dust = state.stops, state.traces, state.dust
+        self._stops, self._traces = state.stops, state.traces
+        self._dust, self._missed = state.dust, state.missed

@@ -51,12 +51,16 @@ class NewestQuote(msgspec.Struct, array_like=True):
         """Take a quote; return whether it may be used."""
         self.bid, self.ask = bid, ask
         self.low, self.high = min(self.low, bid), max(self.high, ask)
+        if not self.may_use(bid, ask):
+            return False
         if self.is_contradicted:
-            if not self._is_near(bid, ask, self.close):
-                return False
             self.beyond, self.is_contradicted = 0, False
         self.received_ns = now_ns
         return True
+
+    def may_use(self, bid: float, ask: float) -> bool:
+        """Whether a quote that arrives may be used: bars do not contradict it."""
+        return not self.is_contradicted or self._is_near(bid, ask, self.close)
 
     def compare(self, close: float, now_ns: int) -> bool:
         """Compare the quotes of a bar with its close; return whether they count no more from now.

@@ -252,11 +252,11 @@ class PlanFacts(msgspec.Struct, frozen=True):
     `partial` those of reductions that close no more than their quantity.
     `log_room` is how many rows of the log one decision time may write, `schedule` states when a
     portfolio rebalances. `checked` are the rules whose invalid answers are counted, by key path
-    and kind, each from a slot of C in `checked_at` on. `hours_row` is the row of T with the flags
-    of the trading hours, None without any, `members_row` that with the number of members, None
-    where nothing counts them. `enters_between` states whether a price between two
-    decision times may enter a symbol of which nothing is held, `adds_between` whether it may enter
-    or add to one.
+    and kind, each from a slot of C in `checked_at` on. `hours_row` is the first of the rows of T,
+    one a symbol, with the flags of the trading hours, None without any, `members_row` that with the
+    number of members, None where nothing counts them. `enters_between` states whether a price
+    between two decision times may enter a symbol of which nothing is held, `adds_between` whether
+    it may enter or add to one.
     """
 
     features: tuple[int, ...]

@@ -12,8 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from septet import messages as m
-from septet._core.engine import ADOPTED, UNKNOWN, Engine
+from septet._core.engine import ADOPTED, FOREIGN, GONE, UNKNOWN, Engine
 from septet._core.events import Command
+from septet._core.orders.records import NO_ORDER
 from septet._core.state import smallest_units
 from septet._core.window import Window
 from septet._kernel import layout
@@ -22,7 +23,6 @@ __all__ = ["VenueFillsEngine"]
 
 END, TRIGGER, GO_ON = range(3)
 NOBODY: Final = -1
-"""Number of the order of a position that was adopted."""
 
 
 class VenueFillsEngine(Engine):
@@ -54,9 +54,8 @@ class VenueFillsEngine(Engine):
         position makes an exit at once.
         """
         self._now_ns, self._valued = time_ns, False
-        reason, decision_price, given_up = self._known.get(
-            order, (self._reason(UNKNOWN), price, False)
-        )
+        unknown = self._reason(FOREIGN if order == NO_ORDER else UNKNOWN), price, False
+        reason, decision_price, given_up = self._known.get(order, unknown)
         self._book(
             k, units, price, int(maker), time_ns, order, reason, decision_price, 0,
             net_units, fee, int(given_up), self._arrays.table,
@@ -134,11 +133,20 @@ class VenueFillsEngine(Engine):
 
     def adopt(self, k: int, units: float, price: float, time_ns: int) -> list[Command]:
         """Adopt a position of the account, as if it had been bought at a price without a fee."""
-        self._now_ns, self._valued = time_ns, False
         if self._b[k, layout.MARK] == 0.0:
             self._b[k, layout.MARK] = price
+        return self._book_without_order(k, units, price, ADOPTED, time_ns)
+
+    def close_gone(self, k: int, units: float, price: float, time_ns: int) -> list[Command]:
+        """Book signed units of a position as gone, as if closed at a price without a fee."""
+        return self._book_without_order(k, -units, price, GONE, time_ns)
+
+    def _book_without_order(
+        self, k: int, units: float, price: float, reason: int, time_ns: int
+    ) -> list[Command]:
+        self._now_ns, self._valued = time_ns, False
         self._book(
-            k, units, price, 0, time_ns, NOBODY, self._reason(ADOPTED), price, 0,
+            k, units, price, 0, time_ns, NO_ORDER, self._reason(reason), price, 0,
             units, 0.0, 0, self._arrays.table,
         )  # fmt: skip
         return self._new()

@@ -68,7 +68,8 @@ class OrderRules:
     `latency_alarm_ns` (wall time) is how long the venue may take to answer without an alarm;
     `protects` states whether stops are held at the venue, where it can hold them; `fees` are the
     rates expected of an execution, maker and taker. `on_shutdown` states what the end of a run
-    does: keep orders and positions, cancel entries, or flatten.
+    does: keep orders and positions, cancel entries, or flatten. `liquidation` is the leverage and
+    the maintenance margin of a perpetual, None on spot.
     """
 
     decide_within_ns: int
@@ -79,3 +80,4 @@ class OrderRules:
     adopts: bool = False
     fees: tuple[float, float] = (0.0, 0.0)
     on_shutdown: str = "keep"
+    liquidation: tuple[float, float] | None = None

@@ -33,7 +33,7 @@ from septet._dashboard.cached_views import Views
 from septet._dashboard.chart_pages import ChartPages, symbol_asked
 from septet._dashboard.combined_pages import CombinedPages, insist_summed
 from septet._dashboard.compare_pages import ComparePages
-from septet._dashboard.events import follow, mark_of
+from septet._dashboard.events import SharedSigns, follow, mark_of
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
 from septet._dashboard.job_pages import JobPages
 from septet._dashboard.listing import all_runs, grouped, named_folder
@@ -46,6 +46,7 @@ from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
 from septet._dashboard.strategy_pages import StrategyPages
 from septet._dashboard.sweep_pages import SweepPages
 from septet._data.stamps import iso
+from septet._jobs.check_process import CheckAnswer, CheckRequest
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
 from septet._store.find_runs import open_run
@@ -85,7 +86,7 @@ class _Pages:
     def __init__(self, site: Site) -> None:
         self.site, self.root = site, site.root
         self.templates = _environment()
-        self.views = Views()
+        self.views, self.signs = Views(), SharedSigns()
         self.charts = ChartPages(self.show, self.views, site.root)
 
     def show(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
@@ -106,7 +107,9 @@ class _Pages:
         key, trace = asked(request, "run"), asked(request, "trace")
         folder = named_folder(self.root, key)
         mark = mark_of([folder])  # before it is read: what is written now is new
-        found = self.views.of(folder)
+        found, chart = self.views.ask(
+            folder, lambda view: (view, self.charts.markup(view, request))
+        )
         view = found.shown
         wanted = symbol_asked(request, view) if view else {}
         return self.show(
@@ -115,7 +118,7 @@ class _Pages:
             strategy=view["summary"]["strategy"] if view else folder.parent.name,
             run_id=folder.name, log=log_lines(folder, trace), can_act=can_act(folder),
             login=login_name(), **wanted,
-            chart=self.charts.markup(folder, request) if view else "",
+            chart=chart,
         )  # fmt: skip
 
     def order(self, request: Request) -> Response:
@@ -151,7 +154,9 @@ class _Pages:
         def ends() -> bool:
             return self.site.is_closing() or self.site.visitor(session) is None
 
-        return StreamingResponse(follow(folders, ends), media_type="text/event-stream")
+        return StreamingResponse(
+            follow(folders, ends, self.signs.of), media_type="text/event-stream"
+        )
 
     async def refused(self, request: Request, problem: Exception) -> Response:
         assert isinstance(problem, SeptetError)
@@ -193,16 +198,17 @@ def _guarded(pages: _Pages, path: str, method: str, right: Right, answer: _Handl
     return Route(path, checked, methods=[method], name=f"{method} {path}")
 
 
-def make_app(site: Site) -> Starlette:
+def make_app(site: Site, check: Callable[[CheckRequest], CheckAnswer] | None = None) -> Starlette:
     """Return the application of the pages of a site, behind its guard.
 
+    Strategies are checked by `check`; by default in a process of its own.
     A page of its own is one line of the table: path, method, the right that it needs, and what
     answers it.
     """
     pages = _Pages(site)
     log_in = LogIn(site, pages.show)
     jobs = JobPages(pages.show, site)
-    strategies = StrategyPages(pages.show, site.workspace)
+    strategies = StrategyPages(pages.show, site.workspace, check)
     table: list[tuple[str, str, Right, _Handler]] = [
         ("/", "GET", VIEW, pages.runs),
         ("/run", "GET", VIEW, pages.run),

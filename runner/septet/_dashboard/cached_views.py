@@ -45,6 +45,7 @@ class _Kept:
     lock: Lock = field(default_factory=Lock)
     view: View | None = None
     signs: object = None
+    begun_s: float = 0.0
     at_s: float = 0.0
 
 
@@ -67,17 +68,22 @@ class Views:
     def ask(self, folder: Path, question: Callable[[View], _Answer]) -> _Answer:
         """Return what `question` makes of the view of a run; one is asked at a time.
 
+        All that ask before a reading begins share it: a run that writes all the time is read once
+        a second for all of them.
         The run of a view is read on from by the next one: only a question may use it.
         """
+        asked_s = self._clock_s()
         with self._lock:
             kept = self._kept.setdefault(folder, _Kept())
             self._kept.move_to_end(folder)
             while len(self._kept) > _MOST:
                 self._kept.popitem(last=False)
         with kept.lock:
-            if kept.view is None or signs_of(folder) != kept.signs:
+            is_old = kept.begun_s <= asked_s  # what was written before it was asked may be missing
+            if kept.view is None or (is_old and signs_of(folder) != kept.signs):
                 if kept.view is not None:
                     self._sleep(max(0.0, kept.at_s + _PAUSE_S - self._clock_s()))
+                kept.begun_s = self._clock_s()
                 kept.signs = signs_of(folder)  # before it is read: what is written now is new
                 kept.view = _read(folder, kept.view)
                 kept.at_s = self._clock_s()

@@ -51,10 +51,15 @@ class ChartPages:
             ("/trade", "GET", VIEW, self.trade),
         ]
 
-    def markup(self, folder: Path, request: Request) -> str:
-        """Return the price chart that the address of a run's page asks for, or why not."""
+    def markup(self, view: View, request: Request) -> str:
+        """Return the price chart that the address of a run's page asks for, or why not.
+
+        It is a question to `Views.ask`.
+        """
+        if view.shown is None:
+            return ""
         try:
-            found = self.views.ask(folder, lambda view: self._figure(view, request, "chart-price"))
+            found = self._figure(view, request, "chart-price")
         except InputError as problem:
             return f'<p class="notice">{escape(problem.message)}</p>'
         return '<p class="notice">There are no bars then.</p>' if found is None else found[0]

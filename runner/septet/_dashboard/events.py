@@ -4,18 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from septet._app.run_files import signs_of
 
-__all__ = ["follow", "mark_of"]
+__all__ = ["SharedSigns", "follow", "mark_of"]
 
 _LOOK_S: Final = 0.1
+_SHARED_S: Final = 0.05
+_MOST: Final = 64
 _ALIVE_LOOKS: Final = 50
 _PAUSE_S: Final = 1.0
 """A run that writes all the time is read again no more often."""
+
+
+Signs = tuple[tuple[int, int], ...] | None
+
+
+class SharedSigns:
+    """The signs of the runs that are looked at, which all streams of a run share for 50 ms.
+
+    Used by the event loop only.
+    """
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock_s = clock_s
+        self._seen: OrderedDict[Path, tuple[float, Signs]] = OrderedDict()
+
+    def of(self, folder: Path) -> Signs:
+        """Return the signs of a run as they are now, or were at most 50 ms ago."""
+        now_s = self._clock_s()
+        seen = self._seen.get(folder)
+        if seen is not None and now_s - seen[0] < _SHARED_S:
+            return seen[1]
+        found = signs_of(folder)
+        self._seen[folder] = now_s, found
+        self._seen.move_to_end(folder)
+        while len(self._seen) > _MOST:
+            self._seen.popitem(last=False)
+        return found
 
 
 def mark_of(folders: Sequence[Path]) -> str:
@@ -23,24 +54,26 @@ def mark_of(folders: Sequence[Path]) -> str:
     return _mark([signs_of(each) for each in folders])
 
 
-def _mark(signs: Sequence[tuple[tuple[int, int], ...] | None]) -> str:
+def _mark(signs: Sequence[Signs]) -> str:
     return hashlib.blake2b(repr(signs).encode(), digest_size=8).hexdigest()
 
 
-async def follow(folders: Sequence[Path], ends: Callable[[], bool]) -> AsyncIterator[str]:
+async def follow(
+    folders: Sequence[Path], ends: Callable[[], bool], signs: Callable[[Path], Signs] = signs_of
+) -> AsyncIterator[str]:
     """Yield `grew` when a file of a run has changed, `alive` every 5 s, `gone` when a run is.
 
     The first `alive` has the mark of the runs.
 
     Only sizes and times of files are looked at: the journals are not opened.
     """
-    before = [signs_of(each) for each in folders]
+    before = [signs(each) for each in folders]
     yield f"event: alive\ndata: {_mark(before)}\n\n"
     looks = 0
     while not ends():
         await asyncio.sleep(_LOOK_S)
         looks += 1
-        now = [signs_of(each) for each in folders]
+        now = [signs(each) for each in folders]
         if None in now:
             yield "event: gone\ndata: \n\n"
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 
     from septet._dashboard.connections import ListeningSocket
     from septet._dashboard.remote_access import RemoteAccess
+    from septet._jobs.check_process import CheckAnswer, CheckRequest
 
-__all__ = ["make_server", "open_socket", "serve"]
+__all__ = ["NICE", "make_server", "open_socket", "serve"]
 
 _LAST_S: Final = 2
 _KEEP_ALIVE_S: Final = 5
+NICE: Final = 10
+"""A trading process that needs the processor goes before the page."""
 _PACKAGES: Final = ("argon2", "jinja2", "starlette", "uvicorn")
 
 
@@ -58,11 +62,13 @@ def make_server(
     root: Path, port: int, notify: Callable[[str], None],
     warn: Callable[[str], None] = lambda text: None, strategies: Path | None = None,
     remote: RemoteAccess | None = None, listening: ListeningSocket | None = None,
+    check: Callable[[CheckRequest], CheckAnswer] | None = None,
 ) -> uvicorn.Server:  # fmt: skip
     """Return the server of the pages; `notify` is given each one-time code.
 
     `strategies` is the folder whose strategy files are shown and checked. With `remote` there are
     no codes: users log in by password. The connections of `listening` are counted.
+    Strategies are checked by `check`; by default in a process of its own.
 
     Raises
     ------
@@ -104,10 +110,10 @@ def make_server(
         workspace=None if strategies is None else Workspace(strategies), connections=connections,
     )  # fmt: skip
     config = uvicorn.Config(
-        make_app(site), log_level="error", access_log=False, server_header=False, lifespan="off",
-        proxy_headers=False, ws="none", loop="asyncio", http=Protocol.of(connections),
-        timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=_LAST_S,
-        h11_max_incomplete_event_size=16_384,
+        make_app(site, check), log_level="error", access_log=False, server_header=False,
+        lifespan="off", proxy_headers=False, ws="none", loop="asyncio",
+        http=Protocol.of(connections), timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_LAST_S, h11_max_incomplete_event_size=16_384,
     )  # fmt: skip
     config.load()
     config.ssl = None if remote is None or remote.tls is None else remote.tls.context(warn)
@@ -132,7 +138,7 @@ def serve(
     warn: Callable[[str], None], strategies: Path | None = None,
     remote: RemoteAccess | None = None,
 ) -> None:  # fmt: skip
-    """Serve the pages until a signal ends the process.
+    """Serve the pages until a signal ends the process, which gets a lower priority.
 
     `notify` is given the address and a code: at the start, and after each log-in; with `remote`
     the address alone, once. `warn` is given why nobody can log in by
@@ -157,4 +163,5 @@ def serve(
         )  # fmt: skip
         if remote is not None:
             notify(f"https://{remote.hosts(taken)[0]}/", "")
+        os.nice(NICE)
         server.run(sockets=[listening])

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.concurrency import run_in_threadpool
 
 from septet._app.documents import LONGEST, problem_document, safe_text
-from septet._app.explain import explain_values
 from septet._app.plugins import list_plugins
 from septet._app.strategy_text import MOST_TEXT
 from septet._dashboard.forms import asked, form_of
 from septet._dashboard.site import OPERATE, VIEW, Right
+from septet._jobs.check_process import CheckAnswer, CheckProcess, CheckRequest
 from septet.errors import ConfigError, InputError, Problem
 
 if TYPE_CHECKING:
@@ -85,11 +85,16 @@ def setting_values(text: str) -> dict[str, object]:
 class StrategyPages:
     """Answers the requests about strategy files and plugins; it writes nothing and trades nothing.
 
-    One text is checked at a time: a check reads the data that the text names.
+    One text is checked at a time, by `check`; by default in another process, which is bounded: a
+    check reads the data that the text names.
     """
 
-    def __init__(self, show: Callable[..., Response], workspace: Workspace | None) -> None:
+    def __init__(
+        self, show: Callable[..., Response], workspace: Workspace | None,
+        check: Callable[[CheckRequest], CheckAnswer] | None = None,
+    ) -> None:  # fmt: skip
         self.show, self.workspace = show, workspace
+        self._check = check or CheckProcess().check
         self._checking = threading.Lock()
 
     def routes(self) -> list[tuple[str, str, Right, _Answer]]:
@@ -145,11 +150,14 @@ class StrategyPages:
         if not self._checking.acquire(blocking=False):
             raise InputError("another strategy is being checked", hint="check again in a moment")
         try:
-            done = workspace.check(text=text, beside=file, settings=setting_values(sets))
-            values = [
-                (each.key, each.shown, str(each.origin)) for each in explain_values(done.loaded)
-            ]
-            return {"checked": True, "problems": done.problems, "values": values}
+            wanted = CheckRequest(
+                str(workspace.root), None, text, setting_values(sets), beside=file, values=True
+            )
+            done = self._check(wanted)
+            return {
+                "checked": True, "problems": done.problems, "left_out": done.left_out,
+                "values": done.values,
+            }  # fmt: skip
         except ConfigError as error:
             return {"checked": True, "problems": error.problems}
         except InputError as error:
@@ -161,7 +169,7 @@ class StrategyPages:
     def shown(
         self, request: Request, file: str, text: str, sets: str, found: dict[str, Any]
     ) -> Response:
-        """Answer a text with what a check found: `checked`, `problems` and `values`.
+        """Answer a text with what a check found: `checked`, `problems`, `left_out` and `values`.
 
         `written` means that the text has been written as a new file.
         """
@@ -176,8 +184,8 @@ class StrategyPages:
         ]
         return self.show(
             request, "strategy.html", file=file, text=text, sets=sets, problems=rows,
-            left_out=len(problems) - len(rows), checked=found["checked"], values=values,
-            written=found.get("written", False),
+            left_out=found.get("left_out", 0) + len(problems) - len(rows),
+            checked=found["checked"], values=values, written=found.get("written", False),
             errors=sum(each.severity == "error" for each in problems),
         )  # fmt: skip
 

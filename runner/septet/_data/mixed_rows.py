@@ -91,7 +91,8 @@ class LevelChanges(msgspec.Struct):
         far = np.flatnonzero((after > LEVEL_RATIO * before) | (before > LEVEL_RATIO * after)) + 1
         number = (far + self._first) // WINDOW
         some = number[(number >= self._window // WINDOW) & (number * WINDOW < window_end)]
-        for each in np.unique(some)[np.unique(some, return_counts=True)[1] >= CHANGES - 1]:
+        windows, changes = np.unique(some, return_counts=True)
+        for each in windows[changes >= CHANGES - 1]:
             begin = int(each) * WINDOW - self._first
             rows = _alternations(close[begin : begin + WINDOW]) + begin
             self._windows += [self._change(times, close, at) for at in rows.tolist()]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from septet._data.parquet_pages import ColumnSize, check_pages
+from septet._data.parquet_pages import ColumnSize, FileSize, check_pages
 from septet.errors import DataError
 
 __all__ = [
@@ -35,7 +35,7 @@ def insist_short_texts(path: Path) -> None:
     DataError
         With the column.
     """
-    sizes = insist_sound(path)
+    sizes = insist_sound(path).columns
     names = [name for name, each in sizes.items() if each.is_text and each.longest > _LONGEST_TEXT]
     for name, (longest, _) in _text_sizes(path, names, sizes).items():
         if longest > _LONGEST_TEXT:
@@ -46,10 +46,10 @@ def insist_short_texts(path: Path) -> None:
             )
 
 
-def insist_sound(path: Path) -> Mapping[str, ColumnSize]:
+def insist_sound(path: Path) -> FileSize:
     """Refuse a Parquet file whose counts and sizes contradict each other or the file.
 
-    Returns what each column may take in memory.
+    Returns its rows, and what each column may take in memory.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def insist_texts_within_memory(path: Path, wanted: Sequence[str] | None = None) 
     DataError
         With the column.
     """
-    _insist_texts(path, insist_sound(path), wanted)
+    _insist_texts(path, insist_sound(path).columns, wanted)
 
 
 def _insist_texts(
@@ -144,12 +144,11 @@ def columns_within_memory(path: Path, wanted: Sequence[str] | None = None) -> li
     """
     import polars as pl
 
-    sizes = insist_sound(path)
-    frame = pl.scan_parquet(path, glob=False)
-    schema = frame.collect_schema()
+    sound = insist_sound(path)
+    rows, sizes = sound.rows, sound.columns
+    schema = pl.scan_parquet(path, glob=False).collect_schema()
     flat = [name for name, kind in schema.items() if not (kind.is_nested() or kind == pl.Binary)]
     flat = flat if wanted is None else [name for name in flat if name in wanted]
-    rows = int(frame.select(pl.len()).collect().item())
     size, most = path.stat().st_size, _most_bytes(path)
     counted = [sizes[name] for name in flat if name in sizes]
     needed = max(rows * _CELL_BYTES * max(1, len(flat)), sum(each.values for each in counted))

@@ -22,7 +22,7 @@ import msgspec
 
 from septet._files import open_regular
 
-__all__ = ["ColumnSize", "check_pages"]
+__all__ = ["ColumnSize", "FileSize", "check_pages"]
 
 _MAGIC: Final = b"PAR1"
 _LONGEST_FOOTER: Final = 16 << 20
@@ -77,6 +77,13 @@ class ColumnSize(msgspec.Struct):
         self.longest = max(self.longest, part.longest)
         self.copied += part.copied
         self.repeats |= part.repeats
+
+
+class FileSize(msgspec.Struct, frozen=True):
+    """The rows of a file, and what each of its columns may take in memory."""
+
+    rows: int
+    columns: dict[str, ColumnSize]
 
 
 class _Short(ValueError):
@@ -187,10 +194,10 @@ class _Thrift:
             raise ValueError("its description is of another kind")
 
 
-def check_pages(path: Path) -> dict[str, ColumnSize]:
+def check_pages(path: Path) -> FileSize:
     """Refuse a Parquet file whose counts or sizes contradict each other or the file.
 
-    Returns what each column may take in memory, by its name.
+    Returns its rows, and what each column may take in memory, by its name.
 
     Raises
     ------
@@ -213,7 +220,7 @@ def check_pages(path: Path) -> dict[str, ColumnSize]:
         rows = footer.struct({2: schema.take, 3: "rows", 4: groups.take}).get("rows", -1)
         if rows != groups.rows:
             raise ValueError(f"it has {groups.rows:,} rows in its groups and names {rows:,}")
-        return groups.sizes
+        return FileSize(groups.rows, groups.sizes)
 
 
 class _Leaf(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ from septet_schemas.hours import OpenHours
 
 __all__ = [
     "NO_EVENTS", "Events", "FillGrid", "HourRules", "Spans", "events_from", "events_of",
-    "hours_flags", "open_spans",
+    "flags_by_symbol", "hours_flags", "open_spans",
 ]  # fmt: skip
 
 DAY_NS: Final = 86_400_000_000_000
@@ -220,7 +220,7 @@ def hours_flags(
     time_ns : array, shape (n,)
         Decision times, ascending, nanoseconds.
     grid
-        Where the bars of the run open: an order that is decided at T fills at the first scheduled
+        Where the bars of a symbol open: an order that is decided at T fills at the first scheduled
         open at or after T + latency, of a calendar with sessions that of the next session.
     events
         Events of the blackout. One is seen at T only if it is known by then.
@@ -243,6 +243,21 @@ def hours_flags(
     if len(events.at_ns):
         flags[_blacked_out(rules, time_ns, fill_ns, events)] |= layout.HOURS_CLOSED
     return flags
+
+
+def flags_by_symbol(
+    rules: HourRules, time_ns: Ints, grids: Sequence[FillGrid], events: Events = NO_EVENTS
+) -> Ints:
+    """Return the flags of decision times for each symbol, shape (symbols, n).
+
+    `grids` has the grid of each symbol. Symbols of one calendar share it, and what is computed.
+    """
+    found = np.zeros((len(grids), len(time_ns)), np.int64)
+    rows: dict[int, int] = {}
+    for k, grid in enumerate(grids):
+        same = rows.setdefault(id(grid), k)
+        found[k] = found[same] if same != k else hours_flags(rules, time_ns, grid, events)
+    return found
 
 
 def _close_flags(days: Spans, time_ns: Ints, fill_ns: Ints, after_ns: Ints) -> Ints:

@@ -14,6 +14,7 @@ import msgspec
 
 from septet._config.load import Loaded
 from septet._data.bars import BarTable, Instrument, MarketData
+from septet._data.day_calendars import written_calendars
 from septet._data.load import load_market
 from septet._drill.fault_kinds import ANSWERS_FINAL_AFTER, RECEIVE_MS, TIMEOUT
 from septet._drill.stop_cover import Terms
@@ -94,10 +95,11 @@ def _insist_on_spot(strategy: Any) -> None:
             f"{strategy.account.type}",
             hint="rehearse with account: {type: spot}",
         )
-    calendar = strategy.data.candles.extra["calendar"] or "24x7"
-    if calendar != "24x7":
+    closing = sorted({each for each in written_calendars(strategy) if each not in (None, "24x7")})
+    if closing:
         raise InputError(
-            f"the local venue of the drill never closes, and the calendar is {calendar}",
+            "the local venue of the drill never closes, and the calendar is "
+            f"{', '.join(map(str, closing))}",
             hint="rehearse on a market that is open round the clock",
         )
 

@@ -219,7 +219,7 @@ def _positions(ours: RunRecord) -> Iterator[Finding]:
             sums[row.symbol] = sums.get(row.symbol, Decimal(0)) + net
             counts[row.symbol] = counts.get(row.symbol, 0) + 1
     for k, total in sums.items():
-        held = Decimal(repr(ours.positions[k]))
+        held = Decimal(repr(ours.positions[k])) + Decimal(repr(ours.gone.get(k, 0.0)))
         if abs(held - total) > Decimal("1e-8") * (counts[k] + 1):
             text = f"{held} is held, the executions add up to {total}"
             yield Finding("position", ours.names[k], text)

@@ -162,6 +162,8 @@ class RunRecord:
         self.reported: dict[tuple[str, str], m.Filled] = {}
         self.booked: dict[tuple[str, str], list[m.Traded]] = {}
         self.positions: dict[int, float] = {}
+        self.gone: dict[int, float] = {}
+        """What a person has accepted as gone: booked as closed, and executed by nobody here."""
         self.backwards: list[str] = []
         self.halts: list[tuple[int, int]] = []
         self.blocks: dict[str, Block] = {}
@@ -315,8 +317,12 @@ class RunRecord:
             self.never_accepted[row.client_id] = (self.at_ns, self._resumes)
 
     def _traded(self, row: m.Traded) -> None:
-        self.booked.setdefault((self.id_of(row.symbol), row.trade_id), []).append(row)
         self.positions[row.symbol] = row.position
+        if row.reason == "gone":
+            signed = row.quantity if row.side == "sell" else -row.quantity
+            self.gone[row.symbol] = self.gone.get(row.symbol, 0.0) + signed
+        else:
+            self.booked.setdefault((self.id_of(row.symbol), row.trade_id), []).append(row)
 
     def _tripped(self, row: m.Tripped) -> None:
         self.blocks[row.rule] = Block(row.rule, row.clears_when, self.at_ns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from septet._jobs.bounds import Bounds
 from septet._jobs.child_process import result_of
 from septet._progress import Progress
 
@@ -29,14 +30,16 @@ class Backtest:
     report: bool = True
 
 
-def run_in_process(wanted: Backtest, progress: Progress) -> str:
+def run_in_process(wanted: Backtest, progress: Progress, bounds: Bounds | None = None) -> str:
     """Run and store a backtest in a new process, and return the id of the run.
 
     Raises
     ------
+    InputError
+        If it takes more than its bounds.
     SeptetError
         What ended it, problems included.
     Cancelled
         What `progress` raised: the process is killed. A run that is not stored whole is not stored.
     """
-    return str(result_of("septet._jobs.backtest_worker", asdict(wanted), progress))
+    return str(result_of("septet._jobs.backtest_worker", asdict(wanted), progress, bounds))

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from septet._child_process import ChildLost, ChildProcess, ChildSilent, search_path
-from septet._data.parquet_bounds import memory_bytes
+from septet._jobs.bounds import Bounds, size_text
 from septet.errors import InputError, Problem, SeptetError
 
-__all__ = ["Bounds", "CheckProcess", "CheckAnswer", "CheckRequest"]
+__all__ = ["CheckAnswer", "CheckProcess", "CheckRequest"]
 
 MOST_WAITING: Final = 8
 _PROGRAM: Final = (
@@ -36,33 +36,32 @@ _PROGRAM: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What one check may take: seconds, and bytes of memory where the system enforces them."""
-
-    seconds: float = 60.0
-    memory: int = 4 << 30
-
-    def here(self) -> Bounds:
-        """Return the bounds on this machine: at most half of its memory."""
-        return Bounds(self.seconds, min(self.memory, memory_bytes() // 2))
-
-
-@dataclass(frozen=True, slots=True)
 class CheckRequest:
-    """What is checked: a file of a workspace, or a text, with `settings` over it."""
+    """What is checked: a file of a workspace, or a text, with `settings` over it.
+
+    A text is checked as if it stood in the file `beside`, there or not. With `values` the answer
+    has the effective values.
+    """
 
     workspace: str
     file: str | None
     text: str | None
     settings: Mapping[str, Any]
+    beside: str | None = None
+    values: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CheckAnswer:
-    """What a check found, the first of the problems if there are many."""
+    """What a check found; of many problems the first, and how many are `left_out`.
+
+    `values` are key, value and origin, where they were asked for and there is no error.
+    """
 
     ok: bool
     problems: tuple[Problem, ...]
+    left_out: int = 0
+    values: tuple[tuple[str, str, str], ...] = ()
 
 
 class CheckProcess:
@@ -120,7 +119,7 @@ class CheckProcess:
             self._end()
             raise InputError(
                 "the process of the check ended: the check took more than "
-                f"{self._bounds.memory / (1 << 30):.3g} GiB of memory, or a library failed in it",
+                f"{size_text(self._bounds.memory)}, or a library failed in it",
                 hint=_LESS,
             ) from None
         except BaseException:  # an answer that is not read would be taken for the next one's
@@ -129,7 +128,7 @@ class CheckProcess:
         if isinstance(answer, MemoryError):
             self._end()
             raise InputError(
-                f"the check takes more than {self._bounds.memory / (1 << 30):.3g} GiB of memory",
+                f"the check takes more than {size_text(self._bounds.memory)}",
                 hint=_LESS,
             )
         if isinstance(answer, SeptetError):

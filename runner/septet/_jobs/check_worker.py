@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
 import signal
 from pathlib import Path
 from typing import Final
 
+from septet._app.explain import explain_values
 from septet._app.workspace import Workspace
 from septet._child_process import framed, read_message
+from septet._jobs.bounds import bound_memory
 from septet._jobs.check_process import CheckAnswer, CheckRequest
-from septet.errors import ConfigError, SeptetError
+from septet.errors import ConfigError, Problem, SeptetError
 
 __all__ = ["check_here", "serve"]
 
@@ -29,12 +30,21 @@ def check_here(wanted: CheckRequest) -> CheckAnswer:
     """
     try:
         checked = Workspace(Path(wanted.workspace)).check(
-            file=wanted.file, text=wanted.text, settings=wanted.settings
+            file=wanted.file, text=wanted.text, settings=wanted.settings, beside=wanted.beside
         )
-        ok, problems = True, checked.problems
     except ConfigError as error:
-        ok, problems = False, error.problems
-    return CheckAnswer(ok, problems[:_MOST_PROBLEMS])
+        return _answered(False, error.problems)
+    shown = explain_values(checked.loaded) if wanted.values else ()
+    values = tuple((each.key, each.shown, str(each.origin)) for each in shown)
+    return _answered(True, checked.problems, values)
+
+
+def _answered(
+    ok: bool, problems: tuple[Problem, ...], values: tuple[tuple[str, str, str], ...] = ()
+) -> CheckAnswer:
+    """Return an answer with the first problems."""
+    left_out = max(0, len(problems) - _MOST_PROBLEMS)
+    return CheckAnswer(ok, problems[:_MOST_PROBLEMS], left_out, values)
 
 
 def serve(answers: int, seconds: int, memory: int) -> None:
@@ -43,7 +53,7 @@ def serve(answers: int, seconds: int, memory: int) -> None:
     A check that goes on longer than `seconds` ends this process, whoever still waits for it; so
     does memory that a library cannot have: on Linux it is given `memory` bytes.
     """
-    _bound_memory(memory)
+    bound_memory(memory)
     # Neither a plugin nor what it starts may read the tasks.
     tasks = os.fdopen(os.dup(0), "rb")
     null_device = os.open(os.devnull, os.O_RDONLY)
@@ -63,12 +73,3 @@ def _answer(task: bytes) -> bytes:
     except (SeptetError, MemoryError) as error:
         error.__traceback__ = error.__context__ = error.__cause__ = None
         return pickle.dumps(error)
-
-
-def _bound_memory(memory: int) -> None:
-    import resource
-
-    with contextlib.suppress(OSError, ValueError):  # not every system has this bound
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        most = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
-        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))

@@ -12,36 +12,51 @@ import os
 import selectors
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from septet._jobs.bounds import Bounds, size_text
 from septet._progress import Progress
 from septet._text import decode_json
-from septet.errors import ConfigError, Problem, SeptetError
+from septet.errors import ConfigError, InputError, Problem, SeptetError
 
-__all__ = ["result_of"]
+__all__ = ["LESS", "result_of"]
+
+LESS: Final = "a shorter span, fewer symbols, features or settings, smaller files of data"
 
 _LOOK_S: Final = 0.1
 _LAST_S: Final = 10.0
 _LONGEST: Final = 4 << 20
 """Bytes of one line that a process reports."""
+_LAST_WORDS: Final = ("result", "error", "memory")
 
 
-def result_of(module: str, given: Mapping[str, Any], progress: Progress) -> Any:
+class _TooLong(Exception):
+    """The work took longer than its bound."""
+
+
+def result_of(
+    module: str, given: Mapping[str, Any], progress: Progress, bounds: Bounds | None = None
+) -> Any:
     """Give a module of workers what it needs, in a new process, and return what it found.
 
     The module reads one document from stdin and writes lines, as `child_side.serve_one` does.
 
     Raises
     ------
+    InputError
+        If it takes more than its bounds: the process is killed.
     SeptetError
         What ended it, problems included.
     Cancelled
         What `progress` raised: the process is killed.
     """
     # -P: nothing is imported from the folder where the server was started.
+    limits = [] if bounds is None else [str(bounds.memory)]
+    ends = float("inf") if bounds is None else time.monotonic() + bounds.seconds
     child = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-m", module],
+        [sys.executable, "-P", "-m", module, *limits],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert child.stdin is not None
@@ -50,8 +65,14 @@ def result_of(module: str, given: Mapping[str, Any], progress: Progress) -> Any:
         # Open for as long as this process lives: its end is how the child knows of ours.
         child.stdin.write(json.dumps(given).encode() + b"\n")
         child.stdin.flush()
-        message = _followed(child.stdout.fileno(), progress)
+        message = _followed(child.stdout.fileno(), progress, ends)
         child.wait(_LAST_S)
+    except _TooLong:
+        child.kill()
+        assert bounds is not None
+        raise InputError(
+            f"the work took longer than {bounds.seconds:,.10g} s and was ended", hint=LESS
+        ) from None
     except BaseException:  # whatever ends the work ends its process
         child.kill()
         raise
@@ -60,6 +81,9 @@ def result_of(module: str, given: Mapping[str, Any], progress: Progress) -> Any:
         with contextlib.suppress(BrokenPipeError):
             child.stdin.close()
         child.stdout.close()
+    if bounds is not None and (message.get("memory") or not message):
+        failed = "" if message else ", or a library failed in its process"
+        raise InputError(f"the work takes more than {size_text(bounds.memory)}{failed}", hint=LESS)
     if "error" in message:
         raise _error_of(message["error"])
     if "result" not in message:
@@ -70,7 +94,7 @@ def result_of(module: str, given: Mapping[str, Any], progress: Progress) -> Any:
     return message["result"]
 
 
-def _followed(source: int, progress: Progress) -> dict[str, Any]:
+def _followed(source: int, progress: Progress, ends: float) -> dict[str, Any]:
     """Pass on what a process reports until it ends; return its last word."""
     last: list[Any] = ["start", 0, None, ""]
     unread, message = b"", dict[str, Any]()
@@ -78,6 +102,8 @@ def _followed(source: int, progress: Progress) -> dict[str, Any]:
         ready.register(source, selectors.EVENT_READ)
         while True:
             progress(*last)  # asks as well whether to go on
+            if time.monotonic() > ends:
+                raise _TooLong
             if not ready.select(_LOOK_S):
                 continue
             part = os.read(source, 1 << 16)
@@ -87,9 +113,7 @@ def _followed(source: int, progress: Progress) -> dict[str, Any]:
             for line in lines:
                 reported = decode_json(line.decode())
                 last = reported.get("progress", last)
-                message |= {
-                    name: reported[name] for name in ("result", "error") if name in reported
-                }
+                message |= {name: reported[name] for name in _LAST_WORDS if name in reported}
 
 
 def _error_of(document: dict[str, Any]) -> SeptetError:

@@ -1,8 +1,8 @@
 """The side of a process that works for a server: what it is given on stdin, and reports on stdout.
 
-One line of JSON comes in; lines of JSON go out: ``progress``, and at the end ``result`` or
-``error``. What plugins print goes to stderr. Stdin stays open for as long as the process that
-started this one lives, and this one ends with it.
+One line of JSON comes in; lines of JSON go out: ``progress``, and at the end ``result``, ``error``
+or ``memory``, where there was not enough. What plugins print goes to stderr. Stdin stays open for
+as long as the process that started this one lives, and this one ends with it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from septet._app.documents import error_document
+from septet._jobs.bounds import bound_memory
 from septet._text import decode_json
 from septet.errors import SeptetError
 
@@ -70,7 +71,12 @@ def _end_with_parent() -> None:
 
 
 def serve_one(work: Callable[[dict[str, Any], Reports], Any]) -> None:
-    """Do one piece of work, and report its result or what ended it."""
+    """Do one piece of work, and report its result or what ended it.
+
+    The program's first argument, where there is one, bounds its memory.
+    """
+    if len(sys.argv) > 1:
+        bound_memory(int(sys.argv[1]))
     reports = Reports()
     line = sys.stdin.readline()
     if not line:  # whoever requested it is gone
@@ -80,3 +86,5 @@ def serve_one(work: Callable[[dict[str, Any], Reports], Any]) -> None:
         reports.send(result=work(decode_json(line), reports))
     except SeptetError as error:
         reports.send(error=error_document(error))
+    except MemoryError:
+        reports.send(memory=True)

@@ -322,8 +322,10 @@ class Fold:
         self.open_orders.trade(row)
         executed = self._executed.pop((row.symbol, row.trade_id), None)
         client_id = executed.client_id if executed is not None else ""
-        stop = self.orders.get(client_id)  # a protective stop: its row has the venue's id
-        order = stop or self._order(row.order, client_id, row.symbol, row.trace)
+        order = self.orders.get(client_id)  # a protective stop: its row has the venue's id
+        if order is None and row.order < -1:  # by no order of this journal
+            order = OrderRow(client_id, row.market_ns, row.symbol, decision_price=row.price)
+        order = order or self._order(row.order, client_id, row.symbol, row.trace)
         net_units, gross, fee_quote = self._moved(row, executed)
         if not order.sent and not order.placed:  # filled inside: nothing was submitted
             order.reduce(net_units * self.trades.units(row.symbol) < 0.0)

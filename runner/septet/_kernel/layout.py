@@ -88,7 +88,7 @@ KNOWN: Final = 0
 DAY: Final = 1
 ROW: Final = 2
 NO_BAR: Final = -(2**62)  # plus the open of the newest scheduled bar that did not come, if any
-# flags of trading hours, where a strategy has some: the last row of T, and a slot of C
+# flags of trading hours, where a strategy has some: rows of T after ROW, and slots of C
 HOURS_CLOSED: Final = 1  # no increase may be decided: its fill lies outside, or in a blackout
 HOURS_LAST: Final = 2  # nor here: the last fill inside closes what is held
 HOURS_FLAT: Final = 4  # what is held is closed, and what is on its way into it cancelled

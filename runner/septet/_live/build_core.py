@@ -20,6 +20,7 @@ from septet._core.orders import Orders, Timing
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import Names, OrderRules
 from septet._data.bars import Instrument
+from septet._data.day_calendars import written_calendars
 from septet._data.trading_hours import FillGrid
 from septet._live.intake import Intake, Schedule
 from septet._live.live_monitors import monitors_of
@@ -101,12 +102,12 @@ def core_of(
     strategy = loaded.strategy
     _refuse_unserved(strategy)
     venue_fills = has_venue_fills(strategy)
-    plan = plan_of(
-        loaded, calendar=_main_calendar(strategy, calendars), venue_fills=venue_fills, log=log
-    )
+    known = _calendars_of(strategy, calendars or {})
+    main = max(known, key=known.count)
+    plan = plan_of(loaded, calendar=main, calendars=known, venue_fills=venue_fills, log=log)
     models = _models_of(loaded, plan, run_folder)
     engine = _engine(plan, strategy, instruments, models)
-    intake = _intake(plan, strategy, calendars or {}, _main_calendar(strategy, calendars))
+    intake = _intake(plan, strategy, known)
     guards = Guards(
         strategy.universe.symbols, lots=[each.lot for each in instruments],
         skew_limit_ns=skew_limit_of(strategy),
@@ -151,10 +152,10 @@ def _refuse_unserved(strategy: Any) -> None:
         )
 
 
-def _main_calendar(strategy: Any, calendars: Mapping[str, str] | None) -> str:
-    written = str(strategy.data.candles.extra["calendar"] or ROUND_THE_CLOCK)
-    names = list((calendars or {}).values())
-    return max(names, key=names.count) if names else written
+def _calendars_of(strategy: Any, calendars: Mapping[str, str]) -> list[str]:
+    """Return the calendar of each symbol, in universe order: the one given, else the file's."""
+    named = zip(strategy.universe.symbols, written_calendars(strategy), strict=True)
+    return [calendars.get(symbol) or written or ROUND_THE_CLOCK for symbol, written in named]
 
 
 def _engine(
@@ -200,17 +201,17 @@ def _models_of(loaded: Any, plan: Plan, run_folder: Path) -> Models | None:
     return Models(load, rule.ready_after_ns)
 
 
-def _intake(plan: Plan, strategy: Any, calendars: Mapping[str, str], main: str) -> Intake:
+def _intake(plan: Plan, strategy: Any, calendars: Sequence[str]) -> Intake:
     rows = plan.assembly.rows.x
-    written = strategy.data.candles.extra["calendar"] or ROUND_THE_CLOCK
     bar_ns = strategy.universe.bar
     symbols = strategy.universe.symbols
-    schedules = [Schedule(bar_ns, calendars.get(symbol, written)) for symbol in symbols]
+    schedules = [Schedule(bar_ns, each) for each in calendars]
+    grids = {each: FillGrid(each, bar_ns) for each in calendars}
     ages = {name: block.extra["max_age"] for name, block in strategy.data.readable.items()}
     columns = sorted(rows, key=rows.__getitem__)
     return Intake(
         symbols, columns, schedules, alignment_rules(strategy), ages,
-        hours=plan.assembly.terms.hours, grid=FillGrid(main, bar_ns),
+        hours=plan.assembly.terms.hours, grids=[grids[each] for each in calendars],
         counts_members=plan.facts.members_row is not None,
     )  # fmt: skip
 
@@ -272,8 +273,14 @@ def _order_rules(strategy: Any, speed: float, *, protects: bool) -> OrderRules:
         max_slippage=float(order.config.max_slippage) if rests else 0.0,
         protects=protects, latency_alarm_ns=int(strategy.monitoring.fills.latency_alarm),
         adopts=strategy.risk.adopt == "adopt", fees=(fee.maker, fee.taker),
-        on_shutdown=str(strategy.execution.on_shutdown),
+        on_shutdown=str(strategy.execution.on_shutdown), liquidation=_liquidation(strategy),
     )  # fmt: skip
+
+
+def _liquidation(strategy: Any) -> tuple[float, float] | None:
+    if strategy.account.type != "perpetual":
+        return None
+    return float(strategy.perpetual.leverage), float(strategy.perpetual.maintenance)
 
 
 def limits_of(strategy: Any, speed: float = 1.0) -> Limits:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from septet._data.day_calendars import day_calendar, written_calendars
+
 __all__ = ["Condition", "condition_of"]
 
 NS: Final = 1_000_000_000
@@ -41,6 +43,7 @@ def _reasons(run: Any) -> Sequence[str]:
         return ["it is starting, and trades nothing yet"]
     if run.ended.done():
         return [f"it has ended: {run.ended.result().text or run.ended.result().why}"]
+    calendars = written_calendars(run.strategy)
     reasons = [
         f"{rule} holds; it is cleared by: {clears_when}"
         for rule, clears_when in sorted(run.known.tripped.items())
@@ -49,7 +52,7 @@ def _reasons(run: Any) -> Sequence[str]:
         reasons.append("a person has halted it")
     if not run.shell.journal_works:
         reasons.append("the journal cannot be written: no order leaves")
-    if run.strategy.data.candles.extra["calendar"] in (None, ROUND_THE_CLOCK):
+    if day_calendar(each or ROUND_THE_CLOCK for each in calendars) == ROUND_THE_CLOCK:
         age_s, most_s = decision_age_s(run), _longest_s(run)
         if age_s is None or age_s > most_s:
             text = "nothing was decided yet" if age_s is None else f"decided {age_s:.0f} s ago"

@@ -20,11 +20,12 @@ import numpy as np
 
 from septet import messages as m
 from septet._core.events import DecisionTime
+from septet._data.bars import Ints
 from septet._data.calendars import Anchor, Calendar
 from septet._data.funding import FundingRates
 from septet._data.members import MEMBER_BARS, calendar_beyond, ended_from_ns
 from septet._data.scheduled_neighbours import NEIGHBOURS, Neighbours, neighbours_of
-from septet._data.trading_hours import FillGrid, HourRules, events_from, hours_flags
+from septet._data.trading_hours import FillGrid, HourRules, events_from, flags_by_symbol
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
 from septet._shell.aligned_bars import (
@@ -200,8 +201,8 @@ class Intake:
         For each series how long a value is valid after it became known (ns); None means for ever.
     hours
         The trading hours, None without any.
-    grid
-        The scheduled opens of bars, for the hours.
+    grids
+        The scheduled opens of each symbol's bars, for the hours; symbols of one calendar share one.
     counts_members
         Whether the members of a portfolio are counted (see `septet._data.members`).
     """
@@ -215,7 +216,7 @@ class Intake:
         max_ages_ns: dict[str, int | None] | None = None,
         *,
         hours: HourRules | None = None,
-        grid: FillGrid | None = None,
+        grids: Sequence[FillGrid] = (),
         counts_members: bool = False,
     ) -> None:
         self._symbols, self._names, self._schedules = list(symbols), list(columns), list(schedules)
@@ -224,9 +225,10 @@ class Intake:
         self._waiting: list[deque[m.BarClosed]] = [deque() for _ in self._symbols]
         self._points: dict[str, list[tuple[int, float]]] = {}
         self._hours = hours
-        self._grid = grid or FillGrid(_ROUND_THE_CLOCK, self._schedules[0].bar_ns)
+        always = FillGrid(_ROUND_THE_CLOCK, self._schedules[0].bar_ns)
+        self._grids = list(grids) or [always] * len(self._symbols)
         self._events: list[tuple[int, int]] = []  # of a blackout: stamp, and when it was known
-        self._flags: dict[int, int] = {}
+        self._flags: dict[int, Ints] = {}
         self._counts_members, self._times = counts_members, 0
         self._day = -(2**40)
         rate, every_ns = float(rules.funding_rate or 0.0), rules.funding_every_ns
@@ -328,18 +330,18 @@ class Intake:
             values.append(-1 if opened is None else layout.NO_BAR + opened)
         return values
 
-    def _flags_at(self, hours: HourRules, time_ns: int) -> int:
-        """Return the flags of the trading hours, by the function that a backtest calls ahead.
+    def _flags_at(self, hours: HourRules, time_ns: int) -> Ints:
+        """Return the flags of the hours of each symbol, by the function a backtest calls ahead.
 
         Flags of later times are cached until another event becomes known.
         """
         flags = self._flags.get(time_ns)
         if flags is None:
-            bar_ns = self._grid.bar_ns
+            bar_ns = self._grids[0].bar_ns
             count = max(1, min(AHEAD, DAY_NS // bar_ns))
             times = time_ns + bar_ns * np.arange(count, dtype=np.int64)
-            computed = hours_flags(hours, times, self._grid, events_from(self._events))
-            self._flags = dict(zip(times.tolist(), computed.tolist(), strict=True))
+            computed = flags_by_symbol(hours, times, self._grids, events_from(self._events))
+            self._flags = dict(zip(times.tolist(), computed.T, strict=True))
             flags = self._flags[time_ns]
         return flags
 

@@ -9,6 +9,7 @@ from typing import Any
 from septet import messages as m
 from septet._data.bars import Instrument
 from septet._data.calendars import sessions_per_year
+from septet._data.day_calendars import day_calendar, written_calendars
 from septet._data.stamps import iso
 from septet._files import replace_file
 from septet._journal.journal_format import Head
@@ -66,8 +67,7 @@ def facts_of(
     the model that decides where none is fitted.
     """
     strategy = loaded.strategy
-    calendar = strategy.data.candles.extra["calendar"] or "24x7"
-    main = calendar if isinstance(calendar, str) else next(iter(calendar.values()), "24x7")
+    days = day_calendar(each or "24x7" for each in written_calendars(strategy))
     pairs = [currencies(each, strategy.account.currency) for each in strategy.universe.symbols]
     return {
         "symbols": list(strategy.universe.symbols),
@@ -84,8 +84,8 @@ def facts_of(
         "core": dict(terms),
         "day_start": format_day_time(strategy.day_start),
         "time_zone": strategy.time_zone,
-        "days_a_year": sessions_per_year(main),
-        "sessions": main != "24x7",
+        "days_a_year": sessions_per_year(days),
+        "sessions": days != "24x7",
         "long_only": terms_of(strategy).long_only,
         "benchmark": strategy.benchmark or "",
         "engine": "event",

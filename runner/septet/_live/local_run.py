@@ -22,9 +22,11 @@ from septet._live.journal_fold import Known
 from septet._live.journal_head import instruments_in
 from septet._live.kill_switch import Switch, read_halt
 from septet._live.logs import RunLog
+from septet._live.lost_models import changes_of, instructions
 from septet._live.market_data.handler import MarketDataHandler
 from septet._live.market_data.opening import history_ns_of, trainer_of
 from septet._live.metrics import Seen
+from septet._live.model_in_force import Models
 from septet._live.run_location import RunLocation
 from septet._live.shared_account import AccountGate, AccountLimits, Member
 from septet._live.shell import Ended, Shell
@@ -37,6 +39,7 @@ from septet._live.stored_model import (
 )
 from septet._live.supervisor import Supervisor
 from septet._live.wiring import Wiring, core_terms, core_with
+from septet.errors import ModelError
 
 __all__ = ["LocalRun", "Rows"]
 
@@ -168,15 +171,25 @@ class LocalRun(ABC):
             self.notify("warning", "journal", {"text": str(self.journal.findings)})
         begin.insist_on_newest(self.journal)
         facts = self.journal.head.facts
-        if text := mended_copy(self.loaded, self.location.folder, facts.get("stored_model")):
-            self.notify("warning", "stored_model", {"text": text})
+        self._mend_copy(facts.get("stored_model"))
         self._make_core(instruments_in(facts), facts["core"])
+        if isinstance(models := getattr(self.build.core, "models", None), Models):
+            models.tolerates = True  # positions may be held
         self._make_shell(self.journal)
         self._fold(self.journal)
         self._begins = self.known.standing.time_ns < 0
         self.resumed = self.journal.seq > 0
         self._read_stored(facts.get("stored_model"))
         self.member.take_up(self.build.core)
+
+    def _mend_copy(self, known: Mapping[str, Any] | None) -> None:
+        """Make a damaged copy of the stored model again; without one the run goes on."""
+        try:
+            text = mended_copy(self.loaded, self.location.folder, known)
+        except ModelError as error:
+            text = f"{error.message}: {error.hint}"
+        if text:
+            self.notify("warning", "stored_model", {"text": text})
 
     def _new_stored(self) -> StoredModel | None:
         stored = stored_of(self.loaded, self.build.plan)
@@ -189,11 +202,18 @@ class LocalRun(ABC):
         models = getattr(self.build.core, "models", None)
         if models is not None and models.newest < 0:
             self._stored = self._new_stored()
-        elif text := changed_source(self.loaded, known):
+        elif not getattr(models, "lost", {}) and (text := changed_source(self.loaded, known)):
             self.notify("warning", "stored_model", {"text": text})
 
     def _announce_stored(self) -> None:
-        """Announce the stored model to the core, unless the journal contains it already."""
+        """Announce the stored model to the core, unless the journal contains it already.
+
+        Models that cannot be read any more, or can be read again, are announced as well.
+        """
+        for change in changes_of(getattr(self.build.core, "models", None), self.clock.now_ns()):
+            level, text = instructions(change)
+            self.notify(level, "model_lost", {"text": text})
+            self.put(change)
         stored, self._stored = self._stored, None
         if stored is None:
             return
@@ -219,6 +239,13 @@ class LocalRun(ABC):
         """Put an event into the inbox; it waits until there is a shell."""
         if self._early is None:
             self.shell.put(event)
+        else:
+            self._early.append(event)
+
+    def put_in_order(self, event: m.Event) -> None:
+        """Put a quote into the inbox, to be handled before every event that is put after it."""
+        if self._early is None:
+            self.shell.put_in_order(event)
         else:
             self._early.append(event)
 
@@ -269,10 +296,18 @@ class LocalRun(ABC):
             self.member.watch(event, commands)
             self.dispatcher.remember(commands)
 
+        def prepare(event: m.Event, commands: Sequence[m.Command]) -> bool:
+            models = getattr(self.build.core, "models", None)
+            if not isinstance(models, Models):
+                return False
+            models.record(event, commands)
+            return bool(models.lost)
+
         now = begin.fingerprints_of(self.loaded, self.build.plan.name)
         recovered = begin.recover(
-            self.build.core, journal, now, restored=restored, each=each, notify=self.notify
-        )
+            self.build.core, journal, now, restored=restored, each=each, notify=self.notify,
+            prepare=prepare,
+        )  # fmt: skip
         self.known.finish()
         self._snapshot_seq = recovered.from_seq
         text = f"{recovered.last_seq} entries, the last {recovered.entries} of them folded"

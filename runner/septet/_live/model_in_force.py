@@ -7,14 +7,16 @@ previous one continues, up to its own expiry. A window without a model leaves no
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from septet import messages as m
 from septet._data.bars import Floats
-from septet._learn.walk_forward_models import EXPIRED, NO_MODEL, predict_checked
+from septet._learn.walk_forward_models import EXPIRED, NO_MODEL, NOT_FINITE, OK, predict_checked
+from septet.errors import ModelError
 
 __all__ = ["Models"]
 
@@ -38,6 +40,9 @@ class Models:
         Reads the model of an event; must give the same model for the same fingerprint.
     ready_after_ns
         Market time (ns) from a window's end to its first decision, for windows without a model.
+
+    With `tolerates` a model that cannot be read is `lost` (why, by fingerprint): while the journal
+    is folded its predictions are those that were `recorded`, and otherwise there is none.
     """
 
     def __init__(self, load: Load, ready_after_ns: int) -> None:
@@ -47,6 +52,10 @@ class Models:
         self._current: _Entry | None = None
         self._until_ns = -1
         self._in_force: tuple[int, int, Any] = _NOBODY  # from (ns), to (ns), and the model
+        self.tolerates = False
+        self.lost: dict[str, str] = {}
+        self.replaced: dict[int, m.ModelReady] = {}
+        self._recorded: deque[float] = deque()
 
     def take(self, event: m.ModelReady | m.ModelFailed) -> None:
         """Store a window's result; of two results of one window the later one counts."""
@@ -55,13 +64,34 @@ class Models:
             self._served[event.fingerprint] = self.load(event)
         else:
             ready_ns = event.trained_to_ns + self._ready_after
+        for each in self._entries:
+            if each.event.number == event.number and isinstance(each.event, m.ModelReady):
+                self.replaced[event.number] = each.event
         known = [each for each in self._entries if each.event.number != event.number]
         self._entries = sorted([*known, _Entry(ready_ns, event)], key=lambda each: each.ready_ns)
         self._until_ns, self._in_force = -1, _NOBODY
 
     def load(self, event: m.ModelReady) -> Any:
         """Return the model that an event announced."""
-        return self._load(event)
+        try:
+            return self._load(event)
+        except ModelError as error:
+            if not self.tolerates:
+                raise
+            self.lost[event.fingerprint] = error.message
+            return None
+
+    def record(self, event: m.Event, commands: Sequence[m.Command]) -> None:
+        """Take over what a lost model has predicted, from the row that is folded next."""
+        self._recorded.clear()
+        if self.lost and isinstance(event, m.DecisionTimeReached):
+            rows = (each for each in commands if isinstance(each, m.Decided))
+            up = (each.probability_up for each in rows)
+            self._recorded.extend(math.nan if each is None else each for each in up)
+
+    def entries(self) -> list[m.ModelReady | m.ModelFailed]:
+        """Return the results that are in force or follow, in the order of their times."""
+        return [each.event for each in self._entries]
 
     @property
     def newest(self) -> int:
@@ -109,15 +139,23 @@ class Models:
                 return math.nan, EXPIRED
             served = self._served[event.fingerprint]
             self._in_force = (time_ns, min(self._until_ns - 1, event.expires_ns), served)
+        if served is None:
+            up = self._recorded.popleft() if self._recorded else None
+            if up is None:
+                return math.nan, NO_MODEL
+            return up, NOT_FINITE if math.isnan(up) else OK
         return predict_checked(served, vector)
 
     def snapshot(self) -> bytes:
         """Return all state needed to continue; the models themselves stay in the run's folder."""
-        return msgspec.json.encode([each.event for each in self._entries])
+        kept = (self.replaced.get(each.event.number) for each in self._entries)
+        replaced = [each for each in kept if each is not None]
+        return msgspec.json.encode([*replaced, *(each.event for each in self._entries)])
 
     def restore(self, data: bytes) -> None:
         """Restore a snapshot; models are read again."""
         self._entries, self._served, self._current = [], {}, None
+        self.replaced, self.lost = {}, {}
         self._until_ns, self._in_force = -1, _NOBODY
         for event in msgspec.json.decode(data, type=list[m.ModelReady | m.ModelFailed]):
             self.take(event)

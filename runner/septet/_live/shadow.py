@@ -111,7 +111,8 @@ def _window_over(plan: Any, state: Any, inputs: _Inputs) -> Window:
             last_ns = T[layout.KNOWN, t - 1] if t else decision_time.time_ns - schedule.bar_ns
             window.arrays["DUE"][t] = schedule.falls_at(last_ns, decision_time.time_ns)
         if plan.facts.hours_row is not None:
-            T[plan.facts.hours_row, t] = decision_time.hours
+            first = plan.facts.hours_row
+            T[first : first + len(rows), t] = decision_time.hours
         if plan.facts.members_row is not None:
             T[plan.facts.members_row, t] = decision_time.members
         for k in range(len(rows)):

@@ -153,6 +153,13 @@ class Shell:
         if self._waiter is not None:
             self._wake()
 
+    def put_in_order(self, event: m.Event) -> None:
+        """Put a quote into the inbox, to be handled before every event that is put after it."""
+        self._vital.extend(self._market)
+        self._market.clear()
+        self._vital.append(event)
+        self._wake()
+
     def put_first(self, event: m.Event) -> None:
         """Put an operator's request into the inbox, before all waiting events."""
         self._vital.appendleft(event)

@@ -126,11 +126,12 @@ def recover(
     restored: Callable[[Kept, int], None],
     each: Callable[[m.Event, Sequence[m.Command]], None],
     notify: Notify,
+    prepare: Callable[[m.Event, Sequence[m.Command]], bool] = lambda event, commands: False,
 ) -> Recovered:
     """Replay a journal into a core, from its last snapshot to its end.
 
     `restored` gets the snapshot that was used and its entry, then `each` gets every folded entry,
-    in order.
+    in order. `prepare` gets it first and returns whether the core may answer otherwise.
 
     Raises
     ------
@@ -152,6 +153,7 @@ def recover(
             restored(recovered.kept, recovered.from_seq)
     for entry in journal.read(recovered.from_seq, recovered.last_seq):
         event, stored = entry.event, entry.commands_json
+        may_differ = prepare(event, entry.commands)
         commands = core.handle(event)
         recovered.entries += 1
         if encode_commands(commands) != stored:
@@ -161,7 +163,7 @@ def recover(
                     f"entry {entry.seq} ({entry.kind}): the journal holds "
                     f"{_short(stored)}, the core gives {_short(encode_commands(commands))}"
                 )
-            if not changed:
+            if not (changed or may_differ):
                 raise JournalError(
                     f"{journal.path}: replay differs at {recovered.first_difference}",
                     hint="the state cannot be trusted: see septet replay, then begin another run "

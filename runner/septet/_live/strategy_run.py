@@ -89,7 +89,7 @@ class StrategyRun(LocalRun):
             put=begin.until_enough(self.put, remaining), points=self.known.points,
             tasks=self.tasks, goes_on=self.resumed,
         )  # fmt: skip
-        self.market = market
+        self.market, market.put_in_order = market, self.put_in_order
         received = await begin.retry_until_answered(
             "the feed",
             partial(self._open_feed, market),
@@ -118,7 +118,9 @@ class StrategyRun(LocalRun):
                 market.quoted = getattr(self.venue, "quoted", None)
                 self._charge = getattr(self.venue, "charged", None)
                 if isinstance(self.venue, PaperVenue):
+                    market.unquoted = self.venue.silent
                     self.venue.liquidates = self._liquidates
+                    self.venue.is_contradicted = self._is_contradicted
                 if not self.location.fresh:
                     take_up(self.venue, self.build.core)
         if self.build is None:
@@ -140,6 +142,10 @@ class StrategyRun(LocalRun):
         if self.strategy.account.type == "spot" or not isinstance(engine, VenueFillsEngine):
             return False
         return liquidates(engine, self.strategy.perpetual, k, price)
+
+    def _is_contradicted(self, k: int, bid: float, ask: float) -> bool:
+        checks = None if self.build is None else self.build.core.checks
+        return checks is not None and not checks.symbols[k].quote.may_use(bid, ask)
 
     def _since_ns(self) -> int:
         bar_ns = int(self.strategy.universe.bar)

@@ -63,7 +63,10 @@ def fit(work: Work) -> Any:
 
     loaded = reopen(work.tree, work.path, work.base_dir)
     strategy, market = loaded.strategy, work.market
-    plan = plan_of(loaded, calendar=market.calendar, venue_fills=work.venue_fills)
+    plan = plan_of(
+        loaded, calendar=market.calendar, calendars=market.calendars.values(),
+        venue_fills=work.venue_fills,
+    )  # fmt: skip
     aligned = align_bars(plan, market, alignment_rules(strategy))
     state = plan.state(1.0, [Instrument(symbol) for symbol in market.symbols])
     batch = Batch(plan, aligned, state)

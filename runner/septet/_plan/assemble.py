@@ -173,7 +173,7 @@ def _row_counts(trading: Trading) -> RowCounts:
         D=layout.D_ROWS if trading.tables else 1,
         Y=trading.observing.rows.y_count,
         G=layout.G_ROWS if trading.tables else 1,
-        T=int(trading.terms.hours is not None) + int(trading.terms.members_row is not None),
+        T=trading.terms.hours_rows + int(trading.terms.members_row is not None),
     )
 
 

@@ -12,6 +12,7 @@ it is never read.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import os
@@ -233,6 +234,8 @@ def _write(folder: Path, text: str) -> None:
     """Write the text unless it is there already, into a folder where more can be written."""
     path = folder / f"{folder.name}.py"
     claim(folder)
+    if folder.is_relative_to(cache_folder()) and not is_ours(folder):
+        raise PermissionError(errno.EPERM, "what is in it is not yours alone", str(folder))
     if path.exists() and path.read_bytes() == text.encode():
         os.close(open_lock(folder / "lock"))  # tests whether compiled code can be written beside it
         return

@@ -101,10 +101,11 @@ class Graph:
         symbols: tuple[str, ...],
         series: tuple[str, ...] = (),
         calendar: str = "24x7",
+        calendars: tuple[str, ...] = (),
         resolve: Resolve,
     ) -> None:
         """`resolve` finds the step of an inner feature, first where its owner comes from."""
-        self.calendar = calendar
+        self.calendars = {calendar, *calendars}
         self.bar_ns = bar_ns
         self.symbols = symbols
         self.nodes: list[Node] = []
@@ -327,8 +328,11 @@ class Graph:
         return (node.ready_at + 2) * ratio, memory, node.level
 
     def own_bars(self, frame_ns: int) -> int:
-        """Return how many bars of the universe a bar of a higher time frame has at most."""
-        return own_bars(frame_ns, self.bar_ns, self.calendar)
+        """Return how many bars of the universe a bar of a higher time frame has at most.
+
+        That is of the calendar with the most, since all symbols have one memory and one warm-up.
+        """
+        return max(own_bars(frame_ns, self.bar_ns, each) for each in self.calendars)
 
     def base_ready(self, column: Column) -> int:
         """Base bars before a column is published at every bar."""

@@ -13,7 +13,10 @@ FIXED_REASONS: Final = (
     "min_interval", "regime", "short_as_flat", "size", "cash", "margin", "lot", "min_notional",
     "no_market", "unfilled", "liquidation", "reversal", "too_small",
 )  # fmt: skip
-VENUE_REASONS: Final = ("late_fill", "operator", "adopted", "unknown", "monitor")
+VENUE_REASONS: Final = (
+    "late_fill", "operator", "adopted", "unknown", "monitor", "gone",
+    "foreign_order",
+)  # fmt: skip
 """Why orders and fills are that no rule asked for; they follow all other reasons."""
 MODEL_REASONS: Final = ("no_model", "expired", "not_finite")
 

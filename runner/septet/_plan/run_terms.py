@@ -46,6 +46,7 @@ class Terms:
     rebalance: float | None = None
     position: PositionSteps | None = None
     calendar: str = "24x7"
+    calendars: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
     model_inputs: tuple[str, ...] = ()
     portfolio: Any = None
@@ -60,7 +61,12 @@ class Terms:
         """The row of T with the number of members, None where nothing counts them."""
         if self.portfolio is None or len(self.symbols) == 1:
             return None
-        return layout.ROW + len(self.symbols) + (self.hours is not None)
+        return layout.ROW + len(self.symbols) + self.hours_rows
+
+    @property
+    def hours_rows(self) -> int:
+        """How many rows of T, and slots of C, the flags of the trading hours have: one a symbol."""
+        return 0 if self.hours is None else len(self.symbols)
 
     @property
     def buys(self) -> BuyEvery | None:
@@ -160,10 +166,10 @@ def _horizon_bars(strategy: Any, bar_ns: int) -> int:
     return int(strategy.model.extra["label"].horizon.bars(bar_ns))
 
 
-def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
+def terms_of(strategy: Strategy, calendar: str = "24x7", calendars: tuple[str, ...] = ()) -> Terms:
     """Decide what the file leaves open: the venue's simulation, exits of a model.
 
-    `calendar` is that of the data, known once it was read.
+    `calendar` is that of most symbols of the data, known once it was read, `calendars` are all.
     """
     simulation = simulation_of(strategy)
     bar_ns = strategy.universe.bar
@@ -192,6 +198,7 @@ def terms_of(strategy: Strategy, calendar: str = "24x7") -> Terms:
         rebalance=rebalance.band if rebalance is not None else None,
         position=strategy.risk.position,
         calendar=calendar,
+        calendars=calendars,
         series=tuple(strategy.data.readable),
         portfolio=strategy.portfolio if strategy.portfolio.decides else None,
         time_zone=strategy.time_zone,

@@ -50,7 +50,7 @@ class Trading:
         self.binder = Binder(terms.bar_ns)
         self.graph = Graph(
             terms.features, bar_ns=terms.bar_ns, symbols=terms.symbols, series=terms.series,
-            calendar=terms.calendar, resolve=resolve,
+            calendar=terms.calendar, calendars=terms.calendars, resolve=resolve,
         )  # fmt: skip
         self._resolve = resolve
         self.reasons = list(FIXED_REASONS)
@@ -91,11 +91,11 @@ class Trading:
     @property
     def checked_slot(self) -> int:
         """The first slot of C for the counts of rules that are checked."""
-        return self.hours_slot + (self.terms.hours is not None)
+        return self.hours_slot + self.terms.hours_rows
 
     @property
     def hours_slot(self) -> int:
-        """The slot of C for the flags of the trading hours, if the strategy has some."""
+        """The first slot of C for the flags of the trading hours, if the strategy has some."""
         return layout.C_SLOTS + layout.HALT_SLOTS * len(self.terms.halts)
 
     # ------------------------------------------------------------------ nodes of other layers

@@ -125,7 +125,8 @@ class _Values:
         bar_ns, most = self.run.facts.bar_ns, int(candles["reset_after"])
         if not (np.diff(times) // bar_ns - 1 > most).any():
             return False
-        calendar = candles.get("calendar") or "24x7"
+        stored = self.run.manifest.get("calendars") or {}
+        calendar = stored.get(self.symbol) or candles.get("calendar") or "24x7"
         if isinstance(calendar, Mapping):
             calendar = calendar.get(self.symbol, "24x7")
         if self.run.facts.sessions and calendar == "24x7":

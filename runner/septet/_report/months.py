@@ -52,6 +52,7 @@ def returns_by_year(run: Run) -> tuple[Year, ...]:
         table.get_column("time").to_physical().to_numpy(),
         table.get_column("equity").to_numpy(),
         facts.initial_capital,
+        day_start=facts.day_start,
         time_zone=facts.time_zone,
         slack_ns=(5 if facts.sessions else 1) * DAY_NS,
     )

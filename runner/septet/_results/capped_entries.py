@@ -32,11 +32,10 @@ def capped_entries(decisions: pl.DataFrame | None) -> Capped | None:
 
     if decisions is None:
         return None
-    sent = decisions.filter(
-        (pl.col("granted").abs() > 0.0)
-        & (pl.col("requested").abs() > 0.0)
-        & pl.col("rejected_by").cast(pl.String).fill_null("").eq("")
-    ).select(
+    # numbers first: few rows are left of which texts are compared
+    read = decisions.select("granted", "requested", "rejected_by", "capped_by")
+    sized = read.filter((pl.col("granted") != 0.0) & (pl.col("requested") != 0.0))
+    sent = sized.filter(pl.col("rejected_by").cast(pl.String).fill_null("").eq("")).select(
         share=pl.col("granted").abs() / pl.col("requested").abs(),
         limit=pl.col("capped_by").cast(pl.String).fill_null(""),
     )

@@ -27,7 +27,8 @@ class Idleness:
     the decisions were left out. `rejected` counts the rules that rejected decisions to enter,
     `other` the reasons of all other decisions, `orders` the reasons for which orders ended. `rules`
     are the rules of the file. `threshold` is that of the signal `confidence`, and `confidence` the
-    highest one that a decision had.
+    highest one that a decision had. `waits` are the reasons for which due rebalances could not act,
+    where none was made.
     """
 
     signals: Mapping[str, int] | None
@@ -37,6 +38,7 @@ class Idleness:
     rules: tuple[str, ...] = ()
     threshold: float | None = None
     confidence: float | None = None
+    waits: Mapping[str, int] = field(default_factory=dict)
 
 
 def threshold_of(resolved: Mapping[str, Any]) -> float | None:
@@ -110,6 +112,8 @@ def _rules_of(resolved: Mapping[str, Any]) -> tuple[str, ...]:
 def why_idle(seen: Idleness) -> str:
     """Return why a run without a fill traded nothing; empty where its tables do not show it."""
     sent = sum(seen.orders.values())
+    if seen.waits and not sent:
+        return _no_rebalance(seen.waits)
     unfilled = f"none of {plural(sent, 'order')} was filled ({_often(seen.orders)})"
     if seen.signals is None:
         return f"{_begun(unfilled)}." if sent else ""
@@ -125,6 +129,17 @@ def why_idle(seen: Idleness) -> str:
     if sent:
         parts.append(unfilled)
     return f"{decided}: {' and '.join(parts)}." if parts else ""
+
+
+def _no_rebalance(waits: Mapping[str, int]) -> str:
+    """Return why no rebalance of a portfolio was made, though one was due."""
+    text = f"No rebalance was made: a due one could not act whole ({_often(waits)})."
+    if "quorum" in waits:
+        text += (
+            " A smaller share of the members than portfolio.rebalance.quorum had a bar at these "
+            "times."
+        )
+    return text
 
 
 def _no_entry(seen: Idleness) -> str:

@@ -197,9 +197,10 @@ class RunFacts:
 
     `start_ns` and `end_ns` bound the span that was run (known times), `first_decision_ns` is the
     first time a decision could be taken: every statistic spans from there to `end_ns`. `bars`
-    counts bars of all symbols. `days_a_year` is 365 for a market that never closes, otherwise
-    its sessions a year; with sessions only days that have an equity row count as days, and
-    `ends_inside` means that the last row lies inside one.
+    counts bars of all symbols. `days_a_year` is 365 where one of the symbols trades around the
+    clock, otherwise the sessions a year (of several calendars, of that with the most); then only
+    days that have an equity row count as days (`sessions`), and `ends_inside` means that the last
+    row lies inside a session.
     `long_only`: nothing in the file can open a short. A run whose positions were all long is
     measured over holding its exposure; one without positions goes by `long_only`.
     `benchmark` is the symbol that holding means, empty for all of the universe equally.
@@ -269,6 +270,7 @@ class RunResult:
     - invalid_answers: rules that gave an answer which their kind does not allow: `rule` (its key
       path), `kind`, `first_ns` and `times`, once for each symbol and decision time.
     - notes: sentences the reader of the result must know ("lots and levels are not historical").
+    - rebalance_waits: why due rebalances could not act, and how often, of a run that made none.
     - left_out: tables the run was asked not to make (``decisions``); they are not stored, and
       readers of the run see which.
     - manifest: anything more for manifest.json (plan hash, sources, ...).
@@ -295,6 +297,7 @@ class RunResult:
     doubts: Sequence[str] = ()
     tries: Tries | None = None
     notes: Sequence[str] = ()
+    rebalance_waits: Mapping[str, int] = field(default_factory=dict)
     left_out: Sequence[str] = ()
     mean_exposure: float | None = None
     max_drawdown: float | None = None

@@ -160,8 +160,13 @@ def max_drawdown(equity: Floats, initial: float) -> float | None:
     """
     if len(equity) == 0 or initial <= 0:
         return None
-    peak = np.maximum(np.maximum.accumulate(equity), initial)
-    return _finite(float(np.max(1.0 - equity / peak, initial=0.0)))
+    peak, deepest = initial, 0.0
+    for start in range(0, len(equity), _PIECE):
+        piece = equity[start : start + _PIECE]
+        peaks = np.maximum(np.maximum.accumulate(piece), peak)
+        deepest = float(np.max(1.0 - piece / peaks, initial=deepest))
+        peak = float(peaks[-1])
+    return _finite(deepest)
 
 
 def exposure(share: Floats) -> float | None:
@@ -169,12 +174,16 @@ def exposure(share: Floats) -> float | None:
 
     They are summed one by one in their order, as a run without tables sums them: the same bits.
     """
-    known = np.abs(share[np.isfinite(share)])
-    total = 0.0
-    for start in range(0, len(known), _PIECE):
-        piece = known[start : start + _PIECE]
-        total = float(np.add.accumulate(np.concatenate(([total], piece)))[-1])
-    return total / len(known) if len(known) else None
+    total, rows = 0.0, 0
+    for start in range(0, len(share), _PIECE):
+        piece = share[start : start + _PIECE]
+        known = piece[np.isfinite(piece)]
+        sums = np.empty(len(known) + 1)
+        sums[0] = total
+        np.abs(known, out=sums[1:])
+        total = float(np.add.accumulate(sums, out=sums)[-1])
+        rows += len(known)
+    return total / rows if rows else None
 
 
 def win_rate(pnl: Floats) -> float | None:
@@ -213,19 +222,21 @@ def monthly_returns(
     equity: Floats,
     initial: float,
     *,
+    day_start: str = "00:00",
     time_zone: str = "UTC",
     slack_ns: int = DAY_NS,
 ) -> list[Month]:
     """Returns by local calendar month; the first starts from the initial capital.
 
-    A row at the first instant of a month still belongs to the month that ends then; where it is
-    the first row and holds the initial capital, that month is left out. A month is
-    whole if the rows reach to within `slack_ns` of its beginning and its end.
+    A month begins as its first day does, at `day_start` of `time_zone`. A row at the first instant
+    of a month still belongs to the month that ends then; where it is the first row and holds the
+    initial capital, that month is left out. A month is whole if the rows reach to within
+    `slack_ns` of its beginning and its end.
     """
     if len(time_ns) == 0:
         return []
     zone = ZoneInfo(time_zone)
-    edges = _local_steps(int(time_ns[0]), int(time_ns[-1]), zone, time(), months=True)
+    edges = _local_steps(int(time_ns[0]), int(time_ns[-1]), zone, _clock(day_start), months=True)
     ends = np.searchsorted(time_ns, edges, side="right")
     base, months = initial, []
     first, last = int(time_ns[0]) - slack_ns, int(time_ns[-1]) + slack_ns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from septet._results.capped_entries import capped_entries, capped_text
 from septet._results.forward import forward_part
 from septet._results.intervals import mean_interval, trades_at_once
 from septet._results.invalid_answers import invalid_answer_rows, invalid_answers_text
-from septet._results.no_trades import idleness_of, why_idle
+from septet._results.no_trades import Idleness, idleness_of, why_idle
 from septet._results.result import NOT_CLOSED
 from septet._results.round_trips import round_trips_won
 from septet._results.selection_bias import daily_sharpe
@@ -172,7 +173,7 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
         "calmar": calmar(growth, deepest),
         "days": len(returns),
         **_beside_holding(result, days, returns, exposure, only_long=only_long),
-        "tries": _tries(result, frames, only_long=only_long),
+        "tries": _tries(result, days, returns, exposure, only_long=only_long),
         "sharpe": st.sharpe(returns, facts.days_a_year),
         "sortino": st.sortino(returns, facts.days_a_year),
         "max_drawdown": deepest,
@@ -181,9 +182,7 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
     }
 
 
-def daily_excess(
-    result: RunResult, frames: Mapping[str, pl.DataFrame], *, only_long: bool | None = None
-) -> tuple[Ints, Floats]:
+def daily_excess(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> tuple[Ints, Floats]:
     """Days (UTC ns, at their starts) and the daily returns that the figures of a run use.
 
     Of a run that was only ever long they are those over holding its mean exposure, where that is
@@ -196,32 +195,38 @@ def daily_excess(
         time_zone=facts.time_zone,
     )  # fmt: skip
     returns = st.daily_returns(samples)
-    if _only_long(result, frames["trades"]) if only_long is None else only_long:
-        growth = held_in(result, days)
-        if growth is not None and len(returns):
-            market = st.daily_returns(growth)
-            over = returns_over(returns, market, _exposure(result, table))
-            return days, returns if over is None else over
+    if _only_long(result, frames["trades"]):
+        return days, _over_holding(result, days, returns, _exposure(result, table))
     return days, returns
 
 
+def _over_holding(result: RunResult, days: Ints, returns: Floats, exposure: float | None) -> Floats:
+    """Daily returns over holding the mean exposure, where that is defined; else as they are."""
+    growth = held_in(result, days)
+    if growth is None or not len(returns):
+        return returns
+    over = returns_over(returns, st.daily_returns(growth), exposure)
+    return returns if over is None else over
+
+
 def _tries(
-    result: RunResult, frames: Mapping[str, pl.DataFrame], *, only_long: bool
+    result: RunResult, days: Ints, returns: Floats, exposure: float | None, *, only_long: bool
 ) -> dict[str, Any] | None:
     """What the tries before a run leave of its ratio of daily returns; None if nobody asked."""
     if result.tries is None:
         return None
     if result.tries.effective is None:  # nothing is left to work out
         return result.tries.document(None, 0, None, None)
-    _, returns = daily_excess(result, frames, only_long=only_long)
-    days = len(returns)
-    ratio = daily_sharpe(float(returns.sum()), float(returns @ returns), days)
-    away = returns - returns.mean() if days else returns
-    spread = float((away @ away) / days) if days else 0.0
+    if only_long:
+        returns = _over_holding(result, days, returns, exposure)
+    count = len(returns)
+    ratio = daily_sharpe(float(returns.sum()), float(returns @ returns), count)
+    away = returns - returns.mean() if count else returns
+    spread = float((away @ away) / count) if count else 0.0
     if not spread > 0.0:
-        return result.tries.document(ratio, days, None, None)
+        return result.tries.document(ratio, count, None, None)
     skew, kurtosis = (float((away**n).mean() / spread ** (n / 2)) for n in (3, 4))
-    return result.tries.document(ratio, days, skew, kurtosis)
+    return result.tries.document(ratio, count, skew, kurtosis)
 
 
 def _exposure(result: RunResult, equity: pl.DataFrame) -> float | None:
@@ -229,6 +234,10 @@ def _exposure(result: RunResult, equity: pl.DataFrame) -> float | None:
     if column.null_count() == len(column):
         return result.mean_exposure
     return st.exposure(column.to_numpy())
+
+
+def _idleness(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> Idleness:
+    return replace(idleness_of(frames, result.resolved), waits=result.rebalance_waits)
 
 
 def _last_ns(fills: pl.DataFrame) -> int | None:
@@ -283,7 +292,7 @@ def _evidence(
         halts=result.halts,
         final_equity=figures["final_equity"],
         late_start=facts.late_start,
-        why_idle="" if frames["fills"].height else why_idle(idleness_of(frames, result.resolved)),
+        why_idle="" if frames["fills"].height else why_idle(_idleness(result, frames)),
         span_ns=(result.facts.first_decision_ns, result.facts.end_ns),
         last_fill_ns=_last_ns(frames["fills"]),
         bad_rows=[

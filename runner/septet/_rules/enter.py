@@ -325,7 +325,7 @@ def rejection_of_increase(k, is_late, is_add, run: Run):
     if is_late == 1:
         return R_LATE
     if HOURS:
-        rejected = rejection_of_hours(run)
+        rejected = rejection_of_hours(k, run)
         if rejected >= 0:
             return rejected
     if MAX_POSITIONS and (is_add == 0 and not has_place(k, run)):

@@ -1,7 +1,7 @@
 """Trading hours: close positions before a session ends, and reject increases outside of them.
 
-The flags of a decision time are computed ahead from time alone: `septet._data.trading_hours`. Here
-the rules read them. Exits and stops always act.
+The flags of a decision time are computed ahead from time alone, for each symbol on its own
+calendar: `septet._data.trading_hours`. Here the rules read them. Exits and stops always act.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from septet._rules.settings import (
     R_OPPOSITE,
     RUNGS,
     SPOT,
+    SYMBOLS,
 )
 
 __all__ = [
@@ -44,21 +45,25 @@ __all__ = [
 @kernel
 def keep_hours(t, run: Run):
     """Store the flags of a decision time for the decisions made at it."""
-    run.C[HOURS_SLOT] = run.T[HOURS_ROW, at(t)]
+    if ONE_SYMBOL:
+        run.C[HOURS_SLOT] = run.T[HOURS_ROW, at(t)]
+    else:
+        for k in range(SYMBOLS):
+            run.C[HOURS_SLOT + k] = run.T[HOURS_ROW + k, at(t)]
 
 
 @kernel
-def closes_held(t, run: Run):
-    """Whether open positions are closed at t."""
-    return run.T[HOURS_ROW, at(t)] & (HOURS_FLAT | HOURS_HELD_OVER) != 0
+def closes_held(k, t, run: Run):
+    """Whether an open position of k is closed at t."""
+    return run.T[HOURS_ROW + k, at(t)] & (HOURS_FLAT | HOURS_HELD_OVER) != 0
 
 
 @kernel
-def rejection_of_hours(run: Run):
-    """Return the reason to reject every increase at this time, or -1."""
-    if run.C[HOURS_SLOT] & HOURS_CLOSED != 0:
+def rejection_of_hours(k, run: Run):
+    """Return the reason to reject every increase of k at this time, or -1."""
+    if run.C[HOURS_SLOT + k] & HOURS_CLOSED != 0:
         return R_CLOSED_HOURS
-    if FLAT_AT_CLOSE and run.C[HOURS_SLOT] & HOURS_LAST != 0:
+    if FLAT_AT_CLOSE and run.C[HOURS_SLOT + k] & HOURS_LAST != 0:
         return R_FLAT_AT_CLOSE
     return -1
 
@@ -67,10 +72,11 @@ def rejection_of_hours(run: Run):
 def read_hours(t, now_ns, count, run: Run):
     """Begin a decision time: store its flags, and close positions that may not stay open."""
     keep_hours(t, run)
-    if FLAT_AT_CLOSE and closes_held(t, run):
+    if FLAT_AT_CLOSE:
         for n in range(count):
             k = 0 if ONE_SYMBOL else run.active_symbol[n]
-            close_held(k, 0 if run.bar[k, t] < 0 else 1, now_ns, run)
+            if closes_held(k, t, run):
+                close_held(k, 0 if run.bar[k, t] < 0 else 1, now_ns, run)
 
 
 @routine
@@ -81,7 +87,7 @@ def close_held(k, has_bar, now_ns, run: Run):
     """
     if has_bar == 1 and run.exit_to_retry[k] > 0:
         go_on(k, now_ns, run)
-    if run.C[HOURS_SLOT] & HOURS_FLAT != 0:
+    if run.C[HOURS_SLOT + k] & HOURS_FLAT != 0:
         turns = 1.0 * run.open_side[k] * run.order_units[k] < 0.0
         if run.working[k] == 1 and run.reduces[k] == 0 and not turns:
             end_order(k, STATUS_CANCELLED, R_FLAT_AT_CLOSE, now_ns, run)
@@ -94,10 +100,10 @@ def close_held(k, has_bar, now_ns, run: Run):
 @kernel
 def cancel_outside(now_ns, count, run: Run):
     """End a decision time: cancel resting increases where increases are rejected."""
-    reason = rejection_of_hours(run)
-    if reason >= 0:
-        for n in range(count):
-            k = 0 if ONE_SYMBOL else run.active_symbol[n]
+    for n in range(count):
+        k = 0 if ONE_SYMBOL else run.active_symbol[n]
+        reason = rejection_of_hours(k, run)
+        if reason >= 0:
             end_resting(k, reason, now_ns, run)
 
 

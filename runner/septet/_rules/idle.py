@@ -55,7 +55,7 @@ def begins(t, t1, run: Run):
             break
         if HALTS and run.day[at(t)] != run.day[at(t - 1)]:
             break
-        if FLAT_AT_CLOSE and (closes_held(t, run) and not closes_held(t - 1, run)):
+        if FLAT_AT_CLOSE and (closes_held(0, t, run) and not closes_held(0, t - 1, run)):
             break  # the position is closed, as by a signal
         before = code
         t += 1
@@ -79,7 +79,7 @@ def find_idle_span(t, coming, t1, run: Run):
             return t, coming
     held = run.open_side[0]
     same = held + 2
-    if FLAT_AT_CLOSE and (held != 0 and closes_held(t, run)):
+    if FLAT_AT_CLOSE and (held != 0 and closes_held(0, t, run)):
         return t, coming
     if not IDLE_WHILE_HELD_ALONE:
         if held != 0:
@@ -94,7 +94,7 @@ def find_idle_span(t, coming, t1, run: Run):
     while until < t1 and run.signal_code[0, at(until)] & SIGNAL == same:
         if HALTS and run.day[until] != run.day_now:
             break
-        if FLAT_AT_CLOSE and (held != 0 and closes_held(until, run)):
+        if FLAT_AT_CLOSE and (held != 0 and closes_held(0, until, run)):
             break
         if IDLE_WHILE_HELD_ALONE and (held != 0 and enters_again(0, until, run)):
             break
@@ -238,7 +238,7 @@ def find_active_time(k, t, t1, run: Run):
         return t1
     bars, codes = run.bar[k], run.signal_code[k]
     while t < t1:
-        if FLAT_AT_CLOSE and (held != 0 and closes_held(t, run)):
+        if FLAT_AT_CLOSE and (held != 0 and closes_held(k, t, run)):
             break
         i = bars[at(t)]
         if i >= 0:

@@ -107,9 +107,11 @@ def reason_to_wait(t, run: Run):
     if not run.equity > 0.0:
         return R_CASH
     if HOURS:
-        closed = rejection_of_hours(run)
-        if closed >= 0:
-            return closed
+        for k in range(SYMBOLS):
+            if run.bar[k, t] >= 0:
+                closed = rejection_of_hours(k, run)
+                if closed >= 0:
+                    return closed
     if not ONE_SYMBOL:
         present = 0
         for k in range(SYMBOLS):

@@ -276,9 +276,9 @@ HOURS: bool = False
 """Increases are decided in some hours alone."""
 FLAT_AT_CLOSE: bool = False
 HOURS_ROW: int = layout.ROW
-"""Row of T that holds the flags of each decision time."""
+"""The first of the rows of T, one a symbol, that hold the flags of each decision time."""
 HOURS_SLOT: int = layout.C_SLOTS
-"""Where C holds those of the newest."""
+"""The first of the slots of C, one a symbol, that hold those of the newest."""
 MAX_POSITIONS: bool = False
 MOST_POSITIONS: int = 0
 """Symbols that may be held or being entered."""
@@ -362,6 +362,7 @@ R_GRID: int = 32
 R_GRID_EXIT: int = 33
 R_GRID_MOVED: int = 34
 R_OTHER_SIDE: int = 35
+R_GONE: int = 36
 R_INCREASE: int = 60  # of a rebalance; `R_REBALANCE` is that of its reductions
 R_QUORUM: int = 61
 R_DRIFT: int = 62

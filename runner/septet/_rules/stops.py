@@ -38,7 +38,7 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "exit_is_working", "hold_back", "is_bust", "leave_touched", "liquidate",
+    "exit_is_working", "hold_back", "is_bust", "is_touched", "leave_touched", "liquidate",
     "newest_bar", "price_of_liquidation", "price_of_stop", "protect", "reached_target",
     "reason_of_exit", "retry_exit", "touch", "trigger_exit", "volume_left",
 ]  # fmt: skip
@@ -98,6 +98,14 @@ def reached_target(k, i, target, opened, run: Run):
     return target_price(side, target, opened, run.high[k, i], run.low[k, i])
 
 
+@kernel
+def is_touched(k, i, level, opened, run: Run):
+    """Whether bar i touches a level at which the position of k is stopped."""
+    side = 1.0 * run.open_side[k]
+    worst = run.low[k, i] if side > 0.0 else run.high[k, i]
+    return touches(side, opened, level) or touches(side, worst, level)
+
+
 @routine
 def hold_back(k, i, only_open, level, level_reason, target, target_reason, opened, run: Run):
     """Withhold levels at which the position is too small to be sold: they do not rest.
@@ -113,10 +121,9 @@ def hold_back(k, i, only_open, level, level_reason, target, target_reason, opene
     small = too_small(sellable, run.scale[k], worth, run.min_notional[k], run.min_units[k])
     small_target = too_small(sellable, run.scale[k], target, run.min_notional[k], run.min_units[k])
     from_open = run.began_in_bar[k] == 0
-    high, low = run.high[k, i], run.low[k, i]
     if small_target and from_open and passes(side, opened, target):
         retry_exit(k, target_reason, run)
-    touched = stop_price(side, level, opened, high, low, 0.0, 0.0) > 0.0
+    touched = is_touched(k, i, level, opened, run)
     if small and touched and (only_open == 0 or touches(side, opened, level)):
         if run.exit_to_retry[k] == 0:
             block_side(k, run.open_side[k], run)
@@ -140,18 +147,24 @@ def protect(k, i, now_ns, only_open, run: Run):
     known = max(i - 1, 0)  # a level is computed from values known when the bar opened
     level, level_reason = protective_level(k, known, now_ns, run)
     target, target_reason = target_level(k, known, now_ns, run)
-    if PROTECTIVE or TARGETS:
+    touched = is_touched(k, i, level, opened, run)
+    reached = reached_target(k, i, target, opened, run)
+    if (PROTECTIVE or TARGETS) and (touched or reached == reached):
         level, target = hold_back(
             k, i, only_open, level, level_reason, target, target_reason, opened, run
         )
+        touched = is_touched(k, i, level, opened, run)
+        reached = reached_target(k, i, target, opened, run)
     if LIQUIDATES:
         price = price_of_liquidation(k, run)
         if level != level or side * (price - level) > 0.0 or touches(side, opened, price):
             level, level_reason = price, R_LIQUIDATION
+            touched = is_touched(k, i, level, opened, run)
+    if not touched and reached != reached:
+        return  # nearly every bar
     slippage = slippage_at_fill(k, i, run)
     high, low = run.high[k, i], run.low[k, i]
     stopped = stop_price(side, level, opened, high, low, slippage, run.tick[k])
-    reached = reached_target(k, i, target, opened, run)
     beyond = run.began_in_bar[k] == 0 and passes(side, opened, target)
     # an open beyond the target fills it first; if both are inside the bar, the stop
     if reached == reached and (beyond or stopped != stopped):

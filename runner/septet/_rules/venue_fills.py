@@ -57,6 +57,7 @@ from septet._rules.settings import (
     QUEUES,
     R_ADD,
     R_ENTRY,
+    R_GONE,
     R_GRID,
     R_GRID_EXIT,
     R_INCREASE,
@@ -103,7 +104,7 @@ def book_venue_fill(k, fill: Fill, net_units, fee, given_up, run: Run):
     order_id, units, time_ns = fill.order_id, fill.units, fill.time_ns
     if STEPS and run.moved_ns[k] != time_ns:
         move_stop(k, newest_bar(k, run), run)
-    if QUEUES and run.queued_id[k] == order_id + 1:
+    if QUEUES and (order_id >= 0 and run.queued_id[k] == order_id + 1):
         return fill_queued(k, fill, net_units, fee, run)
     if SENDS_TAKES and (run.take_units[k] != 0.0 and run.take_id[k] == order_id):
         done = fill_sent_take(k, units, run)
@@ -197,6 +198,8 @@ def book_reported(k, fill: Fill, net_units, fee, run: Run):
         learn_from_trade(run)
     if (EXITS or HALTS) and closed == 1:
         block_after(k, side, reason, run)
+        if reason == R_GONE:  # closed by others, which the signal does not know
+            block_side(k, side, run)
     if GRID and closed == 1:
         end_grid_trade(k, reason, time_ns, run)
     if STEPS:

@@ -17,14 +17,14 @@ from septet._data.local_time import clock_seconds, local_days
 from septet._data.members import member_counts
 from septet._data.missing_opens import NONE_MISSING, MissingOpens
 from septet._data.scheduled_neighbours import NEIGHBOURS, neighbours
-from septet._data.trading_hours import NO_EVENTS, FillGrid, HourRules, events_of, hours_flags
+from septet._data.trading_hours import NO_EVENTS, FillGrid, HourRules, events_of, flags_by_symbol
 from septet._kernel import layout
 from septet._plan.graph import BAR_COLUMNS
 from septet._plan.plan import Plan
 
 __all__ = [
     "DERIVED", "FUNDING", "FUNDING_BEFORE", "AlignedBars", "AlignmentRules", "align_bars",
-    "column_values", "day_numbers", "flags_of", "grid_of",
+    "column_values", "day_numbers", "flags_of", "grids_of",
 ]  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
@@ -197,7 +197,8 @@ def align_bars(plan: Plan, market: MarketData, terms: AlignmentRules | None = No
     T[layout.ROW : layout.ROW + len(tables)] = axis.rows
     hours = plan.assembly.terms.hours
     if hours is not None:
-        T[layout.ROW + len(tables)] = flags_of(hours, market, axis.time_ns)
+        first = layout.ROW + len(tables)
+        T[first : first + len(tables)] = flags_of(hours, market, axis.time_ns)
     if plan.facts.members_row is not None:
         T[plan.facts.members_row] = member_counts(tables, _calendars(market), axis)
     gaps = MissingOpens(axis.time_ns, market.bar_ns)
@@ -236,23 +237,25 @@ def _calendars(market: MarketData) -> list[str]:
 
 
 def flags_of(hours: HourRules, market: MarketData, time_ns: Ints) -> Ints:
-    """Return the flags of the trading hours at decision times, on the calendar of most symbols."""
+    """Return the flags of the trading hours at decision times, a row a symbol."""
     events = events_of(market.series[hours.series]) if hours.series else NO_EVENTS
-    return hours_flags(hours, time_ns, grid_of(market), events)
+    return flags_by_symbol(hours, time_ns, grids_of(market), events)
 
 
-def grid_of(market: MarketData) -> FillGrid:
-    """Return where the bars of the market open; with sessions, on the grid that most rows have."""
-    for symbol in market.symbols if market.calendar != "24x7" else ():
+def grids_of(market: MarketData) -> list[FillGrid]:
+    """Return where the bars of each symbol open: one grid for all symbols of a calendar."""
+    grids: dict[str, FillGrid] = {}
+    for symbol, calendar in zip(market.symbols, _calendars(market), strict=True):
         table = market.bars[symbol]
-        calendar = market.calendars.get(symbol, market.calendar)
-        if len(table) and calendar == market.calendar:
+        if calendar not in grids and calendar != "24x7" and len(table):
             first_ns, last_ns = int(table.open_ns[0]), int(table.open_ns[-1])
             placed = load_calendar(calendar, first_ns, last_ns).place(
                 table.open_ns, market.bar_ns, "open"
             )
-            return FillGrid(calendar, market.bar_ns, placed.anchor)
-    return FillGrid(market.calendar, market.bar_ns)
+            grids[calendar] = FillGrid(calendar, market.bar_ns, placed.anchor)
+    for calendar in _calendars(market):
+        grids.setdefault(calendar, FillGrid(calendar, market.bar_ns))
+    return [grids[calendar] for calendar in _calendars(market)]
 
 
 def _ages(missing: Ints, reset_after: int) -> Ints:

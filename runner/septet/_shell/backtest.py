@@ -15,7 +15,8 @@ from septet._config.error_places import placed, placed_keys
 from septet._core.batch import Batch
 from septet._core.checked_rules import invalid_answers
 from septet._core.ledger_check import check_books
-from septet._data.calendars import lies_inside, sessions_per_year
+from septet._data.calendars import sessions_per_year
+from septet._data.day_calendars import ends_inside, market_day_calendar
 from septet._data.load import fingerprints
 from septet._kernel import layout, time_frames
 from septet._plan.run_terms import terms_of
@@ -250,6 +251,7 @@ def _result(
             *incomplete_frames(count_incomplete(session.plan, outcome.state.S)),
             *outside_notes(out_of_range, decision_count),
         ],
+        rebalance_waits=result_tables.rebalance_waits(session, outcome),
         left_out=() if session.tables else ("decisions",),
         mean_exposure=result_tables.mean_exposure(session, outcome),
         manifest={**manifest_of(session), "outside_value_range": out_of_range},
@@ -317,13 +319,14 @@ def facts_of(
 ) -> RunFacts:  # fmt: skip
     """Return the facts of a run from its first decision to its last time."""
     strategy, market = session.strategy, session.market
+    days = market_day_calendar(market)
     return RunFacts(
         strategy=strategy.name, mode="backtest", engine=engine, symbols=market.symbols,
         currency=strategy.account.currency, bar_ns=market.bar_ns,
         initial_capital=strategy.account.capital, start_ns=start_ns, end_ns=end_ns,
         first_decision_ns=start_ns, bars=bars, seconds=seconds, seconds_total=seconds,
-        days_a_year=sessions_per_year(market.calendar), sessions=market.calendar != "24x7",
-        ends_inside=lies_inside(market.calendar, end_ns),
+        days_a_year=sessions_per_year(days),
+        sessions=days != "24x7", ends_inside=ends_inside(market, end_ns),
         day_start=format_day_time(strategy.day_start), time_zone=strategy.time_zone,
         seed=strategy.seed,
         long_only=terms_of(strategy).long_only, benchmark=strategy.benchmark or "",
@@ -342,6 +345,7 @@ def manifest_of(session: Session) -> dict[str, Any]:
         "warmup_bars": plan.warmup_bars,
         "memory_bars": plan.memory_bars,
         "sources": dict(session.market.sources),
+        "calendars": dict(session.market.calendars),
         **checks_of(session.loaded),
         "first_index": session.first,
     }

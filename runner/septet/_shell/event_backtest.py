@@ -54,7 +54,7 @@ def decision_times(session: Session, start: int = 0) -> Iterator[DecisionTime]:
             columns[..., funding][rows < 0] = due[rows < 0]
         decides = np.arange(start_row, start_row + len(columns)) >= first
         hours = session.plan.facts.hours_row
-        flags = repeat(0) if hours is None else T[hours].tolist()
+        flags = repeat(0) if hours is None else T[hours : hours + len(ks)].T
         counted = session.plan.facts.members_row
         members = repeat(0) if counted is None else T[counted].tolist()
         times = zip(

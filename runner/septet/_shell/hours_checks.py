@@ -16,7 +16,7 @@ from septet._data.stamps import iso
 from septet._data.trading_hours import NO_EVENTS, FillGrid, HourRules, events_of, hours_flags
 from septet._kernel import layout
 from septet._plan.run_terms import hours_of
-from septet._shell.aligned_bars import grid_of
+from septet._shell.aligned_bars import grids_of
 from septet._shell.session import Session
 from septet.errors import Problem
 from septet_schemas.units import format_duration
@@ -33,16 +33,30 @@ def hours_problems(session: Session) -> list[Problem]:
     if rules is None:
         return []
     times = session.aligned.T[layout.KNOWN, session.first :]
-    grid = grid_of(session.market)
-    problems = list(_of_hours(session, rules, times, grid))
+    problems = list(_of_hours(session, rules, times))
     if rules.series:
         problems += _of_blackout(session, rules, times, blocked=not problems)
     return problems
 
 
-def _of_hours(session: Session, rules: HourRules, times: Ints, grid: FillGrid) -> Iterator[Problem]:
-    """Hours without a fill, and sessions whose first fill is their last."""
+def _of_hours(session: Session, rules: HourRules, times: Ints) -> Iterator[Problem]:
+    """Hours without a fill, and sessions whose first fill is their last, calendar by calendar."""
     if rules.open is None:
+        return
+    grids, symbols = grids_of(session.market), session.market.symbols
+    for grid in {id(each): each for each in grids}.values():
+        rows = [k for k, each in enumerate(grids) if each is grid]
+        has_bar = (session.aligned.bar_rows[rows, session.first :] >= 0).any(axis=0)
+        names = [symbols[k] for k in rows]
+        owner = "" if len(rows) == len(symbols) else f" of {', '.join(names)}"
+        yield from _of_calendar(session, rules, times[has_bar], grid, owner)
+
+
+def _of_calendar(
+    session: Session, rules: HourRules, times: Ints, grid: FillGrid, owner: str
+) -> Iterator[Problem]:
+    """The same for symbols that share a calendar, `owner` names them where there are others."""
+    if not len(times):
         return
     tree = session.loaded.tree
     without_events = structs.replace(rules, series="")
@@ -51,7 +65,7 @@ def _of_hours(session: Session, rules: HourRules, times: Ints, grid: FillGrid) -
     if bool(np.all(flags & layout.HOURS_CLOSED)):
         yield problem_at(
             tree, (*HOURS, "open"),
-            f"no decision lies in these hours: bars of {bar} open outside of them at all "
+            f"no decision{owner} lies in these hours: bars of {bar} open outside of them at all "
             f"{len(times):,} decisions, the first at {_clocks(rules, times, grid)}",
             hint="write hours in which bars open, with the time zone they are meant in, or shorter "
             "bars; an order fills at the first open after its decision",
@@ -61,8 +75,8 @@ def _of_hours(session: Session, rules: HourRules, times: Ints, grid: FillGrid) -
         if not enters.any():
             yield problem_at(
                 tree, (*HOURS, "flat_at_close"),
-                f"every fill inside is the last one of its session with bars of {bar}: what is "
-                "held is closed there, and nothing could be entered before",
+                f"every fill{owner} inside is the last one of its session with bars of {bar}: what "
+                "is held is closed there, and nothing could be entered before",
                 hint="write shorter bars or longer hours, or leave flat_at_close out",
             )  # fmt: skip
 
@@ -113,7 +127,8 @@ def _of_blackout(
             "its announcements (known: NAME)",
             severity="error" if late_count == count else "warning",
         )  # fmt: skip
-    flags: Any = session.aligned.T[-1, session.first :]
+    first = layout.ROW + len(session.market.symbols)
+    flags: Any = session.aligned.T[first : first + len(session.market.symbols), session.first :]
     if blocked and bool(np.all(flags & layout.HOURS_CLOSED)):
         yield problem_at(
             tree, path, f"the events of {rules.series} leave no decision at which to enter",

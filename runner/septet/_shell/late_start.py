@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from septet._config.pydantic_problems import problem_at
+from septet._data.day_calendars import written_calendars
 from septet._kernel import layout
 from septet._results.number_texts import date, plural, when
 from septet._shell.session import Session, first_ready
@@ -85,7 +86,7 @@ def late_start(
     start_ns, bar_ns = strategy.universe.start, strategy.universe.bar
     if start_ns is None:
         return None
-    closes = strategy.data.candles.extra["calendar"] != "24x7"
+    closes = set(written_calendars(strategy)) != {"24x7"}
     slack = max(bar_ns, _CLOSED_NS) if closes else bar_ns
     if first_ns <= start_ns + slack and first_ns <= ready.due_ns:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -352,6 +353,16 @@ def rebalance_notes(session: Session, outcome: Outcome) -> list[str]:
     if scaled := int(outcome.LI[rows, 5].sum()):
         notes.append(f"given weights were above gross and scaled down at {scaled:,} rebalances")
     return notes
+
+
+def rebalance_waits(session: Session, outcome: Outcome) -> dict[str, int]:
+    """Return how often each reason kept a due rebalance from acting; empty if one was made."""
+    if session.plan.facts.schedule is None:
+        return {}
+    reasons = session.plan.assembly.reasons
+    codes = outcome.LI[outcome.rows(layout.REBALANCE), 4].tolist()
+    counted = Counter(reasons[code] for code in codes)
+    return {} if counted["rebalance"] else dict(counted.most_common())
 
 
 def halts_of(session: Session, outcome: Outcome) -> list[HaltEvent]:

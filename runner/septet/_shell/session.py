@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -15,6 +15,7 @@ from septet import _learn as learn
 from septet._config.error_places import placed
 from septet._data.bad_rows import calendar_hint
 from septet._data.bars import Instrument, MarketData
+from septet._data.day_calendars import written_calendars
 from septet._kernel import layout
 from septet._plan.plain import compile_choice
 from septet._plan.plan import Plan, make_plan
@@ -66,6 +67,7 @@ def plan_of(
     curve: bool = True,
     venue_fills: bool = False,
     calendar: str = "24x7",
+    calendars: Iterable[str] = (),
     log: Log | None = None,
 ) -> Plan:
     """Make the plan of a loaded file, `venue_fills` for fills from the venue; compiles nothing yet.
@@ -78,7 +80,7 @@ def plan_of(
         entry = host.inner(name, owner)
         return host.load(entry), entry.distribution
 
-    terms = terms_of(loaded.strategy, calendar)
+    terms = terms_of(loaded.strategy, calendar, tuple(sorted(set(calendars))))
     plan = make_plan(terms, resolve, tables=tables, curve=curve, venue_fills=venue_fills, log=log)
     if compile_choice() == "never":
         plan.run_plain()
@@ -130,8 +132,10 @@ def open_session(
     warmup_ns = warmup_ns_of(strategy, max(plan.memory_bars, memory_bars))
     market = load_market(loaded, warmup_ns=warmup_ns)
     if market.calendar != "24x7":  # a day is a session there
-        calendar = market.calendar
-        plan = plan_of(loaded, tables=tables, curve=curve, calendar=calendar, log=log)
+        plan = plan_of(
+            loaded, tables=tables, curve=curve, calendar=market.calendar,
+            calendars=market.calendars.values(), log=log,
+        )  # fmt: skip
     refuse_days_of_two_kinds(plan, market)
     aligned = align_bars(plan, market, alignment_rules(strategy))
     with placed(loaded, "universe"):
@@ -157,9 +161,9 @@ def warmup_ns_of(strategy: Any, memory_bars: int) -> int:
     Several times the bars as time where the market may close; more never changes a bit.
     """
     bars, bar_ns = memory_bars + 2, strategy.universe.bar
-    calendar = strategy.data.candles.extra["calendar"]
-    times = 1 if calendar == "24x7" else 3
-    if calendar not in (None, "24x7", "XFX") and bar_ns < 86_400_000_000_000:
+    calendars = set(written_calendars(strategy))
+    times = 1 if calendars == {"24x7"} else 3
+    if calendars - {None, "24x7", "XFX"} and bar_ns < 86_400_000_000_000:
         times = 8  # sessions of five hours on five days of seven, and holidays
     needed_ns = bars * times * bar_ns + 7 * 86_400_000_000_000
     if strategy.model is not None and learn.stored_folder(strategy.model) is None:

@@ -123,7 +123,10 @@ def _stream(
         warmup_ns=warmup_ns_of(strategy, plan.memory_bars),
     )  # fmt: skip
     if stretches.calendar != "24x7":  # a day is a session there
-        plan = plan_of(loaded, tables=False, calendar=stretches.calendar, log=log)
+        plan = plan_of(
+            loaded, tables=False, calendar=stretches.calendar,
+            calendars=stretches.calendars.values(), log=log,
+        )  # fmt: skip
     plan.entries  # noqa: B018 - compiled before the clock starts
     for name, why in watched_steps(plan).items():
         log(f"slow: {name} runs uncompiled, each of its reads watched: {why}")
@@ -461,6 +464,7 @@ class _Run:
             distributions=self.loaded.host.versions(), data_hashes=self.stretches.fingerprints,
             invalid_answers=invalid_answers(self.plan.facts, state.C),
             notes=notes, left_out=("decisions",),
+            rebalance_waits=result_tables.rebalance_waits(session, events),
             mean_exposure=float(state.A[layout.EXPOSED]) / valued if valued else None,
             max_drawdown=float(state.A[layout.DEEPEST]), mean_equity=self.curve.mean,
             held=self.held.tables(session.market.symbols),

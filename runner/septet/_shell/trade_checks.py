@@ -30,6 +30,8 @@ _SLOW_BARS = 10
 _MOST_BARS = 300
 _LONG_WAIT = 0.1
 """The share of a run without a rebalance from which on it is reported."""
+_RARELY = 0.01
+"""The share of decision times with a quorum below which it is reported."""
 _VOLATILE = 1.05
 """By how much more an entry may be expected to cost where slippage follows volatility."""
 
@@ -47,7 +49,7 @@ class _Obstacle(msgspec.Struct, frozen=True):
 def trade_problems(session: Session) -> list[Problem]:
     """Return why no entry can be sent or filled; an error where that holds for every symbol."""
     terms = terms_of(session.strategy)
-    problems = [*_latency(session, terms), *_never_due(session, terms)]
+    problems = [*_latency(session, terms), *_never_due(session, terms), *_no_quorum(session)]
     obstacles = [
         next(_obstacles(session, terms, k, each), None)
         for k, each in enumerate(session.instruments)
@@ -96,6 +98,37 @@ def _never_due(session: Session, terms: Terms) -> list[Problem]:
     return [
         problem_at(
             session.loaded.tree, tuple(path.split(".")), text, hint=hint, severity=severity
+        )
+    ]  # fmt: skip
+
+
+def _no_quorum(session: Session) -> list[Problem]:
+    """Rebalances that are never made, or hardly ever: too few members have a bar at one time."""
+    row, portfolio = session.plan.facts.members_row, session.strategy.portfolio
+    if row is None or portfolio is None:
+        return []
+    quorum = float(portfolio.rebalance.quorum)
+    present = (session.aligned.bar_rows[:, session.first :] >= 0).sum(axis=0)
+    members = session.aligned.T[row, session.first :]
+    is_met = present >= quorum * members - 1e-9
+    share = float((present / np.maximum(members, 1)).max(initial=0.0))
+    if not len(is_met) or is_met.mean() >= _RARELY:
+        return []
+    calendars = sorted(set(session.market.calendars.values()))
+    why = f", whose calendars are {', '.join(calendars)}," if len(calendars) > 1 else ""
+    times = f"{int(is_met.sum()):,} of {len(is_met):,} decision times"
+    out = "write a file for the symbols of each calendar" if why else "bring data of all symbols"
+    lower = math.floor(share * 100.0 + 1e-9)
+    if not is_met.any() and lower > 0:
+        out += f", or quorum: {lower}%, which lets a rebalance act on that part of them"
+    return [
+        problem_at(
+            session.loaded.tree, ("portfolio", "rebalance", "quorum"),
+            f"a rebalance acts only where {quorum:.0%} of its members have a bar: the "
+            f"{len(session.market.symbols)} symbols{why} allow that at {times}, with "
+            f"{share:.0%} at most having one",
+            hint=out,
+            severity="warning",
         )
     ]  # fmt: skip
 

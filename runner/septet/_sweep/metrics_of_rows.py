@@ -19,6 +19,7 @@ from septet._core.checked_rules import invalid_answers
 from septet._core.ledger_check import check_books
 from septet._core.state import PlanFacts, State
 from septet._data.calendars import sessions_per_year
+from septet._data.day_calendars import market_day_calendar
 from septet._kernel import layout
 from septet._plan.run_terms import terms_of
 from septet._results import statistics as st
@@ -124,7 +125,7 @@ def figures_of_many(
             / span,
             "exposure": A[:, layout.EXPOSED] / (times - C[:, layout.UNVALUED]),
         }
-        a_year = sessions_per_year(session.market.calendar)
+        a_year = sessions_per_year(market_day_calendar(session.market))
         exposure = np.asarray(figures["exposure"], dtype=np.float64)
         if held is None or terms_of(session.strategy).long_only:
             figures |= _daily(measured.daily, a_year, held, exposure) | _no_over(len(A))

@@ -212,7 +212,7 @@ def _best(findings: Findings) -> str:
         cap = [percent(row[SIZE_CAP]) if row[SIZE_CAP] is not None else ""] * findings.has_caps
         cells = (*front, *cap, *own, number(row["sharpe"]), *figures)
         rows.append([escaped(text) for text in cells])
-    head = ["#", "#Setting", *(f"#{axis.name}" for axis in findings.axes)]
+    head = ["#Rank", "#Setting", *(f"#{axis.name}" for axis in findings.axes)]
     head += ["#Capped at"] if findings.has_caps else []
     head += ["#Sortino"] if findings.goal == "sortino" else []
     head += ["#Sharpe", "#PSR", "#DSR", "#Return", "#Drawdown", "#Trades"]

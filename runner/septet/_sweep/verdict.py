@@ -91,10 +91,14 @@ def _ratios(findings: Findings, best: dict[str, Any]) -> str:
         alone += ", measured against zero and not against holding"
     if best["dsr"] is None or findings.chosen_from < 2:
         return f"{alone}."
+    some = findings.chosen_from < findings.table.height
+    which = " that have a ratio" if some else ""
+    if some and findings.count("pruned"):
+        which += " or were put aside early"
     sentence = (
-        f"{alone}; as the best of {count(findings.chosen_from)}, with {chance(best['dsr'])} (DSR), "
-        f"for the best of as many worthless settings reaches {number(findings.expected_best)} by "
-        "chance."
+        f"{alone}; as the best of {count(findings.chosen_from)}{which}, with "
+        f"{chance(best['dsr'])} (DSR), for the best of as many worthless settings reaches "
+        f"{number(findings.expected_best)} by chance."
     )
     if best["dsr"] < _SURE:
         return f"{sentence} So it cannot be distinguished from chance."

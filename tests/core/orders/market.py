@@ -190,7 +190,7 @@ class World:
             self.by_parent[outcome.parent] += abs(outcome.quantity)
             held = self.position[outcome.symbol] + outcome.quantity
             self.position[outcome.symbol] = round(held, 9)
-            if outcome.parent < 0:
+            if outcome.parent == -1:
                 assert outcome.client_id in self.triggered, "a stop filled before it triggered"
         elif isinstance(outcome, Corrected):
             self.name_presumed(outcome)

@@ -81,7 +81,7 @@ def test_executions_of_a_copy_are_found_in_the_list_though_it_names_no_id() -> N
     assert "buy 2 at 99" in texts[0]
     assert bench.position[0] == 0.0
     bench.operate("resume")
-    (text,) = [each.text for each in bench.alerts if "resumed with" in each.text]
+    (text,) = [each.text for each in bench.alerts if "are booked" in each.text]
     assert "of 2 orders of this run" in text
     assert "by -2 before fees" in text
 

@@ -146,7 +146,7 @@ def test_crash_at_every_write_of_the_journal(form: str, seed: int) -> None:
     faults, active_ns = frozenset({"E9 partial fill"}), (8 if form == "plain" else 20) * SECOND
     subjects = partial(cores, forms=(form,))
     whole = run_schedule(seed, subjects, only=faults, active_ns=active_ns)
-    for write in range(1, whole.writes + 1, 1 if SOAK else 5):
+    for write in range(1, whole.writes + 1, 1 if SOAK else 8):
         place = (write, write % 3)
         run_schedule(seed, subjects, only=faults, active_ns=active_ns, crash_at_write=place)
 

@@ -16,6 +16,7 @@ from septet._core.orders import (
     manager,
     unconfirmed_ends,
     unexplained,
+    unnamed_fills,
     venue_reports,
 )
 from septet._core.orders.lifecycle import OrderLifecycle, trade_key
@@ -212,10 +213,16 @@ def draws_a_random_number(patch: Patch) -> None:
     patch.setattr(manager.Orders, "_wake", jitter)
 
 
+def leaves_executions_without_an_id_to_others(patch: Patch) -> None:
+    """Those of another copy of the run are listed without a client id, too."""
+    patch.setattr(unnamed_fills, "note", lambda lifecycle, fill: None)
+
+
 ANSWERS = frozenset({"N1 answer lost", "N3 answer late", "N5 reset", "E1 server error"})
 READS = ANSWERS | {"E16 stale read", "N4 request late", "N6 cancel unanswered"}
 FILLS = frozenset({"E12 fill twice", "E14 fill lost", "E13 disorder", "E9 partial fill"})
 OTHER_ID = frozenset({"E23 other id"})
+COPIES = frozenset({"A11 older copy", "E14 fill unnamed"})
 KILLS = frozenset({"O1 kill", "P1 crash", "N2 request lost", "N4 request late", "E1 server error"})
 BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (resends_what_is_uncertain, ANSWERS),
@@ -238,6 +245,7 @@ BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (cancels_by_an_id_that_the_venue_does_not_know, OTHER_ID | {"E23 answered", "O1 kill"}),
     (counts_on_a_stop_that_is_unknown, OTHER_ID),
     (draws_a_random_number, frozenset({"P1 crash"})),
+    (leaves_executions_without_an_id_to_others, COPIES),
 )
 
 

@@ -18,7 +18,7 @@ from septet._drill.sim.schedule import Subjects
 from septet._drill.sim.simulated_time import SECOND
 
 SOAK = os.environ.get("SEPTET_HYPOTHESIS") == "soak"
-SEEDS = range(1, 161)
+SEEDS = range(1, 111)
 
 
 def test_schedules_of_every_fault() -> None:
@@ -46,6 +46,11 @@ def test_a_seed_is_the_whole_schedule(seed: int) -> None:
     assert run_schedule(seed) == run_schedule(seed)
 
 
+def test_an_older_copy_whose_orders_have_numbers_that_are_known_is_recognised() -> None:
+    """Entries went on beside it: its execution was taken for one of an order that was forgotten."""
+    assert run_schedule(5).faults["A11 older copy"] == 1
+
+
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("phase", [0, 1, 2], ids=["before", "inside", "after"])
 def test_crash_at_every_write_of_the_journal(phase: int) -> None:
@@ -53,7 +58,7 @@ def test_crash_at_every_write_of_the_journal(phase: int) -> None:
     faults, active_ns = frozenset({"O1 kill", "E9 partial fill"}), 8 * SECOND
     whole = run_schedule(11, only=faults, active_ns=active_ns)
     assert whole.starts == 2
-    for write in range(1, whole.writes + 1, 1 if SOAK else 2):
+    for write in range(1, whole.writes + 1, 1 if SOAK else 3):
         report = run_schedule(11, only=faults, active_ns=active_ns, crash_at_write=(write, phase))
         assert report.starts >= 2
 

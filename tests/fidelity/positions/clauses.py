@@ -127,6 +127,15 @@ PORTFOLIO: Section = {
         "remainders::test_takes_and_r_begin_again",
         "remainders::test_adds_are_shares_of_the_new_entry",
     ),
+    "a stop that waits because it is too small blocks its side from the touch on": (
+        "reentry::test_a_stop_that_waits_blocks_its_side_from_the_touch_on",
+        "reentry::test_a_signal_that_differs_while_the_exit_waits_frees_its_side",
+        "reentry::test_bars_of_a_block_count_from_the_touch_on",
+        "reentry::test_drawn_exits_that_wait_block_as_in_the_engine",
+    ),
+    "an exit whose position is closed ends with it": (
+        "reentry::test_an_exit_whose_position_a_target_has_closed_ends_with_it",
+    ),
     "too small: not sent, not remembered; only a closing is retried": (
         "rebalance::test_below_lot_or_minimum_notional_nothing_is_sent_and_nothing_remembered",
         "rebalance::test_only_a_closing_that_was_too_small_is_retried_at_every_time",

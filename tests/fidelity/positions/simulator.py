@@ -114,6 +114,7 @@ def _step(run: State, before: int | None, *, decides: bool) -> None:
     update_members(run, before)
     _halt(run)
     signals = {symbol: _signal(run, symbol) for symbol in here}
+    _retry_exits(run)
     _rearm(run, signals)
     turning = _exits(run, signals)
     for symbol in here:
@@ -180,8 +181,15 @@ def _signal(run: State, symbol: str) -> float | None:
     return 1.0 if long else -1.0
 
 
+def _retry_exits(run: State) -> None:
+    """Send exits that wait, where they are worth enough by now: such an exit waits no longer."""
+    for symbol in run.market.symbols:
+        if symbol in run.exits_to_retry and run.market.row(symbol, run.now_ns) is not None:
+            run.close(symbol, run.exits_to_retry[symbol])
+
+
 def _exits(run: State, signals: dict[str, float | None]) -> set[str]:
-    """Exits act always: exits to retry, the close of the hours, `exit_if`, the opposite signal.
+    """Exits act always: the close of the hours, `exit_if`, the opposite signal.
 
     Returns the symbols that an opposite signal turns around, where shorts are allowed: that is an
     entry. One that is refused whatever its size is an exit.
@@ -189,8 +197,6 @@ def _exits(run: State, signals: dict[str, float | None]) -> set[str]:
     closes, turning = _hours_end(run), set[str]()
     for symbol in run.market.symbols:
         held = run.held(symbol)
-        if symbol in run.exits_to_retry and run.market.row(symbol, run.now_ns) is not None:
-            run.close(symbol, run.exits_to_retry[symbol])
         if closes:  # what is on its way into a position is cancelled as well
             run.close(symbol, "flat_at_close")
         wanted = signals.get(symbol)

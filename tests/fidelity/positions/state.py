@@ -314,13 +314,14 @@ class State:
         self.trade[symbol] = levels.start(self.sided[symbol, side], side, held)
 
     def _flat(self, symbol: str, side: int, reason: str, time_ns: int) -> None:
-        """A closed position loses its adds; a stop or a halt blocks its side."""
+        """A closed position loses its adds and exits; a stop or a halt blocks its side."""
         self.trade.pop(symbol, None)
         self.exits_to_retry.pop(symbol, None)
         ends = reason != "grid"  # a grid that has sold its last level goes on resting below
         for order in self.working(symbol):
             adds = order.tag[0] in ("add", "rebalance") and sign(order.units) == side
-            if adds or (order.tag[0] == "grid" and (ends or order.reduces)):
+            exits = order.reduces and order.kind == "market"  # nothing is left for it to close
+            if adds or exits or (order.tag[0] == "grid" and (ends or order.reduces)):
                 self.end(order, "cancelled", "position_closed", time_ns)
         if ends:
             self.grids.pop(symbol, None)

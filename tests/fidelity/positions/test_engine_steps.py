@@ -61,7 +61,7 @@ def served(s: Strategy) -> Strategy:
 
 
 @given(st.data(), draws.SEEDS)
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(24))
 def test_steps_fill_as_in_the_reference_on_both_paths(data: st.DataObject, seed: int) -> None:
     s, market = served(data.draw(draws.steps())), market_of(seed)
     try:
@@ -85,7 +85,7 @@ def buyers(draw: st.DrawFn) -> Strategy:
 
 
 @given(buyers(), draws.SEEDS)
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(24))
 def test_regular_buys_fill_as_in_the_reference_on_both_paths(s: Strategy, seed: int) -> None:
     market = market_of(seed)
     try:
@@ -116,7 +116,7 @@ def grids(draw: st.DrawFn) -> Strategy:
 
 
 @given(grids(), draws.SEEDS)
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(24))
 def test_a_grid_fills_as_in_the_reference_on_both_paths(s: Strategy, seed: int) -> None:
     market = market_of(seed)
     try:

@@ -61,19 +61,19 @@ def assert_shared(s: Strategy, seed: int, share: float) -> None:
 
 
 @given(st.data(), draws.SEEDS, SHARES)
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(36))
 def test_steps_share_the_volume_of_a_bar(data: st.DataObject, seed: int, share: float) -> None:
     assert_shared(served(data.draw(draws.steps())), seed, share)
 
 
 @given(buyers(), draws.SEEDS, SHARES)
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(20))
 def test_regular_buys_share_the_volume_of_a_bar(s: Strategy, seed: int, share: float) -> None:
     assert_shared(s, seed, share)
 
 
 @given(grids(), draws.SEEDS, SHARES)
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(24))
 def test_grids_share_the_volume_of_a_bar(s: Strategy, seed: int, share: float) -> None:
     assert_shared(s, seed, share)
 

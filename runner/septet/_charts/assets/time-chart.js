@@ -138,6 +138,7 @@ globalThis.septetTimeChart = (() => {
         grid: { vertLines: { visible: false }, horzLines: { color: color("grid") } },
         rightPriceScale: { borderVisible: false, minimumWidth: 64 },
         timeScale: {
+          lockVisibleTimeRangeOnResize: true,
           borderColor: color("line"), timeVisible: true, secondsVisible: false, minBarSpacing: 0.05,
           rightOffset: 0, fixLeftEdge: false, fixRightEdge: false,
         },

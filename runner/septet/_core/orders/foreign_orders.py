@@ -2,16 +2,17 @@
 
 The folder is an older copy or a restored backup, or the run goes on elsewhere. Whatever the state
 of such an order, entries are blocked (safe mode) until a person resumes: the ledger lacks its
-executions. Open ones may lock what an exit has to sell, so they are cancelled once an exit was
-rejected, and all of them at a resume; a stop stays that protects units beyond the booked ones.
+executions, which the resume books where that is exact (`foreign_fills`). Open ones may lock what an
+exit has to sell, so they are cancelled once an exit was rejected, and all of them at a resume; a
+stop stays that protects units beyond the booked ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from septet import messages as m
-from septet._core.orders import ghosts, unexplained
+from septet._core.orders import foreign_fills, ghosts, unexplained
 from septet._core.orders.ids import child_id, own_id, parse, stop_id
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import (
@@ -36,7 +37,8 @@ WHAT_TO_DO = (
     "; this folder is an older copy of the run's folder, or the run goes on elsewhere. The ledger "
     "lacks the executions of such orders: equity, drawdown and loss halts leave them out. Stop the "
     "other process, and continue with the newest folder, or begin another run (--fresh); septet "
-    "resume continues with this ledger, and cancels open orders of the run that it does not know"
+    "resume books them where every execution was found, continues with this ledger, and cancels "
+    "open orders of the run that it does not know"
 )
 
 
@@ -114,7 +116,9 @@ def take_order(lifecycle: OrderLifecycle, seen: m.OrderSeen, now_ns: int) -> Non
 
 
 def take_fill(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
-    """Report an execution of a foreign order; it is not booked."""
+    """Report an execution of a foreign order; it is booked once a person has resumed."""
+    if foreign_fills.is_booked(lifecycle, fill):
+        return
     own = own_id(lifecycle.tag, fill.client_id) or fill.client_id
     unexplained.note_fill(lifecycle, fill, fill.at_ns)
     order = _remembered(lifecycle, fill)
@@ -124,26 +128,46 @@ def take_fill(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
         order.price = (order.price * order.executed + fill.price * fill.quantity) / done
         order.executed = done
         order.filled = max(order.filled, done)
+        order.fills.append(fill)
+    if order.books:
+        foreign_fills.book(lifecycle, [order], fill.at_ns)
     text = f"it was filled, {fill.side} {fill.quantity:.12g} at {fill.price:.12g}"
     _report(lifecycle, fill.symbol, own, text + _as_listed(own, fill))
 
 
 def resume(lifecycle: OrderLifecycle, now_ns: int) -> None:
-    """Cancel the open foreign orders after a person has resumed; report what the ledger lacks."""
-    records, cash, count = lifecycle.records, 0.0, 0
+    """Book executions of foreign orders after a person has resumed, and cancel the open ones."""
+    records = lifecycle.records
     records.foreign_reported = False
-    for order in records.foreign_orders.values():
-        if not order.resumed and order.filled > 0.0:
-            cash, count = cash - order.sign * order.filled * order.price, count + 1
-        order.resumed = True
+    orders = list(records.foreign_orders.values())
+    executed = [each for each in orders if each.filled > 0.0 and not each.books]
+    moved, why = foreign_fills.book(lifecycle, executed, now_ns)
+    for order in executed:
+        order.books = order.symbol in moved
+    for order in orders:
         if order.is_open:
-            _cancel(lifecycle, order, now_ns)
-    if count:
-        text = (
-            f"resumed with a ledger that lacks the executions of {count} orders of this run; they "
-            f"changed the cash by {cash:.12g} before fees, which equity, drawdown and loss halts "
-            "leave out"
-        )
+            _cancel(lifecycle, order, now_ns, moved.get(order.symbol, 0.0))
+    _report_resume(lifecycle, [each for each in executed if each.books or not each.resumed], why)
+    for order in orders:
+        order.resumed = True
+
+
+def _report_resume(
+    lifecycle: OrderLifecycle, orders: Sequence[ForeignOrder], why: Sequence[str]
+) -> None:
+    """Report what was booked of orders, and what the ledger still lacks."""
+    for books in (True, False):
+        cash = [-each.sign * each.filled * each.price for each in orders if each.books is books]
+        if not cash:
+            continue
+        what = f"{len(cash)} orders of this run that its journal did not know"
+        moved = f"changed the cash by {sum(cash):.12g} before fees"
+        if books:
+            text = f"the executions of {what} are booked; they {moved}"
+            lifecycle.alert("warning", "foreign_order", text)
+            continue
+        text = f"resumed with a ledger that lacks the executions of {what}; they {moved}, which "
+        text += f"equity, drawdown and loss halts leave out: {'; '.join(why)}"
         lifecycle.alert("error", "foreign_order", text)
 
 
@@ -169,12 +193,17 @@ def _locks(lifecycle: OrderLifecycle, order: ForeignOrder) -> bool:
     return rejected and order.sign * lifecycle.position(order.symbol) < 0.0
 
 
-def _cancel(lifecycle: OrderLifecycle, order: ForeignOrder, now_ns: int) -> None:
-    """Cancel an order; what its units are locked for waits a moment for the answer."""
+def _cancel(
+    lifecycle: OrderLifecycle, order: ForeignOrder, now_ns: int, booked: float = 0.0
+) -> None:  # fmt: skip
+    """Cancel an order; what its units are locked for waits a moment for the answer.
+
+    `booked` is what will be booked of its symbol later in this turn (base, signed).
+    """
     k, unfilled = order.symbol, order.quantity - order.filled
     text = f"{order.client_id} is open at the venue, and this journal does not know it"
     level: Level = "warning"
-    if lifecycle.is_still_held(k, order.sign, unfilled):
+    if lifecycle.is_still_held(k, order.sign, unfilled, booked):
         order.cancels = False
         lifecycle.alert(level, "foreign_order", text + ghosts.HELD, k)
         return
@@ -184,10 +213,11 @@ def _cancel(lifecycle: OrderLifecycle, order: ForeignOrder, now_ns: int) -> None
         lifecycle.alert(level, "foreign_order", text, k)
     ghosts.cancel_stranger(lifecycle, order.client_id, k, order.venue_order_id)
     records, until_ns = lifecycle.records, now_ns + lifecycle.timing.retry_first_ns
-    if order.sign * lifecycle.position(k) >= 0.0:
+    if order.sign * (lifecycle.position(k) + booked) >= 0.0:
         return
-    if k in records.stops:
-        records.stops[k].retry_ns = max(records.stops[k].retry_ns, until_ns)
+    if k in records.stops or booked:
+        stop = records.stops.setdefault(k, Protection())
+        stop.retry_ns = max(stop.retry_ns, until_ns)
     for number in records.queues.get(k, ()):
         if records.works[number].parent.reduces:
             records.works[number].retry_ns = max(records.works[number].retry_ns, until_ns)
@@ -205,7 +235,7 @@ def _report(lifecycle: OrderLifecycle, k: int, client_id: str, text: str) -> Non
         return
     known.append(client_id)
     del known[:-KNOWN]
-    was = "is known as another order" if client_id in records.children else "was never sent"
+    was = "is known as another order" if client_id in records.children else "is not known here"
     text = f"{client_id} carries our mark and {was}: {text}"
     first, records.foreign_reported = not records.foreign_reported, True
     text += WHAT_TO_DO if first else ""

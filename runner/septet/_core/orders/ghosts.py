@@ -22,6 +22,7 @@ __all__ = [
     "ended",
     "freed",
     "locks",
+    "read_filters",
     "refused",
     "retry",
 ]
@@ -50,9 +51,8 @@ def refused(lifecycle: OrderLifecycle, child: Child, event: m.Rejected, now_ns: 
     """
     records, k = lifecycle.records, child.symbol
     may_lack = event.by == "venue" and event.code not in OTHER_CAUSES
-    if may_lack and event.code != "funds" and now_ns - records.filters_ns >= FILTERS_EVERY_NS:
-        records.filters_ns = now_ns  # lot, tick or minimum may have changed: the next one follows
-        lifecycle.commands.append(m.Refresh(what="filters"))
+    if may_lack and event.code != "funds":
+        read_filters(lifecycle, now_ns)  # lot, tick or minimum may have changed
     if not child.reduces:
         if may_lack and not child.replaces:
             text = f"{child.client_id}: {event.code} {event.text}".strip()
@@ -69,6 +69,14 @@ def refused(lifecycle: OrderLifecycle, child: Child, event: m.Rejected, now_ns: 
     if now_ns - records.refused_ns.get(k, -EVERY_NS) >= EVERY_NS:
         records.refused_ns[k] = now_ns
         lifecycle.commands.append(m.Refresh(what="open_orders"))
+
+
+def read_filters(lifecycle: OrderLifecycle, now_ns: int) -> None:
+    """Read the filters of the venue, unless they were just asked for."""
+    records = lifecycle.records
+    if now_ns - records.filters_ns >= FILTERS_EVERY_NS:
+        records.filters_ns = now_ns
+        lifecycle.commands.append(m.Refresh(what="filters"))
 
 
 def locks(lifecycle: OrderLifecycle, child: Child, asked_ns: int) -> bool:

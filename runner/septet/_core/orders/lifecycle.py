@@ -423,10 +423,10 @@ class OrderLifecycle:
         """Whether a person has accepted that nothing is left of a position that can be sold."""
         return is_gone(self.checks, self.guards, k, self.position(k))
 
-    def is_still_held(self, k: int, sign: int, quantity: float) -> bool:
+    def is_still_held(self, k: int, sign: int, quantity: float, booked: float = 0.0) -> bool:
         """Whether the account holds the position that a stop protects, though it is not booked."""
-        position = self.position(k)
-        extra = sign * (position - self.records.held.get(k, (position, 0))[0])
+        position = self.position(k)  # `booked` will be booked later in this turn
+        extra = sign * (position + booked - self.records.held.get(k, (position, 0))[0])
         return extra > 0.0 and extra >= quantity - self.instrument(k).lot
 
     def refresh_fills(self, child: Child) -> None:

@@ -35,6 +35,7 @@ from septet._core.orders import (
     stop_rate,
     stops,
     unnamed_fills,
+    unread_orders,
     venue_reports,
 )
 from septet._core.orders.lifecycle import OrderLifecycle
@@ -390,13 +391,26 @@ class Orders:
         ):  # the rejection was of a moment: a stop follows the position again
             records.unfunded.remove(k)
 
-    def band(self, k: int) -> tuple[float, float]:
+    def explains_nothing(self, k: int) -> bool:
+        """Whether no order of a symbol may have been executed without a report of it.
+
+        A stop that rests has not; of any other order that has not ended it is not known.
+        """
+        records = self._lifecycle.records
+        live = (records.children[name] for name in records.live)
+        rests = all(
+            each.protects and missing_stops.acts(each) and not (each.counted or each.missing_ns)
+            for each in live
+            if each.symbol == k
+        )
+        return rests and all(each.resolved for each in records.disputes.get(k, ()))
+
+    def band(self, k: int, since_ns: int | None = None) -> tuple[float, float]:
         """Return low and high change of a position by unreported fills of open orders (base).
 
-        Those of third parties are never booked: a difference that one of them makes is reported.
+        With `since_ns` (wall time) orders that were read later are left out: `unread_orders`.
         """
-        buys, sells = self._lifecycle.open_quantity(k, third_party=False)
-        return -sells, buys
+        return unread_orders.band(self._lifecycle, k, since_ns)
 
     def lags(self, k: int, asked_ns: int, others: Sequence[Fill] = ()) -> list[tuple[float, float]]:
         """Return the low and high difference (base) of a stale but correct read, for each instant.

@@ -16,7 +16,8 @@ from septet._core.orders.child import Child
 from septet._core.orders.recent_fills import Fill, RecentFills
 
 __all__ = [
-    "DUST", "FINAL", "RANK", "Booked", "Child", "Corrected", "Disputed", "Ended", "Fill",
+    "DUST", "FINAL", "NO_ORDER", "RANK", "Booked", "Child", "Corrected", "Disputed", "Ended",
+    "Fill",
     "ForeignOrder", "NeverSentOrder", "RecentFills", "Outcome", "Parent", "Protection", "Records",
     "StopEnded", "Stranger", "ThirdPartyActivity", "ThirdPartyOrder", "Timing", "Triggered",
     "Unnamed", "Work", "tolerated",
@@ -30,6 +31,8 @@ RANK: dict[m.OrderState, int] = {
 }  # fmt: skip
 """States only ever gain rank."""
 FINAL = 5
+NO_ORDER: Final = -2
+"""Number of the order of what no order of this journal has bought or sold."""
 DUST: Final = 1e-6
 """Share of a quantity that is none: sums of fills are rounded."""
 
@@ -276,7 +279,8 @@ class ForeignOrder(msgspec.Struct, kw_only=True):
 
     `executed` is the sum of the executions that were seen, whose ids are `trades`, `filled` what
     the order shows, if that is more (base, unsigned), `price` their average (quote). `cancels` is
-    whether it is cancelled at each list that shows it open, `resumed` whether a person has resumed.
+    whether it is cancelled at each list that shows it open, `resumed` whether a person has resumed,
+    `books` whether its executions were booked then, and are from then on. `fills` are executions.
     """
 
     symbol: int
@@ -288,9 +292,11 @@ class ForeignOrder(msgspec.Struct, kw_only=True):
     executed: float = 0.0
     price: float = 0.0
     trades: list[str] = []
+    fills: list[m.Filled] = []
     is_open: bool = False
     cancels: bool = False
     resumed: bool = False
+    books: bool = False
 
 
 class Unnamed(msgspec.Struct, kw_only=True):
@@ -304,7 +310,7 @@ class Unnamed(msgspec.Struct, kw_only=True):
 
 
 class Booked(msgspec.Struct, frozen=True):
-    """A fill that is counted. `parent` is -1 for a protective stop.
+    """A fill that is counted. `parent` is -1 for a stop, `NO_ORDER` for an order of a copy.
 
     `quantity` is signed, in the base currency, before fees. `late`: its order was already final.
     """
@@ -427,6 +433,7 @@ class Records(msgspec.Struct, kw_only=True):
     third_party: dict[str, ThirdPartyOrder] = {}
     foreign: list[str] = []
     foreign_orders: dict[str, ForeignOrder] = {}
+    foreign_booked: dict[str, int] = {}
     foreign_reported: bool = False
     unnamed: dict[str, Unnamed] = {}
     named: list[str] = []

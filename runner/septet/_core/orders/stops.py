@@ -26,13 +26,15 @@ show that it does not. Shorter, and a quote that no trade followed would close t
 
 def request(lifecycle: OrderLifecycle, k: int, quantity: float, trigger: float, trace: str) -> None:
     """Request a stop (trigger in quote) for a signed position (base); 0 requests none."""
-    stop = lifecycle.records.stops.setdefault(k, Protection())
+    records = lifecycle.records
+    stop = records.stops.setdefault(k, Protection())
     if quantity == 0.0:
         stop.unplaced = ""
     elif not 0.0 < trigger < math.inf:
         _report_unplaced(lifecycle, k, stop, trigger, "that is no price")
         quantity = trigger = 0.0
-    if quantity and stop.quantity * quantity <= 0.0:  # a new position: its stop does not wait
+    is_new = quantity != 0.0 and stop.quantity * quantity <= 0.0
+    if is_new and k not in records.ghosts.values():  # but for the cancel of what locks its units
         stop.retry_ns = 0
     stop.quantity, stop.trigger, stop.trace = quantity, trigger, trace
     if standing(lifecycle, k) is None:

@@ -56,6 +56,9 @@ def take(lifecycle: OrderLifecycle, event: m.Event) -> bool:
             _open_orders(lifecycle, event)
         case m.Unreadable():
             _unreadable(lifecycle, event)
+        case m.FeedChanged(unlisted=True):  # the account may not ask anything for minutes
+            if not lifecycle.guards.is_unlisted(event.symbol):
+                ghosts.read_filters(lifecycle, event.at_ns)
         case _:
             return False
     return True
@@ -240,7 +243,7 @@ def _order_seen(lifecycle: OrderLifecycle, event: m.OrderSeen, now_ns: int) -> N
     event = changed_ids.read(lifecycle, event, now_ns)
     for fill in unnamed_fills.answered(lifecycle, event):
         own = own_id(lifecycle.tag, event.client_id)
-        if own and foreign_orders.is_foreign(lifecycle, own):
+        if own and own not in lifecycle.records.children:
             _ours_unknown(lifecycle, msgspec.structs.replace(fill, client_id=event.client_id))
     if changed_ids.is_of_others(lifecycle, event):
         third_parties.take_order(lifecycle, event, now_ns)
@@ -411,14 +414,11 @@ def _filled(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
 def _ours_unknown(lifecycle: OrderLifecycle, fill: m.Filled) -> None:
     """Process a fill with the run's tag whose order is not remembered."""
     own = own_id(lifecycle.tag, fill.client_id) or fill.client_id
-    if foreign_orders.is_foreign(lifecycle, own):
+    # A forgotten order had all its fills: a fill that is not newer is a repeat. A newer one is of a
+    # further child of a known parent, which a copy of the run has sent.
+    is_newer = fill.venue_ns > lifecycle.records.forgotten_ns.get(fill.symbol, 0)
+    if is_newer or foreign_orders.is_foreign(lifecycle, own):
         foreign_orders.take_fill(lifecycle, fill)
-        return
-    # A forgotten order had all its fills: a fill that is not newer is a repeat.
-    if fill.venue_ns > lifecycle.records.forgotten_ns.get(fill.symbol, 0):
-        text = f"{fill.client_id}: a fill of an order that was forgotten; it is not booked"
-        lifecycle.alert("critical", "late_fill", text, fill.symbol)
-        third_parties.take_fill(lifecycle, fill)
 
 
 def _may_be_ours(lifecycle: OrderLifecycle, fill: m.Filled) -> bool:

@@ -104,6 +104,14 @@ class SimDisk:
         self._waiting.clear()
         del self._data[self._durable :]
 
+    def cut(self, count: int) -> None:
+        """Be an older copy, of so many rows."""
+        place = 0
+        for _ in range(count):
+            place += _HEAD + int.from_bytes(self._data[place : place + 4], "little")
+        del self._data[place:]
+        self._durable = min(self._durable, place)
+
     def read(self) -> list[Row]:
         """Return whole rows, and cut what follows them."""
         rows, place, data = list[Row](), 0, bytes(self._data)

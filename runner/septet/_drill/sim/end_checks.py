@@ -8,6 +8,7 @@ from typing import Final
 
 from septet import messages as m
 from septet._core.orders.recent_fills import LARGEST_FEE
+from septet._drill.sim.gone_checks import GONE, gone_units, wrongly_gone
 from septet._drill.sim.halt_checks import halts, left_open, stays_closed
 from septet._drill.sim.market import (
     BASES,
@@ -19,6 +20,7 @@ from septet._drill.sim.market import (
     Listing,
     Market,
 )
+from septet._drill.sim.older_copies import enters_beside_a_copy, unbooked_copies
 from septet._drill.sim.renamed_checks import ended_unlisted, left_to_others, renamed_checks
 from septet._drill.sim.shell import SimShell
 from septet._drill.sim.step_checks import step_checks
@@ -46,7 +48,8 @@ Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
 def end_checks(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
     """Return everything that is wrong; nothing where the run was sound."""
     rows = shell.rows
-    venue.market.left_to_others = left_to_others(rows, venue)
+    market = venue.market
+    market.left_to_others = left_to_others(rows, venue) | unbooked_copies(rows, market)
     return [
         *shell.wrongs,
         *venue.wrongs,
@@ -64,6 +67,7 @@ def end_checks(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
         *left_open(venue, killed=killed),
         *stays_closed(rows, venue),
         *_mismatch(rows, venue),
+        *enters_beside_a_copy(rows, market),
     ]
 
 
@@ -89,7 +93,10 @@ def _ids(rows: Rows, venue: SimVenue) -> list[str]:
     return [
         *(f"{name} was made {count} times" for name, count in made.items() if count > 1),
         *(f"{name} was accepted {count} times" for name, count in accepted.items() if count > 1),
-        *(f"{name} was accepted without a durable intent" for name in accepted.keys() - made),
+        *(
+            f"{name} was accepted without a durable intent"
+            for name in accepted.keys() - made - venue.market.copied_ids
+        ),
     ]
 
 
@@ -116,6 +123,7 @@ def _states(rows: Rows, venue: SimVenue) -> list[str]:
     placed = [
         each for each in market.engine.orders.values()
         if each.asked.by == "client" and each.order_id not in market.left_to_others
+        and each.asked.own_id not in market.copied_ids
     ]  # fmt: skip
     for order in placed:
         name, state = order.asked.own_id, STATES[order.status]
@@ -170,7 +178,8 @@ def _parents(rows: Rows, venue: SimVenue) -> list[str]:
 def _fills(rows: Rows, venue: SimVenue) -> list[str]:
     """Every execution of ours is booked once, and the balances follow from them."""
     market = venue.market
-    booked = [each for _, commands in rows for each in commands if isinstance(each, m.Traded)]
+    all_booked = [each for _, commands in rows for each in commands if isinstance(each, m.Traded)]
+    booked = [each for each in all_booked if each.reason != GONE]  # no execution is behind these
     counts = Counter(each.trade_id for each in booked)
     ours = {str(each.trade_id): each for each in market.fills if market.is_ours(each)}
     wrong = [
@@ -200,7 +209,8 @@ def _fills(rows: Rows, venue: SimVenue) -> list[str]:
     moved_out = -sum(map(_cash, ours.values())) / SCALE
     if abs(spent - moved_out) > 1e-6:
         wrong.append(f"{spent} {QUOTE} were spent here and {moved_out} at the venue")
-    return wrong + [each for of in market.listings for each in _position(of, booked, market)]
+    wrong += wrongly_gone(all_booked, market)
+    return wrong + [each for of in market.listings for each in _position(of, all_booked, market)]
 
 
 def _corrected(rows: Rows, ours: Mapping[str, Fill]) -> list[str]:
@@ -266,7 +276,7 @@ def _position(of: Listing, booked: Sequence[m.Traded], market: Market) -> list[s
     if sum(_base(each, of) for each in its) + of.given != held:
         wrong.append(f"the venue's own books differ: {held / SCALE} {of.name}")
     here = [each for each in booked if each.symbol == of.k]
-    position, spare = sum(map(moved, here)), 0
+    position, spare, gone = sum(map(moved, here)), 0, gone_units(booked, of.k)
     shown = [each.quantity for each in here if each.trade_id.startswith(PRESUMED)]
     if shown:
         # the account alone has shown a fill: what it shows of fees is ours and others' together,
@@ -277,7 +287,7 @@ def _position(of: Listing, booked: Sequence[m.Traded], market: Market) -> list[s
         spare += sum(each.quantity for each in others if each.quantity <= most)
         spare += sum(units for units in of.withdrawn if units <= most)
     theirs = sum(_base(each, of) for each in its if market.is_ours(each)) / SCALE
-    if abs(position - theirs) > 1e-9 + spare / SCALE:
+    if abs(position + gone - theirs) > 1e-9 + spare / SCALE:
         wrong.append(f"the position is {position} {of.name} here and {theirs} at the venue")
     if here and abs(here[-1].position - position) > 1e-9:
         wrong.append(f"the last fill reports {here[-1].position} {of.name}, the sum is {position}")

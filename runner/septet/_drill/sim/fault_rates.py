@@ -64,6 +64,8 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "P2 crash in recovery": (0.10, "kill -9 while starting again"),
     "S1 append fails": (0.02, "the disk was full for a while"),
     "S2 torn tail": (0.50, "the last write was cut (of a crash inside a write)"),
+    # of a second; of a strategy whose orders alone are simulated
+    "A11 older copy": (0.01, "the run goes on from an older copy of its journal"),
     # of one execution
     "A3 overfill": (0.10, "an execution beyond its order, of the other side or without an id"),
     # of one word about an order or an execution
@@ -77,6 +79,7 @@ _OWN_CHANCE: Final = frozenset(
         "A3 overfill",
         "A18 false status",
         "A19 false end",
+        "A11 older copy",
         "E21 trigger differs",
         "E23 other id",
         "E23 longer id",

@@ -119,6 +119,8 @@ class Market:
         self.invented: set[str] = set()
         self.accepted: dict[str, int] = {}
         self.left_to_others: set[int] = set()
+        self.copied_ids: set[str] = set()
+        self.copied_ns = 0
         """Orders of ours, by the venue's id, that the run counts as never placed."""
         self._foreign = 0
         for each in self.listings:

@@ -15,6 +15,7 @@ from septet._drill.sim.disk import SimDisk
 from septet._drill.sim.end_checks import end_checks, moved, restart_changes
 from septet._drill.sim.fault_rates import FaultRates
 from septet._drill.sim.market import COARSEST
+from septet._drill.sim.older_copies import COPY
 from septet._drill.sim.renamed_checks import naked
 from septet._drill.sim.shell import Make, SimShell
 from septet._drill.sim.simulated_time import BEGIN_NS, MS, SECOND, World
@@ -181,6 +182,9 @@ class _Schedule:
         self._fail([*self.venue.wrongs, *shell.wrongs])
         if strikes("P1 crash"):
             shell.crash(power=world.chance.random() < 0.3)
+        is_whole = hasattr(shell.core, "engine")  # its history would lack bars
+        if not (self.killed or is_whole) and strikes(COPY):
+            shell.go_back()
         if strikes("P4 blocked"):
             shell.sleep(world.chance.randint(1, 10) * SECOND)
         is_asked = self.fault_rates.calm and shell.running and shell.asks_a_person()

@@ -123,6 +123,8 @@ class SimShell:
         self.put(m.VenueChanged(at_ns=0, venue="sim", state="up"))
         self._venue.holdings(self.inbox(), first=True)
         self._venue.open_orders(self.inbox())
+        if self._venue.market.copied_ids:
+            self._ask_for_copies()
 
     def crash(self, *, power: bool = False) -> None:
         """Lose everything that is not on the disk; another process starts soon."""
@@ -141,6 +143,48 @@ class SimShell:
         self._waiting, self._held, self._broken = [], {}, False
         self._wakes.clear()
         self._world.after(self._world.chance.randint(1, 6_000) * MS, self.start)
+
+    def go_back(self) -> bool:
+        """Go on from an older copy of the journal; return whether there is one.
+
+        What a person has ordered since stays known, and so do the events of the market.
+        """
+        rows = self.rows
+        last = max(
+            (n for n, (event, _) in enumerate(rows) if isinstance(event, m.Operated)), default=-1
+        )
+        first = max(last + 1, len(rows) // 2)
+        if not self.running or self._broken or first >= len(rows):
+            return False
+        kept = self._world.chance.randint(first, len(rows) - 1)
+        self.crash()
+        market = self._venue.market
+        lost = (each for _, commands in rows[kept:] for each in commands)
+        market.copied_ids |= {name for each in lost if (name := _id(each))}
+        market.copied_ns = self._world.now_ns
+        self._disk.cut(kept)
+        self.rows = rows[:kept]
+        if self._kept is not None and self._kept[0] > kept:
+            self._kept = None
+        self._world.note(f"the journal is an older copy, of {kept} rows")
+        return True
+
+    def _ask_for_copies(self) -> None:
+        """Read all executions, again until they are answered, as a start does."""
+        put, epoch, answered = self.inbox(), self._epoch, list[m.Event]()
+
+        def again() -> None:
+            if self._epoch != epoch or answered:
+                return
+            self._venue.fills(0, take)
+            self._world.after(5 * SECOND, again)
+
+        def take(event: m.Event) -> None:
+            if isinstance(event, m.Filled):
+                answered.append(event)
+            put(event)
+
+        again()
 
     def sleep(self, for_ns: int) -> None:
         """Stand still: events wait."""
@@ -183,12 +227,16 @@ class SimShell:
             self._unexplained.clear()
         for _, commands in islice(self.rows, self._read_for_person, None):
             for each in commands:
-                if isinstance(each, m.Tripped) and each.rule.startswith(UNEXPLAINED):
+                if isinstance(each, m.Tripped) and self._is_for_a_person(each.rule):
                     self._unexplained.add(each.rule)
                 elif isinstance(each, m.Cleared):
                     self._unexplained.discard(each.rule)
         self._read_for_person = len(self.rows)
         return bool(self._unexplained)
+
+    def _is_for_a_person(self, rule: str) -> bool:
+        is_of_copy = rule == "safe_mode" and bool(self._venue.market.copied_ids)
+        return is_of_copy or rule.startswith(UNEXPLAINED)
 
     # ------------------------------------------------------------ events in
 

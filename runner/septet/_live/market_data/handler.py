@@ -61,7 +61,8 @@ class MarketDataHandler:
         Reports streams that fall silent; None for no such check.
 
     `quoted`, where it is set, gets every quote as it was received: a paper venue that fills
-    against it.
+    against it. `unquoted` gets the symbols whose last quote may not be used until the next one: a
+    newer one is doubted, a bar closed beyond it, or its stream is down.
     """
 
     def __init__(
@@ -82,8 +83,11 @@ class MarketDataHandler:
         self._tasks = tasks or Tasks("market")
         self.bars, self.decision_times = bars, decision_times
         self.quoted: Callable[[QuoteSeen], None] | None = None
+        self.unquoted: Callable[[str], None] = _ignore
         self._feed, self._request, self._clock = feed, request, clock
         self._put, self._notify = put, notify
+        self.put_in_order: Put = put
+        """Puts a jump of quotes before later bars and fills, which other quotes come after."""
         self._watchdog, self._max_staleness_ns = watchdog, max_staleness_ns
         self._notices = Notices(clock, put)
         self._prices = "book" if "book" in request.kinds else "quotes"
@@ -245,8 +249,7 @@ class MarketDataHandler:
             self._unreadable("bar", fault, seen.symbol)
             return
         for each in self.bars.take(seen, now_ns, market_ns):
-            self._put(each)
-            self.decision_times.take(each)
+            self._take(each)
         if seen.open_ns <= market_ns < seen.open_ns + 2 * self._request.bar_ns:
             self._received("bars", seen.symbol, now_ns, market_ns)  # an old bar is no evidence
         for decision_time in self.decision_times.step(now_ns):
@@ -256,6 +259,8 @@ class MarketDataHandler:
             self._tasks.soon("decision times", self._after)
 
     def _take(self, event: m.Event) -> None:
+        if isinstance(event, m.BarClosed):
+            self._compare(event)
         self._put(event)
         self.decision_times.take(event)
 
@@ -266,12 +271,36 @@ class MarketDataHandler:
             return
         quote = self._quotes.take(seen, now_ns, market_ns)
         if quote is not None:
-            self._put(quote)
+            self._put_quote(quote)
         if not self._quotes.took(seen.symbol, now_ns):
             return  # a dropped message does not show that the stream is alive
         self._received(self._prices, seen.symbol, now_ns, market_ns)
-        if self.quoted is not None and not self._quotes.is_doubted(seen.symbol):
+        if self._quotes.is_doubted(seen.symbol):
+            self.unquoted(seen.symbol)
+        elif self.quoted is not None:
             self.quoted(seen)
+
+    def _compare(self, bar: m.BarClosed) -> None:
+        """Compare a bar with the quotes: it may end a doubt, or lie beyond the last of them."""
+        if bar.volume == 0.0 or not self._quotes.has_any(bar.symbol):
+            return
+        now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
+        ended_ns = self._clock.wall_of_market(bar.known_ns)
+        quote = self._quotes.agree(bar.symbol, bar.close, ended_ns, now_ns, market_ns)
+        if quote is not None:
+            self._put_quote(quote)
+            self._pass_confirmed()
+        elif self._quotes.is_passed(bar.symbol, bar.close, ended_ns):
+            self.unquoted(self._request.symbols[bar.symbol])
+
+    def _put_quote(self, quote: m.Quoted) -> None:
+        put = self.put_in_order if self._quotes.is_jump(quote.symbol) else self._put
+        put(quote)
+
+    def _pass_confirmed(self) -> None:
+        for seen in self._quotes.confirmed():
+            if self.quoted is not None:
+                self.quoted(seen)
 
     def _print(self, seen: PrintSeen) -> None:
         now_ns, market_ns = self._clock.now_ns(), self._clock.market_ns()
@@ -316,6 +345,8 @@ class MarketDataHandler:
         number = self._numbers.get(message.symbol, -1)
         if message.stream in ("", "bars"):
             self.bars.lost(message.symbol)
+        if message.stream in ("", self._prices):
+            self._unquote(number)
         if message.unlisted and number >= 0 and number not in self.decision_times.absent:
             self.decision_times.absent.add(number)
             text = f"{message.reason}: it is left out, and the other symbols are traded on"
@@ -328,9 +359,16 @@ class MarketDataHandler:
         ):
             self._put(changed)
 
+    def _unquote(self, number: int) -> None:
+        """Let the last quote of a symbol fill nothing more; -1 stands for all symbols."""
+        for symbol, k in self._numbers.items():
+            if number in (k, -1):
+                self.unquoted(symbol)
+
     def stood_still(self, reason: str, catch_up_ns: int) -> None:
         """Block entries until fresh data arrives, after the process or machine was suspended."""
         self.bars.lost()
+        self._unquote(-1)
         for number in self._numbers.values():
             if number not in self._stale:
                 self._stale.add(number)
@@ -379,10 +417,8 @@ class MarketDataHandler:
         for each in self.bars.poll(now_ns, market_ns):
             self._take(each)
         for quote in self._quotes.due(now_ns, market_ns):
-            self._put(quote)
-        for seen in self._quotes.confirmed():
-            if self.quoted is not None:
-                self.quoted(seen)
+            self._put_quote(quote)
+        self._pass_confirmed()
         uncertainty_ns = self._clock.uncertainty_ns()
         for request in self.bars.wanted(now_ns, market_ns, self._clock.speed, uncertainty_ns):
             if self._numbers[request.symbol] in self.decision_times.absent:
@@ -393,6 +429,8 @@ class MarketDataHandler:
         if self._watchdog is not None:
             for changed in self._watchdog.check(now_ns):
                 self._put(changed)
+                if changed.stream == self._prices and changed.state != "live":
+                    self._unquote(changed.symbol)
             self._dial()
         findings = self.bars.findings() + (self._series.findings() if self._series else ())
         for finding in findings:
@@ -451,3 +489,7 @@ class MarketDataHandler:
         for each in self.bars.answer(request, rows, now_ns, market_ns):
             self._take(each)
         self._advance()
+
+
+def _ignore(symbol: str) -> None:
+    """Ignore that the quotes of a symbol may not be used."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from septet import messages as m
+from septet._data.day_calendars import written_calendars
 from septet._data.load import keys_of
 from septet._host.background_tasks import Tasks
 from septet._host.venues import FeedFacts, FeedRequest, LiveFeed
@@ -44,12 +45,8 @@ LONGEST_HISTORY_NS: Final = 5 * 366 * 86_400 * 1_000_000_000
 
 def grids_of(strategy: Any) -> list[Grid]:
     """Return the schedule of each symbol's bars."""
-    written = strategy.data.candles.extra["calendar"]
-    names = [
-        (written.get(each) if isinstance(written, dict) else written) or "24x7"
-        for each in strategy.universe.symbols
-    ]
-    return [Grid(name, int(strategy.universe.bar)) for name in names]
+    bar_ns = int(strategy.universe.bar)
+    return [Grid(name or "24x7", bar_ns) for name in written_calendars(strategy)]
 
 
 def history_ns_of(strategy: Any, memory_bars: int = 0) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from septet import messages as m
+from septet._core.newest_quote import BEYOND
 from septet._host.venues import PrintSeen, QuoteSeen
 
 __all__ = ["PrintThrottle", "QuoteThrottle"]
@@ -20,13 +21,21 @@ _NEVER: Final = -(2**62)
 
 @dataclass
 class _Quote:
-    """The last quote of a symbol that was passed on, and the one that waits."""
+    """The last quote of a symbol that was passed on, the one that waits, and the doubted one.
+
+    `doubted_ns` is since when the doubted one stands, `far_ns` since when all quotes are too far on
+    its side. `usable` is the last that was not doubted, and `usable_ns` when it arrived.
+    """
 
     given: m.Quoted | None = None
+    jumped: bool = False
     given_ns: int = _NEVER
     waiting: QuoteSeen | None = None
     doubted: QuoteSeen | None = None
     doubted_ns: int = _NEVER
+    far_ns: int = _NEVER
+    usable: QuoteSeen | None = None
+    usable_ns: int = _NEVER
     venue_ns: int = 0
     taken_ns: int = _NEVER
 
@@ -37,8 +46,9 @@ class QuoteThrottle:
     A move is a change of bid or ask by more than `pass_bps`. What is crossed, not finite or not
     above zero is no quote; one that is older than the last (by the venue's time) is dropped.
     A stamp ahead of the local clock counts as now, so that it cannot make later quotes look old.
-    A price that is more than `absurd` away from the last one must stand for `confirm_ns`: it would
-    set a peak of equity, or trip a halt, and may be one bad message.
+    A price that is more than `absurd` away from the last one must stand for `confirm_ns`, or a bar
+    must close near it: it would set a peak of equity, or trip a halt, and may be one bad message.
+    Of quotes that go on moving so far to one side, one is accepted after `confirm_ns` as well.
     """
 
     def __init__(
@@ -68,9 +78,13 @@ class QuoteThrottle:
             self.counts["unordered"] += 1
             return None
         line.venue_ns, line.taken_ns = venue_ns, now_ns
-        if self._doubts(line, seen, now_ns):
+        accepted = self._accepted(line, seen, now_ns)
+        if line.doubted is not None:
             self.counts["doubted"] += 1
-            return None
+            if accepted is None:
+                return None
+            return self._give(k, line, accepted, now_ns, market_ns)
+        line.usable, line.usable_ns = seen, now_ns
         if now_ns - line.given_ns >= self._every_ns or self._moved(line.given, seen):
             return self._give(k, line, seen, now_ns, market_ns)
         if line.waiting is not None:
@@ -83,13 +97,21 @@ class QuoteThrottle:
         k = self._number.get(symbol)
         return k is not None and self._lines[k].taken_ns == now_ns
 
+    def has_any(self, k: int) -> bool:
+        """Whether a quote of a symbol has come."""
+        return self._lines[k].usable is not None
+
+    def is_jump(self, k: int) -> bool:
+        """Whether the quote of a symbol that was passed on last is far from the one before."""
+        return self._lines[k].jumped
+
     def is_doubted(self, symbol: str) -> bool:
         """Whether the last quote of a symbol is too far from the one before, and not confirmed."""
         k = self._number.get(symbol)
         return k is not None and self._lines[k].doubted is not None
 
     def confirmed(self) -> list[QuoteSeen]:
-        """Return the doubted quotes that have stood long enough since this was last called."""
+        """Return the doubted quotes that were confirmed since this was last called."""
         confirmed, self._confirmed = self._confirmed, []
         return confirmed
 
@@ -98,29 +120,82 @@ class QuoteThrottle:
         quotes = []
         for k, line in enumerate(self._lines):
             if line.doubted is not None and now_ns - line.doubted_ns >= self._confirm_ns:
-                quotes.append(self._give(k, line, line.doubted, now_ns, market_ns))
-                self._confirmed.append(line.doubted)
-                line.doubted = None
-            elif line.waiting is not None and now_ns - line.given_ns >= self._every_ns:
+                quotes.append(self._confirm(k, line, line.doubted, now_ns, market_ns))
+            elif line.waiting is not None and self._is_due(line, now_ns):
                 quotes.append(self._give(k, line, line.waiting, now_ns, market_ns))
         return quotes
 
+    def agree(
+        self, k: int, close: float, ended_ns: int, now_ns: int, market_ns: int = 0
+    ) -> m.Quoted | None:  # fmt: skip
+        """Return the doubted quote of a symbol if a bar with trades closed near it.
+
+        The bar must not have ended (wall time) long before the doubt began.
+        """
+        line = self._lines[k]
+        doubted, given = line.doubted, line.given
+        if doubted is None or given is None or ended_ns < line.far_ns - self._confirm_ns:
+            return None
+        distance = abs(close - _mid(doubted))
+        if distance > self._absurd * close or distance >= abs(close - _mid(given)):
+            return None
+        return self._confirm(k, line, doubted, now_ns, market_ns)
+
+    def is_passed(self, k: int, close: float, ended_ns: int) -> bool:
+        """Whether a bar with trades that ended after the last usable quote closed beyond it."""
+        line = self._lines[k]
+        if line.usable is None or line.usable_ns >= ended_ns:
+            return False
+        bound = max(line.usable.ask - line.usable.bid, BEYOND * close)
+        return not line.usable.bid - bound <= close <= line.usable.ask + bound
+
     def next_wall_ns(self) -> int | None:
         """Return when `due` has something next, None for nothing."""
-        times = [line.given_ns + self._every_ns for line in self._lines if line.waiting is not None]
+        times = [line.given_ns + self._every_ns for line in self._lines if self._waits(line)]
         times += [line.doubted_ns + self._confirm_ns for line in self._lines if line.doubted]
         return min(times, default=None)
 
-    def _doubts(self, line: _Quote, seen: QuoteSeen, now_ns: int) -> bool:
-        """Whether a quote is too far from the last one to be accepted at once."""
-        if line.given is None or not self._is_far(line.given, seen):
-            line.doubted = None
-            return False
-        if line.doubted is None or self._is_far(line.doubted, seen):
-            line.doubted_ns = now_ns
-        doubts = now_ns - line.doubted_ns < self._confirm_ns
-        line.doubted = seen if doubts else None
-        return doubts
+    def _accepted(self, line: _Quote, seen: QuoteSeen, now_ns: int) -> QuoteSeen | None:
+        """Return the quote that may be used: this one, the doubted one before it, or None.
+
+        The doubted one before it is accepted if all quotes have been far away on one side for long
+        enough, and this one is further still.
+        """
+        given, before = line.given, line.doubted
+        line.doubted = None
+        if given is None or not self._is_far(given, seen):
+            return seen
+        if before is None or (_mid(before) > _mid(given)) != (_mid(seen) > _mid(given)):
+            line.doubted, line.doubted_ns, line.far_ns = seen, now_ns, now_ns
+            return None
+        if not self._is_far(before, seen):
+            if now_ns - line.doubted_ns < self._confirm_ns:
+                line.doubted = seen
+                return None
+            return seen
+        line.doubted_ns = now_ns
+        if now_ns - line.far_ns < self._confirm_ns:
+            line.doubted = seen
+            return None
+        if abs(_mid(seen) - _mid(given)) < abs(_mid(before) - _mid(given)):
+            return seen
+        line.doubted, line.far_ns = seen, now_ns
+        return before
+
+    def _confirm(
+        self, k: int, line: _Quote, doubted: QuoteSeen, now_ns: int, market_ns: int
+    ) -> m.Quoted:  # fmt: skip
+        """Accept the doubted quote of a symbol."""
+        self._confirmed.append(doubted)
+        line.doubted, line.usable, line.usable_ns = None, doubted, now_ns
+        return self._give(k, line, doubted, now_ns, market_ns)
+
+    def _waits(self, line: _Quote) -> bool:
+        """Whether a quote waits for the end of its interval; none does that a later one doubts."""
+        return line.waiting is not None and line.doubted is None
+
+    def _is_due(self, line: _Quote, now_ns: int) -> bool:
+        return self._waits(line) and now_ns - line.given_ns >= self._every_ns
 
     def _is_far(self, before: m.Quoted | QuoteSeen, seen: QuoteSeen) -> bool:
         return _differs(before, seen, self._absurd)
@@ -129,6 +204,7 @@ class QuoteThrottle:
         return last is None or _differs(last, seen, self._share)
 
     def _give(self, k: int, line: _Quote, seen: QuoteSeen, now_ns: int, market_ns: int) -> m.Quoted:
+        line.jumped = line.given is not None and self._is_far(line.given, seen)
         line.given = m.Quoted(
             at_ns=now_ns, symbol=k, venue_ns=min(seen.venue_ns, now_ns), bid=seen.bid,
             bid_quantity=seen.bid_quantity, ask=seen.ask, ask_quantity=seen.ask_quantity,
@@ -142,6 +218,10 @@ def _differs(before: m.Quoted | QuoteSeen, seen: QuoteSeen, share: float) -> boo
     """Whether bid or ask moved by more than a share of what it was."""
     bid, ask = before.bid, before.ask
     return abs(seen.bid - bid) > share * bid or abs(seen.ask - ask) > share * ask
+
+
+def _mid(quote: m.Quoted | QuoteSeen) -> float:
+    return 0.5 * (quote.bid + quote.ask)
 
 
 def _is_quote(seen: QuoteSeen) -> bool:

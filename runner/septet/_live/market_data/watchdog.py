@@ -139,7 +139,8 @@ class Watchdog:
             if name in ("", stream.name) and symbol in (-1, stream.symbol):
                 stream.received = False
                 if stream.state != "down" or (unlisted and not stream.unlisted):
-                    changes.append(self._changed(stream, "down", reason, now_ns))
+                    down = self._changed(stream, "down", reason, now_ns, unlisted=unlisted)
+                    changes.append(down)
                 stream.unlisted |= unlisted
         return changes
 
@@ -230,12 +231,14 @@ class Watchdog:
         return self._clock.wall_of_market(slot.open_ns) + stream.silent_ns
 
     def _changed(
-        self, stream: _Stream, state: Literal["live", "stale", "down"], reason: str, now_ns: int
-    ) -> m.FeedChanged:
+        self, stream: _Stream, state: Literal["live", "stale", "down"], reason: str, now_ns: int,
+        *, unlisted: bool = False,
+    ) -> m.FeedChanged:  # fmt: skip
         steady_ns = now_ns - max(stream.since_ns, stream.tried_ns)
         if stream.state == "live" and steady_ns >= self._rules.stable_ns:
             stream.tries = stream.dial_ns = 0
         stream.state, stream.since_ns = state, now_ns
         return m.FeedChanged(
-            at_ns=now_ns, stream=stream.name, symbol=stream.symbol, state=state, reason=reason
-        )
+            at_ns=now_ns, stream=stream.name, symbol=stream.symbol, state=state, reason=reason,
+            unlisted=unlisted,
+        )  # fmt: skip

@@ -101,6 +101,8 @@ class PaperVenue:
         self._shown: dict[tuple[int, float], ShownSide] = {}
         self.liquidates: Callable[[int, float], bool] = _never
         """Whether a mid price liquidates the position of a symbol."""
+        self.is_contradicted: Callable[[int, float, float], bool] = _never
+        """Whether bars contradict a bid and ask."""
         received = simulation.fee.fee_currency == "base"
         self._account = PaperAccount(cash=cash, received=received, spot=spot)
 
@@ -261,7 +263,8 @@ class PaperVenue:
         k = self._numbers.get(seen.symbol, -1)
         if k < 0:
             return
-        if not (0.0 < seen.bid < seen.ask < math.inf):  # not a valid quote
+        is_quote = 0.0 < seen.bid < seen.ask < math.inf
+        if not is_quote or self.is_contradicted(k, seen.bid, seen.ask):
             self.silent(seen.symbol)
             return
         deep = self._simulation.fills == "book" and seen.bids and seen.asks
@@ -277,7 +280,7 @@ class PaperVenue:
         self._account.pay(booked.amount if isinstance(booked, m.Funded) else booked.liquidation)
 
     def silent(self, symbol: str) -> None:
-        """Drop the quote of a symbol whose stream is down or whose book is not valid."""
+        """Drop the quote of a symbol, which is old, contradicted or invalid, until the next."""
         k = self._numbers.get(symbol, -1)
         self._shown.pop((k, 1.0), None)
         self._shown.pop((k, -1.0), None)
@@ -477,7 +480,7 @@ def _deaf(event: Any) -> None:
     """Ignore an event."""
 
 
-def _never(k: int, price: float) -> bool:
+def _never(k: int, *prices: float) -> bool:
     return False
 
 

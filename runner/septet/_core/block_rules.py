@@ -1,0 +1,73 @@
+"""What each block of entries is called, what clears it, and how loud its beginning is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ["RULES", "Rule"]
+
+Level = Literal["info", "warning", "error", "critical"]
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """The condition that clears a guard, and the level of the alert at its beginning."""
+
+    clears_when: str
+    level: Level = "warning"
+    person: bool = False
+
+
+RULES: dict[str, Rule] = {
+    "feed_stale": Rule("data arrives again"),
+    "feed_down": Rule("the stream is live again"),
+    "venue_down": Rule("the venue answers again", "error"),
+    "venue_limited": Rule("the pause the venue asked for is over"),
+    "venue_banned": Rule("the ban is over", "critical"),
+    "venue_maintenance": Rule("the venue reports that it is up"),
+    "symbol_halted": Rule("the venue lets the symbol trade"),
+    "unlisted": Rule("the exchange lists the symbol again", "error"),
+    "filters_changed": Rule("a person resumes the run (septet resume)", "error", person=True),
+    "clock_skew": Rule("the clocks agree again", "error"),
+    "unknown_order": Rule("it is known what became of the order", "info"),
+    "unexplained_order": Rule(
+        "the venue shows the order, what was seen is explained, "
+        "or a person resumes (septet resume)",
+        "critical",
+        person=True,
+    ),
+    "position_mismatch": Rule(
+        "the balances agree, or a person resumes (septet resume)", "critical", person=True
+    ),
+    "disputed_fill": Rule(
+        "the account agrees with what is booked, or a person resumes (septet resume)",
+        "critical",
+        person=True,
+    ),
+    "lost_fill": Rule(
+        "the account or the executions show what became of the order, or septet resume leaves out "
+        "executions that neither shows",
+        "error",
+    ),
+    "account_unread": Rule("the balances are read", "error"),
+    "rejected_entry": Rule("the account was read after the rejection", "info"),
+    "unprotected": Rule(
+        "the exit is filled, the stop rests at the venue again, or septet resume accepts that the "
+        "account no longer holds the position",
+        "info",
+    ),
+    "insufficient_funds": Rule(
+        "the account holds the ledger's cash again, or a person resumes (septet resume)",
+        "critical",
+        person=True,
+    ),
+    "ack_mismatch": Rule("a person resumes the run (septet resume)", "critical", person=True),
+    "safe_mode": Rule("a person resumes the run (septet resume)", "critical", person=True),
+    "operator_halt": Rule("a person resumes the run (septet resume)", "warning", person=True),
+    "stopping": Rule("the next start", "info"),
+    "quarantine": Rule("the plugin is tried again"),
+    "throttled": Rule("a person resumes the run (septet resume)", "critical", person=True),
+    "turnover": Rule("a person resumes the run (septet resume)", "critical", person=True),
+}
+"""Every guard: `blocked` answers with one of these names."""

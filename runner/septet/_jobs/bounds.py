@@ -1,0 +1,40 @@
+"""What work in a process of its own may take: seconds, and bytes of memory."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from septet._data.parquet_bounds import memory_bytes
+
+__all__ = ["Bounds", "bound_memory", "size_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one piece of work may take: seconds, and bytes of memory where the system enforces them.
+
+    The defaults are those of a check.
+    """
+
+    seconds: float = 60.0
+    memory: int = 4 << 30
+
+    def here(self) -> Bounds:
+        """Return the bounds on this machine: at most half of its memory."""
+        return Bounds(self.seconds, min(self.memory, memory_bytes() // 2))
+
+
+def bound_memory(memory: int) -> None:
+    """Give this process so many bytes for its data, and no more; Linux enforces it."""
+    import resource
+
+    with contextlib.suppress(OSError, ValueError):  # not every system has this bound
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
+def size_text(memory: int) -> str:
+    """Write a bound of memory."""
+    return f"{memory / (1 << 30):.3g} GiB of memory"

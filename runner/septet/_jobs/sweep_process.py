@@ -1,0 +1,45 @@
+"""A sweep in a process of its own: what is run, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from septet._jobs.bounds import Bounds
+from septet._jobs.child_process import result_of
+from septet._progress import Progress
+
+__all__ = ["SweepWork", "sweep_in_process"]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepWork:
+    """What is run: `file` of a workspace over `axes`, with `section` as its other keys.
+
+    `face`, `client` and `hypothesis` are who asks and why, for the ledger of trials.
+    """
+
+    workspace: str
+    file: str
+    axes: Mapping[str, Any]
+    section: Mapping[str, Any]
+    face: str
+    client: str
+    hypothesis: str
+
+
+def sweep_in_process(wanted: SweepWork, progress: Progress, bounds: Bounds) -> dict[str, Any]:
+    """Run and store a sweep in a new process, without its page; return its document.
+
+    Raises
+    ------
+    InputError
+        If it takes more than its bounds.
+    SeptetError
+        What ended it, problems included.
+    Cancelled
+        What `progress` raised: the process is killed. Settings stored before remain stored.
+    """
+    found = result_of("septet._jobs.sweep_worker", asdict(wanted), progress, bounds)
+    return cast("dict[str, Any]", found)

@@ -1,0 +1,44 @@
+"""A sweep in a process of its own: its input on stdin, its progress and result on stdout.
+
+One JSON document comes in (`sweep_process.SweepWork`), the document of the sweep is its result. No
+line has a figure of a setting before the tries are in the ledger: whenever the process is killed,
+what anybody can have seen is counted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from septet._app.sweep import SweepRequest, sweep_document, sweep_file
+from septet._app.workspace import Workspace
+from septet._jobs.child_side import Reports, serve_one
+from septet._text import plain_json
+
+__all__ = ["main"]
+
+
+def _sweep(given: dict[str, Any], reports: Reports) -> dict[str, Any]:
+    """Run what was asked for, store it, and return its document."""
+    workspace = Workspace(Path(given["workspace"]))
+    loaded = workspace.load_sweep(given["file"], given["axes"], given["section"])
+    request = SweepRequest(
+        out=workspace.folder("sweeps"), page=False, face=given["face"], client=given["client"],
+        hypothesis=given["hypothesis"],
+    )  # fmt: skip
+
+    def progress(stage: str, done: int, total: int | None, best: str, /) -> None:
+        reports.progress(stage, done, total, "")  # the best so far is a figure
+
+    outcome = sweep_file(loaded, request, log=reports.note, progress=progress)
+    found: dict[str, Any] = plain_json(sweep_document(outcome))
+    return found
+
+
+def main() -> None:
+    """Run one sweep."""
+    serve_one(_sweep)
+
+
+if __name__ == "__main__":
+    main()
