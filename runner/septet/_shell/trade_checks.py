@@ -124,9 +124,9 @@ def _no_quorum(session: Session) -> list[Problem]:
     return [
         problem_at(
             session.loaded.tree, ("portfolio", "rebalance", "quorum"),
-            f"a rebalance acts only where {quorum:.0%} of its members have a bar: the "
+            f"a rebalance acts only where {100 * quorum:.0f} % of its members have a bar: the "
             f"{len(session.market.symbols)} symbols{why} allow that at {times}, with "
-            f"{share:.0%} at most having one",
+            f"{100 * share:.0f} % at most having one",
             hint=out,
             severity="warning",
         )
