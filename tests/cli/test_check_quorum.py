@@ -60,7 +60,7 @@ def test_a_quorum_that_is_never_met_is_a_warning(septet: Command, tmp_path: Path
     outcome = septet("check", path)
     assert outcome.code == 0
     found = " ".join(outcome.err.split())
-    assert "warning: portfolio.rebalance.quorum: a rebalance acts only where 90% of its" in found
+    assert "warning: portfolio.rebalance.quorum: a rebalance acts only where 90 % of its" in found
     assert "calendars are 24x7, XNYS, allow that at 0 of " in found
     assert "with 50 % at most having one" in found
     assert "or quorum: 50%" in found

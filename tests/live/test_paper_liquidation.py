@@ -65,7 +65,7 @@ class GapFeed(MemoryFeed):
     async def _emit(self, request: FeedRequest, sink: Callable[[Any], None]) -> None:
         hour_ns, before = self.clock.market_ns() // HOUR_NS * HOUR_NS, 100.0
         for n, close in enumerate(self.closes):
-            for part in (1, 2, 3):
+            for part in (1, 2):  # the last half hour is left to a busy machine
                 await self._until(hour_ns + part * HOUR_NS // 4)
                 price = self.bad[1] if self.bad and part == 2 and n == self.bad[0] else close
                 now_ns = self.clock.now_ns()
@@ -130,7 +130,7 @@ def lived(
     path.write_text(
         STRATEGY.format(simulation=SIMULATION + terms, leverage=leverage), encoding="utf-8"
     )
-    world = World(tmp_path, bar_wall_ns=250_000_000)
+    world = World(tmp_path, bar_wall_ns=400_000_000)
 
     def feed(loaded: Any, clock: Any, tasks: Any = None) -> GapFeed:
         made = GapFeed(clock)
