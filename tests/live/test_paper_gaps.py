@@ -13,18 +13,12 @@ from typing import Any
 
 import pytest
 
-from septet._config import load
 from septet._host.venues import BarSeen, FeedFacts, FeedRequest, QuoteSeen
-from septet._journal.fold import Fold
-from septet._journal.reader import Reader
 from septet._live import build_core as built
-from septet._live.process import run_live
 from septet._live.replay import replay
-from septet._live.run_location import JOURNAL
 from septet._live.shadow import shadow
-from septet._live.wiring import WIRING, Wiring
 from tests.live.feeds import HOUR_NS, World
-from tests.live.test_paper_liquidation import GapFeed, bar_of
+from tests.live.test_paper_liquidation import GapFeed, bar_of, traded
 from tests.live.test_paper_process import plain
 
 ENTRY, STOP, MAINTENANCE = 101.0, 0.03, 0.01
@@ -150,12 +144,4 @@ def lived(
         made.closes = closes
         return made
 
-    result = run_live(
-        [load(path, mode="paper")], world.options(bars=len(closes)), clock=world.clock,
-        wiring=Wiring(WIRING.core, WIRING.venue, feed), signals=False,
-    )  # fmt: skip
-    [(run, _)] = result.ends
-    with Reader(run.location.folder / JOURNAL) as journal:
-        fold = Fold(journal.head)
-        fold.take(list(journal.read()))
-    return run, fold.trade_columns()
+    return traded(path, world, feed, len(closes))

@@ -137,8 +137,13 @@ def lived(
         made.closes, made.bad = closes, bad
         return made
 
+    return traded(path, world, feed, len(closes))
+
+
+def traded(path: Path, world: World, feed: Callable[..., Any], bars: int) -> tuple[Any, Any]:
+    """Run a file in paper mode for so many bars of a feed; return the run and its trades."""
     result = run_live(
-        [load(path, mode="paper")], world.options(bars=len(closes)), clock=world.clock,
+        [load(path, mode="paper")], world.options(bars=bars), clock=world.clock,
         wiring=Wiring(WIRING.core, WIRING.venue, feed), signals=False,
     )  # fmt: skip
     [(run, _)] = result.ends
