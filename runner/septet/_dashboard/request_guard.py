@@ -9,8 +9,9 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from septet._dashboard.json_answer import JsonAnswer
 from septet._dashboard.rate_limits import plain_address
 
 if TYPE_CHECKING:
@@ -128,7 +129,9 @@ class Guard:
         if line + sum(len(name) + len(value) for name, value in scope["headers"]) > _LONGEST:
             return _refuse(scope, 431, f"address and headers have more than {_LONGEST} bytes")
         if "content-length" in headers and "transfer-encoding" in headers:
-            return _refuse(scope, 400, "a body has a length or is sent in chunks, not both")
+            both = _refuse(scope, 400, "a body has a length or is sent in chunks, not both")
+            both.headers["connection"] = "close"  # where it ends, a proxy may see otherwise
+            return both
         problem = self._bypassed(scope, headers)
         if problem:
             return _refuse(scope, 403, problem)
@@ -227,7 +230,7 @@ def _refuse(scope: Scope, status: int, problem: str) -> Response:
     """Answer in the form of what was asked: JSON for a program, else a line of text."""
     headers = {"www-authenticate": "Bearer"} if status == 401 else None
     if scope["path"].startswith(API):
-        return JSONResponse(
+        return JsonAnswer(
             {"ok": False, "error": "Refused", "message": problem, "hint": ""}, status, headers
         )
     return PlainTextResponse(f"Refused: {problem}.\n", status)

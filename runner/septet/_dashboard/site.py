@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from septet._jobs.jobs import Jobs
+
 if TYPE_CHECKING:
     from septet._app.workspace import Workspace
     from septet._dashboard.accounts import AccountBook
@@ -105,6 +107,8 @@ class Site:
         The strategies that are shown and checked; without one, none are.
     connections : Connections, optional
         Open connections, of which those of a visitor are kept when there are too many.
+    jobs : Jobs
+        Checks, backtests and comparisons, each in a process of its own.
     """
 
     root: Path
@@ -119,6 +123,7 @@ class Site:
     proxies: tuple[str, ...] = ()
     workspace: Workspace | None = None
     connections: Connections | None = None
+    jobs: Jobs = field(default_factory=lambda: Jobs("one can be cancelled, on the page Jobs"))
 
     def visitor(self, session: str) -> Visitor | None:
         """Return whose session it is, with the right that they have now."""
