@@ -263,7 +263,7 @@ def test_every_answer_in_json_can_be_sent() -> None:
     makers = {each.name for each in folder.glob("*.py") if "JSONResponse" in each.read_text()}
     assert makers == {"json_answer.py"}
     given = {"\udcff": ["\ud800", "ü", {"a": "\udcfe"}]}
-    assert json.loads(JsonAnswer(given).body) == {r"\xff": [r"\ud800", "ü", {"a": r"\xfe"}]}
+    assert json.loads(bytes(JsonAnswer(given).body)) == {r"\xff": [r"\ud800", "ü", {"a": r"\xfe"}]}
 
 
 def rows_of(dashboard: Dashboard, token: str, **asks: str) -> dict[str, Any]:
