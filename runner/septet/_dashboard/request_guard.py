@@ -25,6 +25,8 @@ _READS: Final = ("GET", "HEAD")
 _OPEN: Final = ("/login",)
 _LONGEST: Final = 16_384
 API: Final = "/api/"
+SHARED: Final = ("/run", "/chart", "/trade", "/combined", "/compare")
+"""Pages of runs, whose readings all viewers share: `cached_views`."""
 STREAMS: Final = ("/events", "/job-events")
 _TOKEN: Final = re.compile(r"septet_[A-Za-z0-9_-]{43}")
 _TOKEN_KEYS: Final = ("token", "access_token", "api_key", "bearer")
@@ -97,7 +99,12 @@ class Guard:
             return
         try:
             with self._site.kept(scope.get("client")):
-                await self._app(scope, receive, answer)
+                if scope["method"] not in _READS or scope["path"] in (*STREAMS, *SHARED):
+                    await self._app(scope, receive, answer)
+                    return
+                async with limits.readings.turn(key, receive) as is_there:
+                    if is_there:
+                        await self._app(scope, receive, answer)
         finally:
             running.end(key)
 

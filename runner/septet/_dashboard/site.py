@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from septet._dashboard.accounts import AccountBook
     from septet._dashboard.connections import Connections
     from septet._dashboard.rate_limits import InProgress, Throttle
+    from septet._dashboard.read_turns import ReadTurns
     from septet._dashboard.remote_access import RemoteAccess
     from septet._dashboard.sessions import Sessions
 
@@ -59,21 +60,25 @@ class Limits:
         Requests that run at the same time, of one session or token and of all.
     streams : InProgress
         Open streams of events, of one session and of all.
+    readings : ReadTurns
+        Requests that read at the same time, of one session or token; the others wait.
     """
 
     by_address: Throttle
     by_name: Throttle
     requests: InProgress
     streams: InProgress
+    readings: ReadTurns
 
 
 def default_limits(clock: Callable[[], float]) -> Limits:
     """Return the limits of a page that begins."""
     from septet._dashboard.rate_limits import InProgress, Throttle
+    from septet._dashboard.read_turns import ReadTurns
 
     return Limits(
         Throttle(5, 60.0, clock), Throttle(20, 60.0, clock), InProgress(16, 200),
-        InProgress(12, 200),
+        InProgress(12, 200), ReadTurns(),
     )  # fmt: skip
 
 
