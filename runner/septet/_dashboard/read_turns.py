@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from septet._host.background_tasks import race
 
 if TYPE_CHECKING:
     from starlette.types import Receive
@@ -50,27 +52,11 @@ async def _acquired(turns: asyncio.Semaphore, receive: Receive) -> bool:
     """Wait for a turn, or until the client has left."""
     if not turns.locked():
         return await turns.acquire()
-    turn = asyncio.ensure_future(turns.acquire())
-    left = asyncio.ensure_future(_left(receive))
-    try:
-        await asyncio.wait((turn, left), return_when=asyncio.FIRST_COMPLETED)
-        if not left.done():
-            return True
-        if turn.done():
-            turns.release()
-        return False
-    finally:
-        for each in (turn, left):
-            await _ended(each)
+    first, _ = await race(turns.acquire(), _left(receive))
+    return first == 0
 
 
 async def _left(receive: Receive) -> None:
     """Return when the client has left; what it sends is no part of a request that reads."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _ended(task: asyncio.Future[Any]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
