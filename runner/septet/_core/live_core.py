@@ -277,8 +277,8 @@ class LiveCore:
         """Pass an event of a venue to the guards and the orders."""
         if isinstance(event, m.Filled):
             self.market_ns = max(self.market_ns, event.market_ns)
-            known = self.checks.symbols[event.symbol].price if self.checks is not None else 0.0
-            event = fees.with_expected_fee(event, self.names, self.rules.fees, known)
+            prices = [each.price for each in self.checks.symbols] if self.checks else []
+            event = fees.with_expected_fee(event, self.names, self.rules.fees, prices)
         if isinstance(event, m.Unreadable):
             self._alert("error", "unreadable", f"{event.about}: {event.text}", event.symbol)
         self._out += self.guards.handle(event)

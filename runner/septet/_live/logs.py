@@ -288,10 +288,12 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
         case m.CancelAll():
             return "warning", "cancel_all", {"text": "cancelling every order of this run"}
         case m.Traded():
+            worth = command.fee_quote
+            value = "" if worth is None else f" (booked as {_number(worth)} in the quote currency)"
             text = (
                 f"{_side(command.side)} {_number(command.quantity)} {symbol} at "
-                f"{_number(command.price)}, fee {_number(command.fee)} {command.fee_currency}; "
-                f"holds {_number(command.position)}"
+                f"{_number(command.price)}, fee {_number(command.fee)} {command.fee_currency}"
+                f"{value}; holds {_number(command.position)}"
             )
             return "info", "fill", {"text": text, "order": _order(command.order)}
         case m.Corrected():
