@@ -43,7 +43,8 @@ def test_without_a_price_it_is_booked_at_the_rate_of_the_file(
     fill = msgspec.structs.replace(FILL, maker=maker)
     taken = fees.with_expected_fee(fill, NAMES, RATES, prices)
     assert (taken.fee, taken.fee_currency) == (0.0004, "BNB"), "what was paid stays"
-    assert fees.booked(2.0, taken, 1e8, NAMES) == (2e8, 2e8, pytest.approx(rate * 200.0))
+    assert fees.booked(2.0, taken, 1e8, NAMES)[:2] == (2e8, 2e8)
+    assert fees.booked(2.0, taken, 1e8, NAMES)[2] == pytest.approx(rate * 200.0)
     [alert] = fees.unread(taken)
     assert isinstance(alert, m.Alerted)
     assert (alert.level, alert.event) == ("warning", "fee_unread")
@@ -62,7 +63,8 @@ def test_an_execution_without_a_fee_has_the_expected_one(side: m.Side, currency:
     fill = msgspec.structs.replace(FILL, side=side, fee=0.0, fee_currency="")
     taken = fees.with_expected_fee(fill, NAMES, RATES, [100.0, 600.0])
     traded = 2.0 if side == "buy" else 200.0
-    assert (taken.fee, taken.fee_currency) == (pytest.approx(0.001 * traded), currency)
+    assert taken.fee == pytest.approx(0.001 * traded)
+    assert taken.fee_currency == currency
     alert, refresh = fees.unread(taken)
     assert isinstance(alert, m.Alerted)
     assert (alert.level, alert.event) == ("error", "fee_unread")
