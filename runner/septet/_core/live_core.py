@@ -22,7 +22,7 @@ from septet._core.checks import Checks
 from septet._core.core_snapshot import CoreKept
 from septet._core.engine import Engine
 from septet._core.guards import Guards
-from septet._core.ledger_changes import adopt, close_gone, correct
+from septet._core.ledger_changes import Change, adopt, close_gone, correct, take_up_dust
 from septet._core.missed_span import MissedSpan
 from septet._core.monitoring import Latency, Monitoring
 from septet._core.orders import (
@@ -291,6 +291,7 @@ class LiveCore:
         self._venue(event)
         if isinstance(self.engine, VenueFillsEngine) and event.listed:
             self.engine.set_filters(event)
+            self._book_without_order(event.symbol, take_up_dust)
         self._out += filters_alarm(
             self.engine, self.checks, self.orders, self.guards, event, could_close=could
         )
@@ -309,21 +310,22 @@ class LiveCore:
 
     def _adopt(self, k: int, quantity: float) -> None:
         """Adopt the account's position, at the newest price."""
-        args = quantity, self.names, self._scales, self.market_ns
-        self._book_without_order(k, *adopt(self.engine, k, *args))
+        self._book_without_order(k, adopt, quantity)
 
     def _close_gone(self, k: int, quantity: float, price: float) -> None:
         """Book a part of a position as closed that a person has accepted as gone."""
-        args = quantity, price, self.names, self._scales, self.market_ns
         self.guards.booked_gone(k, quantity)
-        self._book_without_order(k, *close_gone(self.engine, k, *args))
-        self._protect(k)
+        self._book_without_order(k, close_gone, quantity, price)
 
-    def _book_without_order(self, k: int, alert: m.Alerted, booked: Sequence[core.Command]) -> None:
-        self._out.append(alert)
-        self._carry(booked)
-        if self.orders is not None:
-            self.orders.touch(k)
+    def _book_without_order(self, k: int, change: Change, *given: float) -> None:
+        """Book a change of a position that no order made, and protect what is held after it."""
+        booked = change(self.engine, k, *given, self.names, self._scales, self.market_ns)
+        if booked is not None:
+            self._out.append(booked[0])
+            self._carry(booked[1])
+            if self.orders is not None:
+                self.orders.touch(k)
+            self._protect(k)
 
     def _apply(self, outcome: Outcome) -> None:
         """Apply the outcomes of the order manager to the engine."""
