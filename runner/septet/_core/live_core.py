@@ -221,18 +221,16 @@ class LiveCore:
 
     def _mark(self, k: int, price: float, leave: float, enter: float, held: float) -> None:
         """Mark a symbol between bars. A stop that rests at a venue is triggered by the venue."""
-        engine = self.engine  # the shadow replaces the engine: keep no reference to it
+        engine, orders = self.engine, self.orders  # the shadow replaces the engine: keep none
         if not isinstance(engine, VenueFillsEngine):
             return
         if held == 0.0 and engine.mark_flat(k, price, self.market_ns):
             return
         if dust := is_dust(self._dust, self.checks, self.guards, k, held):
             leave = math.nan
-        elif held != 0.0 and self.orders is not None and self.orders.protected(k):
-            beyond = (leave - engine.protection(k)[0]) * held <= 0.0
-            if not self.orders.stop_is_overdue(k, beyond, self._now_ns) and beyond:
-                leave = math.nan
-        lacks_stop = engine.adds_between and self.orders is not None and self.orders.lacks_stop(k)
+        elif held and orders is not None and orders.is_left_to_stop(k, leave, held, self._now_ns):
+            leave = math.nan
+        lacks_stop = engine.adds_between and orders is not None and orders.lacks_stop(k)
         if (leave != leave and not dust) or self.guards.blocked(k) or lacks_stop:
             enter = math.nan  # this does not end an add, which waits
         commands = engine.mark(k, price, leave, self.market_ns, enter)
@@ -319,8 +317,7 @@ class LiveCore:
 
     def _book_without_order(self, k: int, change: Change, *given: float) -> None:
         """Book a change of a position that no order made, and protect what is held after it."""
-        booked = change(self.engine, k, *given, self.names, self._scales, self.market_ns)
-        if booked is not None:
+        if booked := change(self.engine, k, *given, self.names, self._scales, self.market_ns):
             self._out.append(booked[0])
             self._carry(booked[1])
             if self.orders is not None:
