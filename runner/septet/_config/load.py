@@ -246,9 +246,8 @@ def variant(loaded: Loaded, settings: Sequence[Setting]) -> Loaded:
     ConfigError
         With every error.
     """
-    tree = loaded.tree
-    children = {key: node for key, node in tree.children.items() if key != "sweep"}
-    tree = structs.replace(tree, children=children)
+    children = {key: node for key, node in loaded.tree.children.items() if key != "sweep"}
+    tree = structs.replace(loaded.tree, children=children)
     for setting in settings:
         tree = _unfolded(tree, setting.path, loaded.strategy)
     tree, problems = apply_settings(tree, settings)
