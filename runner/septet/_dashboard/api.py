@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from septet._app.documents import document_of, error_document
 from septet._app.run_follow import RunFollower
@@ -19,8 +19,11 @@ from septet._app.runs import problem_of_run, why_order
 from septet._dashboard.api_types import (
     Acted,
     Ask,
+    CancelAsk,
     Decisions,
     Failure,
+    JobRow,
+    JobsAnswer,
     Orders,
     Positions,
     RunAnswer,
@@ -29,9 +32,11 @@ from septet._dashboard.api_types import (
     Why,
 )
 from septet._dashboard.forms import asked, body_of
+from septet._dashboard.json_answer import JsonAnswer
 from septet._dashboard.listing import all_runs, named_folder
 from septet._dashboard.run_actions import WAIT_S, act
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
+from septet._jobs.jobs import LONG
 from septet._store.find_runs import open_run
 from septet._text import decode_json, plain_json
 from septet.errors import InputError, SeptetError
@@ -44,6 +49,7 @@ __all__ = ["Api", "Endpoint", "failure", "refused_document"]
 _PREFIX: Final = "/api/v1/"
 _MOST_ROWS: Final = 1_000
 _RUN: Final = ("run", "string", "What `runs` calls it.")
+_Model = TypeVar("_Model", bound=BaseModel)
 _REFUSALS: Final = {"4XX": "Not done, and why."}
 
 
@@ -64,7 +70,7 @@ class Endpoint:
 def failure(status: int, message: str, hint: str = "", error: str = "Refused") -> Response:
     """Return the answer to a request that is not done."""
     found = Failure(ok=False, error=error, message=message, hint=hint)
-    return JSONResponse(found.model_dump(), status)
+    return JsonAnswer(found.model_dump(), status)
 
 
 class Api:
@@ -90,7 +96,12 @@ class Api:
             self._read("decisions", "Last decisions, with why.", self._held, Decisions, run),
             self._read("why", "Why an order was made.", self._why, Why, (*run, order)),
             self._read("table", "Rows of a table.", self._table, TablePage, (*run, *table)),
+            self._read("jobs", "Work that the page has begun.", self._jobs, JobsAnswer),
             *(self._act(each) for each in acts),
+            Endpoint(
+                _PREFIX + "cancel", "POST", OPERATE, "Ask a job to stop.", self._cancel, JobRow,
+                takes=CancelAsk,
+            ),
             Endpoint(
                 "/api/openapi.json", "GET", VIEW, "This description.", self._describe, None
             ),
@@ -108,17 +119,9 @@ class Api:
 
     def _act(self, action: str) -> Endpoint:
         async def answer(request: Request) -> Response:
-            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind != "application/json":
-                return failure(415, "expected Content-Type: application/json")
-            try:
-                ask = Ask.model_validate(decode_json(bytes(await body_of(request))))
-            except ValidationError as problem:
-                wrong = problem.errors(include_url=False, include_input=False)[0]
-                place = ".".join(str(each)[:40] for each in wrong["loc"]) or "the body"
-                return failure(400, f"{place}: {wrong['msg']}", "expected run, reason and name")
-            except (ValueError, RecursionError):
-                return failure(400, "the body is not JSON", "expected run, reason and name")
+            ask = await _body(request, Ask)
+            if isinstance(ask, Response):
+                return ask
             visitor: Visitor = request.state.visitor
             name = visitor.name if visitor.is_known else ask.name or visitor.name
 
@@ -133,6 +136,18 @@ class Api:
 
         words = f"{action.capitalize()} a paper or live run; who and why are journaled."
         return Endpoint(_PREFIX + action, "POST", OPERATE, words, answer, Acted, takes=Ask)
+
+    def _jobs(self, request: Request) -> dict[str, Any]:
+        jobs = [each.document() for each in self._site.jobs.latest()]
+        return {"jobs": jobs, "most": LONG.most, "most_each": LONG.most_each}
+
+    async def _cancel(self, request: Request) -> Response:
+        ask = await _body(request, CancelAsk)
+        if isinstance(ask, Response):
+            return ask
+        job = self._site.jobs.find(ask.id)
+        job.cancel()
+        return _typed(JobRow, job.document())
 
     def _runs(self, request: Request) -> dict[str, Any]:
         return {"runs": [{"run": row["key"], **row} for row in all_runs(self._site.root)]}
@@ -181,7 +196,7 @@ class Api:
         }  # fmt: skip
 
     async def _describe(self, request: Request) -> Response:
-        return JSONResponse(self._description)
+        return JsonAnswer(self._description)
 
     @cached_property
     def _description(self) -> dict[str, Any]:
@@ -233,6 +248,26 @@ def _operation(row: Endpoint) -> dict[str, Any]:
     return found
 
 
+async def _body(request: Request, model: type[_Model]) -> _Model | Response:
+    """Return what a request asks, or the answer to one that does not ask it."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        return failure(415, "expected Content-Type: application/json")
+    expected = f"expected {_listed(list(model.model_fields))}"
+    try:
+        return model.model_validate(decode_json(bytes(await body_of(request))))
+    except ValidationError as problem:
+        wrong = problem.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(each)[:40] for each in wrong["loc"]) or "the body"
+        return failure(400, f"{place}: {wrong['msg']}", expected)
+    except (ValueError, RecursionError):
+        return failure(400, "the body is not JSON", expected)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([*([", ".join(names[:-1])] if names[:-1] else []), names[-1]])
+
+
 def _content(model: type[BaseModel] | None) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{model.__name__}"} if model else {"type": "object"}
     return {"application/json": {"schema": schema}}
@@ -240,7 +275,7 @@ def _content(model: type[BaseModel] | None) -> dict[str, Any]:
 
 def _typed(model: type[BaseModel], found: dict[str, Any]) -> Response:
     """Return a document as its type describes it; keys that it does not name are left out."""
-    return JSONResponse(model.model_validate(plain_json(found)).model_dump(mode="json"))
+    return JsonAnswer(model.model_validate(plain_json(found)).model_dump(mode="json"))
 
 
 def _whole(request: Request, name: str, default: int, least: int, most: int) -> int:

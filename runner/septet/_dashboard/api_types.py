@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from septet._app.run_view import Happening, HeldPosition, OpenOrderRow
 
 __all__ = [
-    "Acted", "Ask", "Decision", "Decisions", "Failure", "Orders", "Positions", "RunAnswer",
-    "RunRow", "Runs", "TablePage", "Trials", "Why",
+    "Acted", "Ask", "CancelAsk", "Decision", "Decisions", "Failure", "JobRow", "JobsAnswer",
+    "Orders", "Positions", "RunAnswer", "RunRow", "Runs", "TablePage", "Trials", "Why",
 ]  # fmt: skip
 
 
@@ -170,3 +170,33 @@ class Acted(BaseModel):
 
     texts: list[str]
     found: dict[str, Any]
+
+
+class JobRow(BaseModel):
+    """Work that the page has begun, open or ended: `done` of `total` parts of its `stage`."""
+
+    id: str
+    kind: str
+    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    stage: str
+    done: int
+    total: int | None
+
+
+class JobsAnswer(BaseModel):
+    """Backtests, comparisons and checks of the page, the latest first.
+
+    At most `most` backtests and comparisons are open, `most_each` of one visitor.
+    """
+
+    jobs: list[JobRow]
+    most: int
+    most_each: int
+
+
+class CancelAsk(BaseModel):
+    """Which job is to stop."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: str = Field(min_length=1, max_length=80)

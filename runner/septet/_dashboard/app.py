@@ -16,7 +16,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
-    JSONResponse,
     PlainTextResponse,
     Response,
     StreamingResponse,
@@ -36,6 +35,7 @@ from septet._dashboard.compare_pages import ComparePages
 from septet._dashboard.events import SharedSigns, follow, mark_of
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
 from septet._dashboard.job_pages import JobPages
+from septet._dashboard.json_answer import JsonAnswer
 from septet._dashboard.listing import all_runs, grouped, named_folder
 from septet._dashboard.login import LogIn
 from septet._dashboard.own_data_pages import OwnDataPages
@@ -47,6 +47,7 @@ from septet._dashboard.strategy_pages import StrategyPages
 from septet._dashboard.sweep_pages import SweepPages
 from septet._data.stamps import iso
 from septet._jobs.check_process import CheckAnswer, CheckRequest
+from septet._jobs.jobs import TooManyJobs
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
 from septet._store.find_runs import open_run
@@ -160,10 +161,12 @@ class _Pages:
 
     async def refused(self, request: Request, problem: Exception) -> Response:
         assert isinstance(problem, SeptetError)
-        if request.url.path.startswith(API):
-            return JSONResponse(refused_document(problem), 400 if request.method == "POST" else 404)
-        texts = [problem.message, *([problem.hint] if problem.hint else [])]
         status = 400 if request.method == "POST" else 404
+        if isinstance(problem, TooManyJobs):
+            status = 429
+        if request.url.path.startswith(API):
+            return JsonAnswer(refused_document(problem), status)
+        texts = [problem.message, *([problem.hint] if problem.hint else [])]
         return self.show(request, "message.html", status, title="Not done", texts=texts, key="")
 
 
@@ -208,7 +211,7 @@ def make_app(site: Site, check: Callable[[CheckRequest], CheckAnswer] | None = N
     pages = _Pages(site)
     log_in = LogIn(site, pages.show)
     jobs = JobPages(pages.show, site)
-    strategies = StrategyPages(pages.show, site.workspace, check)
+    strategies = StrategyPages(pages.show, site.workspace, jobs, check)
     table: list[tuple[str, str, Right, _Handler]] = [
         ("/", "GET", VIEW, pages.runs),
         ("/run", "GET", VIEW, pages.run),

@@ -23,7 +23,7 @@ from septet._app.compare import (
 from septet._dashboard.cached_views import View, Views
 from septet._dashboard.events import mark_of
 from septet._dashboard.forms import form_of
-from septet._dashboard.job_pages import JobPages, Subject
+from septet._dashboard.job_pages import JobPages, Subject, owner_of
 from septet._dashboard.listing import named_folder
 from septet._dashboard.site import OPERATE, VIEW, Right
 from septet._dashboard.stills import at_both_widths
@@ -131,10 +131,11 @@ class ComparePages:
     async def begin(self, request: Request) -> Response:
         """Begin to find the causes of a gap in a process of its own, and lead to its job."""
         form = await form_of(request)
-        job = await run_in_threadpool(self._begun, form.get("live", ""), form.get("backtest", ""))
+        job = await run_in_threadpool(self._begun, request, form)
         return RedirectResponse(f"/job?id={job.id}", 303)
 
-    def _begun(self, live: str, backtest: str) -> Job:
+    def _begun(self, request: Request, form: Mapping[str, str]) -> Job:
+        live, backtest = form.get("live", ""), form.get("backtest", "")
         runs = self._read([live, backtest])
         if not (runs[0].live and not runs[1].live):
             raise InputError(
@@ -158,8 +159,9 @@ class ComparePages:
         subject = Subject(
             f"Causes of the gap of {name}", name, page, "Back to the comparison",
             lambda result: page, "The causes, beside the figures of both runs",
+            by=request.state.visitor.name,
         )  # fmt: skip
-        return self.jobs.begin("comparison", subject, work)
+        return self.jobs.begin("comparison", subject, work, owner_of(request))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from septet._dashboard.json_answer import JsonAnswer
 from septet._dashboard.rate_limits import plain_address
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _READS: Final = ("GET", "HEAD")
 _OPEN: Final = ("/login",)
 _LONGEST: Final = 16_384
 API: Final = "/api/"
+SHARED: Final = ("/run", "/chart", "/trade", "/combined", "/compare")
+"""Pages of runs, whose readings all viewers share: `cached_views`."""
 STREAMS: Final = ("/events", "/job-events")
 _TOKEN: Final = re.compile(r"septet_[A-Za-z0-9_-]{43}")
 _TOKEN_KEYS: Final = ("token", "access_token", "api_key", "bearer")
@@ -96,7 +99,12 @@ class Guard:
             return
         try:
             with self._site.kept(scope.get("client")):
-                await self._app(scope, receive, answer)
+                if scope["method"] not in _READS or scope["path"] in (*STREAMS, *SHARED):
+                    await self._app(scope, receive, answer)
+                    return
+                async with limits.readings.turn(key, receive) as is_there:
+                    if is_there:
+                        await self._app(scope, receive, answer)
         finally:
             running.end(key)
 
@@ -128,7 +136,9 @@ class Guard:
         if line + sum(len(name) + len(value) for name, value in scope["headers"]) > _LONGEST:
             return _refuse(scope, 431, f"address and headers have more than {_LONGEST} bytes")
         if "content-length" in headers and "transfer-encoding" in headers:
-            return _refuse(scope, 400, "a body has a length or is sent in chunks, not both")
+            both = _refuse(scope, 400, "a body has a length or is sent in chunks, not both")
+            both.headers["connection"] = "close"  # where it ends, a proxy may see otherwise
+            return both
         problem = self._bypassed(scope, headers)
         if problem:
             return _refuse(scope, 403, problem)
@@ -227,7 +237,7 @@ def _refuse(scope: Scope, status: int, problem: str) -> Response:
     """Answer in the form of what was asked: JSON for a program, else a line of text."""
     headers = {"www-authenticate": "Bearer"} if status == 401 else None
     if scope["path"].startswith(API):
-        return JSONResponse(
+        return JsonAnswer(
             {"ok": False, "error": "Refused", "message": problem, "hint": ""}, status, headers
         )
     return PlainTextResponse(f"Refused: {problem}.\n", status)

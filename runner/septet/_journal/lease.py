@@ -99,7 +99,8 @@ def mark_path(run_id: str) -> Path:
 
 
 def _short(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    data = text.encode("utf-8", "surrogateescape")  # a folder may have a name that is no Unicode
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 class Lease:
