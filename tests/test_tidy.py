@@ -348,8 +348,8 @@ def bare_tasks() -> Iterator[Finding]:
         if name.startswith(("runner/septet/_host/background_tasks.py", "runner/septet/_drill/")):
             continue  # the supervisor itself; the rehearsal's venue, which is no part of a run
         for node in _nodes(name):
-            used = getattr(node, "attr", None) or getattr(node, "id", None)  # of what is named
-            if used in bare:
+            used = getattr(node, "attr", None) or getattr(node, "id", "")
+            if isinstance(node, ast.Attribute | ast.Name) and used in bare:
                 yield f"{name}:{used}", f"{name}:{node.lineno}: {used} without an owner"
 
 
