@@ -226,9 +226,8 @@ class LiveCore:
             return
         if held == 0.0 and engine.mark_flat(k, price, self.market_ns):
             return
-        if dust := is_dust(self._dust, self.checks, self.guards, k, held):
-            leave = math.nan
-        elif held and orders is not None and orders.is_left_to_stop(k, leave, held, self._now_ns):
+        dust = is_dust(self._dust, self.checks, self.guards, k, held)
+        if dust or (orders and held and orders.is_left_to_stop(k, leave, held, self._now_ns)):
             leave = math.nan
         lacks_stop = engine.adds_between and orders is not None and orders.lacks_stop(k)
         if (leave != leave and not dust) or self.guards.blocked(k) or lacks_stop:
