@@ -163,7 +163,7 @@ def test_a_folder_that_is_moved_away_is_reported_once(stage: Stage, tmp_path: Pa
     """A file HALT in it does nothing then, and nobody would know: its entries are blocked."""
     [(run, _)] = stage.run().ends
     asked: list[m.Event] = []
-    run.shell.put = asked.append  # type: ignore[method-assign]
+    run.shell.put = asked.append  # type: ignore[method-assign, assignment]
     reported: list[str] = []
     run.notify = lambda level, event, fields: reported.append(event)  # type: ignore[method-assign]
     run._look_for_folder()
