@@ -71,6 +71,31 @@ def test_a_second_check_of_a_model_imports_neither_learner_nor_compiler(tmp_path
     assert sorted(set(UNNEEDED) & second) == []
 
 
+BUILT = """
+import sys
+from septet.cli import main
+from septet_schemas.base import Config
+try:
+    main(sys.argv[1:])
+finally:
+    waiting = [Config]
+    for each in waiting:
+        waiting += each.__subclasses__()
+        print(each.__name__, each.__pydantic_complete__, file=sys.__stderr__)
+"""
+
+
+def test_a_run_builds_the_settings_it_reads_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BUILT, "run", str(STRATEGY), "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = dict(line.split() for line in done.stderr.splitlines())
+    built = {name for name, is_complete in found.items() if is_complete == "True"}
+    assert {"Strategy", "Average", "FixedFraction", "CandleKeys"} <= built
+    of_other_blocks = {"Ccxt", "FixedRisk", "Kelly", "ModelKeys", "RegimeKeys", "SeriesKeys"}
+    assert of_other_blocks <= set(found)  # their modules are imported
+    assert sorted(of_other_blocks & built) == []
+
+
 WATCHED = """
 import os, sys
 seen = []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from septet._results.number_texts import plural
 
@@ -19,8 +20,7 @@ _NAMED_REASONS: Final = 3
 _RULES: Final = {"long": "long_if", "short": "short_if"}
 
 
-@dataclass(frozen=True, slots=True)
-class Idleness:
+class Idleness(msgspec.Struct, frozen=True):
     """What a run without a fill decided.
 
     `signals` counts decisions by their signal (``none``, ``flat``, ``long``, ``short``), None where
@@ -32,13 +32,13 @@ class Idleness:
     """
 
     signals: Mapping[str, int] | None
-    rejected: Mapping[str, int] = field(default_factory=dict)
-    other: Mapping[str, int] = field(default_factory=dict)
-    orders: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[str, int] = msgspec.field(default_factory=dict)
+    other: Mapping[str, int] = msgspec.field(default_factory=dict)
+    orders: Mapping[str, int] = msgspec.field(default_factory=dict)
     rules: tuple[str, ...] = ()
     threshold: float | None = None
     confidence: float | None = None
-    waits: Mapping[str, int] = field(default_factory=dict)
+    waits: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
 def threshold_of(resolved: Mapping[str, Any]) -> float | None:
