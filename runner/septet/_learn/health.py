@@ -98,10 +98,7 @@ class Reference:
 
 
 def reference_of(x: Floats, names: Sequence[str], window: int) -> dict[str, Any]:
-    """Describe training columns `x`, float64 (n, f), in plain values for a stored model's card.
-
-    `window` is the number of rows of later samples.
-    """
+    """Describe columns of training, float64 (n, f), for a model's card; `window` counts rows."""
     return {
         name: _to_card(Reference.of(np.ascontiguousarray(x[:, column]), window))
         for column, name in enumerate(names)
