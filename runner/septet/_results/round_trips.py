@@ -202,6 +202,10 @@ def fills_by_symbol(fills: pl.DataFrame, currency: str) -> dict[str, SymbolFills
         np.nan_to_num(fills.get_column(name).to_numpy().astype(np.float64), posinf=0.0, neginf=0.0)
         for name in ("quantity", "price", "fee", "liquidation")
     ]
+    if "fee_quote" in fills.columns:  # a fee in a third currency, as it was booked
+        booked = fills.get_column("fee_quote").to_numpy().astype(np.float64)
+        valued = np.isfinite(booked) & ~in_cash & ~in_base
+        numbers[2], in_cash = np.where(valued, booked, numbers[2]), in_cash | valued
     columns = (time_ns, *numbers, sold, in_cash, in_base)
     return {
         name: SymbolFills(*(column[rows] for column in columns))

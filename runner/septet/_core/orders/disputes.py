@@ -415,7 +415,9 @@ def resolve(
         moved = sum(_net(each.fill, base) for each in held)
         # the expected fee may not have been deducted from it
         spare = sum(
-            each.fill.fee for each in held if each.fill.fee_unread and each.fill.side == "buy"
+            each.fill.fee
+            for each in held
+            if each.fill.fee_unread and each.fill.side == "buy" and each.fill.fee_currency == base
         )
         agrees = -tolerance <= gap - moved <= tolerance + spare
         others = stale or set(in_doubt) - {each.client_id for each in held}

@@ -320,7 +320,7 @@ class OrderLifecycle:
             self._trigger(child)
         quantity = fill.quantity if fill.side == "buy" else -fill.quantity
         self.outcomes.append(Booked(child.parent, k, child.client_id, quantity, fill, late))
-        self.checks.booked(fill.quantity * fill.price, now_ns)
+        self.checks.booked(k, fill.quantity, fill.price, now_ns, child.traded_ns)
         self._suspect(child, fill, late)
         if not late:
             if not self.move(child, "partially_filled") and not child.full:

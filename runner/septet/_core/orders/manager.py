@@ -452,11 +452,9 @@ class Orders:
         """Whether the stop of a position does not act, or covers too little: nothing is added."""
         return missing_stops.lacks(self._lifecycle, k)
 
-    def stop_is_overdue(self, k: int, beyond: bool, now_ns: int) -> bool:
-        """Whether prices have passed the stop at the venue for long, so that the engine acts."""
-        overdue = stops.is_overdue(self._lifecycle, k, beyond, now_ns)
-        self._lifecycle.dirty |= overdue
-        return overdue
+    def is_left_to_stop(self, k: int, price: float, held: float, now_ns: int) -> bool:
+        """Whether the stop that rests at the venue is to act on a price, and not the engine."""
+        return self.protected(k) and stops.is_left_to(self._lifecycle, k, price, held, now_ns)
 
     def booked_at(self, client_id: str, trade_id: str, market_ns: int) -> None:
         """Record the market time at which a presumed fill was booked; it may be corrected."""
