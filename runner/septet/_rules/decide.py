@@ -136,6 +136,9 @@ def act(k, i, now_ns, run: Run):
         reason = reason_to_leave(k, i, side, target, now_ns, run)
         if reason >= 0:
             leave(k, i, target, confidence, reason, now_ns, run)
+            if not SPOT and (TAKES_WHEN or ADDS_WHEN):  # a cancelled flip keeps the position
+                if run.working[k] == 0 and run.target_side[k] == 0.0:
+                    decide_steps(k, i, now_ns, run)
         elif REBALANCES and (
             held != 0 and target == side and run.working[k] + run.exit_to_retry[k] == 0
         ):
