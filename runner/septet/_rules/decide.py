@@ -136,9 +136,6 @@ def act(k, i, now_ns, run: Run):
         reason = reason_to_leave(k, i, side, target, now_ns, run)
         if reason >= 0:
             leave(k, i, target, confidence, reason, now_ns, run)
-            if not SPOT and (TAKES_WHEN or ADDS_WHEN):  # a cancelled flip keeps the position
-                if run.working[k] == 0 and run.target_side[k] == 0.0:
-                    decide_steps(k, i, now_ns, run)
         elif REBALANCES and (
             held != 0 and target == side and run.working[k] + run.exit_to_retry[k] == 0
         ):
@@ -216,6 +213,8 @@ def leave(k, i, target, confidence, reason, now_ns, run: Run):
             reason = reason_to_leave(k, i, target, target, now_ns, run)
             if reason < 0:  # the flip was cancelled before it filled: the position is kept
                 end_order(k, STATUS_CANCELLED, R_OPPOSITE, now_ns, run)
+                if TAKES_WHEN or ADDS_WHEN:
+                    decide_steps(k, i, now_ns, run)
                 return
         if not SPOT and (turns and reason != R_OPPOSITE):
             send_exit(k, reason, now_ns, run)  # same units closed, at the flip's time

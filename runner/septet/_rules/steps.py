@@ -171,11 +171,11 @@ def stop_that_acts(k, i, opened, run: Run):
     While an exit waits, a stop at which k is still too small to be sold is left out.
     """
     level, reason = nearest_stop(k, opened, run)
-    if run.exit_to_retry[k] != 0 and reason != R_LIQUIDATION and level == level:
-        if is_too_small_at(k, i, level, opened, run):
-            level = nan
-            if LIQUIDATES:
-                level, reason = price_of_liquidation(k, run), R_LIQUIDATION
+    waits = run.exit_to_retry[k] != 0 and reason != R_LIQUIDATION and level == level
+    if waits and is_too_small_at(k, i, level, opened, run):
+        level = nan
+        if LIQUIDATES:
+            level, reason = price_of_liquidation(k, run), R_LIQUIDATION
     return level, reason
 
 

@@ -40,8 +40,8 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "all_is_leaving", "exit_is_working", "hold_back", "is_bust", "is_touched", "leave_touched", "liquidate",
-    "newest_bar", "price_of_liquidation", "price_of_stop", "protect", "reached_target",
+    "all_is_leaving", "exit_is_working", "hold_back", "is_bust", "is_touched", "leave_touched",
+    "liquidate", "newest_bar", "price_of_liquidation", "price_of_stop", "protect", "reached_target",
     "reason_of_exit", "retry_exit", "touch", "trigger_exit", "volume_left",
 ]  # fmt: skip
 

@@ -154,7 +154,7 @@ def fill_takes(k, i, reach, time_ns, at_open, run: Run):
             return
         number, nearest = -1, nan
         for take in TAKES_AT:
-            if not closes and run.exit_to_retry[k] == 0 and (
+            if not (closes or run.exit_to_retry[k] != 0) and (
                 (run.takes_done[k] >> take.number) & 1 == 0
                 or (PARTICIPATION and run.B[k, take.rest] > 0.0)
             ):
@@ -230,7 +230,7 @@ def target_at_level(k, i, level, reason, at_open, time_ns, run: Run):
     price = run.open[k, i] if at_open == 1 else level
     units = floor_units(abs(run.units[k]), run.lot[k])
     if too_small(units, run.scale[k], level, run.min_notional[k], run.min_units[k]):
-        if GRID:
+        if GRID and run.exit_to_retry[k] == 0:
             end_grid_orders(k, reason, time_ns, run)
         retry_exit(k, reason, run)
         return

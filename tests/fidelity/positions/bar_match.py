@@ -180,7 +180,7 @@ def _replace_reversal(run: State, order: Order, bar: Bar) -> None:
     symbol, held = order.symbol, run.held(order.symbol)
     run.end(order, "expired", "no_market", bar.open_ns)
     if not run.may_send(symbol, held.units, run.marks[symbol]):
-        run.let_exit_wait(symbol, "reversal")
+        run.let_exit_wait(symbol, "reversal", bar.open_ns)
         return
     exit_order = run.send(symbol, -held.units, "reversal", reduces=True, active_ns=order.active_ns)
     price = run.slipped(symbol, bar.open, -held.side)
@@ -220,9 +220,8 @@ def _stop_out(
     trade, held = run.trade[symbol], run.held(symbol)
     if not run.may_send(symbol, held.units, price if judged is None else judged):
         if symbol not in run.exits_to_retry:
-            run.cancel_grid(symbol, trade.stop_name, time_ns)
             run.block(symbol, trade.side, trade.stop_name)
-            run.let_exit_wait(symbol, trade.stop_name)
+            run.let_exit_wait(symbol, trade.stop_name, time_ns)
         return
     if trade.stop_name in BLOCKING:
         run.block(symbol, trade.side, trade.stop_name)
@@ -290,15 +289,10 @@ def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int
                              price=level, tag=("take", index, 0), active_ns=time_ns)  # fmt: skip
         else:
             if not run.may_send(symbol, held.units, level):  # it would not rest at the venue
-                if symbol in run.exits_to_retry:
-                    return
-                run.let_exit_wait(symbol, "take_profit")
-                run.cancel_grid(symbol, "take_profit", time_ns)
+                run.let_exit_wait(symbol, "take_profit", time_ns)
                 return
             turns = run.reversal(symbol)
-            for entry in run.increases(symbol):  # a regular buy goes on
-                if entry.tag[0] == "entry":
-                    run.end(entry, "cancelled", "take_profit", time_ns)
+            run.cancel_entries(symbol, "take_profit", time_ns)
             order = run.send(symbol, -held.units, "take_profit", reduces=True, kind="limit",
                              price=level, active_ns=time_ns)  # fmt: skip
         run.fill(order, price, maker=maker, time_ns=time_ns)

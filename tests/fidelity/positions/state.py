@@ -201,6 +201,12 @@ class State:
         for order in self.increases(symbol):
             self.end(order, "cancelled", by, time_ns)
 
+    def cancel_entries(self, symbol: str, by: str, time_ns: int) -> None:
+        """Cancel entries that a signal has decided; a regular buy goes on."""
+        for order in self.increases(symbol):
+            if order.tag[0] == "entry":
+                self.end(order, "cancelled", by, time_ns)
+
     def cancel_grid(self, symbol: str, by: str, time_ns: int) -> None:
         """Cancel what of a grid rests: an exit of all waits."""
         for order in self.working(symbol):
@@ -347,8 +353,11 @@ class State:
             bars = self.s.reentry + 1 if isinstance(self.s.reentry, int) else None  # this one
             self.blocked[symbol, side] = bars
 
-    def let_exit_wait(self, symbol: str, reason: str) -> None:
+    def let_exit_wait(self, symbol: str, reason: str, time_ns: int) -> None:
         """Retry at every T an exit that is too small to be sent; one that was sent goes on."""
+        if symbol in self.exits_to_retry:
+            return
+        self.cancel_grid(symbol, reason, time_ns)
         if not self.all_is_sent(symbol):
             self.report(symbol, "too_small", reason)
             self.exits_to_retry[symbol] = reason
