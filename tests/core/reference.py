@@ -375,6 +375,8 @@ class Reference(Matching, Stops, Halts):
         order = book.orders[k]
         if order is not None:
             if order.reduces and abs(order.units) >= units:
+                if reason == position.exit_to_retry:  # all of it is on its way
+                    position.exit_to_retry = ""
                 return
             book.end(k, "cancelled", reason, now)
         if units and not book.may_send(units, position.mark):
