@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, Final
 
 __all__ = ["ChildLost", "ChildProcess", "ChildSilent", "framed", "read_message", "search_path"]
@@ -23,6 +23,7 @@ _HEAD: Final = struct.Struct("<Q")
 """The length of a message."""
 _POLL_S: Final = 1.0
 """How often a process that gives no answer is asked whether it still runs."""
+_LOOK_S: Final = 0.1
 
 
 class ChildLost(Exception):
@@ -77,13 +78,17 @@ class ChildProcess:
             stream.write(framed(message))
             stream.flush()
 
-    def receive(self, ends: float = float("inf")) -> bytes:
+    def receive(
+        self, ends: float = float("inf"), look: Callable[[], object] | None = None
+    ) -> bytes:
         """Return the next answer.
 
         Parameters
         ----------
         ends
             Until when it is waited for, by `time.monotonic`.
+        look
+            Called ten times a second while it is waited for; what it raises ends the waiting.
 
         Raises
         ------
@@ -92,17 +97,19 @@ class ChildProcess:
         ChildSilent
             If none came in time.
         """
-        (size,) = _HEAD.unpack(self._read(_HEAD.size, ends))
-        return self._read(size, ends)
+        (size,) = _HEAD.unpack(self._read(_HEAD.size, ends, look))
+        return self._read(size, ends, look)
 
-    def _read(self, size: int, ends: float) -> bytes:
-        found = b""
+    def _read(self, size: int, ends: float, look: Callable[[], object] | None) -> bytes:
+        found, poll_s = b"", _POLL_S if look is None else _LOOK_S
         while len(found) < size:
+            if look is not None:
+                look()
             left = ends - time.monotonic()
             if left <= 0.0:
                 raise ChildSilent
             # What a plugin started there may keep the pipe open after the process has ended.
-            if not select.select([self._answers], [], [], min(left, _POLL_S))[0]:
+            if not select.select([self._answers], [], [], min(left, poll_s))[0]:
                 if self._process.poll() is not None:
                     raise ChildLost
                 continue

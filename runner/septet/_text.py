@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 __all__ = [
-    "MOST_LEVELS", "breaks_lines", "decode_json", "dump_json", "insist_shallow",
-    "masked_addresses", "one_line", "plain_json", "shortened", "visible",
+    "MOST_LEVELS", "breaks_lines", "decode_json", "dump_json", "insist_shallow", "is_unicode",
+    "masked_addresses", "one_line", "plain_json", "shortened", "unicode_text", "visible",
 ]  # fmt: skip
 
 MOST_LEVELS: Final = 100
@@ -107,6 +107,25 @@ def insist_shallow(value: Any) -> None:
         level = [
             part for each in level for part in (each.values() if isinstance(each, dict) else each)
         ]
+
+
+def is_unicode(text: str) -> bool:
+    """Whether text can be written in UTF-8: a name on a disk may be no such text."""
+    return text == unicode_text(text)
+
+
+def unicode_text(text: str) -> str:
+    r"""Return text that can be sent: bytes of a name that are no Unicode become ``\xff``.
+
+    Python reads such a name with halves of surrogate pairs in their place.
+    """
+    if text.isascii():
+        return text
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # halves that no name has
+        data = text.encode("utf-8", "backslashreplace")
+    return data.decode("utf-8", "backslashreplace")
 
 
 def plain_json(value: Any) -> Any:

@@ -1,7 +1,5 @@
 """Hours of trading as a strategy file writes them: weekly spans in a zone, or a calendar."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,7 +54,7 @@ class WeeklySpan:
         return f"{days} {format_day_time(self.from_ns)}-{format_day_time(ends)}"
 
     @classmethod
-    def parse(cls, text: str) -> WeeklySpan:
+    def parse(cls, text: str) -> Self:
         """Read `mon-fri 09:30-16:00`, `sat 10:00-11:00`, `sun-thu 18:00-02:00`."""
         match = _SPAN.fullmatch(" ".join(text.lower().split()))
         first, last = (match[1], match[2] or match[1]) if match is not None else ("", "")
@@ -81,7 +79,7 @@ class OpenHours:
         return self.calendar or f"{', '.join(map(str, self.spans))} {self.time_zone}"
 
     @classmethod
-    def parse(cls, value: object) -> OpenHours:
+    def parse(cls, value: object) -> "OpenHours":
         """Read weekly spans, one or several with commas, and their zone; or a calendar's name."""
         if isinstance(value, OpenHours):
             return value

@@ -1,7 +1,5 @@
 """Positions in steps: distances of stops and levels, what is added and taken, and their words."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The `sweep:` section: which keys are tried with which values, and what best means."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ from septet._agents.server import make_server
 from septet._app.data_size import data_bytes
 from septet._app.training_bounds import insist_bounded_training
 from septet._app.workspace import Workspace
-from septet._jobs.jobs import MOST_OPEN, Jobs
+from septet._jobs.jobs import LONG, Jobs
 from septet._progress import Progress
 from septet.errors import ConfigError, InputError
 from tests.agents.conftest import Call
@@ -140,13 +140,13 @@ def test_jobs_take_turns_and_too_many_are_refused() -> None:
         running[0] -= 1
         return {}
 
-    started = [jobs.start("run", work) for _ in range(MOST_OPEN)]
+    started = [jobs.start("run", work) for _ in range(LONG.most)]
     with pytest.raises(InputError, match="jobs are open"):
         jobs.start("run", work)
     go_on.set()
     for each in started:
         each.wait(30)
-    assert [each.state for each in started] == ["done"] * MOST_OPEN
+    assert [each.state for each in started] == ["done"] * LONG.most
     assert most == [1]
 
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import socket
+import sys
 import time
+from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
 from septet._dashboard.accounts import AccountBook, accounts_file, add_token
 from septet._dashboard.api import Api
 from septet._dashboard.app import make_app
+from septet._dashboard.json_answer import JsonAnswer
 from septet._dashboard.sessions import Sessions
 from septet._dashboard.site import Site, Visitor, default_limits, loopback_site
 from septet._live.kill_switch import read_halt
@@ -212,8 +219,51 @@ def test_endless_headers_are_refused(dashboard: Dashboard) -> None:
 
 def test_a_body_of_two_lengths_is_refused(dashboard: Dashboard) -> None:
     """A proxy before the page could take the one where the page takes the other."""
-    headers = {"Content-Length": "3", "Transfer-Encoding": "chunked"}
-    assert dashboard.ask("POST", "/login", headers=headers).status == 400
+    lines = [
+        "POST /login HTTP/1.1", f"Host: {dashboard.host}", "Content-Length: 3",
+        "Transfer-Encoding: chunked", "", "0", "", f"GET /login HTTP/1.1\r\nHost: {dashboard.host}",
+        "", "",
+    ]  # fmt: skip
+    with socket.create_connection(("127.0.0.1", dashboard.port), timeout=60) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        answered = b"".join(iter(partial(connection.recv, 1 << 16), b""))
+    assert answered.startswith(b"HTTP/1.1 400")
+    assert answered.count(b"HTTP/1.1") == 1, "what follows is no request of its own"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes there")
+def test_a_folder_whose_name_is_no_unicode_is_listed_and_read(dashboard: Dashboard) -> None:
+    """One such folder took the list of all runs from every program."""
+    dashboard.log_in()
+    run = stored(dashboard.root)
+    place = os.fsencode(dashboard.root) + b"/\xff\xfe"
+    shutil.copytree(run.folder, os.fsdecode(place + b"/copy"))
+    os.makedirs(place + b"/damaged\xff")
+    Path(os.fsdecode(place + b"/damaged\xff/summary.json")).write_text("{")
+    token = add_token(accounts_file(), "grafana", "view", 1, time.time())
+    listed = called(dashboard, "GET", "/api/v1/runs", token)
+    assert listed.status == 200, listed.text
+    names = [each["run"] for each in json.loads(listed.text)["runs"]]
+    assert sorted(names) == sorted([key_of(run.folder), r"\xff\xfe/copy", r"\xff\xfe/damaged\xff"])
+    for name in names:
+        for path in ("run", "table", "orders"):
+            asks = {"run": name, "name": "orders"}
+            answer = called(dashboard, "GET", page(f"/api/v1/{path}", **asks), token)
+            assert answer.status == (404 if "xff" in name else 200), (name, answer.text)
+            refusal = json.loads(answer.text).get("message", "")
+            assert ("is no Unicode text" in refusal) == ("xff" in name)
+        shown = dashboard.ask("GET", page("/run", run=name))
+        assert shown.status == (404 if "xff" in name else 200)
+    assert dashboard.ask("GET", "/").status == 200
+
+
+def test_every_answer_in_json_can_be_sent() -> None:
+    """None is made by the class of the library, which fails at text that is no Unicode."""
+    folder = Path(str(files("septet._dashboard")))
+    makers = {each.name for each in folder.glob("*.py") if "JSONResponse" in each.read_text()}
+    assert makers == {"json_answer.py"}
+    given = {"\udcff": ["\ud800", "ü", {"a": "\udcfe"}]}
+    assert json.loads(bytes(JsonAnswer(given).body)) == {r"\xff": [r"\ud800", "ü", {"a": r"\xfe"}]}
 
 
 def rows_of(dashboard: Dashboard, token: str, **asks: str) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from starlette.requests import Request
 from septet._dashboard import connections as module
 from septet._dashboard import forms, login, request_guard, serve
 from septet._dashboard.accounts import accounts_file, add_token, add_user
-from septet._dashboard.connections import Connections, most_connections
+from septet._dashboard.connections import Connections, max_connections
 from septet._dashboard.forms import TooSlow, form_of
-from septet._dashboard.login import LogIn
+from septet._dashboard.login import LogInPages
 from septet._dashboard.rate_limits import InProgress
+from septet._dashboard.read_turns import MOST_READING
 from septet._dashboard.remote_access import remote_access
 from septet._dashboard.serve import make_server, open_socket
 from septet._dashboard.site import default_limits
@@ -58,7 +59,7 @@ def read_to_end(connection: socket.socket) -> bytes:
 
 
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST", FEW)
+    monkeypatch.setattr(module, "_MAX_CONNECTIONS", FEW)
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_an_answer_that_is_not_read_ends(
 def test_a_flood_of_connections_ends_its_own_and_a_visitor_is_answered(
     small: None, dashboard: Dashboard
 ) -> None:
-    assert most_connections() == FEW
+    assert max_connections() == FEW
     run = stored(dashboard.root)
     dashboard.log_in()
     with connected(dashboard.port) as (stream,):
@@ -280,37 +281,84 @@ def test_requests_that_run_are_counted_for_each_visitor_and_in_all() -> None:
 def test_one_token_with_too_many_requests_keeps_no_other_out(
     dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokens = [add_token(accounts_file(), name, "view", 1, time.time()) for name in ("a", "b")]
-    going, begun = threading.Event(), threading.Semaphore(0)
-
-    def slow(root: Path) -> list[object]:
-        begun.release()
-        assert going.wait(60)
-        return []
-
-    monkeypatch.setattr("septet._dashboard.api.all_runs", slow)
+    tokens = [add_token(accounts_file(), name, "operate", 1, time.time()) for name in ("a", "b")]
+    slow = Slow(monkeypatch)
     statuses: list[int] = []
 
-    def ask(token: str, path: str) -> int:
-        headers = {"Authorization": f"Bearer {token}"}
-        return dashboard.ask("GET", path, headers=headers).status
-
     def run() -> None:
-        statuses.append(ask(tokens[0], "/api/v1/runs"))
+        headers = {"Authorization": f"Bearer {tokens[0]}"}
+        statuses.append(dashboard.ask("GET", "/api/v1/runs", headers=headers).status)
 
     threads = [threading.Thread(target=run) for _ in range(16)]
     try:
         for each in threads:
             each.start()
-        for _ in threads:
-            assert begun.acquire(timeout=60)
-        assert ask(tokens[0], "/api/openapi.json") == 429
-        assert ask(tokens[1], "/api/openapi.json") == 200
+        until_act_is_answered(dashboard, tokens[0], 429)
+        assert act_status(dashboard, tokens[1]) == 415
+        assert slow.begun <= MOST_READING
+        headers = {"Authorization": f"Bearer {tokens[1]}"}
+        assert dashboard.ask("GET", "/api/openapi.json", headers=headers).status == 200
     finally:
-        going.set()
+        slow.going.set()
         for each in threads:
             each.join()
     assert statuses == [200] * 16
+    assert slow.most == MOST_READING
+
+
+def test_readings_whose_clients_have_left_are_not_begun(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that could only view kept the operators of a live run waiting for minutes."""
+    token = add_token(accounts_file(), "a", "operate", 1, time.time())
+    slow = Slow(monkeypatch)
+    text = request(dashboard, "/api/v1/runs", f"Authorization: Bearer {token}")
+    with connected(dashboard.port, 16) as clients:
+        for each in clients:
+            each.sendall(text)
+        until_act_is_answered(dashboard, token, 429)
+    until_act_is_answered(dashboard, token, 415)  # the places of all that waited are free again
+    slow.going.set()
+    headers = {"Authorization": f"Bearer {token}"}
+    assert dashboard.ask("GET", "/api/v1/runs", headers=headers).status == 200
+    assert slow.begun == MOST_READING + 1
+
+
+class Slow:
+    """A list of runs that is read until it is released: how many were begun, and at a time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.going, self._lock = threading.Event(), threading.Lock()
+        self.begun = self.most = self._running = 0
+        monkeypatch.setattr("septet._dashboard.api.all_runs", self._read)
+
+    def _read(self, root: Path) -> list[object]:
+        with self._lock:
+            self.begun += 1
+            self._running += 1
+            self.most = max(self.most, self._running)
+        assert self.going.wait(60)
+        with self._lock:
+            self._running -= 1
+        return []
+
+
+def act_status(dashboard: Dashboard, token: str) -> int:
+    """Return how an act without a body is answered: acts do not wait for readings."""
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Cookie": "",
+        "Origin": "",
+        "Content-Type": "x/y",
+    }
+    return dashboard.ask("POST", "/api/v1/halt", headers=headers).status
+
+
+def until_act_is_answered(dashboard: Dashboard, token: str, status: int) -> None:
+    ends_s = time.monotonic() + 60
+    while act_status(dashboard, token) != status:
+        if time.monotonic() > ends_s:
+            pytest.fail(f"no act was answered with {status}")
 
 
 def test_passwords_that_wait_to_be_verified_take_few_threads(
@@ -318,11 +366,11 @@ def test_passwords_that_wait_to_be_verified_take_few_threads(
 ) -> None:
     going, begun = threading.Event(), threading.Semaphore(0)
 
-    def verify(self: LogIn, *parts: object) -> None:
+    def verify(self: LogInPages, *parts: object) -> None:
         begun.release()
         assert going.wait(60)
 
-    monkeypatch.setattr(LogIn, "_by_name", verify)
+    monkeypatch.setattr(LogInPages, "_by_name", verify)
     form = {"name": "anna", "password": "wrong"}
     threads = [
         threading.Thread(target=dashboard.ask, args=("POST", "/login", form)) for _ in range(8)
@@ -383,15 +431,16 @@ def test_the_limits_of_the_document_are_those_of_the_code() -> None:
     text = (Path(__file__).parents[2] / "docs" / "dashboard.md").read_text(encoding="utf-8")
     limits = default_limits(time.monotonic)
     for written in (
-        f"{module._MOST}, or half of the files",
+        f"{module._MAX_CONNECTIONS}, or half of the files",
         f"{module._HEADERS_S:.0f} s from the connection",
-        f"{request_guard._LONGEST:,} bytes; an idle",
+        f"{request_guard._MAX_HEAD_BYTES:,} bytes; an idle",
         f"idle connection ends after {serve._KEEP_ALIVE_S} s",
         f"{forms._SLOWEST_S:.0f} s, {forms.LARGEST_FORM:,} bytes and 20 fields",
         f"not read | {module._READ_S:.0f} s",
         f"{limits.requests.most_each} of a session or token, {limits.requests.most} of all",
+        f"of these, that read | {MOST_READING} of a session or token at a time",
         f"{limits.streams.most_each} of a session, {limits.streams.most} of all",
-        f"verified | {login._MOST_VERIFYING};",
+        f"verified | {login._MAX_VERIFYING};",
     ):  # fmt: skip
         assert written in text, written
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import polars as pl
 import pytest
@@ -74,6 +75,7 @@ def test_tables_are_let_go(file: Path, tmp_path: Path) -> None:
     run = septet.run(septet.load(file))
     trades = run.trades
     assert run.trades is trades, "read once, then kept"
+    verdict = run.verdict.text
     run.close()
     assert run.summary.trades == trades.filter(pl.col("exit_reason") != "open").height
     with pytest.raises(septet.InputError, match="was closed") as caught:
@@ -82,12 +84,32 @@ def test_tables_are_let_go(file: Path, tmp_path: Path) -> None:
     with pytest.raises(septet.InputError, match="was closed"):
         run.save(tmp_path)
     assert run.problem == ""
-    assert run.verdict.text in run._repr_html_().replace("&#x27;", "'")
+    assert run.verdict.text == verdict
+    assert verdict in run._repr_html_().replace("&#x27;", "'")
     other = septet.run(septet.load(file))
     other.save(tmp_path / "runs")
     stored = septet.open_run("cross", root=tmp_path / "runs")
     stored.close()
     assert_frame_equal(stored.trades, trades)
+
+
+def test_figures_that_nobody_has_read_are_not_computed_at_the_end(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They took 30 % of a short run, of which the one who closed it had read nothing."""
+
+    def unasked(*given: object, **more: object) -> NoReturn:
+        raise AssertionError("nobody has asked for it")
+
+    run = septet.run(septet.load(file))
+    monkeypatch.setattr("septet._results.summary.summarise", unasked)
+    run.close()
+    assert repr(run) == f"<Run {run.id} closed>"
+    assert "closed before its figures were read" in run._repr_html_()
+    for read in ("summary", "verdict", "trials", "forward", "trades"):
+        with pytest.raises(septet.InputError, match="was closed") as caught:
+            getattr(run, read)
+        assert "before close()" in caught.value.hint
 
 
 def test_levels_are_no_features_and_are_shown_once_they_are_known(file: Path) -> None:

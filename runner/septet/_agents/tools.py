@@ -15,7 +15,6 @@ from septet._app.outline import described_plugin, found_plugins, schema_part
 from septet._app.run_folder_errors import reading_run
 from septet._app.run_parts import changed_settings, figures_of, is_live, table_slice
 from septet._app.workspace import Workspace
-from septet._jobs.bounds import Bounds
 from septet._jobs.check_process import CheckAnswer, CheckProcess, CheckRequest
 from septet._jobs.jobs import Job, Jobs
 from septet._progress import Progress
@@ -30,8 +29,6 @@ LONGEST_HYPOTHESIS: Final = 500
 MOST_DATA_HERE: Final = 32 << 20
 """Bytes of data with which a backtest runs in the process of the server."""
 LONGEST_WAIT_S: Final = 50.0
-BOUNDS: Final = Bounds(seconds=3_600.0, memory=1 << 40)
-"""What one job in a process of its own may take; of memory, half of the machine's."""
 _LISTED: Final = (
     "mode", "start", "end", "trades", "total_return", "sharpe", "max_drawdown",
 )  # fmt: skip
@@ -112,7 +109,7 @@ class Tools:
                 text=self._workspace.read(file), settings=dict(settings), face="agent",
                 client=client, hypothesis=request.hypothesis, report=False,
             )  # fmt: skip
-            stored = self._workspace.run(run_in_process(wanted, progress, BOUNDS.here()))
+            stored = self._workspace.run(run_in_process(wanted, progress))
             return self._ran(stored, file, settings, request.hypothesis)
 
         def work(progress: Progress) -> dict[str, Any]:
@@ -165,7 +162,7 @@ class Tools:
         )  # fmt: skip
 
         def work(progress: Progress) -> dict[str, Any]:
-            found = sweep_in_process(wanted, progress, BOUNDS.here())
+            found = sweep_in_process(wanted, progress)
             names = ("strategy", "settings", "failed", "goal", "best", "problems", "overfitting",
                      "data_doubts", "verdict", "tries")  # fmt: skip
             chosen = {name: found[name] for name in names}

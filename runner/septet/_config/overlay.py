@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from septet._config.inner_numbers import inner_numbers, with_number
 from septet._config.read import MAX_DEPTH, parse_text

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from septet._app.documents import document_of, error_document
 from septet._app.run_follow import RunFollower
 from septet._app.run_parts import figures_of, trials_of
 from septet._app.runs import problem_of_run, why_order
 from septet._dashboard.api_types import (
-    Acted,
-    Ask,
+    ActionRequest,
+    ActionResult,
+    CancelRequest,
     Decisions,
     Failure,
+    JobRow,
+    JobsAnswer,
     Orders,
     Positions,
     RunAnswer,
@@ -29,9 +32,11 @@ from septet._dashboard.api_types import (
     Why,
 )
 from septet._dashboard.forms import asked, body_of
+from septet._dashboard.json_answer import JsonAnswer
 from septet._dashboard.listing import all_runs, named_folder
 from septet._dashboard.run_actions import WAIT_S, act
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
+from septet._jobs.jobs import LONG
 from septet._store.find_runs import open_run
 from septet._text import decode_json, plain_json
 from septet.errors import InputError, SeptetError
@@ -42,8 +47,9 @@ if TYPE_CHECKING:
 __all__ = ["Api", "Endpoint", "failure", "refused_document"]
 
 _PREFIX: Final = "/api/v1/"
-_MOST_ROWS: Final = 1_000
-_RUN: Final = ("run", "string", "What `runs` calls it.")
+_MAX_ROWS: Final = 1_000
+_RUN_PARAMETER: Final = ("run", "string", "What `runs` calls it.")
+_Model = TypeVar("_Model", bound=BaseModel)
 _REFUSALS: Final = {"4XX": "Not done, and why."}
 
 
@@ -56,15 +62,15 @@ class Endpoint:
     right: Right
     summary: str
     answer: Callable[[Request], Awaitable[Response]]
-    gives: type[BaseModel] | None
-    asks: tuple[tuple[str, str, str], ...] = ()
-    takes: type[BaseModel] | None = None
+    answer_model: type[BaseModel] | None
+    query_parameters: tuple[tuple[str, str, str], ...] = ()
+    body_model: type[BaseModel] | None = None
 
 
 def failure(status: int, message: str, hint: str = "", error: str = "Refused") -> Response:
     """Return the answer to a request that is not done."""
     found = Failure(ok=False, error=error, message=message, hint=hint)
-    return JSONResponse(found.model_dump(), status)
+    return JsonAnswer(found.model_dump(), status)
 
 
 class Api:
@@ -72,11 +78,11 @@ class Api:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        run, acts = (_RUN,), ("halt", "flatten", "resume")
+        run, acts = (_RUN_PARAMETER,), ("halt", "flatten", "resume")
         order = ("order", "string", "The id of an order, or SYMBOL@TIME.")
         table = (
             ("name", "string", "Such as decisions, orders, fills, trades or equity."),
-            ("limit", "integer", f"How many rows, up to {_MOST_ROWS}; 100 without one."),
+            ("limit", "integer", f"How many rows, up to {_MAX_ROWS}; 100 without one."),
             ("next", "integer", "The first row: `next` of the last answer; 0 without one."),
             ("columns", "string", "Names with commas between them; all without one."),
             ("start", "string", "Rows from this time on, such as 2026-03-01T16:00:00Z."),
@@ -90,7 +96,12 @@ class Api:
             self._read("decisions", "Last decisions, with why.", self._held, Decisions, run),
             self._read("why", "Why an order was made.", self._why, Why, (*run, order)),
             self._read("table", "Rows of a table.", self._table, TablePage, (*run, *table)),
+            self._read("jobs", "Work that the page has begun.", self._jobs, JobsAnswer),
             *(self._act(each) for each in acts),
+            Endpoint(
+                _PREFIX + "cancel", "POST", OPERATE, "Ask a job to stop.", self._cancel, JobRow,
+                body_model=CancelRequest,
+            ),
             Endpoint(
                 "/api/openapi.json", "GET", VIEW, "This description.", self._describe, None
             ),
@@ -98,27 +109,21 @@ class Api:
 
     def _read(
         self, name: str, summary: str, find: Callable[[Request], dict[str, Any]],
-        gives: type[BaseModel], asks: tuple[tuple[str, str, str], ...] = (),
+        answer_model: type[BaseModel], query_parameters: tuple[tuple[str, str, str], ...] = (),
     ) -> Endpoint:  # fmt: skip
         async def answer(request: Request) -> Response:
             found = await run_in_threadpool(find, request)
-            return _typed(gives, found)
+            return _typed(answer_model, found)
 
-        return Endpoint(_PREFIX + name, "GET", VIEW, summary, answer, gives, asks)
+        return Endpoint(
+            _PREFIX + name, "GET", VIEW, summary, answer, answer_model, query_parameters
+        )
 
     def _act(self, action: str) -> Endpoint:
         async def answer(request: Request) -> Response:
-            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind != "application/json":
-                return failure(415, "expected Content-Type: application/json")
-            try:
-                ask = Ask.model_validate(decode_json(bytes(await body_of(request))))
-            except ValidationError as problem:
-                wrong = problem.errors(include_url=False, include_input=False)[0]
-                place = ".".join(str(each)[:40] for each in wrong["loc"]) or "the body"
-                return failure(400, f"{place}: {wrong['msg']}", "expected run, reason and name")
-            except (ValueError, RecursionError):
-                return failure(400, "the body is not JSON", "expected run, reason and name")
+            ask = await _body(request, ActionRequest)
+            if isinstance(ask, Response):
+                return ask
             visitor: Visitor = request.state.visitor
             name = visitor.name if visitor.is_known else ask.name or visitor.name
 
@@ -129,10 +134,24 @@ class Api:
                 found = act(folder, action, name=name, reason=ask.reason)
                 return {"texts": outcome_lines(found, WAIT_S), "found": document_of(found)}
 
-            return _typed(Acted, await run_in_threadpool(do))
+            return _typed(ActionResult, await run_in_threadpool(do))
 
         words = f"{action.capitalize()} a paper or live run; who and why are journaled."
-        return Endpoint(_PREFIX + action, "POST", OPERATE, words, answer, Acted, takes=Ask)
+        return Endpoint(
+            _PREFIX + action, "POST", OPERATE, words, answer, ActionResult, body_model=ActionRequest
+        )
+
+    def _jobs(self, request: Request) -> dict[str, Any]:
+        jobs = [each.document() for each in self._site.jobs.latest()]
+        return {"jobs": jobs, "most": LONG.most, "most_each": LONG.most_each}
+
+    async def _cancel(self, request: Request) -> Response:
+        ask = await _body(request, CancelRequest)
+        if isinstance(ask, Response):
+            return ask
+        job = self._site.jobs.find(ask.id)
+        job.cancel()
+        return _typed(JobRow, job.document())
 
     def _runs(self, request: Request) -> dict[str, Any]:
         return {"runs": [{"run": row["key"], **row} for row in all_runs(self._site.root)]}
@@ -168,7 +187,7 @@ class Api:
         run = open_run(named_folder(self._site.root, asked(request, "run")))
         run.insist_listed()
         begin = _whole(request, "next", 0, 0, 1 << 48)
-        limit = _whole(request, "limit", 100, 1, _MOST_ROWS)
+        limit = _whole(request, "limit", 100, 1, _MAX_ROWS)
         name, columns = asked(request, "name"), asked(request, "columns")
         frame, more = table_slice(
             run, name, begin=begin, most=limit, start=asked(request, "start") or None,
@@ -181,7 +200,7 @@ class Api:
         }  # fmt: skip
 
     async def _describe(self, request: Request) -> Response:
-        return JSONResponse(self._description)
+        return JsonAnswer(self._description)
 
     @cached_property
     def _description(self) -> dict[str, Any]:
@@ -190,7 +209,9 @@ class Api:
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document of the endpoints."""
         models: set[type[BaseModel]] = {Failure}
-        models |= {each for row in self.endpoints for each in (row.gives, row.takes) if each}
+        models |= {
+            each for row in self.endpoints for each in (row.answer_model, row.body_model) if each
+        }
         _, schemas = models_json_schema(
             [(each, "serialization") for each in sorted(models, key=lambda each: each.__name__)],
             ref_template="#/components/schemas/{model}",
@@ -218,19 +239,39 @@ def _operation(row: Endpoint) -> dict[str, Any]:
         "parameters": [
             {"name": name, "in": "query", "description": words, "required": name in required,
              "schema": {"type": kind, **({"minimum": 0} if kind == "integer" else {})}}
-            for name, kind, words in row.asks
+            for name, kind, words in row.query_parameters
         ],
         "responses": {
-            "200": {"description": "Done.", "content": _content(row.gives)},
+            "200": {"description": "Done.", "content": _content(row.answer_model)},
             **{
                 status: {"description": words, "content": _content(Failure)}
                 for status, words in _REFUSALS.items()
             },
         },
     }  # fmt: skip
-    if row.takes is not None:
-        found["requestBody"] = {"required": True, "content": _content(row.takes)}
+    if row.body_model is not None:
+        found["requestBody"] = {"required": True, "content": _content(row.body_model)}
     return found
+
+
+async def _body(request: Request, model: type[_Model]) -> _Model | Response:
+    """Return what a request asks, or the answer to one that does not ask it."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        return failure(415, "expected Content-Type: application/json")
+    expected = f"expected {_listed(list(model.model_fields))}"
+    try:
+        return model.model_validate(decode_json(bytes(await body_of(request))))
+    except ValidationError as problem:
+        wrong = problem.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(each)[:40] for each in wrong["loc"]) or "the body"
+        return failure(400, f"{place}: {wrong['msg']}", expected)
+    except (ValueError, RecursionError):
+        return failure(400, "the body is not JSON", expected)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([*([", ".join(names[:-1])] if names[:-1] else []), names[-1]])
 
 
 def _content(model: type[BaseModel] | None) -> dict[str, Any]:
@@ -240,7 +281,7 @@ def _content(model: type[BaseModel] | None) -> dict[str, Any]:
 
 def _typed(model: type[BaseModel], found: dict[str, Any]) -> Response:
     """Return a document as its type describes it; keys that it does not name are left out."""
-    return JSONResponse(model.model_validate(plain_json(found)).model_dump(mode="json"))
+    return JsonAnswer(model.model_validate(plain_json(found)).model_dump(mode="json"))
 
 
 def _whole(request: Request, name: str, default: int, least: int, most: int) -> int:

@@ -10,19 +10,23 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
 from septet._dashboard.forms import form_of
-from septet._dashboard.job_pages import JobPages, Subject
-from septet._dashboard.site import OPERATE, Right, Site, Visitor
-from septet._dashboard.strategy_pages import LARGEST_TEXT, StrategyPages, setting_values
+from septet._dashboard.job_pages import JobPages, Subject, owner_of
+from septet._dashboard.site import OPERATE, Right, Site
+from septet._dashboard.strategy_pages import (
+    LARGEST_TEXT,
+    StrategyPages,
+    refused,
+    setting_values,
+)
 from septet._jobs.backtest_process import Backtest, run_in_process
-from septet._jobs.jobs import Job
+from septet._jobs.jobs import TooManyJobs
 from septet._text import one_line, shortened
-from septet.errors import ConfigError, InputError
+from septet.errors import InputError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from septet._app.workspace import Workspace
     from septet._progress import Progress
 
 __all__ = ["BacktestPages"]
@@ -45,49 +49,42 @@ class BacktestPages:
         """Return path, method, right and answer of each."""
         return [("/backtest", "POST", OPERATE, self.begin)]
 
-    def _insist(self) -> Workspace:
-        if self.site.workspace is None:
-            raise InputError(
-                "this page was started without a folder of strategies",
-                hint="septet dashboard --strategies DIR runs those of a folder",
-            )
-        return self.site.workspace
-
     async def begin(self, request: Request) -> Response:
         """Begin a backtest of a text as if it stood in its file, and lead to its job."""
         form = await form_of(request, LARGEST_TEXT)
-        visitor: Visitor = request.state.visitor
-        try:
-            job = await run_in_threadpool(self._begun, form, visitor.name)
-        except ConfigError as error:
-            found = {"checked": True, "problems": error.problems}
-            file, text, sets = (form.get(name, "") for name in ("file", "text", "sets"))
-            return await run_in_threadpool(self.strategies.shown, request, file, text, sets, found)
-        return RedirectResponse(f"/job?id={job.id}", 303)
+        return await run_in_threadpool(self._begun, request, form)
 
-    def _begun(self, form: dict[str, str], visitor: str) -> Job:
-        workspace, file = self._insist(), form.get("file", "")
+    def _begun(self, request: Request, form: dict[str, str]) -> Response:
+        workspace, file = self.strategies.insist(), form.get("file", "")
         workspace.read(file)
-        text = form.get("text", "").replace("\r\n", "\n")
+        text, sets = form.get("text", "").replace("\r\n", "\n"), form.get("sets", "")
+        # A text is read where it is checked: in a process that is bounded.
+        found = self.strategies.checked(request, file, text, sets, is_loaded_only=True)
+        if found["status"] != 200 or any(each.severity == "error" for each in found["problems"]):
+            return self.strategies.shown(request, file, text, sets, found)
         hypothesis = shortened(one_line(form.get("hypothesis", "")), _LONGEST_HYPOTHESIS)
         wanted = Backtest(
             workspace=str(workspace.root), runs=str(self.site.root.resolve()), file=file,
-            text=text, settings=setting_values(form.get("sets", "")), face="page", client=visitor,
-            hypothesis=hypothesis,
+            text=text, settings=setting_values(sets), face="page",
+            client=request.state.visitor.name, hypothesis=hypothesis,
         )  # fmt: skip
-        workspace.load(text=text, beside=file, settings=wanted.settings)
 
         def work(progress: Progress) -> dict[str, Any]:
             return {"run": run_in_process(wanted, progress)}
 
-        return self.jobs.begin("backtest", self._subject(file), work)
+        subject = self._subject(file, request.state.visitor.name)
+        try:
+            job = self.jobs.begin("backtest", subject, work, owner_of(request))
+        except TooManyJobs as error:
+            return self.strategies.shown(request, file, text, sets, refused(error))
+        return RedirectResponse(f"/job?id={job.id}", 303)
 
-    def _subject(self, file: str) -> Subject:
+    def _subject(self, file: str, visitor: str) -> Subject:
         shown = urlencode({"file": file}, errors="surrogateescape")
         return Subject(
             f"Backtest of {file}", file, f"/strategy?{shown}", "Back to the strategy",
             lambda result: f"/run?{urlencode({'run': self._key(result['run'])})}",
-            "The run: figures, charts and trades",
+            "The run: figures, charts and trades", visitor,
         )  # fmt: skip
 
     def _key(self, run: str) -> str:

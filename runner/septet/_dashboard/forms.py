@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import PlainTextResponse
+
+from septet._dashboard.json_answer import JsonAnswer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -96,5 +98,5 @@ async def too_slow(request: Request, problem: Exception) -> Response:
 def _refuse(request: Request, status: int, message: str) -> Response:
     if request.url.path.startswith("/api/"):
         found = {"ok": False, "error": "Refused", "message": message, "hint": ""}
-        return JSONResponse(found, status)
+        return JsonAnswer(found, status)
     return PlainTextResponse(f"{message}\n", status)

@@ -12,19 +12,25 @@ from starlette.responses import RedirectResponse, StreamingResponse
 
 from septet._app.documents import problem_document
 from septet._dashboard.forms import asked, form_of
-from septet._dashboard.site import OPERATE, VIEW, Right, Site
-from septet._jobs.jobs import Job, Jobs, Work
+from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
+from septet._jobs.jobs import LONG, Job, Lane, Work
 from septet.errors import ConfigError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-__all__ = ["JobPages", "Subject"]
+__all__ = ["JobPages", "Subject", "owner_of"]
 
 _Answer = Callable[["Request"], "Response"] | Callable[["Request"], Awaitable["Response"]]
-_LOOK_S: Final = 0.1
-_ALIVE_LOOKS: Final = 50
+_POLL_S: Final = 0.1
+_POLLS_PER_ALIVE: Final = 50
+
+
+def owner_of(request: Request) -> str:
+    """Return whose jobs are counted as one: a user's, else a session's."""
+    visitor: Visitor = request.state.visitor
+    return f"user {visitor.name}" if visitor.is_known else f"session {request.state.session}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class Subject:
     """What a job is about: `name` in lists, `back` the page that it was asked for on.
 
     `found` gives the address of what it found, of its result; `found_text` and `back_text` are
-    the words of the links.
+    the words of the links, `by` the name of the visitor who asked.
     """
 
     title: str
@@ -41,6 +47,7 @@ class Subject:
     back_text: str
     found: Callable[[dict[str, Any]], str]
     found_text: str
+    by: str = ""
 
 
 class JobPages:
@@ -48,7 +55,7 @@ class JobPages:
 
     def __init__(self, show: Callable[..., Response], site: Site) -> None:
         self.show, self.site = show, site
-        self.jobs = Jobs("cancel one of them")
+        self.jobs = site.jobs
         self._subjects: dict[str, Subject] = {}
 
     def routes(self) -> list[tuple[str, str, Right, _Answer]]:
@@ -60,34 +67,44 @@ class JobPages:
             ("/job-cancel", "POST", OPERATE, self.cancel),
         ]
 
-    def begin(self, kind: str, subject: Subject, work: Work) -> Job:
+    def begin(
+        self, kind: str, subject: Subject, work: Work, owner: str, lane: Lane = LONG
+    ) -> Job:  # fmt: skip
         """Begin work, or let it wait for its turn.
 
         Raises
         ------
-        InputError
-            If too many wait already.
+        TooManyJobs
+            If as many are open already as may be, of this owner or of all.
         """
-        job = self.jobs.start(kind, work)
+        job = self.jobs.start(kind, work, lane, owner)
         self._subjects[job.id] = subject
+        self._forget()
         return job
 
+    def _forget(self) -> None:
+        """Forget the subjects of jobs that are no longer listed."""
+        listed = {each.id for each in self.jobs.latest()}
+        for name in list(self._subjects):
+            if name not in listed:
+                self._subjects.pop(name, None)
+
     def _facts(self, job: Job) -> dict[str, Any]:
-        subject = self._subjects[job.id]
+        subject = self._subjects.get(job.id) or _UNKNOWN
         found = "" if job.result is None else subject.found(job.result)
         return {
             **job.document(), "open": job.is_open, "title": subject.title, "name": subject.name,
             "back": subject.back, "back_text": subject.back_text, "found": found,
-            "found_text": subject.found_text,
+            "found_text": subject.found_text, "by": subject.by,
         }  # fmt: skip
 
     def listed(self, request: Request) -> Response:
         """Answer the jobs of this page, the latest first."""
-        jobs = self.jobs.latest()
-        kept = {each.id for each in jobs}
-        rows = [self._facts(each) for each in jobs if each.id in self._subjects]
-        self._subjects = {name: each for name, each in self._subjects.items() if name in kept}
-        return self.show(request, "jobs.html", jobs=rows, root=self.site.root)
+        rows = [self._facts(each) for each in self.jobs.latest()]
+        return self.show(
+            request, "jobs.html", jobs=rows, root=self.site.root, most=LONG.most,
+            most_each=LONG.most_each,
+        )  # fmt: skip
 
     def one(self, request: Request) -> Response:
         """Answer how far a job is, and what it found or what ended it."""
@@ -110,11 +127,15 @@ class JobPages:
         return StreamingResponse(_follow(job, ends), media_type="text/event-stream")
 
     async def cancel(self, request: Request) -> Response:
-        """Ask a job to stop, and lead back to it."""
+        """Ask a job to stop, and lead back to it, or to the list where it was cancelled there."""
         form = await form_of(request)
         job = self.jobs.find(form.get("id", ""))
         job.cancel()
-        return RedirectResponse(f"/job?id={job.id}", 303)
+        in_list = "listed" in form or not job.lane.is_kept
+        return RedirectResponse("/jobs" if in_list else f"/job?id={job.id}", 303)
+
+
+_UNKNOWN: Final = Subject("Work of this page", "", "/jobs", "Back", lambda result: "", "")
 
 
 async def _follow(job: Job, ends: Callable[[], bool]) -> AsyncIterator[str]:
@@ -129,6 +150,6 @@ async def _follow(job: Job, ends: Callable[[], bool]) -> AsyncIterator[str]:
             yield "event: ended\ndata: \n\n"
             return
         looks += 1
-        if looks % _ALIVE_LOOKS == 0:
+        if looks % _POLLS_PER_ALIVE == 0:
             yield "event: alive\ndata: \n\n"
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from septet._text import is_unicode, shortened, unicode_text
 from septet.errors import InputError
 
 __all__ = ["all_runs", "grouped", "named_folder"]
@@ -49,7 +50,9 @@ def _row(root: Path, found: dict[str, Any], state: str) -> dict[str, Any]:
 
 
 def _key(root: Path, folder: Path) -> str:
-    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
+    """Return what a run is called in requests, as text that can be sent."""
+    name = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
+    return unicode_text(name)
 
 
 def named_folder(root: Path, key: str) -> Path:
@@ -58,11 +61,17 @@ def named_folder(root: Path, key: str) -> Path:
     Raises
     ------
     InputError
-        If there is none under `root`.
+        If there is none under `root`, or its name is no Unicode.
     """
     from septet._store.find_runs import run_folders
 
-    for folder in run_folders(root):
-        if _key(root, folder) == key:
-            return folder
+    named = (folder for folder in run_folders(root) if _key(root, folder) == key)
+    found = sorted(named, key=lambda folder: not is_unicode(str(folder)))
+    if found and not is_unicode(str(found[0])):
+        raise InputError(
+            f"the name of the folder {shortened(key, 120)} is no Unicode text",
+            hint="rename it: libraries cannot open its tables",
+        )
+    if found:
+        return found[0]
     raise InputError("there is no such run, or no longer", hint="look at the list of all runs")

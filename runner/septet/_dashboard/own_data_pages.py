@@ -13,12 +13,12 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse
 
 from septet._app.documents import problem_document
 from septet._app.own_data import MOST_ADDED, add_data_file, key_of_problem, own_data_keys
 from septet._app.starter import own_data_text, starter_name
 from septet._dashboard.forms import TooLarge, TooSlow, asked, body_of, form_of
+from septet._dashboard.json_answer import JsonAnswer
 from septet._dashboard.site import OPERATE, Right
 from septet._dashboard.strategy_pages import LARGEST_TEXT, StrategyPages
 from septet.errors import InputError, Problem, SeptetError
@@ -31,7 +31,7 @@ __all__ = ["OwnDataPages"]
 
 _Answer = Callable[["Request"], "Response"] | Callable[["Request"], Awaitable["Response"]]
 _PATH: Final = "data.candles.path"
-_LONGEST: Final = 300
+_MAX_FIELD_CHARACTERS: Final = 300
 _SLOWEST_S: Final = 120.0
 """How long a data file may take to come."""
 
@@ -57,7 +57,7 @@ class OwnDataPages:
 
     def page(self, request: Request) -> Response:
         """Answer the fields, filled from the name of a data file."""
-        data = asked(request, "data")[:_LONGEST]
+        data = asked(request, "data")[:_MAX_FIELD_CHARACTERS]
         name = starter_name(PurePosixPath(data).stem) if data else ""
         given = {"name": name, _PATH: data, "universe.symbols": name.upper()}
         return self._shown(request, given, "", ())
@@ -66,7 +66,7 @@ class OwnDataPages:
         """Write the text that the fields make, or the one that was sent, if it has no error."""
         form = await form_of(request, LARGEST_TEXT)
         keys = ["name", _PATH, *(each.key for each in own_data_keys())]
-        given = {key: form.get(key, "").strip()[:_LONGEST] for key in keys}
+        given = {key: form.get(key, "").strip()[:_MAX_FIELD_CHARACTERS] for key in keys}
         text = form.get("text", "").replace("\r\n", "\n")
         return await run_in_threadpool(self._written, request, given, text)
 
@@ -88,7 +88,10 @@ class OwnDataPages:
         except InputError as error:
             problem = Problem(error.message, key=field, hint=error.hint)
             return self._shown(request, given, text, (problem,))
-        found = self.strategies.checked(file, text, "")
+        found = self.strategies.checked(request, file, text, "")
+        if found["status"] != 200:
+            problems = tuple(found["problems"])
+            return self._shown(request, given, text, problems, file, found["status"])
         if any(each.severity == "error" for each in found["problems"]):
             return self._shown(request, given, text, found["problems"], file)
         try:
@@ -100,7 +103,7 @@ class OwnDataPages:
 
     def _shown(
         self, request: Request, given: Mapping[str, str], text: str,
-        problems: tuple[Problem, ...], file: str = "",
+        problems: tuple[Problem, ...], file: str = "", status: int = 200,
     ) -> Response:  # fmt: skip
         keys = own_data_keys()
         known = ["name", _PATH, *(each.key for each in keys)]
@@ -114,7 +117,7 @@ class OwnDataPages:
                 others.append({**problem_document(each), "in_text": each.file == file})
         files = self.strategies.insist().data_files()
         return self.show(
-            request, "own_data.html", given=given, keys=keys, files=files,
+            request, "own_data.html", status, given=given, keys=keys, files=files,
             beside=beside, problems=others, text=text, file=file, most=MOST_ADDED, left_out=0,
             errors=sum(each.severity == "error" for each in problems),
         )  # fmt: skip
@@ -140,9 +143,9 @@ class OwnDataPages:
             return _not_done(400, error.message, error.hint or "")
         finally:
             self._receiving.release()
-        return JSONResponse({"ok": True, "file": name})
+        return JsonAnswer({"ok": True, "file": name})
 
 
 def _not_done(status: int, message: str, hint: str) -> Response:
     headers = {"connection": "close"}  # of a body that was not read the rest may be under way
-    return JSONResponse({"ok": False, "message": message, "hint": hint}, status, headers)
+    return JsonAnswer({"ok": False, "message": message, "hint": hint}, status, headers)

@@ -9,8 +9,9 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from septet._dashboard.json_answer import JsonAnswer
 from septet._dashboard.rate_limits import plain_address
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["API", "STREAMS", "Guard"]
 
-_READS: Final = ("GET", "HEAD")
-_OPEN: Final = ("/login",)
-_LONGEST: Final = 16_384
+_READ_METHODS: Final = ("GET", "HEAD")
+_PUBLIC_PATHS: Final = ("/login",)
+_MAX_HEAD_BYTES: Final = 16_384
 API: Final = "/api/"
+SHARED: Final = ("/run", "/chart", "/trade", "/combined", "/compare")
+"""Pages of runs, whose readings all viewers share: `cached_views`."""
 STREAMS: Final = ("/events", "/job-events")
 _TOKEN: Final = re.compile(r"septet_[A-Za-z0-9_-]{43}")
 _TOKEN_KEYS: Final = ("token", "access_token", "api_key", "bearer")
@@ -31,7 +34,7 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_FIXED: Final = {
+_FIXED_HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "cross-origin-opener-policy": "same-origin",
@@ -73,7 +76,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 sent = MutableHeaders(scope=message)
                 sent["content-security-policy"] = _POLICY.format(nonce=nonce)
-                for name, value in _FIXED.items():
+                for name, value in _FIXED_HEADERS.items():
                     sent[name] = value
                 if self._site.is_secure:
                     sent["strict-transport-security"] = "max-age=31536000"
@@ -96,7 +99,12 @@ class Guard:
             return
         try:
             with self._site.kept(scope.get("client")):
-                await self._app(scope, receive, answer)
+                if scope["method"] not in _READ_METHODS or scope["path"] in (*STREAMS, *SHARED):
+                    await self._app(scope, receive, answer)
+                    return
+                async with limits.readings.turn(key, receive) as is_there:
+                    if is_there:
+                        await self._app(scope, receive, answer)
         finally:
             running.end(key)
 
@@ -125,10 +133,14 @@ class Guard:
         self, scope: Scope, headers: Headers, visitor: Visitor | None, *, is_bearer: bool
     ) -> Any:
         line = len(scope.get("raw_path") or b"") + len(scope["query_string"])
-        if line + sum(len(name) + len(value) for name, value in scope["headers"]) > _LONGEST:
-            return _refuse(scope, 431, f"address and headers have more than {_LONGEST} bytes")
+        if line + sum(len(name) + len(value) for name, value in scope["headers"]) > _MAX_HEAD_BYTES:
+            return _refuse(
+                scope, 431, f"address and headers have more than {_MAX_HEAD_BYTES} bytes"
+            )
         if "content-length" in headers and "transfer-encoding" in headers:
-            return _refuse(scope, 400, "a body has a length or is sent in chunks, not both")
+            both = _refuse(scope, 400, "a body has a length or is sent in chunks, not both")
+            both.headers["connection"] = "close"  # where it ends, a proxy may see otherwise
+            return both
         problem = self._bypassed(scope, headers)
         if problem:
             return _refuse(scope, 403, problem)
@@ -142,11 +154,11 @@ class Guard:
                 "a token in an address stays in logs and histories: send it as Authorization: "
                 "Bearer, and replace this one (septet dashboard token remove NAME)",
             )  # fmt: skip
-        acts, api = scope["method"] not in _READS, scope["path"].startswith(API)
+        acts, api = scope["method"] not in _READ_METHODS, scope["path"].startswith(API)
         problem = self._foreign(headers, hosts[0].lower(), acts=acts, api=api, bearer=is_bearer)
         if problem:
             return _refuse(scope, 403, problem)
-        if visitor is not None or scope["path"] in _OPEN:
+        if visitor is not None or scope["path"] in _PUBLIC_PATHS:
             return None
         if api:
             return _refuse(
@@ -227,7 +239,7 @@ def _refuse(scope: Scope, status: int, problem: str) -> Response:
     """Answer in the form of what was asked: JSON for a program, else a line of text."""
     headers = {"www-authenticate": "Bearer"} if status == 401 else None
     if scope["path"].startswith(API):
-        return JSONResponse(
+        return JsonAnswer(
             {"ok": False, "error": "Refused", "message": problem, "hint": ""}, status, headers
         )
     return PlainTextResponse(f"Refused: {problem}.\n", status)

@@ -67,7 +67,8 @@ def make_server(
     """Return the server of the pages; `notify` is given each one-time code.
 
     `strategies` is the folder whose strategy files are shown and checked. With `remote` there are
-    no codes: users log in by password. The connections of `listening` are counted.
+    no codes: users log in by password. The connections of `listening` are counted. What the page
+    has begun is cancelled when the server ends.
     Strategies are checked by `check`; by default in a process of its own.
 
     Raises
@@ -84,7 +85,8 @@ def make_server(
     from septet._app.workspace import Workspace
     from septet._dashboard.accounts import AccountBook, accounts_file
     from septet._dashboard.app import make_app
-    from septet._dashboard.connections import Connections, Protocol, most_connections
+    from septet._dashboard.connections import Connections, Protocol, max_connections
+    from septet._dashboard.page_server import PageServer
     from septet._dashboard.sessions import Sessions
     from septet._dashboard.site import (
         OPERATE,
@@ -97,7 +99,7 @@ def make_server(
     if remote is not None:
         _insist_on_users()
     closing: list[uvicorn.Server] = []
-    connections = Connections(most_connections())
+    connections = Connections(max_connections())
     if listening is not None:
         listening.connections = connections
     sessions = Sessions(
@@ -117,7 +119,7 @@ def make_server(
     )  # fmt: skip
     config.load()
     config.ssl = None if remote is None or remote.tls is None else remote.tls.context(warn)
-    closing.append(uvicorn.Server(config))
+    closing.append(PageServer(config, site.jobs))
     return closing[0]
 
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from septet._jobs.jobs import Jobs
+
 if TYPE_CHECKING:
     from septet._app.workspace import Workspace
     from septet._dashboard.accounts import AccountBook
     from septet._dashboard.connections import Connections
     from septet._dashboard.rate_limits import InProgress, Throttle
+    from septet._dashboard.read_turns import ReadTurns
     from septet._dashboard.remote_access import RemoteAccess
     from septet._dashboard.sessions import Sessions
 
@@ -57,21 +60,25 @@ class Limits:
         Requests that run at the same time, of one session or token and of all.
     streams : InProgress
         Open streams of events, of one session and of all.
+    readings : ReadTurns
+        Requests that read at the same time, of one session or token; the others wait.
     """
 
     by_address: Throttle
     by_name: Throttle
     requests: InProgress
     streams: InProgress
+    readings: ReadTurns
 
 
 def default_limits(clock: Callable[[], float]) -> Limits:
     """Return the limits of a page that begins."""
     from septet._dashboard.rate_limits import InProgress, Throttle
+    from septet._dashboard.read_turns import ReadTurns
 
     return Limits(
         Throttle(5, 60.0, clock), Throttle(20, 60.0, clock), InProgress(16, 200),
-        InProgress(12, 200),
+        InProgress(12, 200), ReadTurns(),
     )  # fmt: skip
 
 
@@ -105,6 +112,8 @@ class Site:
         The strategies that are shown and checked; without one, none are.
     connections : Connections, optional
         Open connections, of which those of a visitor are kept when there are too many.
+    jobs : Jobs
+        Checks, backtests and comparisons, each in a process of its own.
     """
 
     root: Path
@@ -119,6 +128,7 @@ class Site:
     proxies: tuple[str, ...] = ()
     workspace: Workspace | None = None
     connections: Connections | None = None
+    jobs: Jobs = field(default_factory=lambda: Jobs("one can be cancelled, on the page Jobs"))
 
     def visitor(self, session: str) -> Visitor | None:
         """Return whose session it is, with the right that they have now."""

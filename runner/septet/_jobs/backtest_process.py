@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from septet._jobs.bounds import Bounds
+from septet._jobs.bounds import LONG_WORK, Bounds
 from septet._jobs.child_process import result_of
 from septet._progress import Progress
 
@@ -30,7 +30,7 @@ class Backtest:
     report: bool = True
 
 
-def run_in_process(wanted: Backtest, progress: Progress, bounds: Bounds | None = None) -> str:
+def run_in_process(wanted: Backtest, progress: Progress, bounds: Bounds = LONG_WORK) -> str:
     """Run and store a backtest in a new process, and return the id of the run.
 
     Raises

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from typing import Final
 
 from septet._data.parquet_bounds import memory_bytes
 
-__all__ = ["Bounds", "bound_memory", "size_text"]
+__all__ = ["LONG_WORK", "Bounds", "bound_memory", "size_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,10 @@ class Bounds:
     def here(self) -> Bounds:
         """Return the bounds on this machine: at most half of its memory."""
         return Bounds(self.seconds, min(self.memory, memory_bytes() // 2))
+
+
+LONG_WORK: Final = Bounds(seconds=3_600.0, memory=1 << 40)
+"""A backtest, a sweep or a comparison: an hour, and half of the memory of the machine."""
 
 
 def bound_memory(memory: int) -> None:

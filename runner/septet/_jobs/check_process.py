@@ -21,6 +21,8 @@ from typing import Any, Final
 
 from septet._child_process import ChildLost, ChildProcess, ChildSilent, search_path
 from septet._jobs.bounds import Bounds, size_text
+from septet._jobs.jobs import TooManyJobs
+from septet._progress import Progress
 from septet.errors import InputError, Problem, SeptetError
 
 __all__ = ["CheckAnswer", "CheckProcess", "CheckRequest"]
@@ -40,7 +42,7 @@ class CheckRequest:
     """What is checked: a file of a workspace, or a text, with `settings` over it.
 
     A text is checked as if it stood in the file `beside`, there or not. With `values` the answer
-    has the effective values.
+    has the effective values. `is_loaded_only` leaves the data and what is computed from it out.
     """
 
     workspace: str
@@ -49,6 +51,7 @@ class CheckRequest:
     settings: Mapping[str, Any]
     beside: str | None = None
     values: bool = False
+    is_loaded_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +82,33 @@ class CheckProcess:
         """The id of the process; None while there is none."""
         return None if self._child is None else self._child.pid
 
-    def check(self, wanted: CheckRequest) -> CheckAnswer:
-        """Check a strategy once it is its turn.
+    def check(self, wanted: CheckRequest, progress: Progress | None = None) -> CheckAnswer:
+        """Check a strategy once it is its turn; what `progress` raises ends it.
 
         Raises
         ------
         InputError
-            If it takes more than its bounds, or too many wait already.
+            If it takes more than its bounds.
+        TooManyJobs
+            If too many wait already.
         SeptetError
             As `Workspace.check`, but for problems of the file.
         """
         if not self._waiting.acquire(blocking=False):
-            raise InputError(
+            raise TooManyJobs(
                 f"{MOST_WAITING} checks wait already", hint="check again once one has answered"
             )
         try:
             with self._turn:
-                return self._answer(wanted)
+                return self._answer(wanted, progress)
         finally:
             self._waiting.release()
 
-    def _answer(self, wanted: CheckRequest) -> CheckAnswer:
+    def _answer(self, wanted: CheckRequest, progress: Progress | None) -> CheckAnswer:
+        def look() -> None:
+            if progress is not None:
+                progress("check", 0, None, "")
+
         # One may have ended while nothing was asked of it: that is no fault of this check.
         if self._child is not None and not self._child.is_running:
             self._end()
@@ -108,7 +117,7 @@ class CheckProcess:
         try:
             self._child.send(pickle.dumps(wanted))
             answer = pickle.loads(  # noqa: S301
-                self._child.receive(time.monotonic() + self._bounds.seconds)
+                self._child.receive(time.monotonic() + self._bounds.seconds, look)
             )
         except ChildSilent:
             self._end()

@@ -6,7 +6,7 @@ import os
 import pickle
 import signal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from septet._app.explain import explain_values
 from septet._app.workspace import Workspace
@@ -28,10 +28,15 @@ def check_here(wanted: CheckRequest) -> CheckAnswer:
     SeptetError
         As `Workspace.check`, but for problems of the file.
     """
+    workspace = Workspace(Path(wanted.workspace))
+    given: dict[str, Any] = {
+        "file": wanted.file, "text": wanted.text, "settings": wanted.settings,
+        "beside": wanted.beside,
+    }  # fmt: skip
     try:
-        checked = Workspace(Path(wanted.workspace)).check(
-            file=wanted.file, text=wanted.text, settings=wanted.settings, beside=wanted.beside
-        )
+        if wanted.is_loaded_only:
+            return _answered(True, workspace.load(**given).warnings)
+        checked = workspace.check(**given)
     except ConfigError as error:
         return _answered(False, error.problems)
     shown = explain_values(checked.loaded) if wanted.values else ()

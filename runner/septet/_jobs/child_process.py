@@ -10,13 +10,14 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from septet._jobs.bounds import Bounds, size_text
+from septet._jobs.bounds import LONG_WORK, Bounds, size_text
 from septet._progress import Progress
 from septet._text import decode_json
 from septet.errors import ConfigError, InputError, Problem, SeptetError
@@ -37,9 +38,11 @@ class _TooLong(Exception):
 
 
 def result_of(
-    module: str, given: Mapping[str, Any], progress: Progress, bounds: Bounds | None = None
+    module: str, given: Mapping[str, Any], progress: Progress, bounds: Bounds = LONG_WORK
 ) -> Any:
     """Give a module of workers what it needs, in a new process, and return what it found.
+
+    It is bounded, and has the memory of `Bounds.here` at most.
 
     The module reads one document from stdin and writes lines, as `child_side.serve_one` does.
 
@@ -53,11 +56,11 @@ def result_of(
         What `progress` raised: the process is killed.
     """
     # -P: nothing is imported from the folder where the server was started.
-    limits = [] if bounds is None else [str(bounds.memory)]
-    ends = float("inf") if bounds is None else time.monotonic() + bounds.seconds
+    bounds = bounds.here()
+    ends = time.monotonic() + bounds.seconds
     child = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-m", module, *limits],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-P", "-m", module, str(bounds.memory)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
     )  # fmt: skip
     assert child.stdin is not None
     assert child.stdout is not None
@@ -68,30 +71,30 @@ def result_of(
         message = _followed(child.stdout.fileno(), progress, ends)
         child.wait(_LAST_S)
     except _TooLong:
-        child.kill()
-        assert bounds is not None
+        _end(child)
         raise InputError(
             f"the work took longer than {bounds.seconds:,.10g} s and was ended", hint=LESS
         ) from None
     except BaseException:  # whatever ends the work ends its process
-        child.kill()
+        _end(child)
         raise
     finally:
         child.wait()
         with contextlib.suppress(BrokenPipeError):
             child.stdin.close()
         child.stdout.close()
-    if bounds is not None and (message.get("memory") or not message):
+    if message.get("memory") or not message:
         failed = "" if message else ", or a library failed in its process"
         raise InputError(f"the work takes more than {size_text(bounds.memory)}{failed}", hint=LESS)
     if "error" in message:
         raise _error_of(message["error"])
-    if "result" not in message:
-        raise SeptetError(
-            f"a bug of septet: the process of the work ended with status {child.returncode}",
-            hint="the log of the server shows it",
-        )
     return message["result"]
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a process and what it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def _followed(source: int, progress: Progress, ends: float) -> dict[str, Any]:

@@ -73,10 +73,9 @@ def _end_with_parent() -> None:
 def serve_one(work: Callable[[dict[str, Any], Reports], Any]) -> None:
     """Do one piece of work, and report its result or what ended it.
 
-    The program's first argument, where there is one, bounds its memory.
+    The program's first argument bounds its memory.
     """
-    if len(sys.argv) > 1:
-        bound_memory(int(sys.argv[1]))
+    bound_memory(int(sys.argv[1]))
     reports = Reports()
     line = sys.stdin.readline()
     if not line:  # whoever requested it is gone

@@ -1,4 +1,4 @@
-"""Long work: one job at a time, each with progress, and stopped when it is asked to."""
+"""Work of servers: one job of a lane at a time, each with progress, stopped when it is asked to."""
 
 from __future__ import annotations
 
@@ -9,21 +9,44 @@ import secrets
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from septet._progress import Progress, stoppable
 from septet._text import shortened
 from septet.errors import Cancelled, InputError, SeptetError
 
-__all__ = ["Job", "Jobs", "Work", "bug_of"]
+__all__ = ["CHECKS", "LONG", "Job", "Jobs", "Lane", "TooManyJobs", "Work", "bug_of"]
 
 Work = Callable[[Progress], dict[str, Any]]
 _LOG = logging.getLogger(__name__)
-MOST_OPEN: Final = 8
 MOST_KEPT: Final = 50
 ENDS_WITHIN_S: Final = 5.0
 """So long a server waits at its end for what it cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Jobs of which one runs at a time, and the others wait in their order.
+
+    At most `most` are open, and `most_each` of one owner. `is_kept` means that they are listed
+    after their end.
+    """
+
+    name: str
+    most: int
+    most_each: int
+    is_kept: bool = True
+
+
+LONG: Final = Lane("jobs", most=8, most_each=4)
+CHECKS: Final = Lane("checks", most=4, most_each=1, is_kept=False)
+
+
+class TooManyJobs(InputError):
+    """As many jobs are open as may be: it can be asked again when one has ended."""
 
 
 def bug_of(error: Exception) -> SeptetError:
@@ -36,14 +59,18 @@ def bug_of(error: Exception) -> SeptetError:
 class Job:
     """Work of a thread of its own. `error` is what ended it, `result` what it found."""
 
-    def __init__(self, kind: str, work: Work) -> None:
-        self.id, self.kind = secrets.token_hex(4), kind
+    def __init__(
+        self, kind: str, work: Work, changed: threading.Condition, lane: Lane = LONG,
+        owner: str | None = None,
+    ) -> None:  # fmt: skip
+        self.id, self.kind, self.lane, self.owner = secrets.token_hex(4), kind, lane, owner
         self.state = "waiting"
         self.result: dict[str, Any] | None = None
         self.error: SeptetError | None = None
         self._work = work
         self._stage, self._done, self._text = "", 0, ""
         self._total: int | None = None
+        self._changed = changed
         self._cancel, self._ended = threading.Event(), threading.Event()
 
     @property
@@ -52,10 +79,12 @@ class Job:
         return not self._ended.is_set()
 
     def cancel(self) -> None:
-        """Ask it to stop: it does between two parts of its work."""
+        """Ask it to stop: it does between two parts of its work, or while it waits."""
         self._cancel.set()
+        with self._changed:
+            self._changed.notify_all()
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float | None = None) -> None:
         """Wait until it has ended, at most so long."""
         self._ended.wait(seconds)
 
@@ -69,14 +98,15 @@ class Job:
     def _report(self, stage: str, done: int, total: int | None, text: str, /) -> None:
         self._stage, self._done, self._total, self._text = stage, done, total, text
 
-    def run(self, turn: threading.Lock) -> None:
-        """Do the work once it is its turn."""
+    def run(self, waiting: deque[Job]) -> None:
+        """Do the work once it is the first of its lane."""
+        report = stoppable(self._report, self._cancel)
         try:
-            with turn:
-                self.state = "running"
-                report = stoppable(self._report, self._cancel)
-                report(self.kind, 0, None, "")
-                self.result = self._work(report)
+            with self._changed:
+                self._changed.wait_for(lambda: waiting[0] is self or self._cancel.is_set())
+            report(self.kind, 0, None, "")  # one that was cancelled ends here
+            self.state = "running"
+            self.result = self._work(report)
             self.state = "done"
         except Cancelled as error:
             self.state, self.error = "cancelled", error
@@ -87,6 +117,9 @@ class Job:
             self.error = bug_of(error)
             self.state = "failed"
         finally:
+            with self._changed:
+                waiting.remove(self)
+                self._changed.notify_all()
             self._ended.set()
 
 
@@ -99,40 +132,56 @@ class Jobs:
     def __init__(self, hint: str) -> None:
         self._hint = hint
         self._jobs: dict[str, Job] = {}
-        self._turn, self._lock = threading.Lock(), threading.Lock()
+        self._lock, self._changed = threading.Lock(), threading.Condition()
+        self._waiting: dict[str, deque[Job]] = {}
         self._closed = False
 
-    def start(self, kind: str, work: Work) -> Job:
+    def start(
+        self, kind: str, work: Work, lane: Lane = LONG, owner: str | None = None
+    ) -> Job:  # fmt: skip
         """Begin work, or let it wait for its turn.
+
+        Without an `owner` the jobs of all are counted, and not those of one.
 
         Raises
         ------
-        InputError
-            If too many wait already.
+        TooManyJobs
+            If as many are open already as may be.
         """
-        job = Job(kind, work)
+        job = Job(kind, work, self._changed, lane, owner)
         with self._lock:
-            waiting = [each.id for each in self._jobs.values() if each.is_open]
-            if len(waiting) >= MOST_OPEN:
-                raise InputError(
-                    f"{len(waiting)} jobs are open, the limit is {MOST_OPEN}",
-                    hint=f"{self._hint}: {', '.join(waiting)}",
-                )
+            self._insist_on_room(lane, owner)
             ended = [each.id for each in self._jobs.values() if not each.is_open]
-            for old in ended[: max(0, len(self._jobs) + 1 - MOST_KEPT)]:
+            unlisted = [each for each in ended if not self._jobs[each].lane.is_kept]
+            for old in {*ended[: max(0, len(self._jobs) + 1 - MOST_KEPT)], *unlisted}:
                 del self._jobs[old]
             self._jobs[job.id] = job
+            with self._changed:
+                waiting = self._waiting.setdefault(lane.name, deque())
+                waiting.append(job)
             if self._closed:
                 job.cancel()
         threading.Thread(
-            target=job.run, args=(self._turn,), name=f"septet-{kind}-{job.id}", daemon=True
+            target=job.run, args=(waiting,), name=f"septet-{kind}-{job.id}", daemon=True
         ).start()
         return job
 
+    def _insist_on_room(self, lane: Lane, owner: str | None) -> None:
+        opened = [each for each in self._jobs.values() if each.is_open and each.lane == lane]
+        own = [each for each in opened if owner is not None and each.owner == owner]
+        for found, most, words in (
+            (own, lane.most_each, f"{len(own)} of your {lane.name} are open, the limit is "),
+            (opened, lane.most, f"{len(opened)} {lane.name} are open, the limit is "),
+        ):
+            if len(found) >= most:
+                names = ", ".join(each.id for each in found)
+                raise TooManyJobs(f"{words}{most}", hint=f"{self._hint}: {names}")
+
     def latest(self) -> list[Job]:
-        """Return the jobs that are kept, the latest first."""
+        """Return the jobs that are open or kept, the latest first."""
         with self._lock:
-            return list(reversed(self._jobs.values()))
+            found = [each for each in self._jobs.values() if each.is_open or each.lane.is_kept]
+        return found[::-1]
 
     def close(self) -> None:
         """Ask all that are open to stop, and each that is begun from now on."""
@@ -141,17 +190,21 @@ class Jobs:
         for each in self.latest():
             each.cancel()
 
-    def leave(self, status: int, within_s: float = ENDS_WITHIN_S) -> None:
-        """Cancel all that are open and wait for them; what goes on ends with the process, now.
-
-        A thread in native code must not outlive the interpreter: as that is finalised, it aborts
-        the process. `status` is that of the process if it ends here.
-        """
+    def end(self, within_s: float = ENDS_WITHIN_S) -> bool:
+        """Cancel all that are open and wait for them, at most so long; return if all have ended."""
         self.close()
         until = time.monotonic() + within_s
         for each in self.latest():
             each.wait(max(0.0, until - time.monotonic()))
-        if any(each.is_open for each in self.latest()):
+        return not any(each.is_open for each in self.latest())
+
+    def leave(self, status: int, within_s: float = ENDS_WITHIN_S) -> None:
+        """End all jobs; what goes on ends with the process, now.
+
+        A thread in native code must not outlive the interpreter: as that is finalised, it aborts
+        the process. `status` is that of the process if it ends here.
+        """
+        if not self.end(within_s):
             logging.shutdown()
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError, ValueError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
-from septet._jobs.bounds import Bounds
+from septet._jobs.bounds import LONG_WORK, Bounds
 from septet._jobs.child_process import result_of
 from septet._progress import Progress
 
@@ -29,7 +29,9 @@ class SweepWork:
     hypothesis: str
 
 
-def sweep_in_process(wanted: SweepWork, progress: Progress, bounds: Bounds) -> dict[str, Any]:
+def sweep_in_process(
+    wanted: SweepWork, progress: Progress, bounds: Bounds = LONG_WORK
+) -> dict[str, Any]:
     """Run and store a sweep in a new process, without its page; return its document.
 
     Raises

@@ -11,6 +11,7 @@ import ctypes
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import msgspec
 import numpy as np
@@ -23,7 +24,7 @@ __all__ = ["PythonFeatures", "SlowColumn", "called_at"]
 
 _WORDS: Final = 22  # number, k, i0, first, stop; address and lengths of M, X, F, S and P
 _KIND: Final = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * _WORDS)
-_CALLED: dict[int, PythonFeatures] = {}
+_CALLED: WeakValueDictionary[int, PythonFeatures] = WeakValueDictionary()
 
 
 class SlowColumn(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ class PythonFeatures:
         self.error: BaseException | None = None
         self._callback = _KIND(self._by_address)
         self.address = int(ctypes.cast(self._callback, ctypes.c_void_p).value or 0)
-        _CALLED[self.address] = self  # it must live as long as any text may call it
+        _CALLED[self.address] = self  # whoever calls a text holds it: `NamedEntries`
 
     def _by_address(self, *integers: int) -> int:
         """Run a feature for compiled text; no exception may be raised into it."""

@@ -205,7 +205,10 @@ class Run:
             return self._stored.scan(table)
 
     def close(self) -> None:
-        """Let the tables go; those of a stored run are read again when they are asked for."""
+        """Let the tables go; those of a stored run are read again when they are asked for.
+
+        Of a run in memory the figures stay if they were read before; they are not computed here.
+        """
         from septet._store.find_runs import open_run as open_stored
 
         self._tables.clear()
@@ -213,8 +216,12 @@ class Run:
         if self._folder is not None:
             self._stored = open_stored(self._folder)
         elif in_memory is not None:
-            in_memory.summary  # noqa: B018 - the figures stay
             in_memory.release()
+
+    @property
+    def _is_empty(self) -> bool:
+        in_memory = _in_memory(self._stored)
+        return in_memory is not None and in_memory.is_empty
 
     def why(self, order: str) -> Why:
         """Return why an order was made, or none; `order` is its id, or ``SYMBOL@TIME`` (UTC).
@@ -327,6 +334,9 @@ class Run:
 
         if self.problem:
             return html.page(html.heading(self.id), html.paragraph(self.problem))
+        if self._is_empty:
+            text = "It was closed before its figures were read."
+            return html.page(html.heading(self.id), html.paragraph(text))
         summary = self.summary
         names = (
             "total_return", "sharpe", "sortino", "max_drawdown", "trades", "win_rate",
@@ -354,6 +364,8 @@ class Run:
         problem = self.problem
         if problem:
             return f"<Run {self.id} damaged: {problem[:80]}>"
+        if self._is_empty:
+            return f"<Run {self.id} closed>"
         from septet._store.run_condition import condition_of
 
         summary = self._stored.summary

@@ -53,9 +53,15 @@ class MemoryRun(Run):
         """
         if self._result is None:
             raise InputError(
-                f"run {self._id} was closed, and was not saved", hint="save() before close()"
+                f"run {self._id} was closed, and was not saved",
+                hint="read its figures and tables, or save() it, before close()",
             )
         return self._result
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether its result was let go before its figures were read."""
+        return self._result is None and "summary" not in self.__dict__
 
     def release(self) -> None:
         """Let the result and its tables go; figures that were read stay."""

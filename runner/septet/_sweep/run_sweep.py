@@ -39,8 +39,8 @@ ASK_ABOVE: Final = 100_000
 """Settings from which a sweep asks to be confirmed."""
 BLOCK_SECONDS: Final = 0.5
 KEEP_SECONDS: Final = 2.0
-MOST_ROWS: Final = 20_000
-_PROBED: Final = 4
+MAX_ROWS: Final = 20_000
+_PROBES_PER_THREAD: Final = 4
 _MANY_VALUES: Final = 500
 
 
@@ -146,13 +146,13 @@ def _evaluator(
     """Open what runs settings: here, or on a cluster."""
     if on is None:
         return open_evaluator(loaded, space, beginning.first_ns, threads, log, numbers)
-    from septet._sweep.cluster import ClusterEvaluator, parcel_of
+    from septet._sweep.cluster import ClusterEvaluator, task_of
     from septet._sweep.on_dask import open_cluster
 
-    parcel = parcel_of(loaded, space, numbers, beginning)
+    task = task_of(loaded, space, numbers, beginning)
     pool = open_cluster(on, threads, log)
     try:
-        return ClusterEvaluator(pool, parcel, space, log)
+        return ClusterEvaluator(pool, task, space, log)
     except BaseException:  # whatever it was, what was started is ended
         pool.close()
         raise
@@ -215,7 +215,7 @@ def estimate_seconds(
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[float, int]:
     """Seconds for the whole space from a few settings spread over it, and how many were run."""
-    count = _PROBED * threads
+    count = _PROBES_PER_THREAD * threads
     places = [k * (len(space) - 1) // max(1, count - 1) for k in range(count)]
     probe = [space.setting(int(space.numbers[place])) for place in sorted(set(places))]
     evaluator.evaluate(probe[:1])  # what is compiled or started once is not counted
@@ -256,7 +256,7 @@ def next_size(size: int, seconds: float, least: int) -> int:
     ones. `least` is the smallest size that gives every thread work.
     """
     predicted = int(size * BLOCK_SECONDS / max(seconds, 1e-6))
-    return max(least, min(predicted, 8 * size, MOST_ROWS))
+    return max(least, min(predicted, 8 * size, MAX_ROWS))
 
 
 class _Running:
@@ -355,7 +355,7 @@ class _Running:
         self._waiting_frames.append(frame)
         self._look(rows)
         late = time.perf_counter() - self._stored_at > KEEP_SECONDS
-        if late or sum(each.height for each in self._waiting_frames) >= MOST_ROWS:
+        if late or sum(each.height for each in self._waiting_frames) >= MAX_ROWS:
             self._store()
         best = self._best[1] if self._best else ""
         self._progress("sweep", self.done, len(self.space), best)
