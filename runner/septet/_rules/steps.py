@@ -49,12 +49,7 @@ from septet._rules.levels import tighten
 from septet._rules.queued import release
 from septet._rules.records import Fill, RungColumns
 from septet._rules.reentry import block_side
-from septet._rules.resting import (
-    end_beside,
-    end_rungs,
-    end_take,
-    rests_as_limit,
-)
+from septet._rules.resting import end_beside, end_rungs, end_take, rests_as_limit
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     GRID,

@@ -94,7 +94,7 @@ def run_sweep(
     resume
         Continue the latest unfinished sweep of this strategy.
     counted
-        Called with the rows of each block as it ends, those of an earlier process included.
+        See `Counted`; also called with rows of an earlier process.
 
     Raises
     ------
@@ -110,10 +110,7 @@ def run_sweep(
     log = log or (lambda message: None)
     began = time.perf_counter()
     space = space_of(loaded, seed=seed)
-    if space.method == "tpe":
-        from septet._sweep.tune import need_optuna
-
-        need_optuna()  # missed before anything is checked, not after
+    _insist_optuna(space)
     _log_count(space, log)
     numbers = numbers_of(loaded, space)
     beginning = begin_sweep(loaded, space, numbers, log)
@@ -132,6 +129,14 @@ def run_sweep(
             return _finish(sweep, page=page, seconds=time.perf_counter() - began)
     finally:
         evaluator.close()
+
+
+def _insist_optuna(space: Space) -> None:
+    """Report a missing optuna before anything is checked, not after."""
+    if space.method == "tpe":
+        from septet._sweep.tune import need_optuna
+
+        need_optuna()
 
 
 def _evaluator(
