@@ -29,4 +29,6 @@ class CoreKept(msgspec.Struct, kw_only=True):
     traces: dict[int, str]
     dust: dict[int, float]
     flattens: bool = False
+    fitting: dict[int, int] = {}
+    late_fit: int = -1
     missed: MissedSpan = msgspec.field(default_factory=MissedSpan)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from septet import messages as m
+from septet._core.guards import instant
 from septet._core.wiring import ModelPort
 
 __all__ = ["Retraining"]
 
 UNTRAINED_NS: Final = 24 * 3_600 * 1_000_000_000
 """How far ahead is looked for the next model that is due (market time)."""
+_NS: Final = 1_000_000_000
+Requests = list[m.Train | m.Alerted]
 
 
 class Retraining:
     """The training windows that were requested, and those that are due.
+
+    `fitting` are requests without a result: the time (market time, UTC ns) up to which each has
+    data, by its number.
 
     Parameters
     ----------
@@ -36,19 +42,54 @@ class Retraining:
     ) -> None:
         self._times, self._models, self._on_drift = times, models, on_drift
         self.trained_to_ns, self.windows = -1, 0
+        self.fitting: dict[int, int] = {}
+        self.late = -1
         self._untrained_to_ns = -1
 
-    def due(self, market_ns: int) -> list[m.Train]:
-        """Request the models that are due; after a long pause only the newest one."""
-        times, requests = self._times, list[m.Train]()
-        if times is None or market_ns <= self._untrained_to_ns:
-            return requests
-        for trained_to_ns in times(self.trained_to_ns, market_ns):
-            requests.append(self._request(trained_to_ns, "schedule"))
+    def due(self, market_ns: int) -> Requests:
+        """Request the models that are due: at the beginning those needed, then the newest alone.
+
+        While one is being fitted no other is requested, since it would only wait: `arrived` does.
+        """
+        times = self._times
+        if times is None or market_ns <= self._untrained_to_ns or (self.fitting and self.late >= 0):
+            return []
+        begins = self.trained_to_ns < 0
+        due = times(self.trained_to_ns, market_ns)
+        if self.fitting:
+            return [self._late(market_ns)] if due else []
+        requests: Requests = []
+        skipped = () if begins else due[:-1]
+        if skipped:
+            text = f"skipped for {instant(due[-1])}, which is due: {len(skipped)} fits, with data "
+            text += f"up to {instant(skipped[0])}"
+            text += f" ... {instant(skipped[-1])}" if len(skipped) > 1 else ""
+            requests.append(m.Alerted(level="info", event="model_skipped", text=text))
+        requests += [self._request(each, "schedule") for each in due[len(skipped) :]]
         ahead_ns = market_ns + UNTRAINED_NS  # cached: orders do not wait for it again
         if self.trained_to_ns >= 0 and not times(self.trained_to_ns, ahead_ns):
             self._untrained_to_ns = ahead_ns
         return requests
+
+    def arrived(self, number: int, market_ns: int) -> Requests:
+        """Process the result of a fit; request the newest model that fell due meanwhile."""
+        if self.fitting.pop(number, None) is None or self.fitting:
+            return []
+        requests = self.due(market_ns)
+        self.late = self.late if requests else -1
+        return requests
+
+    def _late(self, market_ns: int) -> m.Alerted:
+        """Report, once until a fit is done before the next is due, that one takes too long."""
+        number, trained_to_ns = min(self.fitting.items())
+        self.late = number
+        text = (
+            f"model {number} with data up to {instant(trained_to_ns)} is still being fitted, "
+            f"{(market_ns - trained_to_ns) // _NS} s later (market time), and the next one is due: "
+            "the model before decides until then or its expire_after; when the fit is done, the "
+            "newest that is due follows and those before it are skipped"
+        )
+        return m.Alerted(level="warning", event="model_late", text=text)
 
     def drift(self, drift_ns: int, market_ns: int) -> list[m.Train]:
         """Ask for a model because of drift read at a time, as the walk of a backtest does.
@@ -66,10 +107,13 @@ class Retraining:
 
     def _request(self, trained_to_ns: int, cause: m.Cause) -> m.Train:
         request = m.Train(number=self.windows, trained_to_ns=trained_to_ns, cause=cause)
-        self.trained_to_ns = trained_to_ns
+        self.trained_to_ns, self.fitting[self.windows] = trained_to_ns, trained_to_ns
         self.windows += 1
         return request
 
-    def restore(self, trained_to_ns: int, windows: int) -> None:
+    def restore(
+        self, trained_to_ns: int, windows: int, fitting: Mapping[int, int], late: int
+    ) -> None:  # fmt: skip
         """Restore a snapshot."""
         self.trained_to_ns, self.windows, self._untrained_to_ns = trained_to_ns, windows, -1
+        self.fitting, self.late = dict(fitting), late
