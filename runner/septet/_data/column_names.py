@@ -39,9 +39,9 @@ _PRICE_WORDS: Final = frozenset(
 )  # fmt: skip
 """What a column is called that holds the only price of a bar."""
 _READ_AS: Final = " read as "
-_SHOWN: Final = re.compile(r"[\w .%$#()/+-]{1,40}")
+_SHOWN_NAME: Final = re.compile(r"[\w .%$#()/+-]{1,40}")
 _COLUMN: Final = re.compile(r"\w[\w /.]{0,39}")
-_MEANT: Final = {
+_WORDS_FOR: Final = {
     "timestamp": (
         "timestamp", "datetime", "date", "time", "t", "unix", "epoch", "datum", "zeit", "fecha",
         "data",
@@ -216,12 +216,12 @@ def _ways_out(names: Sequence[str], missing: Sequence[str]) -> str:
 
 def _meant(ours: str, names: Sequence[str]) -> str:
     """Return the only column whose name has a word for one of ours; `...` without one."""
-    words = _MEANT.get(ours, ())
+    words = _WORDS_FOR.get(ours, ())
     found = [
         name
         for name in names
         if name not in ALIASES
-        and _SHOWN.fullmatch(name)
+        and _SHOWN_NAME.fullmatch(name)
         and any(each in words for each in _LETTERS.findall(name.lower()))
     ]
     return _written(found[0]) if len(found) == 1 else "..."
