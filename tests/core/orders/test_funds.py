@@ -37,7 +37,7 @@ class Books:
         event = m.Holdings(
             at_ns=now, asked_ns=now, balances={"USDT": (free, locked), "BTC": btc}, **rest
         )
-        self.account.compare(event, self, lambda k, quantity, price: None)
+        self.account.compare(event, self, *[lambda k, quantity, price: None] * 2)
         return self.bench.guards.blocked(0)
 
     def resting(self, quantity: float = 4.0) -> m.Submit:
