@@ -58,6 +58,13 @@ def test_a_run_of_rules_imports_what_it_uses(tmp_path: Path, more: list[str]) ->
     assert sorted({*UNNEEDED, *OF_WARNINGS} & modules) == []
 
 
+def test_a_run_that_answers_in_json_imports_nothing_that_draws(tmp_path: Path) -> None:
+    modules = imported_by("run", STRATEGY, "--out", tmp_path, "--json")
+    assert "septet._shell.backtest" in modules
+    drawing = {each for each in modules if each.partition(".")[0] == "rich"}
+    assert sorted(drawing) == []
+
+
 def test_a_check_of_rules_imports_what_it_uses() -> None:
     modules = imported_by("check", STRATEGY)
     assert {"numpy", "polars", "septet._app.check"} <= modules
@@ -67,7 +74,7 @@ def test_a_check_of_rules_imports_what_it_uses() -> None:
 def test_a_second_check_of_a_model_imports_neither_learner_nor_compiler(tmp_path: Path) -> None:
     first, second = (imported_by("check", MODEL, cache=tmp_path / "cache") for _ in range(2))
     assert {"sklearn"} <= first
-    assert "septet._learn.kept_trials" in second
+    assert "septet._learn.trial_fit_cache" in second
     assert sorted(set(UNNEEDED) & second) == []
 
 

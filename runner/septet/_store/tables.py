@@ -35,6 +35,7 @@ __all__ = [
 DISPLAY_BARS: Final = 20_000
 # What a fast run may not bring, or an earlier one did not: such a column has no values.
 _OPTIONAL: Final = {
+    "fills": ("fee_quote",),
     "equity": ("cash", "exposure"),
     "monitoring": ("compared",),
     "trades": COLUMNS,
