@@ -74,7 +74,7 @@ def test_a_check_of_rules_imports_what_it_uses() -> None:
 def test_a_second_check_of_a_model_imports_neither_learner_nor_compiler(tmp_path: Path) -> None:
     first, second = (imported_by("check", MODEL, cache=tmp_path / "cache") for _ in range(2))
     assert {"sklearn"} <= first
-    assert "septet._learn.kept_trials" in second
+    assert "septet._learn.trial_fit_cache" in second
     assert sorted(set(UNNEEDED) & second) == []
 
 

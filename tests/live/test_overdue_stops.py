@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from septet import messages as m
-from septet._drill.sim.core_subject import cores
+from septet._drill.sim.core_subject import core_subjects
 from tests.live.test_prices import NOW, SECOND, close_bar
 
 START = NOW + 130 * SECOND
@@ -26,7 +26,7 @@ def quote(core: Any, seconds: float, bid: float) -> list[m.Command]:
 
 def protected(units: float = 1_000_000.0) -> tuple[Any, str]:
     """Hold units (a hundredth) bought at 100, with a stop at 99 that rests at the venue."""
-    core: Any = cores(1)()
+    core: Any = core_subjects(1)()
     for n in range(1, 3):
         close_bar(core, NOW + 60 * n * SECOND, 100.0)
     core._carry(core.engine.adopt(0, units, 100.0, NOW + 121 * SECOND))

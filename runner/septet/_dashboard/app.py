@@ -32,12 +32,12 @@ from septet._dashboard.cached_views import Views
 from septet._dashboard.chart_pages import ChartPages, symbol_asked
 from septet._dashboard.combined_pages import CombinedPages, insist_summed
 from septet._dashboard.compare_pages import ComparePages
-from septet._dashboard.events import SharedSigns, follow, mark_of
+from septet._dashboard.events import SharedFileStamps, follow, state_digest
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
 from septet._dashboard.job_pages import JobPages
 from septet._dashboard.json_answer import JsonAnswer
 from septet._dashboard.listing import all_runs, grouped, named_folder
-from septet._dashboard.login import LogIn
+from septet._dashboard.login import LogInPages
 from septet._dashboard.own_data_pages import OwnDataPages
 from septet._dashboard.request_guard import API, Guard
 from septet._dashboard.run_actions import WAIT_S, act, can_act
@@ -56,11 +56,11 @@ from septet.errors import SeptetError
 
 __all__ = ["make_app"]
 
-_LONGEST: Final = 160
+_MAX_CHARACTERS: Final = 160
 _Handler: TypeAlias = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 
 
-def _line(value: object, most: int = _LONGEST) -> str:
+def _line(value: object, most: int = _MAX_CHARACTERS) -> str:
     """Write what a stranger may have named: one line, no control characters, not endless."""
     return shortened(one_line("" if value is None else value), most)
 
@@ -87,7 +87,7 @@ class _Pages:
     def __init__(self, site: Site) -> None:
         self.site, self.root = site, site.root
         self.templates = _environment()
-        self.views, self.signs = Views(), SharedSigns()
+        self.views, self.signs = Views(), SharedFileStamps()
         self.charts = ChartPages(self.show, self.views, site.root)
 
     def show(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
@@ -107,7 +107,7 @@ class _Pages:
     def run(self, request: Request) -> Response:
         key, trace = asked(request, "run"), asked(request, "trace")
         folder = named_folder(self.root, key)
-        mark = mark_of([folder])  # before it is read: what is written now is new
+        mark = state_digest([folder])  # before it is read: what is written now is new
         found, chart = self.views.ask(
             folder, lambda view: (view, self.charts.markup(view, request))
         )
@@ -209,7 +209,7 @@ def make_app(site: Site, check: Callable[[CheckRequest], CheckAnswer] | None = N
     answers it.
     """
     pages = _Pages(site)
-    log_in = LogIn(site, pages.show)
+    log_in = LogInPages(site, pages.show)
     jobs = JobPages(pages.show, site)
     strategies = StrategyPages(pages.show, site.workspace, jobs, check)
     table: list[tuple[str, str, Right, _Handler]] = [

@@ -39,7 +39,7 @@ _CLOCK: Final = late_pattern(r"\d{1,2}:\d{2}(?::\d{2})?")
 _MARKS: Final = ("", "null", "none", "nan", "na", "n/a", "#n/a", "nil", "-", "--", ".")
 """What other programs write in a cell without a value."""
 _SAMPLE: Final = 1_000
-_MOST_SHARE: Final = 0.2
+_MAX_SHARE: Final = 0.2
 """A share of bad rows above this is no limit that is worth naming."""
 
 
@@ -108,7 +108,7 @@ def _of_empty(frame: pl.DataFrame, empty: Bools) -> str:
     lack = "without any price" if count == int(np.count_nonzero(empty)) else "without a price"
     share = count / max(1, frame.height)
     ways = "take these rows out of the source"
-    if share <= _MOST_SHARE:
+    if share <= _MAX_SHARE:
         ways += f", or let them be left out, each a gap: max_bad: {math.ceil(100 * share)}%"
     return (
         f"{count:,} of {frame.height:,} rows are {lack}, their cells are empty or hold a mark such "

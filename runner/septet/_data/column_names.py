@@ -16,7 +16,7 @@ from septet_schemas.late_patterns import late_pattern
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["missing_columns", "name_in_source", "rename_columns"]
+__all__ = ["TIME_NAMES", "missing_columns", "name_in_source", "rename_columns"]
 
 T = TypeVar("T", "pl.DataFrame", "pl.LazyFrame")
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -30,6 +30,8 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "split": ("splits", "stock_splits", "split_ratio"),
     "symbol": ("ticker", "instrument", "name"),
 }
+TIME_NAMES: Final = ("timestamp", *ALIASES["timestamp"], "close_time")
+"""What a column of times is called, whatever its cells are."""
 _PRICES: Final = ("open", "high", "low", "close")
 _PRICE_WORDS: Final = frozenset(
     ("price", "prices", "px", "px_last", "value", "rate", "mid", "settle", "settlement", "nav",
@@ -38,9 +40,9 @@ _PRICE_WORDS: Final = frozenset(
 )  # fmt: skip
 """What a column is called that holds the only price of a bar."""
 _READ_AS: Final = " read as "
-_SHOWN: Final = late_pattern(r"[\w .%$#()/+-]{1,40}")
+_SHOWN_NAME: Final = late_pattern(r"[\w .%$#()/+-]{1,40}")
 _COLUMN: Final = late_pattern(r"\w[\w /.]{0,39}")
-_MEANT: Final = {
+_WORDS_FOR: Final = {
     "timestamp": (
         "timestamp", "datetime", "date", "time", "t", "unix", "epoch", "datum", "zeit", "fecha",
         "data",
@@ -118,6 +120,8 @@ def _renames(
         if ours in taken or ours in there:
             continue
         theirs = next((plain[each] for each in (ours, *others) if each in plain), None)
+        if ours == "timestamp" and {"time", "open_time"} <= plain.keys() and theirs != ours:
+            raise _two_times(plain["time"], plain["open_time"], origin)
         if theirs is not None and theirs not in renames:
             renames[theirs] = ours
             if theirs.lower() != ours:
@@ -129,6 +133,16 @@ def _renames(
             notes.append(f"column {theirs!r}{_READ_AS}volume")
     clash = [name for name in renames.values() if name in there and name not in renames]
     return renames, clash, tuple(notes)
+
+
+def _two_times(time: str, opened: str, origin: str) -> DataError:
+    """Return the error for a table with the close of bars as `time`, as septet's own have it."""
+    return DataError(
+        f"{origin} has two columns of times, {time} and {opened}",
+        hint=f"name the one that is meant: columns: {{timestamp: {opened}}} with stamp: open, or "
+        f"columns: {{timestamp: {time}}} with stamp: close, as in septet's own tables",
+        key="columns",
+    )
 
 
 def _volume_of_base(names: Sequence[str]) -> str:
@@ -203,12 +217,12 @@ def _ways_out(names: Sequence[str], missing: Sequence[str]) -> str:
 
 def _meant(ours: str, names: Sequence[str]) -> str:
     """Return the only column whose name has a word for one of ours; `...` without one."""
-    words = _MEANT.get(ours, ())
+    words = _WORDS_FOR.get(ours, ())
     found = [
         name
         for name in names
         if name not in ALIASES
-        and _SHOWN.fullmatch(name)
+        and _SHOWN_NAME.fullmatch(name)
         and any(each in words for each in _LETTERS.findall(name.lower()))
     ]
     return _written(found[0]) if len(found) == 1 else "..."

@@ -16,7 +16,7 @@ __all__ = [
     "Idleness", "highest_confidence", "idleness_of", "threshold_of", "threshold_text", "why_idle",
 ]  # fmt: skip
 
-_NAMED: Final = 3
+_NAMED_REASONS: Final = 3
 _RULES: Final = {"long": "long_if", "short": "short_if"}
 
 
@@ -173,8 +173,8 @@ def _no_entry(seen: Idleness) -> str:
 def _often(reasons: Mapping[str, int]) -> str:
     """Name the most frequent reasons, and how many decisions the others account for."""
     named = list(reasons.items())
-    parts = [f"{name} {plural(times, 'time')}" for name, times in named[:_NAMED]]
-    rest = sum(times for _, times in named[_NAMED:])
+    parts = [f"{name} {plural(times, 'time')}" for name, times in named[:_NAMED_REASONS]]
+    rest = sum(times for _, times in named[_NAMED_REASONS:])
     return ", ".join([*parts, *([f"other reasons {plural(rest, 'time')}"] if rest else [])])
 
 

@@ -437,9 +437,9 @@ def _may_be_stale(
     lifecycle: OrderLifecycle, k: int, gap: float, tolerance: float, asked_ns: int
 ) -> bool:
     """Whether the difference may be that of a read older than some booked fills."""
-    lately = lifecycle.records.lately.get(k)
+    recent = lifecycle.records.recent_fills.get(k)
     since_ns = asked_ns - lifecycle.timing.answers_final_after_ns
-    lags = lately.lags(since_ns) if lately is not None else []
+    lags = recent.lags(since_ns) if recent is not None else []
     return any(low - tolerance <= gap <= high + tolerance for low, high in lags)
 
 

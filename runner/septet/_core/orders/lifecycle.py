@@ -311,7 +311,7 @@ class OrderLifecycle:
             held, asked_ns = records.held[k]
             records.held[k] = held + self._unread_move(fill, held, asked_ns), asked_ns
         keep_ns = self.timing.answers_final_after_ns + LONGEST_READ_NS
-        records.lately.setdefault(k, RecentFills()).add(fill, now_ns, keep_ns)
+        records.recent_fills.setdefault(k, RecentFills()).add(fill, now_ns, keep_ns)
         self.touched.add(k)
         if work is not None and not child.protects:
             work.filled += fill.quantity

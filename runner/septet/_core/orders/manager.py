@@ -419,8 +419,8 @@ class Orders:
         then, or up to `Timing.answers_final_after_ns` earlier; `others` are fills of other
         strategies since then.
         """
-        lately = self._lifecycle.records.lately.get(k) or RecentFills()
-        return lately.lags(self.complete_until_ns(asked_ns), others)
+        recent = self._lifecycle.records.recent_fills.get(k) or RecentFills()
+        return recent.lags(self.complete_until_ns(asked_ns), others)
 
     def complete_until_ns(self, asked_ns: int) -> int:
         """Return the wall time (UTC ns) up to which a read requested at `asked_ns` is complete."""
@@ -434,10 +434,10 @@ class Orders:
         """
         since_ns = self.complete_until_ns(asked_ns)
         buys, sells = self._lifecycle.open_quantity(k, third_party=False)
-        lately = self._lifecycle.records.lately.get(k) or RecentFills()
-        if lately.dropped_ns >= since_ns:
+        recent = self._lifecycle.records.recent_fills.get(k) or RecentFills()
+        if recent.dropped_ns >= since_ns:
             return (-ENDLESS, ENDLESS), ()
-        return (-sells, buys), tuple(each for each in lately.fills if each[0] >= since_ns)
+        return (-sells, buys), tuple(each for each in recent.fills if each[0] >= since_ns)
 
     def protected(self, k: int) -> bool:
         """Whether a stop rests at the venue; if none does, the engine tests the level."""
