@@ -93,7 +93,7 @@ def strategies(draw: Any) -> Strategy:
     return Strategy(
         costs=Costs(0.0002, 0.001, 0.0005, draw(st.integers(0, 2)) * HOUR),
         instrument=Instrument(lot=0.01), signal=Signal("side > 0", None, "side == 0"),
-        reentry=draw(st.sampled_from(["rearm", "immediate", 2])),  # type: ignore[arg-type]
+        reentry=draw(st.sampled_from(["rearm", "immediate", 2])),
         stops=draw(st.sampled_from([Stops(), Stops(stop_loss="1.5%", take_profit="3%")])),
         hours=hours, sizing=Sizing("fixed_fraction", 0.3), halt=draw(st.sampled_from(halts)),
         time_zone=draw(st.sampled_from(["UTC", "America/New_York"])),
