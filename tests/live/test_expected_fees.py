@@ -61,7 +61,8 @@ def test_units_that_the_account_has_kept_are_booked_at_the_price_of_the_fill() -
     core = bought()
     cash = core.engine.cash
     found = core.handle(holdings(NOW + 300 * SECOND, BOUGHT))
-    assert adopted(found) == [(pytest.approx(FEE), pytest.approx(100.0))]
+    [booked] = adopted(found)
+    assert booked == pytest.approx((FEE, 100.0))
     assert core.engine.held(0) == pytest.approx(BOUGHT)
     assert core.engine.cash == pytest.approx(cash - FEE * 100.0)
     assert core.guards.blocked(0) == ""
@@ -102,7 +103,7 @@ def test_fees_of_less_than_a_lot_are_kept_until_they_are_one() -> None:
     fees.add(fill(fee=0.6 * LOT), "BTC")
     assert fees.not_taken(0, 0.6 * LOT, LOT) == (0.0, 0.0)
     fees.add(fill(fee=0.6 * LOT, price=200.0), "BTC")
-    assert fees.not_taken(0, 1.2 * LOT, LOT) == (pytest.approx(1.2 * LOT), pytest.approx(150.0))
+    assert fees.not_taken(0, 1.2 * LOT, LOT) == pytest.approx((1.2 * LOT, 150.0))
 
 
 def test_they_are_in_the_snapshot() -> None:
