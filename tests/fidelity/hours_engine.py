@@ -48,14 +48,22 @@ def _hours(s: Strategy) -> str:
     if hours is None:
         return ""
     keys: dict[str, Any] = {"flat_at_close": str(hours.flat_at_close).lower()}
-    if hours.open is not None:
-        keys["open"] = f"'{hours.open}'"
+    if hours.open is not None or hours.calendar:
+        keys["open"] = f"'{hours.open or hours.calendar}'"
     if hours.blackout is not None:
         minutes = (each // 60_000_000_000 for each in (hours.blackout.before_ns,
                                                        hours.blackout.after_ns))  # fmt: skip
         before, after = (f"{each}m" if each else "0" for each in minutes)
         keys["blackout"] = _block(series="news", before=before, after=after)
     return f", trading_hours: {_block(**keys)}"
+
+
+def _halts(s: Strategy) -> list[str]:
+    if s.halt is None:
+        return []
+    assert s.halt.of == "daily_loss", "others are of other pages"
+    keys = _block(above=repr(s.halt.above), then=s.halt.then, resume="next_day")
+    return [f"  halts: {{daily_loss: {keys}}}"]
 
 
 def file_of(s: Strategy, market: Market) -> str:
@@ -87,13 +95,14 @@ def file_of(s: Strategy, market: Market) -> str:
         "version: 1", "name: made", f"time_zone: {s.time_zone}",
         f"account: {{capital: {s.capital}, type: {s.account}}}",
         f"universe: {{symbols: [{', '.join(names)}], bar: 1h{_hours(s)}}}",
-        "data:", "  candles: {use: synthetic}",
+        "data:", "  candles: {use: synthetic, reset_after: 1000}" if market.calendars
+        else "  candles: {use: synthetic}",
         "  side: {use: csv_series, path: side.csv, known_after: 0}",
         "  news: {use: csv_series, path: news.csv, known: seen}" if blackout else "",
         "features: {side: {use: series, of: side}}",
         f"signal: {_block(use='rules', **sides, reentry=reentry, min_interval=rules.min_interval)}",
         "risk:", f"  sizing: {_block(use=sizing.use, **{key: repr(float(sizing.amount))})}",
-        f"  limits: {_block(**limits)}", f"  stops: {_block(**stops)}",
+        f"  limits: {_block(**limits)}", f"  stops: {_block(**stops)}", *_halts(s),
         f"  max_positions: {most}" if most is not None else "",
         "execution:", f"  simulation: {costs}",
         f"  instruments: {{{', '.join(f'{name}: {instrument}' for name in names)}}}",
@@ -109,13 +118,16 @@ def session_like(s: Strategy, market: Market) -> Session:
     series = {}
     for symbol in market.symbols:
         name = f"side@{_name(symbol)}"
-        stamp = np.array([bar.open_ns + HOUR for bar in market.bars[symbol]], dtype=np.int64)
+        known = [market.known_ns(symbol, bar) for bar in market.bars[symbol]]
+        stamp = np.array(known, dtype=np.int64)
         value = np.array(market.features["side"][symbol], dtype=np.float64)
         series[name] = SeriesTable(name, stamp, stamp, value)
     if s.hours is not None and s.hours.blackout is not None:
         at = np.array(s.hours.blackout.instants_ns, dtype=np.int64)
         series["news"] = SeriesTable("news", at, np.zeros_like(at), np.ones(len(at)))
-    return open_made(load_text(file_of(s, market)), bars, 0, series)
+    names = {_name(each): market.calendars.get(each, "24x7") for each in market.symbols}
+    calendars = names if market.calendars else None
+    return open_made(load_text(file_of(s, market)), bars, 0, series, calendars=calendars)
 
 
 def _bars(market: Market, symbol: str) -> Bars:
