@@ -50,7 +50,7 @@ _PREFIX: Final = "/api/v1/"
 _MAX_ROWS: Final = 1_000
 _RUN_PARAMETER: Final = ("run", "string", "What `runs` calls it.")
 _Model = TypeVar("_Model", bound=BaseModel)
-_REFUSALS: Final = {"4XX": "Not done, and why."}
+_REFUSALS: Final = {"4XX": "Not done, and why.", "5XX": "A bug; the log of the server has it."}
 
 
 @dataclass(frozen=True, slots=True)
