@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
+
+import msgspec
 
 from septet import messages as m
 from septet._core.guards import instant
 from septet._core.wiring import ModelPort
 
-__all__ = ["Retraining"]
+__all__ = ["Retraining", "Windows"]
 
 UNTRAINED_NS: Final = 24 * 3_600 * 1_000_000_000
 """How far ahead is looked for the next model that is due (market time)."""
 _NS: Final = 1_000_000_000
 Requests = list[m.Train | m.Alerted]
+
+
+class Windows(msgspec.Struct):
+    """What was requested: how many windows, and the end of the newest one's data (UTC ns).
+
+    `fitting` are requests without a result: the end of the data of each (UTC ns), by its number.
+    `late` is the number of the one that was reported late; -1 for none.
+    """
+
+    count: int = 0
+    trained_to_ns: int = -1
+    fitting: dict[int, int] = {}
+    late: int = -1
 
 
 class Retraining:
@@ -41,9 +56,7 @@ class Retraining:
         on_drift: bool,
     ) -> None:
         self._times, self._models, self._on_drift = times, models, on_drift
-        self.trained_to_ns, self.windows = -1, 0
-        self.fitting: dict[int, int] = {}
-        self.late = -1
+        self.windows = Windows()
         self._untrained_to_ns = -1
 
     def due(self, market_ns: int) -> Requests:
@@ -51,12 +64,14 @@ class Retraining:
 
         While one is being fitted no other is requested, since it would only wait: `arrived` does.
         """
-        times = self._times
-        if times is None or market_ns <= self._untrained_to_ns or (self.fitting and self.late >= 0):
+        times, windows = self._times, self.windows
+        if times is None or market_ns <= self._untrained_to_ns:
             return []
-        begins = self.trained_to_ns < 0
-        due = times(self.trained_to_ns, market_ns)
-        if self.fitting:
+        if windows.fitting and windows.late >= 0:
+            return []
+        begins = windows.trained_to_ns < 0
+        due = times(windows.trained_to_ns, market_ns)
+        if windows.fitting:
             return [self._late(market_ns)] if due else []
         requests: Requests = []
         skipped = () if begins else due[:-1]
@@ -67,22 +82,22 @@ class Retraining:
             requests.append(m.Alerted(level="info", event="model_skipped", text=text))
         requests += [self._request(each, "schedule") for each in due[len(skipped) :]]
         ahead_ns = market_ns + UNTRAINED_NS  # cached: orders do not wait for it again
-        if self.trained_to_ns >= 0 and not times(self.trained_to_ns, ahead_ns):
+        if windows.trained_to_ns >= 0 and not times(windows.trained_to_ns, ahead_ns):
             self._untrained_to_ns = ahead_ns
         return requests
 
     def arrived(self, number: int, market_ns: int) -> Requests:
         """Process the result of a fit; request the newest model that fell due meanwhile."""
-        if self.fitting.pop(number, None) is None or self.fitting:
+        if self.windows.fitting.pop(number, None) is None or self.windows.fitting:
             return []
         requests = self.due(market_ns)
-        self.late = self.late if requests else -1
+        self.windows.late = self.windows.late if requests else -1
         return requests
 
     def _late(self, market_ns: int) -> m.Alerted:
         """Report, once until a fit is done before the next is due, that one takes too long."""
-        number, trained_to_ns = min(self.fitting.items())
-        self.late = number
+        number, trained_to_ns = min(self.windows.fitting.items())
+        self.windows.late = number
         text = (
             f"model {number} with data up to {instant(trained_to_ns)} is still being fitted, "
             f"{(market_ns - trained_to_ns) // _NS} s later (market time), and the next one is due: "
@@ -98,22 +113,20 @@ class Retraining:
         is due anyway.
         """
         times, models = self._times, self._models
-        if times is None or models is None or not self._on_drift or not self.windows:
+        if times is None or models is None or not self._on_drift or not self.windows.count:
             return []
-        ready_ns = models.ready(self.windows - 1)
-        if ready_ns is None or drift_ns <= ready_ns or times(self.trained_to_ns, market_ns):
+        ready_ns = models.ready(self.windows.count - 1)
+        if ready_ns is None or drift_ns <= ready_ns or times(self.windows.trained_to_ns, market_ns):
             return []
         return [self._request(drift_ns, "drift")]
 
     def _request(self, trained_to_ns: int, cause: m.Cause) -> m.Train:
-        request = m.Train(number=self.windows, trained_to_ns=trained_to_ns, cause=cause)
-        self.trained_to_ns, self.fitting[self.windows] = trained_to_ns, trained_to_ns
-        self.windows += 1
+        windows = self.windows
+        request = m.Train(number=windows.count, trained_to_ns=trained_to_ns, cause=cause)
+        windows.trained_to_ns = windows.fitting[windows.count] = trained_to_ns
+        windows.count += 1
         return request
 
-    def restore(
-        self, trained_to_ns: int, windows: int, fitting: Mapping[int, int], late: int
-    ) -> None:  # fmt: skip
+    def restore(self, windows: Windows) -> None:
         """Restore a snapshot."""
-        self.trained_to_ns, self.windows, self._untrained_to_ns = trained_to_ns, windows, -1
-        self.fitting, self.late = dict(fitting), late
+        self.windows, self._untrained_to_ns = windows, -1
