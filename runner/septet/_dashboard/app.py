@@ -57,6 +57,11 @@ from septet.errors import SeptetError
 __all__ = ["make_app"]
 
 _LONGEST: Final = 160
+MODE_TEXTS: Final = {
+    "live": "Live: its orders are real",
+    "paper": "Paper: its orders are simulated",
+    "backtest": "Backtest",
+}
 _Handler: TypeAlias = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 
 
@@ -78,6 +83,7 @@ def _environment() -> jinja2.Environment:
         query=lambda values: urlencode(values, errors="surrogateescape"),
     )  # fmt: skip
     made.globals["chart_style"] = style()
+    made.globals["modes"] = MODE_TEXTS
     return made
 
 
