@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 WORK = ROOT / ".cache" / "bench"
 SCRIPTS = {
     "w1": "w1", "w3": "w3", "indicators": "indicators", "w4": "w4", "ml": "ml", "event": "event",
-    "growth": "growth", "start": "startup", "demo": "demo", "live": "live",
+    "growth": "growth", "start": "startup", "edits": "edits", "demo": "demo", "live": "live",
 }  # fmt: skip
 """The script that gives the rows of a section, beside its contest if it has one."""
 SECTIONS = tuple(dict.fromkeys((*CONTESTS, *SCRIPTS)))

@@ -120,6 +120,12 @@ def _tree(name: str) -> ast.Module:
     return ast.parse(_text(name), filename=name)
 
 
+@cache
+def _nodes(name: str) -> tuple[ast.AST, ...]:
+    """All that a file is made of; many rules look at it."""
+    return tuple(ast.walk(_tree(name)))
+
+
 def _module(name: str) -> str:
     for package in PACKAGES:
         if name.startswith(package):
@@ -165,7 +171,7 @@ def file_length() -> Iterator[Finding]:
 def function_length() -> Iterator[Finding]:
     """Give the parts of the function names of their own."""
     for name in _python():
-        for node in ast.walk(_tree(name)):
+        for node in _nodes(name):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > MAX_FUNCTION_LINES:
@@ -179,7 +185,7 @@ def function_length() -> Iterator[Finding]:
 def positional_parameters() -> Iterator[Finding]:
     """Name what belongs together in a record, or take what is given by name after a `*`."""
     for name in _python(PACKAGES):
-        for node in ast.walk(_tree(name)):
+        for node in _nodes(name):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
                 count = len(names) - (names[:1] in (["self"], ["cls"]))
@@ -226,7 +232,7 @@ def broad_except() -> Iterator[Finding]:
     """Name the errors that are expected here, or state on the line why anything may come."""
     for name in _python(PACKAGES):
         lines = _text(name).splitlines()
-        for node in ast.walk(_tree(name)):
+        for node in _nodes(name):
             if not isinstance(node, ast.ExceptHandler):
                 continue
             caught = ast.unparse(node.type) if node.type else ""
@@ -243,7 +249,7 @@ def swallowed_errors() -> Iterator[Finding]:
     """Handle the error, raise it, or state on a line of the handler why it may be dropped."""
     for name in _python(PACKAGES):
         lines = _text(name).splitlines()
-        for node in ast.walk(_tree(name)):
+        for node in _nodes(name):
             if isinstance(node, ast.ExceptHandler) and isinstance(node.body[0], ast.Pass):
                 handler = lines[node.lineno - 1 : node.body[0].lineno]
                 if not any("#" in line for line in handler):
@@ -253,7 +259,7 @@ def swallowed_errors() -> Iterator[Finding]:
 def printing() -> Iterator[Finding]:
     """Print with septet._cli.terminal, which keeps every value visible and in its line; or log."""
     for name in _python(PACKAGES):
-        for node in ast.walk(_tree(name)):
+        for node in _nodes(name):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in PRINTERS:
                 yield name, f"{name}:{node.lineno}: prints: {ast.unparse(node)[:60]}"
 
@@ -297,8 +303,7 @@ def plugin_imports() -> Iterator[Finding]:
 
 def _needed(name: str, modules: Mapping[str, str]) -> set[str]:
     """Return the modules that a file imports when it runs, inside functions as well."""
-    found: set[str] = set()
-    waiting: list[ast.AST] = [_tree(name)]
+    found, waiting = set[str](), list[ast.AST]([_tree(name)])
     for node in waiting:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
@@ -342,11 +347,10 @@ def bare_tasks() -> Iterator[Finding]:
     for name in _python(PACKAGES):
         if name.startswith(("runner/septet/_host/background_tasks.py", "runner/septet/_drill/")):
             continue  # the supervisor itself; the rehearsal's venue, which is no part of a run
-        for node in ast.walk(_tree(name)):
-            if isinstance(node, ast.Attribute | ast.Name):
-                used = node.attr if isinstance(node, ast.Attribute) else node.id
-                if used in bare:
-                    yield f"{name}:{used}", f"{name}:{node.lineno}: {used} without an owner"
+        for node in _nodes(name):
+            used = getattr(node, "attr", None) or getattr(node, "id", "")
+            if isinstance(node, ast.Attribute | ast.Name) and used in bare:
+                yield f"{name}:{used}", f"{name}:{node.lineno}: {used} without an owner"
 
 
 def unfinished_work() -> Iterator[Finding]:
@@ -391,7 +395,7 @@ def _creates_file(call: ast.Call) -> bool:
 def safe_writing() -> Iterator[Finding]:
     """Write through septet._files, which follows no symbolic link and leaves no half of a file."""
     for name in _python(("runner", "plugins")):
-        for node in ast.walk(_tree(name)):
+        for node in _nodes(name):
             if isinstance(node, ast.Call) and _creates_file(node):
                 yield name, f"{name}:{node.lineno}: creates a file: {ast.unparse(node)[:60]}"
 
@@ -486,7 +490,7 @@ def test_rule_finds_what_it_forbids(
     (tmp_path / name).parent.mkdir(parents=True)
     (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
-    caches = (_tracked, _text, _tree)
+    caches = (_tracked, _text, _tree, _nodes)
     try:
         for each in caches:
             each.cache_clear()

@@ -58,6 +58,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "price": "per unit, in the quote currency, slippage included",
         "fee": "in `fee_currency`; positive is paid, negative a rebate",
         "fee_currency": "the currency of the fee",
+        "fee_quote": "the fee as it was booked, in the quote currency",
         "liquidation": f"{_LIQUIDATION}; zero of any other fill",
         "liquidity": "`maker` or `taker`",
     },

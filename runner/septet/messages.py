@@ -583,8 +583,9 @@ class Changed(Command, frozen=True, kw_only=True, tag="changed"):
 class Traded(Command, frozen=True, kw_only=True, tag="traded"):
     """A fill was booked: the execution, its fee, and the position net of fees after it.
 
-    `liquidation` is what a liquidation cost beside the fill (quote). `fee_expected` means that the
-    venue's own fee could not be read, and that `fee` is the one expected of the account.
+    `liquidation` is what a liquidation cost beside the fill (quote). `fee_quote` is what was booked
+    (quote) for a fee in a third currency, None for others. `fee_expected` means that what is booked
+    is the fee expected of the account: the venue's own could not be read, or has no known price.
     """
 
     order: int
@@ -601,6 +602,7 @@ class Traded(Command, frozen=True, kw_only=True, tag="traded"):
     reason: str = ""
     liquidation: float = 0.0
     fee_expected: bool = False
+    fee_quote: float | None = None
 
 
 class Corrected(Command, frozen=True, kw_only=True, tag="corrected"):

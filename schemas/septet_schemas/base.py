@@ -37,10 +37,13 @@ class Config(BaseModel):
     `gives_known_time` means that a series brings the time each value became known,
     `gives_probability` that what a model gives is a probability without a calibration, `learns`
     that a model is fitted: one that is not has no `training`.
+
+    pydantic builds the validator of a class when it is first used, and not for every class of an
+    imported module; the settings of a plugin are built when the plugin is loaded.
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, defer_build=True
     )
     shorthand: ClassVar[str | None] = None
     required_keys: ClassVar[tuple[str, ...]] = ()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
+import msgspec
 from pydantic import Field, GetCoreSchemaHandler, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
@@ -50,8 +51,7 @@ class UseBlock:
     bar_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
+class _Named(msgspec.Struct, frozen=True):
     """A block under a key that may serve as its `use`."""
 
     name: str
@@ -87,8 +87,7 @@ def _at(key: str, value: Any, error: PydanticCustomError) -> InitErrorDetails:
     return InitErrorDetails(type=error, loc=(key,), input=value)
 
 
-@dataclass(frozen=True, slots=True)
-class BlockOf:
+class BlockOf(msgspec.Struct, frozen=True):
     """Annotation of a field that holds one block: ``Annotated[UseBlock, BlockOf(...)]``.
 
     `generic` is the model of the keys that are split off, None where there are none.
@@ -211,8 +210,7 @@ class BlockOf:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class NamedBlocks:
+class NamedBlocks(msgspec.Struct, frozen=True):
     """Annotation of a mapping name -> block in which the name is the default of `use`."""
 
     def __get_pydantic_core_schema__(

@@ -4,8 +4,6 @@ They are split off a block before its plugin's own config model reads the rest
 (``BlockOf("data", "candles", generic=CandlesConfig)``) and stand in `UseBlock.extra`.
 """
 
-from __future__ import annotations
-
 from typing import Final, Literal
 
 from septet_schemas.base import Config

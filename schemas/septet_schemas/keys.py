@@ -1,7 +1,5 @@
 """Keys that mean the same for every plugin of a kind; they end up in `UseBlock.extra`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 

@@ -1,7 +1,5 @@
 """The `monitoring` section of a strategy file: what is watched while it runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated
 

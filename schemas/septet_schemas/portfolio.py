@@ -1,7 +1,5 @@
 """The `portfolio:` block: all symbols at one time, by rank, by given weights, by forecasts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 

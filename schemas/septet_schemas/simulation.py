@@ -1,7 +1,5 @@
 """How orders meet the market in a backtest and in paper mode."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 

@@ -8,8 +8,6 @@ Durations are integer nanoseconds, fractions plain floats, `start` and `end` nan
 the epoch. Every `use:` block is a `UseBlock` (see `septet_schemas.blocks`).
 """
 
-from __future__ import annotations
-
 import keyword
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self

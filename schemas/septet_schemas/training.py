@@ -1,7 +1,5 @@
 """What a model learns and when: labels and the training schedule."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator

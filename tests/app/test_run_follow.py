@@ -85,9 +85,9 @@ def test_a_backtest_is_finished_and_has_its_figures(tmp_path: Path) -> None:
     view = seen(RunFollower(run.folder))
     assert (view.state, view.entries) == ("finished", "none: a finished backtest")
     assert view.equity == run.summary["final_equity"]
-    assert view.deepest_drawdown == pytest.approx(run.summary["max_drawdown"])
+    assert view.max_drawdown == pytest.approx(run.summary["max_drawdown"])
     assert view.decisions[0].reference == f"{view.decisions[0].symbol}@{view.decisions[0].time}"
-    assert view.happenings[0].level == "halt"
+    assert view.events[0].level == "halt"
     last = run.table("equity").tail(1).to_dicts()[0]
     same_day = run.table("equity").filter(
         run.table("equity")["time"] <= last["time"].replace(hour=0, minute=0, second=0)

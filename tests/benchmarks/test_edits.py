@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,21 @@ def test_every_edit_is_tried() -> None:
 
 
 def test_a_ratio_tells_how_many_times_the_target_is_kept() -> None:
-    row = _edits().row_of("demo", "stop", 3.0, 1.5)
-    assert (row.measured, row.ratio, row.verdict) == ("+3.00 s", 0.5, "**missed**")
-    assert _edits().row_of("demo", "stop", -0.1, 1.5).verdict == "met"
+    edits = _edits()
+    row = edits.row_of("demo", "stop", edits.Cost(3.0, 0.5), 1.5, False)
+    assert (row.measured, row.ratio, row.verdict) == (
+        "+3.00 s, processor +0.50 s", 0.5, "**missed**",
+    )  # fmt: skip
+    assert edits.row_of("demo", "stop", edits.Cost(3.0, 0.5), 1.5, True).ratio == 3.0
+    assert edits.row_of("demo", "stop", edits.Cost(-0.1, 0.0), 1.5, False).verdict == "met"
+
+
+def test_seconds_of_processors_are_those_of_ended_processes() -> None:
+    edits = _edits()
+    before = edits._processor_of_ended()
+    subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
+    assert edits._processor_of_ended() > before
+
+
+def test_the_benchmark_of_everything_has_the_edits() -> None:
+    assert "edits" in __import__("bench_all").options(["--only", "edits"]).sections

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
+from septet import load
 from tests.cli.conftest import Command
 from tests.data.helpers import clean
 
@@ -99,6 +101,24 @@ def test_class_weights_are_of_the_labels(septet: Command, tmp_path: Path, weight
     code, found = checked(septet, path, "--no-data")
     assert code == 2
     assert "a number above 0 for each label: 0 (down) and 1 (up)" in found
+
+
+@pytest.mark.parametrize("weights", ["{0: 1.0, 1: 2.5}", "{'0': 1, \"1\": 2.5}"])
+def test_class_weights_are_written_in_every_way(
+    septet: Command, tmp_path: Path, weights: str
+) -> None:
+    path = strategy(tmp_path, params=f"params: {{class_weight: {weights}}}")
+    assert checked(septet, path, "--no-data") == (0, "")
+    swept = "sweep={over: {model.params.class_weight.1: [1.0, 3]}}"
+    for setting in ("class_weight.1=3", "class_weight={0: 2, 1: 1}", "class_weight={'1': 4}"):
+        words = ("--no-data", "--set", f"model.params.{setting}", "--set", swept)
+        assert checked(septet, path, *words) == (0, "")
+    mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+    weighed = load(mapping)
+    for settings in ({"class_weight": {0: 1.0, 1: 3.0}}, {"class_weight.1": 3.0}):
+        changed = weighed.with_({f"model.params.{key}": each for key, each in settings.items()})
+        rows = changed.explain().filter(pl.col("path") == "model.params.class_weight.1")
+        assert [float(each) for each in rows["value"]] == [3.0]
 
 
 @pytest.mark.parametrize(

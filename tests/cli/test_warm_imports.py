@@ -58,6 +58,13 @@ def test_a_run_of_rules_imports_what_it_uses(tmp_path: Path, more: list[str]) ->
     assert sorted({*UNNEEDED, *OF_WARNINGS} & modules) == []
 
 
+def test_a_run_that_answers_in_json_imports_nothing_that_draws(tmp_path: Path) -> None:
+    modules = imported_by("run", STRATEGY, "--out", tmp_path, "--json")
+    assert "septet._shell.backtest" in modules
+    drawing = {each for each in modules if each.partition(".")[0] == "rich"}
+    assert sorted(drawing) == []
+
+
 def test_a_check_of_rules_imports_what_it_uses() -> None:
     modules = imported_by("check", STRATEGY)
     assert {"numpy", "polars", "septet._app.check"} <= modules
@@ -67,8 +74,65 @@ def test_a_check_of_rules_imports_what_it_uses() -> None:
 def test_a_second_check_of_a_model_imports_neither_learner_nor_compiler(tmp_path: Path) -> None:
     first, second = (imported_by("check", MODEL, cache=tmp_path / "cache") for _ in range(2))
     assert {"sklearn"} <= first
-    assert "septet._learn.kept_trials" in second
+    assert "septet._learn.trial_fit_cache" in second
     assert sorted(set(UNNEEDED) & second) == []
+
+
+BUILT = """
+import sys
+from septet.cli import main
+from septet_schemas.base import Config
+try:
+    main(sys.argv[1:])
+finally:
+    waiting = [Config]
+    for each in waiting:
+        waiting += each.__subclasses__()
+        print(each.__name__, each.__pydantic_complete__, file=sys.__stderr__)
+"""
+
+
+def test_a_run_builds_the_settings_it_reads_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BUILT, "run", str(STRATEGY), "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = dict(line.split() for line in done.stderr.splitlines())
+    built = {name for name, is_complete in found.items() if is_complete == "True"}
+    assert {"Strategy", "Average", "FixedFraction", "CandleKeys"} <= built
+    of_other_blocks = {"Ccxt", "FixedRisk", "Kelly", "ModelKeys", "RegimeKeys", "SeriesKeys"}
+    assert of_other_blocks <= set(found)  # their modules are imported
+    assert sorted(of_other_blocks & built) == []
+
+
+PATTERNS = """
+import sys
+from re import _compiler
+compile_pattern = _compiler.compile
+def compiled(*words, **more):
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename.endswith(("/re/__init__.py", "functools.py")):
+        frame = frame.f_back
+    if frame.f_code.co_name == "<module>":
+        print(frame.f_globals["__name__"], file=sys.__stderr__)
+    return compile_pattern(*words, **more)
+_compiler.compile = compiled
+from septet.cli import main
+main(sys.argv[1:])
+"""
+USED_PATTERNS = {
+    "septet._cli.terminal", "septet._config.scalars", "septet._data.source_files",
+    "septet._expressions", "septet._plan.plain", "septet._text",
+    "septet_plugins.exchange.order_fields",
+}  # fmt: skip
+"""Modules whose patterns every run uses; others write `late_pattern`."""
+
+
+def test_a_run_compiles_patterns_where_it_uses_them(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PATTERNS, "run", str(STRATEGY), "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    modules = set(done.stderr.splitlines())
+    assert any(each.startswith("yaml.") for each in modules)  # compiling is seen
+    ours = {each for each in modules if each.partition(".")[0].startswith("septet")}
+    assert sorted(ours - USED_PATTERNS) == []
 
 
 WATCHED = """

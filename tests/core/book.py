@@ -56,6 +56,7 @@ class Order:
     decision_price: float
     bars_left: int
     begins_again: bool = False
+    has_waited: bool = False
 
 
 @dataclass

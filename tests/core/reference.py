@@ -221,7 +221,7 @@ class Reference(Matching, Stops, Halts):
             position.volume_used += abs(units)
             side = position.side
             book.fill(k, order, units, price, maker, time_ns, inside)
-            if side and position.side != side:
+            if side and position.side != side and not order.has_waited:
                 self._closed_by(position, side, order.reason)
             self.sizer.reported(book)
             if not order.reduces:
@@ -288,7 +288,9 @@ class Reference(Matching, Stops, Halts):
         self.decisions.append(row)
         if position.exit_to_retry:  # an exit that waits is sent as soon as it may be
             self._exit(k, position.exit_to_retry, now)
-            order = book.orders[k]
+            before, order = order, book.orders[k]
+            if order is not None and order is not before:
+                order.has_waited = True  # it has blocked its side, and does not again
         found = self._candidate(k, i, row, order, up, now)
         if position.exit_to_retry and found is None:
             row.rejected = "too_small"

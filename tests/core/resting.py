@@ -61,10 +61,12 @@ class Stops:
         """Whether an order at a level may be sent; else a touch makes an exit that is retried."""
         return self.account.may_send(floor_lots(abs(p.units), self.account.lot), level)
 
-    def _owe(self, p: Any, reason: str, *, blocks_reentry: bool) -> None:
+    def _owe(self, p: Any, reason: str, *, leaving: bool, blocks_reentry: bool) -> None:
+        """Let an exit wait; where one of all was sent, it goes on and none waits."""
         if p.exit_to_retry:
             return
-        p.exit_to_retry = reason
+        if not leaving:
+            p.exit_to_retry = reason
         if blocks_reentry:
             self._block_reentry(p, p.side)
 
@@ -96,12 +98,12 @@ class Stops:
         seen = float(bars.close[i]) if p.inside else best
         gone = not math.isnan(target) and not self._rests(p, target)
         if gone and not p.inside and not at_or_below(opened, target, side):
-            self._owe(p, "take_profit", blocks_reentry=False)
+            self._owe(p, "take_profit", leaving=leaving, blocks_reentry=False)
         if at_or_below(opened, wait, side) or (not only_open and at_or_below(worst, wait, side)):
-            self._owe(p, name, blocks_reentry=True)
+            self._owe(p, name, leaving=leaving, blocks_reentry=True)
         if gone:
             if not only_open and not at_or_below(seen, target, side):
-                self._owe(p, "take_profit", blocks_reentry=False)
+                self._owe(p, "take_profit", leaving=leaving, blocks_reentry=False)
             target = NAN
         if not math.isnan(target) and not p.inside and not at_or_below(opened, target, side):
             self._leave(k, i, "limit", target, opened, "take_profit", at_open)
@@ -158,3 +160,5 @@ class Stops:
             if before is not None and before.units * p.units < 0 and before.reason != "rebalance":
                 why = before.reason if before.reduces else "reversal"
                 self._exit(k, why, time_ns, before.active_ns)  # what it has replaced goes on
+                if book.orders[k] is not None:
+                    book.orders[k].has_waited = before.has_waited

@@ -144,8 +144,8 @@ def test_an_entry_of_a_closed_trade_corrects_its_row() -> None:
 
 
 def test_the_fills_show_what_the_venue_lists() -> None:
-    row = (5, 0, "v", "o1", "account-x", "sell", 1.0, GUESS, 0.0, "BTC", 0.0, "taker")
-    fills = [row, (6, 0, "v", "o2", "t9", "buy", 1.0, 90.0, 0.0, "USDT", 0.0, "taker")]
+    row = (5, 0, "v", "o1", "account-x", "sell", 1.0, GUESS, 0.0, "BTC", 0.0, 0.0, "taker")
+    fills = [row, (6, 0, "v", "o2", "t9", "buy", 1.0, 90.0, 0.0, "USDT", 0.0, 0.0, "taker")]
     for trade_id, quantity in (("t1", 0.25), ("t2", 0.75)):
         correct_rows(
             fills,
@@ -156,7 +156,7 @@ def test_the_fills_show_what_the_venue_lists() -> None:
             ),
         )  # fmt: skip
     assert [each[4] for each in fills] == ["t1", "t2", "t9"]
-    assert [each[6:10] for each in fills[:2]] == [
-        (0.25, TRUE, 0.1, "USDT"), (0.75, TRUE, 0.1, "USDT")
+    assert [each[6:11] for each in fills[:2]] == [
+        (0.25, TRUE, 0.1, "USDT", 0.1), (0.75, TRUE, 0.1, "USDT", 0.1)
     ]  # fmt: skip
     assert math.fsum(each[6] for each in fills) == 2.0

@@ -137,6 +137,23 @@ def test_a_halt_blocks_reentry():
     assert out.rejected[3:] == ["reentry_blocked"] * 4
 
 
+@pytest.mark.parametrize("why", ["time_limit", "drawdown"])
+def test_an_exit_that_waits_blocks_its_side_once_when_it_is_decided(why):
+    """Too small at 97 from 2 h on, worth enough at 5 h, filled at the open after it."""
+    rows = [CALM, (100, 101, 96, 97), *[(97, 98, 96, 97)] * 2, *[CALM] * 4]
+    keys = {"min_notional": 99.0, "stops": {"time_limit": 1}}
+    if why == "drawdown":
+        halt = {"then": "flatten", "above": 0.0002, "resume": 1}
+        keys = {"min_notional": 99.0, "halts": {"drawdown": halt}}
+    out = simulate("LLLLLLLL", bars_of(rows), **keys)
+    assert out.fills == [(1, 1.0, 100.0), (5, -1.0, 100.0)]
+    assert out.rejected[2:4] + out.rejected[5:] == ["reentry_blocked"] * 5
+    differed = simulate("LLL-LLLL", bars_of(rows), **keys)
+    assert differed.fills[:3] == [*out.fills, (6, 1.0, 100.0)], "its fill blocks nothing anew"
+    counted = simulate("LLLLLLLL", bars_of(rows), reentry=4, **keys)
+    assert counted.fills[:3] == [*out.fills, (7, 1.0, 100.0)], "rejected: 3, 4, 6; 5 h sends it"
+
+
 def test_reentry_is_blocked_for_each_side_by_itself():
     rows = [CALM, (100, 101, 80, 100), (100, 120, 99, 100), *[CALM] * 7]
     keys = {"stops": {"stop_loss": 0.1}, "spot": False}

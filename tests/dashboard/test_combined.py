@@ -90,7 +90,7 @@ def test_the_sum_is_that_of_what_each_run_had_at_that_time() -> None:
         peak = max(peak, total)
         assert equity == pytest.approx(total, rel=1e-12)
         assert drawdown == pytest.approx(1 - total / peak, abs=1e-12)
-    assert found.deepest_drawdown > 0.0
+    assert found.max_drawdown > 0.0
 
 
 def test_a_loss_from_the_start_is_a_drawdown() -> None:
@@ -101,7 +101,7 @@ def test_a_loss_from_the_start_is_a_drawdown() -> None:
 
 def test_runs_without_equity_have_their_capital() -> None:
     found = combine([part([], [])])
-    assert (found.last, found.total_return, found.deepest_drawdown) == (100.0, 0.0, 0.0)
+    assert (found.last, found.total_return, found.max_drawdown) == (100.0, 0.0, 0.0)
     assert combined_still(found) == ""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from septet._dashboard import events
-from septet._dashboard.events import SharedSigns
+from septet._dashboard.events import SharedFileStamps
 
 
 def test_streams_share_a_look_and_a_later_one_is_a_new_one(
@@ -19,8 +19,8 @@ def test_streams_share_a_look_and_a_later_one_is_a_new_one(
         looks.append(folder)
         return ((len(looks), 0),)
 
-    monkeypatch.setattr(events, "signs_of", look)
-    shared = SharedSigns(lambda: now_s[0])
+    monkeypatch.setattr(events, "file_stamps_of", look)
+    shared = SharedFileStamps(lambda: now_s[0])
     assert {shared.of(tmp_path) for _ in range(50)} == {((1, 0),)}
     assert shared.of(tmp_path / "other") == ((2, 0),)
     now_s[0] += 0.1

@@ -19,9 +19,9 @@ from starlette.requests import Request
 from septet._dashboard import connections as module
 from septet._dashboard import forms, login, request_guard, serve
 from septet._dashboard.accounts import accounts_file, add_token, add_user
-from septet._dashboard.connections import Connections, most_connections
+from septet._dashboard.connections import Connections, max_connections
 from septet._dashboard.forms import TooSlow, form_of
-from septet._dashboard.login import LogIn
+from septet._dashboard.login import LogInPages
 from septet._dashboard.rate_limits import InProgress
 from septet._dashboard.read_turns import MOST_READING
 from septet._dashboard.remote_access import remote_access
@@ -60,7 +60,7 @@ def read_to_end(connection: socket.socket) -> bytes:
 
 
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST", FEW)
+    monkeypatch.setattr(module, "_MAX_CONNECTIONS", FEW)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_an_answer_that_is_not_read_ends(
 def test_a_flood_of_connections_ends_its_own_and_a_visitor_is_answered(
     small: None, dashboard: Dashboard
 ) -> None:
-    assert most_connections() == FEW
+    assert max_connections() == FEW
     run = stored(dashboard.root)
     dashboard.log_in()
     with connected(dashboard.port) as (stream,):
@@ -389,11 +389,11 @@ def test_passwords_that_wait_to_be_verified_take_few_threads(
 ) -> None:
     going, begun = threading.Event(), threading.Semaphore(0)
 
-    def verify(self: LogIn, *parts: object) -> None:
+    def verify(self: LogInPages, *parts: object) -> None:
         begun.release()
         assert going.wait(60)
 
-    monkeypatch.setattr(LogIn, "_by_name", verify)
+    monkeypatch.setattr(LogInPages, "_by_name", verify)
     form = {"name": "anna", "password": "wrong"}
     threads = [
         threading.Thread(target=dashboard.ask, args=("POST", "/login", form)) for _ in range(8)
@@ -454,16 +454,16 @@ def test_the_limits_of_the_document_are_those_of_the_code() -> None:
     text = (Path(__file__).parents[2] / "docs" / "dashboard.md").read_text(encoding="utf-8")
     limits = default_limits(time.monotonic)
     for written in (
-        f"{module._MOST}, or half of the files",
+        f"{module._MAX_CONNECTIONS}, or half of the files",
         f"{module._HEADERS_S:.0f} s from the connection",
-        f"{request_guard._LONGEST:,} bytes; an idle",
+        f"{request_guard._MAX_HEAD_BYTES:,} bytes; an idle",
         f"idle connection ends after {serve._KEEP_ALIVE_S} s",
         f"{forms._SLOWEST_S:.0f} s, {forms.LARGEST_FORM:,} bytes and 20 fields",
         f"not read | {module._READ_S:.0f} s",
         f"{limits.requests.most_each} of a session or token, {limits.requests.most} of all",
         f"of these, that read | {MOST_READING} of a session or token at a time",
         f"{limits.streams.most_each} of a session, {limits.streams.most} of all",
-        f"verified | {login._MOST_VERIFYING};",
+        f"verified | {login._MAX_VERIFYING};",
     ):  # fmt: skip
         assert written in text, written
 

@@ -43,26 +43,26 @@ def covered(*rows: OrderChanged | FillMade) -> Cover:
 def test_a_position_is_bare_from_its_fill_to_its_stop_and_from_its_cancel_to_its_sale() -> None:
     sale = fill(2, "x", "0.95", side="SELL", at_ns=T0 + 700 * MS)
     cover = covered(bought(0), stop(100), stop(400, status="CANCELED"), sale)
-    assert cover.bare() == []  # 0.049 is left: less than a lot
+    assert cover.unprotected() == []  # 0.049 is left: less than a lot
     assert cover.longest_ms(T0, T0 + 900 * MS) == (300.0, "BTCUSDT")
     assert cover.longest_ms(T0 + 500 * MS, T0 + 900 * MS) == (200.0, "BTCUSDT")
     assert cover.longest_ms(T0 + 800 * MS, T0 + 900 * MS) == (0.0, "")
 
 
 def test_a_position_that_stays_bare_is_named_and_one_of_a_strategy_without_stops_is_not() -> None:
-    naked = covered(bought(0), stop(100), stop(400, status="CANCELED"))
-    assert naked.bare() == naked.bare(T0 + 401 * MS) == ["BTCUSDT"]
-    assert naked.bare(T0 + 400 * MS) == []
-    assert naked.longest_ms(T0, T0 + 900 * MS) == (500.0, "BTCUSDT")
-    assert covered(bought(0)).bare() == []
-    assert covered(stop(0), fill(1, "n", "0.01")).bare() == []  # too small for any order
-    assert covered(stop(0), fill(1, "n", "1", owner="other")).bare() == []
+    unprotected = covered(bought(0), stop(100), stop(400, status="CANCELED"))
+    assert unprotected.unprotected() == unprotected.unprotected(T0 + 401 * MS) == ["BTCUSDT"]
+    assert unprotected.unprotected(T0 + 400 * MS) == []
+    assert unprotected.longest_ms(T0, T0 + 900 * MS) == (500.0, "BTCUSDT")
+    assert covered(bought(0)).unprotected() == []
+    assert covered(stop(0), fill(1, "n", "0.01")).unprotected() == []  # too small for any order
+    assert covered(stop(0), fill(1, "n", "1", owner="other")).unprotected() == []
 
 
 def test_the_truth_check_names_a_naked_position() -> None:
     venue = VenueRecord(cover=covered(bought(0), stop(100), stop(400, status="EXPIRED")))
     assert [(each.kind, each.subject) for each in check_all(venue, RunRecord(HEAD))] == [
-        ("naked", "BTCUSDT")
+        ("unprotected", "BTCUSDT")
     ]
 
 
@@ -90,8 +90,8 @@ def test_a_fault_must_block_entries_and_stand_in_the_log(
 
 def test_a_stop_that_left_while_the_fault_acted_is_found(tmp_path: Path) -> None:
     venue = VenueRecord(cover=covered(bought(0), stop(1), stop(100, status="CANCELED")))
-    for naked_ms, kinds in ((700.0, ["naked"]), (900.0, [])):
-        kind = Kind("A7", "", naked_ms=naked_ms)
+    for unprotected_ms, kinds in ((700.0, ["unprotected"]), (900.0, [])):
+        kind = Kind("A7", "", unprotected_ms=unprotected_ms)
         found = audit(kind, venue, RunRecord(HEAD), tmp_path, T0, T0 + 900 * MS)
         assert [each.kind for each in found] == kinds
 

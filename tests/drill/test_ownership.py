@@ -183,10 +183,10 @@ def test_a_purchase_needs_a_stop_from_when_the_run_has_found_it() -> None:
     venue = VenueRecord(cover=Cover(TERMS)).take([stop(0), stop(1, status="CANCELED"), *truth()])
     for journal in ((SENT, UNKNOWN), (SENT, UNKNOWN, BLOCKED, never_placed(RESUME))):
         claim_known(venue, book(*journal))
-        assert venue.cover.bare() == []
+        assert venue.cover.unprotected() == []
     known: Event = (m.Ticked(at_ns=T0 + 6 * S, market_ns=T0), (changed(NAME, "open", 0.0),))
     claim_known(venue, book(SENT, UNKNOWN, known))
-    assert venue.cover.bare() == ["BTCUSDT"]
+    assert venue.cover.unprotected() == ["BTCUSDT"]
     assert venue.cover.longest_ms(T0, T0 + 8 * S) == (2_000.0, "BTCUSDT")
     assert venue.cover.unclaimed == {}
 
@@ -198,4 +198,4 @@ def test_a_sale_under_another_id_takes_the_units_at_once() -> None:
     cover = Cover(TERMS)
     for row in (stop(0), bought, stop(1, status="CANCELED"), gone):
         cover.take(row)
-    assert cover.bare() == []
+    assert cover.unprotected() == []

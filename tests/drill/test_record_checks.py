@@ -217,12 +217,12 @@ def test_a_fee_that_could_not_be_read_is_booked_as_expected(fee: dict[str, Any])
 def test_what_cannot_be_mended_is_found_once_and_what_comes_again_each_time() -> None:
     wrong = Finding("wrong_fill", "trade 1", "fee 1 at the venue, 2 with us")
     balance = Finding("balance", "USDT", "10 at the venue, 11 explained")
-    naked = Finding("naked", "BTCUSDT", "is held without a stop")
-    assert unreported([wrong, balance, naked], []) == [wrong, balance, naked]
+    unprotected = Finding("unprotected", "BTCUSDT", "is held without a stop")
+    assert unreported([wrong, balance, unprotected], []) == [wrong, balance, unprotected]
     later = Finding("balance", "USDT", "7 at the venue, 8 explained")
     other = Finding("wrong_fill", "trade 2", "fee 1 at the venue, 2 with us")
-    reported = [wrong, balance, naked]
-    assert unreported([wrong, later, naked, other], reported) == [naked, other]
+    reported = [wrong, balance, unprotected]
+    assert unreported([wrong, later, unprotected, other], reported) == [unprotected, other]
     elsewhere = Finding("balance", "BTC", "7 at the venue, 8 explained")
     assert unreported([elsewhere], reported) == [elsewhere]
 

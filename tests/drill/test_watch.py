@@ -12,7 +12,7 @@ import pytest
 from septet import messages as m
 from septet._core.guards import RULES
 from septet._drill import record_watch, rehearsal
-from septet._drill.local_market import Stage
+from septet._drill.local_market import LocalMarket
 from septet._drill.options import Options
 from septet._drill.outcome import Outcome, Row
 from septet._drill.record_watch import BarsOverError, GivenUpError
@@ -51,7 +51,7 @@ class Drill(rehearsal._Rehearsal):
         run: Any = SimpleNamespace(
             rows=list, ended=None, starts=1, tail=lambda: "its last line", stop=lambda: 0
         )
-        stage = Stage(VenueConfig(symbols=[]), {}, bars, "made")
+        stage = LocalMarket(VenueConfig(symbols=[]), {}, bars, "made")
         options = Options(seed=1, codes=(), folder=folder, bars=bars)
         outcome = Outcome("s", "live", 1, "made", str(folder), rows)
         super().__init__(venue, run, stage, options, outcome, frozenset(), self.lines.append)
@@ -224,7 +224,7 @@ def test_a_finding_fails_the_fault_that_made_it_and_none_after_it(
 ) -> None:
     rows = [Row("A2", asked=1, injected=1), Row("A19", asked=1, injected=1)]
     drill = Drill(tmp_path, rows)
-    monkeypatch.setattr(drill, "_audit", lambda struck, first_ns: None)
+    monkeypatch.setattr(drill, "_audit", lambda occurred, first_ns: None)
     assert drill._ours is not None
     wrong_book(drill)
     drill._wait_until_resolved(["A2"], 0, bars=2)
@@ -241,7 +241,7 @@ def test_orders_of_the_last_moment_hide_no_finding(
 ) -> None:
     row = Row("A3", asked=1, injected=1)
     drill = Drill(tmp_path, [row])
-    monkeypatch.setattr(drill, "_audit", lambda struck, first_ns: None)
+    monkeypatch.setattr(drill, "_audit", lambda occurred, first_ns: None)
     wrong_book(drill)
     assert drill._ours is not None
     states = drill._ours.states

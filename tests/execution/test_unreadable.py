@@ -207,11 +207,11 @@ def test_a_balance_of_another_asset_is_left_out_and_one_of_ours_makes_the_read_n
     async def case(session: Session) -> None:
         live, venue = session.live, session.venue
         venue.engine.transfer("DOGE", 5 * 10**8, 1)
-        spoil = venue.api.trading.account
+        falsify = venue.api.trading.account
 
         def spoiled(asset: str) -> Any:
             def account_(call: Any) -> Any:
-                answer = spoil(call)
+                answer = falsify(call)
                 for row in answer.body["balances"]:
                     if row["asset"] == asset:
                         row["free"] = "-Infinity"
@@ -271,7 +271,7 @@ def test_bars_prices_and_trades_of_a_feed() -> None:
             ]  # fmt: skip
 
             def bending(kind: str, symbol: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-                from septet._drill.venue.false_values import spoil
+                from septet._drill.venue.false_values import falsify
 
                 out = bend(kind, symbol, body)
                 word = kind.partition("_")[0]
@@ -279,7 +279,7 @@ def test_bars_prices_and_trades_of_a_feed() -> None:
                 if ours is None or not out:
                     return out
                 left.remove(ours)
-                return [spoil(out[0], ours[1], ours[2])[0], *out]
+                return [falsify(out[0], ours[1], ours[2])[0], *out]
 
             venue.streams.bend = bending
             await received.until(lambda: not left)

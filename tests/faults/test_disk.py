@@ -15,7 +15,7 @@ import pytest
 
 from septet import messages as m
 from septet._drill.sim import run_schedule
-from septet._drill.sim.core_subject import cores
+from septet._drill.sim.core_subject import core_subjects
 from septet._journal.journal_format import FORMAT
 from septet._journal.journal_writer import Journal
 from septet.errors import InputError, JournalError
@@ -82,7 +82,7 @@ def test_simulated_among_deaths_and_faults_of_the_venue(name: str) -> None:
     while done < (MANY if MANY > 20 else 3):
         seed += 1
         only = frozenset({name, "P1 crash at write", "N1 answer lost", "E14 fill lost"})
-        done += run_schedule(seed, cores, only=only).faults[name] > 0
+        done += run_schedule(seed, core_subjects, only=only).faults[name] > 0
     held(name.partition(" ")[0], done)
 
 

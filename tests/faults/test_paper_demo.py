@@ -20,7 +20,7 @@ import polars as pl
 import pytest
 
 from septet._config.load import load
-from septet._drill.local_market import KEY, SECRET, Stage, make_stage, settings_for
+from septet._drill.local_market import KEY, SECRET, LocalMarket, make_local_market, settings_for
 from septet._drill.processes import RunProcess, VenueProcess
 from septet._live.replay import replay
 from septet._live.shadow import shadow
@@ -43,7 +43,7 @@ def settings(written: dict[str, Any]) -> list[str]:
     ]
 
 
-def lived(stage: Stage, venue: VenueProcess, folder: Path, seed: int) -> Path:
+def lived(stage: LocalMarket, venue: VenueProcess, folder: Path, seed: int) -> Path:
     """Run on paper for so many bars, killed with signal 9 at moments drawn by chance."""
     loaded = load(STRATEGY)
     words = [
@@ -77,7 +77,7 @@ def lived(stage: Stage, venue: VenueProcess, folder: Path, seed: int) -> Path:
     return max((folder / "runs" / "demo").iterdir())
 
 
-def backtest(stage: Stage, folder: Path, first: str, until: str) -> Path:
+def backtest(stage: LocalMarket, folder: Path, first: str, until: str) -> Path:
     """Run the same file on the bars that the venue played."""
     (bars,) = stage.bars.values()
     (market,) = stage.config.symbols
@@ -108,7 +108,7 @@ def table(run: Path, name: str) -> pl.DataFrame:
 
 
 def test_two_hundred_bars_killed_five_times_are_their_backtest(tmp_path: Path) -> None:
-    stage = make_stage(
+    stage = make_local_market(
         load(STRATEGY), tmp_path, seed=7, bars=BARS + 40, bar_wall_ns=int(BAR_S * 1e9),
         synthetic=False,
     )  # fmt: skip

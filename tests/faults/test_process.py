@@ -14,7 +14,7 @@ import pytest
 from septet import messages as m
 from septet._core.live_core import LiveCore
 from septet._drill.sim import run_schedule
-from septet._drill.sim.core_subject import cores
+from septet._drill.sim.core_subject import core_subjects
 from septet._journal.journal_writer import Journal
 from septet._live.start import CRASH_WINDOW_NS
 from septet.errors import JournalError
@@ -276,5 +276,5 @@ def test_simulated_among_faults_of_the_venue(name: str) -> None:
     done, seeds = 0, itertools.count(1)
     while done < SIMULATED:
         only = frozenset({name, "P1 crash", *WORLD})
-        done += run_schedule(next(seeds), cores, only=only).faults[name] > 0
+        done += run_schedule(next(seeds), core_subjects, only=only).faults[name] > 0
     held(name.partition(" ")[0], done)

@@ -18,7 +18,7 @@ from septet._live.strategy_run import StrategyRun
 from septet._shell import result_tables
 from septet._shell.backtest import backtest
 from septet._shell.stretch_backtest import run_by_stretches
-from septet._sweep.backtest_evaluator import FullEvaluator
+from septet._sweep.backtest_evaluator import BacktestEvaluator
 from septet._sweep.metrics_of_rows import Measured
 from septet._sweep.space import space_of
 from septet.errors import RunError
@@ -79,7 +79,7 @@ def test_a_backtest_in_stretches_is_refused(loaded: Any) -> None:
 @pytest.mark.usefixtures("lossy")
 def test_a_setting_that_runs_as_a_backtest_fails(loaded: Any) -> None:
     space = space_of(loaded)
-    evaluator = FullEvaluator(loaded, space, 0, 1, lambda text: None)
+    evaluator = BacktestEvaluator(loaded, space, 0, 1, lambda text: None)
     try:
         [row] = evaluator.evaluate([space.setting(0)])
     finally:

@@ -115,6 +115,26 @@ def test_an_unknown_name_gets_the_closest() -> None:
     assert "did you mean sma" in caught.value.hint
 
 
+def test_settings_without_a_validator_fail_when_their_plugin_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "septet_odd_settings.py").write_text(
+        "from septet.plugin import Config, feature\n\n\n"
+        "class Odd:\n    pass\n\n\n"
+        "class Settings(Config):\n    odd: Odd | None = None\n\n\n"
+        "@feature(Settings)\ndef step(i, close):\n    return close[i]\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    odd = Component("features", "odd", "septet_odd_settings:step", "feature")
+    both = host(("other-package", manifest(odd)))
+    for _ in range(2):
+        with pytest.raises(PluginError, match="cannot be imported") as caught:
+            both.declaration("features", "odd")
+        assert "Odd" in caught.value.message
+    assert both.declaration("features", "sma").config.__pydantic_complete__
+
+
 def test_a_plugin_that_fails_to_import_is_named_and_the_others_work() -> None:
     broken = Component("features", "broken", "septet_no_such_module:step", "feature")
     both = host(("other-package", manifest(broken)))

@@ -165,12 +165,13 @@ def test_a_fee_in_a_third_currency_counts_at_its_value() -> None:
         fee_currency="BNB", fee_quote=3.0,
     )  # fmt: skip
     booked = msgspec.structs.replace(
-        _traded(0, "buy", 2.0, 100.0, 2.0), fee=0.01, fee_currency="BNB"
+        _traded(0, "buy", 2.0, 100.0, 2.0), fee=0.01, fee_currency="BNB", fee_quote=3.0
     )
     fold = _folded((QUOTE, [_changed(0, "open", "entry")]), (filled, [booked]))
     ((*_, pnl, fees, _, _, _, _),) = fold.trades.still_open({0: 101.0}, 99)
     assert (pnl, fees) == (2.0 - 3.0, 3.0)
-    assert fold.fill_columns()["fee_currency"] == ["BNB"]
+    fills = fold.fill_columns()
+    assert (fills["fee_currency"], fills["fee_quote"]) == (["BNB"], [3.0])
 
 
 def _operated(action: Any, at_ns: int) -> m.Operated:

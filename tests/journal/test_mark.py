@@ -126,7 +126,7 @@ def test_what_is_gone_and_where_it_went(
                 insist_on_newest(journal)
                 assert doubts(journal, 1) == []
                 break
-            assert found.gone_with == case
+            assert found.lost_with == case
             text = "is an old copy: " if case == "copy" else "old copy, or lost its end with the"
             with pytest.raises(JournalError, match=text):
                 insist_on_newest(journal)
@@ -158,7 +158,7 @@ def test_more_than_the_mark_knows_of_is_no_loss_of_power(
     _cut(path, 2)
     _another_boot(monkeypatch)
     with Journal.open(path) as journal:
-        assert (journal.findings.lost, journal.findings.gone_with) == (1, "copy")
+        assert (journal.findings.lost, journal.findings.lost_with) == (1, "copy")
     with Journal.create(tmp_path / "j", LIVE, durability="power") as journal:
         _put(journal, 1, 2, 3)
         journal.move()
@@ -172,7 +172,7 @@ def test_more_than_the_mark_knows_of_is_no_loss_of_power(
     beside(tmp_path / "k").write_bytes(Mark(3, 1, "power", "").packed())
     with Journal.open(tmp_path / "k") as journal:
         found = journal.findings
-        assert (found.last, found.lost, found.gone_with) == (3, 3, "copy")
+        assert (found.last, found.lost, found.lost_with) == (3, 3, "copy")
 
 
 def test_a_torn_tail_of_what_was_never_promised_is_no_reason_to_doubt(

@@ -130,16 +130,16 @@ def test_halts_fills_and_failures_reach_a_service(service: Service) -> None:
 
     made = asyncio.run(run())
     titles = [each["title"] for each in service.bodies]
-    assert titles == ["mine live: drawdown", "mine live: BTC/USDT bought", "mine live: task_failed"]
+    assert titles == ["mine live: drawdown", "mine live: task_failed", "mine live: BTC/USDT bought"]
     assert "orders are cancelled and positions closed" in service.bodies[0]["message"]
-    assert [each["type"] for each in service.bodies] == ["failure", "info", "failure"]
+    assert [each["type"] for each in service.bodies] == ["failure", "failure", "info"]
     assert service.bodies[0]["message"].splitlines() == [
         "mine live: halted by drawdown",
         "why: drawdown at equity 900.00",
         "did: orders are cancelled and positions closed",
         "cleared by: a person: septet resume RUN",
     ]
-    assert service.bodies[1]["message"].splitlines()[0] == "mine live, BTC/USDT: bought 0.5 at 100"
+    assert service.bodies[2]["message"].splitlines()[0] == "mine live, BTC/USDT: bought 0.5 at 100"
     assert (made.counts.failed, made.counts.dropped, reported.lines) == (0, 0, [])
 
 
@@ -188,6 +188,43 @@ def test_a_service_that_hangs_delays_nothing_but_alerts(
     asyncio.run(run())
     assert reported.events()[:2] == ["alerts_hangs", "alerts_dropped"]
     assert "alerts_work" in reported.events()
+
+
+def test_an_address_that_hangs_delays_no_other_and_a_halt_goes_before_fills(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One address dripped a byte a second: a halt did not reach the other within 200 s."""
+    other, reported = Service(), Reported()
+    monkeypatch.setenv("OTHER_URL", other.url)
+    monkeypatch.setattr(under_test, "SEND_S", 0.05)
+    other.hangs.clear()
+    config = Apprise.model_validate({"urls": ["env:OTHER_URL", "env:ALERT_URL"]})
+    block = SimpleNamespace(
+        use="apprise", declaration=apprise, config=config, extra={"events": ALL}
+    )
+    fill = m.Traded(
+        order=1, symbol=0, trade_id="t", side="buy", quantity=0.5, price=100.0, fee=0.1,
+        fee_currency="USDT", position=0.5, market_ns=1,
+    )  # fmt: skip
+
+    async def run() -> None:
+        made, tasks = Alerts(block, "mine live", Path(), reported), Tasks("septet")
+        made.start(tasks)
+        for _ in range(5):
+            made.row(TICK, [fill], SYMBOLS)
+        made.row(TICK, [tripped()], SYMBOLS)
+        await until(lambda: made.counts.sent == 6 and made.counts.hanging)
+        titles = [each["title"] for each in service.bodies]
+        assert titles == ["mine live: drawdown", *["mine live: BTC/USDT bought"] * 5]
+        assert made.waiting == 5, "of the other"
+        other.hangs.set()
+        await until(lambda: made.counts.sent == 12)
+        await tasks.close()
+
+    asyncio.run(run())
+    other.close()
+    assert "env:OTHER_URL has not answered" in reported.lines[0][2]
+    assert TOKEN not in repr(reported.lines)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -268,7 +305,9 @@ def test_words_of_a_strangers_error_are_not_repeated(monkeypatch: pytest.MonkeyP
         await tasks.close()
 
     asyncio.run(run())
-    assert reported.lines == [("warning", "alerts_fails", "an alert was not sent: OSError")]
+    assert reported.lines == [
+        ("warning", "alerts_fails", "an alert was not sent to the channel: OSError")
+    ]
 
 
 def test_alerts_to_the_log_stand_in_the_log_of_the_run() -> None:

@@ -160,15 +160,20 @@ def test_filters_that_changed_while_nobody_ran_are_known_before_the_first_exit(
 
 
 def test_a_folder_that_is_moved_away_is_reported_once(stage: Stage, tmp_path: Path) -> None:
-    """A file HALT in it does nothing then, and nobody would know."""
+    """A file HALT in it does nothing then, and nobody would know: its entries are blocked."""
     [(run, _)] = stage.run().ends
+    asked: list[m.Event] = []
+    run.shell.put = asked.append  # type: ignore[method-assign, assignment]
     reported: list[str] = []
     run.notify = lambda level, event, fields: reported.append(event)  # type: ignore[method-assign]
     run._look_for_folder()
     run.location.folder.rename(tmp_path / "elsewhere")
     run._look_for_folder()
     run._look_for_folder()
-    assert reported == ["folder_gone"]
+    assert reported == ["folder_gone", "safe_mode"]
+    assert [(each.action, each.name) for each in asked if isinstance(each, m.Operated)] == [
+        ("halt", "safe_mode")
+    ]
 
 
 @pytest.mark.parametrize("allowed", [True, False])

@@ -13,7 +13,7 @@ from septet import messages as m
 from septet._config import load
 from septet._core.ledger_check import unexplained
 from septet._data.bars import Instrument
-from septet._drill.sim.core_subject import cores as core_of_seed
+from septet._drill.sim.core_subject import core_subjects as core_of_seed
 from septet._journal.fold import Fold
 from septet._journal.reader import Reader
 from septet._live.replay import JOURNAL, replay

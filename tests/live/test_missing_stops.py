@@ -6,7 +6,7 @@ from typing import Any
 
 from septet import messages as m
 from septet._core.orders.missing_stops import MISSING_NS
-from septet._drill.sim.core_subject import cores
+from septet._drill.sim.core_subject import core_subjects
 from tests.live.test_prices import NOW, SECOND, close_bar
 
 START = NOW + 250 * SECOND
@@ -16,7 +16,7 @@ class Run:
     """A grid around 100 in steps of 0.3 %, whose answers the test gives."""
 
     def __init__(self) -> None:
-        self.core: Any = cores(1, forms=("grid",))()
+        self.core: Any = core_subjects(1, forms=("grid",))()
         for n in range(1, 5):
             close_bar(self.core, NOW + 60 * n * SECOND, 100.0)
         self.now, self.trades = START, 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from septet import messages as m
-from septet._drill.sim.core_subject import cores
+from septet._drill.sim.core_subject import core_subjects
 from tests.live.test_prices import NOW, SECOND, close_bar
 
 START = NOW + 130 * SECOND
@@ -24,7 +26,7 @@ def quote(core: Any, seconds: float, bid: float) -> list[m.Command]:
 
 def protected(units: float = 1_000_000.0) -> tuple[Any, str]:
     """Hold units (a hundredth) bought at 100, with a stop at 99 that rests at the venue."""
-    core: Any = cores(1)()
+    core: Any = core_subjects(1)()
     for n in range(1, 3):
         close_bar(core, NOW + 60 * n * SECOND, 100.0)
     core._carry(core.engine.adopt(0, units, 100.0, NOW + 121 * SECOND))
@@ -42,12 +44,14 @@ def protected(units: float = 1_000_000.0) -> tuple[Any, str]:
     return core, stop.client_id
 
 
-def ended(core: Any, stop: str, seconds: float, filled: float = 0.0) -> list[m.Command]:
+def ended(
+    core: Any, stop: str, seconds: float, filled: float = 0.0, trigger: float = 99.0
+) -> list[m.Command]:
     """Report the stop as cancelled."""
     found: list[m.Command] = core.handle(
         m.OrderSeen(
             at_ns=START + int(seconds * SECOND), client_id=stop, venue_order_id="7", symbol=0,
-            side="sell", state="cancelled", quantity=0.01, filled=filled, trigger_price=99.0,
+            side="sell", state="cancelled", quantity=0.01, filled=filled, trigger_price=trigger,
             order_type="stop", by="cancel",
         )
     )  # fmt: skip
@@ -106,3 +110,16 @@ def test_the_rest_of_a_stop_that_was_filled_in_part_is_sold_at_market() -> None:
     assert cancels(found) == [stop]
     assert alarms(quote(core, 14, 99.5)) == []
     assert sales(ended(core, stop, 15, 0.004)) == [("market", 0.006)]
+
+
+def test_a_level_that_the_trigger_is_rounded_away_from_is_acted_on_at_once() -> None:
+    """The price has not reached the trigger, so that the venue has nothing to execute."""
+    core, stop = protected()
+    core.orders.records.stops[0].trigger = 97.0
+    core.orders.records.children[stop] = msgspec.structs.replace(
+        core.orders.records.children[stop], trigger_price=97.0
+    )
+    found = quote(core, 2, 98.5)
+    assert alarms(found) == [], "the venue is not accused"
+    assert cancels(found) == [stop]
+    assert sales(ended(core, stop, 3, trigger=97.0)) == [("market", 0.01)]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from septet import messages as m
-from septet._drill.sim.core_subject import cores
+from septet._drill.sim.core_subject import core_subjects
 
 NOW = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -24,7 +24,7 @@ def bar(at_ns: int, close: float, source: Any = "stream") -> m.BarClosed:
 
 def test_a_fresh_quote_outweighs_a_bar() -> None:
     """Bars of a wrong symbol must not vouch for themselves at the collar (C2)."""
-    core: Any = cores(1)()
+    core: Any = core_subjects(1)()
     quote = m.Quoted(
         at_ns=NOW, symbol=0, venue_ns=NOW, bid=99.0, bid_quantity=1.0, ask=101.0,
         ask_quantity=1.0, market_ns=NOW,
@@ -37,7 +37,7 @@ def test_a_fresh_quote_outweighs_a_bar() -> None:
 
 
 def test_a_historical_bar_is_no_current_price() -> None:
-    core: Any = cores(1)()
+    core: Any = core_subjects(1)()
     core.handle(bar(NOW, 50.0, "history"))
     assert core.checks.symbols[0].price == 0.0
 
@@ -65,7 +65,7 @@ def exits(found: list[m.Command]) -> list[tuple[str, float]]:
 
 
 def test_a_stop_that_is_watched_here_is_tested_on_closes_while_quotes_stop() -> None:
-    core: Any = cores(4)()
+    core: Any = core_subjects(4)()
     held_long(core)
     assert exits(close_bar(core, NOW + 180 * SECOND, 99.5)) == []
     assert exits(close_bar(core, NOW + 240 * SECOND, 98.9)) == [("sell", 0.01)]
@@ -108,7 +108,7 @@ def contradicted(found: list[list[m.Command]]) -> list[int]:
 @pytest.mark.parametrize("asks", [(), (99.6, 99.5, 99.62, 99.58)], ids=["still", "moving"])
 def test_quotes_that_two_bars_closed_beyond_are_not_used(asks: Sequence[float]) -> None:
     """Closes rise, so that the signal does not leave."""
-    core: Any = cores(4)()
+    core: Any = core_subjects(4)()
     held_long(core, 90.0, 92.0)
     found = with_quotes(core, 94.0, 95.0, 96.0, 97.0, asks=asks)
     assert contradicted(found) == [1], "once"
@@ -124,7 +124,7 @@ def test_quotes_that_two_bars_closed_beyond_are_not_used(asks: Sequence[float]) 
 
 
 def test_quotes_are_used_again_after_a_bar_that_closed_among_them() -> None:
-    core: Any = cores(4)()
+    core: Any = core_subjects(4)()
     held_long(core, 90.0, 92.0)
     with_quotes(core, 94.0, 95.0, 99.5)
     quote(core, NOW + 301 * SECOND, 101.0, 101.1)
@@ -135,7 +135,7 @@ def test_quotes_are_used_again_after_a_bar_that_closed_among_them() -> None:
     "closes", [(99.3, 99.3, 99.3, 99.3), (98.9, 99.5, 98.9, 99.5)], ids=["near", "not in a row"]
 )
 def test_quotes_that_bars_close_near_are_used(closes: Sequence[float]) -> None:
-    core: Any = cores(4)()
+    core: Any = core_subjects(4)()
     held_long(core)
     found = with_quotes(core, *closes)
     assert contradicted(found) == []
@@ -144,7 +144,7 @@ def test_quotes_that_bars_close_near_are_used(closes: Sequence[float]) -> None:
 
 def test_a_bar_without_trades_contradicts_no_quote() -> None:
     """Its close is a price of an earlier time."""
-    core: Any = cores(4)()
+    core: Any = core_subjects(4)()
     held_long(core, 90.0, 92.0)
     for n in range(3, 8):
         at_ns = NOW + 60 * n * SECOND
@@ -156,7 +156,7 @@ def test_a_bar_without_trades_contradicts_no_quote() -> None:
 
 
 def test_quotes_that_have_stopped_are_silent_and_not_contradicted() -> None:
-    core: Any = cores(4)()
+    core: Any = core_subjects(4)()
     held_long(core)
     quote(core, NOW + 130 * SECOND, 99.4, 99.6)
     found = [close_bar(core, NOW + 60 * n * SECOND, 99.1) for n in range(3, 8)]
@@ -164,7 +164,7 @@ def test_quotes_that_have_stopped_are_silent_and_not_contradicted() -> None:
 
 
 def test_a_fresh_quote_outweighs_the_close_for_a_stop_as_well() -> None:
-    core: Any = cores(4)()
+    core: Any = core_subjects(4)()
     held_long(core)
     core.handle(
         m.Quoted(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from septet import messages as m
-from septet._drill.sim.core_subject import cores
+from septet._drill.sim.core_subject import core_subjects
 
 NOW = 1_700_000_000_000_000_000
 
@@ -17,7 +17,7 @@ def operated(core: Any, action: Any, name: str) -> list[m.Command]:
 
 
 def test_safe_mode_blocks_entries_and_leaves_stops_alone() -> None:
-    core: Any = cores(1)()
+    core: Any = core_subjects(1)()
     found = operated(core, "halt", "safe_mode")
     assert not any(isinstance(each, m.CancelAll) for each in found)
     assert core.guards.blocked(0) == "safe_mode"
@@ -29,7 +29,7 @@ def test_safe_mode_blocks_entries_and_leaves_stops_alone() -> None:
 
 
 def test_a_persons_halt_cancels_everything() -> None:
-    core: Any = cores(1)()
+    core: Any = core_subjects(1)()
     found = operated(core, "halt", "ann")
     assert any(isinstance(each, m.CancelAll) for each in found)
     assert core.guards.blocked(0) == "operator_halt"

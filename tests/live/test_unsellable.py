@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from septet import messages as m
+from septet._config import load
+from septet._core.ledger_check import unexplained
+from septet._data.bars import Instrument
+from septet._kernel import layout
+from septet._live.replay import replay
+from septet._live.shadow import shadow
 from septet._live.wiring import core_terms
-from tests.live.test_overdue_stops import START, cancels, protected, quote, sales
+from tests.live.diffs import LOT, TICK, WARMUP, Lives, Runner, walk, write_file
+from tests.live.diffs import START as FIRST
+from tests.live.test_gone_positions import PLAIN
+from tests.live.test_overdue_stops import START, cancels, ended, protected, quote, sales
 from tests.live.test_prices import SECOND
+from tests.live.test_steps import BASE, END
+from tests.live.test_steps import quote as quoted
 
 RIGHT = {"lot": 0.001, "min_notional": 0.0, "min_quantity": 0.0}
 WRONG = [{**RIGHT, "lot": 1.0}, {**RIGHT, "min_notional": 1e9}, {**RIGHT, "min_quantity": 1.0}]
@@ -70,3 +84,70 @@ def test_a_stop_rests_only_where_the_venue_takes_what_is_sent(
     """Protective stops are sent as stop-market orders."""
     facts: Any = SimpleNamespace(order_types=kinds, answers_final_after_ns=1, amends=False)
     assert core_terms(facts, 1.0)["holds_stops"] is rests
+
+
+def test_units_below_a_coarser_lot_are_a_position_again_once_they_are_a_lot() -> None:
+    """They were left without stop and exit for good, whatever lot the venue reported later."""
+    core, stop = protected()
+    report(core, 2, {**RIGHT, "lot": 0.006})
+    core.handle(
+        m.Filled(
+            at_ns=START + 3 * SECOND, venue="sim", symbol=0, trade_id="1", client_id=stop,
+            venue_order_id="7", venue_ns=START + 3 * SECOND, market_ns=START + 3 * SECOND,
+            side="sell", quantity=0.006, price=98.9, fee=0.0, fee_currency="USDT",
+        )
+    )  # fmt: skip
+    ended(core, stop, 4, filled=0.006)
+    assert core.engine.held(0) == pytest.approx(0.004)
+    assert not core.engine.state.I[0, layout.OPEN_SIDE], "less than a lot is flat"
+    cash = core.engine.cash
+    found = report(core, 5, RIGHT) + quote(core, 6, 99.4)
+    assert [each.event for each in found if isinstance(each, m.Alerted)] == ["adopted"]
+    assert core.engine.held(0) == pytest.approx(0.004)
+    assert core.engine.cash == pytest.approx(cash)
+    stops = [each for each in found if isinstance(each, m.Submit) and each.order_type == "stop"]
+    assert [each.side for each in stops] == ["sell"]
+    assert stops[0].quantity == pytest.approx(0.004)
+    assert report(core, 7, RIGHT) == [], "once"
+
+
+def test_ledger_trades_replay_and_shadow_agree_after_a_lot_that_came_and_went(
+    tmp_path: Path,
+) -> None:
+    bars = walk(160, 5)
+    path = write_file(tmp_path, bars)
+    path.write_text(BASE + PLAIN + END, encoding="utf-8")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    traded = [Instrument("BTC/USDT", LOT, TICK, 0.0, 1e-8)]
+    loaded = load(path, mode="paper", sets=["execution.simulation.fills=quotes"])
+    run: Any = Runner(loaded, folder, traded, {})
+    run.start(1, FIRST)
+    coarse, adopted = 0.0, 0
+    for n, (bar, after) in enumerate(pairwise(bars)):
+        run.bar(n, bar, after.open, Lives(first=WARMUP))
+        for k, price in enumerate((after.open, after.low, after.high, after.close)):
+            at_ns = after.open_ns + (10 + 600 * k) * SECOND
+            run.follow(quoted(at_ns, price), price)
+        held, side = run.core.engine.held(0), run.core.engine.state.I[0, layout.OPEN_SIDE]
+        lot = coarse
+        if held > 10 * LOT and side and not coarse and n > WARMUP:
+            lot = math.floor(0.6 * held / LOT) * LOT
+        elif held >= LOT and not side and coarse:
+            lot, adopted = 0.0, adopted + 1
+        if lot != coarse:
+            coarse = lot
+            event = m.FiltersChanged(
+                at_ns=at_ns + SECOND, symbol=0, tick=TICK, trading=True, listed=True,
+                lot=lot or LOT, min_notional=0.0, min_quantity=0.0,
+            )  # fmt: skip
+            run.follow(event, after.close)
+            assert run.core.engine.held(0) == held
+            assert run.core.engine.state.I[0, layout.OPEN_SIDE] == 1
+    run.journal.commit()
+    run.journal.close()
+    assert adopted >= 1
+    assert unexplained(run.core.engine.state, 5_000.0) == 0.0
+    for proof in (replay, shadow):
+        result = proof(folder)
+        assert (result.differences, result.first) == (0, None), proof.__name__

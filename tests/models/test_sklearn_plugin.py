@@ -154,6 +154,54 @@ def test_class_weight_is_written_once() -> None:
     assert found[0][0] == ("class_weight",)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DecisionTreeClassifier", "HistGradientBoostingClassifier", "LogisticRegression",
+        "RandomForestClassifier",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("written", [{"0": 1, "1": 2.5}, {0: 1.0, 1: 2.5}, {"1": 2.5}])
+def test_weights_of_labels_are_those_of_scikit_learn(name: str, written: dict[Any, float]) -> None:
+    """The keys of a file are text, those of Python numbers; a label that is left out weighs 1."""
+    rows = window(300)
+    shape: dict[str, Any] = {} if name == "LogisticRegression" else {"max_depth": 3}
+    block = Sklearn(estimator=name, params={"class_weight": written, **shape})
+    fitted = complete(sklearn_model(block), "none", "none").fit(rows)
+    plain = sklearn_model(Sklearn(estimator=name, params=shape)).estimator(rows.seed, 300)
+    even = plain.fit(rows.x, rows.y).predict_proba(rows.x)[:, 1]
+    plain.set_params(class_weight={0: 1.0, 1: 2.5}).fit(rows.x, rows.y)
+    wanted = plain.predict_proba(rows.x)[:, 1]
+    assert np.abs(fitted.model.predict(rows.x) - wanted).max() <= 1e-6
+    assert np.abs(even - wanted).max() > 0.01
+
+
+def test_weights_inside_another_estimator_are_of_labels_too() -> None:
+    inner = {"estimator": "DecisionTreeClassifier", "params": {"class_weight": {"0": 1, "1": 3}}}
+    block = Sklearn(estimator="BaggingClassifier", params={"estimator": inner})
+    assert sklearn_model(block).estimator(1, 100).estimator.class_weight == {0: 1, 1: 3}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [{"up": 1.0}, {"0": 1.0, 0: 2.0}, {"01": 1.0}, {"2": 1.0}, {True: 1.0}, {0.0: 1.0}, {"1": 0.0},
+     {"1": "2"}, {"1": float("nan")}],
+)  # fmt: skip
+def test_weights_of_no_label_are_refused_with_an_example_that_is_accepted(
+    written: dict[Any, Any],
+) -> None:
+    import yaml
+
+    found = _problems(estimator="DecisionTreeClassifier", params={"class_weight": written})
+    assert {each[0] for each in found} == {("params", "class_weight")}
+    shown = yaml.safe_load(found[0][1].split("; ")[1].split(", or ")[0])
+    Sklearn(estimator="DecisionTreeClassifier", params=shown)
+    Sklearn(
+        estimator="DecisionTreeClassifier",
+        params={key: {str(k): v for k, v in each.items()} for key, each in shown.items()},
+    )
+
+
 def test_many_rows_are_fitted_by_several_threads_and_agree() -> None:
     recipe = sklearn_model(Sklearn(estimator="ExtraTreesClassifier"))
     assert recipe.estimator(1, 100).n_jobs is None

@@ -125,7 +125,7 @@ def test_tables_that_sort_are_accessible(text: str) -> None:
 def test_long_lists_show_the_ends_the_best_and_the_worst(
     full_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trade_tables, "SHOWN", 20)
+    monkeypatch.setattr(trade_tables, "SHOWN_ROWS", 20)
     made = trade_tables.trades(full_run)
     rows = full_run.table("trades").sort("entry_time", maintain_order=True)
     net = values_of(table_of(made, "trades"), "Net")

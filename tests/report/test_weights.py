@@ -15,7 +15,7 @@ from septet._report.chart_data import chart_data
 from septet._report.page import render
 from septet._report.save import save_run
 from septet._report.weights import (
-    NAMED,
+    NAMED_SYMBOLS,
     REBALANCE_REASONS,
     held_weights,
     is_portfolio,
@@ -125,9 +125,9 @@ def test_held_is_units_at_the_close_over_equity(run: Run) -> None:
 
 def test_the_chart_has_every_symbol_once_a_side_and_the_smallest_together(run: Run) -> None:
     found = chart_data(run)["weights"]
-    assert len(found["names"]) == NAMED + 1
+    assert len(found["names"]) == NAMED_SYMBOLS + 1
     assert found["names"][-1] == "others"
-    assert found["others"] == len(NAMES) - NAMED
+    assert found["others"] == len(NAMES) - NAMED_SYMBOLS
     for part, whole in (("held", held_weights(run, _bars(run))), ("target", target_weights(run))):
         rows = found[part]["rows"]
         sides = [(row["name"], row["side"]) for row in rows]

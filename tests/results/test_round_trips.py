@@ -55,6 +55,16 @@ def test_a_run_without_fills_has_none() -> None:
     assert round_trips_won(None) == {"round_trips": None, "round_trip_win_rate": None}
 
 
+def test_a_fee_in_a_third_currency_counts_as_it_was_booked() -> None:
+    fills = fills_of(
+        (0, "buy", 1, 10), (1, "sell", 1, 13), fee=[0.1, 0.2], fee_currency=["C", "C"],
+        fee_quote=[0.5, 0.25],
+    )  # fmt: skip
+    found = round_trips(fills, NONE, "Q")
+    assert found["fees"].to_list() == [0.75]
+    assert found["pnl"].to_list() == [2.25]
+
+
 def test_the_oldest_entry_is_matched_first() -> None:
     found = round_trips(TWO, NONE, "Q")
     assert found.schema == empty("round_trips").schema

@@ -96,6 +96,11 @@ def test_slippage_is_measured_from_the_decision_price() -> None:
     found = summarise(other, frames_of(other), run_id="r")
     assert found["fees"] == pytest.approx(1.01)
     assert found["fees_other"] == {"B": 3.0}
+    # A fee in a third currency counts as it was booked.
+    third = replace(result, fills=fills | {"fee_currency": ["A", "C"], "fee_quote": [1.01, 2.5]})
+    found = summarise(third, frames_of(third), run_id="r")
+    assert found["fees"] == pytest.approx(3.51)
+    assert found["fees_other"] == {}
 
 
 def test_rejections_are_counted_most_frequent_first(full_run: Run) -> None:

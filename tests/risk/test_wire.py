@@ -158,7 +158,7 @@ def made(world: World) -> Checks:
     for age in world.amends:
         checks.amended(NOW - age * SECOND)
     for value, age in world.traded:
-        checks.booked(value, NOW - age * SECOND)
+        checks.booked(1, value, 1.0, NOW - age * SECOND, NOW - 11 * SECOND)
     checks.priced(1, 64.0, NOW)
     checks.held(1, world.other_held, 0.0, 0.0)
     checks.priced(1, world.other_price, NOW)
@@ -397,3 +397,18 @@ def request(command: m.Amend | m.Cancel, client_id: str = "") -> m.Submit:
         client_id=name, parent=1, symbol=0, side="buy", order_type="limit", quantity=1.0,
         reduces=False, deadline_ns=0, limit_price=price,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("executed", "age_s", "why"), [(90.0, 3, "collar"), (90.0, 11, ""), (99.0, 3, "")]
+)
+def test_an_entry_is_not_sent_where_the_run_itself_has_just_traded_far_away(
+    executed: float, age_s: int, why: str
+) -> None:
+    """Quotes and bars lag when prices fall: the own stop was executed 12 % below them."""
+    checks = Checks([Instrument(symbol="A")], LIMITS)
+    checks.equity = 10_000.0
+    checks.priced(0, 102.0, NOW)
+    checks.booked(0, 1.0, executed, NOW, NOW - age_s * SECOND)
+    assert checks.check(0, 1, 1.0, 1.0, None, None, False, 102.0, NOW) == why
+    assert checks.check(0, -1, 1.0, 1.0, None, None, True, 102.0, NOW) == "", "of an exit nothing"

@@ -316,6 +316,45 @@ def test_the_stop_or_the_liquidation_is_met_that_is_reached_first():
             assert steps.nearest_stop(0, opened, run) == found
 
 
+@pytest.mark.parametrize("low", [96.0, 90.0])
+@pytest.mark.parametrize("waits", [0, 8])
+def test_a_liquidation_in_steps_does_not_wait_though_a_stop_does(low, waits):
+    run = holding(2.0)
+    run.min_notional[0], run.exit_to_retry[0] = 1_000.0, waits
+    run.stop_price[0], run.stop_reason[0] = 97.0, 30
+    bar(run, 1, 100.0, 100.0, low, low)
+    with set_to(**LEVERAGED, STEPS=True):
+        steps.meet_levels_within(0, 1, 120, run)
+        liquidated = stops.price_of_liquidation(0, run) if run.open_side[0] else NAN
+    if low == 90.0:
+        assert (run.open_side[0], trades(run)[-1][1]) == (0, R_LIQUIDATION)
+    else:
+        assert (run.open_side[0], run.exit_to_retry[0]) == (1, waits or 31)
+        assert liquidated < low
+
+
+def test_a_touched_stop_that_is_too_small_waits_unless_an_exit_of_all_was_sent():
+    run = holding(2.0)
+    assert not stops.all_is_leaving(0, run)
+    place_order(0, order_of(layout.MARKET, -2.0, reason=1), 600, 0, 1, 60, run)
+    assert stops.all_is_leaving(0, run)
+    run.min_notional[0] = 1_000.0
+    run.stop_price[0], run.stop_reason[0] = 97.0, 30
+    bar(run, 1, 100.0, 100.0, 96.0, 96.0)
+    with set_to(REENTRY="rearm"):
+        steps.meet_levels_within(0, 1, 120, run)
+    assert (run.exit_to_retry[0], run.blocked_long[0]) == (0, 1)
+
+
+@pytest.mark.parametrize("venue", [False, True])
+def test_a_take_that_sells_all_leaves_nothing_to_wait_for_unless_a_venue_has_it(venue):
+    run = holding(2.0)
+    run.take_units[0] = -2.0
+    with set_to(SENDS_TAKES=True, VENUE_FILLS=venue):
+        stops.retry_exit(0, 7, run)
+    assert run.exit_to_retry[0] == (8 if venue else 0)
+
+
 def test_an_exit_that_has_met_the_open_leaves_no_volume_to_the_stop():
     run = holding(2.0)
     place_order(0, order_of(layout.MARKET, -2.0, reason=1), 60, 0, 1, 60, run)

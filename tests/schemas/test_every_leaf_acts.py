@@ -72,7 +72,7 @@ def alerted(loaded: Any) -> str:
     )  # fmt: skip
     event = m.Ticked(at_ns=1, market_ns=1)
     made.row(event, [tripped, fill], loaded.strategy.universe.symbols)
-    found = [(sorted(each.kinds), each.title) for each in made._waiting]
+    found = [(sorted(each.kinds), each.title) for each in made.queued()]
     asyncio.run(made.close())
     return repr(found)
 

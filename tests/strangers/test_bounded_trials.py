@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from septet.testing.verdict import ROOM, STARTS, WORK, decisive, state_of
+from septet.testing.verdict import MAX_READS, STARTS, TRIED_BARS, decisive, state_of
 from tests.strangers.package import installed, write_package
 from tests.strangers.steps import HEAD
 
 RUNS = 1 + 2 + 2 + 1 + STARTS
 """Of a feature: each read watched, twice alike, cut twice, and the memory from several starts."""
-MOST_CALLS = 2 * RUNS * ROOM
+MOST_CALLS = 2 * RUNS * TRIED_BARS
 FEATURE = """
 @feature(Over, lookback=lambda c: c.period, compiled=False)
 def broken(i, of, period):
@@ -74,4 +74,4 @@ def test_a_memory_that_would_take_long_is_not_tried(tmp_path: Path) -> None:
     """It is known from the reads of a short trial, before a long one is begun."""
     calls, state = calls_of(tmp_path, FADING, period=200_000)
     assert state == "not tried"
-    assert calls < MOST_CALLS < WORK / 100
+    assert calls < MOST_CALLS < MAX_READS / 100

@@ -14,7 +14,7 @@ from septet._data.bars import Instrument
 from septet._results.invalid_answers import short_invalid_answers
 from septet._shell.backtest import backtest
 from septet._store.journal_view import LiveRun, open_live
-from septet._sweep.backtest_evaluator import FullEvaluator
+from septet._sweep.backtest_evaluator import BacktestEvaluator
 from septet._sweep.compiled import CompiledEvaluator
 from septet._sweep.first_decision import begin_sweep
 from septet._sweep.open_evaluator import open_evaluator
@@ -72,7 +72,7 @@ SWEEP = "sweep: {over: {risk.stops.mine.share: [5%, 100%, 150%]}}\n"
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(CompiledEvaluator, marks=pytest.mark.compiled), FullEvaluator]
+    "kind", [pytest.param(CompiledEvaluator, marks=pytest.mark.compiled), BacktestEvaluator]
 )
 def test_a_setting_that_breaks_a_contract_is_reported(tmp_path: Path, kind: Any) -> None:
     with installed(tmp_path, "odd_rules"):
@@ -83,7 +83,7 @@ def test_a_setting_that_breaks_a_contract_is_reported(tmp_path: Path, kind: Any)
         if kind is CompiledEvaluator:
             made = open_evaluator(loaded, space, first_ns, 1, print, numbers)
         else:
-            made = FullEvaluator(loaded, space, first_ns, 1, print)
+            made = BacktestEvaluator(loaded, space, first_ns, 1, print)
         assert isinstance(made, kind)
         rows = made.evaluate(list(space.settings()))
         made.close()

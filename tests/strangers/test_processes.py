@@ -108,8 +108,8 @@ def test_a_step_that_takes_many_calls_is_tried_on_fewer_bars(tmp_path: Path) -> 
         trial = kit._Trial(Subject(module.broken, module.broken.config()))
         trial.prepare()
         trial.guarded()
-    assert trial.room == kit.LEAST
-    assert trial.count == trial.start + kit.LEAST
+    assert trial.room == kit.MIN_BARS
+    assert trial.count == trial.start + kit.MIN_BARS
 
 
 def test_all_checks_together_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from septet._config import load
 from septet._results.verdict import unchecked_text
-from septet._sweep.cluster import parcel_of, run_block
+from septet._sweep.cluster import run_block, task_of
 from septet._sweep.first_decision import begin_sweep
 from septet._sweep.folder import differences
 from septet._sweep.space import space_of
@@ -68,7 +68,7 @@ def test_a_worker_with_other_plugin_code_is_refused(tmp_path: Path) -> None:
         loaded = load(path, unchecked=True)
         space = space_of(loaded)
         numbers = numbers_of(loaded, space)
-        parcel = parcel_of(loaded, space, numbers, begin_sweep(loaded, space, numbers, print))
+        parcel = task_of(loaded, space, numbers, begin_sweep(loaded, space, numbers, print))
     (tmp_path / "other_helpers.py").write_text(f"{HELPER}    return 2.5 * value\n", "utf-8")
     with installed(tmp_path, "odd_steps", "other_helpers"):
         answer = run_block(parcel, list(space.settings())[:1])

@@ -17,7 +17,7 @@ from septet._results.summary import summarise
 from septet._shell.backtest import backtest
 from septet._store.tables import frames_of
 from septet._sweep import backtest_evaluator
-from septet._sweep.backtest_evaluator import FullEvaluator, first_line
+from septet._sweep.backtest_evaluator import BacktestEvaluator, first_line
 from septet._sweep.first_decision import begin_sweep
 from septet._sweep.setting_row import COUNTS, FIGURES
 from septet._sweep.space import Setting, Space, space_of
@@ -35,15 +35,15 @@ SECTION = (
 
 def opened(
     loaded: Loaded, *, threads: int = 1, logged: list[str] | None = None
-) -> tuple[Space, FullEvaluator, int]:
+) -> tuple[Space, BacktestEvaluator, int]:
     space = space_of(loaded)
     notify = (logged if logged is not None else []).append
     beginning = begin_sweep(loaded, space, numbers_of(loaded, space), print)
-    evaluator = FullEvaluator(loaded, space, beginning.first_ns, threads, notify)
+    evaluator = BacktestEvaluator(loaded, space, beginning.first_ns, threads, notify)
     return space, evaluator, beginning.first_ns
 
 
-def rows_of(evaluator: FullEvaluator, block: Sequence[Setting]) -> list[dict[str, Any]]:
+def rows_of(evaluator: BacktestEvaluator, block: Sequence[Setting]) -> list[dict[str, Any]]:
     try:
         return evaluator.evaluate(block)
     finally:
@@ -119,7 +119,7 @@ def test_a_plugin_may_raise_anything(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_setting_that_begins_later_is_not_compared(tmp_path: Path) -> None:
     loaded = swept(tmp_path, SECTION)
     space, _, first_ns = opened(loaded)
-    early = FullEvaluator(loaded, space, first_ns - 40 * 900 * 10**9, 1, print)
+    early = BacktestEvaluator(loaded, space, first_ns - 40 * 900 * 10**9, 1, print)
     rows = rows_of(early, [space.setting(0), space.setting(4)])
     assert [row["status"] for row in rows] == ["done", "failed"]
     assert rows[1]["problem"].startswith("its first decision is at 2021-")
@@ -142,7 +142,7 @@ def test_a_sweep_over_sessions(tmp_path: Path) -> None:
     beginning = begin_sweep(loaded, space, numbers_of(loaded, space), print)
     assert beginning.calendar == "XNYS"
     assert set(beginning.data_hashes) == {"AAPL"}
-    evaluator = FullEvaluator(loaded, space, beginning.first_ns, 1, print)
+    evaluator = BacktestEvaluator(loaded, space, beginning.first_ns, 1, print)
     assert [row["status"] for row in rows_of(evaluator, list(space.settings()))] == ["done"] * 2
 
 
@@ -154,7 +154,7 @@ def test_several_processes_give_the_same_rows(
     logged: list[str] = []
     space, several, first_ns = opened(loaded, threads=2, logged=logged)
     block = list(space.settings())[:6]
-    alone = rows_of(FullEvaluator(loaded, space, first_ns, 1, print), block)
+    alone = rows_of(BacktestEvaluator(loaded, space, first_ns, 1, print), block)
     loaded.path.write_text("the file is edited meanwhile", encoding="utf-8")
     try:
         assert several.evaluate(block[:1]) == alone[:1]

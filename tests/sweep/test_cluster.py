@@ -17,12 +17,12 @@ from septet._sweep import cluster
 from septet._sweep.cluster import (
     Answer,
     ClusterEvaluator,
-    Lost,
-    Parcel,
+    LostBlock,
+    SweepTask,
     describe,
-    parcel_of,
-    refuse_others,
+    reject_other_versions,
     run_block,
+    task_of,
 )
 from septet._sweep.evaluate import Streaming
 from septet._sweep.first_decision import begin_sweep
@@ -42,7 +42,7 @@ SECTION = (
 Rows = list[dict[str, Any]]
 
 
-def packed(loaded: Loaded) -> tuple[Space, Parcel, Rows]:
+def packed(loaded: Loaded) -> tuple[Space, SweepTask, Rows]:
     """A sweep, as it is sent to others, and its rows as they are made here."""
     space = space_of(loaded)
     numbers = numbers_of(loaded, space)
@@ -50,7 +50,7 @@ def packed(loaded: Loaded) -> tuple[Space, Parcel, Rows]:
     here = open_evaluator(loaded, space, beginning.first_ns, 1, print, numbers)
     rows = here.evaluate(list(space.settings()))
     here.close()
-    return space, parcel_of(loaded, space, numbers, beginning), rows
+    return space, task_of(loaded, space, numbers, beginning), rows
 
 
 class Here:
@@ -58,7 +58,7 @@ class Here:
 
     def __init__(self, lost: Sequence[int] = (), there: int = 2) -> None:
         self.lost, self.there = set(lost), there
-        self.parcel: Parcel | None = None
+        self.task: SweepTask | None = None
         self.waiting: list[tuple[int, Sequence[Setting]]] = []
         self.most = self.closed = 0
 
@@ -68,29 +68,29 @@ class Here:
     def describe(self) -> dict[str, dict[str, str] | str]:
         return {name: describe() for name in self.workers()}
 
-    def begin(self, parcel: Parcel) -> None:
-        self.parcel = parcel
+    def begin(self, task: SweepTask) -> None:
+        self.task = task
 
     def send(self, ticket: int, block: Sequence[Setting]) -> None:
         self.waiting.append((ticket, block))
         self.most = max(self.most, len(self.waiting))
 
-    def wait(self, seconds: float) -> tuple[int, Answer | Lost] | None:
+    def wait(self, seconds: float) -> tuple[int, Answer | LostBlock] | None:
         if not self.there:
             return None
         ticket, block = self.waiting.pop()
         if self.lost & {each.number for each in block}:
-            return ticket, Lost()
-        assert self.parcel is not None
-        return ticket, run_block(self.parcel, block)
+            return ticket, LostBlock()
+        assert self.task is not None
+        return ticket, run_block(self.task, block)
 
     def close(self) -> None:
         self.closed += 1
 
 
-def opened(pool: Here, parcel: Parcel, space: Space) -> tuple[ClusterEvaluator, list[str]]:
+def opened(pool: Here, task: SweepTask, space: Space) -> tuple[ClusterEvaluator, list[str]]:
     logged: list[str] = []
-    return ClusterEvaluator(pool, parcel, space, logged.append), logged
+    return ClusterEvaluator(pool, task, space, logged.append), logged
 
 
 class Deadly:
@@ -105,9 +105,9 @@ class _Own:
         return os.getpid, ()
 
 
-def deadly() -> Parcel:
+def deadly() -> SweepTask:
     """A sweep that no process survives."""
-    return Parcel("deadly", describe(), pickle.dumps(Deadly()))
+    return SweepTask("deadly", describe(), pickle.dumps(Deadly()))
 
 
 def by_number(blocks: Any) -> Rows:
@@ -119,12 +119,12 @@ def two(size: int, seconds: float, least: int) -> int:
 
 
 def test_rows_are_those_of_this_machine(tmp_path: Path) -> None:
-    space, parcel, rows = packed(swept(tmp_path, SECTION))
+    space, task, rows = packed(swept(tmp_path, SECTION))
     pool = Here()
-    evaluator, logged = opened(pool, parcel, space)
+    evaluator, logged = opened(pool, task, space)
     assert isinstance(evaluator, Streaming)
     assert by_number(evaluator.stream(space.settings(), two)) == rows
-    assert pool.most == 2 * cluster.AHEAD, "no worker waits while results travel"
+    assert pool.most == 2 * cluster.BLOCKS_PER_PROCESS, "no worker waits while results travel"
     assert evaluator.evaluate(list(space.settings())[3:7]) == rows[3:7]
     assert logged == []
     evaluator.close()
@@ -133,8 +133,8 @@ def test_rows_are_those_of_this_machine(tmp_path: Path) -> None:
 
 def test_whole_backtests_elsewhere(tmp_path: Path) -> None:
     loaded = swept(tmp_path, "{over: {data.candles.reset_after: [3 bars, 9 bars]}}")
-    space, parcel, rows = packed(loaded)
-    evaluator, logged = opened(Here(), parcel, space)
+    space, task, rows = packed(loaded)
+    evaluator, logged = opened(Here(), task, space)
     assert evaluator.evaluate(list(space.settings())) == rows
     assert [row["status"] for row in rows] == ["done", "done"]
     assert len(logged) == 1, "each thing is logged once, whoever logs it"
@@ -142,8 +142,8 @@ def test_whole_backtests_elsewhere(tmp_path: Path) -> None:
 
 
 def test_a_setting_that_ends_whoever_runs_it_has_failed(tmp_path: Path) -> None:
-    space, parcel, rows = packed(swept(tmp_path, SECTION))
-    evaluator, _ = opened(Here(lost=[4]), parcel, space)
+    space, task, rows = packed(swept(tmp_path, SECTION))
+    evaluator, _ = opened(Here(lost=[4]), task, space)
     found = by_number(evaluator.stream(space.settings(), lambda *last: 5, 5))
     assert [row["setting"] for row in found] == list(range(10))
     assert found[4]["status"] == "failed"
@@ -153,9 +153,9 @@ def test_a_setting_that_ends_whoever_runs_it_has_failed(tmp_path: Path) -> None:
 
 def test_workers_that_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "POLL_SECONDS", 0.0)
-    space, parcel, _ = packed(swept(tmp_path, SECTION))
+    space, task, _ = packed(swept(tmp_path, SECTION))
     pool = Here()
-    evaluator, logged = opened(pool, parcel, space)
+    evaluator, logged = opened(pool, task, space)
     stream = evaluator.stream(space.settings(), two)
     next(stream)
     pool.there = 1
@@ -171,9 +171,9 @@ def test_workers_that_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_other_versions_are_refused_by_name() -> None:
     here = describe()
     assert {"python", "septet", "numpy", "numba", "the source of septet_plugins"} <= set(here)
-    refuse_others(here, {"one": dict(here)})
+    reject_other_versions(here, {"one": dict(here)})
     with pytest.raises(InputError) as refused:
-        refuse_others(here, {
+        reject_other_versions(here, {
             "one": dict(here),
             "two": {**here, "numba": "0.1", "plugin other": "2.0"},
             "three": "septet is missing there",
@@ -189,18 +189,18 @@ def test_other_versions_are_refused_by_name() -> None:
 
 
 def test_a_worker_that_comes_later_is_asked_too(tmp_path: Path) -> None:
-    space, parcel, _ = packed(swept(tmp_path, SECTION))
-    other = replace(parcel, key="other", machine={**parcel.machine, "numpy": "1.0"})
+    space, task, _ = packed(swept(tmp_path, SECTION))
+    other = replace(task, key="other", machine={**task.machine, "numpy": "1.0"})
     answer = run_block(other, list(space.settings())[:1])
     assert answer.rows == []
-    assert answer.refused == (f"numpy is {parcel.machine['numpy']} there, 1.0 here",)
+    assert answer.refused == (f"numpy is {task.machine['numpy']} there, 1.0 here",)
 
     class Later(Here):
-        def wait(self, seconds: float) -> tuple[int, Answer | Lost] | None:
+        def wait(self, seconds: float) -> tuple[int, Answer | LostBlock] | None:
             ticket, block = self.waiting.pop()
             return ticket, run_block(other, block)
 
-    evaluator, _ = opened(Later(), parcel, space)
+    evaluator, _ = opened(Later(), task, space)
     with pytest.raises(InputError, match=r"cannot take part in this sweep: numpy is"):
         next(evaluator.stream(space.settings(), two))
 
@@ -210,15 +210,15 @@ def test_other_data_is_refused_by_name(tmp_path: Path) -> None:
     quarter_ns = 900 * 10**9
     clean(2_000, quarter_ns).write_parquet(bars)
     base = BASE.replace("use: sample", "use: parquet, path: bars.parquet")
-    space, parcel, rows = packed(swept(tmp_path, SECTION, base=base))
+    space, task, rows = packed(swept(tmp_path, SECTION, base=base))
     block = list(space.settings())
-    assert run_block(parcel, block).rows == rows
+    assert run_block(task, block).rows == rows
     clean(2_000, quarter_ns, seed=1).write_parquet(bars)
-    answer = run_block(replace(parcel, key="elsewhere"), block)
+    answer = run_block(replace(task, key="elsewhere"), block)
     assert (answer.rows, answer.refused) == ([], ("the data of BTC/USD differs",))
     assert "the same files" in answer.hint
     bars.unlink()
-    answer = run_block(replace(parcel, key="nowhere"), block)
+    answer = run_block(replace(task, key="nowhere"), block)
     assert answer.rows == []
     assert "bars.parquet" in answer.refused[0]
 

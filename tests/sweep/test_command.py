@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def whole_backtests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run every setting as a whole backtest, whatever would be faster."""
     monkeypatch.setattr(
-        sweep_run, "open_evaluator", lambda *given: backtest_evaluator.FullEvaluator(*given[:5])
+        sweep_run, "open_evaluator", lambda *given: backtest_evaluator.BacktestEvaluator(*given[:5])
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from septet._config.load import Loaded
 from septet._sweep import compiled
-from septet._sweep.backtest_evaluator import FullEvaluator
+from septet._sweep.backtest_evaluator import BacktestEvaluator
 from septet._sweep.compiled import CompiledEvaluator
 from septet._sweep.first_decision import begin_sweep
 from septet._sweep.open_evaluator import open_evaluator
@@ -30,13 +30,13 @@ SHARED = (
 )
 
 
-def opened(loaded: Loaded, threads: int = 2) -> tuple[Space, CompiledEvaluator, FullEvaluator]:
+def opened(loaded: Loaded, threads: int = 2) -> tuple[Space, CompiledEvaluator, BacktestEvaluator]:
     space = space_of(loaded)
     numbers = numbers_of(loaded, space, tables=False)
     first_ns = begin_sweep(loaded, space, numbers, lambda text: None).first_ns
     quick = open_evaluator(loaded, space, first_ns, threads, lambda text: None, numbers)
     assert isinstance(quick, CompiledEvaluator)
-    return space, quick, FullEvaluator(loaded, space, first_ns, 1, lambda text: None)
+    return space, quick, BacktestEvaluator(loaded, space, first_ns, 1, lambda text: None)
 
 
 def close(one: Any, other: Any) -> bool:

@@ -7,8 +7,8 @@ import pytest
 
 from septet._kernel import layout
 from septet._results.statistics import sharpe
-from septet._sweep.metrics_of_rows import Measured, _daily, _over_holding
-from septet._sweep.setting_row import OVER, daily_figures
+from septet._sweep.metrics_of_rows import Measured, _daily, _excess_over_holding
+from septet._sweep.setting_row import EXCESS_COLUMNS, daily_figures
 
 
 @pytest.mark.parametrize("days", [1, 2, 9, 17, 341])
@@ -51,11 +51,11 @@ def test_a_setting_that_was_short_has_no_figures_over_holding() -> None:
     counts[:2, layout.TRADES], amounts[:2, layout.EXPOSED] = 4, 30.0
     shorted = np.array([False, True, False])
     measured = Measured(np.full(3, 1e4), amounts, counts, samples, np.full(3, 1e4), shorted)
-    found = _over_holding(measured, 365.0, held, exposure)
+    found = _excess_over_holding(measured, 365.0, held, exposure)
     over = samples[0, 1:] / samples[0, :-1] - 1.0 - 0.5 * (held[1:] / held[:-1] - 1.0)
     assert found["over_sharpe"][0] == pytest.approx(sharpe(over, 365.0), rel=1e-9)
     assert found["over_sums"][0] == pytest.approx(daily_figures(over)["block_sums"], rel=1e-9)
-    assert [found[name][row] for name in OVER for row in (1, 2)] == [None] * 10
+    assert [found[name][row] for name in EXCESS_COLUMNS for row in (1, 2)] == [None] * 10
 
 
 @pytest.mark.parametrize("days", [3, 17, 18, 341])

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from septet._sweep.backtest_evaluator import FullEvaluator
-from septet._sweep.setting_row import OVER, frame_of
+from septet._sweep.backtest_evaluator import BacktestEvaluator
+from septet._sweep.setting_row import EXCESS_COLUMNS, frame_of
 from septet._sweep.space import space_of
 from septet._sweep.sweep_findings import findings_of
 from septet._sweep.verdict import choice
@@ -25,7 +25,7 @@ def rows_of(folder: Path, short_if: str) -> list[dict[str, Any]]:
     base = PERPETUAL.replace("exit_if: fast < slow", f"short_if: {short_if}")
     loaded = swept(folder, f"{{over: {{{KEY}: [10, 20]}}}}", base=base)
     space = space_of(loaded)
-    return FullEvaluator(loaded, space, BEGIN_NS, 1, lambda text: None).evaluate(
+    return BacktestEvaluator(loaded, space, BEGIN_NS, 1, lambda text: None).evaluate(
         list(space.settings())
     )
 
@@ -35,7 +35,7 @@ def test_what_happened_decides_and_not_what_might_have(tmp_path: Path, short_if:
     rows = rows_of(tmp_path, short_if)
     never = short_if != "fast < slow"
     assert all(row["status"] == "done" and row["exposure"] > 0.0 for row in rows), rows
-    assert all((row[name] is not None) == never for row in rows for name in OVER[3:])
+    assert all((row[name] is not None) == never for row in rows for name in EXCESS_COLUMNS[3:])
     assert all(row["excess_sharpe"] is None for row in rows)
     found = findings_of(frame_of([KEY], rows), {"goal": "sharpe"})
     assert found.over_holding == never

@@ -16,7 +16,7 @@ import pytest
 
 from septet._config.load import Loaded
 from septet._sweep import cluster
-from septet._sweep.cluster import ClusterEvaluator, Lost
+from septet._sweep.cluster import ClusterEvaluator, LostBlock
 from septet._sweep.on_dask import DaskPool, open_cluster
 from septet._sweep.run_sweep import run_sweep
 from septet._sweep.space import Setting
@@ -124,10 +124,10 @@ def kill(pool: DaskPool, name: str) -> None:
 
 def with_killed_workers(pool: DaskPool, loaded: Loaded, *, both: bool) -> list[str]:
     """Run a sweep of which a worker is killed, or both in turn; return what was printed."""
-    space, parcel, rows = packed(loaded)
+    space, task, rows = packed(loaded)
     logged: list[str] = []
     pool._client.wait_for_workers(2, timeout=60)
-    evaluator = ClusterEvaluator(pool, parcel, space, logged.append)
+    evaluator = ClusterEvaluator(pool, task, space, logged.append)
     first, second = pool.workers()
     stream = evaluator.stream(space.settings(), two)
     found = [next(stream), next(stream)]
@@ -177,7 +177,7 @@ def test_a_block_that_ends_every_worker_is_lost(
     local.send(7, [Setting(0, (0,))])
     while (answer := local.wait(1.0)) is None:
         pass
-    assert answer == (7, Lost())
+    assert answer == (7, LostBlock())
 
 
 LEARNED = "{over: {signal.threshold: [0.05, 0.1, 0.2], risk.sizing.fraction: [25%, 75%]}}"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -97,6 +100,43 @@ def test_settings_of_a_sweep_count(tmp_path: Path) -> None:
     listed = json.loads(CliRunner().invoke(cli, ["trials", "--json"]).stdout)
     assert [each["tries"] for each in listed["strategies"]] == [5]
     assert listed["rows"] == 5
+
+
+ENDED_EARLY = """\
+import os, signal, sys
+from pathlib import Path
+from septet._app.sweep import SweepRequest, sweep_file
+from septet._config.load import load
+
+def after_three(stage, done, total, best):
+    if done >= 3:
+        os.kill(os.getpid(), getattr(signal, sys.argv[3]))
+
+loaded = load(Path(sys.argv[1]))
+request = SweepRequest(out=Path(sys.argv[2]), threads=1, page=False)
+sweep_file(loaded, request, progress=after_three)
+"""
+
+
+@pytest.mark.parametrize("by", ["SIGKILL", "SIGINT"])
+def test_settings_of_a_sweep_that_was_ended_are_tries_before_it_is_resumed(
+    tmp_path: Path, by: str
+) -> None:
+    file, out = tmp_path / "demo.yaml", str(tmp_path / "sweeps")
+    over = "sweep: {over: {features.fast.period: [4, 6, 8, 12, 14, 16, 18, 20]}}\n"
+    file.write_text(FILE.format(name="demo", span="", fast=10) + over, "utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDED_EARLY, str(file), out, by],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.returncode == -getattr(signal, by), ended.stderr
+    before = json.loads(CliRunner().invoke(cli, ["trials", "--json"]).stdout)
+    assert 3 <= before["rows"] < 8
+    done = CliRunner().invoke(cli, ["sweep", str(file), "--resume", "--json", "--out", out])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["tries"]["count"] == 8
+    after = json.loads(CliRunner().invoke(cli, ["trials", "--json"]).stdout)
+    assert after["rows"] == 8, "what was resumed is no second row"
 
 
 def test_a_ledger_that_is_off_or_damaged_is_reported_and_never_one(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._drill.venue.false_values import VALUES, spoil
+from septet._drill.venue.false_values import VALUES, falsify
 from tests.execution.test_unreadable import bad_numbers
 from tests.wire.offline import pushed
 from tests.wire.test_streams import own
@@ -31,7 +31,7 @@ def test_no_value_of_a_report_gets_through_that_cannot_be(exchange: str, name: s
     except FileNotFoundError:
         pytest.skip("there is no recording of it")
     spoiled = [
-        spoil(message, field, value)[0]
+        falsify(message, field, value)[0]
         for message in messages[:3]
         for field in sorted(fields_of(message))
         for value in VALUES

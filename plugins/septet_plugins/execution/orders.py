@@ -44,7 +44,7 @@ class Limit(Config):
 
 @order(Limit)
 def limit(side, price, offset):
-    """Return the limit price."""
+    """Return the limit price (quote), better than `price`; `side` is +1 (buy) or -1 (sell)."""
     return price * (1.0 - side * offset), math.nan
 
 
@@ -59,7 +59,7 @@ class Stop(Config):
 
 @order(Stop)
 def stop(side, price, offset):
-    """Return the trigger price."""
+    """Return the trigger price (quote), worse than `price`; `side` is +1 (buy) or -1 (sell)."""
     return math.nan, price * (1.0 + side * offset)
 
 
@@ -76,7 +76,7 @@ class StopLimit(Config):
 
 @order(StopLimit)
 def stop_limit(side, price, offset, slack):
-    """Return limit and trigger prices."""
+    """Return limit and trigger prices (quote); `side` is +1 for a buy, -1 for a sell."""
     trigger = price * (1.0 + side * offset)
     return trigger * (1.0 + side * slack), trigger
 

@@ -97,12 +97,20 @@ def _problems(
             yield from _inner_problems(value, location)
 
 
+def _label(key: Any) -> int | None:
+    """Return the label that a key of `class_weight` names; the keys of a file are read as text."""
+    if isinstance(key, str):
+        return {"0": 0, "1": 1}.get(key)
+    return key if type(key) is int and key in (0, 1) else None
+
+
 def _weight_problems(weights: Mapping[Any, Any], at: tuple[str, ...]) -> Iterator[InitErrorDetails]:
     """Weights of classes that no label has, and weights by which a class is not learnt."""
-    for key, weight in weights.items():
-        is_label = key in (0, 1) and not isinstance(key, bool | float)
+    labels = [_label(key) for key in weights]
+    for label, (key, weight) in zip(labels, weights.items(), strict=True):
+        once = label is not None and labels.count(label) == 1
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
-        if is_label and number and 0.0 < weight < math.inf:
+        if once and number and 0.0 < weight < math.inf:
             continue
         error = PydanticCustomError(
             "class_weight", "class_weight takes {expected}, found {found}",
@@ -218,6 +226,8 @@ def _make(name: str, params: Mapping[str, Any], seed: int) -> Any:
 def _value(name: str, value: Any, kinds: list[str], seed: int) -> Any:
     if name == _SEVERAL:
         return [(key, _inner(each, seed)) for key, each in value.items()]
+    if name == _WEIGHTS and isinstance(value, Mapping):
+        return {_label(key): weight for key, weight in value.items()}
     if _is_inner(value, kinds):
         return _inner(value, seed)
     return value

@@ -59,6 +59,10 @@ class AppriseChannel:
 
     urls: tuple[SecretRef, ...]
 
+    def by_address(self) -> dict[str, AppriseChannel]:
+        """Return a channel for each URL, so that one that hangs delays no other."""
+        return {str(each): AppriseChannel((each,)) for each in self.urls}
+
     def check(self, read: Callable[[SecretRef], str]) -> None:
         """Look whether alerts could be sent, before a run begins; nothing is sent.
 
@@ -83,7 +87,7 @@ class AppriseChannel:
         kind = getattr(client.NotifyType, severity.upper())
         if not self._sender(read).notify(title=title, body=text, notify_type=kind):
             names = ", ".join(str(each) for each in self.urls)
-            raise RunError(f"the alert {title!r} was not taken by all of {names}")
+            raise RunError(f"the alert {title!r} was not taken by {names}")
 
     def _client(self) -> Any:
         try:

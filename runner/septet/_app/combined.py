@@ -79,7 +79,7 @@ class Combined:
         return float(self.drawdown[-1]) if len(self.drawdown) else 0.0
 
     @property
-    def deepest_drawdown(self) -> float:
+    def max_drawdown(self) -> float:
         """The deepest drawdown of the sum."""
         return float(self.drawdown.max()) if len(self.drawdown) else 0.0
 
@@ -146,7 +146,7 @@ def combined_still(combined: Combined, *, width: float = 1040) -> str:
     seconds = (combined.time_ns[rows] / _NS).tolist()
     summary = (
         f"return {percent_text(combined.total_return)}; deepest drawdown "
-        f"{percent_text(combined.deepest_drawdown)}; "
+        f"{percent_text(combined.max_drawdown)}; "
         f"drawdown now {percent_text(combined.drawdown_now)}"
     )
     drawdown = Line("drawdown", seconds, (-combined.drawdown[rows]).tolist(), "contrast", area=True)

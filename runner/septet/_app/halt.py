@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,7 +35,8 @@ class Halted:
     the rules that a resume cleared: empty where nothing held, None while that is not known.
     `ended`: the process ended while it was waited for. `state` is what a run without a process
     holds, or one that closes its positions. `moved_aside` are folders that were called as a file
-    of the switch. `replaced_by` is who asked for the opposite before the process had taken it.
+    of the switch. `pid` is the process that holds the run, if it is one of this machine.
+    `replaced_by` is who asked for the opposite before the process had taken it.
     """
 
     run_id: str
@@ -51,6 +53,7 @@ class Halted:
     state: dict[str, Any] | None = None
     moved_aside: tuple[str, ...] = ()
     replaced_by: str = ""
+    pid: int | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -96,6 +99,8 @@ class Halted:
             fields["replaced_by"] = self.replaced_by
         if self.moved_aside:
             fields["moved_aside"] = list(self.moved_aside)
+        if self.pid is not None and not self.taken:
+            fields["pid"] = self.pid
         return fields
 
 
@@ -157,6 +162,7 @@ def _wait_for_outcome(
         folder.name, folder, action, running=holder is not None,
         has_journal=any(os.path.lexists(folder / name) for name in _JOURNAL),
         cleared=() if is_unblocked else None, moved_aside=tuple(moved_aside(folder)),
+        pid=holder.pid if holder is not None and holder.host == socket.gethostname() else None,
     )  # fmt: skip
     try:  # where nobody can read it, orders may be real: the mode stays live
         halted = replace(halted, mode=_read(folder, lambda journal: str(journal.head.mode)))

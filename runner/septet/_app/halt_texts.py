@@ -128,7 +128,13 @@ def _result_lines(halted: Halted, wait_s: float) -> list[str]:
         return [f"{text}{closing}"]
     if not halted.taken:
         text = f"{name} has not answered within {wait_s:g} s; what was asked stands in its folder"
-        return [text, "  it takes effect as soon as the process looks, or at its next start"]
+        effect = "  it takes effect as soon as the process looks, or at its next start"
+        if halted.pid is None or resuming:
+            return [text, effect]
+        return [
+            text, f"{effect}; a process whose folder was renamed does not see it: "
+            f"`kill -USR1 {halted.pid}` halts it",
+        ]  # fmt: skip
     if resuming:
         return [f"{name} may trade again"]
     open_orders = halted.open_orders

@@ -7,7 +7,7 @@ from typing import Final
 
 from septet._text import decode_json
 
-__all__ = ["log_lines", "signs_of"]
+__all__ = ["log_lines", "file_stamps_of"]
 
 _LOG_LINES: Final = 100
 _LOG_BYTES: Final = 1 << 20
@@ -66,7 +66,7 @@ def _logged(text: str) -> dict[str, str]:
     return {**named, "text": ", ".join([*parts, *rest])}
 
 
-def signs_of(folder: Path) -> tuple[tuple[int, int], ...] | None:
+def file_stamps_of(folder: Path) -> tuple[tuple[int, int], ...] | None:
     """Return what changes when a run writes; None where its folder is gone."""
     from septet._live.kill_switch import HALT, RESUME
     from septet._store.files_check import FILES

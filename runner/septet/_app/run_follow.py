@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from septet._app.run_files import signs_of
+from septet._app.run_files import file_stamps_of
 from septet._app.run_folder_errors import reading_run
 from septet._app.run_view import RunView, view_of_fold, view_of_run
 from septet._app.runs import standing_in
@@ -74,7 +74,7 @@ class RunFollower:
         """
         from septet._journal.lease import holder_of
 
-        signs = signs_of(self.folder)
+        signs = file_stamps_of(self.folder)
         if signs is None:
             return Look(self._view, self._read_ns, "its folder is gone", gone=True)
         try:
@@ -85,7 +85,7 @@ class RunFollower:
                     self._view = self._read(running)
                     self._signs = None if self._without_journal else now
         except SeptetError as problem:
-            if signs_of(self.folder) is None:
+            if file_stamps_of(self.folder) is None:
                 return Look(self._view, self._read_ns, "its folder is gone", gone=True)
             return Look(self._view, self._read_ns, problem.message)
         self._read_ns = self._now_ns()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
 __all__ = [
-    "DecisionRow", "Happening", "HeldPosition", "OpenOrderRow", "RunView", "standing_words",
+    "DecisionRow", "RunEvent", "HeldPosition", "OpenOrderRow", "RunView", "standing_words",
     "view_of_fold", "view_of_run", "view_of_stored",
 ]  # fmt: skip
 
@@ -89,7 +89,7 @@ class DecisionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class RunEvent:
     """A halt, a block or an alert: `level` is halt, block or that of the alert."""
 
     time: str
@@ -125,7 +125,7 @@ class RunView:
     equity: float | None
     equity_time: str
     drawdown: float | None
-    deepest_drawdown: float | None
+    max_drawdown: float | None
     day_profit: float | None
     day_return: float | None
     exposure: float | None
@@ -138,7 +138,7 @@ class RunView:
     positions: tuple[HeldPosition, ...]
     orders: tuple[OpenOrderRow, ...]
     decisions: tuple[DecisionRow, ...]
-    happenings: tuple[Happening, ...]
+    events: tuple[RunEvent, ...]
     doubt: str = ""
     verdict: str = ""
     problem: str = ""
@@ -229,14 +229,14 @@ def view_of_fold(folder: Path, fold: Fold, standing: Standing, last_data_ns: int
         run_id=fold.head.run_id, strategy=fold.head.strategy, mode=fold.head.mode, folder=folder,
         state=state, state_text=state_text, blocks=blocks, currency=holding["currency"],
         initial_capital=initial, equity=values[-1] if values else None,
-        equity_time=iso(times[-1]) if times else "", drawdown=drawdown, deepest_drawdown=deepest,
+        equity_time=iso(times[-1]) if times else "", drawdown=drawdown, max_drawdown=deepest,
         day_profit=day, day_return=day_return,
         exposure=fold.equity[-1][3] if fold.equity else None, trades=len(fold.trades.rows),
         market_time=holding["market_time"], last_data_ns=last_data_ns, written_ns=fold.last_at_ns,
         answer_s=answers[-1] if answers else None, alerts=len(fold.alerts),
         positions=tuple(_position(each, holding, _levels(fold)) for each in holding["positions"]),
         orders=tuple(_order(each) for each in holding["orders"]),
-        decisions=_decisions_of_fold(fold), happenings=_happenings_of_fold(fold),
+        decisions=_decisions_of_fold(fold), events=_events_of_fold(fold),
         doubt=standing.doubt,
     )  # fmt: skip
 
@@ -288,7 +288,7 @@ def _view_without_journal(
     if known is None:
         return view
     return replace(
-        view, positions=known.positions, orders=known.orders, happenings=known.happenings,
+        view, positions=known.positions, orders=known.orders, events=known.events,
         written_ns=known.written_ns, answer_s=known.answer_s, alerts=known.alerts,
         is_held_known=True,
     )  # fmt: skip
@@ -319,11 +319,11 @@ def view_of_stored(run: Run) -> RunView:
         folder=run.folder, state="finished", state_text="finished", blocks=(),
         currency=facts.currency, initial_capital=initial,
         equity=summary["final_equity"], equity_time=str(summary["end"]), drawdown=drawdown,
-        deepest_drawdown=deepest, day_profit=day, day_return=day_return,
+        max_drawdown=deepest, day_profit=day, day_return=day_return,
         exposure=exposures[-1] if exposures else None, trades=int(summary["trades"] or 0),
         market_time=str(summary["end"]), last_data_ns=0, written_ns=0, answer_s=None, alerts=0,
         positions=(), orders=(), decisions=unless_damaged(run, _decisions_of_run, ()),
-        happenings=_happenings_of_run(run), verdict=str(summary.get("verdict") or ""),
+        events=_events_of_run(run), verdict=str(summary.get("verdict") or ""),
         is_held_known=False,
     )  # fmt: skip
 
@@ -462,11 +462,11 @@ def _decisions_of_run(run: Run) -> tuple[DecisionRow, ...]:
     return tuple(reversed(rows))
 
 
-def _happenings_of_fold(fold: Fold) -> tuple[Happening, ...]:
+def _events_of_fold(fold: Fold) -> tuple[RunEvent, ...]:
     """Return the last halts, blocks and alerts, the latest first."""
     from septet._data.stamps import iso
 
-    rows: list[tuple[int, Happening]] = []
+    rows: list[tuple[int, RunEvent]] = []
     for block in fold.blocks[-HAPPENINGS:]:
         level = "block" if block.then == "block_entries" else "halt"
         until = _UNTIL.get(block.clears_when, block.clears_when)
@@ -474,22 +474,22 @@ def _happenings_of_fold(fold: Fold) -> tuple[Happening, ...]:
             f"until {until}" if block.cleared_ns is None else f"over since {iso(block.cleared_ns)}"
         )
         text = f"{ended}{': ' if block.text else ''}{block.text}"
-        rows.append((block.time_ns, Happening(iso(block.time_ns), level, block.rule, text)))
+        rows.append((block.time_ns, RunEvent(iso(block.time_ns), level, block.rule, text)))
     for alert in fold.alerts[-HAPPENINGS:]:
         symbol = f"{alert['symbol']}: " if alert["symbol"] else ""
         text = f"{symbol}{alert['text']}"
-        at = Happening(iso(alert["at_ns"]), str(alert["level"]), str(alert["event"]), text)
+        at = RunEvent(iso(alert["at_ns"]), str(alert["level"]), str(alert["event"]), text)
         rows.append((alert["at_ns"], at))
     rows.sort(key=lambda each: each[0], reverse=True)
     return tuple(each for _, each in rows[:HAPPENINGS])
 
 
-def _happenings_of_run(run: Run) -> tuple[Happening, ...]:
+def _events_of_run(run: Run) -> tuple[RunEvent, ...]:
     from septet._data.stamps import iso
     from septet._results.number_texts import halt_figures
 
     return tuple(
-        Happening(
+        RunEvent(
             iso(each.time_ns), "halt", each.rule,
             f"{halt_figures(each)}; "
             + (f"over since {iso(each.resumed_ns)}" if each.resumed_ns else f"then {each.then}"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._app.trial_records import count_sweep
+from septet._app.trial_records import SweepCounter
 
 if TYPE_CHECKING:
     from septet._config.load import Loaded
@@ -88,16 +88,16 @@ def sweep_file(
     """
     from septet._sweep.run_sweep import run_sweep
 
-    outcome = run_sweep(
-        loaded, request.out, seed=request.seed, threads=request.threads or os.cpu_count() or 1,
-        on=request.on, confirmed=request.confirmed, resume=request.resume, page=request.page,
-        log=log, progress=progress,
-    )  # fmt: skip
-    tries = count_sweep(
-        outcome, face=request.face, client=request.client, hypothesis=request.hypothesis,
+    with SweepCounter(
+        face=request.face, client=request.client, hypothesis=request.hypothesis,
         now_ns=request.now_ns,
-    )  # fmt: skip
-    return replace(outcome, tries=tries)
+    ) as counter:  # fmt: skip
+        outcome = run_sweep(
+            loaded, request.out, seed=request.seed, threads=request.threads or os.cpu_count() or 1,
+            on=request.on, confirmed=request.confirmed, resume=request.resume, page=request.page,
+            log=log, progress=progress, counted=counter.add,
+        )  # fmt: skip
+        return replace(outcome, tries=counter.tries())
 
 
 def best_rows(outcome: Outcome) -> list[dict[str, Any]]:

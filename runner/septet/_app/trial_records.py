@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from msgspec import structs
 
@@ -19,14 +19,15 @@ from septet._results.previous_trials import Tries
 from septet.errors import InputError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from septet._results.result import RunResult
-    from septet._sweep.run_sweep import Outcome
-    from septet._trials.ledger import Row, Trial
+    from septet._trials.ledger import Ledger, Row, Trial
     from septet._trials.months import Month
 
 __all__ = [
+    "SweepCounter",
     "count_run",
-    "count_sweep",
     "file_digest",
     "known_tries",
     "listed_tries",
@@ -38,6 +39,8 @@ _OF_THE_DATA: Final = ("candles",)
 _encoded: Final = json.JSONEncoder(default=str).encode
 _NO_PART: Final = ("name", "mode", "plugins", "paper", "live", "sweep", "schedule", "monitoring")
 """What of a file changes no decision: neither names, nor where the data lie."""
+_NO_DAY: Final = "no day of the data has a close"
+_BEGAN: Final = "the ledger of trials began with it"
 
 
 def file_digest(resolved: Mapping[str, Any], sources: object = None) -> bytes:
@@ -127,14 +130,14 @@ def known_tries(
     if is_off():
         return Tries(None, None, declared, OFF)
     if not months:
-        return Tries(None, None, declared, "no day of the data has a close")
+        return Tries(None, None, declared, _NO_DAY)
     try:
         with Ledger(ledger_path()) as ledger:
             is_first = ledger.is_empty() and not declared
             asked_ns = time.time_ns() if now_ns is None else now_ns
             ledger.record(months, trials, asked_ns)
             if is_first:  # what was tried before, nobody knows
-                return Tries(None, None, declared, "the ledger of trials began with it")
+                return Tries(None, None, declared, _BEGAN)
             known_of_data = ledger.known(months, file, declared=declared)
             return structs.replace(
                 known_of_data.tries, file_first_ns=known_of_data.file_first_ns, asked_ns=asked_ns
@@ -143,43 +146,111 @@ def known_tries(
         return Tries(None, None, declared, str(problem))
 
 
-def count_sweep(
-    outcome: Outcome, *, face: str, client: str = "", hypothesis: str = "",
-    now_ns: int | None = None,
-) -> Tries:  # fmt: skip
-    """Write every setting of a sweep to the ledger; return what it knows of their data.
+class SweepCounter:
+    """Writes the settings of a sweep to the ledger as they end, block by block; closed at its end.
 
-    One that failed or was pruned was tried as well; its returns are not known.
+    A sweep that is interrupted has tried what it has computed. One that failed or was pruned was
+    tried as well; its returns are not known. `face`, `client` and `hypothesis` are who asks and
+    why, and `now_ns` is the time that is written (UTC ns), by default that of the machine's clock.
     """
-    import numpy as np
-    import polars as pl
 
-    from septet._trials.ledger import BLOCKS, Trial
-    from septet._trials.months import Month
+    def __init__(
+        self, *, face: str, client: str = "", hypothesis: str = "", now_ns: int | None = None
+    ) -> None:
+        from septet._trials.ledger import OFF, is_off
 
-    manifest, table = outcome.manifest, outcome.table
+        self._of = (face, client, hypothesis)
+        self._now_ns = now_ns
+        self._problem = OFF if is_off() else ""
+        self._is_first = False
+        self._ledger: Ledger | None = None
+        self._months: tuple[Month, ...] = ()
+        self._plans: Callable[[pl.DataFrame], Iterator[bytes]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+    def _asked_ns(self) -> int:
+        return time.time_ns() if self._now_ns is None else self._now_ns
+
+    def add(self, manifest: Mapping[str, Any], rows: pl.DataFrame) -> None:
+        """Write the settings of some rows; where the ledger cannot be used, `tries` states it."""
+        from septet._trials.ledger import LedgerError
+
+        if self._problem:
+            return
+        try:
+            if self._plans is None:
+                self._open(manifest)
+            if self._ledger is not None:
+                trials = self._trials(str(manifest["strategy"]), rows)
+                self._ledger.record(self._months, trials, self._asked_ns())
+        except LedgerError as problem:
+            self._problem = str(problem)
+
+    def _open(self, manifest: Mapping[str, Any]) -> None:
+        from septet._trials.ledger import Ledger, ledger_path
+        from septet._trials.months import Month
+
+        self._plans = _plans_of(manifest)
+        self._months = tuple(Month(*each) for each in manifest.get("months", ()))
+        if not self._months:
+            self._problem = _NO_DAY
+            return
+        self._ledger = Ledger(ledger_path())
+        self._is_first = self._ledger.is_empty()
+
+    def _trials(self, strategy: str, rows: pl.DataFrame) -> Iterator[Trial]:
+        import numpy as np
+        import polars as pl
+
+        from septet._trials.ledger import BLOCKS, Trial
+
+        assert self._plans is not None
+        sums_of = [name for name in ("over_sums", "block_sums") if name in rows.columns]
+        all_sums = rows.select(pl.coalesce(sums_of)).to_series().to_list()
+        for plan, sums in zip(self._plans(rows), all_sums, strict=True):
+            known = () if sums is None else sums
+            yield Trial(plan, plan, strategy, BLOCKS, np.array(known, float), *self._of)
+
+    def tries(self) -> Tries:
+        """Return what the ledger knows of the data of the sweep, or why it does not."""
+        from septet._trials.ledger import LedgerError
+
+        if not self._problem and self._ledger is not None:
+            if self._is_first:  # what was tried before, nobody knows
+                return Tries(None, None, 0, _BEGAN)
+            try:
+                known = self._ledger.known(self._months).tries
+                return structs.replace(known, asked_ns=self._asked_ns())
+            except LedgerError as problem:
+                self._problem = str(problem)
+        return Tries(None, None, 0, self._problem or _NO_DAY)
+
+
+def _plans_of(manifest: Mapping[str, Any]) -> Callable[[pl.DataFrame], Iterator[bytes]]:
+    """Return what names the plans of rows: the file with a row's values has the same digest."""
     resolved = manifest.get("resolved") or {}
     base = int.from_bytes(file_digest(resolved, manifest.get("plugin_sources")), "little")
-    names = [name for name in table.columns if "." in name]
-    sums_of = [name for name in ("over_sums", "block_sums") if name in table.columns]
-    written = dict(_leaves(resolved))
-    leaf, trials = cache(_leaf), []
-    for *values, sums in table.select(*names, pl.coalesce(sums_of)).iter_rows():
-        plan = base
-        for name, value in zip(names, values, strict=True):
-            path = f".{name}"
-            if path in written:
-                plan -= leaf(path, written[path])
-            plan += leaf(path, float(value) if type(value) is int else value)
-        setting = _bytes(plan)  # the file with these values in it has the same digest
-        trials.append(
-            Trial(
-                setting, setting, str(manifest["strategy"]), BLOCKS, np.array(sums or ()), face,
-                client, hypothesis,
+    written = {path: _leaf(path, value) for path, value in _leaves(resolved)}
+    leaf = cache(_leaf)
+
+    def plans(rows: pl.DataFrame) -> Iterator[bytes]:
+        names = [name for name in rows.columns if "." in name]
+        paths = [f".{name}" for name in names]
+        unset = base - sum(written.get(path, 0) for path in paths)
+        for values in rows.select(names).iter_rows():
+            pairs = zip(paths, values, strict=True)
+            yield _bytes(
+                unset + sum(leaf(path, float(x) if type(x) is int else x) for path, x in pairs)
             )
-        )  # fmt: skip
-    months = tuple(Month(*each) for each in manifest.get("months", ()))
-    return known_tries(months, trials, now_ns=now_ns)
+
+    return plans
 
 
 def listed_tries(

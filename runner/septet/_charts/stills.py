@@ -35,11 +35,11 @@ __all__ = [
     "ranked_bars",
 ]
 
-_LEFT: Final = 62
-_RIGHT: Final = 12
-_MOST_SIGNS: Final = 240
-_NARROW: Final = 700.0
-_MARKS: Final = {
+_LEFT_PX: Final = 62
+_RIGHT_PX: Final = 12
+_MAX_SIGNS: Final = 240
+_NARROW_PX: Final = 700.0
+_MARK_PATHS: Final = {
     "circle": "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0Z",
     "triangle": "M0-5L5 4H-5Z",
     "square": "M-4-4H4V4H-4Z",
@@ -85,7 +85,8 @@ class Pane(msgspec.Struct, frozen=True):
 def _mark(panel: Panel, mark: Mark) -> str:
     at = f"{panel.x(mark.x):.1f} {panel.y(mark.y):.1f}"
     return (
-        f'<path transform="translate({at})" d="{_MARKS[mark.shape]}" fill="{paint(mark.color)}">'
+        f'<path transform="translate({at})" d="{_MARK_PATHS[mark.shape]}" '
+        f'fill="{paint(mark.color)}">'
         f"<title>{shown(mark.words, 120)}</title></path>"
     )
 
@@ -162,7 +163,7 @@ def lines(
         if sum(bool(line.name) for line in pane.lines) > 1 and each.name
     ]
     names = list(dict.fromkeys(names))
-    key_rows = -(-sum(26 + 6.2 * min(len(n[0]), 40) for n in names) // (width - _LEFT)) or 0
+    key_rows = -(-sum(26 + 6.2 * min(len(n[0]), 40) for n in names) // (width - _LEFT_PX)) or 0
     top = 8 + 16 * key_rows
     xs = [x for pane in panes for line in pane.lines for x in line.x]
     shared = across or Axis(min(xs, default=0.0), max(max(xs, default=1.0), min(xs, default=0) + 1))
@@ -170,13 +171,13 @@ def lines(
     gap = 26
     room = height - top - bottom - gap * len(panes)
     total = sum(pane.share for pane in panes)
-    body, y = [_key(names, _LEFT, top, width) if names else ""], top + gap
+    body, y = [_key(names, _LEFT_PX, top, width) if names else ""], top + gap
     for place, pane in enumerate(panes):
         stacked = _stacked(pane)
         values = [v for _, _, upper in stacked for v in upper]
         up = Axis.of(values, pane.write, pane.title, zero=pane.zero)
         tall = room * pane.share / total
-        panel = Panel(_LEFT, y, width - _LEFT - _RIGHT, tall, shared, up)
+        panel = Panel(_LEFT_PX, y, width - _LEFT_PX - _RIGHT_PX, tall, shared, up)
         body.append(panel.rows(max(2, int(tall // 42))))
         body += [_drawn(panel, *each) for each in stacked]
         body += [_mark(panel, mark) for mark in pane.marks]
@@ -316,9 +317,9 @@ def heat_map(
     markup of a key, 16 high, drawn above.
     """
     left = 22 + 6.2 * max((min(len(name), 30) for name in rows), default=1)
-    wide = (width - left - _RIGHT) / max(len(columns), 1)
+    wide = (width - left - _RIGHT_PX) / max(len(columns), 1)
     tall = max(14.0, min(30.0, 400 / max(len(rows), 1)))
-    below = 18.0 if up and scale and width < _NARROW else 0.0  # no room for both on one line
+    below = 18.0 if up and scale and width < _NARROW_PX else 0.0  # no room for both on one line
     top, height = 30.0 + below, tall * len(rows)
     body = [text(left, 14 + below, up, "start") if up else ""]
     body.append(f'<g transform="translate({width - 300:.0f} 2)">{scale}</g>' if scale else "")
@@ -340,7 +341,7 @@ def heat_map(
         if j % max(1, int(-(-12 // tall))) == 0:
             body.append(text(left - 6, y + tall / 2 + 3.5, rows[j], "end"))
     body += [f'<g fill="{paint(name)}">{"".join(each)}</g>' for name, each in cells.items()]
-    if len(rows) * len(columns) <= _MOST_SIGNS:
+    if len(rows) * len(columns) <= _MAX_SIGNS:
         body.append(_signs(signs, wide))
     longest = max((len(name) for name in columns), default=1)
     every = max(1, math.ceil((6.4 * min(longest, 40) + 12) / max(wide, 0.1)))

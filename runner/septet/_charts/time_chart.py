@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["figure", "levels", "library", "pack", "script", "style", "unpack"]
 
 # A level joins this many bars of the one before; the coarsest has no more than this many.
-JOINED: Final = 4
-COARSEST: Final = 2_000
+BARS_PER_JOIN: Final = 4
+COARSEST_BARS: Final = 2_000
 _DIGITS: Final = 7
-_LARGEST: Final = 2**31 - 1
-_LEVEL: Final = 6  # 9 takes eighteen times as long, and leaves one byte in a hundred less
+_MAX_STEP: Final = 2**31 - 1
+_DEFLATE_LEVEL: Final = 6  # 9 takes eighteen times as long, and leaves one byte in a hundred less
 _LONGEST_NAME: Final = 120
 _MOVES: Final = (
     ("all", "all", "all: the whole span (0)"),
@@ -112,7 +112,7 @@ def figure(name: str, title: str, summary: str, still: str, *, walks: bool = Fal
 def _deflated(values: np.ndarray[Any, Any]) -> str:
     """Write four-byte values as planes of bytes, lowest first, compressed, in base64."""
     planes = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 4).T
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
+    packer = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, -15)
     return base64.b64encode(packer.compress(planes.tobytes()) + packer.flush()).decode("ascii")
 
 
@@ -133,7 +133,7 @@ def pack(values: np.ndarray[Any, Any]) -> dict[str, Any]:
     power = 0 if whole or largest == 0 else _DIGITS - 1 - int(np.floor(np.log10(largest)))
     scale = 10.0 ** min(max(power, 0), 15)
     steps = np.diff(np.round(numbers * scale).astype(np.int64), prepend=0)
-    if len(steps) and int(np.max(np.abs(steps))) > _LARGEST:
+    if len(steps) and int(np.max(np.abs(steps))) > _MAX_STEP:
         return {"kind": "float", "data": _deflated(_as_float32(numbers))}
     return {"kind": "int", "scale": scale, "data": _deflated(steps.astype("<i4"))}
 
@@ -155,16 +155,16 @@ def levels(frame: pl.DataFrame, rules: Mapping[str, str]) -> list[dict[str, Any]
     while True:
         columns = {name: pack(part.get_column(name).to_numpy()) for name in part.columns}
         found.append({"step": step, "columns": columns})
-        if part.height <= COARSEST:
+        if part.height <= COARSEST_BARS:
             return found
         joined = [getattr(pl.col(name), rule)() for name, rule in rules.items()]
-        group = (pl.int_range(pl.len()) // JOINED).alias("_group")
+        group = (pl.int_range(pl.len()) // BARS_PER_JOIN).alias("_group")
         part = (
             part.group_by(group, maintain_order=True)
             .agg(pl.col("t").first(), *joined)
             .drop("_group")
         )
-        step *= JOINED
+        step *= BARS_PER_JOIN
 
 
 def unpack(packed: Mapping[str, Any]) -> np.ndarray[Any, Any]:

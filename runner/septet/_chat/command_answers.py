@@ -151,7 +151,7 @@ def blocks_of(folder: Path) -> frozenset[object]:
     from septet._live.kill_switch import read_halt
 
     view = RunFollower(folder).look().view
-    rows = () if view is None else view.happenings
+    rows = () if view is None else view.events
     blocks = {(each.time, each.name) for each in rows if each.level in ("halt", "block")}
     return frozenset[object]({*blocks, read_halt(folder)})
 

@@ -143,7 +143,6 @@ _OF_LIVE = ("fresh", "yes", "clock", "bars", "until", "durability")
 
 def _backtest(loaded: Loaded, began: float, chosen: dict[str, Any]) -> None:
     from septet._app.run import BacktestRequest, compute_backtest, run_document, store_backtest
-    from septet._report.terminal import show
 
     request = BacktestRequest(
         chosen["engine"], chosen["chunk"], tables=not chosen["fast"], declared=chosen["tries"]
@@ -156,6 +155,7 @@ def _backtest(loaded: Loaded, began: float, chosen: dict[str, Any]) -> None:
         echo_json(to_json(run_document(stored)))
         return
     from septet._cli.terminal import console as make_console
+    from septet._report.terminal import show
 
     show(stored, make_console())
 
@@ -183,15 +183,15 @@ class Paced:
 @contextmanager
 def _progress() -> Iterator[Any]:
     """Messages and a training bar on stderr; the bar only on a terminal."""
-    from septet._cli.terminal import GUARDED
-    from septet._cli.terminal import console as make_console
-
-    console = make_console(stderr=True)
     if not sys.stderr.isatty():
         yield options.log_to_stderr, Paced(options.log_to_stderr)
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from septet._cli.terminal import GUARDED
+    from septet._cli.terminal import console as make_console
+
+    console = make_console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -95,16 +94,15 @@ def _address(text: str) -> Address:
     return Address(parts.scheme, host)
 
 
-@dataclass
-class Access:
+class Access(msgspec.Struct):
     """What the operator allowed for this start; nothing by default.
 
     `secrets` maps a reference (``env:NAME``, ``file:/path``) to the hosts it may be sent to beside
     the exchange's own. `ask` asks a person; without it nobody is asked.
     """
 
-    secrets: dict[str, frozenset[str]] = field(default_factory=dict)
-    hosts: set[str] = field(default_factory=set)
+    secrets: dict[str, frozenset[str]] = msgspec.field(default_factory=dict)
+    hosts: set[str] = msgspec.field(default_factory=set)
     ask: Ask | None = None
 
     @classmethod

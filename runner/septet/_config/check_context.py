@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -26,15 +25,14 @@ __all__ = [
 ]  # fmt: skip
 
 
-@dataclass
-class CheckContext:
+class CheckContext(msgspec.Struct):
     """One strategy under check. `pruned` are paths left out because their shape is wrong."""
 
     strategy: Strategy
     tree: Node
     host: Host
     pruned: frozenset[Path] = frozenset()
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = msgspec.field(default_factory=list)
     used_features: frozenset[str] = frozenset()
 
     def error(self, path: Sequence[Key], message: str, **parts: Any) -> None:

@@ -240,7 +240,8 @@ def _warn_calibration(context: CheckContext, model: UseBlock) -> None:
     weights = parameters.get("class_weight") if isinstance(parameters, dict) else None
     reason = "no calibration"
     if weights is not None:
-        reason = f"class_weight {weights} and no calibration: the balance is learnt, not the odds"
+        shown = str(weights).replace("'", "")
+        reason = f"class_weight {shown} and no calibration: the balance is learnt, not the odds"
     context.warn(
         ("model", "calibrate"),
         f"Kelly takes the model's output for a probability, and it has {reason}",

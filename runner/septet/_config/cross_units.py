@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from septet._config.check_context import CheckContext
 from septet._config.feature_ranges import FeatureRanges
@@ -32,12 +33,11 @@ _AMOUNTS: Final = frozenset(("atr", "true_range"))
 _MAX_DEPTH: Final = 30
 
 
-@dataclass
-class _Units:
+class _Units(msgspec.Struct):
     """The power of the price in each column: 1 of a price, 0 of a ratio, None where not known."""
 
     ranges: FeatureRanges
-    found: dict[str, int | None] = field(default_factory=dict)
+    found: dict[str, int | None] = msgspec.field(default_factory=dict)
 
     def of_name(self, name: Name, depth: int = 0) -> int | None:
         """Return the power of the price in a column."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
+from msgspec.structs import replace
 from pydantic_core import PydanticCustomError
 
 from septet._config.find_plugins import HostResolver, listed_in

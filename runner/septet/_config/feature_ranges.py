@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from septet._config.cross_features import output_columns
 from septet._config.ranges import ALL, Range, range_of
@@ -25,14 +26,13 @@ _COLUMNS: Final[Mapping[str, Range]] = {
 _MAX_DEPTH: Final = 30
 
 
-@dataclass
-class FeatureRanges:
+class FeatureRanges(msgspec.Struct):
     """Range of every column of a strategy, computed when it is first needed."""
 
     strategy: Strategy
     host: Host
-    owners: dict[str, tuple[str, str]] = field(default_factory=dict)
-    known_ranges: dict[str, Range] = field(default_factory=dict)
+    owners: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
+    known_ranges: dict[str, Range] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, block in self.strategy.features.items():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
+import msgspec
+from msgspec.structs import replace
 from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
 
@@ -32,14 +33,13 @@ _USUAL: Final = {"signal": "rules", "sizing": "fixed_fraction"}
 """The plugin that is meant where a block does not name one."""
 
 
-@dataclass(frozen=True)
-class KeyPlaces:
+class KeyPlaces(msgspec.Struct, frozen=True, dict=True):
     """The blocks to which unknown keys of a file belong; its schema is walked once for all."""
 
     model: type[BaseModel]
     tree: Node
     resolver: Resolver
-    _places_of_key: dict[Path, list[Path]] = field(default_factory=dict)
+    _places_of_key: dict[Path, list[Path]] = msgspec.field(default_factory=dict)
 
     def of(self, path: Path, own_keys: list[str]) -> list[Path]:
         """Return where the unknown key at `path` belongs; empty where its own block has it.

@@ -9,6 +9,7 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
 from pydantic import ValidationError
 
 from septet._config.access_rights import Access
@@ -245,9 +246,8 @@ def variant(loaded: Loaded, settings: Sequence[Setting]) -> Loaded:
     ConfigError
         With every error.
     """
-    tree = loaded.tree
-    children = {key: node for key, node in tree.children.items() if key != "sweep"}
-    tree = replace(tree, children=children)
+    children = {key: node for key, node in loaded.tree.children.items() if key != "sweep"}
+    tree = structs.replace(loaded.tree, children=children)
     for setting in settings:
         tree = _unfolded(tree, setting.path, loaded.strategy)
     tree, problems = apply_settings(tree, settings)
@@ -312,7 +312,7 @@ def _unfolded(tree: Node, path: Sequence[str], strategy: Strategy) -> Node:
     if is_place_of_number(path[len(reached) :]):  # put states it where there is no such number
         return tree
     names = short_keys(reached, strategy)
-    block = replace(node, kind="map", value=None, children=dict.fromkeys(names, node))
+    block = structs.replace(node, kind="map", value=None, children=dict.fromkeys(names, node))
     return put(tree, [str(each) for each in reached], block)
 
 
@@ -361,7 +361,7 @@ def _effective(
     """Lay mode and settings over the file, and add the keys that follow from its values."""
     if mode is not None:
         flag = Node("scalar", Mark("--mode"), mode, key=Mark("--mode"), text=mode, layer="--mode")
-        base = replace(base, children={**base.children, "mode": flag})
+        base = structs.replace(base, children={**base.children, "mode": flag})
     # settings of the mode and of its overlays lie under the overlay that is chosen
     first = [each for each in settings if each.path == ("mode",) or each.path[0] in MODES]
     early, _ = apply_settings(base, first)
@@ -428,7 +428,7 @@ def _filled(tree: Node, least: Node) -> Node:
         key: _filled(tree.children[key], child) if key in tree.children else child
         for key, child in least.children.items()
     }
-    return replace(tree, children={**tree.children, **added})
+    return structs.replace(tree, children={**tree.children, **added})
 
 
 @cache
@@ -463,7 +463,7 @@ def _drop(tree: Node, path: KeyPath) -> Node:
         del children[first]
     if tree.kind == "list":
         children = dict(enumerate(children.values()))
-    return replace(tree, children=children)
+    return structs.replace(tree, children=children)
 
 
 def _other_modes(

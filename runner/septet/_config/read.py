@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from septet._config.scalars import read_plain
 from septet._config.split_values import braced_text, joined_values

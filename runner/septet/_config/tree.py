@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 __all__ = ["Key", "Mark", "Node", "Path", "dotted", "merge", "rename_keys"]
 
@@ -25,8 +25,7 @@ class Mark(msgspec.Struct, frozen=True):
         return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(msgspec.Struct, frozen=True):
     """A value, the marks of its key and itself, and its children.
 
     `style` and `text` are of scalars: quotes if any, and how it was written; `verbatim` means that
@@ -40,7 +39,7 @@ class Node:
     mark: Mark
     value: Any = None
     key: Mark | None = None
-    children: Mapping[Key, Node] = field(default_factory=dict)
+    children: Mapping[Key, Node] = msgspec.field(default_factory=dict)
     text: str = ""
     style: str = ""
     verbatim: bool = False

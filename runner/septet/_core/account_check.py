@@ -129,9 +129,9 @@ def unreported_cash(orders: Orders, checks: Checks, asked_ns: int) -> tuple[floa
         if child.sign > 0:
             limit = child.limit_price or child.trigger_price
             buying += child.rest * (limit or checks.symbols[child.symbol].price * MOVED)
-    for k, lately in records.lately.items():
-        if lately.dropped_ns >= since_ns:
+    for k, recent in records.recent_fills.items():
+        if recent.dropped_ns >= since_ns:
             return buying, math.inf
-        sold = sum(max(0.0, -each[2]) for each in lately.fills if each[0] >= since_ns)
+        sold = sum(max(0.0, -each[2]) for each in recent.fills if each[0] >= since_ns)
         returning += sold * checks.symbols[k].price * MOVED
     return buying, returning

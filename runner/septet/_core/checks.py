@@ -293,18 +293,16 @@ class Checks:
         if len(self._repeats) > 4 * len(self.symbols) + 64:
             self._forget_repeats(now_ns - self.limits.repeat_window_ns)
         key = (k, sign, quantity)
-        times = self._repeats.get(key)
-        if times is None:
-            times = self._repeats[key] = deque(maxlen=self.limits.repeats + 1)
-        times.append(now_ns)
+        self._repeats.setdefault(key, deque(maxlen=self.limits.repeats + 1)).append(now_ns)
 
     def amended(self, now_ns: int) -> None:
         """Count an amend that is sent."""
         self._amends.append(now_ns)
 
-    def booked(self, notional: float, now_ns: int) -> None:
-        """Count the traded value, for the turnover breaker."""
-        value = round(notional * MICRO)
+    def booked(self, k: int, quantity: float, price: float, now_ns: int, at_ns: int) -> None:
+        """Count the traded value, for the turnover breaker; an execution of `at_ns` has a price."""
+        self.symbols[k].quote.executed, self.symbols[k].quote.executed_ns = price, at_ns
+        value = round(quantity * price * MICRO)
         bucket = now_ns // max(1, self.limits.breaker_window_ns // BUCKETS)
         if self._buckets and self._buckets[-1][0] == bucket:
             self._buckets[-1] = (bucket, self._buckets[-1][1] + value)
@@ -434,6 +432,8 @@ class Checks:
         if not price > 0.0 or now_ns - state.price_ns > limits.price_age_ns:
             return "no_price"
         tick, collar = instrument.tick, limits.price_collar
+        if state.quote.is_executed_off(price, collar, now_ns):
+            return "collar"
         order_price = price if trigger is None else trigger
         if limit is not None:
             order_price = limit

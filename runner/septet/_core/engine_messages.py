@@ -132,6 +132,7 @@ def traded(
         position=each.held / scale, market_ns=each.time_ns, maker=each.maker,
         reason=names.reasons[each.reason] if each.reason >= 0 else "", trace=trace,
         liquidation=each.liquidation, fee_expected=fill is not None and bool(fill.fee_unread),
+        fee_quote=None if fill is None else fill.fee_quote,
     )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from septet import messages as m
 from septet._core import events as core
@@ -13,7 +14,10 @@ from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import Names
 from septet._kernel import layout
 
-__all__ = ["adopt", "close_gone", "correct"]
+__all__ = ["Change", "adopt", "close_gone", "correct", "take_up_dust"]
+
+Change: TypeAlias = Callable[..., tuple[m.Alerted, Sequence[core.Command]] | None]
+"""Books a change that no order made; None if there is none."""
 
 
 def adopt(
@@ -45,6 +49,28 @@ def close_gone(
     )
     alert = m.Alerted(level="error", event="gone", text=text, symbol=k)
     return alert, engine.close_gone(k, float(round(quantity * scales[k])), price, market_ns)
+
+
+def take_up_dust(
+    engine: Engine, k: int, names: Names, scales: Sequence[float], market_ns: int
+) -> tuple[m.Alerted, Sequence[core.Command]] | None:
+    """Make a position of units that were less than a lot, once a finer lot lets them be sold.
+
+    They are at least a lot then, which is not flat: their exit and stop act.
+    """
+    assert isinstance(engine, VenueFillsEngine)
+    units = engine.dust_of_a_lot(k)
+    if not units:
+        return None
+    price = float(engine.state.B[k, layout.MARK])
+    text = (
+        f"{units / scales[k]:.12g} {names.base[k]} were less than a lot, and are a position again "
+        f"with the lot that the venue now reports: booked as sold and bought at {price:.12g}, "
+        "without a fee, so that stop and exit act"
+    )
+    alert = m.Alerted(level="warning", event="adopted", text=text, symbol=k)
+    sold = engine.adopt(k, -units, price, market_ns)
+    return alert, [*sold, *engine.adopt(k, units, price, market_ns)]
 
 
 def correct(

@@ -22,7 +22,7 @@ from septet._core.checks import Checks
 from septet._core.core_snapshot import CoreKept
 from septet._core.engine import Engine
 from septet._core.guards import Guards
-from septet._core.ledger_changes import adopt, close_gone, correct
+from septet._core.ledger_changes import Change, adopt, close_gone, correct, take_up_dust
 from septet._core.missed_span import MissedSpan
 from septet._core.monitoring import Latency, Monitoring
 from septet._core.orders import (
@@ -221,18 +221,15 @@ class LiveCore:
 
     def _mark(self, k: int, price: float, leave: float, enter: float, held: float) -> None:
         """Mark a symbol between bars. A stop that rests at a venue is triggered by the venue."""
-        engine = self.engine  # the shadow replaces the engine: keep no reference to it
+        engine, orders = self.engine, self.orders  # the shadow replaces the engine: keep none
         if not isinstance(engine, VenueFillsEngine):
             return
         if held == 0.0 and engine.mark_flat(k, price, self.market_ns):
             return
-        if dust := is_dust(self._dust, self.checks, self.guards, k, held):
+        dust = is_dust(self._dust, self.checks, self.guards, k, held)
+        if dust or (orders and held and orders.is_left_to_stop(k, leave, held, self._now_ns)):
             leave = math.nan
-        elif held != 0.0 and self.orders is not None and self.orders.protected(k):
-            beyond = (leave - engine.protection(k)[0]) * held <= 0.0
-            if not self.orders.stop_is_overdue(k, beyond, self._now_ns) and beyond:
-                leave = math.nan
-        lacks_stop = engine.adds_between and self.orders is not None and self.orders.lacks_stop(k)
+        lacks_stop = engine.adds_between and orders is not None and orders.lacks_stop(k)
         if (leave != leave and not dust) or self.guards.blocked(k) or lacks_stop:
             enter = math.nan  # this does not end an add, which waits
         commands = engine.mark(k, price, leave, self.market_ns, enter)
@@ -277,8 +274,8 @@ class LiveCore:
         """Pass an event of a venue to the guards and the orders."""
         if isinstance(event, m.Filled):
             self.market_ns = max(self.market_ns, event.market_ns)
-            known = self.checks.symbols[event.symbol].price if self.checks is not None else 0.0
-            event = fees.with_expected_fee(event, self.names, self.rules.fees, known)
+            prices = [each.price for each in self.checks.symbols] if self.checks else []
+            event = fees.with_expected_fee(event, self.names, self.rules.fees, prices)
         if isinstance(event, m.Unreadable):
             self._alert("error", "unreadable", f"{event.about}: {event.text}", event.symbol)
         self._out += self.guards.handle(event)
@@ -291,6 +288,7 @@ class LiveCore:
         self._venue(event)
         if isinstance(self.engine, VenueFillsEngine) and event.listed:
             self.engine.set_filters(event)
+            self._book_without_order(event.symbol, take_up_dust)
         self._out += filters_alarm(
             self.engine, self.checks, self.orders, self.guards, event, could_close=could
         )
@@ -309,21 +307,21 @@ class LiveCore:
 
     def _adopt(self, k: int, quantity: float) -> None:
         """Adopt the account's position, at the newest price."""
-        args = quantity, self.names, self._scales, self.market_ns
-        self._book_without_order(k, *adopt(self.engine, k, *args))
+        self._book_without_order(k, adopt, quantity)
 
     def _close_gone(self, k: int, quantity: float, price: float) -> None:
         """Book a part of a position as closed that a person has accepted as gone."""
-        args = quantity, price, self.names, self._scales, self.market_ns
         self.guards.booked_gone(k, quantity)
-        self._book_without_order(k, *close_gone(self.engine, k, *args))
-        self._protect(k)
+        self._book_without_order(k, close_gone, quantity, price)
 
-    def _book_without_order(self, k: int, alert: m.Alerted, booked: Sequence[core.Command]) -> None:
-        self._out.append(alert)
-        self._carry(booked)
-        if self.orders is not None:
-            self.orders.touch(k)
+    def _book_without_order(self, k: int, change: Change, *given: float) -> None:
+        """Book a change of a position that no order made, and protect what is held after it."""
+        if booked := change(self.engine, k, *given, self.names, self._scales, self.market_ns):
+            self._out.append(booked[0])
+            self._carry(booked[1])
+            if self.orders is not None:
+                self.orders.touch(k)
+            self._protect(k)
 
     def _apply(self, outcome: Outcome) -> None:
         """Apply the outcomes of the order manager to the engine."""

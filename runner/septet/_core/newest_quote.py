@@ -29,7 +29,8 @@ class NewestQuote(msgspec.Struct, array_like=True):
     is how many such bars in a row have closed beyond all quotes of their time, and `close` the last
     close that did; `since_ns` is when the first was decided on. `is_contradicted` is whether
     they count no more: no quote has come near a close since. `is_traded` is whether the newest bar
-    has volume: the close of one that has none is a price of an earlier time.
+    has volume: the close of one that has none is a price of an earlier time. `executed` is the
+    price of the run's own last execution, and `executed_ns` its time.
     """
 
     bid: float = 0.0
@@ -42,10 +43,20 @@ class NewestQuote(msgspec.Struct, array_like=True):
     is_traded: bool = True
     since_ns: int = 0
     is_contradicted: bool = False
+    executed: float = 0.0
+    executed_ns: int = NEVER_NS
 
     def is_fresh(self, now_ns: int) -> bool:
         """Whether a quote or trade is new enough to outweigh a bar."""
         return now_ns - self.received_ns <= FRESH_NS
+
+    def is_executed_off(self, price: float, share: float, now_ns: int) -> bool:
+        """Whether the run itself has just traded further from a price than a share of it.
+
+        Quotes and bars may be late, above all when prices fall fast; an execution is not.
+        """
+        is_new = now_ns - self.executed_ns <= FRESH_NS
+        return is_new and not abs(self.executed - price) <= share * price
 
     def take(self, bid: float, ask: float, now_ns: int) -> bool:
         """Take a quote; return whether it may be used."""

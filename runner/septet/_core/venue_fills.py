@@ -126,6 +126,12 @@ class VenueFillsEngine(Engine):
         if event.min_quantity is not None:
             book[layout.MIN_UNITS] = smallest_units(event.min_quantity, book)
 
+    def dust_of_a_lot(self, k: int) -> float:
+        """Return the signed units, at least a lot, that belong to no trade; 0 for none."""
+        units, book = self.state.B.item(k, layout.UNITS), self.state.B[k]
+        traded, unpriced = self._i[k, layout.OPEN_SIDE] != 0, not book[layout.MARK] > 0.0
+        return 0.0 if traded or unpriced or abs(units) < book[layout.LOT] else float(units)
+
     def protection(self, k: int) -> tuple[float, int]:
         """Level of the nearest stop of a position and its reason; NaN and -1 without one."""
         reason = self._protection(k, self._now_ns, self._level, self._arrays.table)

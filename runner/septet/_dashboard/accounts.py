@@ -28,11 +28,11 @@ __all__ = [
 
 TOKEN_PREFIX: Final = "septet_"  # noqa: S105
 _WRITTEN_BY: Final = "let septet dashboard user and septet dashboard token write it"
-_MOST: Final = 1_000
+_MAX_ENTRIES: Final = 1_000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
-_SHORTEST, _LONGEST = 12, 1_024
+_MIN_PASSWORD, _MAX_PASSWORD = 12, 1_024
 _DAY_S: Final = 86_400
-_MOST_DAYS: Final = 3_650
+_MAX_TOKEN_DAYS: Final = 3_650
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,8 @@ def _changing(path: Path) -> Iterator[Accounts]:
         found = read_accounts(path)
         changed = Accounts(dict(found.users), dict(found.tokens))
         yield changed
-        if len(changed.users) + len(changed.tokens) > _MOST:
-            raise InputError(f"there are {_MOST} users and tokens already")
+        if len(changed.users) + len(changed.tokens) > _MAX_ENTRIES:
+            raise InputError(f"there are {_MAX_ENTRIES} users and tokens already")
         with replacing(path, mode=0o600, durable=True) as file:
             os.fchmod(file.fileno(), 0o600)
             file.write(_text(changed).encode())
@@ -165,9 +165,10 @@ def add_user(path: Path, name: str, right: Right, password: str) -> None:
         The name or password cannot be taken, or the file cannot be read.
     """
     _insist_on_name(name)
-    if not _SHORTEST <= len(password) <= _LONGEST:
+    if not _MIN_PASSWORD <= len(password) <= _MAX_PASSWORD:
         raise InputError(
-            f"the password has {len(password)} characters: expected {_SHORTEST} to {_LONGEST}",
+            f"the password has {len(password)} characters: "
+            f"expected {_MIN_PASSWORD} to {_MAX_PASSWORD}",
             hint="a password manager makes one: nobody has to remember it",
         )
     from argon2 import PasswordHasher
@@ -186,8 +187,8 @@ def add_token(path: Path, name: str, right: Right, days: int, now_s: float) -> s
         The name is taken or none, or the file cannot be read.
     """
     _insist_on_name(name)
-    if not 0 <= days <= _MOST_DAYS:
-        raise InputError(f"a token lasts 1 to {_MOST_DAYS} days, or without end: not {days}")
+    if not 0 <= days <= _MAX_TOKEN_DAYS:
+        raise InputError(f"a token lasts 1 to {_MAX_TOKEN_DAYS} days, or without end: not {days}")
     made = TOKEN_PREFIX + secrets.token_urlsafe(32)
     ends_s = int(now_s) + days * _DAY_S if days else 0
     with _changing(path) as found:
@@ -280,7 +281,7 @@ class AccountBook:
             try:
                 right = self._hasher.verify(
                     user.password if user else self._nobody,
-                    password[: _LONGEST + 1].encode("utf-8", "surrogateescape"),
+                    password[: _MAX_PASSWORD + 1].encode("utf-8", "surrogateescape"),
                 )
             except (VerificationError, InvalidHashError):
                 return None

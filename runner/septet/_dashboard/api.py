@@ -17,9 +17,9 @@ from septet._app.run_follow import RunFollower
 from septet._app.run_parts import figures_of, trials_of
 from septet._app.runs import problem_of_run, why_order
 from septet._dashboard.api_types import (
-    Acted,
-    Ask,
-    CancelAsk,
+    ActionRequest,
+    ActionResult,
+    CancelRequest,
     Decisions,
     Failure,
     JobRow,
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 __all__ = ["Api", "Endpoint", "failure", "refused_document"]
 
 _PREFIX: Final = "/api/v1/"
-_MOST_ROWS: Final = 1_000
-_RUN: Final = ("run", "string", "What `runs` calls it.")
+_MAX_ROWS: Final = 1_000
+_RUN_PARAMETER: Final = ("run", "string", "What `runs` calls it.")
 _Model = TypeVar("_Model", bound=BaseModel)
-_REFUSALS: Final = {"4XX": "Not done, and why."}
+_REFUSALS: Final = {"4XX": "Not done, and why.", "5XX": "A bug; the log of the server has it."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ class Endpoint:
     right: Right
     summary: str
     answer: Callable[[Request], Awaitable[Response]]
-    gives: type[BaseModel] | None
-    asks: tuple[tuple[str, str, str], ...] = ()
-    takes: type[BaseModel] | None = None
+    answer_model: type[BaseModel] | None
+    query_parameters: tuple[tuple[str, str, str], ...] = ()
+    body_model: type[BaseModel] | None = None
 
 
 def failure(status: int, message: str, hint: str = "", error: str = "Refused") -> Response:
@@ -78,11 +78,11 @@ class Api:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        run, acts = (_RUN,), ("halt", "flatten", "resume")
+        run, acts = (_RUN_PARAMETER,), ("halt", "flatten", "resume")
         order = ("order", "string", "The id of an order, or SYMBOL@TIME.")
         table = (
             ("name", "string", "Such as decisions, orders, fills, trades or equity."),
-            ("limit", "integer", f"How many rows, up to {_MOST_ROWS}; 100 without one."),
+            ("limit", "integer", f"How many rows, up to {_MAX_ROWS}; 100 without one."),
             ("next", "integer", "The first row: `next` of the last answer; 0 without one."),
             ("columns", "string", "Names with commas between them; all without one."),
             ("start", "string", "Rows from this time on, such as 2026-03-01T16:00:00Z."),
@@ -100,7 +100,7 @@ class Api:
             *(self._act(each) for each in acts),
             Endpoint(
                 _PREFIX + "cancel", "POST", OPERATE, "Ask a job to stop.", self._cancel, JobRow,
-                takes=CancelAsk,
+                body_model=CancelRequest,
             ),
             Endpoint(
                 "/api/openapi.json", "GET", VIEW, "This description.", self._describe, None
@@ -109,17 +109,19 @@ class Api:
 
     def _read(
         self, name: str, summary: str, find: Callable[[Request], dict[str, Any]],
-        gives: type[BaseModel], asks: tuple[tuple[str, str, str], ...] = (),
+        answer_model: type[BaseModel], query_parameters: tuple[tuple[str, str, str], ...] = (),
     ) -> Endpoint:  # fmt: skip
         async def answer(request: Request) -> Response:
             found = await run_in_threadpool(find, request)
-            return _typed(gives, found)
+            return _typed(answer_model, found)
 
-        return Endpoint(_PREFIX + name, "GET", VIEW, summary, answer, gives, asks)
+        return Endpoint(
+            _PREFIX + name, "GET", VIEW, summary, answer, answer_model, query_parameters
+        )
 
     def _act(self, action: str) -> Endpoint:
         async def answer(request: Request) -> Response:
-            ask = await _body(request, Ask)
+            ask = await _body(request, ActionRequest)
             if isinstance(ask, Response):
                 return ask
             visitor: Visitor = request.state.visitor
@@ -135,17 +137,19 @@ class Api:
                 return {"texts": outcome_lines(found, WAIT_S), "found": document_of(found)}
 
             done = await run_in_threadpool(do)
-            return done if isinstance(done, Response) else _typed(Acted, done)
+            return done if isinstance(done, Response) else _typed(ActionResult, done)
 
         words = f"{action.capitalize()} a paper or live run; who and why are journaled."
-        return Endpoint(_PREFIX + action, "POST", OPERATE, words, answer, Acted, takes=Ask)
+        return Endpoint(
+            _PREFIX + action, "POST", OPERATE, words, answer, ActionResult, body_model=ActionRequest
+        )
 
     def _jobs(self, request: Request) -> dict[str, Any]:
         jobs = [each.document() for each in self._site.jobs.latest()]
         return {"jobs": jobs, "most": LONG.most, "most_each": LONG.most_each}
 
     async def _cancel(self, request: Request) -> Response:
-        ask = await _body(request, CancelAsk)
+        ask = await _body(request, CancelRequest)
         if isinstance(ask, Response):
             return ask
         job = self._site.jobs.find(ask.id)
@@ -186,7 +190,7 @@ class Api:
         run = open_run(named_folder(self._site.root, asked(request, "run")))
         run.insist_listed()
         begin = _whole(request, "next", 0, 0, 1 << 48)
-        limit = _whole(request, "limit", 100, 1, _MOST_ROWS)
+        limit = _whole(request, "limit", 100, 1, _MAX_ROWS)
         name, columns = asked(request, "name"), asked(request, "columns")
         frame, more = table_slice(
             run, name, begin=begin, most=limit, start=asked(request, "start") or None,
@@ -208,7 +212,9 @@ class Api:
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document of the endpoints."""
         models: set[type[BaseModel]] = {Failure}
-        models |= {each for row in self.endpoints for each in (row.gives, row.takes) if each}
+        models |= {
+            each for row in self.endpoints for each in (row.answer_model, row.body_model) if each
+        }
         _, schemas = models_json_schema(
             [(each, "serialization") for each in sorted(models, key=lambda each: each.__name__)],
             ref_template="#/components/schemas/{model}",
@@ -236,18 +242,18 @@ def _operation(row: Endpoint) -> dict[str, Any]:
         "parameters": [
             {"name": name, "in": "query", "description": words, "required": name in required,
              "schema": {"type": kind, **({"minimum": 0} if kind == "integer" else {})}}
-            for name, kind, words in row.asks
+            for name, kind, words in row.query_parameters
         ],
         "responses": {
-            "200": {"description": "Done.", "content": _content(row.gives)},
+            "200": {"description": "Done.", "content": _content(row.answer_model)},
             **{
                 status: {"description": words, "content": _content(Failure)}
                 for status, words in _REFUSALS.items()
             },
         },
     }  # fmt: skip
-    if row.takes is not None:
-        found["requestBody"] = {"required": True, "content": _content(row.takes)}
+    if row.body_model is not None:
+        found["requestBody"] = {"required": True, "content": _content(row.body_model)}
     return found
 
 

@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from septet._app.run_view import Happening, HeldPosition, OpenOrderRow
+from septet._app.run_view import HeldPosition, OpenOrderRow, RunEvent
 
 __all__ = [
-    "Acted", "Ask", "CancelAsk", "Decision", "Decisions", "Failure", "JobRow", "JobsAnswer",
-    "Orders", "Positions", "RunAnswer", "RunRow", "Runs", "TablePage", "Trials", "Why",
+    "ActionRequest", "ActionResult", "CancelRequest", "Decision", "Decisions", "Failure", "JobRow",
+    "JobsAnswer", "Orders", "Positions", "RunAnswer", "RunRow", "Runs", "TablePage", "Trials",
+    "Why",
 ]  # fmt: skip
 
 
@@ -120,7 +121,7 @@ class RunAnswer(BaseModel):
     equity_time: str
     total_return: float | None
     drawdown: float | None
-    deepest_drawdown: float | None
+    max_drawdown: float | None
     day_profit: float | None
     day_return: float | None
     exposure: float | None
@@ -128,7 +129,7 @@ class RunAnswer(BaseModel):
     positions: list[HeldPosition] | None
     orders: list[OpenOrderRow] | None
     decisions: list[Decision]
-    happenings: list[Happening]
+    events: list[RunEvent]
     doubt: str
     verdict: str
     problem: str
@@ -155,7 +156,7 @@ class Why(BaseModel):
     problem: str
 
 
-class Ask(BaseModel):
+class ActionRequest(BaseModel):
     """What is asked of a run; a token or a user is journaled by its own name."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -165,7 +166,7 @@ class Ask(BaseModel):
     name: str = Field(default="", max_length=80)
 
 
-class Acted(BaseModel):
+class ActionResult(BaseModel):
     """What came of it, in lines, and as `septet halt --json` prints it."""
 
     texts: list[str]
@@ -194,7 +195,7 @@ class JobsAnswer(BaseModel):
     most_each: int
 
 
-class CancelAsk(BaseModel):
+class CancelRequest(BaseModel):
     """Which job is to stop."""
 
     model_config = ConfigDict(extra="forbid", strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from inspect import iscoroutinefunction
@@ -32,12 +33,12 @@ from septet._dashboard.cached_views import Views
 from septet._dashboard.chart_pages import ChartPages, symbol_asked
 from septet._dashboard.combined_pages import CombinedPages, insist_summed
 from septet._dashboard.compare_pages import ComparePages
-from septet._dashboard.events import SharedSigns, follow, mark_of
+from septet._dashboard.events import SharedFileStamps, follow, state_digest
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
 from septet._dashboard.job_pages import JobPages
 from septet._dashboard.json_answer import JsonAnswer
 from septet._dashboard.listing import all_runs, grouped, named_folder
-from septet._dashboard.login import LogIn
+from septet._dashboard.login import LogInPages
 from septet._dashboard.own_data_pages import OwnDataPages
 from septet._dashboard.request_guard import API, Guard
 from septet._dashboard.run_actions import WAIT_S, act, can_act
@@ -47,7 +48,7 @@ from septet._dashboard.strategy_pages import StrategyPages
 from septet._dashboard.sweep_pages import SweepPages
 from septet._data.stamps import iso
 from septet._jobs.check_process import CheckAnswer, CheckRequest
-from septet._jobs.jobs import TooManyJobs
+from septet._jobs.jobs import TooManyJobs, bug_of
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
 from septet._store.find_runs import open_run
@@ -56,7 +57,10 @@ from septet.errors import SeptetError
 
 __all__ = ["make_app"]
 
-_LONGEST: Final = 160
+_LOG: Final = logging.getLogger(__name__)
+_MAX_CHARACTERS: Final = 160
+_ANSWERED: Final = (SeptetError, HTTPException, TooLarge, TooSlow)
+"""What the application's own handlers answer."""
 MODE_TEXTS: Final = {
     "live": "Live: its orders are real",
     "paper": "Paper: its orders are simulated",
@@ -65,7 +69,7 @@ MODE_TEXTS: Final = {
 _Handler: TypeAlias = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 
 
-def _line(value: object, most: int = _LONGEST) -> str:
+def _line(value: object, most: int = _MAX_CHARACTERS) -> str:
     """Write what a stranger may have named: one line, no control characters, not endless."""
     return shortened(one_line("" if value is None else value), most)
 
@@ -93,7 +97,7 @@ class _Pages:
     def __init__(self, site: Site) -> None:
         self.site, self.root = site, site.root
         self.templates = _environment()
-        self.views, self.signs = Views(), SharedSigns()
+        self.views, self.signs = Views(), SharedFileStamps()
         self.charts = ChartPages(self.show, self.views, site.root)
 
     def show(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
@@ -113,7 +117,7 @@ class _Pages:
     def run(self, request: Request) -> Response:
         key, trace = asked(request, "run"), asked(request, "trace")
         folder = named_folder(self.root, key)
-        mark = mark_of([folder])  # before it is read: what is written now is new
+        mark = state_digest([folder])  # before it is read: what is written now is new
         found, chart = self.views.ask(
             folder, lambda view: (view, self.charts.markup(view, request))
         )
@@ -165,6 +169,13 @@ class _Pages:
             follow(folders, ends, self.signs.of), media_type="text/event-stream"
         )
 
+    def ended_by(self, bug: SeptetError, request: Request) -> Response:
+        """Answer a request that a bug ended, in the form of what was asked."""
+        if request.url.path.startswith(API):
+            return JsonAnswer(refused_document(bug), 500)
+        texts = [bug.message, bug.hint]
+        return self.show(request, "message.html", 500, title="Not done", texts=texts, key="")
+
     async def refused(self, request: Request, problem: Exception) -> Response:
         assert isinstance(problem, SeptetError)
         status = 400 if request.method == "POST" else 404
@@ -199,10 +210,16 @@ def _guarded(pages: _Pages, path: str, method: str, right: Right, answer: _Handl
                 f"{visitor.right if visitor else 'log in'} only."
             ]
             return pages.show(request, "message.html", 403, title="Not done", texts=texts, key="")
-        if iscoroutinefunction(answer):
-            found: Response = await answer(request)
-            return found
-        return await run_in_threadpool(cast("Callable[[Request], Response]", answer), request)
+        try:
+            if iscoroutinefunction(answer):
+                found: Response = await answer(request)
+                return found
+            return await run_in_threadpool(cast("Callable[[Request], Response]", answer), request)
+        except _ANSWERED:
+            raise
+        except Exception as error:  # a bug: a program receives JSON as well, the log has it whole
+            _LOG.error("%s ended by a bug", path, exc_info=error)
+            return pages.ended_by(bug_of(error), request)
 
     return Route(path, checked, methods=[method], name=f"{method} {path}")
 
@@ -215,7 +232,7 @@ def make_app(site: Site, check: Callable[[CheckRequest], CheckAnswer] | None = N
     answers it.
     """
     pages = _Pages(site)
-    log_in = LogIn(site, pages.show)
+    log_in = LogInPages(site, pages.show)
     jobs = JobPages(pages.show, site)
     strategies = StrategyPages(pages.show, site.workspace, jobs, check)
     table: list[tuple[str, str, Right, _Handler]] = [

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from septet._app.run_files import signs_of
+from septet._app.run_files import file_stamps_of
 from septet._dashboard.run_page import now_text, run_view
 from septet._store.find_runs import open_run
 from septet.errors import SeptetError
@@ -26,7 +26,7 @@ __all__ = ["View", "Views"]
 
 _PAUSE_S: Final = 1.0
 """A run that writes all the time is read again so long after the last time, and no earlier."""
-_MOST: Final = 16
+_MAX_VIEWS: Final = 16
 _Answer = TypeVar("_Answer")
 
 
@@ -41,12 +41,12 @@ class View:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _CachedView:
     lock: Lock = field(default_factory=Lock)
     view: View | None = None
     signs: object = None
-    begun_s: float = 0.0
-    at_s: float = 0.0
+    started_s: float = 0.0
+    finished_s: float = 0.0
 
 
 class Views:
@@ -59,7 +59,7 @@ class Views:
     ) -> None:
         self._clock_s, self._sleep = clock_s, sleep
         self._lock = Lock()
-        self._kept: OrderedDict[Path, _Kept] = OrderedDict()
+        self._kept: OrderedDict[Path, _CachedView] = OrderedDict()
 
     def of(self, folder: Path) -> View:
         """Return the view of a run; viewers that ask while it is read wait for the same one."""
@@ -74,19 +74,20 @@ class Views:
         """
         asked_s = self._clock_s()
         with self._lock:
-            kept = self._kept.setdefault(folder, _Kept())
+            kept = self._kept.setdefault(folder, _CachedView())
             self._kept.move_to_end(folder)
-            while len(self._kept) > _MOST:
+            while len(self._kept) > _MAX_VIEWS:
                 self._kept.popitem(last=False)
         with kept.lock:
-            is_old = kept.begun_s <= asked_s  # what was written before it was asked may be missing
-            if kept.view is None or (is_old and signs_of(folder) != kept.signs):
+            # a view whose reading began earlier may lack what was written before this question
+            is_old = kept.started_s <= asked_s
+            if kept.view is None or (is_old and file_stamps_of(folder) != kept.signs):
                 if kept.view is not None:
-                    self._sleep(max(0.0, kept.at_s + _PAUSE_S - self._clock_s()))
-                kept.begun_s = self._clock_s()
-                kept.signs = signs_of(folder)  # before it is read: what is written now is new
+                    self._sleep(max(0.0, kept.finished_s + _PAUSE_S - self._clock_s()))
+                kept.started_s = self._clock_s()
+                kept.signs = file_stamps_of(folder)  # before it is read: what is written now is new
                 kept.view = _read(folder, kept.view)
-                kept.at_s = self._clock_s()
+                kept.finished_s = self._clock_s()
             return question(kept.view)
 
 

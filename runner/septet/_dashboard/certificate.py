@@ -14,8 +14,8 @@ from septet.errors import InputError
 
 __all__ = ["Certificate"]
 
-_Signs = tuple[tuple[int, ...], ...]
-_NONE: Final = (0,)
+_FileStamps = tuple[tuple[int, ...], ...]
+_NO_FILE: Final = (0,)
 
 
 class Certificate:
@@ -34,7 +34,7 @@ class Certificate:
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self._files = certificate, key
-        self._signs = self._now()  # before they are read: what is written now is new
+        self._stamps = self._file_stamps()  # before they are read: what is written now is new
         self._current = _loaded(certificate, key)
         self._warn: Callable[[str], None] = lambda text: None
 
@@ -52,15 +52,15 @@ class Certificate:
         self, connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, old: ssl.SSLContext
     ) -> None:
         """Begin a connection with the pair as it is now; OpenSSL asks even where no name came."""
-        self._look()
+        self._reload_if_changed()
         connection.context = self._current
 
-    def _look(self) -> None:
+    def _reload_if_changed(self) -> None:
         """Load the pair if a file has changed; one that is broken or half written is not taken."""
-        now = self._now()
-        if now == self._signs:
+        now = self._file_stamps()
+        if now == self._stamps:
             return
-        self._signs = now
+        self._stamps = now
         try:
             self._current = _loaded(*self._files)
         except InputError as problem:
@@ -69,14 +69,14 @@ class Certificate:
                 f"{problem.message}"
             )
 
-    def _now(self) -> _Signs:
+    def _file_stamps(self) -> _FileStamps:
         """Return what changes when a file is written or replaced, links followed."""
         found: list[tuple[int, ...]] = []
         for path in self._files:
             try:
                 state = path.stat()
             except OSError:
-                found.append(_NONE)
+                found.append(_NO_FILE)
                 continue
             found.append((state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns,
                           state.st_ctime_ns))  # fmt: skip

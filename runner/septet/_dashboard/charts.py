@@ -13,9 +13,9 @@ from septet.errors import InputError
 if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
-__all__ = ["MOST_BARS", "curve_figure", "document", "moment_of", "price_figure", "symbols_of"]
+__all__ = ["MAX_BARS", "curve_figure", "document", "moment_of", "price_figure", "symbols_of"]
 
-MOST_BARS: Final = 5_000
+MAX_BARS: Final = 5_000
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?Z?")
 _NS: Final = 1_000_000_000
 
@@ -66,7 +66,7 @@ def price_figure(
     from septet._report.chart_data import price_data
     from septet._report.run_charts import price_chart
 
-    data = price_data(run, symbol, most=MOST_BARS, start_ns=start_ns, end_ns=end_ns)
+    data = price_data(run, symbol, most=MAX_BARS, start_ns=start_ns, end_ns=end_ns)
     if not data["price"]:
         return None
     if start_ns is not None or end_ns is not None:  # all of what was asked for is shown

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from septet._app.combined import RunEquity, combine, combined_still, equity_of
 from septet._dashboard.cached_views import View, Views
-from septet._dashboard.events import mark_of
+from septet._dashboard.events import state_digest
 from septet._dashboard.listing import named_folder
 from septet._dashboard.run_page import now_text
 from septet._dashboard.site import VIEW, Right
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CombinedPages", "insist_summed"]
 
-_MOST: Final = 12
+_MAX_RUNS: Final = 12
 
 
 def insist_summed(keys: Sequence[str]) -> None:
     """Refuse more runs than are added and followed together, or none."""
-    if not 1 <= len(keys) <= _MOST:
+    if not 1 <= len(keys) <= _MAX_RUNS:
         raise InputError(
-            f"{len(keys)} runs are chosen, and the equity of one to {_MOST} is added",
+            f"{len(keys)} runs are chosen, and the equity of one to {_MAX_RUNS} is added",
             hint="choose paper or live runs in the list of all runs",
         )
 
@@ -49,7 +49,7 @@ class CombinedPages:
         keys = list(dict.fromkeys(request.query_params.getlist("run")))
         insist_summed(keys)
         folders = [named_folder(self.root, key) for key in keys]
-        mark = mark_of(folders)  # before they are read: what is written now is new
+        mark = state_digest(folders)  # before they are read: what is written now is new
         runs = [self.views.ask(each, _read) for each in folders]
         found = combine(runs)
         rows = [

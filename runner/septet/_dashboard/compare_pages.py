@@ -21,7 +21,7 @@ from septet._app.compare import (
     growth_still,
 )
 from septet._dashboard.cached_views import View, Views
-from septet._dashboard.events import mark_of
+from septet._dashboard.events import state_digest
 from septet._dashboard.forms import form_of
 from septet._dashboard.job_pages import JobPages, Subject, owner_of
 from septet._dashboard.listing import named_folder
@@ -54,8 +54,8 @@ _FIGURES: Final[tuple[tuple[str, str, Callable[[Any], str]], ...]] = (
     ("Exposure", "exposure", percent), ("Turnover a year", "turnover", number),
     ("Fees", "fees", value_text), ("Slippage", "slippage", value_text),
 )  # fmt: skip
-_MOST_ROWS: Final = 200
-_MOST_GAPS: Final = 16
+_MAX_ROWS: Final = 200
+_MAX_GAPS: Final = 16
 
 
 class ComparePages:
@@ -100,7 +100,7 @@ class ComparePages:
                 (label, [write(each.summary.get(name)) for each in runs])
                 for label, name, write in _FIGURES
             ],
-            settings=rows[:_MOST_ROWS], left_out=max(0, len(rows) - _MOST_ROWS),
+            settings=rows[:_MAX_ROWS], left_out=max(0, len(rows) - _MAX_ROWS),
             still=at_both_widths(lambda width: growth_still(runs, names, width=width)),
             causes=self._causes(keys, runs),
         )  # fmt: skip
@@ -125,7 +125,7 @@ class ComparePages:
             "live": keys[live], "backtest": keys[past],
             "command": f"septet runs diff {runs[live].run_id} {runs[past].run_id}",
             "gap": None if found is None else gap_view(found.gap),
-            "is_old": found is not None and found.mark != mark_of(pair),
+            "is_old": found is not None and found.mark != state_digest(pair),
         }  # fmt: skip
 
     async def begin(self, request: Request) -> Response:
@@ -145,12 +145,12 @@ class ComparePages:
         pair = named_folder(self.root, live), named_folder(self.root, backtest)
 
         def work(progress: Progress) -> dict[str, Any]:
-            mark = mark_of(pair)  # before they are read: what is written now is new
+            mark = state_digest(pair)  # before they are read: what is written now is new
             gap = diff_in_process(*pair, progress)
             with self._lock:
                 self._gaps[pair] = _Found(mark, gap)
                 self._gaps.move_to_end(pair)
-                while len(self._gaps) > _MOST_GAPS:
+                while len(self._gaps) > _MAX_GAPS:
                     self._gaps.popitem(last=False)
             return {"gap": gap["gap"]}
 

@@ -16,21 +16,25 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
 
-__all__ = ["Connections", "ListeningSocket", "Protocol", "most_connections"]
+__all__ = ["Connections", "ListeningSocket", "Protocol", "max_connections"]
 
 _HEADERS_S: Final = 10.0
 """From the connection, or from the last answer, to the last byte of the headers."""
 _READ_S: Final = 30.0
 """How long an answer may wait for a client that does not read it."""
-_MOST: Final = 512
+_MAX_CONNECTIONS: Final = 512
 
 _Key = tuple[str, int]
 
 
-def most_connections() -> int:
+def max_connections() -> int:
     """Return how many connections may be open: half of the files that the process may open."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return _MOST if files == resource.RLIM_INFINITY else max(16, min(_MOST, files // 2))
+    return (
+        _MAX_CONNECTIONS
+        if files == resource.RLIM_INFINITY
+        else max(16, min(_MAX_CONNECTIONS, files // 2))
+    )
 
 
 class Connections:

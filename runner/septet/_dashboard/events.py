@@ -10,56 +10,58 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from septet._app.run_files import signs_of
+from septet._app.run_files import file_stamps_of
 
-__all__ = ["SharedSigns", "follow", "mark_of"]
+__all__ = ["SharedFileStamps", "follow", "state_digest"]
 
-_LOOK_S: Final = 0.1
+_POLL_S: Final = 0.1
 _SHARED_S: Final = 0.05
-_MOST: Final = 64
-_ALIVE_LOOKS: Final = 50
+_MAX_RUNS: Final = 64
+_POLLS_PER_ALIVE: Final = 50
 _PAUSE_S: Final = 1.0
 """A run that writes all the time is read again no more often."""
 
 
-Signs = tuple[tuple[int, int], ...] | None
+FileStamps = tuple[tuple[int, int], ...] | None
 
 
-class SharedSigns:
-    """The signs of the runs that are looked at, which all streams of a run share for 50 ms.
+class SharedFileStamps:
+    """Sizes and times of the files of runs that are looked at, shared by their streams for 50 ms.
 
     Used by the event loop only.
     """
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s
-        self._seen: OrderedDict[Path, tuple[float, Signs]] = OrderedDict()
+        self._seen: OrderedDict[Path, tuple[float, FileStamps]] = OrderedDict()
 
-    def of(self, folder: Path) -> Signs:
-        """Return the signs of a run as they are now, or were at most 50 ms ago."""
+    def of(self, folder: Path) -> FileStamps:
+        """Return the stamps of a run as they are now, or were at most 50 ms ago."""
         now_s = self._clock_s()
         seen = self._seen.get(folder)
         if seen is not None and now_s - seen[0] < _SHARED_S:
             return seen[1]
-        found = signs_of(folder)
+        found = file_stamps_of(folder)
         self._seen[folder] = now_s, found
         self._seen.move_to_end(folder)
-        while len(self._seen) > _MOST:
+        while len(self._seen) > _MAX_RUNS:
             self._seen.popitem(last=False)
         return found
 
 
-def mark_of(folders: Sequence[Path]) -> str:
+def state_digest(folders: Sequence[Path]) -> str:
     """Return a mark of runs as they are: a page that has another one than the stream is stale."""
-    return _mark([signs_of(each) for each in folders])
+    return _mark([file_stamps_of(each) for each in folders])
 
 
-def _mark(signs: Sequence[Signs]) -> str:
-    return hashlib.blake2b(repr(signs).encode(), digest_size=8).hexdigest()
+def _mark(stamps: Sequence[FileStamps]) -> str:
+    return hashlib.blake2b(repr(stamps).encode(), digest_size=8).hexdigest()
 
 
 async def follow(
-    folders: Sequence[Path], ends: Callable[[], bool], signs: Callable[[Path], Signs] = signs_of
+    folders: Sequence[Path],
+    ends: Callable[[], bool],
+    stamps: Callable[[Path], FileStamps] = file_stamps_of,
 ) -> AsyncIterator[str]:
     """Yield `grew` when a file of a run has changed, `alive` every 5 s, `gone` when a run is.
 
@@ -67,13 +69,13 @@ async def follow(
 
     Only sizes and times of files are looked at: the journals are not opened.
     """
-    before = [signs(each) for each in folders]
+    before = [stamps(each) for each in folders]
     yield f"event: alive\ndata: {_mark(before)}\n\n"
-    looks = 0
+    polls = 0
     while not ends():
-        await asyncio.sleep(_LOOK_S)
-        looks += 1
-        now = [signs(each) for each in folders]
+        await asyncio.sleep(_POLL_S)
+        polls += 1
+        now = [stamps(each) for each in folders]
         if None in now:
             yield "event: gone\ndata: \n\n"
             return
@@ -81,5 +83,5 @@ async def follow(
             before = now
             yield "event: grew\ndata: \n\n"
             await asyncio.sleep(_PAUSE_S)
-        elif looks % _ALIVE_LOOKS == 0:
+        elif polls % _POLLS_PER_ALIVE == 0:
             yield "event: alive\ndata: \n\n"

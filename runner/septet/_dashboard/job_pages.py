@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["JobPages", "Subject", "owner_of"]
 
 _Answer = Callable[["Request"], "Response"] | Callable[["Request"], Awaitable["Response"]]
-_LOOK_S: Final = 0.1
-_ALIVE_LOOKS: Final = 50
+_POLL_S: Final = 0.1
+_POLLS_PER_ALIVE: Final = 50
 
 
 def owner_of(request: Request) -> str:
@@ -150,6 +150,6 @@ async def _follow(job: Job, ends: Callable[[], bool]) -> AsyncIterator[str]:
             yield "event: ended\ndata: \n\n"
             return
         looks += 1
-        if looks % _ALIVE_LOOKS == 0:
+        if looks % _POLLS_PER_ALIVE == 0:
             yield "event: alive\ndata: \n\n"
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)

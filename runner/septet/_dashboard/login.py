@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from septet._dashboard.site import Site
 
-__all__ = ["LogIn", "Show"]
+__all__ = ["LogInPages", "Show"]
 
-_MOST_VERIFYING: Final = 8
+_MAX_VERIFYING: Final = 8
 
 
 class Show(Protocol):
@@ -33,7 +33,7 @@ class Show(Protocol):
         ...
 
 
-class LogIn:
+class LogInPages:
     """The handlers of the log-in page."""
 
     def __init__(self, site: Site, show: Show) -> None:
@@ -87,7 +87,7 @@ class LogIn:
         TooManyCodes
             If too many wait, or too many were wrong.
         """
-        if self._verifying >= _MOST_VERIFYING:
+        if self._verifying >= _MAX_VERIFYING:
             raise TooManyCodes(1)
         self._verifying += 1
         try:

@@ -31,7 +31,7 @@ __all__ = ["OwnDataPages"]
 
 _Answer = Callable[["Request"], "Response"] | Callable[["Request"], Awaitable["Response"]]
 _PATH: Final = "data.candles.path"
-_LONGEST: Final = 300
+_MAX_FIELD_CHARACTERS: Final = 300
 _SLOWEST_S: Final = 120.0
 """How long a data file may take to come."""
 
@@ -57,7 +57,7 @@ class OwnDataPages:
 
     def page(self, request: Request) -> Response:
         """Answer the fields, filled from the name of a data file."""
-        data = asked(request, "data")[:_LONGEST]
+        data = asked(request, "data")[:_MAX_FIELD_CHARACTERS]
         name = starter_name(PurePosixPath(data).stem) if data else ""
         given = {"name": name, _PATH: data, "universe.symbols": name.upper()}
         return self._shown(request, given, "", ())
@@ -66,7 +66,7 @@ class OwnDataPages:
         """Write the text that the fields make, or the one that was sent, if it has no error."""
         form = await form_of(request, LARGEST_TEXT)
         keys = ["name", _PATH, *(each.key for each in own_data_keys())]
-        given = {key: form.get(key, "").strip()[:_LONGEST] for key in keys}
+        given = {key: form.get(key, "").strip()[:_MAX_FIELD_CHARACTERS] for key in keys}
         text = form.get("text", "").replace("\r\n", "\n")
         return await run_in_threadpool(self._written, request, given, text)
 

@@ -18,7 +18,7 @@ _NAME: Final = re.compile(
     r"([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
     r"|\[[0-9A-Fa-f:.]+\])(:[1-9][0-9]{0,4})?"
 )
-_LOCAL: Final = ("127.0.0.1", "::1")
+_LOOPBACK: Final = ("127.0.0.1", "::1")
 _TLS_PORT: Final = 443
 
 
@@ -57,7 +57,7 @@ def ip_of(address: str) -> str:
         It is the name of a machine, or nothing.
     """
     if address == "localhost":
-        return _LOCAL[0]
+        return _LOOPBACK[0]
     try:
         return str(ipaddress.ip_address(address))
     except ValueError:
@@ -94,13 +94,13 @@ def remote_access(
         )
     if not named:
         shown = f"[{ip}]" if ":" in ip else ip
-        named = (shown, "localhost") if ip in _LOCAL else (shown,)
+        named = (shown, "localhost") if ip in _LOOPBACK else (shown,)
     tls = None if certificate is None or key is None else Certificate(certificate, key)
     return RemoteAccess(named, found, tls)
 
 
 def _insist_loopback(ip: str, names: tuple[str, ...]) -> None:
-    if ip not in _LOCAL:
+    if ip not in _LOOPBACK:
         raise InputError(
             f"without TLS or a proxy septet dashboard listens on loopback only, not on {ip}: "
             "passwords and sessions would cross the network in clear",

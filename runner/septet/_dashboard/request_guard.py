@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["API", "STREAMS", "Guard"]
 
-_READS: Final = ("GET", "HEAD")
-_OPEN: Final = ("/login",)
-_LONGEST: Final = 16_384
+_READ_METHODS: Final = ("GET", "HEAD")
+_PUBLIC_PATHS: Final = ("/login",)
+_MAX_HEAD_BYTES: Final = 16_384
 API: Final = "/api/"
 SHARED: Final = ("/run", "/chart", "/trade", "/combined", "/compare")
 """Pages of runs, whose readings all viewers share: `cached_views`."""
@@ -34,7 +34,7 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_FIXED: Final = {
+_FIXED_HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "cross-origin-opener-policy": "same-origin",
@@ -76,7 +76,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 sent = MutableHeaders(scope=message)
                 sent["content-security-policy"] = _POLICY.format(nonce=nonce)
-                for name, value in _FIXED.items():
+                for name, value in _FIXED_HEADERS.items():
                     sent[name] = value
                 if self._site.is_secure:
                     sent["strict-transport-security"] = "max-age=31536000"
@@ -101,7 +101,7 @@ class Guard:
             return
         try:
             with self._site.kept(scope.get("client")):
-                if scope["method"] not in _READS or scope["path"] in (*STREAMS, *SHARED):
+                if scope["method"] not in _READ_METHODS or scope["path"] in (*STREAMS, *SHARED):
                     await self._app(scope, receive, answer)
                     return
                 async with limits.readings.turn(key, receive) as is_there:
@@ -134,13 +134,15 @@ class Guard:
     def _refusal(
         self, scope: Scope, headers: Headers, visitor: Visitor | None, *, is_bearer: bool
     ) -> Any:
-        line = len(scope.get("raw_path") or b"") + len(scope["query_string"])
-        if line + sum(len(name) + len(value) for name, value in scope["headers"]) > _LONGEST:
-            return _refuse(scope, 431, f"address and headers have more than {_LONGEST} bytes")
-        if "content-length" in headers and "transfer-encoding" in headers:
+        if "content-length" in headers and "transfer-encoding" in headers:  # before all else
             both = _refuse(scope, 400, "a body has a length or is sent in chunks, not both")
             both.headers["connection"] = "close"  # where it ends, a proxy may see otherwise
             return both
+        line = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+        if line + sum(len(name) + len(value) for name, value in scope["headers"]) > _MAX_HEAD_BYTES:
+            return _refuse(
+                scope, 431, f"address and headers have more than {_MAX_HEAD_BYTES} bytes"
+            )
         problem = self._bypassed(scope, headers)
         if problem:
             return _refuse(scope, 403, problem)
@@ -154,11 +156,11 @@ class Guard:
                 "a token in an address stays in logs and histories: send it as Authorization: "
                 "Bearer, and replace this one (septet dashboard token remove NAME)",
             )  # fmt: skip
-        acts, api = scope["method"] not in _READS, scope["path"].startswith(API)
+        acts, api = scope["method"] not in _READ_METHODS, scope["path"].startswith(API)
         problem = self._foreign(headers, hosts[0].lower(), acts=acts, api=api, bearer=is_bearer)
         if problem:
             return _refuse(scope, 403, problem)
-        if visitor is not None or scope["path"] in _OPEN:
+        if visitor is not None or scope["path"] in _PUBLIC_PATHS:
             return None
         if api:
             return _refuse(

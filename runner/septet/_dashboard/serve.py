@@ -85,7 +85,7 @@ def make_server(
     from septet._app.workspace import Workspace
     from septet._dashboard.accounts import AccountBook, accounts_file
     from septet._dashboard.app import make_app
-    from septet._dashboard.connections import Connections, Protocol, most_connections
+    from septet._dashboard.connections import Connections, Protocol, max_connections
     from septet._dashboard.page_server import PageServer
     from septet._dashboard.sessions import Sessions
     from septet._dashboard.site import (
@@ -99,7 +99,7 @@ def make_server(
     if remote is not None:
         _insist_on_users()
     closing: list[uvicorn.Server] = []
-    connections = Connections(most_connections())
+    connections = Connections(max_connections())
     if listening is not None:
         listening.connections = connections
     sessions = Sessions(

@@ -18,9 +18,9 @@ __all__ = ["SESSION_S", "Sessions", "TooManyCodes"]
 SESSION_S: Final = 12 * 3600.0
 _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _LENGTH: Final = 10
-_WRONG: Final = 5
+_MAX_WRONG_CODES: Final = 5
 _WINDOW_S: Final = 60.0
-_MOST: Final = 1_000
+_MAX_SESSIONS: Final = 1_000
 
 
 class TooManyCodes(Exception):
@@ -57,7 +57,7 @@ class Sessions:
         self._notify, self._clock, self._visitor = notify, clock, visitor
         self._has_code = has_code
         self._lock = threading.Lock()
-        self._wrong: deque[float] = deque(maxlen=_WRONG)
+        self._wrong: deque[float] = deque(maxlen=_MAX_WRONG_CODES)
         self._open: dict[str, tuple[float, Visitor]] = {}
         self._code = ""
         self._renew()
@@ -79,7 +79,7 @@ class Sessions:
         given = "".join(code.split()).replace("-", "").upper().encode()
         with self._lock:
             now = self._clock()
-            if len(self._wrong) == _WRONG and now - self._wrong[0] < _WINDOW_S:
+            if len(self._wrong) == _MAX_WRONG_CODES and now - self._wrong[0] < _WINDOW_S:
                 raise TooManyCodes(max(1, math.ceil(_WINDOW_S - (now - self._wrong[0]))))
             if not self._code or not hmac.compare_digest(given, self._code.encode()):
                 self._wrong.append(now)
@@ -95,7 +95,7 @@ class Sessions:
 
     def _begun(self, visitor: Visitor, now: float) -> str:
         self._open = {key: held for key, held in self._open.items() if held[0] > now}
-        while len(self._open) >= _MOST:
+        while len(self._open) >= _MAX_SESSIONS:
             del self._open[next(iter(self._open))]
         session = secrets.token_urlsafe(32)
         self._open[session] = (now + SESSION_S, visitor)

@@ -9,8 +9,8 @@ from typing import Final
 __all__ = ["at_both_widths", "both_widths", "without_style"]
 
 _STYLE: Final = re.compile(r'(<svg\b[^>]*?) style="max-width:100%;height:auto"')
-_WIDE: Final = 1040
-_NARROW: Final = 400
+_WIDE_PX: Final = 1040
+_NARROW_PX: Final = 400
 
 
 def without_style(markup: str) -> str:
@@ -23,8 +23,8 @@ def at_both_widths(draw: Callable[[float], str]) -> str:
 
     A drawing shrinks with its window, and its letters with it: below a width they are too small.
     """
-    wide = draw(_WIDE)
-    return both_widths(wide, draw(_NARROW)) if wide else ""
+    wide = draw(_WIDE_PX)
+    return both_widths(wide, draw(_NARROW_PX)) if wide else ""
 
 
 def both_widths(wide: str, narrow: str) -> str:

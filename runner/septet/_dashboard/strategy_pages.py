@@ -32,9 +32,9 @@ __all__ = ["LARGEST_TEXT", "StrategyPages", "refused", "setting_values", "strate
 
 _Answer = Callable[["Request"], "Response"] | Callable[["Request"], Awaitable["Response"]]
 _ENDINGS: Final = (".yaml", ".yml")
-_MOST_FILES: Final = 1_000
-_MOST_SETTINGS: Final = 100
-_MOST_PROBLEMS: Final = 200
+_MAX_FILES: Final = 1_000
+_MAX_SETTINGS: Final = 100
+_MAX_PROBLEMS: Final = 200
 LARGEST_TEXT: Final = 3 * MOST_TEXT + 16_384
 """Bytes of a form with a strategy: a form writes up to three bytes for one."""
 
@@ -54,9 +54,9 @@ def strategy_files(root: Path) -> list[str]:
                 continue
             if not path.is_symlink() and path.is_file():
                 found.append(path.relative_to(root).as_posix())
-        if len(found) >= _MOST_FILES:
+        if len(found) >= _MAX_FILES:
             break
-    return sorted(found)[:_MOST_FILES]
+    return sorted(found)[:_MAX_FILES]
 
 
 def setting_values(text: str) -> dict[str, object]:
@@ -71,8 +71,8 @@ def setting_values(text: str) -> dict[str, object]:
     from septet._config.tree import dotted
 
     lines = [each.strip() for each in text.splitlines() if each.strip()]
-    if len(lines) > _MOST_SETTINGS:
-        raise InputError(f"{len(lines):,} settings are given, the limit is {_MOST_SETTINGS}")
+    if len(lines) > _MAX_SETTINGS:
+        raise InputError(f"{len(lines):,} settings are given, the limit is {_MAX_SETTINGS}")
     found, problems = dict[str, object](), list[Problem]()
     for line in lines:
         try:
@@ -131,7 +131,7 @@ class StrategyPages:
         root = self.insist().root
         return self.show(
             request, "strategies.html", files=strategy_files(root), root=str(root),
-            most=_MOST_FILES,
+            most=_MAX_FILES,
         )  # fmt: skip
 
     def strategy(self, request: Request) -> Response:
@@ -205,7 +205,7 @@ class StrategyPages:
         problems = found.get("problems", ())
         rows = [
             {**problem_document(each), "in_text": each.line > 0 and each.file == file}
-            for each in problems[:_MOST_PROBLEMS]
+            for each in problems[:_MAX_PROBLEMS]
         ]
         values = [
             (safe_text(key), safe_text(shown, LONGEST), safe_text(origin))

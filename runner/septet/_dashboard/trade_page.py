@@ -17,7 +17,7 @@ TRADES: Final = 30
 _ROWS: Final = 60
 _BEFORE_AND_AFTER: Final = 0.5
 """The chart shows the trade, and half as long on both sides, but at least so many of its bars."""
-_LEAST_BARS: Final = 30
+_MIN_BARS: Final = 30
 
 
 def last_trades(run: Run) -> list[dict[str, Any]]:
@@ -41,8 +41,8 @@ def trade_span(run: Run, number: str) -> tuple[str, int, int]:
     bars = run.table("bars", ["open_time", "symbol"])
     times = bars.filter(bars["symbol"] == row["symbol"][0]).get_column("open_time").to_physical()
     bar = int(times.diff().median() or 0) if len(times) > 1 else 0  # type: ignore[arg-type]
-    held = max(end - start, 2 * _LEAST_BARS * bar)
-    pad = max(int(_BEFORE_AND_AFTER * held), _LEAST_BARS * bar, 1)
+    held = max(end - start, 2 * _MIN_BARS * bar)
+    pad = max(int(_BEFORE_AND_AFTER * held), _MIN_BARS * bar, 1)
     return str(row["symbol"][0]), start - pad, end + pad
 
 

@@ -13,7 +13,7 @@ from septet._data.bars import Floats, Ints
 __all__ = ["adjusted", "likely_split", "moves", "split_factors"]
 
 MOVE: Final = 0.2
-_NEAR: Final = 0.03
+_NEAR_FRACTION: Final = 0.03
 
 
 def adjusted(rows: Rows, factor: Floats) -> Rows:
@@ -77,6 +77,6 @@ def likely_split(ratio: float) -> str:
     """Return the split that an overnight price ratio suggests as text, or an empty text."""
     for many, one in ((2, 1), (3, 1), (4, 1), (5, 1), (7, 1), (10, 1), (20, 1), (3, 2)):
         for value, name in ((one / many, f"{many} for {one}"), (many / one, f"{one} for {many}")):
-            if abs(ratio / value - 1.0) < _NEAR:
+            if abs(ratio / value - 1.0) < _NEAR_FRACTION:
                 return name
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from septet._data import adjust
-from septet._data.bar_checks import LEAST, MOST, Rows, numbers_of, pick
+from septet._data.bar_checks import MAX_VALUE, MIN_VALUE, Rows, numbers_of, pick
 from septet._data.bars import Ints
 from septet._data.defects import Findings, first_rows
 from septet._data.source import RawBars
@@ -79,7 +79,7 @@ def _adjust_by_close(
 ) -> Rows:
     with np.errstate(over="ignore"):  # what overflows is not finite, and refused
         total = pick(numbers_of(raw.frame["adj_close"]), order) / rows.close
-        bad = ~((total * rows.high <= MOST) & (total * rows.low >= LEAST))
+        bad = ~((total * rows.high <= MAX_VALUE) & (total * rows.low >= MIN_VALUE))
     if bad.any():
         findings("bad_adjustment", int(bad.sum()), [iso(time_ns[j]) for j in first_rows(bad)])
         raise DataError(

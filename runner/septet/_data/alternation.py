@@ -24,9 +24,10 @@ _ONES: Final = np.ones((1, TURNS))
 _SIGNS: Final = _ONES * np.where(np.arange(TURNS) % 2, -1.0, 1.0)
 PERIODS: Final = (*range(1, 11), 12, 15, 16, 20, 24, 25, 30, 32, 48, 50, 60, 100)
 _CLOSES: Final = 10  # periods that are looked for from close to close: up to ten rows
-_BOUNCE: Final = 2.0  # most that trades at bid and ask, in no order, add to the alternating part
-_OTHERS: Final = 1.25
-_WHOLE, _RUN = 16.0, 25.0
+_BOUNCE_SCALE: Final = 2.0
+"""Largest factor that trades at bid and ask, in no order, give the alternating part."""
+_OTHER_SCALE: Final = 1.25
+_WHOLE_EXPONENT, _RUN_EXPONENT = 16.0, 25.0
 """Minus the logarithm of the chance that no mixture is taken for one: of all rows, of a run."""
 _CERTAIN_SHARE, _LIKELY_SHARE = 0.1, 0.05  # least share of the alternating part in the moves
 _CERTAIN_SIZE, _LIKELY_SIZE = 0.1, 0.02  # least distance of the levels, in ranges of a bar
@@ -34,7 +35,7 @@ _ROUNDING: Final = 1e-9  # more than a sum differs in another order
 _PAIRS: Final = 512
 _CLIP: Final = 4.0
 _LIKELY_PAIRS, _CERTAIN_PAIRS = (7.0, -0.25, 0.2), (9.0, -0.35, 0.3)
-_EMPTY: Final = 64
+_EMPTY_MOVES: Final = 64
 _LIKELY_EMPTY, _CERTAIN_EMPTY = (7.0, -0.5, 0.0), (7.0, -0.8, 0.0)
 """Least deviations from chance, highest correlation of neighbours, least distance in ranges."""
 
@@ -112,7 +113,7 @@ class Alternation(msgspec.Struct):
     _moves: tuple[Floats, Ints] = (np.zeros(0), np.zeros(0, np.int64))
 
     def add(self, open_ns: Ints, opened: Floats, high: Floats, low: Floats, close: Floats) -> None:
-        """Take bars that follow those before, prices above zero."""
+        """Take bars that follow those before: arrays of shape (n,), prices above zero."""
         new: tuple[np.ndarray, ...] = (open_ns, opened, high, low, close)
         if self._tail:
             new = tuple(np.concatenate(each) for each in zip(self._tail, new, strict=True))
@@ -176,7 +177,7 @@ class Alternation(msgspec.Struct):
         sums.windows += windows
         run, near = 1, power
         while run <= windows:
-            least, count = _chance(run, every, _RUN), windows // run
+            least, count = _chance(run, every, _RUN_EXPONENT), windows // run
             if near.max() > least * (1.0 - _ROUNDING):
                 of_runs = power[: count * run].reshape(count, run, every).sum(axis=1)
                 at, phase = np.unravel_index(int(np.argmax(of_runs)), of_runs.shape)
@@ -227,14 +228,14 @@ class Alternation(msgspec.Struct):
         rows = rows[(bars[2][rows] > bars[3][rows]) & (high[rows] > low[rows])]
         moves = np.concatenate((self._moves[0], gap[rows]))
         times = np.concatenate((self._moves[1], bars[0][rows]))
-        while len(moves) > _EMPTY:
-            some = moves[: _EMPTY + 1]
+        while len(moves) > _EMPTY_MOVES:
+            some = moves[: _EMPTY_MOVES + 1]
             most = _CLIP * float(np.median(np.abs(some)))
             some = np.clip(some, -most, most)
             window = _Signs.of(some[:-1], some[1:])
             self._empty.add(window)
             self._check_signs(window, _CERTAIN_EMPTY, _CERTAIN_EMPTY, unit, int(times[0]))
-            moves, times = moves[_EMPTY:], times[_EMPTY:]
+            moves, times = moves[_EMPTY_MOVES:], times[_EMPTY_MOVES:]
         self._moves = moves, times
 
     def _check_signs(
@@ -256,7 +257,7 @@ class Alternation(msgspec.Struct):
         for (_, every), sums in self._sums.items():
             phase = int(np.argmax(sums.power))
             power, far = float(sums.power[phase]), float(sums.size[phase]) / sums.windows
-            if power > _chance(sums.windows, every, _WHOLE):
+            if power > _chance(sums.windows, every, _WHOLE_EXPONENT):
                 share = power / (TURNS * sums.windows)
                 self._keep(every, far, share, unit, TURNS * sums.windows, self._first_ns)
         self._check_signs(self._pairs, _CERTAIN_PAIRS, _LIKELY_PAIRS, unit, self._first_ns)
@@ -269,5 +270,5 @@ def _chance(windows: int, every: int, size: float) -> float:
     The power of one window is at most that of a squared normal variable, whatever the moves are:
     it is divided by their own squares.
     """
-    scale = _BOUNCE if every == 1 else _OTHERS
+    scale = _BOUNCE_SCALE if every == 1 else _OTHER_SCALE
     return scale * (windows + 2.0 * float(np.sqrt(windows * size)) + 2.0 * size)

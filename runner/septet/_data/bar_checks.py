@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "LEAST", "MOST", "PRICES", "Rows", "numbers_of", "pick", "price_defects", "take_rows",
+    "MIN_VALUE", "MAX_VALUE", "PRICES", "Rows", "numbers_of", "pick", "price_defects", "take_rows",
     "volume_defects", "volume_unit_jumps",
 ]  # fmt: skip
 
@@ -25,8 +25,8 @@ T = TypeVar("T", Ints, Floats)
 PRICES: Final = ("open", "high", "low", "close")
 _BLOCK: Final = 50
 _TILE: Final = 16_384
-LEAST: Final = 1e-30
-MOST: Final = 1e30  # prices and volumes beyond these are none, and their products overflow
+MIN_VALUE: Final = 1e-30
+MAX_VALUE: Final = 1e30  # prices and volumes beyond these are none, and their products overflow
 _UNIT_JUMP: Final = 2.5  # decades: a factor of about 316
 
 
@@ -102,14 +102,14 @@ def _plain(rows: Rows, start: int, stop: int) -> bool:
     open_, high, low, close = rows.open[part], rows.high[part], rows.low[part], rows.close[part]
     # What is not a number fails each comparison; what is infinite lies at an end.
     fits = (low <= open_) & (open_ <= high) & (low <= close) & (close <= high)
-    return bool(fits.all() and low.min() >= LEAST and high.max() <= MOST)
+    return bool(fits.all() and low.min() >= MIN_VALUE and high.max() <= MAX_VALUE)
 
 
 def price_defects(rows: Rows) -> dict[str, Bools]:
     """Masks of rows whose prices cannot be used; a row is in the first that fits.
 
-    `not_finite`, `bad_price` (below `LEAST` or above `MOST`), `high_below_low`, `outside_range`
-    (open or close beyond high or low).
+    `not_finite`, `bad_price` (below `MIN_VALUE` or above `MAX_VALUE`), `high_below_low`,
+    `outside_range` (open or close beyond high or low).
     """
     if all(_plain(rows, at, at + _TILE) for at in range(0, len(rows), _TILE)):
         return {}
@@ -124,7 +124,10 @@ def price_defects(rows: Rows) -> dict[str, Bools]:
     bottom = np.minimum(np.minimum(open_, close), low)
     top = np.maximum(open_, close)
     checks: tuple[tuple[str, Bools], ...] = (
-        ("bad_price", (bottom < LEAST) | (high < LEAST) | (np.maximum(top, high) > MOST)),
+        (
+            "bad_price",
+            (bottom < MIN_VALUE) | (high < MIN_VALUE) | (np.maximum(top, high) > MAX_VALUE),
+        ),
         ("high_below_low", high < low),
         ("outside_range", (top > high) | (bottom < low)),
     )
@@ -139,9 +142,9 @@ def price_defects(rows: Rows) -> dict[str, Bools]:
 
 def volume_defects(volume: Floats) -> dict[str, Bools]:
     """Masks of volumes that are no volume (`bad_volume`) and of those that are 0."""
-    if len(volume) and volume.min() > 0.0 and volume.max() <= MOST:
+    if len(volume) and volume.min() > 0.0 and volume.max() <= MAX_VALUE:
         return {}
-    bad = ~(volume >= 0.0) | (volume > MOST)
+    bad = ~(volume >= 0.0) | (volume > MAX_VALUE)
     zero = volume == 0.0
     return {kind: mask for kind, mask in (("bad_volume", bad), ("zero_volume", zero)) if mask.any()}
 

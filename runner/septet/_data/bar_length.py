@@ -16,7 +16,7 @@ __all__ = ["STEP_SAMPLE", "check_step"]
 STEP_SAMPLE: Final = 200_000
 
 
-_LEAST_ROUNDED: Final = 10
+_MIN_ROUNDED: Final = 10
 _ROUND_NS: Final = 1_000_000_000_000
 """A bar has no length of which each is a multiple of 1,000 s; seven digits of milliseconds are."""
 _TIMES_OF_DAY: Final = frozenset(("time", "hour", "clock", "time of day", "timestamp"))
@@ -61,7 +61,7 @@ def check_step(
     too_fine = usual < bar_ns and share < 0.5 and counts.max() / counts.sum() > 0.5
     too_coarse = usual > bar_ns and share < 0.05
     if too_fine or too_coarse:
-        if len(times) >= _LEAST_ROUNDED and not np.any(times % _ROUND_NS):
+        if len(times) >= _MIN_ROUNDED and not np.any(times % _ROUND_NS):
             raise DataError(
                 f"{where}: all times are whole multiples of 1,000 s, as numbers are that a "
                 "spreadsheet rounded (1.70407E+12)",

@@ -23,12 +23,12 @@ _HOUR_NS: Final = 3_600_000_000_000
 _WEEK_NS: Final = 7 * DAY_NS
 _WEEKEND_NS: Final = 36 * _HOUR_NS
 _NIGHT_NS: Final = 2 * _HOUR_NS
-_LEAST_WEEKENDS, _LEAST_NIGHTS = 2, 4
-_OFTEN, _NEARLY_ALL = 0.8, 0.9
-_TRIED: Final = ("XNYS", "XLON", "XFRA", "XTKS", "XFX")
-_MOST_OUTSIDE: Final = 0.02
-_LEAST_HELD: Final = 0.6
-_NEAR: Final = 0.25
+_MIN_WEEKENDS, _MIN_NIGHTS = 2, 4
+_OFTEN_SHARE, _NEARLY_ALL_SHARE = 0.8, 0.9
+_TRIED_CALENDARS: Final = ("XNYS", "XLON", "XFRA", "XTKS", "XFX")
+_MAX_OUTSIDE: Final = 0.02
+_MIN_HELD: Final = 0.6
+_NEAR_SHARE: Final = 0.25
 
 
 class DayEnds(msgspec.Struct):
@@ -97,11 +97,11 @@ def warn_calendar(
 def _pauses(first: Ints, last: Ints, pauses: Ints, bar_ns: int) -> tuple[str, int]:
     """Return what pauses come after, and how long they are at least."""
     nights = int(np.count_nonzero(pauses >= _NIGHT_NS))
-    if bar_ns < DAY_NS // 2 and nights >= max(_LEAST_NIGHTS, _NEARLY_ALL * len(pauses)):
+    if bar_ns < DAY_NS // 2 and nights >= max(_MIN_NIGHTS, _NEARLY_ALL_SHARE * len(pauses)):
         return "night", _NIGHT_NS
     weeks = (int(last[-1]) - int(first[0])) // _WEEK_NS if len(first) else 0
     weekends = int(np.count_nonzero(pauses >= _WEEKEND_NS))
-    if bar_ns <= DAY_NS and weekends >= max(_LEAST_WEEKENDS, _OFTEN * weeks):
+    if bar_ns <= DAY_NS and weekends >= max(_MIN_WEEKENDS, _OFTEN_SHARE * weeks):
         return "weekend", _WEEKEND_NS
     return "", 0
 
@@ -114,9 +114,11 @@ def fitting_calendars(
     Where stamps may be local times, also the one of an exchange on whose clocks they fill its
     sessions; the one that is filled best comes first.
     """
-    plain = {f"calendar: {name}": _held(name, first, last, bar_ns, stamp) for name in _TRIED}
+    plain = {
+        f"calendar: {name}": _held(name, first, last, bar_ns, stamp) for name in _TRIED_CALENDARS
+    }
     local: dict[str, float] = {}
-    for name in _TRIED if may_be_local and bar_ns < DAY_NS else ():
+    for name in _TRIED_CALENDARS if may_be_local and bar_ns < DAY_NS else ():
         zone = _zone_of(name, first, last)
         if zone != "UTC":
             ends = utc_of(first, zone), utc_of(last, zone)
@@ -125,7 +127,9 @@ def fitting_calendars(
     best = [max(each.items(), key=lambda item: item[1]) for each in (plain, local) if each]
     most = max(held for _, held in best)
     near = [
-        (held, calendar) for calendar, held in best if held > _LEAST_HELD and held >= most - _NEAR
+        (held, calendar)
+        for calendar, held in best
+        if held > _MIN_HELD and held >= most - _NEAR_SHARE
     ]
     return tuple(calendar for _, calendar in sorted(near, reverse=True))
 
@@ -148,7 +152,7 @@ def _held(name: str, first: Ints, last: Ints, bar_ns: int, stamp: Stamp) -> floa
     both = np.concatenate((first, last))
     placed = sessions.place(both, bar_ns, stamp)
     outside = float(np.mean(placed.outside))
-    if outside > _MOST_OUTSIDE:
+    if outside > _MAX_OUTSIDE:
         return 0.0
     if bar_ns == DAY_NS:
         numbers = placed.ordinal[~placed.outside]

@@ -68,7 +68,7 @@ class Calendar(Protocol):
         """Place stamped bars; `anchor` fixes the grid, None takes that of the majority of rows."""
 
     def at(self, ordinal: Ints, bar_ns: int, anchor: Anchor = "utc") -> Placed:
-        """Return the scheduled bars with these ordinals."""
+        """Return the scheduled bars with these ordinals, int64 (n,); `bar_ns` is their length."""
 
 
 class Continuous(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ class Continuous(msgspec.Struct, frozen=True):
         return Placed(open_ns, open_ns + bar_ns, open_ns // DAY_NS, ordinal, off_grid, outside)
 
     def at(self, ordinal: Ints, bar_ns: int, anchor: Anchor = "utc") -> Placed:
-        """Return the bars with these numbers on the UTC grid."""
+        """Return the bars with these numbers on the UTC grid, int64 (n,)."""
         return self.place(ordinal * bar_ns + _grid_start(bar_ns), bar_ns)
 
 
@@ -209,7 +209,7 @@ class Sessions(msgspec.Struct, frozen=True):
         return np.concatenate((np.zeros(1, np.int64), np.cumsum(count)))
 
     def at(self, ordinal: Ints, bar_ns: int, anchor: Anchor = "utc") -> Placed:
-        """Return the scheduled bars with these ordinals."""
+        """Return the scheduled bars with these ordinals, int64 (n,); `bar_ns` is their length."""
         if bar_ns == DAY_NS:
             nothing = np.zeros(len(ordinal), dtype=np.bool_)
             return Placed(
@@ -356,7 +356,7 @@ def _exchange(name: str, first: date, last: date) -> Sessions:
     low, high = np.searchsorted(number, [_day_of(first), _day_of(last) + 1])
     number = number[low:high]
     opens, closes, pause, resume = (each[low:high] for each in columns)
-    broken = np.flatnonzero(pause != _NONE)
+    broken = np.flatnonzero(pause != _NO_TIME)
     starts = np.concatenate((opens, resume[broken]))
     ends = closes.copy()
     ends[broken] = pause[broken]
@@ -386,11 +386,11 @@ def _day_of(day: date) -> int:
     return (day - date(1970, 1, 1)).days
 
 
-_NONE: Final = np.iinfo(np.int64).min
+_NO_TIME: Final = np.iinfo(np.int64).min
 
 
 def _column(values: object) -> Ints:
-    """Return a pandas column of UTC times as nanoseconds; `_NONE` where there is none."""
+    """Return a pandas column of UTC times as nanoseconds; `_NO_TIME` where there is none."""
     naive = values.dt.tz_convert(None).to_numpy()  # type: ignore[attr-defined]
     times_ns: Ints = naive.astype("datetime64[ns]").astype(np.int64)
     return times_ns

@@ -17,7 +17,7 @@ _DAY_NS: Final = 86_400 * 1_000_000_000
 _HOLIDAYS_NS: Final = 5 * _DAY_NS
 _OPEN_SHARE: Final = 0.19  # the share of a week in which a stock exchange is open
 _DAYS_SHARE: Final = 0.69  # the share of all days on which it is
-_NAMED: Final = 3
+_NAMED_SYMBOLS: Final = 3
 
 
 def candles_ending(
@@ -67,7 +67,11 @@ def candles_ending(
 def ended_symbols(findings: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:
     """Return the findings of ended candles to be reported one by one, and the rest of them."""
     ended = [each for each in findings if each.kind == CANDLES_END]
-    return (ended, []) if len(ended) <= _NAMED + 1 else (ended[:_NAMED], ended[_NAMED:])
+    return (
+        (ended, [])
+        if len(ended) <= _NAMED_SYMBOLS + 1
+        else (ended[:_NAMED_SYMBOLS], ended[_NAMED_SYMBOLS:])
+    )
 
 
 def _allowed_ns(calendar: str, reset_after: int, bar_ns: int) -> int:

@@ -15,7 +15,7 @@ __all__ = [
 ]  # fmt: skip
 
 DAY_NS: Final = 86_400_000_000_000
-MOST_DAYS: Final = 20 * 366
+MAX_DAYS: Final = 20 * 366
 ZONES_NAMED: Final = (
     "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles",
     "Europe/London", "Europe/Berlin", "Europe/Helsinki", "Australia/Sydney", "Pacific/Auckland",
@@ -28,7 +28,7 @@ _AREAS: Final = (
 )  # fmt: skip
 _WEEK: Final = timedelta(days=7)
 _QUARTER: Final = timedelta(minutes=15)
-_AROUND: Final = timedelta(hours=3)
+_MARGIN: Final = timedelta(hours=3)
 
 
 @cache
@@ -46,7 +46,7 @@ def _info(zone: str) -> ZoneInfo:
 def days_of(wall_ns: Ints) -> tuple[date, date]:
     """Return the first and the last day of stamps, 20 years apart at most."""
     first, last = int(wall_ns.min()) // DAY_NS, int(wall_ns.max()) // DAY_NS
-    first = max(first, last - MOST_DAYS)
+    first = max(first, last - MAX_DAYS)
     epoch = date(1970, 1, 1)
     return epoch + timedelta(days=first), epoch + timedelta(days=last)
 
@@ -98,7 +98,7 @@ def wall_span(begin_ns: int, end_ns: int) -> tuple[datetime, datetime]:
         datetime.fromtimestamp(each // 1_000_000_000, UTC).replace(tzinfo=None)
         for each in (begin_ns, end_ns)
     )
-    return first - _AROUND, last + _AROUND
+    return first - _MARGIN, last + _MARGIN
 
 
 def has_change(zone: str, span: tuple[datetime, datetime]) -> bool:

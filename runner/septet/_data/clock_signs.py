@@ -20,17 +20,17 @@ from septet._data.clock_changes import (
 )
 from septet._data.stamps import iso
 
-__all__ = ["QUARTER_NS", "MOST_SIGNS", "ClockSign", "QuarterHours", "clock_sign"]
+__all__ = ["QUARTER_NS", "MAX_SIGNS", "ClockSign", "QuarterHours", "clock_sign"]
 
 HOUR_NS: Final = 3_600_000_000_000
 QUARTER_NS: Final = HOUR_NS // 4
 _SLOTS: Final = (QUARTER_NS, 2 * QUARTER_NS, HOUR_NS)
-MOST_SIGNS: Final = 100
-_MOST_RUNS: Final = 600
-_BESIDE: Final = 2  # full hours before and after
+MAX_SIGNS: Final = 100
+_MAX_RUNS: Final = 600
+_FULL_HOURS_BESIDE: Final = 2  # full hours before and after
 ZONES: Final = 40  # different changes of clocks of all zones, a year
-UNLIKELY: Final = 1e-3
-_FEW, _ONE = 2, 1
+UNLIKELY_CHANCE: Final = 1e-3
+_MAX_OTHERS, _MAX_OTHERS_ONCE = 2, 1
 """Missing hours of all data beside which a single one at a change is a sign: without, with autumns
 that the data shows once."""
 
@@ -96,7 +96,7 @@ class _Runs(msgspec.Struct, frozen=True):
         slot_ns = next((each for each in _SLOTS if each % bar_ns == 0), HOUR_NS)
         counts, first = quarters.in_slots_of(slot_ns), quarters.first * QUARTER_NS // slot_ns
         full = slot_ns // bar_ns
-        width = _BESIDE * HOUR_NS // slot_ns
+        width = _FULL_HOURS_BESIDE * HOUR_NS // slot_ns
         gone = np.concatenate(([0], np.cumsum(2 * counts < full)))
         begins, ends = (np.zeros(len(counts), dtype=np.bool_) for _ in range(2))
         begins[width:] = gone[width:-1] == gone[: -width - 1]
@@ -124,7 +124,7 @@ class _Runs(msgspec.Struct, frozen=True):
 
     def is_between_full(self, at: int, size: int) -> bool:
         """Whether two hours on both sides of some slots are full."""
-        width = _BESIDE * HOUR_NS // self.slot_ns
+        width = _FULL_HOURS_BESIDE * HOUR_NS // self.slot_ns
         if at < width or at + size + width > len(self.counts):
             return False
         ends = (self.counts[at - width : at], self.counts[at + size : at + size + width])
@@ -179,14 +179,14 @@ def clock_sign(
         if match.is_contradicted or not match.slots:
             continue
         missing, doubled = _alike(match, runs)
-        if missing + doubled > _MOST_RUNS:
+        if missing + doubled > _MAX_RUNS:
             continue
         chance = _chance(match, len(changes), runs)
-        proof = len(match.slots) >= 2 and chance < UNLIKELY
+        proof = len(match.slots) >= 2 and chance < UNLIKELY_CHANCE
         proof = proof or (bool(match.doubled) and not match.once and doubled == 1)
-        few = _ONE if match.once else _FEW
+        few = _MAX_OTHERS_ONCE if match.once else _MAX_OTHERS
         sign = bool(match.missing) and missing <= few
-        if proof or sign or (match.doubled and doubled <= _FEW):
+        if proof or sign or (match.doubled and doubled <= _MAX_OTHERS):
             found.append((proof, chance, match, zones))
     return _best(found, runs)
 
@@ -196,7 +196,7 @@ def _candidates(
 ) -> dict[tuple[tuple[int, int], ...], list[str]]:
     """Return the zones that may fit by their changes of clocks."""
     groups: dict[tuple[tuple[int, int], ...], list[str]] = {}
-    tried = [wall_span(*each) for each in moments] if len(moments) <= MOST_SIGNS else None
+    tried = [wall_span(*each) for each in moments] if len(moments) <= MAX_SIGNS else None
     for zone in all_zones():
         if tried is None or any(has_change(zone, each) for each in tried):
             groups.setdefault(clock_changes(zone, days), []).append(zone)

@@ -9,11 +9,11 @@ from septet._data.defects import Findings
 __all__ = ["CONSTANT_PRICE", "warn_constant"]
 
 CONSTANT_PRICE: Final = "constant_price"
-_FEWEST: Final = 2
+_MIN_BARS: Final = 2
 
 
 def warn_constant(findings: Findings, lowest: float, highest: float, bars: int) -> None:
     """Warn of a series of which all closes are the same."""
-    if bars >= _FEWEST and lowest == highest:
+    if bars >= _MIN_BARS and lowest == highest:
         text = "bars, and the close is the same in all of them"
         findings.warn(CONSTANT_PRICE, bars, (f"close {lowest:g}",), text)

@@ -23,21 +23,21 @@ KNOWN_STAMP: Final = "known_at_stamp"
 _MINUTE_NS: Final = 60_000_000_000
 _GRID_NS: Final = 15 * _MINUTE_NS
 """Clocks of zones differ by quarters of an hour."""
-_REGULAR: Final = 0.9
+_REGULAR_SHARE: Final = 0.9
 _DAY_NS: Final = 86_400_000_000_000
 _SHORTEST_DELAY_NS: Final = 6 * 3_600_000_000_000
 """The close of a session in Tokyo is six hours after midnight UTC: no daily value is earlier."""
-_UNEVEN: Final = 0.15
+_UNEVEN_SHARE: Final = 0.15
 """Months differ by so much from their median, and by less."""
-_FEWEST: Final = 5
-_LOOKED_AT: Final = 500
+_MIN_VALUES: Final = 5
+_CHECKED_VALUES: Final = 500
 _SECONDS: Final = 1_000_000_000
 
 
 def _is_even(steps: npt.NDArray[np.int64], step_ns: int) -> bool:
     """Whether stamps lie as far apart as periods of the calendar; a few may be missing."""
     low, high = np.quantile(steps, (0.1, 0.9))
-    return bool(abs(low - step_ns) <= _UNEVEN * step_ns >= abs(high - step_ns))
+    return bool(abs(low - step_ns) <= _UNEVEN_SHARE * step_ns >= abs(high - step_ns))
 
 
 def _known_at_stamp(
@@ -53,7 +53,7 @@ def _known_at_stamp(
         step_ns < _MINUTE_NS
         or delay_ns * 60 >= step_ns
         or not bool(on_grid.all())
-        or float(np.mean(steps == step_ns)) < _REGULAR
+        or float(np.mean(steps == step_ns)) < _REGULAR_SHARE
     ):
         return ()
     first, span = iso(table.stamp_ns[0]), format_duration(step_ns)
@@ -78,7 +78,7 @@ def known_early(table: SeriesTable, keys: SeriesConfig) -> tuple[Finding, ...]:
     or minutes are taken for where these begin, if each counts as known there.
     """
     count = len(table.stamp_ns)
-    if keys.known_after is None or count < _FEWEST or table.vintage == "published":
+    if keys.known_after is None or count < _MIN_VALUES or table.vintage == "published":
         return ()
     steps = np.diff(table.stamp_ns)
     delay_ns = int(np.median(table.known_ns - table.stamp_ns))
@@ -88,10 +88,10 @@ def known_early(table: SeriesTable, keys: SeriesConfig) -> tuple[Finding, ...]:
     if step_ns < 2 * _DAY_NS:
         if delay_ns >= _SHORTEST_DELAY_NS:
             return ()
-    elif delay_ns >= step_ns * (1.0 - _UNEVEN) or not _is_even(steps, step_ns):
+    elif delay_ns >= step_ns * (1.0 - _UNEVEN_SHARE) or not _is_even(steps, step_ns):
         return ()
     zone = ZoneInfo(keys.time_zone or "UTC")
-    rows = np.unique(np.linspace(0, count - 1, min(count, _LOOKED_AT)).astype(np.int64))
+    rows = np.unique(np.linspace(0, count - 1, min(count, _CHECKED_VALUES)).astype(np.int64))
     for stamp_ns in table.stamp_ns[rows].tolist():
         local = datetime.fromtimestamp(stamp_ns // _SECONDS, UTC).astimezone(zone)
         if stamp_ns % _SECONDS or (local.hour, local.minute, local.second) != (0, 0, 0):

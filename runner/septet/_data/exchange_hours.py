@@ -20,8 +20,8 @@ HOUR_NS: Final = 3_600_000_000_000
 MINUTE_NS: Final = 60_000_000_000
 LONGEST_NS: Final = 18 * HOUR_NS
 EXCHANGES: Final = ("XNYS", "XLON", "XFRA")
-LEAST_HOLIDAYS: Final = 3
-LEAST_DAYS: Final = 5
+MIN_HOLIDAYS: Final = 3
+MIN_DAYS: Final = 5
 
 
 class Hours(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ def hours_of(wall_ns: Ints, bar_ns: int) -> Hours | None:
     np.minimum.at(begins, first, wall_ns)
     np.maximum.at(ends, first, wall_ns)
     weekend = (numbers + 3) % 7 >= 5
-    if len(numbers) < LEAST_DAYS or weekend.mean() > 0.05:
+    if len(numbers) < MIN_DAYS or weekend.mean() > 0.05:
         return None
     return Hours(numbers, begins, ends) if np.median(ends - begins) <= LONGEST_NS else None
 
@@ -95,9 +95,7 @@ def _sessions_on(name: str, hours: Hours, *, named: bool) -> Sessions | None:
     span = np.arange(first, last + 1)
     holidays = np.setdiff1d(span[(span + 3) % 7 < 5], days)
     held = np.isin(days, hours.day).mean() if len(days) else 0.0
-    alike = (
-        held >= 0.9 and len(holidays) >= LEAST_HOLIDAYS and not np.isin(holidays, hours.day).any()
-    )
+    alike = held >= 0.9 and len(holidays) >= MIN_HOLIDAYS and not np.isin(holidays, hours.day).any()
     return sessions if named or alike else None
 
 
@@ -115,7 +113,7 @@ def _usual(values: Ints) -> int:
 def _displacement(sessions: Sessions, hours: Hours, zone: str, bar_ns: int) -> list[int]:
     """Days at which sessions begin at a wrong hour, one for each season; none if they do not."""
     ours, theirs = _common(sessions, hours)
-    if len(ours) < LEAST_DAYS:
+    if len(ours) < MIN_DAYS:
         return []
     opens, closes = sessions.day_opens_ns[ours], sessions.day_closes_ns[ours]
     begin = utc_of(hours.begin_ns[theirs], zone)
@@ -150,14 +148,14 @@ def fitting_zones(wall_ns: Ints, bar_ns: int, calendar: str = "24x7") -> list[st
 def _opens_in(sessions: Sessions, hours: Hours, zone: str, bar_ns: int) -> bool:
     """Whether days begin as the sessions do, in all seasons, read in a zone."""
     ours, theirs = _common(sessions, hours)
-    if len(ours) < LEAST_DAYS:
+    if len(ours) < MIN_DAYS:
         return False
     begin = utc_of(hours.begin_ns[theirs], zone) - sessions.day_opens_ns[ours]
     return float(np.mean(np.abs(begin) <= bar_ns)) >= 0.9
 
 
 def _often(rows: np.ndarray) -> bool:
-    return int(np.count_nonzero(rows)) >= LEAST_DAYS
+    return int(np.count_nonzero(rows)) >= MIN_DAYS
 
 
 def utc_of(wall_ns: Ints, zone: str) -> Ints:

@@ -13,7 +13,7 @@ from septet.errors import DataError
 __all__ = ["refuse_rates"]
 
 _FUNDING: Final = "funding"
-_MOST: Final = 1.0
+_MAX_RATE: Final = 1.0
 
 
 def refuse_rates(table: SeriesTable, origin: str) -> None:
@@ -29,7 +29,7 @@ def refuse_rates(table: SeriesTable, origin: str) -> None:
     """
     if table.name.partition("@")[0] != _FUNDING:
         return
-    wrong = np.flatnonzero(np.abs(table.value) > _MOST)
+    wrong = np.flatnonzero(np.abs(table.value) > _MAX_RATE)
     if not len(wrong):
         return
     first = wrong[0]

@@ -15,7 +15,7 @@ from septet_schemas.units import format_duration
 __all__ = ["FUNDING_GAP", "funding_gaps", "missing_funding"]
 
 FUNDING_GAP: Final = "funding_gap"
-_STEPS: Final = 3
+_MAX_STEPS: Final = 3
 _MINUTE_NS: Final = 60_000_000_000
 _DAY_NS: Final = 86_400_000_000_000
 
@@ -65,7 +65,7 @@ def funding_gaps(table: SeriesTable, first_ns: int, last_ns: int) -> tuple[Findi
         return (Finding("series", table.name, FUNDING_GAP, "warn", len(stamps), (), text),)
     starts = np.clip(np.concatenate(([first_ns], stamps[:-1])), first_ns, last_ns)
     ends = np.clip(stamps, first_ns, last_ns)
-    gaps = np.flatnonzero(ends - starts > _STEPS * step)
+    gaps = np.flatnonzero(ends - starts > _MAX_STEPS * step)
     if not len(gaps):
         return ()
     longest = gaps[np.argmax((ends - starts)[gaps])]

@@ -15,15 +15,15 @@ import numpy as np
 
 from septet._data.bars import Floats, Ints
 
-__all__ = ["LEAST_RATIO", "LevelBlocks", "LevelEdge", "likely_blocks", "mixed_blocks"]
+__all__ = ["MIN_RATIO", "LevelBlocks", "LevelEdge", "likely_blocks", "mixed_blocks"]
 
-LEAST_RATIO: Final = 1.06  # least ratio of the empty range between the bars of two levels
+MIN_RATIO: Final = 1.06  # least ratio of the empty range between the bars of two levels
 ROWS: Final = 20  # rows looked at on each side of a jump
 UNITS: Final = 8.0  # least jump, in large moves of one bar around it
 _RANGES: Final = 1.5
 _MOVING: Final = 0.5  # least share of bars that move at all: ticks are coarse otherwise
-_MOST_EDGES: Final = 5_000
-_LOOSE, _TIGHT, _BLOCK = 0.5, 0.35, 0.25
+_MAX_EDGES: Final = 5_000
+_LOOSE_SHARE, _TIGHT_SHARE, _BLOCK_SHARE = 0.5, 0.35, 0.25
 """How near to the level before a return ends, as a share of the smaller of its two jumps."""
 _WINDOW, _OF_WINDOW, _RUN = 10, 9, 6
 _ADJACENT: Final = 0.5  # least share of jumps between bars with no time between them
@@ -61,7 +61,7 @@ class LevelBlocks(msgspec.Struct):
     _tried: int = 0
 
     def add(self, open_ns: Ints, high: Floats, low: Floats, close: Floats) -> None:
-        """Take bars that follow those before, prices above zero."""
+        """Take bars that follow those before: arrays of shape (n,), prices above zero."""
         new: tuple[np.ndarray, ...] = (open_ns, high, low, close)
         if self._tail:
             new = tuple(np.concatenate(each) for each in zip(self._tail, new, strict=True))
@@ -80,12 +80,12 @@ class LevelBlocks(msgspec.Struct):
     def _look(self, bars: tuple[np.ndarray, ...], until: int) -> None:
         """Check the rows from the next one on, up to a row."""
         open_ns, high, low, close = bars
-        up = low[1:] > LEAST_RATIO * high[:-1]
-        far = np.flatnonzero(up | (low[:-1] > LEAST_RATIO * high[1:])) + 1
+        up = low[1:] > MIN_RATIO * high[:-1]
+        far = np.flatnonzero(up | (low[:-1] > MIN_RATIO * high[1:])) + 1
         first, last = np.searchsorted(far, [self._next, until])
         for at in range(int(first), int(last)):
             self._tried += 1
-            if self._tried > _MOST_EDGES:
+            if self._tried > _MAX_EDGES:
                 return
             row = int(far[at])
             first_row = max(row - ROWS, int(far[at - 1]) if at else 0)
@@ -149,7 +149,7 @@ def mixed_blocks(edges: list[LevelEdge]) -> list[LevelEdge]:
     trades at bid and ask, the levels are a fifth apart.
     """
     edges = [each for each in edges if each.has_range or abs(each.jump) >= np.log(_WITHOUT_RANGE)]
-    loose, tight = _returns(edges, _LOOSE), _returns(edges, _TIGHT)
+    loose, tight = _returns(edges, _LOOSE_SHARE), _returns(edges, _TIGHT_SHARE)
     marked = np.zeros(len(edges), dtype=np.bool_)
     for length, least, returns in ((_WINDOW, _OF_WINDOW, loose), (_RUN, _RUN, tight)):
         if len(returns) < length:
@@ -168,7 +168,7 @@ def likely_blocks(edges: list[LevelEdge]) -> list[LevelEdge]:
     Two returns in a row, or one block of five rows or more by a fifth or more off; over closed
     nights, four in a row.
     """
-    tight, exact = _returns(edges, _TIGHT), _returns(edges, _BLOCK)
+    tight, exact = _returns(edges, _TIGHT_SHARE), _returns(edges, _BLOCK_SHARE)
     marked = np.zeros(len(edges), dtype=np.bool_)
     for at in range(len(tight)):
         for run in (_LIKELY_RUN, _LIKELY_RUN_OF_SESSIONS):

@@ -23,7 +23,7 @@ from septet_schemas.data import Policies
 __all__ = ["LEVEL_SIGN", "PriceLevels", "refuse_levels"]
 
 LEVEL_SIGN: Final = "level_sign"
-_NEARLY: Final = 0.7
+_NEARLY_SHARE: Final = 0.7
 _LEVELS_HINT: Final = (
     "keep the rows of one symbol and one source, or add a column symbol that states whose each row "
     "is; if the prices are right: policy: {price_levels: keep}"
@@ -35,7 +35,7 @@ _STEP_HINT: Final = (
 )
 
 
-_LIKELY: Final = (
+_LIKELY_TEXT: Final = (
     "closes that jump to another price level and back, with none between, as if rows of another "
     "symbol or source were among them"
 )
@@ -127,7 +127,7 @@ class PriceLevels:
             return
         likely = likely_blocks(edges)
         if likely:
-            findings.warn(LEVEL_SIGN, len(likely), _shown_edges(likely), _LIKELY)
+            findings.warn(LEVEL_SIGN, len(likely), _shown_edges(likely), _LIKELY_TEXT)
         if self._turns.likely:
             _warn_of_turns(findings, self._turns.likely)
 
@@ -196,7 +196,7 @@ def _clearest(turns: list[Turns]) -> Turns:
     Turns of 5 rows show as turns of 1 and of 15 as well.
     """
     most = max(each.share for each in turns)
-    some = [each for each in turns if each.share >= _NEARLY * most]
+    some = [each for each in turns if each.share >= _NEARLY_SHARE * most]
     return min(some, key=lambda each: (each.every, -each.rows))
 
 

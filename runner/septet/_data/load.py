@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 K = TypeVar("K", bound=Config)
-MOST_OTHERS: Final = 1_000
+MAX_OTHERS: Final = 1_000
 """So many symbols that nobody asked for a source may give, and no more."""
 
 
@@ -153,7 +153,7 @@ def _tables_of(block: UseBlock, returned: Any, request: Request) -> dict[str, Ra
     if not isinstance(returned, Iterable):
         raise _not_read(block, f"returned a {type(returned).__name__}, expected a list of RawBars")
     found: dict[str, RawBars] = {}
-    most = len(request.symbols) + MOST_OTHERS
+    most = len(request.symbols) + MAX_OTHERS
     for each in returned:
         if not isinstance(each, RawBars):
             raise _not_read(block, f"gave a {type(each).__name__} among its bars, expected RawBars")

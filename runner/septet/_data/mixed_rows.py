@@ -26,8 +26,8 @@ BLOCK_RATIO: Final = 2.0  # least ratio between the levels of two blocks of rows
 BLOCK_ROWS: Final = 20
 MOVES: Final = 5.0  # the empty range between two levels, in usual moves inside one
 JUMP_MOVES: Final = 10.0  # the jump between two blocks, in large moves inside them
-MOST_VALUES: Final = 50
-MOST_JUMPS: Final = 1_000
+MAX_VALUES: Final = 50
+MAX_JUMPS: Final = 1_000
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ class LevelChanges(msgspec.Struct):
     _next: int = 1  # number of the first row whose jump is not checked
 
     def add(self, open_ns: Ints, close: Floats) -> None:
-        """Take rows that follow those before."""
+        """Take rows that follow those before: closes above zero, both arrays of shape (n,)."""
         times = np.concatenate((self._tail[0], open_ns))
         closes = np.concatenate((self._tail[1], close))
         end = self._first + len(closes)
@@ -100,7 +100,7 @@ class LevelChanges(msgspec.Struct):
         ratio = close[far] / close[far - 1]
         jumps = far[(ratio >= BLOCK_RATIO) | (ratio <= 1.0 / BLOCK_RATIO)]
         for at in jumps.tolist():
-            if self._next <= at + self._first < jump_end and len(self._jumps) < MOST_JUMPS:
+            if self._next <= at + self._first < jump_end and len(self._jumps) < MAX_JUMPS:
                 sides = close[max(0, at - BLOCK_ROWS) : at], close[at : at + BLOCK_ROWS]
                 change = self._change(times, close, at)
                 self._jumps.append(_Jump(change, np.log(sides[0]), np.log(sides[1])))
@@ -126,7 +126,7 @@ class LevelChanges(msgspec.Struct):
 
 
 def level_changes(close: Floats) -> Ints:
-    """Return the rows at which closes jump between separate price levels; none if they do not."""
+    """Return the rows at which `close`, float64 (n,) above zero, jumps between price levels."""
     changes = LevelChanges()
     changes.add(np.zeros(len(close), np.int64), close)
     return np.array([each.row for each in changes.finish()], dtype=np.int64)
@@ -166,7 +166,7 @@ def separating_column(frame: pl.DataFrame) -> str:
         if name in OUR_COLUMNS or not (kind in (pl.String, pl.Categorical) or kind.is_integer()):
             continue
         count = frame[name].n_unique()
-        if 2 <= count <= min(MOST_VALUES, frame.height // 2):
+        if 2 <= count <= min(MAX_VALUES, frame.height // 2):
             candidates.append((not names_symbol(name), name))
     if not candidates:
         return ""

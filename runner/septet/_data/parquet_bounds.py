@@ -18,10 +18,10 @@ __all__ = [
 _CELL_BYTES: Final = 8
 _ALWAYS_BYTES: Final = 512 * 1024**2
 """Read whatever its size on the disk."""
-_MOST_TIMES: Final = 100
+_MAX_TIMES: Final = 100
 """Bytes in memory for one on the disk: bars take up to ten."""
 _LONGEST_TEXT: Final = 1_024
-_MOST_COLUMNS: Final = 2_000
+_MAX_COLUMNS: Final = 2_000
 
 
 def insist_short_texts(path: Path) -> None:
@@ -131,7 +131,7 @@ def _text_sizes(
 
 def _most_bytes(path: Path) -> int:
     """Return how many bytes of memory what is read of a file may take."""
-    return min(memory_bytes() // 2, max(_ALWAYS_BYTES, path.stat().st_size * _MOST_TIMES))
+    return min(memory_bytes() // 2, max(_ALWAYS_BYTES, path.stat().st_size * _MAX_TIMES))
 
 
 def columns_within_memory(path: Path, wanted: Sequence[str] | None = None) -> list[str]:
@@ -153,10 +153,10 @@ def columns_within_memory(path: Path, wanted: Sequence[str] | None = None) -> li
     counted = [sizes[name] for name in flat if name in sizes]
     needed = max(rows * _CELL_BYTES * max(1, len(flat)), sum(each.values for each in counted))
     needed = max(needed, sum(each.unpacked for each in counted))
-    if needed > most or len(schema) > _MOST_COLUMNS:
+    if needed > most or len(schema) > _MAX_COLUMNS:
         raise DataError(
             f"{path} has {rows:,} rows of {len(schema)} columns in {size:,} bytes: more than "
-            f"{most:,} bytes of memory, or {_MOST_COLUMNS} columns, are not read at once",
+            f"{most:,} bytes of memory, or {_MAX_COLUMNS} columns, are not read at once",
             hint="write it in parts, or only the columns that are needed; septet run --chunk "
             "reads bars in stretches",
         )

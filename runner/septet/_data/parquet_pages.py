@@ -28,8 +28,8 @@ _MAGIC: Final = b"PAR1"
 _LONGEST_FOOTER: Final = 16 << 20
 _LONGEST_HEAD: Final = 1 << 20
 _FIRST_READ: Final = 512
-_DEEPEST: Final = 16
-_LARGEST: Final = (1 << 31) - 1
+_MAX_NESTING: Final = 16
+_MAX_COUNT: Final = (1 << 31) - 1
 _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(1, 13)
 _NUMBERS: Final = frozenset({_I16, _I32, _I64})
 
@@ -99,7 +99,7 @@ class _Thrift:
     def struct(self, wanted: _Wanted, depth: int = 0) -> dict[str, Any]:
         found: dict[str, Any] = {}
         field = 0
-        if depth > _DEEPEST:
+        if depth > _MAX_NESTING:
             raise ValueError("its description is nested too deeply")
         while True:
             head = self._byte()
@@ -172,7 +172,7 @@ class _Thrift:
         return self.data[self.at - length : self.at]
 
     def _skip(self, kind: int, depth: int, *, inside: bool = False) -> None:
-        if depth > _DEEPEST:
+        if depth > _MAX_NESTING:
             raise ValueError("its description is nested too deeply")
         if kind in (_TRUE, _FALSE):
             self._move(int(inside))
@@ -314,7 +314,7 @@ def _check_chunk(handle: int, chunk: Mapping[str, Any], end: int, leaf: _Leaf) -
             dictionary = max(dictionary, whole)
         else:
             continue
-        if not 0 <= count <= _LARGEST or left < 0:
+        if not 0 <= count <= _MAX_COUNT or left < 0:
             raise ValueError(f"a page states that it holds {count:,} values")
         size.add(_page_size(page, leaf, dictionary))
     if left:

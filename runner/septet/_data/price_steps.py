@@ -15,13 +15,13 @@ import numpy as np
 
 from septet._data.bars import Floats, Ints
 
-__all__ = ["GAP_FACTOR", "MOST_SPIKE_BARS", "STEP_FACTOR", "Before", "Range", "is_spike_live",
+__all__ = ["GAP_FACTOR", "MAX_SPIKE_BARS", "STEP_FACTOR", "Before", "Range", "is_spike_live",
            "price_gaps", "spike_rows", "wick_rows"]  # fmt: skip
 
 STEP_FACTOR: Final = 5.0  # off by this: a single bar is bad, a level that stays is refused
 GAP_FACTOR: Final = 1.7  # a gap between two bars that is worth a warning: a split of 2 for 1 is 2
-NEAR: Final = 2.0
-MOST_SPIKE_BARS: Final = 20
+NEAR_FACTOR: Final = 2.0
+MAX_SPIKE_BARS: Final = 20
 _TILE: Final = 16_384
 
 Range: TypeAlias = tuple[Floats, Floats, Floats]
@@ -54,7 +54,7 @@ def _apart(first: float, second: float) -> float:
 
 def _reaches(high: float, low: float, level: float) -> bool:
     """Whether the range of a bar comes near a level."""
-    return low <= NEAR * level and high * NEAR >= level
+    return low <= NEAR_FACTOR * level and high * NEAR_FACTOR >= level
 
 
 def spike_rows(
@@ -94,7 +94,7 @@ def spike_rows(
     for at in _moves(bars[2], STEP_FACTOR).tolist():
         if at <= done:
             continue
-        if ahead is not None and at + MOST_SPIKE_BARS >= count:
+        if ahead is not None and at + MAX_SPIKE_BARS >= count:
             bars, ahead = _joined(bars, ahead()), None
         end = _spike_end(*bars, at)
         if end:
@@ -122,8 +122,11 @@ def _end_of_run(close: Floats, first: int, level: float) -> int:
 def _spike_end(high: Floats, low: Floats, close: Floats, at: int) -> int:
     """Return the row in which prices that left before `at` are back; 0 if they are not."""
     level = float(close[at - 1])
-    end = _end_of_run(close[: at + MOST_SPIKE_BARS], at, level)
-    if end >= min(len(close), at + MOST_SPIKE_BARS) or _apart(float(close[end]), level) > NEAR:
+    end = _end_of_run(close[: at + MAX_SPIKE_BARS], at, level)
+    if (
+        end >= min(len(close), at + MAX_SPIKE_BARS)
+        or _apart(float(close[end]), level) > NEAR_FACTOR
+    ):
         return 0
     left = _reaches(float(high[at]), float(low[at]), level)
     came = _reaches(float(high[end]), float(low[end]), float(close[end - 1]))
@@ -133,8 +136,9 @@ def _spike_end(high: Floats, low: Floats, close: Floats, at: int) -> int:
 def wick_rows(
     open_: Floats, high: Floats, low: Floats, close: Floats, before: float = np.nan
 ) -> Ints:
-    """Return rows whose high, low or open lies a factor of five off what else is known of the bar.
+    """Return rows whose high, low or open lies a factor of five off the rest of the bar.
 
+    Prices are float64 (n,) above zero, without NaN.
     A high above five times open and close, a low under a fifth of them, an open as far from the
     close of its bar and from the one before (`before` for the first row) on the same side.
     """
@@ -183,4 +187,4 @@ def is_spike_live(high: float, low: float, close: float, level: float, other: fl
         return False
     if _apart(close, level) < STEP_FACTOR or _reaches(high, low, level):
         return False
-    return not (other > 0.0 and _apart(close, other) <= NEAR)
+    return not (other > 0.0 and _apart(close, other) <= NEAR_FACTOR)

@@ -23,7 +23,7 @@ UTC day around the clock), and their open (seconds)."""
 _SECOND_NS: Final = 1_000_000_000
 _WEEK_NS: Final = 7 * DAY_NS
 _MONDAY_NS: Final = 4 * DAY_NS
-_COUNTED: Final = (datetime(2015, 1, 1, tzinfo=UTC), datetime(2025, 12, 31, tzinfo=UTC))
+_COUNTED_YEARS: Final = (datetime(2015, 1, 1, tzinfo=UTC), datetime(2025, 12, 31, tzinfo=UTC))
 """The years whose sessions are counted, whatever the data: every mode warms up alike."""
 
 
@@ -90,7 +90,7 @@ def session_hours(calendar: str) -> float:
 @lru_cache(maxsize=8)
 def _sessions(calendar: str) -> tuple[Ints, Ints]:
     """Return the dates of a calendar's sessions in the years that are counted, and their length."""
-    first, last = (int(each.timestamp()) * _SECOND_NS for each in _COUNTED)
+    first, last = (int(each.timestamp()) * _SECOND_NS for each in _COUNTED_YEARS)
     schedule = load_calendar(calendar, first, last)
     days = schedule.place(np.arange(first, last, DAY_NS, dtype=np.int64), DAY_NS)
     held = ~days.outside

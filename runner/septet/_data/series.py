@@ -42,9 +42,9 @@ SERIES_END: Final = "series_end"
 FUNDING_SIZE: Final = "funding_size"
 WIDEST_FUNDING: Final = 0.04
 USUAL_FUNDING: Final = 0.003
-_FEW_RATES: Final = 3
-_LEAST_PERCENT: Final = 2.0  # values that are all below are scores or odds rather than percents
-_STEPS: Final = 3
+_MIN_RATES: Final = 3
+_MIN_PERCENT: Final = 2.0  # values that are all below are scores or odds rather than percents
+_MAX_STEPS: Final = 3
 _LATER: Final = 3
 _WEEK_NS: Final = 7 * 86_400 * 1_000_000_000
 _MONDAY_NS: Final = 4 * 86_400 * 1_000_000_000
@@ -143,7 +143,7 @@ def check_probabilities(name: str, value: np.ndarray, time_ns: Ints) -> None:
         return
     finite = value[np.isfinite(value)]
     hint = "bring probabilities up, from 0 to 1: scores and odds are none"
-    if finite.min() >= 0.0 and _LEAST_PERCENT < finite.max() <= 100.0:
+    if finite.min() >= 0.0 and _MIN_PERCENT < finite.max() <= 100.0:
         hint = f"divide by 100: a feature {{use: expr, formula: {name} / 100}}, named in model.of"
     raise DataError(
         f"probabilities are 0 to 1, {name} is {value[wrong[0]]:.6g} at {iso(time_ns[wrong[0]])} "
@@ -164,7 +164,7 @@ def check_funding(table: SeriesTable) -> tuple[Finding, ...]:
         return ()
     middle, worst = float(np.median(due)), int(np.argmax(size))
     first = f"{table.value[worst]:.6g} at {iso(table.stamp_ns[worst])}"
-    if len(due) >= _FEW_RATES and middle > USUAL_FUNDING:
+    if len(due) >= _MIN_RATES and middle > USUAL_FUNDING:
         count = int((size > USUAL_FUNDING).sum())
         text = (
             f"the rates of {table.name} have a median of {middle * 100:.4g}%, where exchanges "
@@ -194,7 +194,7 @@ def ending(table: SeriesTable, known_ns: Mapping[str, Ints]) -> tuple[Finding, .
     step = int(np.median(np.diff(table.known_ns))) if len(table.known_ns) > 2 else 0
     if table.max_age_ns is None and not step:
         return ()
-    lasts = max(table.max_age_ns or 0, _STEPS * step)
+    lasts = max(table.max_age_ns or 0, _MAX_STEPS * step)
     name, _, own = table.name.partition("@")
     findings = []
     for symbol, times in known_ns.items():

@@ -37,7 +37,7 @@ __all__ = ["check_series_rows", "check_columns", "missing_values", "value_distan
 
 _CELLS: Final = 1_000
 _MARKS: Final = ("", ".", "-", "--", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "missing")
-_MOST_MISSING: Final = 0.1
+_MAX_MISSING: Final = 0.1
 
 
 def missing_values(column: pl.Series) -> Bools:
@@ -60,7 +60,7 @@ def missing_values(column: pl.Series) -> Bools:
 def warn_missing(findings: Findings, name: str, missing: Bools) -> None:
     """Report that more than a tenth of the values of a series are missing."""
     count = int(np.count_nonzero(missing))
-    if count <= _MOST_MISSING * len(missing) or not count:
+    if count <= _MAX_MISSING * len(missing) or not count:
         return
     text = f"{count:,} of {len(missing):,} values of {name} are missing"
     findings.warn(SERIES_MISSING, count, (), text)

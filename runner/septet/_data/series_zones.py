@@ -9,7 +9,7 @@ import numpy as np
 from septet._data.bad_rows import SERIES_ZONE
 from septet._data.bars import Ints
 from septet._data.clock_changes import all_zones, clock_changes, days_of, named_zones
-from septet._data.clock_signs import MOST_SIGNS, ClockSign
+from septet._data.clock_signs import MAX_SIGNS, ClockSign
 from septet._data.defects import Findings
 from septet._data.stamps import Stamps, iso
 from septet._data.zone_signs import likely_utc
@@ -25,8 +25,8 @@ from septet._data.zones import (
 
 __all__ = ["check_series_zone"]
 
-_LEAST_ROWS: Final = 5
-_REGULAR: Final = 0.9
+_MIN_ROWS: Final = 5
+_REGULAR_SHARE: Final = 0.9
 _SECOND_NS: Final = 1_000_000_000
 _AMOUNTS: Final = (HOUR_NS // 2, HOUR_NS, 2 * HOUR_NS)
 """By how much clocks are changed."""
@@ -48,11 +48,11 @@ def check_series_zone(findings: Findings, name: str, stamps: Stamps, zone: str) 
     bad = stamps.dropped.get("bad_stamp")
     wall_ns = stamps.wall_ns if bad is None else stamps.wall_ns[~bad]
     moments = np.unique(wall_ns)
-    if len(moments) < _LEAST_ROWS:
+    if len(moments) < _MIN_ROWS:
         return
     steps = np.diff(moments)
     step_ns = max(int(np.median(steps)), 1)
-    regular = float(np.mean(np.abs(steps - step_ns) <= _SECOND_NS)) >= _REGULAR
+    regular = float(np.mean(np.abs(steps - step_ns) <= _SECOND_NS)) >= _REGULAR_SHARE
     doubt = doubt_changes(wall_ns, zone, step_ns if regular else DAY_NS)
     if doubt is None and regular:
         doubt = _odd_steps(moments, zone, step_ns)
@@ -76,7 +76,7 @@ def _odd_steps(moments: Ints, own: str, step_ns: int) -> ZoneDoubt | None:
         return None
     off = np.abs(np.diff(moments) - step_ns)
     odd = sum(int(np.count_nonzero(np.abs(off - by) <= MINUTE_NS)) for by in _AMOUNTS)
-    if not 0 < odd <= MOST_SIGNS:
+    if not 0 < odd <= MAX_SIGNS:
         return None
     days = days_of(moments)
     known = set() if own == "UTC" else {at for at, _ in clock_changes(own, days)}

@@ -12,6 +12,7 @@ from msgspec import structs
 from septet._data.defects import Findings
 from septet._data.mixed_rows import OUR_COLUMNS
 from septet._data.symbol_columns import names_symbol, shown_values
+from septet_schemas.late_patterns import late_pattern
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,22 +40,22 @@ _VENUES: Final = frozenset(
      "poloniex", "upbit", "arca", "bats", "iex", "lse", "xetra", "euronext", "dukascopy", "oanda",
      "fxcm", "bloomberg", "refinitiv", "yahoo", "polygon", "alpaca", "tiingo", "stooq")
 )  # fmt: skip
-_PAIR: Final = re.compile(
+_PAIR: Final = late_pattern(
     r"[A-Z0-9]{2,12}[-/_:. ]?(USDT|USDC|USD|BUSD|FDUSD|TUSD|EUR|GBP|JPY|CHF|AUD|CAD|NZD|KRW|TRY|INR"
     r"|BRL|BTC|XBT|ETH)([-_:. ]?(PERP|SWAP|USDT|USDC|USD|\d{6,8}))?(=X)?"
 )
-_CONTRACT: Final = re.compile(r"[A-Z][A-Z0-9]{0,3}[FGHJKMNQUVXZ]\d{1,4}")
-_ISIN: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{9}\d")
+_CONTRACT: Final = late_pattern(r"[A-Z][A-Z0-9]{0,3}[FGHJKMNQUVXZ]\d{1,4}")
+_ISIN: Final = late_pattern(r"[A-Z]{2}[A-Z0-9]{9}\d")
 _MARKETS: Final = frozenset(
     ("spot", "margin", "perp", "perps", "perpetual", "swap", "future", "futures", "linear",
      "inverse", "option", "options", "cfd", "index", "mark", "usdm", "coinm")
 )  # fmt: skip
-_LENGTH: Final = re.compile(r"\d+ ?(ms|s|sec|m|min|h|hr|hour|d|day|w|wk|week|mo|month)s?")
+_LENGTH: Final = late_pattern(r"\d+ ?(ms|s|sec|m|min|h|hr|hour|d|day|w|wk|week|mo|month)s?")
 _PRICES: Final = ("open", "high", "low", "close")
-_MOST_VALUES: Final = 50
-_MOST_COLUMNS: Final = 256  # that are read of a file, those named like sources first
-_OFTEN: Final = 10  # changes of value that are no row of contracts, one after the other
-_LEAST: Final = 5
+_MAX_VALUES: Final = 50
+_MAX_COLUMNS: Final = 256  # that are read of a file, those named like sources first
+_MIN_CHANGES: Final = 10  # changes of value that are no row of contracts, one after the other
+_MIN_ROWS: Final = 5
 _DEVIATIONS: Final = 6.0
 _SHARE: Final = 0.5
 _SIZE: Final = 0.5
@@ -72,7 +73,7 @@ class SourceColumn(msgspec.Struct, frozen=True):
     @property
     def takes_turns(self) -> bool:
         """Whether values come back again and again, and do not follow one another once."""
-        return self.changes >= max(_OFTEN, len(self.values))
+        return self.changes >= max(_MIN_CHANGES, len(self.values))
 
     def text(self) -> str:
         """Name it with its first values."""
@@ -163,14 +164,14 @@ def source_columns(frame: pl.DataFrame | pl.LazyFrame) -> list[SourceColumn]:
         if name not in OUR_COLUMNS
         and (_is_text(kind) or kind.is_integer() or (kind.is_float() and _names_source(name)))
     ]  # fmt: skip
-    texts = sorted(texts, key=lambda name: not _names_source(name))[:_MOST_COLUMNS]
+    texts = sorted(texts, key=lambda name: not _names_source(name))[:_MAX_COLUMNS]
     if not texts:
         return []
     numbers = [_text(name).n_unique().alias(f"n{at}") for at, name in enumerate(texts)]
     row = lazy.select(pl.len().alias("rows"), *numbers).collect(engine="streaming").row(0)
     few = [
         name for name, count in zip(texts, row[1:], strict=True)
-        if 2 <= count <= min(_MOST_VALUES + 1, row[0] // 2)
+        if 2 <= count <= min(_MAX_VALUES + 1, row[0] // 2)
     ]  # fmt: skip
     named_columns = []
     for column in _columns(lazy, few):
@@ -244,10 +245,10 @@ def _apart(moves: dict[tuple[str, str], list[float]], first: str, second: str) -
     of a bar.
     """
     forth, back = moves[first, second], moves.get((second, first))
-    if back is None or min(forth[0], back[0]) < _LEAST:
+    if back is None or min(forth[0], back[0]) < _MIN_ROWS:
         return False
     stay = [moves.get((same, same), [0.0, 0.0]) for same in (second, first)]
-    drift = [total / rows if rows >= _LEAST else 0.0 for rows, total, *_ in stay]
+    drift = [total / rows if rows >= _MIN_ROWS else 0.0 for rows, total, *_ in stay]
     up, down = forth[1] - drift[0] * forth[0], back[1] - drift[1] * back[0]
     count, squares = forth[0] + back[0], forth[2] + back[2]
     apart = abs(up - down)

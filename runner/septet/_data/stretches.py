@@ -56,10 +56,10 @@ from septet._data.normalise import (
     normalise,
     stamp_of,
 )
-from septet._data.price_steps import MOST_SPIKE_BARS, Before, Range
+from septet._data.price_steps import MAX_SPIKE_BARS, Before, Range
 from septet._data.source import LazyBars, RawBars, Request, Scans, Store
+from septet._data.source_clock import Clock, clock_of, read_between
 from septet._data.source_files import reading
-from septet._data.spans import Clock, clock_of, read_between
 from septet._data.stamps import iso
 from septet._data.unread_columns import check_unread_columns
 from septet._data.whole_data_only import refuse_unserved
@@ -159,7 +159,7 @@ class _Symbol:
         keep = {"price_spike": "keep", "price_wick": "keep", "price_levels": "keep"}
         policy = self.keys.policy.model_copy(update={**keep, "price_step": "keep"})
         keys = self.keys.model_copy(update={"adjust": "none", "policy": policy})
-        span_ns = 4 * MOST_SPIKE_BARS * self.bar_ns
+        span_ns = 4 * MAX_SPIKE_BARS * self.bar_ns
         while True:
             frame = read_between(self.lazy, self.clock, from_ns, from_ns + span_ns)
             bars = no_bars(self.name, self.bar_ns)
@@ -168,7 +168,7 @@ class _Symbol:
                 bars = normalise(
                     raw, keys, bar_ns=self.bar_ns, now_ns=now_ns, part=True, anchor=self.anchor
                 ).bars
-            if len(bars) >= MOST_SPIKE_BARS or from_ns + span_ns > self.clock.last_ns:
+            if len(bars) >= MAX_SPIKE_BARS or from_ns + span_ns > self.clock.last_ns:
                 return bars.high, bars.low, bars.close
             span_ns *= 4
 

@@ -8,8 +8,8 @@ from septet._data.bars import Finding
 from septet._data.clock_signs import QUARTER_NS, QuarterHours
 from septet._data.defects import Findings
 from septet._data.source import LazyBars
+from septet._data.source_clock import Clock
 from septet._data.source_files import READ_ERRORS, unreadable
-from septet._data.spans import Clock
 from septet._data.stamps import Stamps, within_years
 from septet._data.zone_signs import check_zone
 from septet_schemas.data import CandlesConfig

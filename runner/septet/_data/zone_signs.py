@@ -30,7 +30,7 @@ ZONE_SIGN: Final = "zone_sign"
 _CURRENCIES: Final = "America/New_York"
 _CURRENCIES_OPEN: Final = 17 * 60
 _WEEKEND_NS: Final = 40 * HOUR_NS
-_LEAST_DAYS: Final = 5
+_MIN_DAYS: Final = 5
 _HINT: Final = "if the stamps are UTC, write time_zone: UTC"
 
 
@@ -102,7 +102,7 @@ def _hours_shown_once(ordered: Ints, zone: str, bar_ns: int) -> ZoneDoubt | None
 
 def _odd_sessions(ordered: Ints, zone: str, bar_ns: int) -> ZoneDoubt | None:
     starts = session_starts(ordered, bar_ns)
-    if starts is None or len(starts[0]) < _LEAST_DAYS:
+    if starts is None or len(starts[0]) < _MIN_DAYS:
         return None
     minute = usual_minute(starts[1])
     first = starts[0] * DAY_NS + starts[1] * MINUTE_NS

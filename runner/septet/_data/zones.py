@@ -23,7 +23,7 @@ __all__ = [
 HOUR_NS: Final = 3_600_000_000_000
 DAY_NS: Final = 24 * HOUR_NS
 MINUTE_NS: Final = 60_000_000_000
-_NAMED: Final = {
+_ZONES_BY_MINUTE: Final = {
     9 * 60 + 30: ("America/New_York",), 8 * 60 + 30: ("America/Chicago",),
     8 * 60: ("Europe/London", "America/Chicago"), 9 * 60: ("Europe/Berlin", "America/New_York"),
     10 * 60: ("America/New_York", "Australia/Sydney"),
@@ -232,7 +232,7 @@ def _local_sessions(wall_ns: Ints, days: tuple[date, date], bar_ns: int) -> Zone
     if not is_opening(minute):
         return None
     exact = [each for each in fitting_zones(wall_ns, bar_ns) if each != "UTC"]
-    zones = exact or _NAMED.get(minute, ("America/New_York",))
+    zones = exact or _ZONES_BY_MINUTE.get(minute, ("America/New_York",))
     seen = list(_around(starts, zones[0], days))
     if not seen or any(a != b for _, _, a, b in seen):
         return None

@@ -304,5 +304,4 @@ def _as_paid(lived: Lived, booking: Booking, units: float, scale: float) -> tupl
         return float(round((quantity - traded.fee) * scale)), traded.fee * traded.price
     if traded.fee_currency == facts["quotes"][k]:
         return units, traded.fee
-    fill = booking.fill
-    return units, (fill.fee_quote or 0.0) if fill is not None else 0.0
+    return units, traded.fee_quote or 0.0

@@ -30,11 +30,11 @@ def audit(
         The run's, with its log.
     """
     yield from _unnoticed(kind, ours, folder, first_ns)
-    if kind.naked_ms:
+    if kind.unprotected_ms:
         longest_ms, symbol = venue.cover.longest_ms(first_ns, now_ns)
-        if longest_ms > kind.naked_ms:
+        if longest_ms > kind.unprotected_ms:
             text = f"held for {longest_ms:.0f} ms without a stop or an exit at the venue"
-            yield Finding("naked", symbol, text)
+            yield Finding("unprotected", symbol, text)
 
 
 def is_noticed(kind: Kind, ours: RunRecord, folder: Path, first_ns: int) -> bool:

@@ -28,7 +28,7 @@ ANSWERS_FINAL_AFTER: Final = "3s"
 """Receive window and staleness of the local venue's reads together, and something to spare."""
 TIMEOUT: Final = "2s"
 KILL: Final = "P1"
-_LAST: Final = "E23"
+_LAST_CODE: Final = "E23"
 
 Needs = Literal["", "order", "cancel", "fill", "position", "open_order", "book"]
 Way = Literal["armed", "restart", "stop", "kill", "process", "operator"]
@@ -39,7 +39,7 @@ Draw = Callable[[random.Random], dict[str, Any]]
 class Kind:
     """A fault of the drill.
 
-    `needs` is what must come by or be there for it to strike; `duration_ms` how long it lasts;
+    `needs` is what must come by or be there for it to occur; `duration_ms` how long it lasts;
     `draw` gives its parameters. `way` is how it is made: ``armed`` at the venue, ``restart``
     while the run is down and starts, ``stop`` by a signal while a send is under way, ``kill``
     with signal 9, ``process`` inside the run's own process, ``operator`` by what a person does to
@@ -48,8 +48,8 @@ class Kind:
     `logs` events of which one must stand in the run's log. Where `texts` are given the event is
     logged once a minute at most: a line with one of them counts that is up to a minute older than
     the fault. While the fault acts, no position is without a stop or an exit at the venue for
-    longer than `naked_ms`; 0 asks for nothing. What it
-    brings about may take `rest_ms` more to be seen. One that is only `answered` has struck when a
+    longer than `unprotected_ms`; 0 asks for nothing. What it
+    brings about may take `rest_ms` more to be seen. One that is only `answered` has occurred when a
     request was answered with it, and not before; one that is `listed` when the venue has accepted
     an order under another client id.
     """
@@ -65,7 +65,7 @@ class Kind:
     blocks: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
-    naked_ms: float = 0.0
+    unprotected_ms: float = 0.0
     rest_ms: float = 0.0
     answered: bool = False
     listed: bool = False
@@ -96,7 +96,7 @@ def _rules(draw: random.Random) -> dict[str, Any]:
 _LATE: Final = {"delay_ms": 2_600}
 """After the client's timeout, within what the client waits for at its end."""
 
-_FALSE: Final[tuple[Any, ...]] = ("NaN", "Infinity", "-Infinity", "1e400", "abc", [])
+_FALSE_NUMBERS: Final[tuple[Any, ...]] = ("NaN", "Infinity", "-Infinity", "1e400", "abc", [])
 _FALSE_FIELDS: Final = (
     ("POST order", ("origQty", "executedQty", "price", "orderId", "status", "commission")),
     ("report", ("l", "L", "n", "t", "T", "z", "q", "X")),
@@ -106,7 +106,7 @@ _FALSE_FIELDS: Final = (
 def _false_value(draw: random.Random) -> dict[str, Any]:
     """Draw an impossible value for a field of an answer."""
     target, names = draw.choice(_FALSE_FIELDS)
-    return {"target": target, "field": draw.choice(names), "value": draw.choice(_FALSE)}
+    return {"target": target, "field": draw.choice(names), "value": draw.choice(_FALSE_NUMBERS)}
 
 
 def _other_id(draw: random.Random) -> dict[str, Any]:
@@ -174,16 +174,16 @@ _KINDS: Final = (
          draw=_one_of(status=[301, 302, 303, 307, 308])),
     Kind("A2", "a value that cannot be true", "order", draw=_false_value),
     Kind("A3", "an execution too many is reported", "fill", draw=_one_of(kind=["beyond", "again"]),
-         blocks=("disputed_fill",), logs=("disputed_fill",), naked_ms=5_000),
+         blocks=("disputed_fill",), logs=("disputed_fill",), unprotected_ms=5_000),
     Kind("A4", "a background task dies", way="process", draw=lambda draw: {"draw": draw.random()},
-         blocks=("feed_down", "venue_down"), logs=("task_failed",), naked_ms=3_000),
+         blocks=("feed_down", "venue_down"), logs=("task_failed",), unprotected_ms=3_000),
     Kind("A5", "prices stamped in the future",
          draw=_one_of(ahead_ms=[120_000, 3_600_000], messages=[1, 3]), logs=("unreadable",),
          texts=("ahead of the local clock", "a time up to now")),
     Kind("A7", "the disk is full when an exit is due", "order", way="process", duration_ms=4_000,
-         draw=_one_of(tail=[True, False]), logs=("journal_failed",), naked_ms=2_500),
+         draw=_one_of(tail=[True, False]), logs=("journal_failed",), unprotected_ms=2_500),
     Kind("A9", "the machine's clock is ahead, then right", way="process", duration_ms=1_000,
-         draw=_one_of(ahead_ms=[2_000, 4_000]), logs=("clock",), naked_ms=5_000,
+         draw=_one_of(ahead_ms=[2_000, 4_000]), logs=("clock",), unprotected_ms=5_000,
          rest_ms=2_500),
     Kind("A10", "banned, and one client gets the answer", duration_ms=1_500,
          blocks=("venue_banned",), answered=True),
@@ -193,10 +193,10 @@ _KINDS: Final = (
          draw=_one_of(how=["flatten", "halt"], restarts=[True]), blocks=("operator_halt",)),
     Kind("A18", "a status that its quantities contradict", "order",
          draw=_one_of(target=["POST order", "report"], kind=["nothing", "part", "partly", "new"]),
-         logs=("unreadable",), naked_ms=5_000),
+         logs=("unreadable",), unprotected_ms=5_000),
     Kind("A19", "an order reported ended that was filled or rests", "order",
          draw=_one_of(target=["POST order", "POST order", "report"],
-                      status=["EXPIRED", "CANCELED", "REJECTED"]), naked_ms=5_000),
+                      status=["EXPIRED", "CANCELED", "REJECTED"]), unprotected_ms=5_000),
 )  # fmt: skip
 
 CATALOGUE: Final = {each.code: each for each in _KINDS} | {
@@ -230,7 +230,7 @@ def order_of(codes: Sequence[str], times: int, kills: int, seed: int) -> list[st
     for _ in range(times):
         rounds.append(list(codes))
         draw.shuffle(rounds[-1])
-    found = sorted((code for each in rounds for code in each), key=lambda code: code == _LAST)
+    found = sorted((code for each in rounds for code in each), key=lambda code: code == _LAST_CODE)
     for _ in range(kills):
         found.insert(draw.randint(0, len(found)), KILL)
     return found

@@ -25,17 +25,25 @@ from septet._live.build_core import currencies, has_venue_fills
 from septet._shell.session import plan_of, warmup_ns_of
 from septet.errors import InputError
 
-__all__ = ["KEY", "SECRET", "Stage", "compile_plan", "make_stage", "settings_for", "terms_of"]
+__all__ = [
+    "KEY",
+    "SECRET",
+    "LocalMarket",
+    "compile_plan",
+    "make_local_market",
+    "settings_for",
+    "terms_of",
+]
 
 KEY: Final = "SEPTET_DRILL_KEY"
 SECRET: Final = "SEPTET_DRILL_SECRET"  # noqa: S105 a name of the environment
 _START_NS: Final = 1_700_006_400 * 10**9
 _MEMORY_BARS: Final = 500
-_LEAST_HISTORY: Final = 50
+_MIN_HISTORY: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class LocalMarket:
     """A venue's configuration and the bars that it replays; `to_play` follow its history."""
 
     config: VenueConfig
@@ -44,9 +52,9 @@ class Stage:
     origin: str
 
 
-def make_stage(
+def make_local_market(
     loaded: Loaded, folder: Path, *, seed: int, bars: int, bar_wall_ns: int, synthetic: bool
-) -> Stage:
+) -> LocalMarket:
     """Prepare the venue: `bars` to replay after enough history for warm-up and training.
 
     Raises
@@ -85,7 +93,7 @@ def make_stage(
         api_key=f"drill-{folder.name}", secret=f"drill-{seed}",
         journal_path=str(folder / "venue-journal.jsonl"),
     )  # fmt: skip
-    return Stage(venue, played, to_play, origin)
+    return LocalMarket(venue, played, to_play, origin)
 
 
 def _insist_on_spot(strategy: Any) -> None:
@@ -121,7 +129,7 @@ def _recorded(market: MarketData, history: int, bars: int) -> tuple[dict[str, Ba
     end = min(int(table.open_ns[-1]) for table in tables) + bar_ns
     begin = max(int(table.open_ns[0]) for table in tables)
     there = (end - begin) // bar_ns
-    if there <= _LEAST_HISTORY:
+    if there <= _MIN_HISTORY:
         raise InputError(
             f"the data has {there} bars in common, too few for a drill",
             hint="try --synthetic, or a longer span",

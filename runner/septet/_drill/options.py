@@ -10,7 +10,7 @@ __all__ = ["BARS_PER_FAULT", "Options"]
 
 NS: Final = 1_000_000_000
 BARS_PER_FAULT: Final = 24
-"""Bars within which a fault has struck, or was not reached."""
+"""Bars within which a fault has occurred, or was not reached."""
 BARS_TO_START: Final = 200
 """Bars that pass at most until the run is live."""
 

@@ -1,8 +1,8 @@
 """Faults inside the process of a drill's run: the module is started with REPORT and septet's words.
 
 The run is started as a user starts it, in a process that also takes orders for faults from its
-standard input, a JSON line each. What struck is written to the file REPORT as the venue writes what
-it did. Nothing of septet is changed but what a fault stands for: the clock of the machine, the
+standard input, a JSON line each. What occurred is written to the file REPORT as the venue writes
+what it did. Nothing of septet is changed but what a fault stands for: the clock of the machine, the
 writes of the journal, and one exception in one background task.
 """
 
@@ -30,7 +30,7 @@ __all__ = ["CODES", "Order", "ProcessFaults", "full_disk", "main"]
 
 CODES: Final = ("A4", "A7", "A9")
 _NS: Final = 1_000_000_000
-_BESIDE: Final = ("alerts", "metrics at ")
+_OPTIONAL_TASKS: Final = ("alerts", "metrics at ")
 """How tasks are called that block nothing when they fail: orders do not need them."""
 
 
@@ -68,7 +68,7 @@ class ProcessFaults:
     Parameters
     ----------
     report
-        Where what struck is appended.
+        Where what occurred is appended.
     """
 
     def __init__(self, report: Path) -> None:
@@ -174,16 +174,16 @@ class ProcessFaults:
             kept = [
                 (f"{each.name} of {owner}", each.task)
                 for owner, each in supervisor.kept()
-                if each.task is not None and not each.name.startswith(_BESIDE)
+                if each.task is not None and not each.name.startswith(_OPTIONAL_TASKS)
             ]
             if kept:
                 name, task = kept[int(order.draw * len(kept))]
 
-                def strike(task: asyncio.Task[Any] = task, name: str = name) -> None:
+                def fail(task: asyncio.Task[Any] = task, name: str = name) -> None:
                     if end_task(task):
                         self._report(order, name)
 
-                task.get_loop().call_soon_threadsafe(strike)
+                task.get_loop().call_soon_threadsafe(fail)
 
     def _report(self, order: Order, detail: str) -> None:
         row = FaultInjected(

@@ -26,7 +26,7 @@ KINDS = {
     "backwards": "a state or a time that went backwards",
     "banned": "a request although an answer had reported a ban",
     "unnoticed": "a fault that must keep entries back or stand in the log, and did not",
-    "naked": "a position without a stop or an exit at the venue",
+    "unprotected": "a position without a stop or an exit at the venue",
     "operator": "what a person asked for that was not done",
     "bar": "a bar that is wrong, or missing and not declared",
 }
@@ -36,9 +36,9 @@ _AFTER_NS = 250_000_000
 _BANNED_NS = 1_000_000_000
 """The shortest ban that an answer reports: it is given in whole seconds."""
 _ROUNDING = Decimal("1e-7")
-_PASSING = frozenset({"naked", "open_order"})
+_TRANSIENT_KINDS = frozenset({"unprotected", "open_order"})
 """Kinds that end, and can come again with the same text."""
-_LASTING = frozenset({"position", "balance"})
+_LASTING_KINDS = frozenset({"position", "balance"})
 """Kinds that stay once they are there, with other figures after each trade."""
 
 
@@ -60,10 +60,10 @@ def unreported(found: Iterable[Finding], reported: Iterable[Finding]) -> list[Fi
     An execution that was booked wrongly stays so: the faults after it are not checked against it.
     """
     before = set(reported)
-    subjects = {(each.kind, each.subject) for each in before if each.kind in _LASTING}
+    subjects = {(each.kind, each.subject) for each in before if each.kind in _LASTING_KINDS}
     return [
         each for each in found
-        if each.kind in _PASSING
+        if each.kind in _TRANSIENT_KINDS
         or (each not in before and (each.kind, each.subject) not in subjects)
     ]  # fmt: skip
 
@@ -78,11 +78,13 @@ def check_all(venue: VenueRecord, ours: RunRecord) -> list[Finding]:
     return sorted({*trading, *check_bars(venue, ours)})
 
 
-def check_trading(venue: VenueRecord, ours: RunRecord, bare_ns: int = 1 << 62) -> list[Finding]:
+def check_trading(
+    venue: VenueRecord, ours: RunRecord, unprotected_ns: int = 1 << 62
+) -> list[Finding]:
     """Compare orders, executions, positions and balances.
 
-    A position counts as naked if it is so since before the wall time `bare_ns`: while the market
-    moves its stop may be on its way.
+    A position counts as unprotected if it has been so since before the wall time
+    `unprotected_ns`: while the market moves its stop may be on its way.
     """
     found = [Finding("backwards", ours.run_id, text) for text in ours.backwards]
     found += _bans(venue)
@@ -92,8 +94,8 @@ def check_trading(venue: VenueRecord, ours: RunRecord, bare_ns: int = 1 << 62) -
     found += _positions(ours)
     found += _balances(venue, ours)
     found += [
-        Finding("naked", symbol, "is held without a stop or an exit at the venue")
-        for symbol in venue.cover.bare(bare_ns)
+        Finding("unprotected", symbol, "is held without a stop or an exit at the venue")
+        for symbol in venue.cover.unprotected(unprotected_ns)
     ]
     return sorted(set(found))
 

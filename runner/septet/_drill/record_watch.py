@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from septet._drill.local_market import Stage, terms_of
+from septet._drill.local_market import LocalMarket, terms_of
 from septet._drill.options import BARS_PER_FAULT, Options
 from septet._drill.outcome import Outcome
 from septet._drill.ownership import claim_known
@@ -23,7 +23,8 @@ from septet._text import one_line
 from septet.errors import RunError
 
 __all__ = [
-    "HALTED", "LOOK_S", "NO_DECISION", "QUIET", "WAITING", "BarsOverError", "GivenUpError", "Watch",
+    "HALTED", "LOOK_S", "NO_DECISION", "QUIET", "WAITING", "BarsOverError", "GivenUpError",
+    "RecordWatch",
 ]  # fmt: skip
 
 QUIET: Final = "quiet"
@@ -36,7 +37,7 @@ _NS: Final = 1_000_000_000
 _LIVE_WITHIN_S: Final = 120.0
 _PERSON_WITHIN_S: Final = 600.0
 """How long a person's halt holds the drill up; then it clears it, and reports it."""
-_MOST_DEATHS: Final = 3
+_MAX_DEATHS: Final = 3
 """Ends that nobody asked for, after which a drill that keeps going gives up as well."""
 
 
@@ -48,16 +49,18 @@ class GivenUpError(Exception):
     """The run ended, or was never live; the text gives details, if there are any."""
 
 
-class Watch:
+class RecordWatch:
     """Both records of a drill, and the time limits of its waits."""
 
     def __init__(
-        self, venue: VenueProcess, run: RunProcess, stage: Stage, options: Options,
+        self, venue: VenueProcess, run: RunProcess, local_market: LocalMarket, options: Options,
         outcome: Outcome, log: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self._venue, self._run, self._stage = venue, run, stage
+        self._venue, self._run, self._local_market = venue, run, local_market
         self._options, self._outcome, self._log = options, outcome, log
-        self._theirs = VenueRecord(bars=stage.bars, cover=Cover(terms_of(stage.config)))
+        self._theirs = VenueRecord(
+            bars=local_market.bars, cover=Cover(terms_of(local_market.config))
+        )
         self._ours: RunRecord | None = None
         self._reader: Reader | None = None
         self._over = False
@@ -178,7 +181,7 @@ class Watch:
         """Restart a run that ended unexpectedly if the drill is to continue."""
         if not self._has_died():
             return
-        if not self._options.keep_going or self._deaths >= _MOST_DEATHS:
+        if not self._options.keep_going or self._deaths >= _MAX_DEATHS:
             raise GivenUpError
         self._start_again()
 

@@ -16,9 +16,9 @@ from septet._drill.fault_kinds import ANSWERS_FINAL_AFTER, CATALOGUE, KILL, TIME
 from septet._drill.local_market import (
     KEY,
     SECRET,
-    Stage,
+    LocalMarket,
     compile_plan,
-    make_stage,
+    make_local_market,
     settings_for,
 )
 from septet._drill.options import Options
@@ -34,7 +34,7 @@ from septet._drill.record_watch import (
     WAITING,
     BarsOverError,
     GivenUpError,
-    Watch,
+    RecordWatch,
 )  # fmt: skip
 from septet._drill.replays import replay_all
 from septet._drill.trading_records import OPERATOR
@@ -47,10 +47,10 @@ Log = Callable[[str], None]
 _NS: Final = 1_000_000_000
 _RESOLVE_WITHIN_S: Final = 90.0
 _RESUME_EVERY_S: Final = 1.0
-_UNDER_WAY: Final = "are under way"
-_LEFT: Final = 0.02
+_IN_PROGRESS: Final = "are under way"
+_FEE_REMAINDER: Final = 0.02
 """Share of the largest order that fees in the base may leave of less than a lot."""
-_OF_PROCESS: Final = 1_000_000
+_FIRST_PROCESS_FAULT: Final = 1_000_000
 """Numbers of faults from here on are of the run's own process; below are those of the venue."""
 
 
@@ -71,14 +71,14 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
     """
     began = time.monotonic()
     played = _insist_on_sense(loaded, options)
-    stage = make_stage(
+    local_market = make_local_market(
         loaded, options.folder, seed=options.seed, bars=options.bars_needed,
         bar_wall_ns=options.bar_wall_ns, synthetic=options.synthetic,
     )  # fmt: skip
     codes = [*options.codes, *([KILL] if options.kills else [])]
     strategy = loaded.strategy
     outcome = Outcome(
-        strategy=strategy.name, mode=options.mode, seed=options.seed, origin=stage.origin,
+        strategy=strategy.name, mode=options.mode, seed=options.seed, origin=local_market.origin,
         folder=str(options.folder), rows=[Row(code) for code in codes],
         terms=(
             f"a bar lasts {options.bar_wall_ns / 1e6:g} ms; the client's timeout is {TIMEOUT}, "
@@ -87,7 +87,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
         ),
     )  # fmt: skip
     compile_plan(played, log)  # before the first bar plays
-    with VenueProcess(stage.config, options.folder) as venue:
+    with VenueProcess(local_market.config, options.folder) as venue:
         words = [
             str(loaded.path), "--mode", options.mode, "--yes", "--clock", venue.admin,
             "--out", str(options.folder / "runs"), "--log-level", "info",
@@ -97,14 +97,14 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
         for each in (KEY, SECRET):
             words += ["--allow-secret", f"{each}@127.0.0.1"]
         environment = {
-            KEY: stage.config.api_key, SECRET: stage.config.secret,
+            KEY: local_market.config.api_key, SECRET: local_market.config.secret,
             "SEPTET_STATE_DIR": str(options.folder / "state"),
         }  # fmt: skip
         inside = any(CATALOGUE[code].way == "process" for code in options.codes)
         report = options.folder / "process-faults.jsonl" if inside else None
         run = RunProcess(words, environment, options.folder / "run.log", report)
         kinds = request_of(played.strategy).kinds
-        rehearsal = _Rehearsal(venue, run, stage, options, outcome, kinds, log)
+        rehearsal = _Rehearsal(venue, run, local_market, options, outcome, kinds, log)
         try:
             rehearsal.play()
         finally:
@@ -121,14 +121,14 @@ def _insist_on_sense(loaded: Loaded, options: Options) -> Loaded:
     return load(loaded.path, mode=options.mode, sets=sets)
 
 
-class _Rehearsal(Watch):
+class _Rehearsal(RecordWatch):
     """A running drill: its plan, and the latest injections."""
 
     def __init__(
-        self, venue: VenueProcess, run: RunProcess, stage: Stage, options: Options,
+        self, venue: VenueProcess, run: RunProcess, local_market: LocalMarket, options: Options,
         outcome: Outcome, kinds: frozenset[str], log: Log,
     ) -> None:  # fmt: skip
-        super().__init__(venue, run, stage, options, outcome, log)
+        super().__init__(venue, run, local_market, options, outcome, log)
         self._kinds = kinds
         self._rows = {row.code: row for row in outcome.rows}
         self._numbers: dict[int, str] = {}
@@ -165,7 +165,7 @@ class _Rehearsal(Watch):
             if row.asked > row.injected and not row.notes:
                 row.notes.append("the bars were over")
         left = sum(max(0, row.asked - row.injected) for row in rows)
-        played = f"all {self._options.bars or self._stage.to_play:,} bars were played"
+        played = f"all {self._options.bars or self._local_market.to_play:,} bars were played"
         self._outcome.over = f"{played}, and {left} of {sum(row.asked for row in rows)} faults " + (
             "were not reached"
         )
@@ -235,29 +235,29 @@ class _Rehearsal(Watch):
         if not self._await_need(kind):
             return
         asked_ns = time.time_ns()
-        struck: list[str] = []
+        occurred: list[str] = []
         if kind.way == "kill":
             self._run.kill()
             self._rows[kind.code].injected += 1
-            struck = [kind.code]
+            occurred = [kind.code]
             self._unchecked.append(kind.code)
             self._start_again()
         elif kind.way == "operator":
-            struck = self._halt(kind, draw)
+            occurred = self._halt(kind, draw)
         elif kind.way == "restart":
             self._stop_run()
             self._arm(kind, draw)
-            struck = self._await_strike(kind)
+            occurred = self._await_fault(kind)
             self._start_again()
         else:
             self._arm(kind, draw)
-            struck = self._await_strike(kind)
-            if kind.way == "stop" and kind.code in struck:
+            occurred = self._await_fault(kind)
+            if kind.way == "stop" and kind.code in occurred:
                 self._stop_run()
                 self._start_again()
-        if struck:
+        if occurred:
             self._wait((kind.duration_ms + kind.rest_ms) / 1e3)
-            self._wait_until_resolved(struck, asked_ns, bars=2)
+            self._wait_until_resolved(occurred, asked_ns, bars=2)
 
     def _halt(self, kind: Kind, draw: random.Random) -> list[str]:
         """Halt the run as an operator does, and wait until it has acted."""
@@ -303,7 +303,7 @@ class _Rehearsal(Watch):
         """Whether no position is held beyond a remainder from fees."""
         assert self._ours is not None
         most = max((abs(each.quantity) for each in self._ours.sent.values()), default=0.0)
-        return all(abs(held) <= _LEFT * most for held in self._ours.positions.values())
+        return all(abs(held) <= _FEE_REMAINDER * most for held in self._ours.positions.values())
 
     def _stop_run(self) -> None:
         self._ended = self._run.starts
@@ -311,7 +311,7 @@ class _Rehearsal(Watch):
 
     def _arm(self, kind: Kind, draw: random.Random) -> None:
         if kind.way == "process":
-            number = _OF_PROCESS + len(self._numbers)
+            number = _FIRST_PROCESS_FAULT + len(self._numbers)
             self._numbers[number] = kind.code
             self._run.make(kind.order(draw, number))
             return
@@ -333,21 +333,21 @@ class _Rehearsal(Watch):
             return any(abs(held) > 1e-8 for held in self._ours.positions.values())
         return self._left_open() > 0
 
-    def _await_strike(self, kind: Kind) -> list[str]:
+    def _await_fault(self, kind: Kind) -> list[str]:
         """Wait until the fault has acted; return every fault that acted meanwhile."""
-        struck: list[str] = []
+        occurred: list[str] = []
 
         def hit() -> bool:
-            struck.extend(self._new_strikes())
-            return kind.code in struck
+            occurred.extend(self._new_faults())
+            return kind.code in occurred
 
         self._until(hit, self._patience_s)
-        return struck
+        return occurred
 
-    def _new_strikes(self) -> list[str]:
+    def _new_faults(self) -> list[str]:
         """Count the faults that acted since the last call; one armed earlier may act late."""
         found = []
-        for number, rows in self._theirs.strikes.items():
+        for number, rows in self._theirs.injections.items():
             count = max(row.count for row in rows)
             new = count - self._counted.get(number, 0)
             code = self._numbers.get(number, rows[0].code)
@@ -360,16 +360,16 @@ class _Rehearsal(Watch):
 
     # ------------------------------------------------------------ resolving
 
-    def _wait_until_resolved(self, struck: list[str], since_ns: int, *, bars: int) -> None:
+    def _wait_until_resolved(self, occurred: list[str], since_ns: int, *, bars: int) -> None:
         """Wait until both records agree and nothing blocks; record what remains wrong."""
-        first_ns = self._struck_ns(since_ns)
+        first_ns = self._occurred_ns(since_ns)
         over_ns, bad_ns = time.time_ns(), first_ns
         until_s = time.monotonic() + _RESOLVE_WITHIN_S
         found: list[Finding] = []
         why = lasting = ""
         while True:
             self._look()
-            struck += self._new_strikes()
+            occurred += self._new_faults()
             lasting = str(found[0]) if found else lasting
             why, found = self._trouble(over_ns, bars)
             if not why:
@@ -385,31 +385,31 @@ class _Rehearsal(Watch):
             if time.monotonic() > until_s:
                 break
             time.sleep(LOOK_S)
-        if lasting and why.endswith(_UNDER_WAY):
+        if lasting and why.endswith(_IN_PROGRESS):
             why += f"; before that: {lasting}"
-        for code in dict.fromkeys(struck):
+        for code in dict.fromkeys(occurred):
             row = self._rows[code]
             row.resolved = row.injected if not why else row.resolved
             row.worst_ms = max(row.worst_ms, (bad_ns - first_ns) / 1e6)
         self._unchecked = []
-        self._audit(struck, first_ns)
-        self._blame(struck, found, why)
+        self._audit(occurred, first_ns)
+        self._attribute(occurred, found, why)
         self._insist_alive()
 
-    def _audit(self, struck: Sequence[str], first_ns: int) -> None:
+    def _audit(self, occurred: Sequence[str], first_ns: int) -> None:
         """Return the effects that a fault should have had and did not have."""
         if self._ours is None or self._reader is None or self._mode != "live":
             return
         folder = self._reader.path.parent
-        for code in dict.fromkeys(struck):
+        for code in dict.fromkeys(occurred):
             kind, row = CATALOGUE[code], self._rows[code]
             if kind.answered and not self._theirs.was_banned_since(first_ns):
-                row.take_back(struck.count(code))
+                row.take_back(occurred.count(code))
                 continue
             if kind.listed and not self._theirs.lists_since(first_ns):
-                row.take_back(struck.count(code), "the venue rejected the order that it met")
+                row.take_back(occurred.count(code), "the venue rejected the order that it met")
                 continue
-            # what struck a moment ago may not have been read yet
+            # what occurred a moment ago may not have been read yet
             noticed = partial(is_noticed, kind, self._ours, folder, first_ns)
             self._until(noticed, self._patience_s, plays=False)
             now_ns = time.time_ns()
@@ -417,24 +417,24 @@ class _Rehearsal(Watch):
                 row.findings.append(each)
                 self._outcome.totals.kinds[each.kind] += 1
 
-    def _struck_ns(self, since_ns: int) -> int:
-        rows = (row for rows in self._theirs.strikes.values() for row in rows)
+    def _occurred_ns(self, since_ns: int) -> int:
+        rows = (row for rows in self._theirs.injections.values() for row in rows)
         return min((row.at_ns for row in rows if row.at_ns >= since_ns), default=since_ns)
 
-    def _blame(self, struck: Sequence[str], found: Sequence[Finding], why: str) -> None:
+    def _attribute(self, occurred: Sequence[str], found: Sequence[Finding], why: str) -> None:
         """Assign new findings, and a block that did not end, to the faults of the window."""
         assert self._ours is not None
         bars = check_bars(self._theirs, self._ours)
         fresh = unreported([*found, *bars], self._reported)
         self._reported |= set(fresh)
         for each in (*fresh, *([f"not resolved: {why}"] if why else [])):
-            self._log(f"  {', '.join(dict.fromkeys(struck))}: {each}")
-        for code in dict.fromkeys(struck):
+            self._log(f"  {', '.join(dict.fromkeys(occurred))}: {each}")
+        for code in dict.fromkeys(occurred):
             row = self._rows[code]
             row.findings += fresh
             if why:
                 row.notes.append(f"not resolved: {why}")
-        if not struck:
+        if not occurred:
             self._outcome.findings += fresh
             if why:
                 self._outcome.failures.append(f"not resolved: {why}")
@@ -451,14 +451,14 @@ class _Rehearsal(Watch):
             if state in ("intent", "submitted", "unknown") and not is_waiting(name, ours)
         ]  # fmt: skip
         if live and busy:
-            return f"{len(busy)} orders, such as {busy[0]}, {_UNDER_WAY}", []
+            return f"{len(busy)} orders, such as {busy[0]}, {_IN_PROGRESS}", []
         if blocks := ours.unmet(over=self._over):
             return f"entries are blocked: {', '.join(blocks)}", []
         if ours.is_halted_by_drill:
             self._resume()
             return QUIET, []
-        bare_ns = time.time_ns() - _NS
-        found = check_trading(self._theirs, ours, bare_ns) if live else []
+        unprotected_ns = time.time_ns() - _NS
+        found = check_trading(self._theirs, ours, unprotected_ns) if live else []
         found = unreported(found, self._reported)
         if found:
             return str(found[0]), found
@@ -495,6 +495,6 @@ class _Rehearsal(Watch):
     @property
     def _latest(self) -> list[str]:
         """Return the fault that acted last."""
-        rows = [rows[-1] for rows in self._theirs.strikes.values() if rows]
+        rows = [rows[-1] for rows in self._theirs.injections.values() if rows]
         last = max(rows, key=lambda row: row.at_ns, default=None)
         return [self._numbers[last.number]] if last is not None else []

@@ -87,7 +87,7 @@ class Cover:
         elif (since_ns := self._since.pop(symbol, 0)) and at_ns > since_ns:
             self._spans.append((symbol, since_ns, at_ns))
 
-    def bare(self, before_ns: int = 1 << 62) -> list[str]:
+    def unprotected(self, before_ns: int = 1 << 62) -> list[str]:
         """Return the symbols whose positions have had no stop since before a time.
 
         None where no stop was ever placed.

@@ -64,7 +64,7 @@ class VenueRecord:
     balances: dict[str, Decimal] = field(default_factory=dict)
     moved: dict[str, Decimal] = field(default_factory=dict)
     posts: dict[str, list[int]] = field(default_factory=dict)
-    strikes: dict[int, list[FaultInjected]] = field(default_factory=dict)
+    injections: dict[int, list[FaultInjected]] = field(default_factory=dict)
     bans: list[int] = field(default_factory=list)
     cover: Cover = field(default_factory=Cover)
 
@@ -85,7 +85,7 @@ class VenueRecord:
                 case Answered(status=418):
                     self.bans.append(row.at_ns)
                 case FaultInjected():
-                    self.strikes.setdefault(row.number, []).append(row)
+                    self.injections.setdefault(row.number, []).append(row)
                 case _:
                     pass
         return self

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import sys
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
+
+import msgspec
 
 __all__ = ["GROUP", "Point", "points"]
 
@@ -15,8 +16,7 @@ GROUP: Final = "septet"
 _last: tuple[object, tuple[Point, ...]] | None = None
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(msgspec.Struct, frozen=True, dict=True):
     """An entry point of the group, and the name and version of its distribution."""
 
     entry: importlib.metadata.EntryPoint

@@ -20,6 +20,7 @@ from septet._host.manifests import (
 )
 from septet.errors import PluginError
 from septet.hookspecs import LAYERS, Component, Layer
+from septet_schemas.base import Config
 
 __all__ = ["BUILT_IN", "Failure", "Host", "Registered", "same_distribution"]
 
@@ -213,7 +214,9 @@ class Host:
             try:
                 with strangers_code():
                     module = importlib.import_module(module_name)
-                    self._loaded[target] = getattr(module, attribute)
+                    loaded = getattr(module, attribute)
+                    _build_settings(loaded)
+                    self._loaded[target] = loaded
             except StrangersError as error:
                 raise PluginError(
                     f"{entry.component.layer} plugin {entry.component.name!r} of "
@@ -237,6 +240,13 @@ class Host:
     def versions(self) -> Mapping[str, str]:
         """Version of every distribution that brought a component."""
         return {entry.distribution: entry.version for entry in self.components()}
+
+
+def _build_settings(declared: Any) -> None:
+    """Build the validator of a plugin's settings, which raises for a class that has none."""
+    config = getattr(declared, "config", None)
+    if isinstance(config, type) and issubclass(config, Config):
+        config.model_rebuild()
 
 
 def _import_hint(error: BaseException | None, entry: Registered) -> str:

@@ -21,7 +21,7 @@ __all__ = ["RESERVE_BYTES", "Reserve", "is_full", "reserve_of"]
 
 RESERVE_BYTES: Final = 4 << 20
 """As much as the tail holds: several thousand rows, far more than a run keeps waiting."""
-_PART: Final = 1 << 20
+_PART_BYTES: Final = 1 << 20
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -62,10 +62,10 @@ class Reserve:
         if self.is_allocated:
             return
         self.path.unlink(missing_ok=True)
-        part = _noise(_PART)
+        part = _noise(_PART_BYTES)
         try:
             with create_file(self.path, mode=0o600) as file:
-                for _ in range(RESERVE_BYTES // _PART):
+                for _ in range(RESERVE_BYTES // _PART_BYTES):
                     file.write(part)
         except BaseException:
             self.path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from septet import messages as m
 
 __all__ = ["correct_rows"]
 
-SYMBOL, TRADE_ID, QUANTITY, PRICE, FEE, CURRENCY = 1, 4, 6, 7, 8, 9
+SYMBOL, TRADE_ID, QUANTITY, PRICE, FEE, CURRENCY, FEE_QUOTE = 1, 4, 6, 7, 8, 9, 10
 """Places in a row."""
 ZERO_SHARE: Final = 1e-9
 """Share of a quantity that is none: sums are rounded."""
@@ -26,13 +26,15 @@ def correct_rows(fills: list[tuple[Any, ...]], row: m.Corrected) -> None:
         share = min(1.0, row.quantity / presumed[QUANTITY])
         listed, remainder = list(presumed), list(presumed)
         listed[TRADE_ID], listed[QUANTITY], listed[PRICE] = row.trade_id, row.quantity, row.price
-        listed[FEE] = presumed[FEE] * share
+        for place in (FEE, FEE_QUOTE):
+            listed[place] = presumed[place] * share
+            remainder[place] = presumed[place] * (1.0 - share)
+        listed[FEE_QUOTE] += row.fee_revalued
         if row.fee_quote:
-            listed[FEE], listed[CURRENCY] = row.fee, row.fee_currency
-        remainder[QUANTITY], remainder[FEE] = (
-            presumed[QUANTITY] - row.quantity,
-            presumed[FEE] * (1.0 - share),
-        )
+            listed[FEE], listed[CURRENCY], listed[FEE_QUOTE] = (
+                row.fee, row.fee_currency, row.fee_quote
+            )  # fmt: skip
+        remainder[QUANTITY] = presumed[QUANTITY] - row.quantity
         rows = [tuple(listed)]
         if remainder[QUANTITY] > ZERO_SHARE * presumed[QUANTITY]:
             rows.append(tuple(remainder))

@@ -337,7 +337,7 @@ class Fold:
         self.fills.append(
             (
                 row.market_ns, row.symbol, venue, order.order_id, row.trade_id, row.side, gross,
-                row.price, row.fee, row.fee_currency, row.liquidation,
+                row.price, row.fee, row.fee_currency, fee_quote, row.liquidation,
                 "maker" if row.maker else "taker",
             )
         )  # fmt: skip
@@ -380,7 +380,7 @@ class Fold:
             # the value of the withheld units is the ledger's, bit for bit
             fee_quote = (fee_units / scale if fee_units else row.fee) * row.price
         elif row.fee_currency != self.quote(row.symbol):
-            fee_quote = (executed.fee_quote if executed is not None else None) or 0.0
+            fee_quote = row.fee_quote or 0.0
         return net_units, gross / scale if executed is None else executed.quantity, fee_quote
 
     # ------------------------------------------------------------ names
@@ -460,7 +460,7 @@ class Fold:
         """Columns of the table `fills`."""
         names = (
             "time", "symbol", "venue", "order_id", "trade_id", "side", "quantity", "price", "fee",
-            "fee_currency", "liquidation", "liquidity",
+            "fee_currency", "fee_quote", "liquidation", "liquidity",
         )  # fmt: skip
         table = _columns(names, self.fills)
         table["symbol"] = [self.name(symbol) for symbol in table["symbol"]]

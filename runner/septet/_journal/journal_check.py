@@ -16,12 +16,12 @@ from septet._journal.journal_files import projected_seq, read_mark
 from septet._journal.lease import holder_of, mark_path
 from septet._journal.reader import Reader, guarded, understood
 from septet._journal.verify import walk, walk_at_rest
-from septet._journal.write_ahead_tail import seen_in, tail_of
+from septet._journal.write_ahead_tail import read_tail, tail_of
 from septet.errors import JournalError, SeptetError
 
 __all__ = [
     "FindingKind", "JournalFinding", "query_readable", "doubt_of", "insist_whole", "check",
-    "check_file", "is_without_tail", "lacking", "open_to_check",
+    "check_file", "is_without_tail", "missing_entries_text", "open_to_check",
 ]  # fmt: skip
 
 Answer = TypeVar("Answer")
@@ -158,7 +158,7 @@ def check(reader: Reader) -> JournalFinding | None:
     if not lost and is_without_tail(reader):
         lost = None
     if lost != 0:
-        fault = f"has a journal that lacks its end: {lacking(lost, findings.last)}"
+        fault = f"has a journal that lacks its end: {missing_entries_text(lost, findings.last)}"
         return JournalFinding.of("short", folder, head.mode, fault, last=findings.last, lost=lost)
     return None
 
@@ -171,7 +171,7 @@ def is_without_tail(reader: Reader) -> bool:
     """
     path = reader.path
     with guarded(tail_of(path), "reading the tail"):
-        if tail_of(path).exists() and not seen_in(tail_of(path), reader.first_hash).alien:
+        if tail_of(path).exists() and not read_tail(tail_of(path), reader.first_hash).alien:
             return False
     if not reserve_of(path).exists() and reader.has_ended:  # after the tail: a run may be starting
         return False
@@ -203,7 +203,7 @@ def insist_whole(reader: Reader) -> int | None:
     return finding.lost if finding is not None else 0
 
 
-def lacking(count: int | None, last: int) -> str:
+def missing_entries_text(count: int | None, last: int) -> str:
     """Return the text that a journal lacks its last entries; None means an unknown number."""
     if count is None:
         return (

@@ -36,7 +36,7 @@ __all__ = [
     "RUN_LOCK",
     "Holder",
     "Lease",
-    "beginner_in",
+    "starting_process_in",
     "boot_id",
     "holder_of",
     "insist_alone",
@@ -216,7 +216,7 @@ def _named(path: Path) -> Holder | None:
         return None  # the holder is unknown: it has the lock and is about to write its name
 
 
-def beginner_in(folder: Path) -> Holder | None:
+def starting_process_in(folder: Path) -> Holder | None:
     """Return the process that has locked a run's folder and may have no journal yet, or None."""
     path = folder / RUN_LOCK
     return _named(path) if is_locked(path) else None

@@ -22,14 +22,14 @@ from septet.errors import RunError
 
 __all__ = ["hold_name", "scope_text", "shared_folder"]
 
-_SHARED: Final = "SEPTET_LEASE_DIR"
+_FOLDER_VARIABLE: Final = "SEPTET_LEASE_DIR"
 _CREDENTIALS: Final = struct.Struct("3i")
-_EVERYBODY: Final = 0o666
+_SHARED_MODE: Final = 0o666
 
 
 def shared_folder() -> Path | None:
     """Return the folder in which leases are shared beyond the machine's own namespace."""
-    named = os.environ.get(_SHARED)
+    named = os.environ.get(_FOLDER_VARIABLE)
     return Path(named) if named else None
 
 
@@ -60,7 +60,9 @@ def scope_text() -> str:
     if sys.platform == "linux":
         scope += ", nor of a container that uses its network"
     exceptions = (
-        "" if folder else f" containers apart from it (name a folder they share in {_SHARED}),"
+        ""
+        if folder
+        else f" containers apart from it (name a folder they share in {_FOLDER_VARIABLE}),"
     )
     return f"{scope}{also}; not seen are{exceptions} other machines, and another key of the account"
 
@@ -102,7 +104,7 @@ def _lock_file(folder: Path, name: str) -> int:
     """Lock a file that every user may lock."""
     path = folder / f"septet-{name}.lock"
     try:
-        handle = lock(path, mode=_EVERYBODY)
+        handle = lock(path, mode=_SHARED_MODE)
     except OSError as problem:
         raise RunError(
             f"the lease {path} cannot be taken: {problem.strerror}",

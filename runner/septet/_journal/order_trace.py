@@ -14,14 +14,14 @@ from septet._journal.reader import Reader
 
 __all__ = ["client_ids", "trace"]
 
-_ABOUT: Final = (b'"kind":"submit"', b'"kind":"changed"', b'"kind":"amend"')
+_ORDER_MARKS: Final = (b'"kind":"submit"', b'"kind":"changed"', b'"kind":"amend"')
 
 
 def client_ids(reader: Reader, reference: str) -> dict[str, str]:
     """Return the client ids of an order that is given by either kind of id."""
     owners: dict[str, str] = {}
     for entry in reader.read():
-        if not any(word in entry.commands_json for word in _ABOUT):
+        if not any(word in entry.commands_json for word in _ORDER_MARKS):
             continue
         for command in msgspec.json.decode(entry.commands_json):
             name = command.get("new_client_id") or command.get("client_id")

@@ -24,7 +24,7 @@ from septet._journal.journal_format import (
     first_hash,
     snapshot_digest,
 )
-from septet._journal.write_ahead_tail import Seen, seen_in, tail_of
+from septet._journal.write_ahead_tail import Seen, read_tail, tail_of
 from septet._text import insist_shallow
 from septet.errors import InputError, JournalError, SeptetError
 
@@ -281,12 +281,12 @@ class Reader:
     def _seen(self, *, traces: bool = False) -> Seen:
         """Read the whole tail."""
         with guarded(tail_of(self.path), "reading the tail"):
-            return seen_in(tail_of(self.path), self.first_hash, traces=traces)
+            return read_tail(tail_of(self.path), self.first_hash, traces=traces)
 
     def _newer(self) -> tuple[Entry, ...]:
         """Return the entries of the tail that follow those of the database."""
         with guarded(tail_of(self.path), "reading the tail"):
-            self._known = seen = seen_in(tail_of(self.path), self.first_hash, known=self._known)
+            self._known = seen = read_tail(tail_of(self.path), self.first_hash, known=self._known)
         row = self._one("reading", "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
         return seen.after(*(row or (0, self.first_hash)))
 

@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Findings", "mend", "walk", "walk_at_rest"]
 
-_AFTER: Final = (
+_ROWS_AFTER: Final = (
     "SELECT seq, at_ns, kind, event, commands, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
 )
-_PROBED: Final = 100_000
+_PROBED_NUMBERS: Final = 100_000
 """So many numbers after a damaged entry are asked for before the rest counts as gone."""
 
 
-GoneWith = Literal["copy", "power", "either"]
+LostWith = Literal["copy", "power", "either"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Findings:
     journal that was checked from a snapshot on, those after it. `lost` is the largest possible
     number of missing entries, None if unknown; `torn` is where the end was damaged, `kept` where
     the damaged file is now. `broken` is the place that cannot be trusted; `notes` are minor
-    findings, such as a snapshot that is not used. `gone_with` is the cause of an end that is
+    findings, such as a snapshot that is not used. `lost_with` is the cause of an end that is
     missing without damage: ``copy`` (an older copy), ``power`` (entries never promised were lost
     with the power), or ``either``.
     """
@@ -66,7 +66,7 @@ class Findings:
     kept: str = ""
     broken: str = ""
     notes: tuple[str, ...] = ()
-    gone_with: GoneWith = "copy"
+    lost_with: LostWith = "copy"
 
     @property
     def ok(self) -> bool:
@@ -76,9 +76,9 @@ class Findings:
     @property
     def old(self) -> str:
         """Whether it is intact but an old copy: guaranteed entries are missing."""
-        if not self.lost or self.torn or self.gone_with == "power":
+        if not self.lost or self.torn or self.lost_with == "power":
             return ""
-        if self.gone_with == "copy":
+        if self.lost_with == "copy":
             return "is an old copy"
         return (
             "is an old copy, or lost its end with the power (durability process promises "
@@ -88,7 +88,7 @@ class Findings:
     @property
     def is_torn(self) -> bool:
         """Whether its end was damaged, so that guaranteed entries may be missing."""
-        return bool(self.torn) and self.gone_with != "power"
+        return bool(self.torn) and self.lost_with != "power"
 
     def __str__(self) -> str:
         if self.broken:
@@ -96,7 +96,7 @@ class Findings:
         texts = [f"good up to entry {self.last:,}"]
         if self.lost is None:
             texts.append("how many are gone after that is not known")
-        elif self.lost and self.gone_with == "power":
+        elif self.lost and self.lost_with == "power":
             many = "1 entry" if self.lost == 1 else f"{self.lost:,} entries"
             texts.append(f"{many} after that lost with the power, for which nothing had left yet")
         elif self.lost:
@@ -129,7 +129,7 @@ def walk(reader: Reader, *, after: Snapshot | None = None, expected: int = 0) ->
     tail = reader._seen()
     findings = _walk(reader, after, expected)
     return (
-        findings if findings.broken else _and_tail(findings, tail, _hash_of(reader, findings.last))
+        findings if findings.broken else _with_tail(findings, tail, _hash_of(reader, findings.last))
     )
 
 
@@ -142,7 +142,7 @@ def walk_at_rest(reader: Reader, *, expected: int, committed: int) -> Findings:
     findings = _walk(reader, None, expected)
     if findings.broken:
         return findings
-    joined = _and_tail(findings, tail, _hash_of(reader, findings.last))
+    joined = _with_tail(findings, tail, _hash_of(reader, findings.last))
     return joined if joined.torn else replace(_check_tail(joined, tail, committed), torn="")
 
 
@@ -178,7 +178,7 @@ def _hash_of(reader: Reader, seq: int) -> bytes:
     return bytes(reader._one("verifying", "SELECT hash FROM entries WHERE seq = ?", seq)[0])
 
 
-def _and_tail(findings: Findings, tail: Seen, digest: bytes) -> Findings:
+def _with_tail(findings: Findings, tail: Seen, digest: bytes) -> Findings:
     """Add the entries of the tail: each is complete and chained to the previous one."""
     gained = len(tail.after(findings.last, digest))
     lost = None if findings.lost is None else max(0, findings.lost - gained)
@@ -242,7 +242,7 @@ def _rows(reader: Reader, after: int) -> Iterator[Any]:
     while True:
         count = 0
         try:
-            for row in reader._db.execute(_AFTER, (after, limit)):
+            for row in reader._db.execute(_ROWS_AFTER, (after, limit)):
                 after = row[0]
                 count += 1
                 yield row
@@ -281,7 +281,7 @@ def _check_damage(reader: Reader, first: int, damaged: _Damaged, expected: int) 
     """Distinguish a torn end from a corrupt middle, by what is readable after the damage."""
     db, last = reader._db, damaged.last
     until = max(expected, last + CHUNK_ROWS)
-    for number in range(last + 1, min(until, last + _PROBED) + 1):
+    for number in range(last + 1, min(until, last + _PROBED_NUMBERS) + 1):
         try:
             row = db.execute(
                 "SELECT event, commands FROM entries WHERE seq = ?", (number,)
@@ -337,7 +337,7 @@ def _snapshots_damaged(reader: Reader) -> bool:
     return False
 
 
-def _blame(last: int, snapshot: int, tail: Seen, mark: Mark) -> GoneWith:
+def _lost_with(last: int, snapshot: int, tail: Seen, mark: Mark) -> LostWith:
     """Return why a journal that is intact up to entry `last` lacks its end.
 
     `snapshot` is the entry of the newest snapshot, which was stored before that. With ``power`` the
@@ -366,7 +366,7 @@ def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
         snapshots = reader.snapshots()
         start = None if full or not snapshots else snapshots[0]
         findings = _walk(reader, start, expected)
-        rebuild = bool(findings.torn) or _cut_short(path, reader) or _snapshots_damaged(reader)
+        rebuild = bool(findings.torn) or _is_truncated(path, reader) or _snapshots_damaged(reader)
         stored = reader._one("verifying", "SELECT count(*) FROM snapshots")[0]
         if len(snapshots) < stored and not full:
             skipped = stored - len(snapshots)
@@ -375,11 +375,11 @@ def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
         if rebuild and not findings.broken and start is not None:
             findings = _walk(reader, None, expected) if not findings.torn else findings
         if not findings.broken:
-            joined = _and_tail(findings, tail, _hash_of(reader, findings.last))
+            joined = _with_tail(findings, tail, _hash_of(reader, findings.last))
             joined = _check_tail(joined, tail, expected)
             if joined.lost and not rebuild:
                 newest = _newest_snapshot_number(reader)
-                joined = replace(joined, gone_with=_blame(joined.last, newest, tail, mark))
+                joined = replace(joined, lost_with=_lost_with(joined.last, newest, tail, mark))
             if rebuild and not joined.broken:
                 joined = replace(joined, kept=str(_rebuild(path, reader, findings.last)))
             elif joined.torn:  # the tail is recreated when the journal is opened
@@ -396,7 +396,7 @@ def mend(path: Path, *, mark: Mark, full: bool, busy_s: float) -> Findings:
     return findings
 
 
-def _cut_short(path: Path, reader: Reader) -> bool:
+def _is_truncated(path: Path, reader: Reader) -> bool:
     """Whether the database has fewer pages than its header states, with all entries readable."""
     try:
         probe = Reader(path)

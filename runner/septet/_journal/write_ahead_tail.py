@@ -32,11 +32,11 @@ from septet._files import create_file, insist_size, open_regular
 from septet._journal.disk_reserve import Reserve, is_full, reserve_of
 from septet._journal.journal_format import HASH_BYTES, Entry, unlinked
 
-__all__ = ["FRAME_BYTES", "TAIL_BYTES", "Seen", "Tail", "frame_of", "seen_in", "tail_of"]
+__all__ = ["FRAME_BYTES", "TAIL_BYTES", "Seen", "Tail", "frame_of", "read_tail", "tail_of"]
 
 TAIL_BYTES: Final = 4 << 20
 """Of the file. Full, it holds some ten thousand quotes."""
-_LARGEST: Final = 16 * TAIL_BYTES
+_MAX_BYTES: Final = 16 * TAIL_BYTES
 """A file of a tail that is larger was written by nobody's septet."""
 _HEAD: Final = struct.Struct("<8s36s32s")
 _FRAME: Final = struct.Struct("<4sI32s")
@@ -153,7 +153,7 @@ class Seen:
         return self.entries[position:] if hash_before == digest else ()
 
 
-def seen_in(path: Path, first: bytes, *, traces: bool = False, known: Seen | None = None) -> Seen:
+def read_tail(path: Path, first: bytes, *, traces: bool = False, known: Seen | None = None) -> Seen:
     """Read a tail, even while it is written; an empty result if there is none.
 
     `first` is the hash before the journal's first entry. `traces` includes the frames behind the
@@ -167,7 +167,7 @@ def seen_in(path: Path, first: bytes, *, traces: bool = False, known: Seen | Non
     """
     try:
         with open_regular(path) as file:
-            if insist_size(file, _LARGEST) < _HEAD.size:
+            if insist_size(file, _MAX_BYTES) < _HEAD.size:
                 return Seen(alien=True)
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _seen(data, first, traces, known or Seen())

@@ -75,7 +75,8 @@ __all__ = [
     "TAKE_PRICE", "TAKE_UNITS",
     "TARGET_CONFIDENCE", "TARGET_SIDE", "TICK", "TOP", "TRADE", "TRADES", "TRADE_BARS",
     "TRADE_FEES", "TRADE_FUNDING", "TRADE_GROSS", "TRADE_LIQUIDATION", "TRADE_NS", "TRADE_SLIPPAGE",
-    "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "VOLUME_USED", "WINS", "WORKING",
+    "TRIGGER", "TURNOVER", "UNITS", "UNVALUED", "VOLUME", "VOLUME_USED", "WAITED_EXIT", "WINS",
+    "WORKING",
     "X_FIXED",
     "TARGET_WEIGHT", "TARGET_CLOSE", "NEW_WEIGHT", "DRIFTED_WEIGHT", "RANK_VALUE", "PROPORTION",
     "BETA", "B_PORTFOLIO", "LONG_RANK", "SHORT_RANK", "ROLE", "INCREASED", "I_PORTFOLIO",
@@ -289,7 +290,8 @@ TAKES_SENT: Final = 31  # a bit for each take that the one that works stands for
 TAKES_HALTED: Final = 32  # the same while a halt by a person cancels it
 BARS_MISSED: Final = 33  # bars that did not come since the newest, of those the entry may work
 BEGINS_AGAIN: Final = 34  # number plus one of the entry that begins a position again, or 0
-I_SLOTS: Final = 35
+WAITED_EXIT: Final = 35  # number plus one of an exit that has blocked its side while it waited
+I_SLOTS: Final = 36
 # plans with a portfolio: B and I go on after the slots of every plan, C after all that is checked,
 # F after the decision rows; DUE holds 1 for each time at which a rebalance falls due
 TARGET_WEIGHT: Final = B_SLOTS  # of the last rebalance: the previous target of the next

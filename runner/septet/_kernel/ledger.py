@@ -33,7 +33,7 @@ def floor_units(units, lot):
 
 @helper
 def reduce_only(units, held):
-    """Clip an order to what closes the position: never through zero."""
+    """Limit an order to the quantity that closes the position `held`; both in signed units."""
     if units > 0.0:
         return min(units, max(0.0, -held))
     return max(units, min(0.0, -held))
@@ -41,7 +41,10 @@ def reduce_only(units, held):
 
 @helper
 def mean_price(price, weight, other, added):
-    """Mean of two prices by their weights, one of them not zero; of equal ones that price."""
+    """Mean of `price` and `other` (quote), weighted by `weight` and `added`, not both zero.
+
+    Of equal prices it is exactly that price.
+    """
     if weight == 0.0 or price == other:
         return other
     return (price * weight + other * added) / (weight + added)
@@ -49,7 +52,11 @@ def mean_price(price, weight, other, added):
 
 @helper
 def fee_of_fill(units, price, rate, received, scale):
-    """Fee of a fill by a rate: the units that arrive, and what it costs (quote)."""
+    """Return the units that arrive by a fill and its fee (quote).
+
+    `units` are signed, `scale` of them make one of the base currency; `price` is in the quote
+    currency, `rate` a fraction. With `received` 1 the fee of a buy is withheld from its units.
+    """
     fee = abs(units) / scale * price * rate
     net_units = units
     if units > 0.0 and received == 1:

@@ -33,7 +33,7 @@ NAN = math.nan
 
 @helper
 def price_of_ticks(count, tick):
-    """Price of a whole number of ticks: the float nearest to the decimal that data hold as well.
+    """Price of `count` ticks of size `tick` (quote): the float nearest to its decimal text.
 
     A plain product may lie one float beside it (1018 * 0.1 is above 101.8), and a limit there
     would fill in a bar that only touches its price.
@@ -49,8 +49,9 @@ def price_of_ticks(count, tick):
 
 @helper
 def round_against(price, side, tick):
-    """Round a price to the tick against the order: up for a buy (+1), down for a sell (-1).
+    """Round a price to the tick against the order: up for a buy (`side` +1), down for a sell (-1).
 
+    Price and tick in the quote currency; a `tick` of 0 rounds nothing, and NaN stays NaN.
     A price above zero is never rounded to zero: the lowest price is one tick.
     """
     if tick <= 0.0 or price != price:
@@ -66,8 +67,10 @@ def round_against(price, side, tick):
 
 @helper
 def match_open(kind, side, limit, trigger, open_, slippage, tick, arrives):
-    """Price of a fill at the bar's open, or NaN; what takes liquidity pays slippage.
+    """Price of a fill at the bar's open, or NaN; an order that takes liquidity pays slippage.
 
+    `side` is +1 for a buy, -1 for a sell; `kind` one of `MARKET`, `LIMIT`, `STOP`, `STOP_LIMIT`.
+    Prices and `tick` (0: none) are in the quote currency, `slippage` is a fraction.
     A limit order that `arrives` at an open better than its limit takes liquidity, as a stop-limit
     order does whose trigger the open has passed: their slippage ends at the limit. A limit order
     that rested before fills at the open.
@@ -89,7 +92,10 @@ def match_open(kind, side, limit, trigger, open_, slippage, tick, arrives):
 
 @helper
 def match_within(kind, side, limit, trigger, high, low, slippage, tick):
-    """Price at which an order fills inside the bar, or NaN; open-triggered orders come first."""
+    """Price at which an order fills inside the bar, or NaN; open-triggered orders come first.
+
+    Parameters as in `match_open`; `high` and `low` are those of the bar (quote).
+    """
     best = low if side > 0.0 else high
     worst = high if side > 0.0 else low
     if kind == LIMIT:
@@ -106,7 +112,10 @@ def match_within(kind, side, limit, trigger, high, low, slippage, tick):
 
 @helper
 def stop_price(side, level, open_, high, low, slippage, tick):
-    """Fill price of a protective stop of a position (`side`), or NaN if it was not touched."""
+    """Fill price (quote) of a protective stop, or NaN if the bar does not touch its `level`.
+
+    `side` is +1 for a long position, -1 for a short one; `slippage` is a fraction of the price.
+    """
     if touches(side, open_, level):
         return round_against(open_ * (1.0 - side * slippage), -side, tick)
     if touches(side, low if side > 0.0 else high, level):
@@ -116,7 +125,10 @@ def stop_price(side, level, open_, high, low, slippage, tick):
 
 @helper
 def target_price(side, level, open_, high, low):
-    """Fill price of a profit target (a limit), or NaN: it must be traded through."""
+    """Fill price (quote) of a profit target (a limit), or NaN: it must be traded through.
+
+    `side` is +1 for a long position, -1 for a short one.
+    """
     if passes(side, open_, level):
         return open_
     if passes(side, high if side > 0.0 else low, level):
@@ -126,19 +138,21 @@ def target_price(side, level, open_, high, low):
 
 @helper
 def break_even_price(side, average_price, entry_fee, taker_fee):
-    """Price at which a position closes at zero after its entry fees and a taker fee.
+    """Price (quote) at which a position closes at zero after its entry fees and a taker fee.
 
-    `entry_fee` was paid for each of the base currency (quote); `taker_fee` is a share of the
-    notional of the exit. Slippage and funding are not counted.
+    `side` is +1 for a long position, -1 for a short one; `average_price` is that of its entries
+    (quote). `entry_fee` was paid per unit of the base currency (quote); `taker_fee` is a fraction
+    of the notional of the exit. Slippage and funding are not counted. NaN gives NaN.
     """
     return (average_price + side * entry_fee) / (1.0 - side * taker_fee)
 
 
 @helper
 def cap_units(units, used, volume, scale, lot, share):
-    """Largest part of `units` (signed) that a share of the bar's volume lets through, in lots.
+    """Largest part of `units` (signed) within a share of the bar's volume, in whole lots.
 
-    `taken` units of the same bar were filled before.
+    `volume` is in the base currency, `scale` units of it each; `lot` and `used` (units of the same
+    bar that were filled before) are in units, `share` is a fraction.
     """
     room = max(0.0, floor_units(share * volume * scale, lot) - used)
     if units > room:
@@ -148,9 +162,11 @@ def cap_units(units, used, volume, scale, lot, share):
 
 @helper
 def liquidation_price(side, average_price, leverage, maintenance, funding):
-    """Mark at which an isolated linear position is liquidated (Binance's formula).
+    """Mark (quote) at which an isolated linear position is liquidated (Binance's formula).
 
-    `funding` was paid out of its margin for each of the base currency (quote); below zero, into it.
+    `side` is +1 for a long position, -1 for a short one; `maintenance` is a fraction of the
+    notional. `funding` was paid out of its margin per unit of the base currency (quote); below
+    zero it was paid into it.
     """
     margin_gone = average_price * (1.0 - side / leverage) + side * funding
     return margin_gone / (1.0 - side * maintenance)
@@ -162,8 +178,10 @@ def liquidation_charge(
 ):  # fmt: skip
     """Cost of a liquidation beside its fill and that fill's `fee` (quote); may be negative.
 
-    It is the liquidation fee, less what the venue bears: the loss of `amount`, fees of closing and
-    the `funding` that its margin has paid included, never exceeds its isolated margin.
+    `amount` is in the base currency, prices, `fee` and `funding` are in the quote currency,
+    `liquidation_fee` is a fraction of the notional. The result is the liquidation fee less the
+    loss that the venue bears: the loss of `amount`, with the fees of closing and the `funding` that
+    its margin has paid, never exceeds its isolated margin.
     """
     charge = amount * price * liquidation_fee
     lost = side * (average_price - price) * amount + fee + charge + funding
@@ -180,11 +198,18 @@ def regime_allows(label, mask):
 
 @helper
 def slippage_of(fraction, factor, volatility):
-    """Slippage of a market order: `fraction` plus `factor` times the one-bar volatility."""
+    """Slippage of a market order, a fraction: `fraction` plus `factor` times `volatility`.
+
+    `volatility` is that of one bar, a fraction; where it is NaN or 0, `fraction` alone counts.
+    """
     return fraction + factor * volatility if volatility > 0.0 else fraction
 
 
 @helper
 def too_small(units, scale, price, min_notional, min_units):
-    """Whether an order for so many units, or its worth, is less than the venue takes."""
+    """Whether an order is below the venue's smallest quantity or notional.
+
+    `units` are signed, `scale` of them make one of the base currency; `price` and `min_notional`
+    are in the quote currency.
+    """
     return abs(units) < min_units or falls_short(abs(units) / scale * price, min_notional)

@@ -148,9 +148,10 @@ def _take_powers(i: int, x: Any, period: int, state: Any, at: int) -> None:
 def window_powers(
     i: int, x: Any, slot: Any, period: int, state: Any, at: int
 ) -> tuple[float, float, float]:
-    """Return the second, third and fourth central moments of the window; slots `POWERS`.
+    """Return the second, third and fourth central moments of the window of `x`; slots `POWERS`.
 
-    All three are exactly zero when all values are equal.
+    They are in the unit of `x` squared, cubed and to the fourth power, and all three are exactly
+    zero when all values are equal.
     """
     if due(i, slot, period, state, at):
         _take_powers(i, x, period, state, at)

@@ -42,7 +42,8 @@ def absorb(count: float, value: float, x: float, period: int, weight: float) -> 
     """Take one value into an average: the count of values seen, `period` at most, and the average.
 
     Until `period` values were seen it is their plain mean; the average of equal values is exactly
-    that value. `x` must be finite: NaN or infinity would never leave the average.
+    that value. `weight` is that of the newest value, a fraction. `x` must be finite: NaN or
+    infinity would never leave the average.
     """
     if count >= period:
         return count, value + (x - value) * weight

@@ -18,19 +18,19 @@ __all__ = ["falls_short", "passes", "rounded_share", "touches"]
 
 @helper
 def touches(side, price, level):
-    """Whether a price is at a level or below it (`side` +1), at it or above it (-1)."""
+    """Whether a price is at a level or below it (`side` +1), at it or above it (-1); NaN: no."""
     return side * (price - level) <= TOLERANCE * price
 
 
 @helper
 def passes(side, price, level):
-    """Whether a price is above a level (`side` +1) or below it (-1), and not at it."""
+    """Whether a price is above a level (`side` +1) or below it (-1), and not at it; NaN: no."""
     return side * (price - level) > TOLERANCE * price
 
 
 @helper
 def falls_short(amount, minimum):
-    """Whether an amount is less than the least that is needed, and not equal to it."""
+    """Whether `amount` is below `minimum`, in the same unit, by more than the tolerance."""
     return minimum - amount > TOLERANCE * minimum
 
 

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
         readings_frame,
         reference_of,
     )
-    from septet._learn.kept_trials import trial_fit_once
     from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
     from septet._learn.rules_of_file import (
         health_rule,
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
     )
     from septet._learn.schedule import TrainingRule, model_seed
     from septet._learn.stored import load_model, pack_model, store_model
+    from septet._learn.trial_fit_cache import trial_fit_once
     from septet._learn.walk_forward_models import (
         EXPIRED,
         NO_MODEL,
@@ -145,7 +145,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "schedule": ("TrainingRule", "model_seed"),
     "stored": ("load_model", "pack_model", "store_model"),
     "estimator_trial": ("Refusal",),
-    "kept_trials": ("trial_fit_once",),
+    "trial_fit_cache": ("trial_fit_once",),
     "walk_forward_models": (
         "EXPIRED",
         "NO_MODEL",

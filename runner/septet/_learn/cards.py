@@ -31,7 +31,7 @@ TRAIN_AGAIN: Final = "train and store it again: septet train FILE"
 _FIRST_NS: Final = -3_786_825_600_000_000_000
 _LAST_NS: Final = 2**62
 """The years 1850, where data may begin, to 2116: later leaves no room for arithmetic in int64."""
-_MOST_FACTS: Final = 1024**2
+_MAX_FACTS: Final = 1024**2
 _FACTS: Final = "facts"
 
 OWN_NAMES: Final = frozenset({
@@ -115,10 +115,10 @@ def trainer_facts(trainer: Any, fitted: Fitted) -> dict[str, Any]:
             f"{', '.join(reserved)} (fitted at {place})",
             hint="give them other names: what septet knows of a model, no plugin may state",
         )
-    if len(text) > _MOST_FACTS:
+    if len(text) > _MAX_FACTS:
         raise RunError(
             f"the facts of the model {name} take {len(text):,} bytes of its card, more than "
-            f"{_MOST_FACTS:,} (fitted at {place})",
+            f"{_MAX_FACTS:,} (fitted at {place})",
             hint="keep what the model needs in its arrays(), and on the card what a person reads",
         )
     return {_FACTS: facts} if facts else {}

@@ -16,8 +16,8 @@ from septet.errors import InputError, SeptetError
 
 __all__ = ["Refusal", "trial_fit"]
 
-_FEW: Final = 500
-_MANY: Final = 5_000
+_FEW_ROWS: Final = 500
+_MANY_ROWS: Final = 5_000
 _ROUNDS: Final = 3
 _ROUND_NAMES: Final = ("n_estimators", "max_iter")
 
@@ -72,12 +72,12 @@ def trial_fit(trainer: Any, names: tuple[str, ...], rows: int) -> Refusal | None
         return None
     short = replace(trainer, recipe=_ShortRecipe(trainer.recipe))
     refused = None
-    for count in dict.fromkeys((min(rows, _FEW), min(rows, _MANY))):
+    for count in dict.fromkeys((min(rows, _FEW_ROWS), min(rows, _MANY_ROWS))):
         refused = _refusal(short, names, count)
         if refused is None or refused.is_of_storage:
             return refused
     assert refused is not None
-    return refused if rows <= _MANY else replace(refused, is_certain=False)
+    return refused if rows <= _MANY_ROWS else replace(refused, is_certain=False)
 
 
 def _refusal(trainer: EstimatorTrainer, names: tuple[str, ...], rows: int) -> Refusal | None:

@@ -19,7 +19,7 @@ __all__ = ["Response", "calibration_of", "extract", "has_reader", "response_of",
 Response = Literal["score", "probability"]
 """What a calibrator reads: the decision function where there is one, else the probability."""
 
-_UPWARDS: Final = [0, 1]
+_CLASSES: Final = [0, 1]
 
 
 def response_of(estimator: Any) -> Response:
@@ -229,6 +229,6 @@ def has_reader(estimator: Any) -> bool:
 
 def extract(estimator: Any, response: Response) -> Member | None:
     """Read a fitted binary classifier with classes 0 and 1; None if it is not understood."""
-    if not has_reader(estimator) or list(estimator.classes_) != _UPWARDS:
+    if not has_reader(estimator) or list(estimator.classes_) != _CLASSES:
         return None
     return _READERS[type(estimator).__name__](estimator, response)

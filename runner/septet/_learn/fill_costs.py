@@ -73,7 +73,10 @@ def slippage_rows(
     symbol: Ints, symbols: int, side: Ints, price: Floats, decision_price: Floats,
     window: int = WINDOW,
 ) -> tuple[Ints, Floats, Ints]:  # fmt: skip
-    """Mean slippage at every fill that has a decision price; see `fill_readings`.
+    """Return the mean slippage, a fraction, at every fill that has a decision price.
+
+    `side` is +1 for a buy and -1 for a sell, prices are in the quote currency, all of shape (n,);
+    a decision price of NaN is none. `window` is a number of fills.
 
     Returns
     -------

@@ -21,7 +21,7 @@ __all__ = [
     "check_served",
 ]
 
-_COMPARED: Final = 64
+_COMPARED_ROWS: Final = 64
 
 
 def check_served(name: str, served: Served, x: Floats) -> None:
@@ -56,7 +56,7 @@ def check_served(name: str, served: Served, x: Floats) -> None:
             f"to {np.max(up, initial=-np.inf):g}",
             hint=hint,
         )
-    shown = np.linspace(0, len(x) - 1, _COMPARED if len(x) else 0)
+    shown = np.linspace(0, len(x) - 1, _COMPARED_ROWS if len(x) else 0)
     for row in np.unique(shown.astype(np.int64)).tolist():
         alone, among = float(served.predict_row(np.ascontiguousarray(x[row]))), float(up[row])
         if alone != among:

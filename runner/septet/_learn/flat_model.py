@@ -214,7 +214,7 @@ class FlatModel:
         return dict(self._arrays)
 
     def predict_row(self, vector: Floats) -> float:
-        """Probability up of float64 (f,), 0 to 1; NaN if a value is not finite."""
+        """Return the probability up of a `vector`, float64 (f,); NaN if a value is not finite."""
         if len(vector) != self._width:
             raise ValueError(f"expected {self._width} features, found {len(vector)}")
         answer: float

@@ -61,9 +61,9 @@ __all__ = [
 ]
 
 DAY_NS: Final = 86_400_000_000_000
-_RUNNING: Final = 3
-_FEWEST: Final = 30
-_MODELS: Final = 3
+_VERDICTS_IN_A_ROW: Final = 3
+_MIN_ROWS: Final = 30
+_MIN_MODELS: Final = 3
 _PREDICTION: Final = "psi:prediction"
 
 
@@ -93,12 +93,12 @@ class Reference:
         return cls(bins, block_psi(bins, column, window))
 
     def bound(self, setting: float) -> float:
-        """The larger of the setting and what chance does."""
+        """Return the larger of the setting and the PSI that chance alone reaches."""
         return max(setting, self.chance) if math.isfinite(self.chance) else setting
 
 
 def reference_of(x: Floats, names: Sequence[str], window: int) -> dict[str, Any]:
-    """Describe training columns in plain values, for the card of a stored model."""
+    """Describe columns of training, float64 (n, f), for a model's card; `window` counts rows."""
     return {
         name: _to_card(Reference.of(np.ascontiguousarray(x[:, column]), window))
         for column, name in enumerate(names)
@@ -235,7 +235,7 @@ class DriftWatch:
         self, walk: Walk, predicted: _Predicted, time_ns: int, count: int
     ) -> Iterator[Reading]:
         rule, size = self._rule, min(count, self._rule.auc_window)
-        if size < _FEWEST:
+        if size < _MIN_ROWS:
             return
         span = slice(count - size, count)
         up, label, rows = predicted.up[span], predicted.label[span], predicted.scored[span]
@@ -337,7 +337,7 @@ class DriftWatch:
         self._streak[metric] = self._streak.get(metric, 0) + 1
         if self._streak[metric] == 1:
             self._since[metric] = time_ns
-        if self._streak[metric] < _RUNNING:
+        if self._streak[metric] < _VERDICTS_IN_A_ROW:
             return "warn"
         mute = max(
             (m.ready_ns for m in walk.models if m.cause == "drift" and m.trained_to_ns < time_ns),
@@ -375,8 +375,8 @@ def _earlier_predictions(walk: Walk, rows: Ints, window: int) -> Reference | Non
     """
     up, owner = walk.row_up[rows], walk.row_model[rows]
     names, counts = np.unique(owner, return_counts=True)
-    names = names[counts >= _FEWEST]
-    if len(rows) <= window or len(names) < _MODELS:
+    names = names[counts >= _MIN_ROWS]
+    if len(rows) <= window or len(names) < _MIN_MODELS:
         return None
     apart = [psi(Bins.of(up[owner != each]), up[owner == each]) for each in names]
     reference = Reference.of(up, window)

@@ -26,8 +26,8 @@ __all__ = ["OWN_CODE", "compare_subjects", "of_other_length"]
 
 OWN_CODE: Final = "septet "
 """What the digest of a step of septet's own begins with."""
-_AGAIN: Final = "train it again with this file, or put the file back as it was"
-_LONGEST: Final = 120
+_HINT: Final = "train it again with this file, or put the file back as it was"
+_MAX_CHARACTERS: Final = 120
 
 
 class _Step(msgspec.Struct):
@@ -113,14 +113,14 @@ def _shown(value: Any) -> str:
         text = ", ".join(f"{name}: {each}" for name, each in value.items())
     else:
         text = "nothing" if value is None else str(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}..."
 
 
 def _differs(home: Path, key: str, what: str, stored: Any, found: Any) -> ModelError:
     return ModelError(
         f"the model stored at {home} does not fit the file: {what} was {_shown(stored)} when it "
         f"was trained, and the file has {_shown(found)}",
-        hint=_AGAIN,
+        hint=_HINT,
         key=key,
     )
 

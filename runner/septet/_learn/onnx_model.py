@@ -163,7 +163,7 @@ class OnnxModel:
         return dict(self._arrays)
 
     def predict_row(self, vector: Floats) -> float:
-        """Probability up of float64 (f,), finite values only; NaN where a session answers none."""
+        """Return the probability up of a finite `vector`, float64 (f,); NaN without an answer."""
         if len(vector) != self._width:
             raise ValueError(f"expected {self._width} features, found {len(vector)}")
         row = np.empty((1, self._width))
@@ -184,5 +184,5 @@ class OnnxModel:
         return probability(total / self._members)
 
     def predict(self, x: Floats) -> Floats:
-        """Probability up of float64 (n, f), finite values only; float64 (n,)."""
+        """Return the probabilities up of finite rows `x`, float64 (n, f), as float64 (n,)."""
         return np.array([self.predict_row(row) for row in x], dtype=np.float64)

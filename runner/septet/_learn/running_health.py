@@ -23,7 +23,7 @@ from septet._learn.walk_forward_models import OK, Walk, WalkModel
 __all__ = ["ModelFacts", "RunningHealth"]
 
 _PRICES: Final = ("open", "high", "low", "close")
-MOST_ROWS: Final = 250_000
+MAX_ROWS: Final = 250_000
 """Predictions that are kept for a reference of predictions; the windows come on top."""
 
 
@@ -268,7 +268,7 @@ class RunningHealth:
         newest = scored[np.argsort(known[scored], kind="stable")][-rule.auc_window :]
         old = int(np.searchsorted(time_ns, last_ns - self._keep_ns))
         needed = [
-            max(old, len(time_ns) - MOST_ROWS), len(time_ns) - rule.psi_window, self._labelled,
+            max(old, len(time_ns) - MAX_ROWS), len(time_ns) - rule.psi_window, self._labelled,
             int(np.searchsorted(time_ns, last_ns, side="right")),
             *newest.tolist(), *scored[known[scored] > last_ns].tolist(),
         ]  # fmt: skip

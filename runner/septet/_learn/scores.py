@@ -50,10 +50,10 @@ def auc(up: Floats, label: Floats) -> float:
 
 
 def auc_deviation(area: float, ups: float, downs: float) -> float:
-    """Standard deviation of an AUC (Hanley and McNeil 1982) for so many rows of each class.
+    """Standard deviation of an AUC (Hanley and McNeil 1982) with `ups` and `downs` rows.
 
-    Counts may be fractions: overlapping labels are worth less than one row each. NaN where the
-    AUC is.
+    `area` is the AUC, 0 to 1. The numbers of rows are above zero and may be fractions, because
+    overlapping labels count as less than one row each. NaN where the AUC is NaN.
     """
     if not math.isfinite(area):
         return math.nan
@@ -65,12 +65,19 @@ def auc_deviation(area: float, ups: float, downs: float) -> float:
 
 
 def brier(up: Floats, label: Floats) -> float:
-    """Mean squared error of a probability; NaN for no rows."""
+    """Mean squared error of probabilities `up`, float64 (n,), for labels of 0 or 1, float64 (n,).
+
+    From 0 to 1 (Brier 1950); NaN for no rows.
+    """
     return float(np.mean((up - label) ** 2)) if len(up) else math.nan
 
 
 def spiegelhalter(up: Floats, label: Floats) -> float:
-    """Spiegelhalter's z: standard normal if the probabilities are honest (1986); NaN if flat."""
+    """Spiegelhalter's z (1986): standard normal if the probabilities are calibrated.
+
+    Σ(y - p)(1 - 2p) / √Σ(1 - 2p)² p(1 - p), with p from `up` and y from `label`, float64 (n,). NaN
+    where the root is zero: for no rows, or where every p is 0, 0.5 or 1.
+    """
     away = 1.0 - 2.0 * up
     spread = float(np.sum(away * away * up * (1.0 - up)))
     if spread <= 0.0:
@@ -89,7 +96,10 @@ class CalibrationRow(msgspec.Struct, frozen=True):
 
 
 def calibration_table(up: Floats, label: Floats, bins: int = BINS) -> tuple[CalibrationRow, ...]:
-    """Compare probabilities with frequencies in bins of equal width; empty bins are left out."""
+    """Compare probabilities with frequencies in bins of equal width; empty bins are left out.
+
+    `up` are probabilities, 0 to 1, and `label` 0 or 1, both float64 (n,) without NaN.
+    """
     place = np.minimum((up * bins).astype(np.int64), bins - 1)
     rows = []
     for number in range(bins):
@@ -119,19 +129,25 @@ class Bins(msgspec.Struct, frozen=True):
         return cls(edges, smoothed(counts.astype(np.float64)))
 
     def place(self, values: Floats) -> np.ndarray:
-        """Bin of every value."""
+        """Return the bin of every value, int64 (n,), 0 to the number of bins less one."""
         return np.searchsorted(self.edges, values)
 
 
 def smoothed(counts: Floats) -> Floats:
-    """Shares with half a row added to every bin, so that no logarithm meets a zero."""
+    """Return counts, float64 (..., bins), as shares, with half a row added to every bin.
+
+    No share is zero, so that each has a logarithm.
+    """
     total = counts.sum(axis=-1, keepdims=True)
     share: Floats = (counts + 0.5) / (total + 0.5 * counts.shape[-1])
     return share
 
 
 def psi(bins: Bins, values: Floats) -> float:
-    """Population stability index of a sample against a reference: Σ (a - e)·ln(a / e)."""
+    """Population stability index of `values`, float64 (n,): Σ (a - e)·ln(a / e) over the bins.
+
+    a are the smoothed shares of the values, e those of the reference; 0 or more, and finite.
+    """
     counts = np.bincount(bins.place(values), minlength=len(bins.share)).astype(np.float64)
     return float(psi_of_counts(bins, counts))
 
@@ -144,8 +160,9 @@ def psi_of_counts(bins: Bins, counts: Floats) -> Floats:
 
 
 def block_psi(bins: Bins, reference: Floats, length: int, share: float = 0.99) -> float:
-    """Quantile of the PSI that blocks of the reference itself have: what chance alone does.
+    """Return the quantile `share` (a fraction) of the PSI of blocks of the reference itself.
 
+    It estimates which PSI chance alone reaches.
     Blocks are `length` rows in a row, a tenth of that apart. NaN if the reference is not longer
     than one block.
     """

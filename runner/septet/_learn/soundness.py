@@ -18,11 +18,11 @@ from septet._data.bars import Floats, Ints
 from septet._learn.kernels import CHILD_BITS, FEATURE_BITS
 from septet.errors import ModelError, RunError
 
-__all__ = ["DAMAGED", "DEEPEST", "STRIDE", "check", "check_frame", "probabilities", "probability"]
+__all__ = ["DAMAGED", "MAX_DEPTH", "STRIDE", "check", "check_frame", "probabilities", "probability"]
 
 STRIDE: Final = 11
 """Numbers of one member, see `flat.assemble`."""
-DEEPEST: Final = 10_000
+MAX_DEPTH: Final = 10_000
 """No estimator grows such a tree from data; one that claims to would be served for ever."""
 _PLAN: Final = 5
 _KINDS: Final[Mapping[str, tuple[tuple[str, ...], int]]] = {
@@ -195,9 +195,9 @@ def _check_trees(width: int, arrays: Arrays) -> None:
     depths = _depths(first, sizes, left)
     if (depth != depths).any():
         raise _refuse("a tree is not as deep as it states")
-    if depths.max() > DEEPEST:
+    if depths.max() > MAX_DEPTH:
         raise RunError(
-            f"a tree of the model is {depths.max()} nodes deep, and at most {DEEPEST} can be "
+            f"a tree of the model is {depths.max()} nodes deep, and at most {MAX_DEPTH} can be "
             "served",
             hint="set max_depth",
         )

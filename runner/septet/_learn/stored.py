@@ -44,7 +44,7 @@ MODEL: Final = "model.npz"
 _VERSION: Final = 2
 _LARGEST_BYTES: Final = 1024**3
 _LARGEST_CARD: Final = 16 * 1024**2
-_MOST_ARRAYS: Final = 10_000
+_MAX_ARRAYS: Final = 10_000
 _AGAIN: Final = TRAIN_AGAIN
 Restore = Callable[[Mapping[str, npt.NDArray[Any]]], Served]
 
@@ -207,10 +207,10 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         with open_regular(path, follow=False) as file, _archive(file) as archive:
             parts = archive.infolist()
             size = sum(each.file_size for each in parts)
-            if size > _LARGEST_BYTES or len(parts) > _MOST_ARRAYS:
+            if size > _LARGEST_BYTES or len(parts) > _MAX_ARRAYS:
                 raise ValueError(
                     f"it unpacks to {size} bytes in {len(parts)} arrays, more than "
-                    f"{_LARGEST_BYTES} or {_MOST_ARRAYS}"
+                    f"{_LARGEST_BYTES} or {_MAX_ARRAYS}"
                 )
             names = [each.filename for each in parts]
             if len(set(names)) < len(names) or not all(each.endswith(".npy") for each in names):

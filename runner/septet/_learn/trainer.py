@@ -44,7 +44,7 @@ Calibrating = Literal["none", "sigmoid", "isotonic"]
 
 LARGEST_DIFFERENCE: Final = 1e-5
 _BLOCKS: Final = 5
-_COMPARED: Final = 200
+_COMPARED_ROWS: Final = 200
 
 
 class CopyError(RunError):
@@ -399,8 +399,8 @@ def _parts(answer: Any) -> list[_Part]:
 def _held_out(window: Window) -> Floats:
     """Rows that were never fitted: points between pairs of the window's rows."""
     chance = np.random.default_rng(window.seed)
-    one, other = chance.integers(0, len(window.x), (2, _COMPARED))
-    share = chance.random((_COMPARED, 1))
+    one, other = chance.integers(0, len(window.x), (2, _COMPARED_ROWS))
+    share = chance.random((_COMPARED_ROWS, 1))
     return np.ascontiguousarray(window.x[one] * share + window.x[other] * (1.0 - share))
 
 

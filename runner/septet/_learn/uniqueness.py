@@ -20,7 +20,7 @@ __all__ = ["DECIMALS", "uniqueness"]
 
 DECIMALS: Final = 6
 """Trees split by sums of weights: in the last bits of a weight they are not the same trees."""
-_PART: Final = 2**40
+_FIXED_POINT: Final = 2**40
 
 
 def uniqueness(dataset: Dataset, known_ns: Ints, rows: Ints) -> Floats:
@@ -72,8 +72,8 @@ def _sums_of_shares(count: Ints, first: Ints, past: Ints) -> Floats:
     Whole numbers of 2**-80 are summed, in two parts: a difference of their running sums loses
     nothing.
     """
-    high, rest = np.divmod(np.int64(_PART), count)
-    low = rest * _PART // count
+    high, rest = np.divmod(np.int64(_FIXED_POINT), count)
+    low = rest * _FIXED_POINT // count
     high, low = (np.concatenate(([0], np.cumsum(each))) for each in (high, low))
-    exact = (high[past] - high[first]) + (low[past] - low[first]) / _PART
-    return np.asarray(exact / _PART)
+    exact = (high[past] - high[first]) + (low[past] - low[first]) / _FIXED_POINT
+    return np.asarray(exact / _FIXED_POINT)

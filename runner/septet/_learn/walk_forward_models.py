@@ -112,7 +112,10 @@ class Walk:
         return each if time_ns <= each.expires_ns else REASONS[EXPIRED]
 
     def predict_row(self, time_ns: int, vector: Floats) -> tuple[float, int]:
-        """Probability up and state of one vector: the same bits as in `up` and `state`."""
+        """Return the probability up of one vector, float64 (f,), and its state.
+
+        The same bits as in `up` and `state`; NaN where the state is not `OK`.
+        """
         current = self.at(time_ns)
         if isinstance(current, str):
             return math.nan, REASONS.index(current)
@@ -121,7 +124,10 @@ class Walk:
 
 
 def predict_checked(served: Served, vector: Floats) -> tuple[float, int]:
-    """Probability up of one vector and its state: `OK`, or `NOT_FINITE` where it is none."""
+    """Return the probability up of one vector, float64 (f,), and its state.
+
+    The state is `OK`, or `NOT_FINITE` with a probability of NaN.
+    """
     if not (isinstance(served, FlatModel) or np.isfinite(vector).all()):
         return math.nan, NOT_FINITE
     up = probability(served.predict_row(vector))
@@ -129,7 +135,10 @@ def predict_checked(served: Served, vector: Floats) -> tuple[float, int]:
 
 
 def answers(served: Served, x: Floats) -> Floats:
-    """Probability up of every row; NaN where a row is not finite, or the answer is none."""
+    """Return the probability up of every row of `x`, float64 (n, f), as float64 (n,).
+
+    NaN where a row is not finite, or the model gives no probability.
+    """
     if isinstance(served, FlatModel):  # its own answer is NaN there
         return probabilities(served.predict(x))
     good = np.flatnonzero(np.isfinite(x).all(axis=1))
@@ -217,7 +226,7 @@ def _weights(dataset: Dataset, labels: Labels, rows: Ints) -> Floats | None:
     return None if float(np.ptp(weight)) <= _ROUNDING else weight
 
 
-class _Board:
+class _PredictionTable:
     """The pooled rows' predictions while a walk is going on."""
 
     def __init__(self, dataset: Dataset) -> None:
@@ -296,7 +305,7 @@ def walk_forward(
     """
     if not len(dataset):
         raise RunError("there are no rows to train on", hint="check the span and the data")
-    board, models, last = _Board(dataset), list[WalkModel](), int(dataset.time_ns[-1])
+    board, models, last = _PredictionTable(dataset), list[WalkModel](), int(dataset.time_ns[-1])
     # the first window is whole: no model learns from less than `train` because data begins there
     whole_ns = rule.first_whole_ns(int(dataset.time_ns[0]), dataset.bar_ns)
     times = training_times(rule, whole_ns, last, start_ns)
@@ -400,6 +409,6 @@ def stored_walk(
     model = WalkModel(
         0, trained_to, last + 1, NEVER_NS, expires, "stored", rows, stored.model, "", print_, card
     )
-    board = _Board(dataset)
+    board = _PredictionTable(dataset)
     board.predict(0, model)
     return board.walk([model], start_ns)

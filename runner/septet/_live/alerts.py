@@ -1,7 +1,8 @@
 """Alerts of a paper or live run: a bounded queue beside the orders, and a channel that may fail.
 
-Alerts are made after a row is stored and its orders are sent. A thread sends them, so
-that a channel that hangs delays only later alerts; of those the oldest are dropped.
+Alerts are made after a row is stored and its orders are sent. Each address of a channel has a queue
+and a thread of its own, so that one that hangs delays only its own later alerts. Failures go first;
+of those that wait too long the oldest that is none is dropped.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from septet import messages as m
@@ -28,7 +30,7 @@ from septet_schemas.base import SecretRef
 __all__ = ["FLUSH_S", "Alerts", "Counts"]
 
 WAITING: Final = 256
-"""Alerts that wait at most; a new one pushes the oldest out."""
+"""Alerts that wait at most for each address; a new one pushes the oldest out."""
 SEND_S: Final = 15.0
 """A channel that has not answered for so long counts as hanging."""
 FLUSH_S: Final = 3.0
@@ -39,12 +41,46 @@ _LOGGER: Final = "septet.alerts"
 
 @dataclass(slots=True)
 class Counts:
-    """How many alerts were sent, failed and dropped so far."""
+    """How many alerts were sent, failed and dropped so far, each counted once for each address."""
 
     sent: int = 0
     failed: int = 0
     dropped: int = 0
     hanging: bool = False
+
+
+class _Address:
+    """One address of a channel: what waits for it, and what has become of the rest."""
+
+    def __init__(self, channel: Any, name: str) -> None:
+        self.channel, self.counts, self.trouble = channel, Counts(), Counter[str]()
+        self.name = name
+        self.arrived: asyncio.Event | None = None
+        self.is_busy = False
+        self._failures: deque[Alert] = deque()
+        self._others: deque[Alert] = deque()
+
+    def __len__(self) -> int:
+        return len(self._failures) + len(self._others)
+
+    def put(self, alert: Alert) -> bool:
+        """Queue an alert; return whether an older one was dropped for it."""
+        is_full = len(self) >= WAITING
+        if is_full:
+            (self._others or self._failures).popleft()
+            self.counts.dropped += 1
+        (self._failures if alert.severity == "failure" else self._others).append(alert)
+        if self.arrived is not None:
+            self.arrived.set()
+        return is_full
+
+    def queued(self) -> list[Alert]:
+        """Return what waits, in the order in which it is sent."""
+        return [*self._failures, *self._others]
+
+    def pop(self) -> Alert:
+        """Take the next alert out: failures first, each kind in the order of its time."""
+        return (self._failures or self._others).popleft()
 
 
 class _ToLog(logging.Handler):
@@ -94,17 +130,13 @@ class Alerts:
         *,
         goes_on: bool = False,
     ) -> None:
-        self.counts, self._name, self._base_dir, self._notify = Counts(), name, base_dir, notify
+        self._name, self._base_dir, self._notify = name, base_dir, notify
         self._access = access
-        self._waiting: deque[Alert] = deque()
-        self._arrived: asyncio.Event | None = None
-        self._busy = False
         self._secrets: list[str] = []
-        self._trouble: Counter[str] = Counter()
-        self._channel: Any = None
+        self._addresses: tuple[_Address, ...] = ()
         if block is not None:
             try:
-                self._channel = self._opened(block)
+                self._addresses = self._opened(block)
             except InputError as error:
                 if not goes_on:
                     raise
@@ -118,30 +150,44 @@ class Alerts:
             logging.getLogger(_LOGGER).addHandler(self._handler)
             logging.getLogger(_LOGGER).propagate = False
 
-    def _opened(self, block: Any) -> Any:
+    def _opened(self, block: Any) -> tuple[_Address, ...]:
         try:
             channel = block.declaration(block.config)
             check = getattr(channel, "check", None)
             if check is not None:
                 check(self._read)
+            split = getattr(channel, "by_address", None)
+            parts = {"the channel": channel} if split is None else dict(split())
         except Exception as error:  # a stranger's channel may raise anything
             own = error.hint if isinstance(error, SeptetError) else ""
             raise InputError(
                 f"monitoring.alerts: {self._text_of(error)}",
                 hint=own or "set what it needs, or take monitoring.alerts out of the file",
             ) from None
-        return channel
+        return tuple(_Address(each, name) for name, each in parts.items())
 
     @property
     def waiting(self) -> int:
-        """Alerts that have not been sent."""
-        return len(self._waiting)
+        """Alerts that have not been sent, of all addresses."""
+        return sum(map(len, self._addresses))
+
+    def queued(self) -> list[Alert]:
+        """Return the alerts that wait, of all addresses."""
+        return [alert for address in self._addresses for alert in address.queued()]
+
+    @property
+    def counts(self) -> Counts:
+        """What has become of the alerts so far, of all addresses."""
+        each = [address.counts for address in self._addresses]
+        sent, failed = sum(of.sent for of in each), sum(of.failed for of in each)
+        dropped = sum(of.dropped for of in each)
+        return Counts(sent, failed, dropped, any(of.hanging for of in each))
 
     # ------------------------------------------------------------ what comes in
 
     def row(self, event: m.Event, commands: Sequence[m.Command], symbols: Sequence[str]) -> None:
         """Queue the alerts of a stored row."""
-        if self._channel is not None and (commands or not isinstance(event, m.Quoted)):
+        if self._addresses and (commands or not isinstance(event, m.Quoted)):
             for each in alerts_of(event, commands, symbols):
                 self.put(each)
 
@@ -151,55 +197,55 @@ class Alerts:
 
     def put(self, alert: Alert) -> None:
         """Queue an alert if the file names its kind; never blocks, never raises."""
-        if self._channel is None or not (alert.kinds & self._kinds):
+        if not alert.kinds & self._kinds:
             return
-        if len(self._waiting) >= WAITING:
-            self._waiting.popleft()
-            self.counts.dropped += 1
-            self._report("dropped", f"more than {WAITING} alerts wait: the oldest are dropped")
-        self._waiting.append(alert)
-        if self._arrived is not None:
-            self._arrived.set()
+        for address in self._addresses:
+            if address.put(alert):
+                text = f"more than {WAITING} alerts wait for {address.name}: older ones are dropped"
+                self._report(address, "dropped", text)
 
     # ------------------------------------------------------------ what leaves
 
     def start(self, tasks: Tasks) -> None:
-        """Start sending; the supervisor owns the task."""
-        if self._channel is not None:
-            self._arrived = asyncio.Event()
-            tasks.keep("alerts", self._work, down=lambda text: None)
+        """Start sending; the supervisor owns the tasks, one for each address."""
+        for address in self._addresses:
+            address.arrived = asyncio.Event()
+            work = partial(self._work, address, address.arrived)
+            name = "alerts" if len(self._addresses) == 1 else f"alerts to {address.name}"
+            tasks.keep(name, work, down=lambda text: None)
 
-    async def _work(self) -> None:
-        assert self._arrived is not None
+    async def _work(self, address: _Address, arrived: asyncio.Event) -> None:
         while True:
-            if not self._waiting:
-                self._arrived.clear()
-                await self._arrived.wait()
-            alert = self._waiting.popleft()
-            self._busy = True
+            if not len(address):
+                arrived.clear()
+                await arrived.wait()
+            alert = address.pop()
+            address.is_busy = True
             try:
-                await self._send(alert)
+                await self._send(address, alert)
             finally:
-                self._busy = False
+                address.is_busy = False
 
-    async def _send(self, alert: Alert) -> None:
-        done = self._called(alert)
+    async def _send(self, address: _Address, alert: Alert) -> None:
+        done, counts, trouble = self._called(address, alert), address.counts, address.trouble
         try:
             error = await asyncio.wait_for(asyncio.shield(done), SEND_S)
         except TimeoutError:
-            self.counts.hanging = True
-            self._report("hangs", f"the channel has not answered for {SEND_S:g} s; alerts wait")
+            counts.hanging = True
+            text = f"{address.name} has not answered for {SEND_S:g} s; its alerts wait"
+            self._report(address, "hangs", text)
             error = await done
-            self.counts.hanging = False
+            counts.hanging = False
         if error is None:
-            self.counts.sent += 1
-            if self._trouble.pop("fails", 0) + self._trouble.pop("hangs", 0):
-                self._notify("info", "alerts_work", {"text": "the alert channel works again"})
+            counts.sent += 1
+            if trouble.pop("fails", 0) + trouble.pop("hangs", 0):
+                self._notify("info", "alerts_work", {"text": f"{address.name} takes alerts again"})
         else:
-            self.counts.failed += 1
-            self._report("fails", f"an alert was not sent: {self._text_of(error)}")
+            counts.failed += 1
+            text = f"an alert was not sent to {address.name}: {self._text_of(error)}"
+            self._report(address, "fails", text)
 
-    def _called(self, alert: Alert) -> asyncio.Future[BaseException | None]:
+    def _called(self, address: _Address, alert: Alert) -> asyncio.Future[BaseException | None]:
         """Send in a thread; the future holds what was raised."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[BaseException | None] = loop.create_future()
@@ -208,7 +254,7 @@ class Alerts:
             if not done.done():
                 done.set_result(error)
 
-        channel = self._channel
+        channel = address.channel
 
         def call() -> None:
             error: BaseException | None = None
@@ -225,10 +271,11 @@ class Alerts:
 
     async def close(self, within_s: float = FLUSH_S) -> None:
         """Wait, within a time limit, until the queued alerts are sent."""
-        if self._arrived is not None:
-            deadline = asyncio.get_running_loop().time() + within_s
-            while (self._waiting or self._busy) and asyncio.get_running_loop().time() < deadline:
-                await asyncio.sleep(0.02)
+        deadline = asyncio.get_running_loop().time() + within_s
+        while asyncio.get_running_loop().time() < deadline and any(
+            each.arrived is not None and (len(each) or each.is_busy) for each in self._addresses
+        ):
+            await asyncio.sleep(0.02)
         if self._handler is not None:
             logging.getLogger(_LOGGER).removeHandler(self._handler)
 
@@ -250,8 +297,8 @@ class Alerts:
             text = text.replace(each, _HIDDEN)
         return text
 
-    def _report(self, trouble: str, text: str) -> None:
-        """Report a failure once, until the channel works again."""
-        self._trouble[trouble] += 1
-        if self._trouble[trouble] == 1:
+    def _report(self, address: _Address, trouble: str, text: str) -> None:
+        """Report a failure of an address once, until it works again."""
+        address.trouble[trouble] += 1
+        if address.trouble[trouble] == 1:
             self._notify("warning", f"alerts_{trouble}", {"text": text})

@@ -254,6 +254,17 @@ def _of_event(event: m.Event, symbols: Sequence[str]) -> Line | None:
             return None
 
 
+def _fill(command: m.Traded, symbol: str) -> Line:
+    worth = command.fee_quote
+    value = "" if worth is None else f" (booked as {_number(worth)} in the quote currency)"
+    text = (
+        f"{_side(command.side)} {_number(command.quantity)} {symbol} at "
+        f"{_number(command.price)}, fee {_number(command.fee)} {command.fee_currency}{value}; "
+        f"holds {_number(command.position)}"
+    )
+    return "info", "fill", {"text": text, "order": _order(command.order)}
+
+
 def _correction(command: m.Corrected, symbol: str) -> Line:
     text = (
         f"{_side(command.side)} {_number(command.quantity)} {symbol}, booked at "
@@ -288,12 +299,7 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
         case m.CancelAll():
             return "warning", "cancel_all", {"text": "cancelling every order of this run"}
         case m.Traded():
-            text = (
-                f"{_side(command.side)} {_number(command.quantity)} {symbol} at "
-                f"{_number(command.price)}, fee {_number(command.fee)} {command.fee_currency}; "
-                f"holds {_number(command.position)}"
-            )
-            return "info", "fill", {"text": text, "order": _order(command.order)}
+            return _fill(command, symbol)
         case m.Corrected():
             return _correction(command, symbol)
         case m.Funded():

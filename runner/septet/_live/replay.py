@@ -13,7 +13,7 @@ import yaml
 from septet import messages as m
 from septet._config.load import Loaded, reopen
 from septet._config.read import parse_text
-from septet._journal.journal_check import insist_whole, lacking
+from septet._journal.journal_check import insist_whole, missing_entries_text
 from septet._journal.journal_format import Entry, Head, encode_commands
 from septet._journal.reader import Reader
 from septet._live.build_core import Build, core_of
@@ -76,7 +76,7 @@ class Replayed:
     def text(self) -> str:
         """One line for a person."""
         text = f"{self.decisions:,} decisions, {self.differences:,} differences"
-        lost = "" if self.gone == 0 else f"; {lacking(self.gone, self.entries)}"
+        lost = "" if self.gone == 0 else f"; {missing_entries_text(self.gone, self.entries)}"
         return f"{text}{lost} of the journal" if self.gone else f"{text}{lost}"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from septet._files import alone_in, insist_no_links, make_folders, open_regular
-from septet._journal.lease import RUN_LOCK, beginner_in
+from septet._journal.lease import RUN_LOCK, starting_process_in
 from septet._journal.reader import Reader
 from septet._store.run_folder import folder_name, id_end
 from septet._text import decode_json
@@ -121,7 +121,7 @@ def _insist_none_begins(parent: Path, strategy: str, mode: str) -> None:
     """
     for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
         if folder.is_dir() and not (folder / JOURNAL).exists():
-            beginner = beginner_in(folder)
+            beginner = starting_process_in(folder)
             if beginner is not None and beginner.mode in ("", mode):
                 raise RunError(
                     f"another start of {strategy} in {mode} mode begins its run in {folder}: "

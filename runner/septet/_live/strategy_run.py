@@ -339,6 +339,8 @@ class StrategyRun(LocalRun):
             text = f"the folder {self.location.folder} is gone: `septet halt` and a file "
             text += "HALT do nothing until it is put back; SIGUSR1 halts the run"
             self.notify("critical", "folder_gone", {"text": text})
+            if self.shell.journal_works:  # entries of a run that nobody can halt are blocked
+                self._safe_mode("its folder is gone")
         self._homeless = is_gone
 
     def tend(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from septet._core.state import DueTimes, PlanFacts, RowCounts
 from septet._host.declare import Step
@@ -27,8 +28,7 @@ TURNOVER_FACTOR: Final = "turnover_factor"
 """Column of decisions for the weight that a rebalance gives."""
 
 
-@dataclass
-class Assembly:
+class Assembly(msgspec.Struct):
     """A rendered plan.
 
     `unit_rows` are the rows of F that each unit reads, and `unit_parameters` states how many

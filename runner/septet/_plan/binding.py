@@ -16,7 +16,6 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -56,25 +55,24 @@ TRADING: Final = Unit("trading", "PT", "RT")
 UNITS: Final = (FEATURES, SIGNAL, TRADING)
 
 
-@dataclass
-class Binder:
+class Binder(msgspec.Struct):
     """Collects what a generated module imports and the numbers it reads."""
 
     bar_ns: int
     unit: Unit = FEATURES
-    numbers: dict[Unit, list[Parameter]] = field(
+    numbers: dict[Unit, list[Parameter]] = msgspec.field(
         default_factory=lambda: {unit: list[Parameter]() for unit in UNITS}
     )
-    rows: dict[Unit, list[int]] = field(
+    rows: dict[Unit, list[int]] = msgspec.field(
         default_factory=lambda: {unit: list[int]() for unit in UNITS}
     )
-    imports: dict[str, set[str]] = field(default_factory=dict)
-    uses: dict[str, str] = field(default_factory=dict)
-    steps: list[tuple[Step, str]] = field(default_factory=list)
-    tables: list[Any] = field(default_factory=list)
-    _names: dict[int, str] = field(default_factory=dict)
-    _outside: set[int] = field(default_factory=set)
-    _watched: set[int] = field(default_factory=set)
+    imports: dict[str, set[str]] = msgspec.field(default_factory=dict)
+    uses: dict[str, str] = msgspec.field(default_factory=dict)
+    steps: list[tuple[Step, str]] = msgspec.field(default_factory=list)
+    tables: list[Any] = msgspec.field(default_factory=list)
+    _names: dict[int, str] = msgspec.field(default_factory=dict)
+    _outside: set[int] = msgspec.field(default_factory=set)
+    _watched: set[int] = msgspec.field(default_factory=set)
 
     def number(self, key: str, value: float, *, is_integral: bool | None = None) -> str:
         """Make a parameter and return the text that reads it."""

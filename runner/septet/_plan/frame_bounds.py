@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from septet._kernel.time_frames import FRAME_ROWS
 
@@ -17,14 +18,13 @@ _OPENED: Final = "M[k, OPEN_NS, i]"
 _MISSING: Final = "M[k, MISSING, i]"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """A higher time frame: its rows in Y and its state in S; `more` are rows that few ask for."""
 
     bar_ns: int
     row: int
     slot: int
-    more: Mapping[str, int] = field(default_factory=dict)
+    more: Mapping[str, int] = msgspec.field(default_factory=dict)
 
     @property
     def row_numbers(self) -> list[int]:
@@ -32,8 +32,7 @@ class Frame:
         return [*range(self.row, self.row + FRAME_ROWS), *self.more.values()]
 
 
-@dataclass(frozen=True, slots=True)
-class FrameBounds:
+class FrameBounds(msgspec.Struct, frozen=True):
     """Where base bars of `bar_ns` lie in the bars of a frame; `cell` is a column's value at i.
 
     Around the clock it follows from a base bar's open. Where there are sessions, a frame of whole

@@ -7,7 +7,6 @@ nodes (same step, same config, same inputs) are one node, computed once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -47,8 +46,7 @@ class Column(msgspec.Struct, frozen=True):
         return f"{self.name}@{self.symbol}" if self.symbol else self.name
 
 
-@dataclass(eq=False)
-class Node:
+class Node(msgspec.Struct, eq=False):
     """One feature step with everything bound but its place in the arrays."""
 
     number: int
@@ -64,7 +62,7 @@ class Node:
     memory: Memory
     level: int
     distribution: str = ""
-    outputs: tuple[str, ...] = field(default=())
+    outputs: tuple[str, ...] = msgspec.field(default=())
     unproved: tuple[str, ...] = ()
     """Reads that are not proved to be of the past: each read of such a step is watched."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 from functools import lru_cache
 from types import CodeType, ModuleType
 from typing import Any, Final
@@ -27,6 +28,8 @@ COMPILE: Final = "SEPTET_COMPILE"
 """Environment variable: ``auto``, ``always`` or ``never``."""
 
 IMPORTS = "from septet._plan.{} import"
+_BEGINS: Final = re.compile(r"^(?=@)", re.M)
+"""Where a function of a plan begins: each has one decorator, at the start of a line."""
 _OF_MATHS = ("math domain error", "math range error", "cannot convert float")
 """How errors of `math` and of making a whole number of NaN begin."""
 
@@ -81,14 +84,39 @@ def plain_module(name: str, text: str, flavour: str) -> ModuleType:
     file = f"<{name}>"
     linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
     module = ModuleType(name)
-    exec(_code_of(text, file), module.__dict__)  # noqa: S102
+    for code in _codes_of(text, file):
+        exec(code, module.__dict__)  # noqa: S102
     return module
 
 
 @lru_cache(maxsize=256)
-def _code_of(text: str, file: str) -> CodeType:
-    """Compile a text to bytecode, cached: the settings of a sweep and the tests share one text."""
-    return compile(text, file, "exec", dont_inherit=True)
+def _codes_of(text: str, file: str) -> tuple[CodeType, ...]:
+    """Compile a text to bytecode, cached: the settings of a sweep and the tests share one text.
+
+    Most functions of a plan are those of similar plans, and are compiled once for all of them.
+    """
+    codes, line = list[CodeType](), 1
+    for part in _BEGINS.split(text):
+        codes.append(_placed(_part_code(part), file, line - 1))
+        line += part.count("\n")
+    return tuple(codes)
+
+
+@lru_cache(maxsize=8192)
+def _part_code(part: str) -> CodeType:
+    return compile(part, "", "exec", dont_inherit=True)
+
+
+def _placed(code: CodeType, file: str, before: int) -> CodeType:
+    """Return code, and all that is defined in it, at its place in a file: `before` lines later."""
+    return code.replace(
+        co_filename=file,
+        co_firstlineno=code.co_firstlineno + before,
+        co_consts=tuple(
+            _placed(each, file, before) if isinstance(each, CodeType) else each
+            for each in code.co_consts
+        ),
+    )
 
 
 def is_arithmetic(error: BaseException | None) -> bool:

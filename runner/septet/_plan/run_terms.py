@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from septet._data.trading_hours import HourRules
 from septet._kernel import layout
@@ -17,8 +18,7 @@ from septet_schemas.strategy import Strategy
 __all__ = ["Terms", "hours_of", "simulation_of", "terms_of"]
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """The blocks and numbers a plan is made from, independent of where they were written.
 
     `is_local` means that days begin elsewhere than at midnight UTC.
@@ -51,7 +51,7 @@ class Terms:
     model_inputs: tuple[str, ...] = ()
     portfolio: Any = None
     time_zone: str = "UTC"
-    max_age: Mapping[str, int] = field(default_factory=dict)
+    max_age: Mapping[str, int] = msgspec.field(default_factory=dict)
     hours: HourRules | None = None
     max_positions: int | None = None
     is_local: bool = False

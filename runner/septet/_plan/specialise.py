@@ -27,11 +27,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NoReturn
+
+import msgspec
 
 from septet._rules import settings
 from septet._rules.records import RECORDS
@@ -62,8 +63,7 @@ class RuleError(Exception):
     """A rule that cannot be written for a strategy: a mistake in septet, with its file and line."""
 
 
-@dataclass(frozen=True, eq=False)
-class Choices:
+class Choices(msgspec.Struct, frozen=True, eq=False, dict=True):
     """What one strategy has for the settings.
 
     `values` are known when the plan is made; `texts` are read when it runs; `calls` stand for the
@@ -71,10 +71,10 @@ class Choices:
     are equal if they are written alike: True is not 1.
     """
 
-    values: Mapping[str, bool | int | str] = field(default_factory=dict)
-    texts: Mapping[str, str] = field(default_factory=dict)
-    calls: Mapping[str, str] = field(default_factory=dict)
-    lists: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
+    values: Mapping[str, bool | int | str] = msgspec.field(default_factory=dict)
+    texts: Mapping[str, str] = msgspec.field(default_factory=dict)
+    calls: Mapping[str, str] = msgspec.field(default_factory=dict)
+    lists: Mapping[str, Sequence[Mapping[str, str]]] = msgspec.field(default_factory=dict)
 
     def of(self, names: Sequence[str]) -> Choices:
         """Return the choices among some names, in the order of the names."""
@@ -148,8 +148,7 @@ def rule_places(modules: Sequence[ModuleType]) -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True, eq=False)
-class _Rule:
+class _Rule(msgspec.Struct, frozen=True, eq=False):
     """One rule as it is written: its lines from number `line` of a file on, the names it uses."""
 
     path: str

@@ -11,10 +11,10 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+import msgspec
 from msgspec import structs
 
 from septet._cache_folder import cache_folder, claim, is_ours, write_whole
@@ -27,8 +27,7 @@ __all__ = ["Texts"]
 SOURCES: Final = ("septet._plan", "septet._rules", "septet._kernel")
 
 
-@dataclass(frozen=True)
-class Texts:
+class Texts(msgspec.Struct, frozen=True, dict=True):
     """The text of a plan and of its units, each read from disk where it was rendered before.
 
     The fields are what `render_text` is given.

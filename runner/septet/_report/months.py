@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MONTHS",
-    "PART",
+    "PART_SIGN",
     "Year",
     "gain_or_loss",
     "month_text",
@@ -25,7 +25,7 @@ __all__ = [
     "year_text",
 ]
 
-PART: Final = "*"
+PART_SIGN: Final = "*"
 """Marks a month or a year of which the run covers a part."""
 MONTHS: Final = tuple(calendar.month_abbr)[1:]
 
@@ -73,12 +73,12 @@ def month_text(row: Month | None) -> str:
         return ""
     if row.value is None:
         return UNDEFINED
-    return number(row.value * 100, 1, signed=True) + ("" if row.is_whole else PART)
+    return number(row.value * 100, 1, signed=True) + ("" if row.is_whole else PART_SIGN)
 
 
 def year_text(year: Year) -> str:
     """Write the return of a year."""
-    return percent(year.value, signed=True) + ("" if year.is_whole else PART)
+    return percent(year.value, signed=True) + ("" if year.is_whole else PART_SIGN)
 
 
 def gain_or_loss(value: float | None) -> str:

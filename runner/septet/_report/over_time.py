@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ROLLING_DAYS", "exposure", "held_sides", "notionals", "rolling"]
 
 STRETCHES: Final = 240
-SAMPLED: Final = 20_000
+SAMPLED_ROWS: Final = 20_000
 ROLLING_POINTS: Final = 900
 ROLLING_DAYS: Final = WINDOW_DAYS + 29
 """Daily returns that a chart of rolling figures needs: it has thirty points or more."""
@@ -98,7 +98,7 @@ def exposure(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
     starts = np.unique(np.linspace(0, table.height, STRETCHES, endpoint=False).astype(np.int64))
     share = np.nan_to_num(floats(table, "exposure"), posinf=0.0, neginf=0.0)
     mean = np.add.reduceat(share, starts) / np.diff(np.append(starts, table.height))
-    rows = np.arange(0, table.height, -(-table.height // SAMPLED))
+    rows = np.arange(0, table.height, -(-table.height // SAMPLED_ROWS))
     rows = np.unique(np.concatenate([rows, starts]))
     equity = floats(table, "equity")[rows]
     gross = share[rows] * equity

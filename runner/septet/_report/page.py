@@ -9,7 +9,7 @@ from septet._report import run_charts, sections, trade_tables
 from septet._report.chart_data import chart_data
 from septet._report.html_page import chart, document, escaped, replace_text, section
 from septet._report.over_time import ROLLING_DAYS
-from septet._report.weights import NAMED, is_portfolio
+from septet._report.weights import NAMED_SYMBOLS, is_portfolio
 from septet._results.forward import forward_text
 from septet._results.number_texts import count, date, duration, plural
 from septet._results.over_time import WINDOW_DAYS
@@ -108,10 +108,8 @@ def _weights(run: Run, data: dict[str, Any]) -> str:
     if drawn < weights["rebalances"]:
         note += f"Drawn are {count(drawn)} of {count(weights['rebalances'])} rebalances. "
     if weights["others"]:
-        note += (
-            f"The {NAMED} largest symbols have a colour each, {count(weights['others'])} others "
-        )
-        note += "are drawn together. "
+        note += f"The {NAMED_SYMBOLS} largest symbols have a colour each, "
+        note += f"{count(weights['others'])} others are drawn together. "
     return section(title, chart("weights", run_charts.weights_still(data)), note.strip())
 
 

@@ -11,7 +11,7 @@ from septet._charts import stills, time_chart
 from septet._charts.stills import Line, Mark, Pane
 from septet._charts.svg import figure_text, percent_text
 from septet._report.thinning import thin_rows
-from septet._report.weights import NAMED
+from septet._report.weights import NAMED_SYMBOLS
 from septet._results.number_texts import count, date, number, percent
 
 if TYPE_CHECKING:
@@ -400,8 +400,8 @@ def health_still(data: Mapping[str, Any], metric: str) -> str:
     by_symbol = [readings for readings in data["health"] if readings["metric"] == metric]
     for index, readings in enumerate(by_symbol):
         x = [t / 1000 for t in readings["t"]]
-        color = "accent" if len(by_symbol) == 1 else f"series-{index % NAMED + 1}"
-        dash = "" if index < NAMED else "7 3"
+        color = "accent" if len(by_symbol) == 1 else f"series-{index % NAMED_SYMBOLS + 1}"
+        dash = "" if index < NAMED_SYMBOLS else "7 3"
         lines.append(
             Line(readings["symbol"] or metric, x, _array(readings["value"]).tolist(), color, dash)
         )

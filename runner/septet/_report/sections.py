@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from septet._report.html_page import escaped, html_table, yaml_text
 from septet._report.months import (
     MONTHS,
-    PART,
+    PART_SIGN,
     gain_or_loss,
     month_text,
     returns_by_year,
@@ -146,7 +146,7 @@ def months(run: Run) -> str:
         '<div class="scroll" tabindex="0" role="region" aria-label="Returns by month">'
         f'<table class="months"><thead><tr><th scope="col">%</th>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
-        f'<p class="note">{PART} the run covers a part of the month or of the year.</p>'
+        f'<p class="note">{PART_SIGN} the run covers a part of the month or of the year.</p>'
     )
 
 

@@ -25,7 +25,7 @@ __all__ = [
     "round_trips", "signed", "sortable_table", "trade_note", "trades",
 ]  # fmt: skip
 
-SHOWN: Final = 200
+SHOWN_ROWS: Final = 200
 """Rows of trades, and of round trips, that the page carries."""
 SYMBOLS_SHOWN: Final = 200
 SEARCHED: Final = 6
@@ -197,9 +197,9 @@ def _chosen(table: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     """Rows the page carries: all, or the first, the last, the best and the worst of them."""
     import polars as pl
 
-    if table.height <= SHOWN:
+    if table.height <= SHOWN_ROWS:
         return table, ""
-    each = SHOWN // 4
+    each = SHOWN_ROWS // 4
     numbered = table.with_row_index("row")
     ranked = numbered
     if "exit_reason" in table.columns:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
 __all__ = [
-    "NAMED", "REBALANCE_REASONS", "held_weights", "is_portfolio", "target_weights", "weights",
+    "NAMED_SYMBOLS", "REBALANCE_REASONS", "held_weights", "is_portfolio", "target_weights",
+    "weights",
 ]  # fmt: skip
 
 REBALANCE_REASONS: Final = (
@@ -27,7 +28,7 @@ REBALANCE_REASONS: Final = (
 """Values of `rejected_by` of a decision at a rebalance, and at no other time."""
 POINTS: Final = 480
 REBALANCES: Final = 900
-NAMED: Final = 7
+NAMED_SYMBOLS: Final = 7
 """Symbols that have a colour of their own; the others are drawn together."""
 OTHERS: Final = "others"
 
@@ -111,18 +112,18 @@ def weights(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
     }
     order = sorted((each for each in size if size[each] > 0.0), key=lambda each: -size[each])
     return {
-        "names": [*order[:NAMED], *([OTHERS] if len(order) > NAMED else [])],
+        "names": [*order[:NAMED_SYMBOLS], *([OTHERS] if len(order) > NAMED_SYMBOLS else [])],
         "held": {"t": milliseconds(held_ns), "rows": _rows(held_by_symbol, order)},
         "target": {"t": milliseconds(drawn_ns), "rows": _rows(drawn, order)},
         "rebalances": len(made_ns),
-        "others": max(0, len(order) - NAMED),
+        "others": max(0, len(order) - NAMED_SYMBOLS),
     }
 
 
 def _rows(by_symbol: dict[str, Floats], order: list[str]) -> list[dict[str, Any]]:
     """One row for each of the named symbols and for all others, long and short apart."""
     rows = []
-    groups = [[each] for each in order[:NAMED]] + [order[NAMED:]]
+    groups = [[each] for each in order[:NAMED_SYMBOLS]] + [order[NAMED_SYMBOLS:]]
     for name, group in enumerate(groups):
         for side, bound in (("long", np.maximum), ("short", np.minimum)):
             parts = [bound(by_symbol[each], 0.0) for each in group if each in by_symbol]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["no_order_sentence", "not_traded_words", "rebalance_of", "rebalance_words"]
 
-_EDGE: Final = 1e-9
+_ROUNDING: Final = 1e-9
 
 
 def rebalance_of(run: Run, symbol: str, time_ns: int, decided: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def rebalance_of(run: Run, symbol: str, time_ns: int, decided: Mapping[str, Any]
     }
     if portfolio.get("max_weight") is not None:
         explanation["at_max_weight"] = (
-            abs(explanation["target_weight"]) >= portfolio["max_weight"] - _EDGE
+            abs(explanation["target_weight"]) >= portfolio["max_weight"] - _ROUNDING
         )
     factor = decided.get("turnover_factor")
     if factor:

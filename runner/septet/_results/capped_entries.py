@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Capped", "capped_entries", "capped_text"]
 
-_LEAST = 0.99
+_UNCAPPED_SHARE = 0.99
 """Above this share of what was asked for a cut is one to lots, or of the last cash."""
-_FEWEST = 3
+_MIN_ENTRIES = 3
 
 
 class Capped(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ def capped_entries(decisions: pl.DataFrame | None) -> Capped | None:
         share=pl.col("granted").abs() / pl.col("requested").abs(),
         limit=pl.col("capped_by").cast(pl.String).fill_null(""),
     )
-    cut = sent.filter((pl.col("limit") != "") & (pl.col("share") < _LEAST))
+    cut = sent.filter((pl.col("limit") != "") & (pl.col("share") < _UNCAPPED_SHARE))
     counts = cut.group_by("limit").len().sort("len", "limit", descending=[True, False])
     middle = cut.get_column("share").median()
     return Capped(
@@ -51,7 +51,7 @@ def capped_entries(decisions: pl.DataFrame | None) -> Capped | None:
 
 def capped_text(capped: Capped | None) -> str:
     """Return that every entry was cut by a limit; empty text where one was not."""
-    if capped is None or capped.entries < _FEWEST or sum(capped.by.values()) < capped.entries:
+    if capped is None or capped.entries < _MIN_ENTRIES or sum(capped.by.values()) < capped.entries:
         return ""
     limits = ", ".join(f"{name} {plural(times, 'time')}" for name, times in capped.by.items())
     return (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["forward_part", "forward_text"]
 
 DAY_NS: Final = 86_400 * 10**9
-_BEGINS: Final = {
+_BEGIN_COLUMNS: Final = {
     **dict.fromkeys(("decisions", "orders", "fills", "equity", "monitoring"), "time"),
     **dict.fromkeys(("trades", "round_trips"), "entry_time"),
 }  # fmt: skip
@@ -73,9 +73,9 @@ def _after(name: str, frame: pl.DataFrame, first_ns: int) -> pl.DataFrame:
     """Return the rows of a table that began after an instant; the equity known at it is a row."""
     import polars as pl
 
-    if name not in _BEGINS:
+    if name not in _BEGIN_COLUMNS:
         return frame
-    epoch = pl.col(_BEGINS[name]).dt.epoch("ns")
+    epoch = pl.col(_BEGIN_COLUMNS[name]).dt.epoch("ns")
     later = frame.filter(epoch > first_ns)
     if name == "equity":
         return pl.concat([frame.filter(epoch <= first_ns).tail(1), later])

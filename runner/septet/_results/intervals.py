@@ -22,13 +22,13 @@ import numpy as np
 if TYPE_CHECKING:
     from septet._data.bars import Floats, Ints
 
-__all__ = ["FEWEST_OF_A_SIDE", "Z95", "MeanInterval", "mean_interval", "student", "trades_at_once"]
+__all__ = ["MIN_OF_A_SIDE", "Z95", "MeanInterval", "mean_interval", "student", "trades_at_once"]
 
-FEWEST_OF_A_SIDE: Final = 5
+MIN_OF_A_SIDE: Final = 5
 """Winners and losers that a sample must hold before its mean is an estimate of others."""
-_FEWEST_BLOCKS: Final = 10
+_MIN_BLOCKS: Final = 10
 _RESAMPLES: Final = 1_000
-_MOST_DRAWN: Final = 1_000
+_MAX_DRAWN: Final = 1_000
 _SEED: Final = 20_120_615
 _NORMAL: Final = NormalDist()
 Z95: Final = _NORMAL.inv_cdf(0.975)
@@ -84,7 +84,7 @@ def mean_interval(values: Floats, at_once: float = 1.0) -> MeanInterval | None:
     -------
     MeanInterval or None
         None under two values. Without an interval, and with the `problem` in words, where fewer
-        than `FEWEST_OF_A_SIDE` values are above zero or below it, or where trades overlap so
+        than `MIN_OF_A_SIDE` values are above zero or below it, or where trades overlap so
         much that fewer than ten blocks are left. The draws have a fixed seed.
     """
     count = len(values)
@@ -92,11 +92,11 @@ def mean_interval(values: Floats, at_once: float = 1.0) -> MeanInterval | None:
         return None
     mean = float(values.mean())
     for seen, word in ((values > 0, "won"), (values < 0, "lost")):
-        if (few := int(np.count_nonzero(seen))) < FEWEST_OF_A_SIDE:
+        if (few := int(np.count_nonzero(seen))) < MIN_OF_A_SIDE:
             return MeanInterval(mean, problem=f"only {few} of {count} trades {word}")
     length = max(1, math.ceil(3 * at_once - 2 - 1e-9))
     blocks, drawn = _blocks(values, length), count // length
-    if drawn < _FEWEST_BLOCKS:
+    if drawn < _MIN_BLOCKS:
         text = f"each trade overlaps {at_once - 1.0:.1f} others on average"
         return MeanInterval(mean, problem=f"{text}, so {count} of them are too few")
     spread = float(blocks.std())
@@ -145,7 +145,7 @@ def _bootstrap(blocks: Floats, drawn: int, mean: float) -> tuple[float, float]:
     away = blocks - blocks.mean()
     second = float(away @ away) / len(away)
     acceleration = float((away**3).mean()) / (6.0 * second**1.5 * math.sqrt(drawn))
-    group = max(1, -(-drawn // _MOST_DRAWN))
+    group = max(1, -(-drawn // _MAX_DRAWN))
     if group > 1:
         grouped = len(blocks) // group * group
         blocks = blocks[:grouped].reshape(-1, group).mean(axis=1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from septet._results.number_texts import plural
 
@@ -15,12 +16,11 @@ __all__ = [
     "Idleness", "highest_confidence", "idleness_of", "threshold_of", "threshold_text", "why_idle",
 ]  # fmt: skip
 
-_NAMED: Final = 3
+_NAMED_REASONS: Final = 3
 _RULES: Final = {"long": "long_if", "short": "short_if"}
 
 
-@dataclass(frozen=True, slots=True)
-class Idleness:
+class Idleness(msgspec.Struct, frozen=True):
     """What a run without a fill decided.
 
     `signals` counts decisions by their signal (``none``, ``flat``, ``long``, ``short``), None where
@@ -32,13 +32,13 @@ class Idleness:
     """
 
     signals: Mapping[str, int] | None
-    rejected: Mapping[str, int] = field(default_factory=dict)
-    other: Mapping[str, int] = field(default_factory=dict)
-    orders: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[str, int] = msgspec.field(default_factory=dict)
+    other: Mapping[str, int] = msgspec.field(default_factory=dict)
+    orders: Mapping[str, int] = msgspec.field(default_factory=dict)
     rules: tuple[str, ...] = ()
     threshold: float | None = None
     confidence: float | None = None
-    waits: Mapping[str, int] = field(default_factory=dict)
+    waits: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
 def threshold_of(resolved: Mapping[str, Any]) -> float | None:
@@ -173,8 +173,8 @@ def _no_entry(seen: Idleness) -> str:
 def _often(reasons: Mapping[str, int]) -> str:
     """Name the most frequent reasons, and how many decisions the others account for."""
     named = list(reasons.items())
-    parts = [f"{name} {plural(times, 'time')}" for name, times in named[:_NAMED]]
-    rest = sum(times for _, times in named[_NAMED:])
+    parts = [f"{name} {plural(times, 'time')}" for name, times in named[:_NAMED_REASONS]]
+    rest = sum(times for _, times in named[_NAMED_REASONS:])
     return ", ".join([*parts, *([f"other reasons {plural(rest, 'time')}"] if rest else [])])
 
 

@@ -13,7 +13,7 @@ from septet._results.selection_bias import expected_maximum_sharpe, probabilisti
 
 __all__ = ["Tries", "deflated", "sentence"]
 
-SURE: Final = 0.95
+CONFIDENCE: Final = 0.95
 
 
 class Tries(msgspec.Struct, frozen=True):
@@ -86,5 +86,7 @@ def sentence(tries: Tries, probability: float | None) -> str:
         return f"{text}."
     text += f": its true Sharpe ratio is above zero with {chance(probability)} (deflated)"
     return (
-        f"{text}." if probability >= SURE else f"{text}, and cannot be distinguished from chance."
+        f"{text}."
+        if probability >= CONFIDENCE
+        else f"{text}, and cannot be distinguished from chance."
     )

@@ -81,6 +81,7 @@ TABLES: Final[dict[str, dict[str, str]]] = {
         "price": NUMBER,
         "fee": NUMBER,
         "fee_currency": TEXT,
+        "fee_quote": NUMBER,
         "liquidation": NUMBER,
         "liquidity": TEXT,
     },
@@ -242,8 +243,9 @@ class RunResult:
     - decisions: one row for each symbol and decision time; any column that is not in `TABLES`
       is a feature. `requested` and `granted` are quantities in the base currency.
     - orders: `sizing_inputs` is JSON text, the numbers the sizing rule saw.
-    - fills: `fee` in `fee_currency`, positive is paid; `liquidation` is charged beside it, and
-      negative where the venue bears a loss beyond the margin.
+    - fills: `fee` in `fee_currency`, positive is paid; `fee_quote` is its value in the quote
+      currency as it was booked, null where that is not known; `liquidation` is charged beside
+      it, and negative where the venue bears a loss beyond the margin.
     - trades: flat to flat; `pnl` is net of `fees`, `funding` and `liquidation`, all in the
       account's currency; `slippage` lies in the prices. An open position has exit_reason ``open``,
       marked at the last close; what units below one lot made, ``dust``. `mae`, `mfe` and

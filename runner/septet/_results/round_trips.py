@@ -32,9 +32,9 @@ __all__ = [
     "whole_units",
 ]
 
-_MOST_DECIMALS: Final = 12
-_EXACT: Final = 2.0**53
-_SUMMED: Final = 2.0**62
+_MAX_DECIMALS: Final = 12
+_EXACT_LIMIT: Final = 2.0**53
+_SUM_LIMIT: Final = 2.0**62
 # A product of a quantity and a power of ten is off by a few units in the last place.
 _ROUNDING: Final = 2.0**-50
 
@@ -59,10 +59,10 @@ def whole_units(amounts: Floats) -> tuple[Ints, float]:
         not be exact otherwise.
     """
     largest, total = (float(f(np.abs(amounts), initial=0.0)) for f in (np.max, np.sum))
-    scale = min(1.0, _EXACT / max(largest, 1.0), _SUMMED / max(total, 1.0))
-    for decimals in range(_MOST_DECIMALS + 1):
+    scale = min(1.0, _EXACT_LIMIT / max(largest, 1.0), _SUM_LIMIT / max(total, 1.0))
+    for decimals in range(_MAX_DECIMALS + 1):
         finer = 10.0**decimals
-        if largest * finer >= _EXACT or total * finer >= _SUMMED:
+        if largest * finer >= _EXACT_LIMIT or total * finer >= _SUM_LIMIT:
             break
         scale, scaled = finer, amounts * finer
         if np.all(np.abs(scaled - np.rint(scaled)) <= np.abs(scaled) * _ROUNDING):
@@ -202,6 +202,10 @@ def fills_by_symbol(fills: pl.DataFrame, currency: str) -> dict[str, SymbolFills
         np.nan_to_num(fills.get_column(name).to_numpy().astype(np.float64), posinf=0.0, neginf=0.0)
         for name in ("quantity", "price", "fee", "liquidation")
     ]
+    if "fee_quote" in fills.columns:  # a fee in a third currency, as it was booked
+        booked = fills.get_column("fee_quote").to_numpy().astype(np.float64)
+        valued = np.isfinite(booked) & ~in_cash & ~in_base
+        numbers[2], in_cash = np.where(valued, booked, numbers[2]), in_cash | valued
     columns = (time_ns, *numbers, sold, in_cash, in_base)
     return {
         name: SymbolFills(*(column[rows] for column in columns))

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 BLOCKS: Final = 16
-_FEWEST_DAYS: Final = 3
+_MIN_DAYS: Final = 3
 _DAYS_A_BLOCK: Final = 2
 _EULER_GAMMA: Final = 0.577_215_664_901_532_9
 _NORMAL: Final = NormalDist()
@@ -89,9 +89,12 @@ def daily_sharpe(total: float, squares: float, days: int) -> float | None:
 def why_undefined(
     sharpe_daily: float | None, days: int, skew: float | None, kurtosis: float | None
 ) -> str:
-    """Return why a setting has no probabilistic Sharpe ratio; empty if it has one."""
-    if days < _FEWEST_DAYS:
-        return f"{days} days of returns, at least {_FEWEST_DAYS} are needed"
+    """Return why a setting has no probabilistic Sharpe ratio; empty if it has one.
+
+    Parameters as in `probabilistic_sharpe`; None and NaN are undefined.
+    """
+    if days < _MIN_DAYS:
+        return f"{days} days of returns, at least {_MIN_DAYS} are needed"
     if sharpe_daily is None or not math.isfinite(sharpe_daily):
         return "the Sharpe ratio is undefined: the daily returns have no spread"
     if skew is None or kurtosis is None or not (math.isfinite(skew) and math.isfinite(kurtosis)):

@@ -54,7 +54,7 @@ def _finite(value: float) -> float | None:
 
 
 def total_return(initial: float, final: float) -> float | None:
-    """Return the growth of the capital as a fraction; None without a positive start."""
+    """Return ``final / initial - 1`` of equity, a fraction; None without a positive start."""
     return _finite(final / initial - 1.0) if initial > 0 else None
 
 
@@ -187,18 +187,28 @@ def exposure(share: Floats) -> float | None:
 
 
 def win_rate(pnl: Floats) -> float | None:
-    """Return the share of closed trades that made money after fees; None without trades."""
+    """Return the fraction of closed trades that made money after fees; None without trades.
+
+    `pnl` is float64 (n,), results in the account's currency; 0 counts as a loss.
+    """
     return float(np.mean(pnl > 0)) if len(pnl) else None
 
 
 def profit_factor(pnl: Floats) -> float | None:
-    """Sum of winning trades over sum of losing ones, after fees; None without a loss."""
+    """Return the sum of winning trades over that of losing ones, after fees; None without a loss.
+
+    `pnl` is float64 (n,), results in the account's currency.
+    """
     losses = -float(pnl[pnl < 0].sum())
     return _finite(float(pnl[pnl > 0].sum()) / losses) if losses > 0 else None
 
 
 def turnover(notional: float, equity: Floats, span_ns: int) -> float | None:
-    """Traded notional over mean equity, a year; None without a span or positive equity."""
+    """Return traded notional over mean equity, per year of 365 days.
+
+    `notional` and `equity`, float64 (n,), are in the account's currency. None without a span or a
+    positive mean.
+    """
     mean = float(equity.mean()) if len(equity) else 0.0
     if span_ns <= 0 or mean <= 0:
         return None
@@ -226,8 +236,9 @@ def monthly_returns(
     time_zone: str = "UTC",
     slack_ns: int = DAY_NS,
 ) -> list[Month]:
-    """Returns by local calendar month; the first starts from the initial capital.
+    """Return returns by local calendar month; the first starts from the initial capital.
 
+    `time_ns` and `equity` have shape (n,): rising UTC times, and the equity known then.
     A month begins as its first day does, at `day_start` of `time_zone`. A row at the first instant
     of a month still belongs to the month that ends then; where it is the first row and holds the
     initial capital, that month is left out. A month is whole if the rows reach to within
@@ -292,7 +303,10 @@ def _labelled(probability: Floats, label: Floats) -> tuple[Floats, Floats]:
 
 
 def brier(probability: Floats, label: Floats) -> float | None:
-    """Mean squared distance of probability and outcome; rows with NaN do not count."""
+    """Return the mean squared distance of probability and outcome (Brier 1950), 0 to 1.
+
+    Both are float64 (n,); rows with NaN do not count, and None means that none is left.
+    """
     p, y = _labelled(probability, label)
     return float(np.mean((p - y) ** 2)) if len(p) else None
 
@@ -302,6 +316,7 @@ def calibration(
 ) -> list[tuple[float, float, int, float, float]]:
     """Compare predicted probabilities with observed shares, in bins of equal width.
 
+    `probability` and `label` (1 up, 0 down) are float64 (n,).
     Each filled bin gives its mean probability, the share of ups, the count, and the low and
     high end of the share's 95 % interval (Wilson 1927). Rows with NaN do not count; a
     probability of exactly 1 belongs to the last bin.
@@ -320,7 +335,10 @@ def calibration(
 
 
 def longest_underwater_ns(time_ns: Ints, equity: Floats, initial: float) -> int:
-    """Longest time between a peak of equity and the next, or the end."""
+    """Return the longest time (ns) between a peak of equity and the next, or the end.
+
+    `time_ns` and `equity` have shape (n,); the initial capital is the first peak.
+    """
     if len(time_ns) == 0:
         return 0
     peak = np.maximum(np.maximum.accumulate(equity), initial)

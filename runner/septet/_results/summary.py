@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from septet._data.bad_rows import doubts
 from septet._data.candle_ends import CANDLES_END
@@ -55,15 +55,20 @@ def rejections(decisions: pl.DataFrame | None) -> dict[str, int] | None:
 def fees_paid(fills: pl.DataFrame, currency: str) -> tuple[float, dict[str, float]]:
     """Fees in the account's currency, and those in currencies that have no price here.
 
-    A fee in what the symbol trades (the base) counts at the fill's price.
+    A fee counts as it was booked (`fee_quote`). In a run that was stored before that column
+    existed, one in what the symbol trades (the base) counts at the fill's price.
     """
     import polars as pl
 
     unit, fee = pl.col("fee_currency").cast(pl.String), pl.col("fee")
     base = pl.col("symbol").cast(pl.String).str.split("/").list.first()
     own = pl.when(unit == currency).then(fee).when(unit == base).then(fee * pl.col("price"))
-    total = float(fills.select(own.sum()).item() or 0.0)
-    strange = fills.filter((unit != currency) & (unit != base)).with_columns(unit)
+    booked = pl.lit(None, pl.Float64)
+    if "fee_quote" in fills.columns:
+        booked = pl.col("fee_quote").fill_nan(None)
+    total = float(fills.select(pl.coalesce(booked, own).sum()).item() or 0.0)
+    strange = fills.filter(booked.is_null() & (unit != currency) & (unit != base))
+    strange = strange.with_columns(unit)
     unconverted = strange.group_by("fee_currency").agg(fee.sum()).sort("fee_currency")
     return total, dict(unconverted.iter_rows())
 

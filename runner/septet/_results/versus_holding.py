@@ -28,7 +28,7 @@ __all__ = [
 
 MIN_ANNUAL_NS: Final = 30 * st.DAY_NS
 """Shorter spans are not made annual: a week times fifty-two does not estimate a year."""
-_FEWEST_DAYS: Final = 30
+_MIN_DAYS: Final = 30
 # A spread below this share of the values is the rounding of their sums, not a spread.
 _ROUNDING: Final = 1e-12
 
@@ -65,7 +65,7 @@ def annual_growth(initial: float, final: float, span_ns: int) -> float | None:
 
 
 def calmar(growth: float | None, drawdown: float | None) -> float | None:
-    """Yearly growth over the deepest drawdown; None without either, or without a fall."""
+    """Return yearly growth over the deepest drawdown, both fractions; None without a fall."""
     if growth is None or drawdown is None or drawdown <= 0:
         return None
     return growth / drawdown
@@ -88,9 +88,7 @@ def alpha_beta(
     alpha, beta : float or None
         None under 30 days, or where the market did not move.
     """
-    if len(returns) < _FEWEST_DAYS or not (
-        np.isfinite(returns).all() and np.isfinite(market).all()
-    ):
+    if len(returns) < _MIN_DAYS or not (np.isfinite(returns).all() and np.isfinite(market).all()):
         return None, None
     away = market - market.mean()
     spread = float(away @ away)
@@ -134,7 +132,11 @@ def excess_over(
 
 
 def returns_over(returns: Floats, market: Floats, exposure: float | None) -> Floats | None:
-    """Return daily returns minus those of holding `exposure` of the market; None if undefined."""
+    """Return daily returns minus those of holding `exposure` of the market, float64 (n,).
+
+    `returns` and `market` are fractions, float64 (n,), and `exposure` a fraction of equity. None
+    where there are no returns, or one is not finite.
+    """
     if exposure is None or len(returns) == 0 or len(returns) != len(market):
         return None
     over = returns - exposure * market
@@ -146,7 +148,7 @@ def above_holding(excess: Mapping[str, Any] | None, days: int, days_a_year: floa
 
     None where that cannot be decided: no excess, no ratio of it, or under 30 days.
     """
-    if excess is None or excess["sharpe"] is None or days < _FEWEST_DAYS:
+    if excess is None or excess["sharpe"] is None or days < _MIN_DAYS:
         return None
     ratio = float(excess["sharpe"]) * math.sqrt(days / days_a_year)
     return ratio > student(Z95, days - 1)

@@ -20,7 +20,7 @@ from septet._rules.levels import begin_again, begin_steps
 from septet._rules.missing_bars import bars_left_at
 from septet._rules.orders import expire
 from septet._rules.records import Fill
-from septet._rules.reentry import block_after
+from septet._rules.reentry import block_after_fill
 from septet._rules.resting import end_steps
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -77,7 +77,7 @@ def book_matched(k, fill: Fill, run: Run):
     if LEARNS_FROM_TRADES and closed == 1:
         learn_from_trade(run)
     if (EXITS or HALTS) and closed == 1:
-        block_after(k, side, reason, run)
+        block_after_fill(k, side, fill.order_id, reason, run)
     if STEPS:
         if closed == 1:
             end_steps(k, side, time_ns, run)

@@ -24,7 +24,7 @@ from septet._rules.settings import (
     VENUE_FILLS,
 )
 
-__all__ = ["expire", "go_on", "send_exit"]
+__all__ = ["continue_exit", "expire", "go_on", "send_exit"]
 
 
 @routine
@@ -74,8 +74,8 @@ def send_exit(k, reason, now_ns, run: Run):
 def go_on(k, now_ns, run: Run):
     """Send again an exit that could not be sent, or that ended before it was filled.
 
-    One that is still too small keeps its reason, and does not renew the block of its side; a grid
-    continues to trade meanwhile.
+    One that is still too small keeps its reason, and does not renew the block of its side; nor does
+    the fill of one that is sent. A grid continues to trade meanwhile.
     """
     if GRID and waits_too_small(k, run):
         return
@@ -84,9 +84,23 @@ def go_on(k, now_ns, run: Run):
     if run.open_side[k] != 0:
         if EXITS or HALTS:
             blocked_long, blocked_short = run.blocked_long[k], run.blocked_short[k]
+            orders = run.orders
         send_exit(k, reason, now_ns, run)
-        if (EXITS or HALTS) and run.exit_to_retry[k] != 0:
-            run.blocked_long[k], run.blocked_short[k] = blocked_long, blocked_short
+        if EXITS or HALTS:
+            if run.exit_to_retry[k] != 0:
+                run.blocked_long[k], run.blocked_short[k] = blocked_long, blocked_short
+            elif run.orders != orders:
+                run.waited_exit[k] = run.order_id[k] + 1
+
+
+@routine
+def continue_exit(k, reason, replaced, active_ns, time_ns, run: Run):
+    """Send what is left of the exit `replaced`, which a target has ended, as of its own time."""
+    waited = run.waited_exit[k] == replaced + 1
+    send_exit(k, reason, time_ns, run)
+    run.active_ns[k] = active_ns
+    if (EXITS or HALTS) and (waited and run.working[k] == 1):
+        run.waited_exit[k] = run.order_id[k] + 1
 
 
 @routine

@@ -6,7 +6,7 @@ from septet._rules.compile_marks import kernel, routine
 from septet._rules.run_state import Run
 from septet._rules.settings import COOLDOWN_BARS, EXITS, HALTS, REENTRY
 
-__all__ = ["block_after", "block_side", "is_left"]
+__all__ = ["block_after", "block_after_fill", "block_side", "is_left"]
 
 
 @kernel
@@ -32,11 +32,18 @@ def block_side(k, side, run: Run):
 
 
 @routine
-def block_after(k, side, reason, run: Run):
-    """Block the side of a position if a time limit or a halt has closed it.
+def block_after_fill(k, side, order_id, reason, run: Run):
+    """Block the side of a position that a fill has closed; an exit that waited has blocked it.
 
     If an exit for another reason was already working, the position closes for that reason.
     """
+    if order_id < 0 or run.waited_exit[k] != order_id + 1:
+        block_after(k, side, reason, run)
+
+
+@routine
+def block_after(k, side, reason, run: Run):
+    """Block the side of a position if a time limit or a halt is the reason to close it."""
     for stop in EXITS:
         if reason == stop.code:
             block_side(k, side, run)

@@ -239,6 +239,9 @@ class Run:
     exit_to_retry = Symbol(
         "I", "EXIT_TO_RETRY", "reason plus one of an exit that waits to be sent, or 0"
     )
+    waited_exit = Symbol(
+        "I", "WAITED_EXIT", "number plus one of an exit that has blocked its side while it waited"
+    )
     blocked_long = Symbol("I", "BLOCKED_LONG", "bars plus one without a long entry, or 0")
     blocked_short = Symbol("I", "BLOCKED_SHORT", "bars plus one without a short entry, or 0")
     bars_since_entry = Symbol("I", "SINCE_ENTRY", "bars since the last accepted entry")

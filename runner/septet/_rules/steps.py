@@ -49,12 +49,7 @@ from septet._rules.levels import tighten
 from septet._rules.queued import release
 from septet._rules.records import Fill, RungColumns
 from septet._rules.reentry import block_side
-from septet._rules.resting import (
-    end_beside,
-    end_rungs,
-    end_take,
-    rests_as_limit,
-)
+from septet._rules.resting import end_beside, end_rungs, end_take, rests_as_limit
 from septet._rules.run_state import Run
 from septet._rules.settings import (
     GRID,
@@ -157,6 +152,29 @@ def nearest_stop(k, opened, run: Run):
 
 
 @kernel
+def is_too_small_at(k, i, level, opened, run: Run):
+    """Whether the position of k is too small to be sold at a stop: such a stop does not rest."""
+    sellable = floor_units(abs(run.units[k]), run.lot[k])
+    worth = price_of_stop(k, i, level, opened, run)  # the resting stop was filled at its trigger
+    return too_small(sellable, run.scale[k], worth, run.min_notional[k], run.min_units[k])
+
+
+@kernel
+def stop_that_acts(k, i, opened, run: Run):
+    """Return the nearest stop or liquidation of k, and its reason.
+
+    While an exit waits, a stop at which k is still too small to be sold is left out.
+    """
+    level, reason = nearest_stop(k, opened, run)
+    waits = run.exit_to_retry[k] != 0 and reason != R_LIQUIDATION and level == level
+    if waits and is_too_small_at(k, i, level, opened, run):
+        level = nan
+        if LIQUIDATES:
+            level, reason = price_of_liquidation(k, run), R_LIQUIDATION
+    return level, reason
+
+
+@kernel
 def exit_has_met(k, i, run: Run):
     """Whether a working exit of all of k was matched with bar i, and used all of its volume."""
     met = exit_is_working(k, run) and run.active_ns[k] <= run.open_ns[k, i]
@@ -168,32 +186,35 @@ def stop_at_open(k, i, run: Run):
     """Close the position of k if the open of bar i is beyond its stop."""
     opened = run.open[k, i]
     side = 1.0 * run.open_side[k]
-    if side == 0.0 or run.is_synthetic[k, i] == 1 or run.exit_to_retry[k] != 0:
+    if side == 0.0 or run.is_synthetic[k, i] == 1:
         return
     if PARTICIPATION and exit_has_met(k, i, run):
         return
-    level, reason = nearest_stop(k, opened, run)
-    if not touches(side, opened, level):
-        return
-    slippage = slippage_at_fill(k, i, run)
-    price = round_against(opened * (1.0 - side * slippage), -side, run.tick[k])
-    close_at_stop(k, i, level, opened, price, reason, run.open_ns[k, i], run)
+    level, reason = stop_that_acts(k, i, opened, run)
+    if touches(side, opened, level):
+        close_at_stop(k, i, level, opened, opened, reason, run.open_ns[k, i], run)
 
 
 @routine
-def close_at_stop(k, i, level, opened, price, reason, time_ns, run: Run):
-    """Close all of k at its stop; a position too small to sell waits, and its side is blocked."""
-    sellable = floor_units(abs(run.units[k]), run.lot[k])
-    worth = price_of_stop(k, i, level, opened, run)  # the resting stop was filled at its trigger
+def close_at_stop(k, i, level, opened, reach, reason, time_ns, run: Run):
+    """Close all of k at its stop, which the price `reach` has touched.
+
+    A position too small to be sold waits, and its side is blocked; a liquidation does not wait.
+    """
+    side = 1.0 * run.open_side[k]
     if GRID:
         end_grid_orders(k, reason, time_ns, run)
-    if reason != R_LIQUIDATION and too_small(
-        sellable, run.scale[k], worth, run.min_notional[k], run.min_units[k]
-    ):
+    if reason != R_LIQUIDATION and is_too_small_at(k, i, level, opened, run):
         if run.exit_to_retry[k] == 0:
             block_side(k, run.open_side[k], run)
         retry_exit(k, reason, run)
-        return
+        if LIQUIDATES:
+            level, reason = price_of_liquidation(k, run), R_LIQUIDATION
+        if not LIQUIDATES or not touches(side, reach, level):
+            return
+    at = opened if touches(side, opened, level) else level
+    slippage = slippage_at_fill(k, i, run)
+    price = round_against(at * (1.0 - side * slippage), -side, run.tick[k])
     if RUNGS:
         end_rungs(k, reason, time_ns, run)
     if TAKES_WHEN:
@@ -288,24 +309,16 @@ def within_in_steps(k, i, t, now_ns, run: Run):
 def meet_levels_within(k, i, now_ns, run: Run):
     """Close all at a touched stop, after the adds before it; otherwise fill takes, then adds."""
     side = 1.0 * run.open_side[k]
-    if run.exit_to_retry[k] != 0:
-        if GRID:  # an exit that is too small to be sent blocks no entry
-            fill_grid_within(k, i, nan, now_ns, run)
-            stop_new_trade(k, i, now_ns, run)
-        return
     if PARTICIPATION and exit_has_met(k, i, run):
         return
     opened = run.average_price[k] if run.began_in_bar[k] == 1 else run.open[k, i]
-    level, reason = nearest_stop(k, opened, run)
+    level, reason = stop_that_acts(k, i, opened, run)
     worst = run.low[k, i] if side > 0.0 else run.high[k, i]
     if touches(side, worst, level):
         fill_rungs_within(k, i, level, now_ns, run)
         if GRID:
             fill_grid_within(k, i, level, now_ns, run)
-        at = opened if touches(side, opened, level) else level
-        slippage = slippage_at_fill(k, i, run)
-        price = round_against(at * (1.0 - side * slippage), -side, run.tick[k])
-        close_at_stop(k, i, level, opened, price, reason, now_ns, run)
+        close_at_stop(k, i, level, opened, worst, reason, now_ns, run)
         return
     reach = run.close[k, i]  # for a trade that began inside the bar only the close is certain
     if run.began_in_bar[k] == 0:
@@ -347,10 +360,7 @@ def stop_new_trade(k, i, now_ns, run: Run):
     level, reason = nearest_stop(k, opened, run)
     worst = run.low[k, i] if side > 0.0 else run.high[k, i]
     if touches(side, worst, level):
-        at = opened if touches(side, opened, level) else level
-        slippage = slippage_at_fill(k, i, run)
-        price = round_against(at * (1.0 - side * slippage), -side, run.tick[k])
-        close_at_stop(k, i, level, opened, price, reason, now_ns, run)
+        close_at_stop(k, i, level, opened, worst, reason, now_ns, run)
 
 
 # ---------------------------------------------------------------- resting adds

@@ -18,7 +18,7 @@ from septet._rules.compile_marks import kernel, routine
 from septet._rules.fills import execute
 from septet._rules.ledger import end_order, place_order
 from septet._rules.levels import protective_level, target_level
-from septet._rules.orders import send_exit
+from septet._rules.orders import continue_exit, send_exit
 from septet._rules.records import Order
 from septet._rules.reentry import block_side
 from septet._rules.run_state import Run
@@ -32,14 +32,16 @@ from septet._rules.settings import (
     R_REBALANCE,
     R_REVERSAL,
     R_UNFILLED,
+    SENDS_TAKES,
     TARGETS,
+    VENUE_FILLS,
     VOLUME_SHARE,
     slippage_at_fill,
 )
 
 __all__ = [
-    "exit_is_working", "hold_back", "is_bust", "is_touched", "leave_touched", "liquidate",
-    "newest_bar", "price_of_liquidation", "price_of_stop", "protect", "reached_target",
+    "all_is_leaving", "exit_is_working", "hold_back", "is_bust", "is_touched", "leave_touched",
+    "liquidate", "newest_bar", "price_of_liquidation", "price_of_stop", "protect", "reached_target",
     "reason_of_exit", "retry_exit", "touch", "trigger_exit", "volume_left",
 ]  # fmt: skip
 
@@ -75,13 +77,29 @@ def exit_is_working(k, run: Run):
     return abs(run.order_units[k]) >= floor_units(abs(run.units[k]), run.lot[k])
 
 
+@kernel
+def all_is_leaving(k, run: Run):
+    """Whether the working exit of k, or a take that is simulated here, closes all of its position.
+
+    An exit that replaces a take of a venue ends it first.
+    """
+    if SENDS_TAKES and not VENUE_FILLS:
+        held = floor_units(abs(run.units[k]), run.lot[k])
+        if abs(run.take_units[k]) >= held > 0.0:
+            return True
+    return exit_is_working(k, run)
+
+
 # ---------------------------------------------------------------- bars
 
 
 @kernel
 def retry_exit(k, reason, run: Run):
-    """Mark an exit of k for retry; the first reason stays."""
-    if run.exit_to_retry[k] == 0:
+    """Mark an exit of k for retry; the first reason stays.
+
+    Nothing waits where orders that were sent close all of the position.
+    """
+    if run.exit_to_retry[k] == 0 and not all_is_leaving(k, run):
         run.exit_to_retry[k] = reason + 1
 
 
@@ -229,6 +247,7 @@ def trigger_exit(k, i, kind, level, opened, price, maker, reason, time_ns, run: 
         return
     if PARTICIPATION:
         leaving, active_ns = reason_of_exit(k, run), run.active_ns[k]
+        replaced = run.order_id[k]
     if run.working[k] == 1:
         end_order(k, STATUS_CANCELLED, reason, time_ns, run)
     held = run.units[k]
@@ -255,9 +274,8 @@ def trigger_exit(k, i, kind, level, opened, price, maker, reason, time_ns, run: 
             run.order_type[k] = MARKET
         else:
             end_order(k, STATUS_EXPIRED, R_UNFILLED, time_ns, run)
-            if PARTICIPATION and leaving >= 0:  # the exit that the target has replaced continues
-                send_exit(k, leaving, time_ns, run)
-                run.active_ns[k] = active_ns
+            if PARTICIPATION and leaving >= 0:
+                continue_exit(k, leaving, replaced, active_ns, time_ns, run)
 
 
 # ---------------------------------------------------------------- quotes

@@ -18,7 +18,7 @@ from septet._rules.grid import fill_grid_exit, nearest_grid_exit
 from septet._rules.grid_orders import end_grid_orders
 from septet._rules.ledger import end_order
 from septet._rules.levels import target_level
-from septet._rules.orders import send_exit
+from septet._rules.orders import continue_exit
 from septet._rules.records import Fill, Order
 from septet._rules.resting import end_beside, leaving_units, log_beside, log_limit
 from septet._rules.run_state import Run
@@ -141,20 +141,20 @@ def take_at_close(k, i, now_ns, run: Run):
 def fill_takes(k, i, reach, time_ns, at_open, run: Run):
     """Fill every take and target of k that lies before `reach`, nearest first.
 
-    While orders work that close all of k, a flip included, no take sells a part of it, and none
-    counts as done.
+    While orders work that close all of k, a flip included, or an exit waits, no take sells a part
+    of it, and none counts as done.
     """
     side = 1.0 * run.open_side[k]
     free = floor_units(abs(run.units[k]) - leaving_units(k, run), run.lot[k])
     closes = free == 0.0 or (not SPOT and reason_of_exit(k, run) == R_REVERSAL)
     average_price = run.average_price[k]
     tried = 0
-    while run.open_side[k] != 0 and run.exit_to_retry[k] == 0:
+    while run.open_side[k] != 0:
         if PARTICIPATION and volume_left(k, i, run) <= 0.0:  # nothing more fills in this bar
             return
         number, nearest = -1, nan
         for take in TAKES_AT:
-            if not closes and (
+            if not (closes or run.exit_to_retry[k] != 0) and (
                 (run.takes_done[k] >> take.number) & 1 == 0
                 or (PARTICIPATION and run.B[k, take.rest] > 0.0)
             ):
@@ -229,23 +229,21 @@ def target_at_level(k, i, level, reason, at_open, time_ns, run: Run):
     """Close all of k at its target, or at an open beyond it; a regular buy continues."""
     price = run.open[k, i] if at_open == 1 else level
     units = floor_units(abs(run.units[k]), run.lot[k])
-    if too_small(units, run.scale[k], price, run.min_notional[k], run.min_units[k]):
-        if GRID:
+    if too_small(units, run.scale[k], level, run.min_notional[k], run.min_units[k]):
+        if GRID and run.exit_to_retry[k] == 0:
             end_grid_orders(k, reason, time_ns, run)
         retry_exit(k, reason, run)
         return
     if PARTICIPATION:
         leaving, active_ns = reason_of_exit(k, run), run.active_ns[k]
+        replaced = run.order_id[k]
         available = units
         units = use_volume(k, i, available, run)
     if run.working[k] == 1 and (not BUYS or run.reduces[k] == 1):
         end_order(k, STATUS_CANCELLED, reason, time_ns, run)
     sell_part(k, units, level, price, reason, at_open, time_ns, run)
-    if PARTICIPATION and (
-        units != available and leaving >= 0
-    ):  # the exit it has replaced continues
-        send_exit(k, leaving, time_ns, run)
-        run.active_ns[k] = active_ns
+    if PARTICIPATION and (units != available and leaving >= 0):
+        continue_exit(k, leaving, replaced, active_ns, time_ns, run)
 
 
 @routine

@@ -40,7 +40,7 @@ from septet._rules.levels import (
 from septet._rules.orders import send_exit
 from septet._rules.queued import release
 from septet._rules.records import Fill, Order
-from septet._rules.reentry import block_after, block_side
+from septet._rules.reentry import block_after, block_after_fill, block_side
 from septet._rules.resting import end_beside, end_rungs, end_steps, end_take
 from septet._rules.run_state import Run
 from septet._rules.settings import (
@@ -197,7 +197,7 @@ def book_reported(k, fill: Fill, net_units, fee, run: Run):
     if LEARNS_FROM_TRADES and closed == 1:
         learn_from_trade(run)
     if (EXITS or HALTS) and closed == 1:
-        block_after(k, side, reason, run)
+        block_after_fill(k, side, order_id, reason, run)
         if reason == R_GONE:  # closed by others, which the signal does not know
             block_side(k, side, run)
     if GRID and closed == 1:

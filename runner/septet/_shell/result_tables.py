@@ -168,8 +168,8 @@ def fills_of(session: Session, outcome: Outcome, venue: str, *, before: int = 0)
     """One row a fill, after `before` others; a fee in what is received is in the base currency."""
     rows = outcome.rows(layout.FILL)
     LI, LF = outcome.LI[rows], outcome.LF[rows]
-    withheld = np.abs(LF[:, 0]) - np.abs(LF[:, 3])
     scale = outcome.state.B[:, layout.SCALE][LI[:, 2]]
+    withheld = (np.abs(LF[:, 0]) - np.abs(LF[:, 3])) / scale
     received = withheld > 0
     currencies = [symbol.partition("/")[0] for symbol in session.market.symbols]
     currencies.append(session.strategy.account.currency)
@@ -183,8 +183,9 @@ def fills_of(session: Session, outcome: Outcome, venue: str, *, before: int = 0)
         "side": coded((LF[:, 0] < 0).astype(np.int64), ("buy", "sell")),
         "quantity": _quantity(session, outcome, rows, np.abs(LF[:, 0])),
         "price": LF[:, 1],
-        "fee": np.where(received, withheld / scale, LF[:, 2]),
+        "fee": np.where(received, withheld, LF[:, 2]),
         "fee_currency": coded(np.where(received, LI[:, 2], quote), currencies),
+        "fee_quote": LF[:, 2],
         "liquidation": np.nan_to_num(LF[:, 5]),
         "liquidity": coded(LI[:, 4], ("taker", "maker")),
     }

@@ -6,8 +6,9 @@ Every list, page, line and document of a run asks here, so that all of them repo
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from septet._store.damage_messages import JOURNAL
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["RunCondition", "condition_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class RunCondition:
+class RunCondition(msgspec.Struct, frozen=True):
     """What a run is and what is wrong with it.
 
     `is_trading` is true of a paper or live run, whether it has its journal or not. `journal` is

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ShownAxis", "axes_of", "mapped", "write_value"]
 
 # More values than this do not fit side by side; then neighbours are joined.
-MOST_PLACES: Final = 40
+MAX_PLACES: Final = 40
 JOINED_PLACES: Final = 24
 # Each pair of these is a map.
 MAPPED_KEYS: Final = 6
@@ -105,7 +105,7 @@ def _axis(table: pl.DataFrame, key: str, name: str, manifest: Mapping[str, Any])
     family, texts, drawn = _written(manifest, key)
     values, place = np.unique(table.get_column(key).to_numpy(), return_inverse=True)
     bare = ShownAxis(key, name, family, texts, values, place, (), (), drawn)
-    if len(values) <= MOST_PLACES:
+    if len(values) <= MAX_PLACES:
         labels = tuple(bare.text(value) for value in values.tolist())
         return ShownAxis(key, name, family, texts, values, place, labels, labels, drawn)
     parts = np.array_split(np.arange(len(values)), JOINED_PLACES)
@@ -133,5 +133,5 @@ def mapped(axes: Iterable[ShownAxis]) -> list[ShownAxis]:
     More values than have places of their own are all as many: draws differ by chance.
     """
     worth = [axis for axis in axes if len(axis.values) > 1]
-    worth.sort(key=lambda axis: -min(len(axis.values), MOST_PLACES + 1))
+    worth.sort(key=lambda axis: -min(len(axis.values), MAX_PLACES + 1))
     return worth[:MAPPED_KEYS]

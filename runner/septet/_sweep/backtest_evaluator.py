@@ -26,7 +26,7 @@ from septet.errors import ConfigError, SeptetError
 if TYPE_CHECKING:
     from septet._results.result import RunResult
 
-__all__ = ["FullEvaluator", "answer_settings", "first_line", "run_setting"]
+__all__ = ["BacktestEvaluator", "answer_settings", "first_line", "run_setting"]
 
 _START_SECONDS: Final = 4.0
 """Work left, in seconds of one process, from which starting others is worth it."""
@@ -70,7 +70,7 @@ def _late(result: RunResult, first_ns: int) -> str:
     return f"its first decision is at {iso(began)}, after that of the sweep at {iso(first_ns)}"
 
 
-class FullEvaluator:
+class BacktestEvaluator:
     """Runs every setting as `septet run` would, from the sweep's first decision on."""
 
     def __init__(
@@ -89,11 +89,11 @@ class FullEvaluator:
     def evaluate(self, block: Sequence[Setting]) -> list[dict[str, Any]]:
         """Return the rows of a block, in its order."""
         began = time.perf_counter()
-        if self._pool is None and self._worth_it(len(block)):
+        if self._pool is None and self._is_worth_processes(len(block)):
             self._pool = _open_pool(self._loaded, self._first_ns, self._threads)
         if self._pool is not None:
             try:
-                return [*map(self._row, block, self._beside(self._pool, block))]
+                return [*map(self._row, block, self._in_processes(self._pool, block))]
             except ChildLost:
                 self._log("a process of the sweep was ended from outside; going on with one")
                 self.close()
@@ -116,13 +116,13 @@ class FullEvaluator:
         if pool is not None:
             pool.close()
 
-    def _worth_it(self, block: int) -> bool:
+    def _is_worth_processes(self, block: int) -> bool:
         if self._threads < 2 or block < 2 or not self._done:
             return False
         remaining = max(0, len(self._space) - self._done)
         return remaining * self._seconds / self._done > _START_SECONDS
 
-    def _beside(
+    def _in_processes(
         self, pool: WorkerProcesses, block: Sequence[Setting]
     ) -> list[tuple[dict[str, Any], str]]:
         return pool.answers([self._space.changes(setting) for setting in block])

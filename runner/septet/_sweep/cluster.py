@@ -39,11 +39,11 @@ from septet._sweep.swept_parameters import AxisNumbers, Joint, Numbers
 from septet.errors import InputError, RunError, SeptetError
 
 __all__ = [
-    "Answer", "ClusterEvaluator", "Lost", "Parcel", "Pool", "describe",
-    "parcel_of", "refuse_others", "run_block",
+    "Answer", "ClusterEvaluator", "LostBlock", "SweepTask", "Pool", "describe",
+    "task_of", "reject_other_versions", "run_block",
 ]  # fmt: skip
 
-AHEAD: Final = 2
+BLOCKS_PER_PROCESS: Final = 2
 """Blocks that wait or run for each process, so that none is idle while results travel."""
 POLL_SECONDS: Final = 1.0
 ALONE_SECONDS: Final = 60.0
@@ -56,7 +56,7 @@ SAME_DATA: Final = "let it read the same files: a shared folder, or a copy under
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class SweepTask:
     """All that a process needs, in a form that opens under any version.
 
     `machine` is what the process must have in common with the sweep; only then `work` is opened.
@@ -79,7 +79,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostBlock:
     """A block that no process finished: every worker that ran it ended before it was done."""
 
 
@@ -102,7 +102,7 @@ class _Work:
     plugin_sources: dict[str, str]
 
 
-def parcel_of(loaded: Loaded, space: Space, numbers: Numbers, beginning: Beginning) -> Parcel:
+def task_of(loaded: Loaded, space: Space, numbers: Numbers, beginning: Beginning) -> SweepTask:
     """Pack a sweep for other processes."""
     work = _Work(
         loaded.tree,
@@ -120,7 +120,7 @@ def parcel_of(loaded: Loaded, space: Space, numbers: Numbers, beginning: Beginni
         plugin_sources(loaded.strategy, loaded.host),
     )
     data = pickle.dumps(work)
-    return Parcel(hashlib.sha256(data).hexdigest()[:16], describe(), data)
+    return SweepTask(hashlib.sha256(data).hexdigest()[:16], describe(), data)
 
 
 def describe() -> dict[str, str]:
@@ -151,8 +151,10 @@ def _differences(own: Mapping[str, str], worker: Mapping[str, str]) -> list[str]
     ]
 
 
-def refuse_others(own: Mapping[str, str], described: Mapping[str, Mapping[str, str] | str]) -> None:
-    """Refuse workers that are not as this machine.
+def reject_other_versions(
+    own: Mapping[str, str], described: Mapping[str, Mapping[str, str] | str]
+) -> None:
+    """Reject workers that are not as this machine.
 
     Parameters
     ----------
@@ -195,13 +197,13 @@ _opened: dict[str, _Opened] = {}
 _opening = threading.Lock()
 
 
-def run_block(parcel: Parcel, block: Sequence[Setting], threads: int = 1) -> Answer:
+def run_block(task: SweepTask, block: Sequence[Setting], threads: int = 1) -> Answer:
     """Run a block of settings in this process, which opens the sweep the first time."""
     with _opening:
-        if parcel.key not in _opened:
+        if task.key not in _opened:
             _close_all()
-            _opened[parcel.key] = _open(parcel, threads)
-    opened = _opened[parcel.key]
+            _opened[task.key] = _open(task, threads)
+    opened = _opened[task.key]
     with opened.lock:
         began = time.perf_counter()
         rows = opened.evaluator.evaluate(block) if opened.evaluator is not None else []
@@ -217,12 +219,12 @@ def _close_all() -> None:
     _opened.clear()
 
 
-def _open(parcel: Parcel, threads: int) -> _Opened:
-    wrong = _differences(parcel.machine, describe())
+def _open(task: SweepTask, threads: int) -> _Opened:
+    wrong = _differences(task.machine, describe())
     if wrong:
         return _Opened(refused=tuple(wrong), hint=SAME_VERSIONS)
     # a sender of parcels can run code here anyway: a cluster exists for that
-    work: _Work = pickle.loads(parcel.work)  # noqa: S301
+    work: _Work = pickle.loads(task.work)  # noqa: S301
     try:
         return _start(work, threads)
     except SeptetError as error:
@@ -264,7 +266,7 @@ class Pool(Protocol):
     """Where blocks are run: a cluster of one kind or another.
 
     A pool gives a block that was running in a process that died to another process by itself,
-    a few times; then the block is `Lost`.
+    a few times; then the block is `LostBlock`.
     """
 
     def workers(self) -> dict[str, int]:
@@ -275,7 +277,7 @@ class Pool(Protocol):
         """Return the description of each worker, or the reason why there is none."""
         ...
 
-    def begin(self, parcel: Parcel) -> None:
+    def begin(self, task: SweepTask) -> None:
         """Make a sweep known."""
         ...
 
@@ -283,7 +285,7 @@ class Pool(Protocol):
         """Have a block run."""
         ...
 
-    def wait(self, seconds: float) -> tuple[int, Answer | Lost] | None:
+    def wait(self, seconds: float) -> tuple[int, Answer | LostBlock] | None:
         """Return a block that is done, by its ticket; None if there is none so soon."""
         ...
 
@@ -296,14 +298,14 @@ class ClusterEvaluator:
     """Runs blocks in the processes of a pool; finished blocks come in any order."""
 
     def __init__(
-        self, pool: Pool, parcel: Parcel, space: Space, log: Callable[[str], None]
+        self, pool: Pool, task: SweepTask, space: Space, log: Callable[[str], None]
     ) -> None:
         self._pool, self._space, self._log = pool, space, log
         self._logged: set[str] = set()
         self._tickets = itertools.count()
         self._sent: dict[int, Sequence[Setting]] = {}
-        refuse_others(parcel.machine, pool.describe())
-        pool.begin(parcel)
+        reject_other_versions(task.machine, pool.describe())
+        pool.begin(task)
         self._workers = pool.workers()
         self._seen_at = time.monotonic()
 
@@ -328,7 +330,7 @@ class ClusterEvaluator:
             If no worker is left.
         """
         while True:
-            while len(self._sent) < AHEAD * max(1, sum(self._workers.values())):
+            while len(self._sent) < BLOCKS_PER_PROCESS * max(1, sum(self._workers.values())):
                 block = list(itertools.islice(waiting, size))
                 if not block:
                     break
@@ -336,15 +338,15 @@ class ClusterEvaluator:
             if not self._sent:
                 return
             done = self._pool.wait(POLL_SECONDS)
-            self._look_around()
+            self._update_workers()
             if done is None:
                 continue
             ticket, answer = done
             block = list(self._sent.pop(ticket))
-            if isinstance(answer, Lost):
+            if isinstance(answer, LostBlock):
                 yield from self._lost(block)
                 continue
-            self._heed(answer)
+            self._log_answer(answer)
             size = grow(len(block), answer.seconds, 1)
             yield answer.rows
 
@@ -357,7 +359,7 @@ class ClusterEvaluator:
         self._sent[ticket] = block
         self._pool.send(ticket, block)
 
-    def _heed(self, answer: Answer) -> None:
+    def _log_answer(self, answer: Answer) -> None:
         for message in answer.messages:
             if message not in self._logged:
                 self._logged.add(message)
@@ -374,7 +376,7 @@ class ClusterEvaluator:
             for setting in block:
                 self._send([setting])
 
-    def _look_around(self) -> None:
+    def _update_workers(self) -> None:
         """Report lost workers; wait, within a limit, for others when none is left."""
         now = time.monotonic()
         if now - self._seen_at < POLL_SECONDS and self._workers:

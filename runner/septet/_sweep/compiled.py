@@ -25,7 +25,7 @@ from septet._results import statistics as st
 from septet._shell.never_known import refuse_never_known
 from septet._shell.session import Session, open_session
 from septet._shell.tick_checks import refuse_ticks, tick_problems
-from septet._sweep.metrics_of_rows import Measured, figures_of_many, held_growth
+from septet._sweep.metrics_of_rows import Measured, figures_of_many, holding_growth
 from septet._sweep.setting_row import failed_row, row_of
 from septet._sweep.space import Setting, Space
 from septet._sweep.swept_parameters import Numbers
@@ -64,14 +64,16 @@ class CompiledEvaluator:
         session.plan.module  # noqa: B018 - compile before the first block is timed
         self._space, self._numbers, self._session = space, numbers, session
         self._groups = groups_of(session.plan, numbers)
-        self._stack = _Stack(session, self._groups, _learned(session))
+        self._stack = _FeatureStack(session, self._groups, _learned(session))
         self._first = session.first
         days_ns, self._days = _days(session)
-        self._held = held_growth(session, days_ns)
+        self._held = holding_growth(session, days_ns)
         self._samples, self._of_day = np.unique(self._days, return_inverse=True)
         self._threads = max(1, threads)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sweep")
-        self._places = [_Place(session, self._stack, self._samples) for _ in range(self._threads)]
+        self._workspaces = [
+            _Workspace(session, self._stack, self._samples) for _ in range(self._threads)
+        ]
 
     def evaluate(self, block: Sequence[Setting]) -> list[dict[str, Any]]:
         """Return the rows of a block, in its order."""
@@ -102,31 +104,33 @@ class CompiledEvaluator:
             for setting, problem in zip(part, refused, strict=True)
         ]
 
-    def _spread(self, jobs: Iterator[Callable[[_Place], None]]) -> None:
-        """Run jobs in the threads, each with its own place, as they become free."""
+    def _spread(self, jobs: Iterator[Callable[[_Workspace], None]]) -> None:
+        """Run jobs in the threads, each with its own workspace, as they become free."""
         lock = threading.Lock()
 
-        def work(place: _Place) -> None:
+        def work(workspace: _Workspace) -> None:
             while True:
                 with lock:
                     job = next(jobs, None)
                 if job is None:
                     return
-                job(place)
+                job(workspace)
 
-        for done in [self._pool.submit(work, place) for place in self._places]:
+        for done in [self._pool.submit(work, workspace) for workspace in self._workspaces]:
             done.result()
 
-    def run(self, place: _Place, setting: Setting, vector: Floats, out: Measured, row: int) -> None:
+    def run(
+        self, workspace: _Workspace, setting: Setting, vector: Floats, out: Measured, row: int
+    ) -> None:
         """Trade one setting in a thread's memory and store the numbers its figures are made of."""
         capital = self._numbers.capital(setting)
-        place.begin(capital, vector, self._stack.rows_of(setting))
+        workspace.begin(capital, vector, self._stack.rows_of(setting))
         trade, at, last = self._session.plan.module.trade, self._first, self._session.aligned.times
         while at < last:
-            at = trade(at, last, place.table)
-            place.read_log()
-        daily, times = place.daily(self._of_day), last - self._first
-        out.keep(row, capital, place.state, daily, times, shorted=place.shorted)
+            at = trade(at, last, workspace.table)
+            workspace.read_log()
+        daily, times = workspace.daily(self._of_day), last - self._first
+        out.keep(row, capital, workspace.state, daily, times, shorted=workspace.shorted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +143,8 @@ class _Run:
     out: Measured
     row: int
 
-    def __call__(self, place: _Place) -> None:
-        self.evaluator.run(place, self.setting, self.vector, self.out, self.row)
+    def __call__(self, workspace: _Workspace) -> None:
+        self.evaluator.run(workspace, self.setting, self.vector, self.out, self.row)
 
 
 def _learned(session: Session) -> Floats | None:
@@ -177,7 +181,7 @@ def _days(session: Session) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
     return days_ns, rows.astype(np.int64)
 
 
-class _Stack:
+class _FeatureStack:
     """Variants of features, one above the other in F."""
 
     def __init__(self, session: Session, groups: Groups, learned: Floats | None) -> None:
@@ -233,19 +237,19 @@ class _Stack:
                 variant = self._groups.of(group, setting)
                 if variant not in seen and variant not in fresh:
                     fresh[variant] = number
-            for place, variant in enumerate(fresh):
-                seen[variant] = self._used + place
+            for slot, variant in enumerate(fresh):
+                seen[variant] = self._used + slot
             queues.append(list(fresh.values()))
         count = max(map(len, queues), default=0)
         if not self._used and not count:
             count, queues = 1, [[0]]
-        for place in range(count):
+        for slot in range(count):
             mixed = vectors[0].copy()
             for group, queue in zip(self._groups.numbers, queues, strict=False):
-                if place < len(queue):
+                if slot < len(queue):
                     chosen = self._groups.parameters[group]
-                    mixed[chosen] = vectors[queue[place], chosen]
-            yield _Fill(mixed, self._used + place)
+                    mixed[chosen] = vectors[queue[slot], chosen]
+            yield _FeatureFill(mixed, self._used + slot)
         self._used += count
 
     def _missing(self, part: Sequence[Setting]) -> int:
@@ -257,22 +261,22 @@ class _Stack:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fill:
+class _FeatureFill:
     """Computes every feature with some numbers into one slot of the stack."""
 
     vector: Floats
     slot: int
 
-    def __call__(self, place: _Place) -> None:
-        place.observe(self.vector, self.slot)
+    def __call__(self, workspace: _Workspace) -> None:
+        workspace.observe(self.vector, self.slot)
 
 
 @dataclass
-class _Place:
+class _Workspace:
     """Memory of one thread: an account, a book, a curve, and a log that is overwritten."""
 
     session: Session
-    stack: _Stack
+    stack: _FeatureStack
     samples: npt.NDArray[np.int64]
     arrays: Arrays = field(init=False)
     parameters: Floats = field(init=False)

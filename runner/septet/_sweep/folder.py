@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "SweepFolder", "differences", "open_unfinished", "start_folder"]
 
 FORMAT: Final = 1
-_COMPARED: Final = (
+_COMPARED_KEYS: Final = (
     "septet", "python", "plugins", "plugin_sources", "plugin_checks", "libraries", "resolved",
     "space", "data_hashes", "first_decision",
 )  # fmt: skip
@@ -57,8 +57,8 @@ _NAMES: Final[Mapping[str, str]] = {
     "libraries": "",
     "data_hashes": "data of ",
 }
-_SHOWN: Final = 6
-_LONGEST: Final = 256 << 20
+_SHOWN_ITEMS: Final = 6
+_MAX_MANIFEST_BYTES: Final = 256 << 20
 """Bytes of a manifest, which has the table of the whole space in it."""
 
 
@@ -280,7 +280,7 @@ def open_unfinished(root: Path, strategy: str) -> SweepFolder:
     for path in sorted(parent.glob("*/manifest.json"), reverse=True):
         insist_no_links(path.parent)
         try:
-            manifest = decode_json(read_bounded(path, _LONGEST))
+            manifest = decode_json(read_bounded(path, _MAX_MANIFEST_BYTES))
             if not isinstance(manifest, dict):
                 raise ValueError("it is no mapping")
         except (OSError, ValueError) as problem:  # not a sweep that can be resumed
@@ -298,7 +298,7 @@ def open_unfinished(root: Path, strategy: str) -> SweepFolder:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return the differences between a sweep's start and now, one line each."""
     lines = []
-    for name in _COMPARED:
+    for name in _COMPARED_KEYS:
         old, new = _leaves(name, before.get(name)), _leaves(name, now.get(name))
         for key in [*old, *(key for key in new if key not in old)]:
             if old.get(key) != new.get(key):
@@ -325,7 +325,7 @@ def _short(value: Any) -> str:
     if isinstance(value, Mapping):
         value = value.get("values") or value.get("ends")
     if isinstance(value, Sequence) and not isinstance(value, str):
-        shown = [str(each) for each in value[:_SHOWN]]
-        return f"[{', '.join(shown)}{', ...' if len(value) > _SHOWN else ''}]"
+        shown = [str(each) for each in value[:_SHOWN_ITEMS]]
+        return f"[{', '.join(shown)}{', ...' if len(value) > _SHOWN_ITEMS else ''}]"
     text = "nothing" if value is None else str(value)
     return text if len(text) <= 40 else f"{text[:12]}..."

@@ -26,9 +26,9 @@ from septet._results import statistics as st
 from septet._results.invalid_answers import short_invalid_answers
 from septet._results.selection_bias import BLOCKS
 from septet._shell.session import Session
-from septet._sweep.setting_row import INVALID_ANSWERS, OVER, over_columns
+from septet._sweep.setting_row import EXCESS_COLUMNS, INVALID_ANSWERS, excess_columns
 
-__all__ = ["Measured", "figures_of_many", "held_growth"]
+__all__ = ["Measured", "figures_of_many", "holding_growth"]
 
 Floats = npt.NDArray[np.float64]
 ROUNDING: Final = 1e-12
@@ -80,7 +80,7 @@ class Measured:
         self.shorted[row] = shorted or bool((state.I[:, layout.OPEN_SIDE] < 0).any())
 
 
-def held_growth(session: Session, days_ns: npt.NDArray[np.int64]) -> Floats | None:
+def holding_growth(session: Session, days_ns: npt.NDArray[np.int64]) -> Floats | None:
     """Return the growth of the benchmark of long-only settings at `days_ns` (UTC ns)."""
     strategy = session.strategy
     held = {
@@ -97,7 +97,7 @@ def figures_of_many(
 ) -> list[dict[str, Any]]:
     """Return the figures of every setting, in order; undefined ones are None.
 
-    `held` is the result of `held_growth` for the measured days, or for more.
+    `held` is the result of `holding_growth` for the measured days, or for more.
     """
     A, C = measured.A, measured.C
     known = session.aligned.T[layout.KNOWN]
@@ -128,10 +128,10 @@ def figures_of_many(
         a_year = sessions_per_year(market_day_calendar(session.market))
         exposure = np.asarray(figures["exposure"], dtype=np.float64)
         if held is None or terms_of(session.strategy).long_only:
-            figures |= _daily(measured.daily, a_year, held, exposure) | _no_over(len(A))
+            figures |= _daily(measured.daily, a_year, held, exposure) | _no_excess(len(A))
         else:
             figures |= _daily(measured.daily, a_year)
-            figures |= _over_holding(measured, a_year, held, exposure)
+            figures |= _excess_over_holding(measured, a_year, held, exposure)
     columns = {name: _plain(values) for name, values in figures.items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -143,21 +143,21 @@ def _breaks(facts: PlanFacts, C: npt.NDArray[np.int64]) -> list[str | None]:
     return [short_invalid_answers(invalid_answers(facts, row)) for row in C]
 
 
-def _no_over(count: int) -> dict[str, Any]:
-    return {name: np.full(count, None, object) for name in OVER}
+def _no_excess(count: int) -> dict[str, Any]:
+    return {name: np.full(count, None, object) for name in EXCESS_COLUMNS}
 
 
-def _over_holding(
+def _excess_over_holding(
     measured: Measured, days_a_year: float, held: Floats, exposure: Floats
 ) -> dict[str, Any]:
-    """Return the columns `OVER`; None for settings that were short, or never held anything."""
+    """Return `EXCESS_COLUMNS`; None for settings that were short, or never held anything."""
     over = _daily(measured.daily, days_a_year, held, exposure)
     sharpe, names = over["excess_sharpe"], ("skew", "kurtosis", "block_sums", "block_squares")
-    columns, empty = _no_over(len(sharpe)), dict.fromkeys(OVER)
+    columns, empty = _no_excess(len(sharpe)), dict.fromkeys(EXCESS_COLUMNS)
     traded = (measured.C[:, layout.TRADES] > 0) | (measured.A[:, layout.EXPOSED] > 0.0)
     for row in np.flatnonzero(traded & ~measured.shorted & (over["days"] > 0)):
         daily = {name: _plain(over[name][row : row + 1])[0] for name in names}
-        figures = over_columns(_plain(sharpe[row : row + 1])[0], daily)
+        figures = excess_columns(_plain(sharpe[row : row + 1])[0], daily)
         for name in empty:
             columns[name][row] = figures[name]
     return columns

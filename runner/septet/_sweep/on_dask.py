@@ -14,7 +14,7 @@ from multiprocessing import resource_tracker
 from typing import Any, Final
 
 from septet._extras import need
-from septet._sweep.cluster import Answer, Lost, Parcel, Pool, describe, run_block
+from septet._sweep.cluster import Answer, LostBlock, Pool, SweepTask, describe, run_block
 from septet._sweep.space import Setting
 from septet.errors import InputError, RunError
 
@@ -30,16 +30,16 @@ CONNECT_SECONDS: Final = 20
 WORKERS_SECONDS: Final = 60
 
 
-def _run(parcel: Parcel, block: Sequence[Setting]) -> Answer:
+def _run(task: SweepTask, block: Sequence[Setting]) -> Answer:
     """Run a block in a worker, with all the threads the worker was given."""
     from distributed import get_worker
 
-    return run_block(parcel, block, get_worker().state.nthreads)
+    return run_block(task, block, get_worker().state.nthreads)
 
 
-def _same_parcel(parcel: Parcel) -> Parcel:
-    """Return the parcel: Dask computes it on a worker, and again if that worker dies."""
-    return parcel
+def _same_task(task: SweepTask) -> SweepTask:
+    """Return the task: Dask computes it on a worker, and again if that worker dies."""
+    return task
 
 
 class DaskPool:
@@ -54,7 +54,7 @@ class DaskPool:
         with _uninterrupted():
             self._cluster = _local(distributed, workers) if address is None else None
         self._client = self._connect(address)
-        self._parcel: Any = None
+        self._task: Any = None
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._running: dict[str, tuple[int, Any]] = {}
         self._name = ""
@@ -105,21 +105,21 @@ class DaskPool:
             descriptions.update((name, _description(answer)) for name, answer in answers.items())
         return descriptions
 
-    def begin(self, parcel: Parcel) -> None:
+    def begin(self, task: SweepTask) -> None:
         """Make a sweep known; large ones take a while to be sent, which is not worth a warning."""
-        self._name = f"septet-{parcel.key}-{os.getpid()}"
+        self._name = f"septet-{task.key}-{os.getpid()}"
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
-            self._parcel = self._client.submit(_same_parcel, parcel, key=f"{self._name}-sweep")
+            self._task = self._client.submit(_same_task, task, key=f"{self._name}-sweep")
 
     def send(self, ticket: int, block: Sequence[Setting]) -> None:
         """Have a block run by some worker."""
         key = f"{self._name}-{ticket}"
-        future = self._client.submit(_run, self._parcel, tuple(block), key=key)
+        future = self._client.submit(_run, self._task, tuple(block), key=key)
         self._running[key] = ticket, future
         future.add_done_callback(self._done.put)
 
-    def wait(self, seconds: float) -> tuple[int, Answer | Lost] | None:
+    def wait(self, seconds: float) -> tuple[int, Answer | LostBlock] | None:
         """Return a block that is done, by its ticket; None if there is none so soon."""
         try:
             future = self._done.get(timeout=seconds)
@@ -133,14 +133,14 @@ class DaskPool:
         except concurrent.futures.CancelledError as error:
             raise _scheduler_gone() from error
         except self._dask.KilledWorker:
-            return ticket, Lost()
+            return ticket, LostBlock()
 
     def close(self) -> None:
         """Give up what still runs, leave the scheduler, and end what was started here."""
         with contextlib.suppress(OSError):  # it may be gone already
             self._client.cancel([future for _, future in self._running.values()])
         self._running.clear()
-        self._parcel = None
+        self._task = None
         with _without_output():
             self._client.close()
             if self._cluster is not None:

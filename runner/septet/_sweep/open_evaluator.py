@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from septet._config.load import Loaded
-from septet._sweep.backtest_evaluator import FullEvaluator
+from septet._sweep.backtest_evaluator import BacktestEvaluator
 from septet._sweep.compiled import CompiledEvaluator, ModelHalts
 from septet._sweep.evaluate import Evaluator
 from septet._sweep.space import Space
@@ -38,4 +38,4 @@ def open_evaluator(
         except ModelHalts:
             why = "the model's health halts the run"
     log(f"every setting is a whole backtest: {why}")
-    return FullEvaluator(loaded, space, first_ns, threads, log)
+    return BacktestEvaluator(loaded, space, first_ns, threads, log)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from septet._config.load import Loaded
 from septet._config.pydantic_problems import problem_at
@@ -31,14 +31,16 @@ if TYPE_CHECKING:
     from septet._sweep.sweep_findings import Findings
     from septet._sweep.tune import Tuner
 
-__all__ = ["ASK_ABOVE", "Outcome", "estimate_seconds", "next_size", "run_sweep"]
+__all__ = ["ASK_ABOVE", "Counted", "Outcome", "estimate_seconds", "next_size", "run_sweep"]
 
+Counted: TypeAlias = "Callable[[Mapping[str, Any], pl.DataFrame], None]"
+"""Called with the manifest of a sweep and the rows of a block, before anybody sees a figure."""
 ASK_ABOVE: Final = 100_000
 """Settings from which a sweep asks to be confirmed."""
 BLOCK_SECONDS: Final = 0.5
 KEEP_SECONDS: Final = 2.0
-MOST_ROWS: Final = 20_000
-_PROBED: Final = 4
+MAX_ROWS: Final = 20_000
+_PROBES_PER_THREAD: Final = 4
 _MANY_VALUES: Final = 500
 
 
@@ -70,6 +72,7 @@ def run_sweep(
     page: bool = True,
     log: Callable[[str], None] | None = None,
     progress: Progress | None = None,
+    counted: Counted | None = None,
 ) -> Outcome:
     """Run the `sweep:` section of a loaded file.
 
@@ -90,6 +93,8 @@ def run_sweep(
         Run even if there are more than `ASK_ABOVE` settings.
     resume
         Continue the latest unfinished sweep of this strategy.
+    counted
+        See `Counted`; also called with rows of an earlier process.
 
     Raises
     ------
@@ -105,10 +110,7 @@ def run_sweep(
     log = log or (lambda message: None)
     began = time.perf_counter()
     space = space_of(loaded, seed=seed)
-    if space.method == "tpe":
-        from septet._sweep.tune import need_optuna
-
-        need_optuna()  # missed before anything is checked, not after
+    _insist_optuna(space)
     _log_count(space, log)
     numbers = numbers_of(loaded, space)
     beginning = begin_sweep(loaded, space, numbers, log)
@@ -122,11 +124,19 @@ def run_sweep(
         name = loaded.strategy.name
         folder = _resumed(out, name, manifest) if resume else start_folder(out, name, manifest)
         with folder:
-            sweep = _Running(space, evaluator, folder, threads, log, progress)
+            sweep = _Running(space, evaluator, folder, threads, log, progress, counted)
             sweep.run()
             return _finish(sweep, page=page, seconds=time.perf_counter() - began)
     finally:
         evaluator.close()
+
+
+def _insist_optuna(space: Space) -> None:
+    """Report a missing optuna before anything is checked, not after."""
+    if space.method == "tpe":
+        from septet._sweep.tune import need_optuna
+
+        need_optuna()
 
 
 def _evaluator(
@@ -141,13 +151,13 @@ def _evaluator(
     """Open what runs settings: here, or on a cluster."""
     if on is None:
         return open_evaluator(loaded, space, beginning.first_ns, threads, log, numbers)
-    from septet._sweep.cluster import ClusterEvaluator, parcel_of
+    from septet._sweep.cluster import ClusterEvaluator, task_of
     from septet._sweep.on_dask import open_cluster
 
-    parcel = parcel_of(loaded, space, numbers, beginning)
+    task = task_of(loaded, space, numbers, beginning)
     pool = open_cluster(on, threads, log)
     try:
-        return ClusterEvaluator(pool, parcel, space, log)
+        return ClusterEvaluator(pool, task, space, log)
     except BaseException:  # whatever it was, what was started is ended
         pool.close()
         raise
@@ -210,7 +220,7 @@ def estimate_seconds(
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[float, int]:
     """Seconds for the whole space from a few settings spread over it, and how many were run."""
-    count = _PROBED * threads
+    count = _PROBES_PER_THREAD * threads
     places = [k * (len(space) - 1) // max(1, count - 1) for k in range(count)]
     probe = [space.setting(int(space.numbers[place])) for place in sorted(set(places))]
     evaluator.evaluate(probe[:1])  # what is compiled or started once is not counted
@@ -251,7 +261,7 @@ def next_size(size: int, seconds: float, least: int) -> int:
     ones. `least` is the smallest size that gives every thread work.
     """
     predicted = int(size * BLOCK_SECONDS / max(seconds, 1e-6))
-    return max(least, min(predicted, 8 * size, MOST_ROWS))
+    return max(least, min(predicted, 8 * size, MAX_ROWS))
 
 
 class _Running:
@@ -265,14 +275,16 @@ class _Running:
         threads: int,
         log: Callable[[str], None],
         progress: Progress | None,
+        counted: Counted | None,
     ) -> None:
         self.space, self.folder, self.threads = space, folder, threads
         self._evaluator, self._log = evaluator, log
         self._progress = progress or (lambda stage, done, total, best: None)
+        self._counted = counted or (lambda manifest, rows: None)
         self._tuner = self._guided()  # it knows which settings the rows that are there are of
         self.frames: list[pl.DataFrame] = folder.finished(frame_of(space.keys, []), space, log)
         self.done_before = sum(frame.height for frame in self.frames)
-        self._rows: list[dict[str, Any]] = []
+        self._waiting_frames: list[pl.DataFrame] = []
         self._stored_at = time.perf_counter()
         self._best: tuple[float, str] | None = None
 
@@ -288,14 +300,15 @@ class _Running:
     @property
     def done(self) -> int:
         """Settings that have a row."""
-        return sum(frame.height for frame in self.frames) + len(self._rows)
+        return sum(frame.height for frame in (*self.frames, *self._waiting_frames))
 
     def run(self) -> None:
         """Run every setting that has no row; an interruption stores those that have one."""
         source = self._source()
         if self.done_before:
             self._log(f"{self.done_before:,} of {len(self.space):,} settings were done before")
-        for frame in self.frames:
+        for frame in self.frames:  # an earlier process may have ended before it counted them
+            self._counted(self.folder.manifest, frame)
             self._look(frame.select("setting", self.space.goal).to_dicts())
         try:
             for rows in self._results(source):
@@ -342,10 +355,12 @@ class _Running:
         return (each for each in self.space.settings() if each.number not in done)
 
     def _take(self, rows: Sequence[dict[str, Any]]) -> None:
-        self._rows += rows
+        frame = frame_of(self.space.keys, rows)
+        self._counted(self.folder.manifest, frame)
+        self._waiting_frames.append(frame)
         self._look(rows)
         late = time.perf_counter() - self._stored_at > KEEP_SECONDS
-        if late or len(self._rows) >= MOST_ROWS:
+        if late or sum(each.height for each in self._waiting_frames) >= MAX_ROWS:
             self._store()
         best = self._best[1] if self._best else ""
         self._progress("sweep", self.done, len(self.space), best)
@@ -364,11 +379,13 @@ class _Running:
                 self._best = (value, f"{self.space.goal} {value:.4g} with {texts}")
 
     def _store(self) -> None:
-        if self._rows:
-            frame = frame_of(self.space.keys, self._rows)
+        if self._waiting_frames:
+            import polars as pl
+
+            frame = pl.concat(self._waiting_frames)
             self.folder.add(frame)
             self.frames.append(frame)
-            self._rows = []
+            self._waiting_frames = []
         self._stored_at = time.perf_counter()
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from septet._results.result import RunResult
 
 __all__ = [
-    "COUNTS", "DAILY", "FIGURES", "INVALID_ANSWERS", "OVER", "STATUSES", "daily_figures",
-    "failed_row", "figures_of", "frame_of", "over_columns", "row_of",
+    "COUNTS", "DAILY", "FIGURES", "INVALID_ANSWERS", "EXCESS_COLUMNS", "STATUSES", "daily_figures",
+    "failed_row", "figures_of", "frame_of", "excess_columns", "row_of",
 ]  # fmt: skip
 
 STATUSES: Final = ("done", "failed", "pruned")
@@ -36,7 +36,7 @@ INVALID_ANSWERS: Final = "invalid_answers"
 DAILY: Final = ("days", "skew", "kurtosis", "block_sums", "block_squares")
 
 
-OVER: Final = ("over_sharpe", "over_skew", "over_kurtosis", "over_sums", "over_squares")
+EXCESS_COLUMNS: Final = ("over_sharpe", "over_skew", "over_kurtosis", "over_sums", "over_squares")
 """The same over holding the mean exposure, of a setting that might have gone short and never did:
 what is compared instead where that holds for all settings."""
 
@@ -96,7 +96,7 @@ def figures_of(result: RunResult) -> dict[str, Any]:
     chosen = {name: summary[name] for name in (*COUNTS, *FIGURES)}
     chosen[INVALID_ANSWERS] = short_invalid_answers(result.invalid_answers)
     compared = st.daily_returns(samples)
-    never_short: dict[str, Any] = dict.fromkeys(OVER)
+    never_short: dict[str, Any] = dict.fromkeys(EXCESS_COLUMNS)
     if summary["excess"] is not None:
         growth = held_in(result, days_ns)
         assert growth is not None
@@ -104,14 +104,14 @@ def figures_of(result: RunResult) -> dict[str, Any]:
         if excess is not None:
             compared = over
         else:
-            never_short = over_columns(summary["excess"]["sharpe"], daily_figures(over))
+            never_short = excess_columns(summary["excess"]["sharpe"], daily_figures(over))
     return {**chosen, **daily_figures(compared), **never_short}
 
 
-def over_columns(sharpe: float | None, daily: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns `OVER` of returns over holding, whose annual Sharpe ratio is known."""
+def excess_columns(sharpe: float | None, daily: dict[str, Any]) -> dict[str, Any]:
+    """Return `EXCESS_COLUMNS` of returns over holding, whose annual Sharpe ratio is known."""
     names = ("skew", "kurtosis", "block_sums", "block_squares")
-    return dict(zip(OVER, (sharpe, *(daily[name] for name in names)), strict=True))
+    return dict(zip(EXCESS_COLUMNS, (sharpe, *(daily[name] for name in names)), strict=True))
 
 
 def row_of(space: Space, setting: Setting, figures: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def failed_row(
     space: Space, setting: Setting, problem: str, status: str = "failed"
 ) -> dict[str, Any]:
     """Row of a setting that could not be run, or was not run to the end (`pruned`)."""
-    empty = dict.fromkeys((*COUNTS, *FIGURES, *DAILY, *OVER, INVALID_ANSWERS))
+    empty = dict.fromkeys((*COUNTS, *FIGURES, *DAILY, *EXCESS_COLUMNS, INVALID_ANSWERS))
     row = {"setting": setting.number, **space.values(setting), "status": status}
     return {**row, "problem": problem, **empty}
 
@@ -151,8 +151,8 @@ def frame_of(keys: Sequence[str], rows: Sequence[dict[str, Any]]) -> pl.DataFram
         "kurtosis": pl.Float64,
         "block_sums": listed,
         "block_squares": listed,
-        **dict.fromkeys(OVER[:3], pl.Float64),
-        **dict.fromkeys(OVER[3:], listed),
+        **dict.fromkeys(EXCESS_COLUMNS[:3], pl.Float64),
+        **dict.fromkeys(EXCESS_COLUMNS[3:], listed),
         INVALID_ANSWERS: pl.String,
     }
     return pl.DataFrame(list(rows), schema=schema, orient="row")

@@ -12,8 +12,8 @@ __all__ = ["SIZE_CAP", "add_size_cap", "size_cap_text"]
 
 SIZE_CAP: Final = "size_cap"
 """Column: the share of equity at which limits cap the size of a setting; null where none does."""
-_SIZING: Final = "fixed_fraction"
-_ASKED: Final = "risk.sizing.fraction"
+_FRACTION_SIZING: Final = "fixed_fraction"
+_FRACTION_KEY: Final = "risk.sizing.fraction"
 
 
 def add_size_cap(table: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFrame:
@@ -26,10 +26,10 @@ def add_size_cap(table: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFra
 
     resolved = manifest.get("resolved") or {}
     risk = resolved.get("risk") or {}
-    if (risk.get("sizing") or {}).get("use") != _SIZING:
+    if (risk.get("sizing") or {}).get("use") != _FRACTION_SIZING:
         return table.with_columns(pl.lit(None, pl.Float64()).alias(SIZE_CAP))
     parts = len(resolved["universe"]["symbols"]) if risk.get("split") == "equal" else 1
-    fraction = _of(table, _ASKED, risk["sizing"].get("fraction")) / parts
+    fraction = _of(table, _FRACTION_KEY, risk["sizing"].get("fraction")) / parts
     most = [pl.lit(_account(resolved))]
     for name in ("position", "gross_exposure"):
         limit = (risk.get("limits") or {}).get(name) or {}

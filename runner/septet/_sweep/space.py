@@ -41,7 +41,7 @@ MAX_SETTINGS: Final = 100_000_000
 TRIALS: Final = 1_000
 GUIDED_TRIALS: Final = 100
 _CHUNK: Final = 1 << 20
-_BARREN_ROUNDS: Final = 50
+_EMPTY_ROUNDS: Final = 50
 
 Ints = npt.NDArray[np.int64]
 
@@ -196,7 +196,7 @@ def space_of(loaded: Loaded, *, seed: int | None = None) -> Space:
         )
     chosen = loaded.strategy.seed if seed is None else seed
     parts = _parts(loaded, sweep)
-    space = _Making(loaded, sweep, parts, chosen)
+    space = _SpaceBuilder(loaded, sweep, parts, chosen)
     methods = {"grid": space.grid, "random": space.random, "tpe": space.guided}
     return methods[sweep.chosen_method]()
 
@@ -244,7 +244,7 @@ def _listed(part: _Part) -> tuple[str, tuple[Value, ...]]:
     return "list", tuple(_value(q, n) for q, n in zip(part.written, nodes, strict=True))
 
 
-class _Making:
+class _SpaceBuilder:
     """Makes a space from its parts."""
 
     def __init__(self, loaded: Loaded, sweep: Sweep, parts: Sequence[_Part], seed: int) -> None:
@@ -254,7 +254,7 @@ class _Making:
 
     def grid(self) -> Space:
         """Every combination that `where` leaves."""
-        axes = tuple(self._drawer(part).axis() for part in self.parts)
+        axes = tuple(self._sampler(part).axis() for part in self.parts)
         count = math.prod(len(axis.values) for axis in axes)
         if count > MAX_SETTINGS:
             self._refuse(
@@ -280,13 +280,13 @@ class _Making:
         Each key draws from a stream of its own, so that more trials begin with the same settings.
         """
         trials = self.sweep.trials or TRIALS
-        drawers = [self._drawer(part) for part in self.parts]
+        drawers = [self._sampler(part) for part in self.parts]
         seeds = np.random.SeedSequence(self.seed).spawn(len(drawers))
         chances = [np.random.Generator(np.random.PCG64(each)) for each in seeds]
         rows: list[tuple[int, ...]] = []
         seen: set[tuple[int, ...]] = set()
         barren = drawn = 0
-        while len(rows) < trials and barren < _BARREN_ROUNDS:
+        while len(rows) < trials and barren < _EMPTY_ROUNDS:
             size = min(max(2 * (trials - len(rows)), 64), _CHUNK)
             pairs = zip(drawers, chances, strict=True)
             places = np.stack([each.draw(chance, size) for each, chance in pairs], axis=1)
@@ -310,7 +310,7 @@ class _Making:
         Of a draw there are so many values that it makes no difference. There are no more settings
         than `where` leaves, as far as they can be counted.
         """
-        axes = tuple(self._drawer(part).all_levels().axis() for part in self.parts)
+        axes = tuple(self._sampler(part).all_levels().axis() for part in self.parts)
         trials = self.sweep.trials or GUIDED_TRIALS
         sizes = [len(axis.values) for axis in axes]
         if (count := math.prod(sizes)) <= _CHUNK:
@@ -323,11 +323,11 @@ class _Making:
         drawn = np.zeros((trials, len(axes)), np.int32)
         return self._space(axes, "tpe", np.arange(trials, dtype=np.int64), trials, drawn)
 
-    def _drawer(self, part: _Part) -> _Drawer:
+    def _sampler(self, part: _Part) -> _ValueSampler:
         if isinstance(part.written, SweepDraw):
-            return _Drawer(part, part.written)
+            return _ValueSampler(part, part.written)
         kind, values = _listed(part)
-        return _Drawer(part, None, kind, list(values))
+        return _ValueSampler(part, None, kind, list(values))
 
     def _space(
         self, axes: tuple[Axis, ...], method: str, numbers: Ints, trials: int, drawn: Any = None
@@ -356,7 +356,7 @@ class _Making:
         raise ConfigError([problem_at(self.loaded.tree, path, message, **words)])
 
 
-class _Drawer:
+class _ValueSampler:
     """Draws places on one axis; what is drawn between two ends becomes a value as it comes up."""
 
     def __init__(
@@ -385,7 +385,7 @@ class _Drawer:
             self.values.append(_value(quantity, self.part.node))
         return self._places[text]
 
-    def all_levels(self) -> _Drawer:
+    def all_levels(self) -> _ValueSampler:
         """Take every value a guided search may choose, the smallest first."""
         if self.written is not None:
             for quantity in levels_of(self.written):

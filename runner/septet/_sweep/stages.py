@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from septet._sweep.compiled import CompiledEvaluator, _Place
+from septet._sweep.compiled import CompiledEvaluator, _Workspace
 from septet._sweep.evaluate import GiveUp
 from septet._sweep.metrics_of_rows import Measured, figures_of_many
 from septet._sweep.setting_row import failed_row, row_of
@@ -22,25 +22,25 @@ __all__ = ["StagedEvaluator"]
 
 
 @dataclass
-class _Course:
+class _StagedRun:
     """A setting on its way: its account, and the time it has reached."""
 
     setting: Setting
     capital: float
-    place: _Place
+    workspace: _Workspace
     at: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
-    """One course as a job, up to a time."""
+class _AdvanceJob:
+    """One run as a job, up to a time."""
 
     evaluator: StagedEvaluator
-    course: _Course
+    staged_run: _StagedRun
     stop: int
 
-    def __call__(self, place: _Place) -> None:
-        self.evaluator.advance(self.course, self.stop)
+    def __call__(self, workspace: _Workspace) -> None:
+        self.evaluator.advance(self.staged_run, self.stop)
 
 
 class StagedEvaluator(CompiledEvaluator):
@@ -48,7 +48,7 @@ class StagedEvaluator(CompiledEvaluator):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._own = list(self._places)
+        self._own = list(self._workspaces)
 
     def evaluate_in_stages(
         self, block: Sequence[Setting], shares: Sequence[float], give_up: GiveUp
@@ -59,29 +59,29 @@ class StagedEvaluator(CompiledEvaluator):
             rows += self._staged(part, shares, give_up)
         return rows
 
-    def advance(self, course: _Course, stop: int) -> None:
+    def advance(self, staged_run: _StagedRun, stop: int) -> None:
         """Trade one setting up to a time."""
-        trade, place = self._session.plan.module.trade, course.place
-        while course.at < stop:
-            course.at = trade(course.at, stop, place.table)
-            place.read_log()
+        trade, workspace = self._session.plan.module.trade, staged_run.workspace
+        while staged_run.at < stop:
+            staged_run.at = trade(staged_run.at, stop, workspace.table)
+            workspace.read_log()
 
     def _staged(
         self, part: Sequence[Setting], shares: Sequence[float], give_up: GiveUp
     ) -> list[dict[str, Any]]:
         problems = {each.number: (self._numbers.refused(each), "failed") for each in part}
         going = [each for each in part if not problems[each.number][0]]
-        courses = self._start_courses(going)
+        staged_runs = self._start_runs(going)
         last = self._session.aligned.times
         for stage, share in enumerate(shares):
             stop = self._first + int((last - self._first) * share)
-            self._spread(iter([_Stretch(self, each, stop) for each in courses]))
-            pruned = give_up(stage, self._goals(courses, stop))
+            self._spread(iter([_AdvanceJob(self, each, stop) for each in staged_runs]))
+            pruned = give_up(stage, self._goals(staged_runs, stop))
             problems.update((number, (why, "pruned")) for number, why in pruned.items())
-            courses = [each for each in courses if each.setting.number not in pruned]
-        self._spread(iter([_Stretch(self, each, last) for each in courses]))
-        numbers = [each.setting.number for each in courses]
-        done = dict(zip(numbers, self._figures(courses, last), strict=True))
+            staged_runs = [each for each in staged_runs if each.setting.number not in pruned]
+        self._spread(iter([_AdvanceJob(self, each, last) for each in staged_runs]))
+        numbers = [each.setting.number for each in staged_runs]
+        done = dict(zip(numbers, self._figures(staged_runs, last), strict=True))
         return [
             row_of(self._space, each, done[each.number])
             if each.number in done
@@ -89,35 +89,37 @@ class StagedEvaluator(CompiledEvaluator):
             for each in part
         ]
 
-    def _start_courses(self, going: Sequence[Setting]) -> list[_Course]:
+    def _start_runs(self, going: Sequence[Setting]) -> list[_StagedRun]:
         """Compute the features of some settings, and give each an account at the beginning."""
         vectors = self._numbers.vectors(going)
         self._spread(self._stack.fills(going, vectors))
         while len(self._own) < len(going):
-            self._own.append(_Place(self._session, self._stack, self._samples))
-        courses = []
-        for setting, vector, place in zip(going, vectors, self._own, strict=False):
+            self._own.append(_Workspace(self._session, self._stack, self._samples))
+        staged_runs = []
+        for setting, vector, workspace in zip(going, vectors, self._own, strict=False):
             capital = self._numbers.capital(setting)
-            place.begin(capital, vector, self._stack.rows_of(setting))
-            courses.append(_Course(setting, capital, place, self._first))
-        return courses
+            workspace.begin(capital, vector, self._stack.rows_of(setting))
+            staged_runs.append(_StagedRun(setting, capital, workspace, self._first))
+        return staged_runs
 
-    def _figures(self, courses: Sequence[_Course], stop: int) -> list[dict[str, Any]]:
+    def _figures(self, staged_runs: Sequence[_StagedRun], stop: int) -> list[dict[str, Any]]:
         """Figures of some settings up to a time; at the end of the bars those of their rows."""
         days = self._of_day[: int((self._days < stop).sum())]
-        measured = Measured.room(len(courses), len(days), self._session)
-        for row, course in enumerate(courses):
-            daily = course.place.daily(days)
+        measured = Measured.room(len(staged_runs), len(days), self._session)
+        for row, staged_run in enumerate(staged_runs):
+            daily = staged_run.workspace.daily(days)
             times = stop - self._first
-            place = course.place
-            measured.keep(row, course.capital, place.state, daily, times, shorted=place.shorted)
+            workspace = staged_run.workspace
+            measured.keep(
+                row, staged_run.capital, workspace.state, daily, times, shorted=workspace.shorted
+            )
         return figures_of_many(measured, self._session, self._held)
 
-    def _goals(self, courses: Sequence[_Course], stop: int) -> Mapping[int, float | None]:
+    def _goals(self, staged_runs: Sequence[_StagedRun], stop: int) -> Mapping[int, float | None]:
         goal = self._space.goal
-        rows = self._figures(courses, stop) if stop > self._first else []
+        rows = self._figures(staged_runs, stop) if stop > self._first else []
         return {
-            course.setting.number: figures[goal]
-            for course, figures in zip(courses, rows, strict=False)
+            staged_run.setting.number: figures[goal]
+            for staged_run, figures in zip(staged_runs, rows, strict=False)
             if figures[goal] is None or np.isfinite(figures[goal])
         }

@@ -39,7 +39,7 @@ _PLANNED: Final = (
 """Keys that reach a backtest through the plan alone, or as the cash it starts with."""
 MAX_JOINT: Final = 5_000
 """Combinations of keys that touch the same numbers which are loaded one by one."""
-_LOOKED_AT: Final = 2_000_000
+_MAX_LISTED: Final = 2_000_000
 """Settings that are gone through to find which values occur together."""
 
 Changes = Mapping[int, float]
@@ -120,9 +120,9 @@ class Numbers:
         """Numbers of the plan for a setting, shape (parameters,); valid where they are enough."""
         vector = self._base.copy()
         for axis, place in zip(self.axes, setting.places, strict=True):
-            _lay(vector, axis.changes[place])
+            _apply(vector, axis.changes[place])
         for joint in self.joints:
-            _lay(vector, joint.changes.get(joint.of(setting), {}))
+            _apply(vector, joint.changes.get(joint.of(setting), {}))
         return vector
 
     def vectors(self, block: Sequence[Setting]) -> Floats:
@@ -145,7 +145,7 @@ class Numbers:
         return self.base_capital
 
 
-def _lay(vector: Floats, changes: Changes) -> None:
+def _apply(vector: Floats, changes: Changes) -> None:
     for index, value in changes.items():
         vector[index] = value
 
@@ -162,11 +162,11 @@ def numbers_of(
     ConfigError
         With what is wrong with the values, each at the place where it was written.
     """
-    return _Asking(loaded, space, tables, calendar).answer()
+    return _SpaceAnalysis(loaded, space, tables, calendar).answer()
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _PlanChange:
     """Changes made by one value, or by one combination of values."""
 
     reason: str
@@ -176,7 +176,7 @@ class _Seen:
     memory_bars: int
 
 
-class _Asking:
+class _SpaceAnalysis:
     """Loads values and combinations of a space and compares their plans with the file's."""
 
     def __init__(self, loaded: Loaded, space: Space, tables: bool, calendar: str) -> None:
@@ -188,8 +188,8 @@ class _Asking:
         return plan_of(loaded, tables=self.tables, calendar=self.calendar)
 
     def answer(self) -> Numbers:
-        seen: list[dict[int, _Seen]] = [{} for _ in self.space.axes]
-        ends: list[list[_Seen]] = [[] for _ in self.space.axes]
+        seen: list[dict[int, _PlanChange]] = [{} for _ in self.space.axes]
+        ends: list[list[_PlanChange]] = [[] for _ in self.space.axes]
 
         def visit(number: int, place: int, changed: Loaded) -> None:
             changes = self._compare([number], changed)
@@ -206,32 +206,36 @@ class _Asking:
         capital = self.loaded.strategy.account.capital
         return Numbers(self.base, axes, joints, capital, np.array(self.base.parameters))
 
-    def _load(self, places: Mapping[int, int]) -> _Seen:
+    def _load(self, places: Mapping[int, int]) -> _PlanChange:
         """Load one combination: axis to place."""
         axes = self.space.axes
         changes = [FileSetting(axes[n].path, axes[n].values[p].node) for n, p in places.items()]
         return self._compare(list(places), variant(self.loaded, changes))
 
-    def _compare(self, numbers: Sequence[int], changed: Loaded) -> _Seen:
+    def _compare(self, numbers: Sequence[int], changed: Loaded) -> _PlanChange:
         axes = [self.space.axes[number] for number in numbers]
         plan = self._plan(changed)
-        reason = next(filter(None, (_beyond(axis, changed) for axis in axes)), "")
-        if not reason and (more := _why_more(self.base, plan)):
+        reason = next(filter(None, (_outside_plan(axis, changed) for axis in axes)), "")
+        if not reason and (more := _structural_change(self.base, plan)):
             nodes = [(axis.key, changed.tree.at(axis.path)) for axis in axes]
             texts = [f"{key}={node.text if node is not None else ''}" for key, node in nodes]
             reason = f"{' with '.join(texts)} changes {more}"
         changes = {} if reason else _differences(self.base.parameters, plan.parameters)
         capital = changed.strategy.account.capital
         pays = any(axis.path == CAPITAL for axis in axes)
-        return _Seen(reason, changes, capital if pays else None, plan.warmup_bars, plan.memory_bars)
+        return _PlanChange(
+            reason, changes, capital if pays else None, plan.warmup_bars, plan.memory_bars
+        )
 
-    # ------------------------------------------------------------------ one key
+    # ------------------------------------------------- one key
 
-    def _axis(self, number: int, seen: dict[int, _Seen], ends: Sequence[_Seen]) -> AxisNumbers:
+    def _axis(
+        self, number: int, seen: dict[int, _PlanChange], ends: Sequence[_PlanChange]
+    ) -> AxisNumbers:
         axis = self.space.axes[number]
         if not any(each.reason for each in (*seen.values(), *ends)):
             missing = [place for place in range(len(axis.values)) if place not in seen]
-            if missing and (self._strange(axis) or not self._direct(axis, seen)):
+            if missing and (self._is_third_party(axis) or not self._is_value_itself(axis, seen)):
                 seen.update({place: self._load({number: place}) for place in missing})
         reason = next((each.reason for each in (*ends, *seen.values()) if each.reason), "")
         rows = _filled(axis, seen, ends)
@@ -244,7 +248,7 @@ class _Asking:
             tuple(each.memory_bars for each in rows),
         )
 
-    def _direct(self, axis: Axis, seen: Mapping[int, _Seen]) -> bool:
+    def _is_value_itself(self, axis: Axis, seen: Mapping[int, _PlanChange]) -> bool:
         """Whether every number the key changes is the value itself, under the key's own name."""
         parameters = self.base.assembly.parameters
         touched = {index for each in seen.values() for index in each.changes}
@@ -256,28 +260,32 @@ class _Asking:
             for index in touched
         )
 
-    def _strange(self, axis: Axis) -> bool:
-        """Whether a key is of a stranger's feature: with each value its reads are proved anew."""
-        block = self.loaded.strategy.features.get(str(axis.path[1])) if self._of(axis) else None
+    def _is_third_party(self, axis: Axis) -> bool:
+        """Whether a key is of another package's feature: its reads are proved with each value."""
+        block = (
+            self.loaded.strategy.features.get(str(axis.path[1]))
+            if self._feature_path(axis)
+            else None
+        )
         return block is not None and block.distribution != BUILT_IN
 
-    def _of(self, axis: Axis) -> tuple[Any, ...]:
+    def _feature_path(self, axis: Axis) -> tuple[Any, ...]:
         """Return the feature's path that a key is of; empty if it is of none."""
         return axis.path[:2] if axis.path[0] == "features" and len(axis.path) > 1 else ()
 
-    # ------------------------------------------------------------------ keys that meet
+    # ------------------------------------------------- keys that change a number together
 
     def _groups(self, axes: Sequence[AxisNumbers]) -> list[tuple[int, ...]]:
         """Keys that change a number together, joined; keys that share no number are left out."""
         group = list(range(len(axes)))
         for left, right in itertools.combinations(range(len(axes)), 2):
-            if group[left] != group[right] and self._meet(left, right, axes):
+            if group[left] != group[right] and self._change_together(left, right, axes):
                 old, new = group[right], group[left]
                 group = [new if each == old else each for each in group]
         members = [tuple(n for n, of in enumerate(group) if of == g) for g in sorted(set(group))]
         return [each for each in members if len(each) > 1]
 
-    def _meet(self, left: int, right: int, axes: Sequence[AxisNumbers]) -> bool:
+    def _change_together(self, left: int, right: int, axes: Sequence[AxisNumbers]) -> bool:
         """Whether two keys change a number together.
 
         Either both change it alone, or a pair of their smallest and largest values gives other
@@ -287,9 +295,11 @@ class _Asking:
         if axes[left].touched & axes[right].touched:
             return True
         left_axis, right_axis = self.space.axes[left], self.space.axes[right]
-        if self._strange(left_axis) and self._of(left_axis) == self._of(right_axis):
+        if self._is_third_party(left_axis) and self._feature_path(left_axis) == self._feature_path(
+            right_axis
+        ):
             return True
-        for places in itertools.product(self._extremes(left), self._extremes(right)):
+        for places in itertools.product(self._extreme_places(left), self._extreme_places(right)):
             try:
                 together = self._load(dict(zip((left, right), places, strict=True)))
             except ConfigError:
@@ -299,7 +309,7 @@ class _Asking:
                 return True
         return False
 
-    def _extremes(self, number: int) -> set[int]:
+    def _extreme_places(self, number: int) -> set[int]:
         values = [each.number for each in self.space.axes[number].values]
         return {values.index(min(values)), values.index(max(values))}
 
@@ -330,7 +340,7 @@ class _Asking:
     def _combinations(self, group: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Places that occur together on some keys; more than `MAX_JOINT` are too many."""
         sizes = [range(len(self.space.axes[number].values)) for number in group]
-        if self.space.method == "tpe" or len(self.space) > _LOOKED_AT:
+        if self.space.method == "tpe" or len(self.space) > _MAX_LISTED:
             return list(itertools.islice(itertools.product(*sizes), MAX_JOINT + 1))
         rows = np.unique(self.space.places()[:, list(group)], axis=0)
         return [tuple(map(int, row)) for row in rows]
@@ -342,7 +352,7 @@ def _differences(base: Floats, changed: Floats) -> dict[int, float]:
     return {int(at): float(changed[at]) for at in np.flatnonzero(~same)}
 
 
-def _beyond(axis: Axis, changed: Loaded) -> str:
+def _outside_plan(axis: Axis, changed: Loaded) -> str:
     """Return what a key changes besides the plan; empty if nothing."""
     if not any(axis.path[: len(each)] == each for each in _PLANNED):
         return f"{axis.key} reaches beyond the plan: data, training or instruments"
@@ -353,7 +363,7 @@ def _beyond(axis: Axis, changed: Loaded) -> str:
     return ""
 
 
-def _why_more(base: Plan, plan: Plan) -> str:
+def _structural_change(base: Plan, plan: Plan) -> str:
     """Return why another plan differs in more than numbers; empty if it does not."""
     if plan.assembly.text != base.assembly.text:
         return "the text of the plan"
@@ -377,7 +387,9 @@ def _same_tables(left: Sequence[Any], right: Sequence[Any]) -> bool:
     return len(left) == len(right) and all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
 
-def _filled(axis: Axis, seen: Mapping[int, _Seen], ends: Sequence[_Seen]) -> list[_Seen]:
+def _filled(
+    axis: Axis, seen: Mapping[int, _PlanChange], ends: Sequence[_PlanChange]
+) -> list[_PlanChange]:
     """One row a value; values that were not loaded are themselves the numbers they change."""
     touched = {index for each in seen.values() for index in each.changes}
     numbers = [value.number for value in axis.values]
@@ -392,5 +404,7 @@ def _filled(axis: Axis, seen: Mapping[int, _Seen], ends: Sequence[_Seen]) -> lis
         change = dict.fromkeys(touched, number)
         capital = number if axis.path == CAPITAL else None
         warmup = max(each.warmup_bars for each in near)
-        rows.append(_Seen("", change, capital, warmup, max(each.memory_bars for each in near)))
+        rows.append(
+            _PlanChange("", change, capital, warmup, max(each.memory_bars for each in near))
+        )
     return rows

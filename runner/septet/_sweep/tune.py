@@ -35,10 +35,10 @@ BATCH: Final = 8
 everywhere."""
 SHARES: Final = (1 / 8, 1 / 4, 1 / 2)
 STUDY: Final = "study.log"
-_STEPS: Final = (1, 2, 4)
+_STEP_NUMBERS: Final = (1, 2, 4)
 """Eighths of the history, as a study numbers its intermediate values."""
 _BEFORE_PRUNING: Final = 8
-_BARREN: Final = 10
+_REPEATS_BEFORE_DRAW: Final = 10
 """Choices in a row that bring nothing new, after which one is drawn."""
 _DRAWS: Final = 20_000
 _WORDS: Final = {1: "an eighth", 2: "a quarter", 4: "half"}
@@ -241,7 +241,7 @@ class Tuner:
             elif number is None or number in self._outcomes or number in running:
                 self._notify_at_once(trial, number)
                 barren += 1
-                if barren >= _BARREN:
+                if barren >= _REPEATS_BEFORE_DRAW:
                     barren = 0
                     if not self._draw(trial.number):
                         break
@@ -298,7 +298,7 @@ class Tuner:
 
     def _pruner(self, trials: Mapping[int, Any]) -> Callable[..., Mapping[int, str]]:
         def give_up(stage: int, goals: Mapping[int, float | None]) -> dict[int, str]:
-            step, pruned = _STEPS[stage], {}
+            step, pruned = _STEP_NUMBERS[stage], {}
             known = {number: value for number, value in goals.items() if value is not None}
             for number, value in known.items():
                 trials[number].report(value, step)

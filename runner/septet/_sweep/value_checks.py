@@ -18,8 +18,8 @@ from septet.errors import ConfigError, Problem
 
 __all__ = ["Visit", "check_values", "looked_at"]
 
-_BETWEEN: Final = 14
-_SHOWN: Final = 3
+_CHECKED_VALUES: Final = 14
+_SHOWN_PROBLEMS: Final = 3
 
 Visit = Callable[[int, int, Loaded], None]
 """Called for each checked value: axis, place of the value (-1 for an end of a draw), file."""
@@ -32,7 +32,7 @@ def looked_at(axis: Axis) -> Iterator[tuple[int, Value]]:
         return
     yield from ((-1, each) for each in axis.ends)
     order = sorted(range(len(axis.values)), key=lambda place: axis.values[place].number)
-    count = min(_BETWEEN, len(order))
+    count = min(_CHECKED_VALUES, len(order))
     chosen = {order[k * (len(order) - 1) // max(1, count - 1)] for k in range(count)}
     yield from ((place, axis.values[place]) for place in sorted(chosen))
 
@@ -82,9 +82,9 @@ def _with_value(problem: Problem, axis: Axis, value: Value) -> Problem:
 def _some(wrong: list[Problem], refused: int) -> list[Problem]:
     """Show the first few of an axis, and how many more values were refused."""
     once = list(dict.fromkeys(wrong))
-    if len(once) <= _SHOWN:
+    if len(once) <= _SHOWN_PROBLEMS:
         return once
-    last = once[_SHOWN - 1]
+    last = once[_SHOWN_PROBLEMS - 1]
     more = f"{refused} values of this key are refused in all"
     hint = f"{last.hint}; {more}" if last.hint else more
-    return [*once[: _SHOWN - 1], replace(last, hint=hint)]
+    return [*once[: _SHOWN_PROBLEMS - 1], replace(last, hint=hint)]

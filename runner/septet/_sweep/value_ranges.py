@@ -18,7 +18,7 @@ LEVELS: Final = 1_000
 """Values of a draw between which a guided search chooses; as many as there are, if fewer."""
 
 _DIGITS: Final = Context(prec=6)
-_WHOLE: Final = ("bars", "trades", "duration")
+_INTEGER_FAMILIES: Final = ("bars", "trades", "duration")
 
 
 def range_of(written: SweepRange) -> Iterator[Quantity]:
@@ -73,7 +73,7 @@ def _span(written: SweepDraw) -> tuple[Quantity, Decimal, Decimal, Decimal | Non
 def _natural_step(unit: Quantity, low: Decimal, high: Decimal) -> Decimal | None:
     """One, for what is counted; none for shares and decimals."""
     are_whole = low == low.to_integral_value() and high == high.to_integral_value()
-    counted = unit.family in _WHOLE or (unit.family == "number" and are_whole)
+    counted = unit.family in _INTEGER_FAMILIES or (unit.family == "number" and are_whole)
     return Decimal(1) if counted else None
 
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["broken", "choice", "data_text", "overfitted", "overview", "paragraphs", "tone"]
 
-_SURE: Final = 0.95
-_CARRIES: Final = 0.05
-_COIN: Final = (0.4, 0.6)
+_CONFIDENCE: Final = 0.95
+_LOW_OVERFITTING: Final = 0.05
+_EVEN_CHANCE: Final = (0.4, 0.6)
 _UNLIKELY_SHARPE: Final = 4.0
 _DOUBTS_SHOWN: Final = 10
 
@@ -100,7 +100,7 @@ def _ratios(findings: Findings, best: dict[str, Any]) -> str:
         f"{chance(best['dsr'])} (DSR), for the best of as many worthless settings reaches "
         f"{number(findings.expected_best)} by chance."
     )
-    if best["dsr"] < _SURE:
+    if best["dsr"] < _CONFIDENCE:
         return f"{sentence} So it cannot be distinguished from chance."
     if not findings.over_holding:
         return (
@@ -122,11 +122,11 @@ def overfitted(findings: Findings) -> str:
         "of the days into halves, the setting with the best Sharpe ratio in one half was no better "
         "than the middle one in the other."
     )
-    if share <= _CARRIES:
+    if share <= _LOW_OVERFITTING:
         return f"{sentence} Within these days the choice carried over; later days were not asked."
-    if share < _COIN[0]:
+    if share < _EVEN_CHANCE[0]:
         return f"{sentence} The choice carried over more often than not, and not reliably."
-    than = "about" if share <= _COIN[1] else "no better than"
+    than = "about" if share <= _EVEN_CHANCE[1] else "no better than"
     return (
         f"{sentence} That is {than} a coin toss: being best here proves nothing for other days. "
         "It compares the settings with one another: where all share one edge, it states that the "
@@ -175,9 +175,9 @@ def tone(findings: Findings) -> str:
     doubtful = (
         (best["trades"] or 0) < ENOUGH_TRADES
         or best["dsr"] is None
-        or best["dsr"] < _SURE
+        or best["dsr"] < _CONFIDENCE
         or share is None
-        or share > _CARRIES
+        or share > _LOW_OVERFITTING
         or findings.planned > findings.table.height
         or bool(findings.unchecked)
         or bool(findings.doubts)

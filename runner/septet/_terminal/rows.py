@@ -21,12 +21,12 @@ TABLES: Final = {
     "positions": ("POSITION", "SIDE", "QUANTITY", "ENTRY", "MARK", "PROFIT", "STOP", "TARGET"),
     "orders": ("OPEN ORDER", "SYMBOL", "SIDE", "TYPE", "QUANTITY", "FILLED", "PRICE", "STATE"),
     "decisions": ("DECISION", "SYMBOL", "SIGNAL", "CONF.", "GRANTED", "WHY"),
-    "happenings": ("HALT OR ALERT", "LEVEL", "NAME", "TEXT"),
+    "events": ("HALT OR ALERT", "LEVEL", "NAME", "TEXT"),
     "log": ("LOG", "LEVEL", "EVENT", "TEXT"),
 }
 """The tables of the screen and their columns; the first names the table."""
 _NONE: Final = {
-    "positions": "holds nothing", "orders": "none", "decisions": "none yet", "happenings": "none",
+    "positions": "holds nothing", "orders": "none", "decisions": "none yet", "events": "none",
     "log": "empty",
 }  # fmt: skip
 
@@ -113,9 +113,9 @@ def tables_of(view: RunView, log: list[dict[str, str]]) -> dict[str, list[Row]]:
     """Return the rows of every table; one that is empty has a row that states it."""
     tables = {
         "positions": _positions(view), "orders": _orders(view), "decisions": _decisions(view),
-        "happenings": [
+        "events": [
             _row((_clock(each.time), each.level, each.name, each.text), detail=each.text)
-            for each in view.happenings
+            for each in view.events
         ],
         "log": [
             _row((_time(each["time"]), each["level"], each["event"], each["text"]),

@@ -88,7 +88,7 @@ class TopScreen(App[int]):
                 for name in ("positions", "orders", "decisions"):
                     yield _Table(id=name, cursor_type="row", show_cursor=False)
             with Vertical(id="reports"):
-                for name in ("happenings", "log"):
+                for name in ("events", "log"):
                     yield _Table(id=name, cursor_type="row", show_cursor=False)
         yield Footer(show_command_palette=False)
 

@@ -410,11 +410,11 @@ def _row(trial: Trial, months_id: int, now_ns: int) -> tuple[object, ...]:
 
 
 def _chained(last: bytes, row: tuple[object, ...]) -> bytes:
-    digest = hashlib.sha256(last)
+    parts = [last]
     for value in row:
         data = value if isinstance(value, bytes) else str(value).encode()
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.digest()
+        parts += (len(data).to_bytes(8, "little"), data)
+    return hashlib.sha256(b"".join(parts)).digest()
 
 
 def _aligned(rows: Sequence[tuple[int, Floats]]) -> Floats:

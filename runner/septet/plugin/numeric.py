@@ -4,6 +4,17 @@ Each gives the same bits compiled and as plain Python. A helper that keeps somet
 takes some slots of the step's state (`SUM`, `MOMENTS` name them for `state=`) and is given the
 state and the index of the first of them, as in ``state.at.anchor``. `helper` marks a function of
 your own that steps call.
+
+Parameters of the helpers, unless one states otherwise:
+
+- `i`: the cursor, an index of the columns; no helper reads after it.
+- `x`, `y`: columns, float64 (n,), in any unit; results are in the same unit.
+- `slot`: the column of the time grid, float64 (n,): whole numbers of bars since 1970.
+- `period`, `depth`, `gap`: bars, whole numbers; a period is at least 1.
+- `state`: float64 (s,), the state of the step; `at`: the index of the helper's first slot in it.
+
+A window is ``x[i - period + 1 .. i]``. The sum, moments and extremes of a window are NaN while a
+value in it is NaN or infinite.
 """
 
 from septet._host.named_state import State, slots

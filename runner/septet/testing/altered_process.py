@@ -31,7 +31,7 @@ _DAY_S: Final = 86_400
 SHIFTS_S: Final = (401 * _DAY_S + 18_433.25, -(97 * _DAY_S + 12_107.5))
 """By how much the clocks differ: year or month, day, weekday, hour, minute and second."""
 ZONES: Final = ("KIT-5:30", "KIT+3:45")
-UNSET: Final = ("7", "11")
+UNSET_VALUES: Final = ("7", "11")
 """What a plugin reads of a variable that is not set."""
 _SECONDS: Final = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
 _PASSED_THROUGH: Final = frozenset({"os", "_collections_abc", "collections.abc", __name__})
@@ -147,7 +147,7 @@ class _Altered:
             try:
                 return _other(real(environ, name))
             except KeyError:
-                return UNSET[self.number]
+                return UNSET_VALUES[self.number]
 
         kind.__getitem__ = answer
         try:

@@ -29,7 +29,7 @@ from septet._host.sources import code_digest, packages_of
 from septet._text import decode_json
 from septet.testing.case import NotTried
 from septet.testing.evaluate import Resolve
-from septet.testing.plugin_outputs import ASKED, Answers, Question
+from septet.testing.plugin_outputs import REQUESTS_KEY, Answers, Question
 from septet_schemas.base import Config
 
 __all__ = [
@@ -292,7 +292,7 @@ def require_alike(here: Answers, elsewhere: Answers, cause: str = "") -> None:
     NotTried
         If its trial asks a source for other rows in each process.
     """
-    if here.get(ASKED) != elsewhere.get(ASKED):
+    if here.get(REQUESTS_KEY) != elsewhere.get(REQUESTS_KEY):
         raise NotTried(
             "its trial asks for other times in each process, so that rows cannot be compared; fix "
             "its start_ns, end_ns and now_ns"

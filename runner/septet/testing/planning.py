@@ -17,6 +17,8 @@ from itertools import zip_longest
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import structs
+
 from septet._host.declare import Step
 from septet._host.guarded_arrays import StepError
 from septet._plan.binding import UNITS
@@ -169,7 +171,7 @@ def _terms(steps: Sequence[tuple[Step, Config]], shape: Shape, bar_ns: int) -> T
 
     Of a kind of which a strategy has one, the last is in it.
     """
-    terms = replace(_least(shape.spot), bar_ns=bar_ns, symbols=shape.symbols)
+    terms = structs.replace(_least(shape.spot), bar_ns=bar_ns, symbols=shape.symbols)
     least = terms
     for number, (step, config) in enumerate(steps):
         name = f"{NAME}_{number}" if number else NAME
@@ -178,7 +180,7 @@ def _terms(steps: Sequence[tuple[Step, Config]], shape: Shape, bar_ns: int) -> T
             more = dict(next(iter(least.halts.values())).extra)
         block = UseBlock(name, _LAYERS[step.kind], step.kind, config, step, NAME, more)
         columns, symbols = _columns_read(config, least.features["close_before"])
-        terms = replace(
+        terms = structs.replace(
             terms,
             symbols=tuple(dict.fromkeys((*terms.symbols, *symbols))),
             features={**terms.features, **columns},
@@ -191,19 +193,19 @@ def _terms(steps: Sequence[tuple[Step, Config]], shape: Shape, bar_ns: int) -> T
 def _with(terms: Terms, name: str, step: Step, block: UseBlock, least: Terms) -> Terms:
     """Return terms with a block in the place of its kind; what `least` has there is left out."""
     if step.kind in ("feature", "across"):
-        return replace(terms, features={**terms.features, name: block})
+        return structs.replace(terms, features={**terms.features, name: block})
     if step.kind == "signal":
-        return replace(terms, signal=replace(block, extra=terms.signal.extra))
+        return structs.replace(terms, signal=replace(block, extra=terms.signal.extra))
     if step.kind == "regime":
         extra = {**terms.signal.extra, "regime": block}
-        return replace(terms, signal=replace(terms.signal, extra=extra))
+        return structs.replace(terms, signal=replace(terms.signal, extra=extra))
     change: dict[str, Any] = {step.kind: block}
     if step.kind not in ("sizing", "order"):
         place = f"{step.kind}s"
         before: Mapping[str, UseBlock] = getattr(terms, place)
         kept = {} if before is getattr(least, place) else before
         change = {place: {**kept, name: block}}
-    return replace(terms, **change)
+    return structs.replace(terms, **change)
 
 
 def _columns_read(config: Config, block: UseBlock) -> tuple[dict[str, UseBlock], list[str]]:

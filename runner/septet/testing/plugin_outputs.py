@@ -25,19 +25,27 @@ from septet.testing.local import local_server, opened, opened_async
 from septet.testing.ranges import RULES
 from septet_schemas.base import Config
 
-__all__ = ["ASKED", "COMPARED", "OUTWARD", "Answers", "Question", "answers_to", "written"]
+__all__ = [
+    "REQUESTS_KEY",
+    "COMPARED_KINDS",
+    "TRIAL_ONLY_KINDS",
+    "Answers",
+    "Question",
+    "answers_to",
+    "written",
+]
 
 Answers = Mapping[str, Sequence[str]]
 """Texts by what they are of: an output, a column of rows, predictions."""
-ASKED: Final = "asked for"
+REQUESTS_KEY: Final = "asked for"
 """Under this name stands what a source was asked for; it is no answer of its own."""
-COMPARED: Final = frozenset({"candles", "series", "model", "monitor", "alerts", "venue"})
+COMPARED_KINDS: Final = frozenset({"candles", "series", "model", "monitor", "alerts", "venue"})
 """Kinds of objects whose answers are compared."""
-OUTWARD: Final = frozenset({"alerts", "venue"})
+TRIAL_ONLY_KINDS: Final = frozenset({"alerts", "venue"})
 """Of these the kinds that answer only where they have a trial."""
 _CHANGES: Final = re.compile(r"[0-9a-zA-Z]*[0-9][0-9a-zA-Z]*")
 """A word of an address with a digit: a time or an id."""
-_MOST_CELLS: Final = 5_000
+_MAX_CELLS: Final = 5_000
 """Cells of a column that are compared."""
 
 
@@ -116,11 +124,11 @@ def _of_source(built: Any, case: Case) -> Answers:
 
     asked = asked_of(case)
     times = (asked.symbols, asked.bar_ns, asked.start_ns, asked.end_ns, asked.now_ns)
-    found: dict[str, Sequence[str]] = {ASKED: [repr(each) for each in times]}
+    found: dict[str, Sequence[str]] = {REQUESTS_KEY: [repr(each) for each in times]}
     for number, rows in enumerate(rows_of(built, asked)):
         label = getattr(rows, "symbol", "") or f"series {number}"
         found[f"rows of {label}"] = [str(len(rows.frame))]
-        for column in rows.frame.head(_MOST_CELLS).iter_columns():
+        for column in rows.frame.head(_MAX_CELLS).iter_columns():
             found[f"{column.name} of {label}"] = [repr(each) for each in column.to_list()]
     return found
 

@@ -21,9 +21,9 @@ __all__ = [
 SYMBOLS: Final = 3
 START_NS: Final = 1_640_995_200_000_000_000
 """2022-01-01."""
-SMALLEST: Final = 5e-324
+SMALLEST_FLOAT: Final = 5e-324
 """The smallest float64 above zero: dividing by it gives infinity."""
-IDLE: Final = ("held", "gross", "notional", "cash_available", "cash")
+ZERO_WORDS: Final = ("held", "gross", "notional", "cash_available", "cash")
 """Words that are zero for an account that holds and has nothing free."""
 Situation = dict[str, Any]
 
@@ -70,7 +70,7 @@ def edge_situations(
     """
     inputs = [name for name, mark in column_fields(type(config)).items() if mark == "input"]
     found = []
-    for number in (0.0, SMALLEST, None):
+    for number in (0.0, SMALLEST_FLOAT, None):
         words = situation(step, config, random, bar_ns)
         price = words.get("price", np.float64(100.0))
         for name in set(inputs) & words.keys():
@@ -79,7 +79,7 @@ def edge_situations(
     still = situation(step, config, random, bar_ns)
     price = still.get("price", np.float64(100.0))
     still |= {name: price for name in ("average_price", "high_water") if name in still}
-    still |= {name: np.float64(0.0) for name in IDLE if name in still}
+    still |= {name: np.float64(0.0) for name in ZERO_WORDS if name in still}
     if "peak" in still and "equity" in still:
         still["peak"] = still["equity"]
     return [*found, still]

@@ -19,7 +19,7 @@ from septet_schemas.data import CandlesConfig, SeriesConfig
 __all__ = ["asked_of", "rows_of", "try_source"]
 
 START_NS: Final = 1_640_995_200_000_000_000
-NEEDED: Final = "with trial= it is tried against local answers (docs/plugins.md, section 6)"
+TRIAL_HINT: Final = "with trial= it is tried against local answers (docs/plugins.md, section 6)"
 
 
 def try_source(built: Any, case: Case) -> None:
@@ -28,7 +28,7 @@ def try_source(built: Any, case: Case) -> None:
     read = takes(built, "read", "request")
     fetch = takes(built, "fetch", "request", "progress") if hasattr(built, "fetch") else None
     if fetch is not None and case.trial is None:
-        raise NotTried(f"it downloads, and the kit does not reach out; {NEEDED}")
+        raise NotTried(f"it downloads, and the kit does not reach out; {TRIAL_HINT}")
     asked = asked_of(case)
     end_ns = asked.end_ns
     if fetch is not None:
@@ -87,12 +87,12 @@ def _first(read: Any, asked: Request, case: Case) -> list[Any]:
             answer = read(asked)
         except Exception as error:  # a stranger's source may raise anything
             why = f"it cannot be read without what the file states: {error}"
-            raise NotTried(f"{why}; {NEEDED}") from None
+            raise NotTried(f"{why}; {TRIAL_HINT}") from None
     found = _answer("the source", answer)
     if not any(len(each.frame) for each in found):
         if case.trial is not None:
             raise StepError("read gives no rows of what its trial asks for")
-        raise NotTried(f"it has no rows of its own; {NEEDED}")
+        raise NotTried(f"it has no rows of its own; {TRIAL_HINT}")
     return found
 
 
@@ -129,7 +129,7 @@ def _require_rows(name: str, rows: Sequence[Any], asked: Request, *, of_trial: b
         except SeptetError as error:
             message = f"what {name}.read gives is refused: {error.message}"
             if not of_trial:
-                raise NotTried(f"{message}; {NEEDED}") from None
+                raise NotTried(f"{message}; {TRIAL_HINT}") from None
             raise StepError(message) from None
         late = int((known > asked.now_ns).sum())
         if of_trial and late > isinstance(each, RawBars):  # the newest bar may be unfinished

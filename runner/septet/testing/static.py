@@ -25,14 +25,14 @@ from septet._kernel.marks import in_python
 
 __all__ = ["Fault", "faults_of"]
 
-MUTE: Final = frozenset(
+PURE_BUILTINS: Final = frozenset(
     {
         "breakpoint", "compile", "delattr", "dir", "eval", "exec", "exit", "globals", "hash",
         "help", "id", "input", "locals", "open", "print", "quit", "setattr", "vars", "__import__",
     }
 )  # fmt: skip
 """Built-in functions that a step may not call: they speak, read, or differ from run to run."""
-WORLD: Final = frozenset(
+WORLD_MODULES: Final = frozenset(
     {
         "asyncio", "calendar", "ctypes", "datetime", "gc", "glob", "http", "inspect", "io",
         "logging", "multiprocessing", "os", "pathlib", "pickle", "random", "secrets", "shutil",
@@ -41,7 +41,7 @@ WORLD: Final = frozenset(
     }
 )  # fmt: skip
 """Modules through which a step would see or change what is not its own."""
-PLAIN: Final = (bool, int, float, complex, str, bytes, type(None))
+PLAIN_TYPES: Final = (bool, int, float, complex, str, bytes, type(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +187,16 @@ def _gives_set(instruction: dis.Instruction) -> bool:
 
 def _of_value(name: str, called: str, value: Any, compiled: bool) -> Iterator[str]:
     """Yield what is wrong with a value that a step reaches by a name of its module."""
-    if inspect.isbuiltin(value) and called in MUTE:
+    if inspect.isbuiltin(value) and called in PURE_BUILTINS:
         yield f"{name} calls {called}; a step speaks to nobody and reads nothing but its parameters"
     elif inspect.ismodule(value):
-        if value.__name__.partition(".")[0] in WORLD:
+        if value.__name__.partition(".")[0] in WORLD_MODULES:
             yield f"{name} uses the module {value.__name__}: it sees more than its parameters"
     elif inspect.isclass(value) and (held := _held_by(value)):
         yield f"{name} reads {called}, a class that holds {held}; what a step keeps is its state"
-    elif inspect.isbuiltin(value) or isinstance(value, PLAIN) or inspect.isclass(value):
+    elif inspect.isbuiltin(value) or isinstance(value, PLAIN_TYPES) or inspect.isclass(value):
         module = str(getattr(value, "__module__", "") or "").partition(".")[0]
-        if module in WORLD:
+        if module in WORLD_MODULES:
             yield f"{name} calls {called} of the module {module}: it sees more than its parameters"
     elif isinstance(value, Declaration):
         yield f"{name} calls {called}, a step; share a function marked with @helper"
@@ -204,7 +204,7 @@ def _of_value(name: str, called: str, value: Any, compiled: bool) -> Iterator[st
         if compiled and not getattr(value, "__septet_helper__", False):
             yield f"{name} calls {called}, which is not marked with @helper"
     elif isinstance(value, tuple):
-        if not all(isinstance(each, PLAIN) for each in value):
+        if not all(isinstance(each, PLAIN_TYPES) for each in value):
             yield f"{name} reads {called}, a tuple of its module that holds more than numbers"
     elif not callable(value) or is_followed(type(value).__module__.partition(".")[0]):
         kind = type(value).__name__
@@ -239,7 +239,7 @@ def _from_the_end(step: Step) -> Iterator[Fault]:
 def _is_plain(value: Any) -> bool:
     """Whether a value is a number, a text, or a tuple of these, which nothing can change."""
     inside = value if isinstance(value, tuple) else (value,)
-    return all(isinstance(each, PLAIN) for each in inside)
+    return all(isinstance(each, PLAIN_TYPES) for each in inside)
 
 
 def _held_by(kind: type) -> str:

@@ -43,7 +43,14 @@ from septet.testing.other_process import (
     values_here,
 )
 from septet.testing.planning import plan_step
-from septet.testing.plugin_outputs import COMPARED, OUTWARD, Answers, Question, answers_to, written
+from septet.testing.plugin_outputs import (
+    COMPARED_KINDS,
+    TRIAL_ONLY_KINDS,
+    Answers,
+    Question,
+    answers_to,
+    written,
+)
 from septet.testing.ranges import DRAWS, RULES, answers_of, try_rule
 from septet.testing.static import faults_of
 from septet.testing.value_range import require_range
@@ -52,16 +59,16 @@ from septet_schemas.base import Config
 __all__ = ["Check", "State", "decisive", "state_of"]
 
 State = Literal["kept", "failed", "not tried", "doubtful", "watched"]
-ALIKE: Final = "alike in every process"
-ROOM: Final = 150
+ALIKE_CHECK: Final = "alike in every process"
+TRIED_BARS: Final = 150
 """Bars that are tried after a feature is ready."""
-LONGEST: Final = 100_000
+MAX_START_BARS: Final = 100_000
 """Bars that a feature may need before it is ready, and still be tried."""
-WORK: Final = 3_000_000
+MAX_READS: Final = 3_000_000
 """Reads that one trial may take: longer ones are left to the whole kit."""
-FIRST: Final = 5
+COUNTED_BARS: Final = 5
 """Bars on which the calls of a plain step are counted."""
-LEAST: Final = 20
+MIN_BARS: Final = 20
 """Bars that are tried of a step that does much in each."""
 STARTS: Final = 4
 DAY_NS: Final = 24 * HOUR_NS
@@ -112,8 +119,8 @@ def decisive(
 def _is_compared(declaration: Any) -> bool:
     if not isinstance(declaration, Factory):
         return True
-    is_asked = declaration.kind not in OUTWARD or declaration.trial is not None
-    return declaration.kind in COMPARED and is_asked
+    is_asked = declaration.kind not in TRIAL_ONLY_KINDS or declaration.trial is not None
+    return declaration.kind in COMPARED_KINDS and is_asked
 
 
 def _made(
@@ -153,7 +160,7 @@ def _checks(
         thing = _Object(declaration, config, bar_ns, resolve, names)
         yield "does what it is for", thing.tried
         if thing.is_tried and _is_compared(declaration):
-            yield ALIKE, thing.elsewhere
+            yield ALIKE_CHECK, thing.elsewhere
         return
     subject = Subject(declaration, config, bar_ns=bar_ns, resolve=resolve)
     yield "names bind", lambda: names_bind(subject)
@@ -165,7 +172,7 @@ def _checks(
     if declaration.kind in RULES:
         rule = _Rule(subject)
         yield "answers what its kind may", rule.tried
-        yield ALIKE, rule.elsewhere
+        yield ALIKE_CHECK, rule.elsewhere
         yield "answers what can be meant", rule.doubted
         yield "can be planned for a live run", planned
         yield "compiles", lambda: _compiles_rule(declaration, config)
@@ -176,7 +183,7 @@ def _checks(
     yield "every read is of the past", trial.proved
     yield "inside its look-back, no future", trial.guarded
     yield "deterministic", trial.twice
-    yield ALIKE, trial.elsewhere
+    yield ALIKE_CHECK, trial.elsewhere
     yield "values inside the declared range", trial.ranges
     yield "bars after t change nothing before", trial.cut
     yield "declared memory", trial.memory
@@ -244,8 +251,8 @@ class _Rule:
 
     def tried(self) -> None:
         if not self.step.compiled:
-            calls = calls_in(partial(self._answers, FIRST))
-            self.draws = within(DRAWS, FIRST, calls / FIRST)
+            calls = calls_in(partial(self._answers, COUNTED_BARS))
+            self.draws = within(DRAWS, COUNTED_BARS, calls / COUNTED_BARS)
         try_rule(self.step, self.config, bar_ns=self.bar_ns, draws=self.draws)
 
     def _answers(self, draws: int) -> list[Any]:
@@ -277,8 +284,8 @@ class _Trial:
         empty = Evaluation(none, bar_ns=subject.bar_ns, compiled=False, resolve=subject.resolve)
         empty.run(subject.declaration, subject.config)
         self.start, self.declared = empty.start, empty.memory
-        self.room, self.calls = ROOM, 0.0
-        self.count = self.start + ROOM
+        self.room, self.calls = TRIED_BARS, 0.0
+        self.count = self.start + TRIED_BARS
         self.unproved = empty.unproved
         self.work, self.why_not = 0.0, ""
 
@@ -299,13 +306,13 @@ class _Trial:
         return self.subject.run(bars, compiled=False, **options)
 
     def guarded(self) -> None:
-        if self.start > LONGEST:
+        if self.start > MAX_START_BARS:
             self.why_not = (
-                f"it needs {self.start:,} bars first, and the kit has {LONGEST:,}; its author's "
-                "tests can try smaller settings (check_component)"
+                f"it needs {self.start:,} bars first, and the kit has {MAX_START_BARS:,}; "
+                "its author's tests can try smaller settings (check_component)"
             )
         self._possible()
-        options = {"compiled": False, "guarded": True, "margin": 3, "most_reads": WORK}
+        options = {"compiled": False, "guarded": True, "margin": 3, "most_reads": MAX_READS}
         try:
             if self.runs_plain():
                 self._fewer(options)
@@ -325,9 +332,9 @@ class _Trial:
 
     def _fewer(self, options: Mapping[str, Any]) -> None:
         """Try fewer bars where each takes many calls, counted on the first ones."""
-        bars = self.subject.bars(self.start + FIRST)
-        self.calls = calls_in(partial(self.subject.evaluation, bars, **options)) / FIRST
-        self.room = within(ROOM, LEAST, self.calls)
+        bars = self.subject.bars(self.start + COUNTED_BARS)
+        self.calls = calls_in(partial(self.subject.evaluation, bars, **options)) / COUNTED_BARS
+        self.room = within(TRIED_BARS, MIN_BARS, self.calls)
         self.count = self.start + self.room
 
     def elsewhere(self) -> None:
@@ -376,7 +383,7 @@ class _Trial:
         self._possible()
         bars = max(0, held + spread + tail - self.count) + self.room
         calls = (held + spread + tail) * self.calls
-        if bars * self.work * (STARTS + 1) > WORK or calls > 4 * CALLS:
+        if bars * self.work * (STARTS + 1) > MAX_READS or calls > 4 * CALLS:
             raise NotTried(
                 f"a memory of {held:,} bars takes too long uncompiled; its author's tests can try "
                 "smaller settings (check_component)"

@@ -21,7 +21,7 @@ from septet._host.guarded_arrays import OURS, StepError
 __all__ = ["NotEnded", "run_within"]
 
 
-LONGEST: Final = 20
+WALL_FACTOR: Final = 20
 """Times the bound, on the wall, after which work of a busy machine counts as not ended either."""
 PAUSE_S: Final = 0.05
 
@@ -57,7 +57,7 @@ def run_within(seconds: float, call: Callable[[], Any], place: str = "") -> Any:
 
     thread = threading.Thread(target=work, name="septet-kit", daemon=True)
     thread.start()
-    used_s, ends_s = time.process_time() + seconds, time.monotonic() + LONGEST * seconds
+    used_s, ends_s = time.process_time() + seconds, time.monotonic() + WALL_FACTOR * seconds
     thread.join(seconds)
     while (
         thread.is_alive() and time.process_time() < used_s and time.monotonic() < ends_s

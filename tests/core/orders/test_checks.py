@@ -156,13 +156,13 @@ def test_m2_flipping_too_often_stops_entries_until_a_person_resumes() -> None:
 
 def test_c5_turnover_beyond_equity_stops_entries_and_old_trades_are_forgotten() -> None:
     made = checks(turnover=2.0)
-    made.booked(15_000.0, NOW)
+    made.booked(0, 15_000.0 / PRICE, PRICE, NOW, NOW)
     assert ask(made) == ""
     much_later = NOW + 2 * 3_600 * SECOND
     made.priced(0, PRICE, much_later)
-    made.booked(15_000.0, much_later)
+    made.booked(0, 15_000.0 / PRICE, PRICE, much_later, much_later)
     assert ask(made, now_ns=much_later) == ""
-    made.booked(5_001.0, much_later)
+    made.booked(0, 5_001.0 / PRICE, PRICE, much_later, much_later)
     assert ask(made, now_ns=much_later) == "turnover"
 
 
@@ -191,7 +191,7 @@ def test_a_restored_snapshot_continues_identically() -> None:
     made.held(0, 3.0, 1.0, 0.5)
     for _ in range(3):
         made.sent(0, 1, 1.0, False, NOW)
-    made.booked(19_950.0, NOW)
+    made.booked(0, 19_950.0 / PRICE, PRICE, NOW, NOW)
     other = checks(repeats=3, turnover=2.0)
     other.restore(made.snapshot())
     assert other.snapshot() == made.snapshot()

@@ -30,7 +30,7 @@ def test_a_stop_that_is_overdue_blocks_until_the_exit_is_filled() -> None:
     bench = Bench()
     bench.hold_with_stop(1.0, 90.0)
     for _ in range(12):
-        bench.core.stop_is_overdue(0, True, bench.now)
+        bench.core.is_left_to_stop(0, 89.0, 1.0, bench.now)
         bench.after_s(1)
     assert bench.alerted("stop_overdue") == ["critical"]
     assert bench.guards.blocked(0) == UNPROTECTED

@@ -89,17 +89,17 @@ def test_an_execution_newer_than_what_a_read_must_show_is_booked() -> None:
 
 
 def test_an_old_execution_of_a_list_explains_no_gap() -> None:
-    now, lately = 1_000 * SECOND, RecentFills()
+    now, recent = 1_000 * SECOND, RecentFills()
     fill = m.Filled(
         at_ns=now, venue="v", symbol=0, trade_id="1", client_id="", venue_order_id="", side="sell",
         venue_ns=now - 100 * SECOND, market_ns=now, quantity=1.0, price=PRICE, fee=0.0,
         fee_currency="USDT", listed=True,
     )  # fmt: skip
-    lately.add(msgspec.structs.replace(fill, venue_ns=now - SECOND), now, 60 * SECOND)
-    lately.add(fill, now, 60 * SECOND)
-    assert len(lately.lags(now - 10 * SECOND)) == 2, "the newer one alone"
-    lately.add(msgspec.structs.replace(fill, listed=False), now, 60 * SECOND)
-    assert len(lately.lags(now - 10 * SECOND)) == 3, "received now: no read may show it yet"
+    recent.add(msgspec.structs.replace(fill, venue_ns=now - SECOND), now, 60 * SECOND)
+    recent.add(fill, now, 60 * SECOND)
+    assert len(recent.lags(now - 10 * SECOND)) == 2, "the newer one alone"
+    recent.add(msgspec.structs.replace(fill, listed=False), now, 60 * SECOND)
+    assert len(recent.lags(now - 10 * SECOND)) == 3, "received now: no read may show it yet"
 
 
 @pytest.mark.parametrize("held", [1.0, 0.0])

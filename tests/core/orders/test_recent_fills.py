@@ -33,12 +33,12 @@ def test_what_the_account_held_at_any_instant_since_is_allowed_for(
     drawn: list[tuple[int, int, str, int]], since: int
 ) -> None:
     """Whatever the order in which fills are received, and however late."""
-    lately, held = RecentFills(), 0.0
+    recent, held = RecentFills(), 0.0
     received = sorted((at + late, at, side, quantity) for at, late, side, quantity in drawn)
     for booked, at, side, quantity in received:
-        lately.add(filled(at * MS, side, float(quantity)), booked * MS, KEEP)
+        recent.add(filled(at * MS, side, float(quantity)), booked * MS, KEEP)
         held += quantity if side == "buy" else -quantity
-    lags, shown = lately.lags(since * MS), 0.0
+    lags, shown = recent.lags(since * MS), 0.0
     for at in range(14):
         shown += sum(q if s == "buy" else -q for each, _, s, q in drawn if each == at)
         if at >= since:
@@ -47,29 +47,29 @@ def test_what_the_account_held_at_any_instant_since_is_allowed_for(
 
 def test_only_positions_that_were_there_are_allowed_for() -> None:
     """Buys and sells of one unit in turn: a read may show one or none, and nothing else."""
-    lately = RecentFills()
+    recent = RecentFills()
     for number in range(20):
-        lately.add(
+        recent.add(
             filled(number * MS, "buy" if number % 2 == 0 else "sell", 1.0), number * MS, KEEP
         )
-    assert set(lately.lags(0)) == {(0.0, 0.0), (1.0, 1.0)}
-    assert lately.lags(30 * MS) == [(0.0, 0.0)]
+    assert set(recent.lags(0)) == {(0.0, 0.0), (1.0, 1.0)}
+    assert recent.lags(30 * MS) == [(0.0, 0.0)]
 
 
 def test_a_fee_in_the_base_currency_is_allowed_for_and_one_in_another_is_not() -> None:
-    lately = RecentFills()
-    lately.add(filled(MS, "buy", 1.0, 0.001), MS, KEEP)
-    assert lately.lags(0) == [(0.0, 0.0), (-1.001, -0.999)]
-    lately.add(filled(2 * MS, "sell", 1.0, 30.0), 2 * MS, KEEP)
-    assert lately.lags(2 * MS) == [(0.0, 0.0), (1.0, 1.0)]
+    recent = RecentFills()
+    recent.add(filled(MS, "buy", 1.0, 0.001), MS, KEEP)
+    assert recent.lags(0) == [(0.0, 0.0), (-1.001, -0.999)]
+    recent.add(filled(2 * MS, "sell", 1.0, 30.0), 2 * MS, KEEP)
+    assert recent.lags(2 * MS) == [(0.0, 0.0), (1.0, 1.0)]
 
 
 def test_more_fills_than_are_kept_conclude_nothing() -> None:
-    lately = RecentFills()
+    recent = RecentFills()
     for _ in range(MOST_FILLS + 1):
-        lately.add(filled(MS, "buy", 1.0), MS, KEEP)
-    assert len(lately.fills) == MOST_FILLS // 2
-    assert lately.lags(0) == [(-float("inf"), float("inf"))]
-    lately.add(filled(300 * MS, "buy", 1.0), 300 * MS, KEEP)
-    assert len(lately.fills) == 1
-    assert lately.lags(200 * MS) == [(0.0, 0.0), (-1.0, -1.0)]
+        recent.add(filled(MS, "buy", 1.0), MS, KEEP)
+    assert len(recent.fills) == MOST_FILLS // 2
+    assert recent.lags(0) == [(-float("inf"), float("inf"))]
+    recent.add(filled(300 * MS, "buy", 1.0), 300 * MS, KEEP)
+    assert len(recent.fills) == 1
+    assert recent.lags(200 * MS) == [(0.0, 0.0), (-1.0, -1.0)]

@@ -67,7 +67,7 @@ def test_a_stop_filled_in_part_that_is_overdue_stays_until_the_end_of_a_pause() 
     pause(bench, 60)
     for _ in range(59):
         bench.after_s(1)
-        bench.core.stop_is_overdue(0, True, bench.now)
+        bench.core.is_left_to_stop(0, 89.0, 0.6, bench.now)
     bench.proceed()
     assert bench.take(m.Cancel) == []
     assert bench.core.protected(0)

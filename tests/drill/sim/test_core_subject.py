@@ -16,7 +16,7 @@ from septet._core.live_core import LiveCore
 from septet._core.orders import unexplained
 from septet._core.orders.records import StopEnded
 from septet._drill.sim import Failure, core_subject, run_schedule
-from septet._drill.sim.core_subject import FORMS, ORDERS, cores
+from septet._drill.sim.core_subject import FORMS, ORDERS, core_subjects
 from septet._drill.sim.simulated_time import SECOND
 from septet._kernel import layout
 
@@ -25,13 +25,13 @@ SEEDS = range(1, 41)
 
 
 def test_schedules_of_the_whole_core() -> None:
-    orders = sum(run_schedule(seed, cores).orders for seed in SEEDS)
+    orders = sum(run_schedule(seed, core_subjects).orders for seed in SEEDS)
     assert orders > 5 * len(SEEDS)
 
 
 @pytest.mark.parametrize("form", FORMS[1:])
 def test_schedules_of_positions_in_steps_buys_and_portfolios(form: str) -> None:
-    whole = partial(cores, shapes=ORDERS, forms=(form,))
+    whole = partial(core_subjects, shapes=ORDERS, forms=(form,))
     orders = sum(run_schedule(seed, whole).orders for seed in range(1, 25))
     assert orders > 5 * 24
 
@@ -83,7 +83,7 @@ def test_an_entry_filled_under_another_id_is_not_absent_after_restarts_without_a
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The journal lost what the stream had reported of it (S2), and no read came (N12)."""
-    whole = partial(cores, shapes=ORDERS)
+    whole = partial(core_subjects, shapes=ORDERS)
     run_schedule(351, whole)
     monkeypatch.setattr(unexplained, "_is_covered", lambda lifecycle, child: True)
     with pytest.raises(Failure, match="counts as never placed, unconfirmed"):
@@ -92,14 +92,14 @@ def test_an_entry_filled_under_another_id_is_not_absent_after_restarts_without_a
 
 def test_levels_of_one_size_in_a_coarser_lot_are_two_levels() -> None:
     """The venue makes its lot ten times as large (E7): neighbouring levels buy the same."""
-    run_schedule(6743, partial(cores, shapes=ORDERS, forms=("grid",)))
+    run_schedule(6743, partial(core_subjects, shapes=ORDERS, forms=("grid",)))
 
 
 def test_what_is_left_by_a_stop_that_was_too_small_goes_on_as_an_exit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A part of an entry was filled, its stop stood and was hit while the rest came."""
-    whole, ended = partial(cores, shapes=ORDERS), LiveCore._stop_ended
+    whole, ended = partial(core_subjects, shapes=ORDERS), LiveCore._stop_ended
     run_schedule(55, whole)
 
     def forget(core: LiveCore, outcome: StopEnded) -> None:
@@ -115,10 +115,10 @@ def test_symbols_that_take_more_together_than_they_may_are_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loose = {
-        **core_subject._SEVERAL,
-        "limits": core_subject._SEVERAL["limits"].replace("max: 0.8", "max: 1"),
+        **core_subject._SEVERAL_SYMBOLS,
+        "limits": core_subject._SEVERAL_SYMBOLS["limits"].replace("max: 0.8", "max: 1"),
     }
-    monkeypatch.setattr(core_subject, "_SEVERAL", loose)
+    monkeypatch.setattr(core_subject, "_SEVERAL_SYMBOLS", loose)
     core_subject._loaded.cache_clear()
     core_subject._built.cache_clear()
     try:
@@ -131,12 +131,12 @@ def test_symbols_that_take_more_together_than_they_may_are_found(
 
 def _run(seeds: Iterable[int], form: str = "plain", *faults: str) -> None:
     for seed in seeds:
-        run_schedule(seed, partial(cores, forms=(form,)), only=frozenset(faults))
+        run_schedule(seed, partial(core_subjects, forms=(form,)), only=frozenset(faults))
 
 
 def _run_with_all_faults(seeds: Iterable[int], form: str) -> None:
     for seed in seeds:
-        run_schedule(seed, partial(cores, forms=(form,)))
+        run_schedule(seed, partial(core_subjects, forms=(form,)))
 
 
 @pytest.mark.hypothesis
@@ -144,7 +144,7 @@ def _run_with_all_faults(seeds: Iterable[int], form: str) -> None:
 def test_crash_at_every_write_of_the_journal(form: str, seed: int) -> None:
     """A process that dies at any write, with nothing else going wrong, loses nothing."""
     faults, active_ns = frozenset({"E9 partial fill"}), (8 if form == "plain" else 20) * SECOND
-    subjects = partial(cores, forms=(form,))
+    subjects = partial(core_subjects, forms=(form,))
     whole = run_schedule(seed, subjects, only=faults, active_ns=active_ns)
     for write in range(1, whole.writes + 1, 1 if SOAK else 8):
         place = (write, write % 3)
@@ -158,6 +158,6 @@ def test_schedules_without_end() -> None:
     until_s = time.monotonic() + float(os.environ.get("SEPTET_SOAK_SECONDS", "600"))
     done = 0
     while time.monotonic() < until_s:
-        run_schedule(first + done, partial(cores, shapes=ORDERS, forms=FORMS))
+        run_schedule(first + done, partial(core_subjects, shapes=ORDERS, forms=FORMS))
         done += 1
     assert done

@@ -8,7 +8,7 @@ import pytest
 
 from septet import messages as m
 from septet._drill.sim import end_checks, run_schedule
-from septet._drill.sim.core_subject import cores
+from septet._drill.sim.core_subject import core_subjects
 from septet._drill.sim.venue import SimVenue
 from septet._drill.venue.orders import Fill
 
@@ -30,6 +30,6 @@ def test_what_was_booked_at_a_guess_is_corrected_and_replayed(
     monkeypatch.setattr(SimVenue, "fills", late)
     monkeypatch.setattr(end_checks, "_corrected", counted)
     for seed in range(1, 25):
-        run_schedule(seed, cores, only=frozenset({"E14 fill lost", "P1 crash"}))
+        run_schedule(seed, core_subjects, only=frozenset({"E14 fill lost", "P1 crash"}))
     assert made
     assert any(each.cash for each in made)

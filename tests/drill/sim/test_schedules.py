@@ -81,7 +81,7 @@ def test_command_line_counts_and_states_the_seed(capsys: pytest.CaptureFixture[s
 
 
 def test_processes_beside_one_another_give_the_same_sums(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_schedules, "_TOGETHER", 2)
+    monkeypatch.setattr(run_schedules, "_SEEDS_PER_BATCH", 2)
     alone, beside = (list(run_many(range(1, 6), workers=count)) for count in (1, 2))
     assert alone == beside
     assert [each.schedules for each in alone] == [2, 2, 1]

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from septet._drill.venue.amounts import SCALE, exact, text, units
 from septet._drill.venue.config import Fees, SymbolConfig
 from septet._drill.venue.engine import MatchingEngine, Report
-from septet._drill.venue.orders import FINAL, WHOLE, Asked, Order, Rejection
+from septet._drill.venue.orders import FINAL, WHOLE_PPM, Asked, Order, Rejection
 
 ID = "BTCUSDT"
 CENT = SCALE // 100
@@ -290,7 +290,7 @@ class Trading(RuleBasedStateMachine):
                     price=price * CENT if "LIMIT" in kind else 0,
                     stop=stop * CENT if "STOP" in kind or "PROFIT" in kind else 0, tif=tif,
                 ),
-                self.number, portion=portion if then else WHOLE, then=then,
+                self.number, portion=portion if then else WHOLE_PPM, then=then,
             )  # fmt: skip
 
     @rule(price=st.integers(9_000, 11_000), volume=st.integers(0, 10))

@@ -84,10 +84,10 @@ def test_a_false_answer_waits_for_one_that_the_client_reads(code: str) -> None:
             await buy(client)
         assert venue.journal.dump().fault_counts == {"N3": 1}
         await asyncio.gather(buy(client, "x2"), return_exceptions=True)
-        struck = [
+        occurred = [
             (each.code, each.client_id) for each in venue.journal.dump().faults if each.client_id
         ]
-        assert struck == [("N3", "x1"), (code, "x2")]
+        assert occurred == [("N3", "x1"), (code, "x2")]
 
     play(story)
 
@@ -366,13 +366,13 @@ def test_the_truth_adds_up_whatever_strikes() -> None:
 
 
 def test_the_same_seed_strikes_the_same_orders() -> None:
-    async def struck() -> list[str]:
+    async def occurred() -> list[str]:
         fault = Fault(code="N13", probability=0.3, times=0)
         async with open_both(faults=[fault]) as (venue, client):
             for number in range(30):
                 await buy(client, f"x{number}", 0.1)
             return [each.client_id for each in venue.journal.dump().faults]
 
-    first, second = asyncio.run(struck()), asyncio.run(struck())
+    first, second = asyncio.run(occurred()), asyncio.run(occurred())
     assert first == second
     assert 3 <= len(first) <= 20

@@ -179,6 +179,9 @@ def _replace_reversal(run: State, order: Order, bar: Bar) -> None:
     """What an expired reversal would have closed is closed: a reduction waits for any open."""
     symbol, held = order.symbol, run.held(order.symbol)
     run.end(order, "expired", "no_market", bar.open_ns)
+    if not run.may_send(symbol, held.units, run.marks[symbol]):
+        run.let_exit_wait(symbol, "reversal", bar.open_ns)
+        return
     exit_order = run.send(symbol, -held.units, "reversal", reduces=True, active_ns=order.active_ns)
     price = run.slipped(symbol, bar.open, -held.side)
     run.fill(exit_order, price, maker=False, time_ns=bar.open_ns)
@@ -217,15 +220,11 @@ def _stop_out(
     trade, held = run.trade[symbol], run.held(symbol)
     if not run.may_send(symbol, held.units, price if judged is None else judged):
         if symbol not in run.exits_to_retry:
-            run.report(symbol, "too_small", trade.stop_name)
-            run.exits_to_retry[symbol] = trade.stop_name
-            run.cancel_grid(symbol, trade.stop_name, time_ns)
-            run.block(symbol, trade.side)
-            run.stopped.add((symbol, trade.side))
+            run.block(symbol, trade.side, trade.stop_name)
+            run.let_exit_wait(symbol, trade.stop_name, time_ns)
         return
     if trade.stop_name in BLOCKING:
-        run.block(symbol, trade.side)
-        run.stopped.add((symbol, trade.side))
+        run.block(symbol, trade.side, trade.stop_name)
     for order in run.working(symbol):  # what a rebalance opens on the other side is not the trade's
         if order.tag[0] != "rebalance" or sign(order.units) == trade.side:
             run.end(order, "cancelled", trade.stop_name, time_ns)
@@ -237,10 +236,11 @@ def _stop_out(
 def _take_levels(run: State, symbol: str) -> list[tuple[Fraction, str, int]]:
     """Return the levels above a long position (below a short) at which it takes, nearest first."""
     trade, held = run.trade.get(symbol), run.held(symbol)
-    if trade is None or symbol in run.exits_to_retry:
+    if trade is None:
         return []
     found: list[tuple[Fraction, str, int]] = []
-    for index, distance in enumerate(trade.plan.takes):
+    waits = symbol in run.exits_to_retry  # an exit of all was decided: nothing sells a part
+    for index, distance in enumerate(() if waits else trade.plan.takes):
         level = levels.offset(held.entry_price, trade.side, distance, trade.r)
         done = index in trade.takes_done and index not in trade.takes_left
         if level is not None and not done:
@@ -258,7 +258,8 @@ def _take_levels(run: State, symbol: str) -> list[tuple[Fraction, str, int]]:
 def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int) -> None:
     """Fill every take that the price has passed, at its level or the better open, as maker.
 
-    None sells a part of what a reversal that works was sent for; a target closes all, and ends it.
+    None sells a part of what a reversal that works was sent for; a target closes all, and ends it,
+    as it ends an entry on its way into what could not be sold.
     """
     at_open = time_ns == bar.open_ns
     for level, kind, index in _take_levels(run, symbol):
@@ -288,12 +289,10 @@ def _fill_takes(run: State, symbol: str, bar: Bar, reach: Fraction, time_ns: int
                              price=level, tag=("take", index, 0), active_ns=time_ns)  # fmt: skip
         else:
             if not run.may_send(symbol, held.units, level):  # it would not rest at the venue
-                run.report(symbol, "too_small", "take_profit")
-                run.exits_to_retry[symbol] = "take_profit"
-                run.cancel_grid(symbol, "take_profit", time_ns)
+                run.let_exit_wait(symbol, "take_profit", time_ns)
                 return
-            if (turns := run.reversal(symbol)) is not None:
-                run.end(turns, "cancelled", "take_profit", time_ns)
+            turns = run.reversal(symbol)
+            run.cancel_entries(symbol, "take_profit", time_ns)
             order = run.send(symbol, -held.units, "take_profit", reduces=True, kind="limit",
                              price=level, active_ns=time_ns)  # fmt: skip
         run.fill(order, price, maker=maker, time_ns=time_ns)
@@ -340,7 +339,11 @@ def _inside(run: State, symbol: str, bar: Bar, time_ns: int) -> None:
     worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
     if run.exit_has_met(symbol, bar.open_ns):
         return
-    stop = trade.stop if trade is not None and symbol not in run.exits_to_retry else None
+    stop = trade.stop if trade is not None else None
+    if symbol in run.exits_to_retry and stop is not None:
+        opened_beyond = side * (bar.open - stop) <= 0
+        if opened_beyond or not run.may_send(symbol, run.held(symbol).units, stop):
+            stop = None  # that at the open has been tested
     if stop is not None and side * (worst - stop) <= 0:
         for order in _touched(run, symbol, bar):
             assert order.price is not None

@@ -185,7 +185,10 @@ def _retry_exits(run: State) -> None:
     """Send exits that wait, where they are worth enough by now: such an exit waits no longer."""
     for symbol in run.market.symbols:
         if symbol in run.exits_to_retry and run.market.row(symbol, run.now_ns) is not None:
-            run.close(symbol, run.exits_to_retry[symbol])
+            if run.all_is_sent(symbol):  # the volume of a bar has left a rest of a stop
+                del run.exits_to_retry[symbol]
+            else:
+                run.close(symbol, run.exits_to_retry[symbol])
 
 
 def _exits(run: State, signals: dict[str, float | None]) -> set[str]:
@@ -209,6 +212,8 @@ def _exits(run: State, signals: dict[str, float | None]) -> set[str]:
         opposite = isinstance(signal, Signal) and signal.opposite
         entering = {1 if o.units > 0 else -1 for o in run.increases(symbol)}
         if not opposite or not (held.side == -wanted or -wanted in entering):
+            continue
+        if wanted in entering and run.reversal(symbol) is not None:  # it turns already
             continue
         if run.s.account == "spot" or not held.side:
             run.close(symbol, "opposite")

@@ -65,7 +65,7 @@ class State:
     peak: Fraction = ZERO
     room: dict[str, Fraction] = field(default_factory=dict)
     bars_ns: dict[str, int] = field(default_factory=dict)
-    stopped: set[tuple[str, int]] = field(default_factory=set)
+    blocked_by: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         holdings = {symbol: Holding() for symbol in self.market.symbols}
@@ -100,6 +100,12 @@ class State:
             return abs(self.held(symbol).units)
         units = (abs(o.units) for o in self.working(symbol) if o.reduces and o.kind == "market")
         return min(abs(self.held(symbol).units), sum(units, ZERO))
+
+    def all_is_sent(self, symbol: str) -> bool:
+        """Return whether market orders that were sent close all of a position: no exit waits."""
+        sent = (abs(o.units) for o in self.working(symbol) if o.reduces and o.kind == "market")
+        held = abs(self.held(symbol).units)
+        return any(units >= held for units in sent)
 
     def exit_has_met(self, symbol: str, open_ns: int) -> bool:
         """Return whether an exit of all of a position works that has met the bar of an open."""
@@ -194,6 +200,12 @@ class State:
         """Cancel what may still enlarge a position of a symbol."""
         for order in self.increases(symbol):
             self.end(order, "cancelled", by, time_ns)
+
+    def cancel_entries(self, symbol: str, by: str, time_ns: int) -> None:
+        """Cancel entries that a signal has decided; a regular buy goes on."""
+        for order in self.increases(symbol):
+            if order.tag[0] == "entry":
+                self.end(order, "cancelled", by, time_ns)
 
     def cancel_grid(self, symbol: str, by: str, time_ns: int) -> None:
         """Cancel what of a grid rests: an exit of all waits."""
@@ -302,7 +314,7 @@ class State:
         Stops, R, takes and adds begin again, from the average cost and what is held now.
         """
         self.exits_to_retry.pop(symbol, None)
-        self.stopped.discard((symbol, side))
+        self.blocked_by.pop((symbol, side), None)
         self.blocked.pop((symbol, side), None)
         for order in self.working(symbol):
             if order.tag[0] == "add":
@@ -327,15 +339,28 @@ class State:
             self.grids.pop(symbol, None)
         for grid in self.grids.get(symbol, []):
             grid.bought.clear()
-        if reason in BLOCKING and (symbol, side) not in self.stopped:
-            self.block(symbol, side)
-        self.stopped.discard((symbol, side))
+        if reason in BLOCKING and self.blocked_by.get((symbol, side)) != reason:
+            self.block(symbol, side, reason)
+        self.blocked_by.pop((symbol, side), None)
 
-    def block(self, symbol: str, side: int) -> None:
-        """Block a side against re-entry: for so many decisions, or until the signal differs."""
+    def block(self, symbol: str, side: int, reason: str) -> None:
+        """Block a side against re-entry: for so many decisions, or until the signal differs.
+
+        The fill of the same exit does not block it anew.
+        """
+        self.blocked_by[symbol, side] = reason
         if self.s.reentry != "immediate":
             bars = self.s.reentry + 1 if isinstance(self.s.reentry, int) else None  # this one
             self.blocked[symbol, side] = bars
+
+    def let_exit_wait(self, symbol: str, reason: str, time_ns: int) -> None:
+        """Retry at every T an exit that is too small to be sent; one that was sent goes on."""
+        if symbol in self.exits_to_retry:
+            return
+        self.cancel_grid(symbol, reason, time_ns)
+        if not self.all_is_sent(symbol):
+            self.report(symbol, "too_small", reason)
+            self.exits_to_retry[symbol] = reason
 
     def close(
         self, symbol: str, reason: str, *, mark: Fraction | None = None,
@@ -354,6 +379,8 @@ class State:
             if symbol not in self.exits_to_retry:  # one that waits already keeps its reason
                 self.report(symbol, "too_small", reason)
                 self.exits_to_retry[symbol] = reason
+                if reason in BLOCKING:
+                    self.block(symbol, held.side, reason)
             return
         self.exits_to_retry.pop(symbol, None)
         if active_ns is None:

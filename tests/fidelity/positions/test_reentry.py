@@ -10,16 +10,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.fidelity.positions.cases import LETTERS, LONG_ONLY, fills, market, what
 from tests.fidelity.positions.in_engine import assert_same_by_events, assert_same_run
 from tests.fidelity.positions.market import HOUR
-from tests.fidelity.positions.settings import Costs, Instrument, Sizing, Stops, Strategy
+from tests.fidelity.positions.settings import (
+    Costs,
+    Halt,
+    Instrument,
+    Position,
+    Signal,
+    Sizing,
+    Stops,
+    Strategy,
+    Take,
+    Trailing,
+)
 from tests.fidelity.positions.simulator import Result, simulate
 from tests.scale import examples
 
+BOTH = Signal(long_if="side > 0", short_if="side < 0", exit_if="side == 0")
 FLAT = (100.0, 100.0, 100.0, 100.0)
 TOUCHED = (100.0, 100.0, 98.4, 98.5)
 LOW = (98.5, 98.5, 98.5, 98.5)
@@ -81,21 +93,55 @@ def test_an_exit_whose_position_a_target_has_closed_ends_with_it() -> None:
     assert [(o.status, o.ended_by) for o in ended] == [("cancelled", "position_closed")]
 
 
-@given(
-    st.integers(0, 2**32 - 1), st.sampled_from(["rearm", "immediate", 1, 3]),
-    st.sampled_from([0.0, 985.0, 990.0, 999.0]),
-    st.sampled_from([STOPPED, Stops(stop_loss="1.5%", take_profit="2%"), Stops(trailing=None)]),
-)  # fmt: skip
-@settings(max_examples=examples(40), deadline=None)
-def test_drawn_exits_that_wait_block_as_in_the_engine(seed, reentry, least, stops):
+COSTS = st.sampled_from([Costs(latency_ns=hours * HOUR) for hours in (0, 1, 3)])
+HALTS = st.sampled_from([None, Halt(0.01, "flatten", 5), Halt(0.003, "flatten", 2)])
+LEAST = st.sampled_from([0.0, 985.0, 990.0, 999.0])
+REENTRY = st.sampled_from(["rearm", "immediate", 1, 3])
+
+
+def drawn(seed: int, letters: str, holes: float) -> tuple[str, list[Any]]:
+    """Draw signals and bars of 60 hours; a share of the bars is missing."""
     chance = np.random.default_rng(seed)
     close = 100.0 * np.exp(np.cumsum(chance.normal(0.0, 0.008, 60)))
     opened = np.concatenate(([100.0], close[:-1]))
     high, low = np.maximum(opened, close) + 0.25, np.minimum(opened, close) - 0.25
-    rows = [tuple(round(float(each), 2) for each in row)
-            for row in zip(opened, high, low, close, strict=True)]  # fmt: skip
-    signals = "".join(chance.choice(list("LLLL-x"), 60))
+    rows: list[Any] = [tuple(round(float(each), 2) for each in row)
+                       for row in zip(opened, high, low, close, strict=True)]  # fmt: skip
+    signals = "".join(chance.choice(list(letters), 60))
+    return signals, [None if chance.random() < holes else row for row in rows]
+
+
+@given(
+    st.integers(0, 2**32 - 1), REENTRY, LEAST, COSTS, HALTS, st.sampled_from([0.0, 0.1]),
+    st.sampled_from([STOPPED, Stops(stop_loss="1.5%", take_profit="2%"), Stops(trailing=None)]),
+)  # fmt: skip
+@example(816619, "rearm", 985.0, Costs(latency_ns=HOUR), None, 0.0, STOPPED)
+@settings(max_examples=examples(40), deadline=None)
+def test_drawn_exits_that_wait_block_as_in_the_engine(
+    seed, reentry, least, costs, halt, holes, stops
+):  # fmt: skip
+    signals, rows = drawn(seed, "LLLL-x", holes)
+    small = Instrument(lot=0.001, tick=0.01, min_notional=least)
     ran(
-        signals, rows, stops=stops, reentry=reentry,
-        instrument=Instrument(lot=0.001, tick=0.01, min_notional=least),
+        signals, rows, stops=stops, reentry=reentry, instrument=small, costs=costs, halt=halt,
+    )  # fmt: skip
+
+
+@given(
+    st.integers(0, 2**32 - 1), REENTRY, LEAST, HALTS,
+    st.sampled_from([
+        STOPPED, Stops(stop_loss="1.5%", take_profit="2%"),
+        Stops(stop_loss="3%", break_even="1%"), Stops(trailing=Trailing("2%")),
+    ]),
+    st.sampled_from([(), (Take(0.5, at="1%"),), (Take(0.6, when="bars_held > 3"),)]),
+)  # fmt: skip
+@settings(max_examples=examples(40), deadline=None)
+def test_drawn_exits_of_both_sides_and_in_steps_wait_as_in_the_engine(
+    seed, reentry, least, halt, stops, takes
+):  # fmt: skip
+    signals, rows = drawn(seed, "LLLSSS-x", 0.0)
+    small = Instrument(lot=0.001, tick=0.01, min_notional=least)
+    ran(
+        signals, rows, account="perpetual", signal=BOTH, stops=stops, reentry=reentry, halt=halt,
+        instrument=small, position=Position(take=takes),
     )  # fmt: skip

@@ -415,7 +415,9 @@ def resolve(
         moved = sum(_net(each.fill, base) for each in held)
         # the expected fee may not have been deducted from it
         spare = sum(
-            each.fill.fee for each in held if each.fill.fee_unread and each.fill.side == "buy"
+            each.fill.fee
+            for each in held
+            if each.fill.fee_unread and each.fill.side == "buy" and each.fill.fee_currency == base
         )
         agrees = -tolerance <= gap - moved <= tolerance + spare
         others = stale or set(in_doubt) - {each.client_id for each in held}
@@ -435,9 +437,9 @@ def _may_be_stale(
     lifecycle: OrderLifecycle, k: int, gap: float, tolerance: float, asked_ns: int
 ) -> bool:
     """Whether the difference may be that of a read older than some booked fills."""
-    lately = lifecycle.records.lately.get(k)
+    recent = lifecycle.records.recent_fills.get(k)
     since_ns = asked_ns - lifecycle.timing.answers_final_after_ns
-    lags = lately.lags(since_ns) if lately is not None else []
+    lags = recent.lags(since_ns) if recent is not None else []
     return any(low - tolerance <= gap <= high + tolerance for low, high in lags)
 
 

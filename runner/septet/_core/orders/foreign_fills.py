@@ -89,7 +89,7 @@ def _book(lifecycle: OrderLifecycle, fill: m.Filled, now_ns: int) -> None:
     records.foreign_booked[trade_key(fill, fill.client_id)] = fill.venue_ns
     while len(records.foreign_booked) > KNOWN:
         del records.foreign_booked[next(iter(records.foreign_booked))]
-    kept = records.lately.setdefault(k, RecentFills())
+    kept = records.recent_fills.setdefault(k, RecentFills())
     kept.add(fill, now_ns, 2 * timing.answers_final_after_ns)
     lifecycle.touched.add(k)
     lifecycle.outcomes.append(Booked(NO_ORDER, k, fill.client_id, _signed(fill), fill, late=True))

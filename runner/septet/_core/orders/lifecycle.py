@@ -311,7 +311,7 @@ class OrderLifecycle:
             held, asked_ns = records.held[k]
             records.held[k] = held + self._unread_move(fill, held, asked_ns), asked_ns
         keep_ns = self.timing.answers_final_after_ns + LONGEST_READ_NS
-        records.lately.setdefault(k, RecentFills()).add(fill, now_ns, keep_ns)
+        records.recent_fills.setdefault(k, RecentFills()).add(fill, now_ns, keep_ns)
         self.touched.add(k)
         if work is not None and not child.protects:
             work.filled += fill.quantity
@@ -320,7 +320,7 @@ class OrderLifecycle:
             self._trigger(child)
         quantity = fill.quantity if fill.side == "buy" else -fill.quantity
         self.outcomes.append(Booked(child.parent, k, child.client_id, quantity, fill, late))
-        self.checks.booked(fill.quantity * fill.price, now_ns)
+        self.checks.booked(k, fill.quantity, fill.price, now_ns, child.traded_ns)
         self._suspect(child, fill, late)
         if not late:
             if not self.move(child, "partially_filled") and not child.full:

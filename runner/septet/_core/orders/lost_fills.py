@@ -128,14 +128,14 @@ def resolve(
     final_after_ns = lifecycle.timing.answers_final_after_ns
     lot = lifecycle.instrument(k).lot
     contradictions.resolve(lifecycle, k, gap, asked_ns, now_ns)
-    lost, lately = _lost(lifecycle, k), lifecycle.records.lately.get(k)
+    lost, recent = _lost(lifecycle, k), lifecycle.records.recent_fills.get(k)
     open_ = [each for each in lifecycle.records.disputes.get(k, ()) if not each.resolved]
     names = {each.client_id for each in open_ if not each.booked_price}
     if not lost or any(child.client_id in names for child in lost):
         return False  # a disputed execution of it is resolved first
     if any(asked_ns <= child.reported_ns + final_after_ns for child in lost):
         return False
-    if lately is not None and len(lately.lags(asked_ns - final_after_ns)) > 1:
+    if recent is not None and len(recent.lags(asked_ns - final_after_ns)) > 1:
         return False  # the read may be older than what is booked
     if set(in_doubt(lifecycle, k, gap)) - {child.client_id for child in lost}:
         return False  # an order of which nothing is known yet may have moved the account

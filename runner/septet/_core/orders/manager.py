@@ -419,8 +419,8 @@ class Orders:
         then, or up to `Timing.answers_final_after_ns` earlier; `others` are fills of other
         strategies since then.
         """
-        lately = self._lifecycle.records.lately.get(k) or RecentFills()
-        return lately.lags(self.complete_until_ns(asked_ns), others)
+        recent = self._lifecycle.records.recent_fills.get(k) or RecentFills()
+        return recent.lags(self.complete_until_ns(asked_ns), others)
 
     def complete_until_ns(self, asked_ns: int) -> int:
         """Return the wall time (UTC ns) up to which a read requested at `asked_ns` is complete."""
@@ -434,10 +434,10 @@ class Orders:
         """
         since_ns = self.complete_until_ns(asked_ns)
         buys, sells = self._lifecycle.open_quantity(k, third_party=False)
-        lately = self._lifecycle.records.lately.get(k) or RecentFills()
-        if lately.dropped_ns >= since_ns:
+        recent = self._lifecycle.records.recent_fills.get(k) or RecentFills()
+        if recent.dropped_ns >= since_ns:
             return (-ENDLESS, ENDLESS), ()
-        return (-sells, buys), tuple(each for each in lately.fills if each[0] >= since_ns)
+        return (-sells, buys), tuple(each for each in recent.fills if each[0] >= since_ns)
 
     def protected(self, k: int) -> bool:
         """Whether a stop rests at the venue; if none does, the engine tests the level."""
@@ -452,11 +452,9 @@ class Orders:
         """Whether the stop of a position does not act, or covers too little: nothing is added."""
         return missing_stops.lacks(self._lifecycle, k)
 
-    def stop_is_overdue(self, k: int, beyond: bool, now_ns: int) -> bool:
-        """Whether prices have passed the stop at the venue for long, so that the engine acts."""
-        overdue = stops.is_overdue(self._lifecycle, k, beyond, now_ns)
-        self._lifecycle.dirty |= overdue
-        return overdue
+    def is_left_to_stop(self, k: int, price: float, held: float, now_ns: int) -> bool:
+        """Whether the stop that rests at the venue is to act on a price, and not the engine."""
+        return self.protected(k) and stops.is_left_to(self._lifecycle, k, price, held, now_ns)
 
     def booked_at(self, client_id: str, trade_id: str, market_ns: int) -> None:
         """Record the market time at which a presumed fill was booked; it may be corrected."""

@@ -442,7 +442,7 @@ class Records(msgspec.Struct, kw_only=True):
     unclaimed: list[m.Filled] = []
     highest: int = -1
     forgotten_ns: dict[int, int] = {}
-    lately: dict[int, RecentFills] = {}
+    recent_fills: dict[int, RecentFills] = msgspec.field(name="lately", default_factory=dict)
     disputes: dict[int, list[Disputed]] = {}
     dispute_next_ns: dict[int, int] = {}
     dispute_pause_ns: dict[int, int] = {}

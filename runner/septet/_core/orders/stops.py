@@ -12,7 +12,7 @@ from septet._core.orders import foreign_orders, ghosts, stop_rate, unexplained
 from septet._core.orders.lifecycle import Level, OrderLifecycle
 from septet._core.orders.records import SECOND_NS, Child, Protection, StopEnded, Work, tolerated
 
-__all__ = ["advance", "finished", "is_overdue", "pauses", "request", "standing"]
+__all__ = ["advance", "finished", "is_left_to", "pauses", "request", "standing"]
 
 PATIENT_TRIES = 2
 """Rejections of an exit after which its pauses are long enough to place the stop meanwhile."""
@@ -59,10 +59,26 @@ def standing(lifecycle: OrderLifecycle, k: int) -> Child | None:
     return None if child is None or child.is_final else child
 
 
-def is_overdue(lifecycle: OrderLifecycle, k: int, beyond: bool, now_ns: int) -> bool:
+def is_left_to(
+    lifecycle: OrderLifecycle, k: int, price: float, held: float, now_ns: int
+) -> bool:  # fmt: skip
+    """Whether the stop that rests at the venue is to act on a price, and not the engine.
+
+    Not if prices have passed it for long; and not before its trigger is reached, which is whole
+    ticks: with a coarse tick the level of the strategy may be passed, and the trigger not yet.
+    """
+    child = standing(lifecycle, k)
+    trigger = math.nan if child is None or child.trigger_price is None else child.trigger_price
+    beyond = (price - trigger) * held <= 0.0
+    overdue = _is_overdue(lifecycle, k, beyond, now_ns)
+    lifecycle.dirty |= overdue
+    return beyond and not overdue
+
+
+def _is_overdue(lifecycle: OrderLifecycle, k: int, beyond: bool, now_ns: int) -> bool:
     """Whether the venue leaves a stop open that it should have executed; then the engine acts.
 
-    `beyond` is whether the newest price lies beyond its level. A stop that is filled in part is
+    `beyond` is whether the newest price lies beyond its trigger. A stop that is filled in part is
     executing, wherever the price is: `advance` cancels it, and its rest becomes an exit of its own.
     """
     stop, child = lifecycle.records.stops[k], standing(lifecycle, k)

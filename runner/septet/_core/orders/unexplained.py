@@ -220,9 +220,9 @@ def surplus(lifecycle: OrderLifecycle, k: int) -> float:
     records = lifecycle.records
     if k not in records.held or any(records.children[name].symbol == k for name in records.live):
         return 0.0
-    lately = records.lately.get(k)
+    recent = records.recent_fills.get(k)
     since_ns = records.held[k][1] - lifecycle.timing.answers_final_after_ns
-    if lately is not None and len(lately.lags(since_ns)) > 1:
+    if recent is not None and len(recent.lags(since_ns)) > 1:
         return 0.0
     return records.held[k][0] - lifecycle.position(k)
 
@@ -241,9 +241,9 @@ def account_gap(lifecycle: OrderLifecycle, child: Child) -> float:
     gap = held - lifecycle.position(k)
     if abs(gap) <= lot or gap * child.sign < 0.0:
         return 0.0
-    lately = records.lately.get(k)
+    recent = records.recent_fills.get(k)
     since_ns = asked_ns - lifecycle.timing.answers_final_after_ns
-    lags = lately.lags(since_ns) if lately is not None else []
+    lags = recent.lags(since_ns) if recent is not None else []
     if any(low - lot <= gap <= high + lot for low, high in lags):
         return 0.0
     disputed = any(not each.resolved for each in records.disputes.get(k, ()))

@@ -11,7 +11,7 @@ from septet import messages as m
 from septet._drill.sim.fault_rates import FaultRates
 from septet._drill.sim.market import Market
 from septet._drill.sim.shell import SimShell
-from septet._drill.sim.simulated_time import MS, SECOND, SPEED, World
+from septet._drill.sim.simulated_time import MS, SECOND, SPEED, Simulation
 from septet._drill.venue.amounts import SCALE
 from septet._live.clock import MarketOrigin
 from septet._live.market_data.decision_times import (
@@ -30,19 +30,19 @@ _LATEST_NS: Final = 3_000 * MS
 
 
 class _Clock:
-    """The world's time, as decision times ask for it."""
+    """The simulation's time, as decision times ask for it."""
 
     speed = float(SPEED)
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._origin = MarketOrigin(world.now_ns, world.market_ns, self.speed)
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._origin = MarketOrigin(simulation.now_ns, simulation.market_ns, self.speed)
 
     def now_ns(self) -> int:
-        return self._world.now_ns
+        return self._simulation.now_ns
 
     def market_ns(self) -> int:
-        return self._world.market_ns
+        return self._simulation.market_ns
 
     def wall_of_market(self, market_ns: int) -> int:
         return self._origin.wall_of(market_ns)
@@ -59,15 +59,15 @@ class SimBars:
     """All bars so far, and what the process that runs has had of them."""
 
     def __init__(
-        self, world: World, fault_rates: FaultRates, market: Market, shell: SimShell
+        self, simulation: Simulation, fault_rates: FaultRates, market: Market, shell: SimShell
     ) -> None:
-        self._world, self._fault_rates, self._market, self._shell = (
-            world,
+        self._simulation, self._fault_rates, self._market, self._shell = (
+            simulation,
             fault_rates,
             market,
             shell,
         )
-        self._clock = _Clock(world)
+        self._clock = _Clock(simulation)
         self._grids = [Grid("24x7", _BAR_MARKET_NS) for _ in market.listings]
         self._bars: list[list[m.BarClosed]] = [[] for _ in market.listings]
         self._comes_ns = [0 for _ in market.listings]
@@ -76,9 +76,9 @@ class SimBars:
 
     def close(self) -> None:
         """A bar of every symbol ends now; with several symbols some are reported later."""
-        world = self._world
+        simulation = self._simulation
         for of, bars in zip(self._market.listings, self._bars, strict=True):
-            close, known_ns = self._market.price(of) / SCALE, world.market_ns
+            close, known_ns = self._market.price(of) / SCALE, simulation.market_ns
             opens = bars[-1].close if bars else close
             bars.append(
                 m.BarClosed(
@@ -87,16 +87,16 @@ class SimBars:
                     volume=1.0,
                 )
             )  # fmt: skip
-            if len(self._bars) > 1 and self._fault_rates.strikes("D2 bar late"):
-                self._comes_ns[of.k] = world.now_ns + world.chance.randint(1, _LATEST_NS)
-                world.after(self._comes_ns[of.k] - world.now_ns, self._give)
+            if len(self._bars) > 1 and self._fault_rates.occurs("D2 bar late"):
+                self._comes_ns[of.k] = simulation.now_ns + simulation.chance.randint(1, _LATEST_NS)
+                simulation.after(self._comes_ns[of.k] - simulation.now_ns, self._give)
         self._give()
 
     def _give(self) -> None:
         """Give the process the bars that have arrived, and the decision times that are reached."""
         if not self._shell.running:
             return
-        decision_times, now_ns = self._of_process(), self._world.now_ns
+        decision_times, now_ns = self._of_process(), self._simulation.now_ns
         for k, bars in enumerate(self._bars):
             since_ns = decision_times.standing.accounted_ns[k]
             for bar in bars if now_ns >= self._comes_ns[k] else ():
@@ -107,10 +107,10 @@ class SimBars:
             self._shell.put(decision_time)
         due_ns = decision_times.next_wall_ns()
         if due_ns is not None and any(map(self._waits, self._comes_ns)):
-            self._world.after(due_ns - now_ns, self._give)
+            self._simulation.after(due_ns - now_ns, self._give)
 
     def _waits(self, comes_ns: int) -> bool:
-        return comes_ns > self._world.now_ns
+        return comes_ns > self._simulation.now_ns
 
     def _of_process(self) -> DecisionTimes:
         """Return the decision times of the process; a new one goes on from the journal."""

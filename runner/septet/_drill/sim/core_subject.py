@@ -13,8 +13,8 @@ from septet._config import load
 from septet._core.live_core import LiveCore
 from septet._data.bars import Instrument
 from septet._drill.sim import ranked_signal
-from septet._drill.sim.market import BASES, LOT, QUOTE, TOGETHER, listed
-from septet._drill.sim.shell import Make, Subject
+from septet._drill.sim.market import BASES, GROUP_SHARE, LOT, QUOTE, listed
+from septet._drill.sim.shell import Subject, SubjectFactory
 from septet._drill.sim.sim_strategy import AMENDING, TIMING
 from septet._drill.sim.simulated_time import SPEED
 from septet._drill.venue.amounts import SCALE
@@ -22,7 +22,7 @@ from septet._files import replace_file
 from septet._host.plugin_registry import Host
 from septet._live.build_core import core_of
 
-__all__ = ["ALIKE", "FORMS", "ORDERS", "STRATEGY", "cores"]
+__all__ = ["SEEDS_PER_FORM", "FORMS", "ORDERS", "STRATEGY", "core_subjects"]
 
 STRATEGY: Final = """\
 version: 1
@@ -50,12 +50,12 @@ execution:
   venues:
     sim: {{use: simulated}}
 """
-_ONE: Final = {
+_ONE_SYMBOL: Final = {
     "decides": "signal: {use: rules, long_if: fast > slow, exit_if: fast < slow}", "limits": "{}"
 }  # fmt: skip
-_SEVERAL: Final = {
-    "decides": "signal: {use: sure, lead: fast / slow - 1}",
-    "limits": f"{{correlated: {{above: 0, window: 10 bars, min_bars: 8, max: {TOGETHER}}}}}",
+_SEVERAL_SYMBOLS: Final = {
+    "decides": "signal: {use: ranked, lead: fast / slow - 1}",
+    "limits": f"{{correlated: {{above: 0, window: 10 bars, min_bars: 8, max: {GROUP_SHARE}}}}}",
 }
 """Symbols that move together share a limit, and the more confident one goes first."""
 _PORTFOLIO: Final = """\
@@ -91,7 +91,7 @@ _FORMS: Final[Mapping[str, str]] = {
 }
 FORMS: Final = tuple(_FORMS)
 """A whole position; one in steps; regular buys; a portfolio, of several symbols; a grid."""
-ALIKE: Final = 60
+SEEDS_PER_FORM: Final = 60
 """Seeds in a row that have every order, number of symbols and kind of venue of a form."""
 ORDERS: Final = ("market", "limit_then_market, patience: 3s, max_slippage: 1%", "limit")
 """Three shapes of the compiled text; everything else of a schedule is data."""
@@ -100,7 +100,7 @@ ORDERS: Final = ("market", "limit_then_market, patience: 3s, max_slippage: 1%", 
 @cache
 def _loaded(order: str, names: Sequence[str], form: str) -> Any:
     lots = "{lot: 0.001, tick: 0.01, min_notional: 0}"
-    words = {**(_SEVERAL if len(names) > 1 else _ONE), "risk": _FORMS[form]}
+    words = {**(_SEVERAL_SYMBOLS if len(names) > 1 else _ONE_SYMBOL), "risk": _FORMS[form]}
     if form in ("buys", "portfolio", "grid"):  # none has a signal
         words["decides"] = _PORTFOLIO if form == "portfolio" else ""
     text = STRATEGY.format(
@@ -130,16 +130,16 @@ def _built(
     return build.core, build.core.snapshot()
 
 
-def cores(
+def core_subjects(
     seed: int, *, shapes: Sequence[str] = ORDERS[:1], forms: Sequence[str] = FORMS[:1]
-) -> Make:
-    """Return what makes the live core of a seed: of every form `ALIKE` seeds in a row.
+) -> SubjectFactory:
+    """Return what makes the live core of a seed: of every form `SEEDS_PER_FORM` seeds in a row.
 
     A core takes a fiftieth of a second to assemble, so one of a kind is made in a process and
     goes back to its first snapshot for every start.
     """
     order, amends, protects = shapes[seed % len(shapes)], seed % 2 == 0, seed % 4 != 0
-    form = forms[seed // ALIKE % len(forms)]
+    form = forms[seed // SEEDS_PER_FORM % len(forms)]
     if form == "portfolio" and listed(seed) == 1:
         form = "steps"
     if form in ("buys", "portfolio", "grid") and order not in ORDERS[:2]:

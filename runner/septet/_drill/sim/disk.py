@@ -10,21 +10,21 @@ import msgspec
 
 from septet import messages as m
 from septet._drill.sim.fault_rates import FaultRates
-from septet._drill.sim.simulated_time import MS, World
+from septet._drill.sim.simulated_time import MS, Simulation
 
-__all__ = ["Crash", "Full", "Row", "SimDisk", "encode"]
+__all__ = ["ProcessCrash", "DiskFull", "Row", "SimDisk", "encode"]
 
 _HEAD: Final = 8
 _COMMANDS: Final = msgspec.json.Encoder()
 _READ: Final = msgspec.json.Decoder(m.EVENTS)
 
 
-class Full(OSError):
+class DiskFull(OSError):
     """No space left."""
 
 
-class Crash(BaseException):
-    """The process is gone; nothing may catch it but the world."""
+class ProcessCrash(BaseException):
+    """The process is gone; nothing may catch it but the simulation."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -53,8 +53,8 @@ class SimDisk:
     `durable` is where the last synced commit ended: a loss of power goes back to it.
     """
 
-    def __init__(self, world: World, fault_rates: FaultRates) -> None:
-        self._world, self._fault_rates = world, fault_rates
+    def __init__(self, simulation: Simulation, fault_rates: FaultRates) -> None:
+        self._simulation, self._fault_rates = simulation, fault_rates
         self._data = bytearray()
         self._waiting: list[bytes] = []
         self._durable = 0
@@ -67,11 +67,13 @@ class SimDisk:
         """Write a row that counts once it is committed."""
         self.writes += 1
         self._may_crash(0)
-        if self._world.now_ns < self._full_until_ns:
-            raise Full("the disk is full")
-        if self._fault_rates.strikes("S1 append fails"):
-            self._full_until_ns = self._world.now_ns + self._world.chance.randint(1, 8_000) * MS
-            raise Full("the disk is full")
+        if self._simulation.now_ns < self._full_until_ns:
+            raise DiskFull("the disk is full")
+        if self._fault_rates.occurs("S1 append fails"):
+            self._full_until_ns = (
+                self._simulation.now_ns + self._simulation.chance.randint(1, 8_000) * MS
+            )
+            raise DiskFull("the disk is full")
         body = msgspec.msgpack.encode(Row(_COMMANDS.encode(event), encode(commands)))
         head = len(body).to_bytes(4, "little") + zlib.crc32(body).to_bytes(4, "little")
         self._waiting.append(head + body)
@@ -92,8 +94,8 @@ class SimDisk:
 
     def crashed(self) -> None:
         """Be what a disk is after the process died: its tail may be cut."""
-        chance = self._world.chance
-        if self._waiting and self._fault_rates.strikes("S2 torn tail"):
+        chance = self._simulation.chance
+        if self._waiting and self._fault_rates.occurs("S2 torn tail"):
             tail = self._waiting[0]
             self._data += tail[: chance.randint(1, len(tail) - 1)]
         self._waiting.clear()
@@ -130,7 +132,7 @@ class SimDisk:
     def _may_crash(self, phase: int) -> None:
         if self.crash_at_write and (self.writes, phase) == (self.crash_at_write, self.phase):
             self.crash_at_write = 0
-            self._world.count("P1 crash at write")
-            raise Crash
-        if self._fault_rates.strikes("P1 crash at write"):
-            raise Crash
+            self._simulation.count("P1 crash at write")
+            raise ProcessCrash
+        if self._fault_rates.occurs("P1 crash at write"):
+            raise ProcessCrash

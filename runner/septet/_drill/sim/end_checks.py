@@ -8,15 +8,15 @@ from typing import Final
 
 from septet import messages as m
 from septet._core.orders.recent_fills import LARGEST_FEE
-from septet._drill.sim.gone_checks import GONE, gone_units, wrongly_gone
+from septet._drill.sim.gone_checks import GONE_REASON, gone_units, wrongly_gone
 from septet._drill.sim.halt_checks import halts, left_open, stays_closed
 from septet._drill.sim.market import (
     BASES,
+    GROUP_SHARE,
     LOT,
     QUOTE,
     STATES,
     THIRD,
-    TOGETHER,
     Listing,
     Market,
 )
@@ -35,12 +35,12 @@ _RANK: Final = {
     "filled": 5, "cancelled": 5, "expired": 5, "rejected": 5,
 }  # fmt: skip
 _FINAL: Final = frozenset(STATES[each] for each in FINAL if each in STATES) | {"rejected"}
-_ACTS: Final = (m.Submit, m.Amend, m.Cancel, m.CancelAll, m.Changed, m.Traded)
-PRESUMED: Final = "account-"
+_ORDER_MESSAGES: Final = (m.Submit, m.Amend, m.Cancel, m.CancelAll, m.Changed, m.Traded)
+PRESUMED_PREFIX: Final = "account-"
 """How the id of a fill begins that the account alone has shown."""
 _SLACK: Final = 1.06
 """How far equity may be passed at the wire: 5 % is allowed there, the price is one quote older."""
-_IN_PART: Final = ("entry", "add", "take", "buy_every", "rebalance")
+_PARTIAL_REASONS: Final = ("entry", "add", "take", "buy_every", "rebalance")
 """Reasons of orders that fill at most their quantity."""
 Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
 
@@ -62,7 +62,7 @@ def end_checks(shell: SimShell, venue: SimVenue, *, killed: bool) -> list[str]:
         *renamed_checks(rows, venue),
         *_shared(rows, venue),
         *_together(rows, venue),
-        *_surest_first(rows),
+        *_highest_confidence_first(rows),
         *halts(rows),
         *left_open(venue, killed=killed),
         *stays_closed(rows, venue),
@@ -77,7 +77,7 @@ def restart_changes(rows: Rows, first: int) -> list[str]:
         f"the second restart did {each!r}"
         for _, commands in rows[first:]
         for each in commands
-        if isinstance(each, _ACTS) and not isinstance(each, m.CancelAll)
+        if isinstance(each, _ORDER_MESSAGES) and not isinstance(each, m.CancelAll)
     ]
 
 
@@ -155,7 +155,7 @@ def _parents(rows: Rows, venue: SimVenue) -> list[str]:
     wanted, parents = dict[int, float](), dict[str, int]()
     for _, commands in rows:
         for each in commands:
-            if isinstance(each, m.Placed) and each.reason in _IN_PART:
+            if isinstance(each, m.Placed) and each.reason in _PARTIAL_REASONS:
                 wanted[each.order] = each.quantity
             if isinstance(each, m.Submit):
                 parents[each.client_id] = each.parent
@@ -179,13 +179,14 @@ def _fills(rows: Rows, venue: SimVenue) -> list[str]:
     """Every execution of ours is booked once, and the balances follow from them."""
     market = venue.market
     all_booked = [each for _, commands in rows for each in commands if isinstance(each, m.Traded)]
-    booked = [each for each in all_booked if each.reason != GONE]  # no execution is behind these
+    # no execution is behind what is booked as gone
+    booked = [each for each in all_booked if each.reason != GONE_REASON]
     counts = Counter(each.trade_id for each in booked)
     ours = {str(each.trade_id): each for each in market.fills if market.is_ours(each)}
     wrong = [
         f"trade {name} was booked {count} times" for name, count in counts.items() if count > 1
     ]
-    presumed = [each for each in booked if each.trade_id.startswith(PRESUMED)]
+    presumed = [each for each in booked if each.trade_id.startswith(PRESUMED_PREFIX)]
     stood_for = {
         name: trade for name, trade in ours.items()
         if name not in counts and market.client_id(trade) in set(map(_presumed_of, presumed))
@@ -227,7 +228,7 @@ def _corrected(rows: Rows, ours: Mapping[str, Fill]) -> list[str]:
 
 def _presumed_of(each: m.Traded) -> str:
     """Return the order of a fill that the account alone has shown; its id ends with the time."""
-    return each.trade_id.removeprefix(PRESUMED).rpartition("-")[0]
+    return each.trade_id.removeprefix(PRESUMED_PREFIX).rpartition("-")[0]
 
 
 def _presumed(
@@ -277,7 +278,7 @@ def _position(of: Listing, booked: Sequence[m.Traded], market: Market) -> list[s
         wrong.append(f"the venue's own books differ: {held / SCALE} {of.name}")
     here = [each for each in booked if each.symbol == of.k]
     position, spare, gone = sum(map(moved, here)), 0, gone_units(booked, of.k)
-    shown = [each.quantity for each in here if each.trade_id.startswith(PRESUMED)]
+    shown = [each.quantity for each in here if each.trade_id.startswith(PRESUMED_PREFIX)]
     if shown:
         # the account alone has shown a fill: what it shows of fees is ours and others' together,
         # and an execution or a withdrawal of others that is no larger than a fee could be one
@@ -331,7 +332,7 @@ def _spent(each: m.Traded) -> float:
 
 def _shared(rows: Rows, venue: SimVenue) -> list[str]:
     """An entry that leaves fits into the equity, with all that is held and open at its worst."""
-    wrong, books = list[str](), _Books(venue)
+    wrong, books = list[str](), _AccountFold(venue)
     for event, commands in rows:
         if isinstance(event, m.Quoted):
             books.prices[event.symbol] = 0.5 * (event.bid + event.ask)
@@ -379,12 +380,12 @@ def _together(rows: Rows, venue: SimVenue) -> list[str]:
         stays = [max(0.0, had - max(0.0, off)) for had, off in zip(held, leaving, strict=True)]
         stays = [0.0 if k in stopped else each for k, each in enumerate(stays)]
         taken = _worth(prices, stays) + _worth(prices, entering)
-        if taken > 1.01 * TOGETHER * equity:
+        if taken > 1.01 * GROUP_SHARE * equity:
             wrong.append(f"{taken} of {equity} equity was to be held together at {event.at_ns}")
     return wrong
 
 
-class _Books:
+class _AccountFold:
     """What all symbols hold and could come to hold, by the journal alone."""
 
     def __init__(self, venue: SimVenue) -> None:
@@ -431,7 +432,7 @@ def _worth(prices: Sequence[float], held: Sequence[float]) -> float:
     return sum(price * each for price, each in zip(prices, held, strict=True))
 
 
-def _surest_first(rows: Rows) -> list[str]:
+def _highest_confidence_first(rows: Rows) -> list[str]:
     """Entries of one time go by confidence, and in the order of the universe where that ties."""
     wrong = list[str]()
     for _, commands in rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from septet._drill.sim.simulated_time import World
+from septet._drill.sim.simulated_time import Simulation
 
 __all__ = ["FAULTS", "FaultRates"]
 
@@ -92,23 +92,23 @@ _OWN_CHANCE: Final = frozenset(
 class FaultRates:
     """The faults of one schedule: each is off, rare or as likely as in the table."""
 
-    def __init__(self, world: World, *, only: frozenset[str] | None = None) -> None:
-        self._world = world
+    def __init__(self, simulation: Simulation, *, only: frozenset[str] | None = None) -> None:
+        self._simulation = simulation
         self.calm = False
-        chance = world.chance
+        chance = simulation.chance
         share = chance.choice((0.1, 0.25, 0.5))
         self._rates: dict[str, float] = {}
         for name, (rate, _) in FAULTS.items():
-            of = random.Random(f"{world.seed}:{name}") if name in _OWN_CHANCE else chance
+            of = random.Random(f"{simulation.seed}:{name}") if name in _OWN_CHANCE else chance
             drawn = of.random() < share
             strength = of.choice((0.3, 1.0))
             if drawn if only is None else name in only:
                 self._rates[name] = rate * strength
 
-    def strikes(self, name: str) -> bool:
+    def occurs(self, name: str) -> bool:
         """Draw whether a fault happens now, and count it."""
         rate = self._rates.get(name, 0.0)
-        if rate == 0.0 or self.calm or self._world.chance.random() >= rate:
+        if rate == 0.0 or self.calm or self._simulation.chance.random() >= rate:
             return False
-        self._world.count(name)
+        self._simulation.count(name)
         return True

@@ -9,14 +9,14 @@ from septet import messages as m
 from septet._drill.sim.market import LOT, Market
 from septet._drill.venue.amounts import SCALE
 
-__all__ = ["GONE", "gone_units", "wrongly_gone"]
+__all__ = ["GONE_REASON", "gone_units", "wrongly_gone"]
 
-GONE: Final = "gone"
+GONE_REASON: Final = "gone"
 
 
 def gone_units(booked: Sequence[m.Traded], k: int) -> float:
     """Return how much of a symbol was booked as gone (base)."""
-    return sum(each.quantity for each in booked if each.reason == GONE and each.symbol == k)
+    return sum(each.quantity for each in booked if each.reason == GONE_REASON and each.symbol == k)
 
 
 def wrongly_gone(booked: Sequence[m.Traded], market: Market) -> list[str]:

@@ -16,20 +16,20 @@ import msgspec
 
 from septet import messages as m
 from septet._drill.sim.fault_rates import FaultRates
-from septet._drill.sim.simulated_time import MS, World
+from septet._drill.sim.simulated_time import MS, Simulation
 from septet._drill.venue.amounts import SCALE, text
 from septet._drill.venue.config import Fees, SymbolConfig
 from septet._drill.venue.engine import MatchingEngine, Report
-from septet._drill.venue.orders import FINAL, WHOLE, Asked, Fill, Order, Rejection
+from septet._drill.venue.orders import FINAL, WHOLE_PPM, Asked, Fill, Order, Rejection
 
 __all__ = [
-    "BASES", "COARSEST", "KINDS", "LOT", "QUOTE", "STATES", "THIRD", "TICK", "TOGETHER",
+    "BASES", "COARSEST_LOT", "KINDS", "LOT", "QUOTE", "STATES", "THIRD", "TICK", "GROUP_SHARE",
     "Listing", "Market", "listed", "was_open",
 ]  # fmt: skip
 
 TICK: Final = SCALE // 100
 LOT: Final = SCALE // 1_000
-COARSEST: Final = 10 * LOT
+COARSEST_LOT: Final = 10 * LOT
 """The largest lot that a change of filters brings."""
 BASES: Final = ("BTC", "ETH", "SOL")
 QUOTE, THIRD = "USDT", "BNB"
@@ -37,16 +37,16 @@ STATES: Final[dict[str, m.OrderState]] = {
     "NEW": "open", "PARTIALLY_FILLED": "partially_filled", "FILLED": "filled",
     "CANCELED": "cancelled", "EXPIRED": "expired",
 }  # fmt: skip
-TOGETHER: Final = 0.8
+GROUP_SHARE: Final = 0.8
 """Share of equity that a strategy of several symbols may hold of those that move together."""
-_BEGUN: Final = {QUOTE: "1000", THIRD: "1000", **dict.fromkeys(BASES, "0")}
+_OPENING_BALANCES: Final = {QUOTE: "1000", THIRD: "1000", **dict.fromkeys(BASES, "0")}
 _TYPES: Final[dict[m.OrderKind, str]] = {
     "market": "MARKET", "limit": "LIMIT", "stop": "STOP_LOSS", "stop_limit": "STOP_LOSS_LIMIT",
 }  # fmt: skip
 KINDS: Final[dict[str, m.OrderKind]] = {type_: kind for kind, type_ in _TYPES.items()}
 """Types of orders at the venue, in the words of the messages."""
-_FIRST, _LEAST = 10_000 * TICK, 2_000 * TICK
-_FALSE: Final[tuple[Callable[[int, int], tuple[m.OrderState, int]], ...]] = (
+_FIRST_PRICE, _MIN_PRICE = 10_000 * TICK, 2_000 * TICK
+_FALSE_STATES: Final[tuple[Callable[[int, int], tuple[m.OrderState, int]], ...]] = (
     lambda part, whole: ("filled", 0),
     lambda part, whole: ("filled", part),
     lambda part, whole: ("partially_filled", 0),
@@ -54,12 +54,12 @@ _FALSE: Final[tuple[Callable[[int, int], tuple[m.OrderState, int]], ...]] = (
     lambda part, whole: ("open", part),
 )
 """What cannot be of an order: its state and its executed units contradict each other."""
-_ENDS: Final[tuple[m.OrderState, ...]] = ("cancelled", "expired", "rejected")
-_OWN: Final = 8
+_FINAL_STATES: Final[tuple[m.OrderState, ...]] = ("cancelled", "expired", "rejected")
+_OWN_TICKS: Final = 8
 """Ticks by which a symbol's step may differ from the one that all take: they move together."""
-_LONGER: Final = ("x-{}", "{}-b7", "x-{}:web")
+_CHANGED_IDS: Final = ("x-{}", "{}-b7", "x-{}:web")
 """How a gateway lengthens a client id."""
-_UNNAMED: Final = "unnamed"
+_UNNAMED_PREFIX: Final = "unnamed"
 """How the client id of an order begins that is shown without one."""
 
 
@@ -97,10 +97,10 @@ class Market:
     """
 
     def __init__(
-        self, world: World, fault_rates: FaultRates, notify: Callable[[m.Event], None]
+        self, simulation: Simulation, fault_rates: FaultRates, notify: Callable[[m.Event], None]
     ) -> None:
-        self._world, self._fault_rates, self._notify = world, fault_rates, notify
-        self.listings = [Listing(k, BASES[k]) for k in range(listed(world.seed))]
+        self._simulation, self._fault_rates, self._notify = simulation, fault_rates, notify
+        self.listings = [Listing(k, BASES[k]) for k in range(listed(simulation.seed))]
         self.by_id = {each.id: each for each in self.listings}
         configs = [
             SymbolConfig(
@@ -109,10 +109,12 @@ class Market:
             )
             for each in self.listings
         ]  # fmt: skip
-        self._fees = Fees(fee_currency="received" if world.seed % 2 else "quote", third_price="1")
+        self._fees = Fees(
+            fee_currency="received" if simulation.seed % 2 else "quote", third_price="1"
+        )
         self.engine = MatchingEngine(
-            configs, _BEGUN, fees=self._fees, seed=world.seed, notify=self._reported,
-            before_execution=self._before_execution,
+            configs, _OPENING_BALANCES, fees=self._fees, seed=simulation.seed,
+            notify=self._reported, before_execution=self._before_execution,
         )  # fmt: skip
         self.begun_cash = self.engine.ledger.free[QUOTE]
         self.fills: list[Fill] = []
@@ -124,11 +126,11 @@ class Market:
         """Orders of ours, by the venue's id, that the run counts as never placed."""
         self._foreign = 0
         for each in self.listings:
-            self.engine.move(each.id, _FIRST, 0, self._now_ms)
+            self.engine.move(each.id, _FIRST_PRICE, 0, self._now_ms)
 
     @property
     def _now_ms(self) -> int:
-        return self._world.now_ns // MS
+        return self._simulation.now_ns // MS
 
     # ------------------------------------------------------------ prices
 
@@ -138,7 +140,7 @@ class Market:
 
     def quoted(self, of: Listing) -> m.Quoted:
         """Return the best bid and ask of a symbol."""
-        market_ns = self._world.market_ns
+        market_ns = self._simulation.market_ns
         bid, bid_quantity, ask, ask_quantity = self.engine.books[of.id].best()
         return m.Quoted(
             at_ns=0, symbol=of.k, venue_ns=market_ns, market_ns=market_ns, bid=bid / SCALE,
@@ -150,12 +152,12 @@ class Market:
         for each in listings:
             each.halted_until_ns = max(each.halted_until_ns, until_ns)
             self.engine.change_rules(each.id, trading=False)
-        self._world.after(until_ns - self._world.now_ns, self.reopen)
+        self._simulation.after(until_ns - self._simulation.now_ns, self.reopen)
 
     def reopen(self) -> None:
         """Let symbols trade again whose halt is over."""
         for each in self.listings:
-            if self._world.now_ns >= each.halted_until_ns:
+            if self._simulation.now_ns >= each.halted_until_ns:
                 self.engine.change_rules(each.id, trading=True)
 
     def move(self) -> None:
@@ -163,11 +165,11 @@ class Market:
 
         While the fault_rates is calm, prices stay where they are.
         """
-        chance, moves = self._world.chance, not self._fault_rates.calm
+        chance, moves = self._simulation.chance, not self._fault_rates.calm
         step = chance.randint(-40, 40) if moves else 0
         for each in self.listings:
-            own = chance.randint(-_OWN, _OWN) if moves and len(self.listings) > 1 else 0
-            price = max(_LEAST, self.price(each) + (step + own) * TICK)
+            own = chance.randint(-_OWN_TICKS, _OWN_TICKS) if moves and len(self.listings) > 1 else 0
+            price = max(_MIN_PRICE, self.price(each) + (step + own) * TICK)
             self.engine.move(each.id, price, 0, self._now_ms)
 
     # ------------------------------------------------------------ orders
@@ -178,13 +180,13 @@ class Market:
 
     def place(self, order: m.Submit) -> Order:
         """Place an order of ours, executed now or soon; Rejection if it is not accepted."""
-        chance, units = self._world.chance, round(order.quantity * SCALE)
+        chance, units = self._simulation.chance, round(order.quantity * SCALE)
         of = self.listings[order.symbol]
         lot = self.engine.rules[of.id].lot
-        if units >= 2 * lot and self._fault_rates.strikes("E21 ack differs"):
+        if units >= 2 * lot and self._fault_rates.occurs("E21 ack differs"):
             units = units // 2 // lot * lot
         stop = round((order.trigger_price or 0.0) * SCALE)
-        if stop and self._fault_rates.strikes("E21 trigger differs"):
+        if stop and self._fault_rates.occurs("E21 trigger differs"):
             stop += chance.choice((-1, 1)) * chance.randint(1, 50) * TICK
         renamed = self._listed_as(order.client_id)
         asked = Asked(
@@ -195,7 +197,7 @@ class Market:
         )  # fmt: skip
         soon = not asked.stop and chance.random() < 0.5
         made = self.engine.place(
-            asked, self._now_ms, portion=0 if soon else WHOLE, then="rest" if soon else ""
+            asked, self._now_ms, portion=0 if soon else WHOLE_PPM, then="rest" if soon else ""
         )
         if soon:
             self._resume_after(chance.randint(1, 500), made)
@@ -203,12 +205,10 @@ class Market:
 
     def _listed_as(self, client_id: str) -> str:
         """Return another client id under which an order is listed, if it is."""
-        if self._fault_rates.strikes("E23 longer id"):
-            return self._world.chance.choice(_LONGER).format(client_id)
+        if self._fault_rates.occurs("E23 longer id"):
+            return self._simulation.chance.choice(_CHANGED_IDS).format(client_id)
         return (
-            f"x-{crc32(client_id.encode()):08x}"
-            if self._fault_rates.strikes("E23 other id")
-            else ""
+            f"x-{crc32(client_id.encode()):08x}" if self._fault_rates.occurs("E23 other id") else ""
         )
 
     def _resume_after(self, delay_ms: int, order: Order) -> None:
@@ -219,7 +219,7 @@ class Market:
             if order.then == "rest" and order.status not in FINAL:
                 self._resume_after(delay_ms, order)
 
-        self._world.after(delay_ms * MS, resume)
+        self._simulation.after(delay_ms * MS, resume)
 
     def cancel(self, order: Order, *, by: str = "client") -> None:
         """Take an order out of the book."""
@@ -239,8 +239,8 @@ class Market:
 
     def place_external(self, of: Listing) -> Order | None:
         """Let somebody else place an order on the account, where it holds enough for one."""
-        chance, self._foreign = self._world.chance, self._foreign + 1
-        names = (f"{_UNNAMED}{self._foreign}", f"web_x{self._foreign}")
+        chance, self._foreign = self._simulation.chance, self._foreign + 1
+        names = (f"{_UNNAMED_PREFIX}{self._foreign}", f"web_x{self._foreign}")
         lot = self.engine.rules[of.id].lot
         sign = chance.choice((1, -1)) if self.engine.ledger.has(of.name, lot) else 1
         asked = Asked(
@@ -256,21 +256,21 @@ class Market:
 
     def _before_execution(self, order: Order, quantity: int) -> None:
         """Draw which part of an order is executed, what becomes of the rest, and the fee."""
-        strikes, engine, lots = self._fault_rates.strikes, self.engine, quantity // LOT
+        occurs, engine, lots = self._fault_rates.occurs, self.engine, quantity // LOT
         cut = order.portion > 0 and lots >= 2 and order.asked.by == "client"
-        if cut and strikes("E9 partial fill"):
-            part = self._world.chance.randint(1, lots - 1) * LOT
-            order.portion = -(-part * WHOLE // quantity)
+        if cut and occurs("E9 partial fill"):
+            part = self._simulation.chance.randint(1, lots - 1) * LOT
+            order.portion = -(-part * WHOLE_PPM // quantity)
             order.then = "rest"
-            if order.at_market and strikes("E10 rest expired"):
+            if order.at_market and occurs("E10 rest expired"):
                 order.then = "expire"
         engine.fees = self._fees
-        if strikes("E22 third fee"):
+        if occurs("E22 third fee"):
             engine.fees = msgspec.structs.replace(self._fees, fee_currency=THIRD)
         elif not order.buys:
             of = self.by_id[order.asked.symbol]
             spare = engine.ledger.free[of.name] - (0 if order.locked else quantity)
-            if spare * 1_000 >= quantity and strikes("E22 base fee"):
+            if spare * 1_000 >= quantity and occurs("E22 base fee"):
                 engine.fees = msgspec.structs.replace(self._fees, fee_currency="base")
 
     def _reported(self, report: Report) -> None:
@@ -288,26 +288,26 @@ class Market:
         by_venue = report.by == "venue" and report.execution == "CANCELED"
         self._notify(self.seen(order, text="by the venue" if by_venue else ""))
         named = ours and not order.asked.sent_as
-        if fill is not None and named and self._fault_rates.strikes("A3 overfill"):
+        if fill is not None and named and self._fault_rates.occurs("A3 overfill"):
             self._notify(self._false_execution(order, fill))
         if order.then == "rest" and order.executed and order.status not in FINAL:
-            self._resume_after(self._world.chance.randint(1, 2_000), order)
+            self._resume_after(self._simulation.chance.randint(1, 2_000), order)
 
     def _notify_filled(self, order: Order, fill: Fill) -> None:
-        self._world.note(
+        self._simulation.note(
             f"  venue fills {order.asked.client_id} {order.asked.side} {text(fill.quantity)} "
             f"{fill.symbol} at {text(fill.price)} (trade {fill.trade_id}, {order.status})"
         )
         cumulative = order.executed / SCALE
-        unnamed = self._fault_rates.strikes("E14 fill unnamed")
-        if order.asked.by == "client" and self._fault_rates.strikes("A18 false status"):
-            cumulative = self._world.chance.choice((0.0, fill.quantity / SCALE / 2))
+        unnamed = self._fault_rates.occurs("E14 fill unnamed")
+        if order.asked.by == "client" and self._fault_rates.occurs("A18 false status"):
+            cumulative = self._simulation.chance.choice((0.0, fill.quantity / SCALE / 2))
         reported = self.filled(fill, unnamed=unnamed)
         self._notify(msgspec.structs.replace(reported, cumulative=cumulative))
 
     def _false_execution(self, order: Order, fill: Fill) -> m.Filled:
         """Return an execution that was none and cannot be of its order."""
-        reported, chance = self.filled(fill), self._world.chance
+        reported, chance = self.filled(fill), self._simulation.chance
         name, side, units = f"{90_000 + len(self.invented)}", reported.side, fill.quantity
         match chance.randint(0, 2):
             case 0:
@@ -359,13 +359,13 @@ class Market:
 
         If it `may_end`, they may also be those of an order that ended before it was filled.
         """
-        may_end = may_end and order.asked.by == "client" and state not in _ENDS
-        if may_end and self._fault_rates.strikes("A19 false end"):
-            return self._world.chance.choice(_ENDS), 0
-        if order.asked.by != "client" or not self._fault_rates.strikes("A18 false status"):
+        may_end = may_end and order.asked.by == "client" and state not in _FINAL_STATES
+        if may_end and self._fault_rates.occurs("A19 false end"):
+            return self._simulation.chance.choice(_FINAL_STATES), 0
+        if order.asked.by != "client" or not self._fault_rates.occurs("A18 false status"):
             return state, executed
         part, whole = max(1, order.quantity // 2), order.quantity
-        return self._world.chance.choice(_FALSE)(part, whole)
+        return self._simulation.chance.choice(_FALSE_STATES)(part, whole)
 
     def filled(self, fill: Fill, *, unnamed: bool = False) -> m.Filled:
         """Return an execution as the venue reports it; `unnamed` without our id."""
@@ -373,7 +373,7 @@ class Market:
         return m.Filled(
             at_ns=0, venue="sim", symbol=self.by_id[fill.symbol].k, trade_id=str(fill.trade_id),
             client_id="" if unnamed else _shown(asked), venue_order_id=f"v{fill.order_id}",
-            venue_ns=fill.at_ms * MS, market_ns=self._world.market_at(fill.at_ms * MS),
+            venue_ns=fill.at_ms * MS, market_ns=self._simulation.market_at(fill.at_ms * MS),
             side="buy" if fill.buys else "sell", quantity=fill.quantity / SCALE,
             price=fill.price / SCALE, fee=fee, fee_currency=fill.fee_asset, maker=fill.maker,
             fee_quote=fee if fill.fee_asset == THIRD else None,
@@ -382,7 +382,11 @@ class Market:
 
 def _shown(asked: Asked) -> str:
     """Return the client id under which an order is shown."""
-    return "" if asked.by != "client" and asked.client_id.startswith(_UNNAMED) else asked.client_id
+    return (
+        ""
+        if asked.by != "client" and asked.client_id.startswith(_UNNAMED_PREFIX)
+        else asked.client_id
+    )
 
 
 def was_open(order: Order, first_ns: int, last_ns: int) -> bool:

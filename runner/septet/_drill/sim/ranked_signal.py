@@ -5,18 +5,18 @@ import math
 from septet.hookspecs import Component
 from septet.plugin import Config, Expression, signal
 
-__all__ = ["Sure", "septet_signals", "sure"]
+__all__ = ["RankedSignal", "septet_signals", "ranked"]
 
 
-class Sure(Config):
+class RankedSignal(Config):
     """Long while `lead` is above zero, flat below; confidence grows with it up to `most`."""
 
     lead: Expression
     most: float = 0.01
 
 
-@signal(Sure, reasons=("not_finite",))
-def sure(lead: float, most: float) -> tuple[float, float, int]:
+@signal(RankedSignal, reasons=("not_finite",))
+def ranked(lead: float, most: float) -> tuple[float, float, int]:
     """Return the target side and its confidence."""
     if lead != lead:
         return math.nan, 0.0, 0
@@ -27,4 +27,4 @@ def sure(lead: float, most: float) -> tuple[float, float, int]:
 
 def septet_signals() -> list[Component]:
     """List it as a package lists its own."""
-    return [Component("signals", "sure", f"{__name__}:sure", "signal", "sure by distance")]
+    return [Component("signals", "ranked", f"{__name__}:ranked", "signal", "ranked by distance")]

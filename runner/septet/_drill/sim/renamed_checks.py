@@ -16,9 +16,9 @@ from septet._drill.sim.simulated_time import MS
 from septet._drill.sim.venue import SimVenue
 from septet._drill.venue.orders import FINAL, Order
 
-__all__ = ["ended_unlisted", "left_to_others", "naked", "renamed_checks"]
+__all__ = ["ended_unlisted", "left_to_others", "unprotected", "renamed_checks"]
 
-_NEVER: Final = "rejected"
+_NEVER_TRADED: Final = "rejected"
 Rows = Sequence[tuple[m.Event, Sequence[m.Command]]]
 
 
@@ -53,7 +53,11 @@ def left_to_others(rows: Rows, venue: SimVenue) -> set[int]:
     renamed, found = _renamed(venue), set[int]()
     for event, commands in rows if renamed else ():
         for each in commands:
-            if isinstance(each, m.Changed) and each.state == _NEVER and each.client_id in renamed:
+            if (
+                isinstance(each, m.Changed)
+                and each.state == _NEVER_TRADED
+                and each.client_id in renamed
+            ):
                 order = renamed[each.client_id]
                 id_there, resumes = order.asked.client_id, isinstance(event, m.Operated)
                 if each.client_id not in id_there or (resumes and not _is_shown(id_there, rows)):
@@ -81,7 +85,7 @@ def renamed_checks(rows: Rows, venue: SimVenue) -> list[str]:
                 sent[each.new_client_id] = _Intent(each.symbol, each.parent, False)
             elif isinstance(each, m.Changed) and each.client_id in renamed:
                 states[each.client_id] = each.state
-                if each.state == _NEVER:
+                if each.state == _NEVER_TRADED:
                     ends[each.client_id] = event.at_ns
                     order, reduces = renamed[each.client_id], sent[each.client_id].reduces
                     if not resumes and _acts(order, event.at_ns, reduces=reduces):
@@ -113,7 +117,7 @@ def _by_own_id(rows: Rows, renamed: Mapping[str, Order]) -> list[str]:
     return wrong
 
 
-def naked(orders: Orders, venue: SimVenue) -> list[str]:
+def unprotected(orders: Orders, venue: SimVenue) -> list[str]:
     """Return the symbols whose stop is counted on here and is not at the venue.
 
     Where none is counted on the engine watches the level itself.

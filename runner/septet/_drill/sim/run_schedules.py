@@ -16,7 +16,7 @@ from septet._kernel.garbage_collection import collector_off
 
 __all__ = ["Sums", "run_many"]
 
-_TOGETHER: Final = 20
+_SEEDS_PER_BATCH: Final = 20
 """Seeds that a process takes at a time; memory is tidied once for all of them."""
 _SHAPES: Final = 300
 """Seeds in a row that have every shape of a core: form, orders, symbols and stops."""
@@ -50,7 +50,7 @@ def run_many(
     workers
         How many processes run schedules; 1 runs them in this one.
     """
-    few = [seeds[at : at + _TOGETHER] for at in range(0, len(seeds), _TOGETHER)]
+    few = [seeds[at : at + _SEEDS_PER_BATCH] for at in range(0, len(seeds), _SEEDS_PER_BATCH)]
     run = partial(_run, whole=whole, keep_going=keep_going)
     if whole:  # compiled once here, and found by every process
         _warm(seeds[:_SHAPES])
@@ -77,9 +77,9 @@ def _until_failed(sums: Iterator[Sums], *, keep_going: bool) -> Iterator[Sums]:
 def _subjects(whole: bool) -> Subjects:
     if not whole:  # a plan is compiled: only where it is used
         return sim_strategies
-    from septet._drill.sim.core_subject import FORMS, ORDERS, cores
+    from septet._drill.sim.core_subject import FORMS, ORDERS, core_subjects
 
-    return partial(cores, shapes=ORDERS, forms=FORMS)
+    return partial(core_subjects, shapes=ORDERS, forms=FORMS)
 
 
 def _warm(seeds: Sequence[int]) -> None:

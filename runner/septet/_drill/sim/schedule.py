@@ -14,11 +14,11 @@ from septet._drill.sim.bars import BAR_NS, SimBars
 from septet._drill.sim.disk import SimDisk
 from septet._drill.sim.end_checks import end_checks, moved, restart_changes
 from septet._drill.sim.fault_rates import FaultRates
-from septet._drill.sim.market import COARSEST
+from septet._drill.sim.market import COARSEST_LOT
 from septet._drill.sim.older_copies import COPY
-from septet._drill.sim.renamed_checks import naked
-from septet._drill.sim.shell import Make, SimShell
-from septet._drill.sim.simulated_time import BEGIN_NS, MS, SECOND, World
+from septet._drill.sim.renamed_checks import unprotected
+from septet._drill.sim.shell import SimShell, SubjectFactory
+from septet._drill.sim.simulated_time import BEGIN_NS, MS, SECOND, Simulation
 from septet._drill.sim.venue import SimVenue
 from septet._drill.venue.amounts import SCALE
 
@@ -38,7 +38,7 @@ CALM_QUOTE_NS: Final = 5 * SECOND
 _NAMES: Final = re.compile(r"\b[a-z]0000000\w*-\w+(?:-\w+)?|(?<=trade )\d+")
 """Ids of orders and trades, as they stand in what is wrong."""
 
-Subjects = Callable[[int], Make]
+Subjects = Callable[[int], SubjectFactory]
 """Takes the seed, returns what makes a fresh core."""
 
 
@@ -67,45 +67,47 @@ class _Schedule:
         self, seed: int, subjects: Subjects, only: frozenset[str] | None, crash: tuple[int, int],
         active_ns: int,
     ) -> None:  # fmt: skip
-        self.world = World(seed)
-        self.fault_rates = FaultRates(self.world, only=only)
-        self.venue = SimVenue(self.world, self.fault_rates)
-        self.disk = SimDisk(self.world, self.fault_rates)
+        self.simulation = Simulation(seed)
+        self.fault_rates = FaultRates(self.simulation, only=only)
+        self.venue = SimVenue(self.simulation, self.fault_rates)
+        self.disk = SimDisk(self.simulation, self.fault_rates)
         self.disk.crash_at_write, self.disk.phase = crash
-        self.shell = SimShell(self.world, self.fault_rates, self.venue, self.disk, subjects(seed))
+        self.shell = SimShell(
+            self.simulation, self.fault_rates, self.venue, self.disk, subjects(seed)
+        )
         self.active_ns = active_ns
         self.killed = False
-        self.bars = SimBars(self.world, self.fault_rates, self.venue.market, self.shell)
+        self.bars = SimBars(self.simulation, self.fault_rates, self.venue.market, self.shell)
         self._dark = False
         self._asked: m.Operated | None = None
         self._resume_ns = 0
         self._flattened = False
 
     def run(self) -> Report:
-        world, shell = self.world, self.shell
+        simulation, shell = self.simulation, self.shell
         shell.start()
         self._quote()
         self._second()
         self._decision_time()
-        world.run_until(BEGIN_NS + self.active_ns)
-        world.note("---- no more faults")
+        simulation.run_until(BEGIN_NS + self.active_ns)
+        simulation.note("---- no more faults")
         self.fault_rates.calm = True
         self.venue.stay_calm()
         shell.start()
-        world.after(10 * SECOND, self._give_back)
-        world.run_until(BEGIN_NS + self.active_ns + RECOVERY_NS)
+        simulation.after(10 * SECOND, self._give_back)
+        simulation.run_until(BEGIN_NS + self.active_ns + RECOVERY_NS)
         self._check_end()
-        world.note("---- the second restart")
+        simulation.note("---- the second restart")
         before = len(shell.rows)
         shell.crash()
-        world.run_until(world.now_ns + AGAIN_NS)
+        simulation.run_until(simulation.now_ns + AGAIN_NS)
         self._fail(restart_changes(shell.rows, before) if not self.venue.market.working() else [])
         self._check_end()
         shell.replay()
         self._fail(shell.wrongs)
         return Report(
-            world.seed, world.steps, len(shell.rows), self.disk.writes, shell.starts,
-            len(self.venue.market.accepted), len(self.venue.market.fills), world.counts,
+            simulation.seed, simulation.steps, len(shell.rows), self.disk.writes, shell.starts,
+            len(self.venue.market.accepted), len(self.venue.market.fills), simulation.counts,
         )  # fmt: skip
 
     def _give_back(self) -> None:
@@ -128,18 +130,20 @@ class _Schedule:
         return round(sum(traded) * SCALE)
 
     def _check_end(self) -> None:
-        began_ns = self.shell.started_ns if self.shell.running else self.world.now_ns
-        if self.world.now_ns - began_ns < _KNOWS_NS:  # killed near the end: give the next its time
-            self.world.run_until(self.world.now_ns + RECOVERY_NS)
+        began_ns = self.shell.started_ns if self.shell.running else self.simulation.now_ns
+        if (
+            self.simulation.now_ns - began_ns < _KNOWS_NS
+        ):  # killed near the end: give the next its time
+            self.simulation.run_until(self.simulation.now_ns + RECOVERY_NS)
         if not self.shell.running:
             self._fail(["no process is running"])
         self._fail(end_checks(self.shell, self.venue, killed=self.killed))
         orders = getattr(self.shell.core, "orders", None)
-        self._fail(naked(orders, self.venue) if isinstance(orders, Orders) else [])
+        self._fail(unprotected(orders, self.venue) if isinstance(orders, Orders) else [])
         flattens = self._flattened and hasattr(self.shell.core, "engine")
         for of in self.venue.market.listings if flattens else ():
             held = self._held(of.k)
-            if held > COARSEST:
+            if held > COARSEST_LOT:
                 self._fail(
                     [f"{held / SCALE} {of.name} are held after the run was asked to flatten"]
                 )
@@ -149,8 +153,8 @@ class _Schedule:
             shown = "\n".join(f"- {each}" for each in wrong[:8])
             about = {name for each in wrong for name in _NAMES.findall(each)}
             raise Failure(
-                f"seed {self.world.seed}: {len(wrong)} things are wrong\n{shown}\n"
-                f"the last steps:\n{self.world.trace(about)}"
+                f"seed {self.simulation.seed}: {len(wrong)} things are wrong\n{shown}\n"
+                f"the last steps:\n{self.simulation.trace(about)}"
             )
 
     # ------------------------------------------------------------ what goes on
@@ -160,7 +164,7 @@ class _Schedule:
 
     def _quote(self) -> None:
         """The price moves, and the process sees it unless it is dark."""
-        market, now_ns = self.venue.market, self.world.now_ns
+        market, now_ns = self.venue.market, self.simulation.now_ns
         market.move()
         dark = now_ns < self.venue.dark_until_ns
         if dark != self._dark:
@@ -173,25 +177,25 @@ class _Schedule:
                 self._put(state)
         for of in market.listings if not dark else ():
             self._put(market.quoted(of))
-        self.world.after(CALM_QUOTE_NS if self.fault_rates.calm else QUOTE_NS, self._quote)
+        self.simulation.after(CALM_QUOTE_NS if self.fault_rates.calm else QUOTE_NS, self._quote)
 
     def _second(self) -> None:
-        """A second of faults of the world, the process and the operator."""
-        world, shell, strikes = self.world, self.shell, self.fault_rates.strikes
+        """A second of faults of the simulation, the process and the operator."""
+        simulation, shell, occurs = self.simulation, self.shell, self.fault_rates.occurs
         self.venue.second()
         self._fail([*self.venue.wrongs, *shell.wrongs])
-        if strikes("P1 crash"):
-            shell.crash(power=world.chance.random() < 0.3)
+        if occurs("P1 crash"):
+            shell.crash(power=simulation.chance.random() < 0.3)
         is_whole = hasattr(shell.core, "engine")  # its history would lack bars
-        if not (self.killed or is_whole) and strikes(COPY):
+        if not (self.killed or is_whole) and occurs(COPY):
             shell.go_back()
-        if strikes("P4 blocked"):
-            shell.sleep(world.chance.randint(1, 10) * SECOND)
+        if occurs("P4 blocked"):
+            shell.sleep(simulation.chance.randint(1, 10) * SECOND)
         is_asked = self.fault_rates.calm and shell.running and shell.asks_a_person()
-        if shell.running and strikes("O1 kill"):
-            self._operate(world.chance.choice(("halt", "flatten")))
+        if shell.running and occurs("O1 kill"):
+            self._operate(simulation.chance.choice(("halt", "flatten")))
         elif is_asked or (
-            self.killed and 0 < self._resume_ns <= world.now_ns and not self.fault_rates.calm
+            self.killed and 0 < self._resume_ns <= simulation.now_ns and not self.fault_rates.calm
         ):
             self._operate("resume")
         elif self._asked is not None and shell.running:
@@ -199,14 +203,14 @@ class _Schedule:
                 self._asked = None
             else:  # the file of the switch is still there
                 self._put(self._asked)
-        if (world.now_ns - BEGIN_NS) // SECOND % 5 == 4:
+        if (simulation.now_ns - BEGIN_NS) // SECOND % 5 == 4:
             self.venue.filters(shell.inbox())
             self.venue.holdings(shell.inbox())
             self.venue.open_orders(shell.inbox())
-        world.after(SECOND, self._second)
+        simulation.after(SECOND, self._second)
 
     def _operate(self, action: Literal["halt", "flatten", "resume"]) -> None:
-        chance, now_ns = self.world.chance, self.world.now_ns
+        chance, now_ns = self.simulation.chance, self.simulation.now_ns
         self.killed, self._flattened = action != "resume", action == "flatten"
         resumes = self.killed and chance.random() < 0.4
         self._resume_ns = now_ns + chance.randint(1, 15) * SECOND if resumes else 0
@@ -220,7 +224,7 @@ class _Schedule:
         if self.fault_rates.calm:
             return
         self.bars.close()
-        self.world.after(BAR_NS, self._decision_time)
+        self.simulation.after(BAR_NS, self._decision_time)
 
 
 def run_schedule(
@@ -259,5 +263,5 @@ def run_schedule(
     except Exception as error:  # a bug of the subject: the seed and the steps must not be lost
         raise Failure(
             f"seed {seed}: {type(error).__name__}: {error}\n"
-            f"the last steps:\n{schedule.world.trace()}"
+            f"the last steps:\n{schedule.simulation.trace()}"
         ) from error

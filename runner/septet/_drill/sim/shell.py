@@ -17,12 +17,12 @@ import msgspec
 from septet import messages as m
 from septet._core.orders.ids import START_LENGTH, base36
 from septet._core.orders.lifecycle import UNEXPLAINED
-from septet._drill.sim.disk import Crash, Full, Row, SimDisk, encode
+from septet._drill.sim.disk import DiskFull, ProcessCrash, Row, SimDisk, encode
 from septet._drill.sim.fault_rates import FaultRates
-from septet._drill.sim.simulated_time import BEGIN_NS, MS, SECOND, World
+from septet._drill.sim.simulated_time import BEGIN_NS, MS, SECOND, Simulation
 from septet._drill.sim.venue import SimVenue
 
-__all__ = ["Make", "SimShell", "Subject", "reported"]
+__all__ = ["SubjectFactory", "SimShell", "Subject", "reported"]
 
 _SNAPSHOT_ROWS: Final = 60
 _RETRY_NS: Final = 200 * MS
@@ -51,7 +51,7 @@ class Subject(Protocol):
         ...
 
 
-Make = Callable[[], Subject]
+SubjectFactory = Callable[[], Subject]
 
 
 class SimShell:
@@ -64,9 +64,19 @@ class SimShell:
     """
 
     def __init__(
-        self, world: World, fault_rates: FaultRates, venue: SimVenue, disk: SimDisk, make: Make
+        self,
+        simulation: Simulation,
+        fault_rates: FaultRates,
+        venue: SimVenue,
+        disk: SimDisk,
+        make: SubjectFactory,
     ) -> None:
-        self._world, self._fault_rates, self._venue, self._disk = world, fault_rates, venue, disk
+        self._simulation, self._fault_rates, self._venue, self._disk = (
+            simulation,
+            fault_rates,
+            venue,
+            disk,
+        )
         self._make = make
         self.core: Subject | None = None
         self.rows: list[tuple[m.Event, Sequence[m.Command]]] = []
@@ -99,21 +109,21 @@ class SimShell:
             return
         self.starts += 1
         self._epoch += 1
-        self._world.note(f"process {self.starts} starts")
-        if self._fault_rates.strikes("P2 crash in recovery"):
-            self._world.after(SECOND, self.start)
+        self._simulation.note(f"process {self.starts} starts")
+        if self._fault_rates.occurs("P2 crash in recovery"):
+            self._simulation.after(SECOND, self.start)
             return
-        if self._fault_rates.strikes("N11 dark start"):
-            self._venue.dark(self._world.chance.randint(2, 15) * SECOND)
+        if self._fault_rates.occurs("N11 dark start"):
+            self._venue.dark(self._simulation.chance.randint(2, 15) * SECOND)
         stored = self._disk.read()
         self.core = self._fold(stored)
         self._sent = {name for _, commands in self.rows for each in commands if (name := _id(each))}
         session = 1 + sum(isinstance(event, m.Started) for event, _ in self.rows)
-        self.started_ns = now_ns = self._world.now_ns
+        self.started_ns = now_ns = self._simulation.now_ns
         self.put(
             m.Started(
                 at_ns=now_ns, session=session, run_id="sim", mode="live", strategy="sim",
-                origin_ns=BEGIN_NS, market_ns=self._world.market_ns, fingerprints={},
+                origin_ns=BEGIN_NS, market_ns=self._simulation.market_ns, fingerprints={},
                 id_part=base36(self.starts).zfill(START_LENGTH),
             )
         )  # fmt: skip
@@ -130,7 +140,7 @@ class SimShell:
         """Lose everything that is not on the disk; another process starts soon."""
         if not self.running:
             return
-        self._world.note("process killed" + (", power lost" if power else ""))
+        self._simulation.note("process killed" + (", power lost" if power else ""))
         self._epoch += 1
         self.core = None
         self._disk.crashed()
@@ -142,7 +152,7 @@ class SimShell:
         self._inbox.clear()
         self._waiting, self._held, self._broken = [], {}, False
         self._wakes.clear()
-        self._world.after(self._world.chance.randint(1, 6_000) * MS, self.start)
+        self._simulation.after(self._simulation.chance.randint(1, 6_000) * MS, self.start)
 
     def go_back(self) -> bool:
         """Go on from an older copy of the journal; return whether there is one.
@@ -156,17 +166,17 @@ class SimShell:
         first = max(last + 1, len(rows) // 2)
         if not self.running or self._broken or first >= len(rows):
             return False
-        kept = self._world.chance.randint(first, len(rows) - 1)
+        kept = self._simulation.chance.randint(first, len(rows) - 1)
         self.crash()
         market = self._venue.market
         lost = (each for _, commands in rows[kept:] for each in commands)
         market.copied_ids |= {name for each in lost if (name := _id(each))}
-        market.copied_ns = self._world.now_ns
+        market.copied_ns = self._simulation.now_ns
         self._disk.cut(kept)
         self.rows = rows[:kept]
         if self._kept is not None and self._kept[0] > kept:
             self._kept = None
-        self._world.note(f"the journal is an older copy, of {kept} rows")
+        self._simulation.note(f"the journal is an older copy, of {kept} rows")
         return True
 
     def _ask_for_copies(self) -> None:
@@ -177,7 +187,7 @@ class SimShell:
             if self._epoch != epoch or answered:
                 return
             self._venue.fills(0, take)
-            self._world.after(5 * SECOND, again)
+            self._simulation.after(5 * SECOND, again)
 
         def take(event: m.Event) -> None:
             if isinstance(event, m.Filled):
@@ -188,7 +198,7 @@ class SimShell:
 
     def sleep(self, for_ns: int) -> None:
         """Stand still: events wait."""
-        self._asleep_until_ns = self._world.now_ns + for_ns
+        self._asleep_until_ns = self._simulation.now_ns + for_ns
 
     def _fold(self, stored: Sequence[Row]) -> Subject:
         """Return a core that has seen the journal; every command must be what was stored."""
@@ -247,7 +257,9 @@ class SimShell:
         self._inbox.append(event)
         if not self._due:
             self._due = True
-            self._world.after(max(0, self._asleep_until_ns - self._world.now_ns), self._turn)
+            self._simulation.after(
+                max(0, self._asleep_until_ns - self._simulation.now_ns), self._turn
+            )
 
     def inbox(self) -> Callable[[m.Event], None]:
         """Return the inbox of this process: what comes after its death is lost."""
@@ -260,19 +272,19 @@ class SimShell:
             return
         try:
             self._handle_all()
-        except Crash:
-            self.crash(power=self._world.chance.random() < 0.3)
+        except ProcessCrash:
+            self.crash(power=self._simulation.chance.random() < 0.3)
 
     def _handle_all(self) -> None:
         assert self.core is not None
-        now_ns = self._world.now_ns
+        now_ns = self._simulation.now_ns
         rows: list[tuple[m.Event, Sequence[m.Command]]] = []
         while self._inbox:
             event = msgspec.structs.replace(self._inbox.popleft(), at_ns=now_ns)
             commands = self.core.handle(event)
             rows.append((event, commands))
             if commands or not isinstance(event, _UNREPORTED_EVENTS):
-                self._world.note(partial(reported, event, commands))
+                self._simulation.note(partial(reported, event, commands))
         if self._broken or not self._store(rows):
             self._hold(rows)
             return
@@ -293,7 +305,7 @@ class SimShell:
                 for event, commands in rows
             )
             self._disk.commit(durable=durable)
-        except Full:
+        except DiskFull:
             self._disk.rollback()
             return False
         return True
@@ -329,7 +341,7 @@ class SimShell:
             waiting = self._waiting
             try:
                 stored = self._store(waiting)
-            except Crash:
+            except ProcessCrash:
                 self.crash()
                 return
             if not stored:
@@ -340,7 +352,7 @@ class SimShell:
             self.rows += waiting
             self._leave(list(held.values()))
 
-        self._world.after(_RETRY_NS, again)
+        self._simulation.after(_RETRY_NS, again)
 
     # ------------------------------------------------------------ commands out
 
@@ -369,7 +381,7 @@ class SimShell:
             self.wrongs.append(f"the core asked twice to post {name}")
             return
         self._sent.add(name)
-        if self._world.now_ns > order.deadline_ns:
+        if self._simulation.now_ns > order.deadline_ns:
             self._reject(name, "deadline")
         elif isinstance(order, m.Submit):
             self._venue.submit(order, put)
@@ -399,9 +411,9 @@ class SimShell:
         def ring() -> None:
             if self._epoch == epoch:
                 self._wakes.discard(at_ns)
-                self.put(m.Ticked(at_ns=0, market_ns=self._world.market_ns))
+                self.put(m.Ticked(at_ns=0, market_ns=self._simulation.market_ns))
 
-        self._world.after(at_ns - self._world.now_ns, ring)
+        self._simulation.after(at_ns - self._simulation.now_ns, ring)
 
 
 def _id(command: m.Command) -> str:

@@ -28,7 +28,7 @@ from septet._core.orders import (
     Triggered,
 )
 from septet._drill.sim.market import BASES, LOT, QUOTE, listed
-from septet._drill.sim.shell import Make
+from septet._drill.sim.shell import SubjectFactory
 from septet._drill.sim.simulated_time import MS, SECOND
 from septet._drill.sim.venue import ANSWERS_FINAL_AFTER_NS, TIMEOUT_NS
 from septet._drill.venue.amounts import SCALE
@@ -243,6 +243,6 @@ class SimStrategy:
         self._working, self._prices = kept.working, kept.prices
 
 
-def sim_strategies(seed: int) -> Make:
+def sim_strategies(seed: int) -> SubjectFactory:
     """Return what makes the strategy of a seed."""
     return lambda: SimStrategy(seed)

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection
 from typing import Final
 
-__all__ = ["BEGIN_NS", "MS", "SECOND", "SPEED", "TRACED", "World"]
+__all__ = ["BEGIN_NS", "MS", "SECOND", "SPEED", "TRACED", "Simulation"]
 
 MS: Final = 1_000_000
 SECOND: Final = 1_000 * MS
@@ -17,16 +17,16 @@ SPEED: Final = 60
 """A second of wall time is a minute of market time, as in a drill."""
 TRACED: Final = 40
 """How many steps a failure shows."""
-_KEPT: Final = 4_000
-_LIMIT: Final = 200_000
+_TRACE_ROWS: Final = 4_000
+_MAX_STEPS: Final = 200_000
 """Steps after which a schedule counts as endless."""
 
 
-class Runaway(AssertionError):
+class EndlessScheduleError(AssertionError):
     """Something asks for itself again and again."""
 
 
-class World:
+class Simulation:
     """What time it is, what will happen, and what has happened.
 
     Every chance of a schedule is drawn from `chance`, so a seed is the whole schedule.
@@ -38,7 +38,7 @@ class World:
         self.now_ns = BEGIN_NS
         self.steps = 0
         self.counts: Counter[str] = Counter()
-        self._trace: deque[tuple[int, str | Callable[[], str]]] = deque(maxlen=_KEPT)
+        self._trace: deque[tuple[int, str | Callable[[], str]]] = deque(maxlen=_TRACE_ROWS)
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._next = 0
 
@@ -67,8 +67,10 @@ class World:
         while heap and heap[0][0] <= time_ns:
             self.now_ns, _, do = heapq.heappop(heap)
             self.steps += 1
-            if self.steps > _LIMIT:
-                raise Runaway(f"more than {_LIMIT} steps: something asks for itself for ever")
+            if self.steps > _MAX_STEPS:
+                raise EndlessScheduleError(
+                    f"more than {_MAX_STEPS} steps: something asks for itself for ever"
+                )
             do()
         self.now_ns = time_ns
 

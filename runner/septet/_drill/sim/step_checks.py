@@ -10,17 +10,17 @@ from septet import messages as m
 from septet._drill.sim.market import LOT
 from septet._drill.venue.amounts import SCALE
 
-__all__ = ["LEVELS", "MOST_ADDS", "MOST_TAKES", "TAKEN", "step_checks"]
+__all__ = ["LEVELS", "MAX_ADDS", "MAX_TAKES", "MAX_TAKEN_SHARE", "step_checks"]
 
-MOST_TAKES: Final = 2
+MAX_TAKES: Final = 2
 """Takes of a form of the simulation: each is sent once a trade."""
-TAKEN: Final = 0.8
+MAX_TAKEN_SHARE: Final = 0.8
 """Share of what was entered that they sell together, at most."""
-MOST_ADDS: Final = 4
+MAX_ADDS: Final = 4
 """Adds of a form: two at levels, and one by a condition that acts twice."""
 LEVELS: Final = 4
 """Levels of the grid of a form: each has one order at a time."""
-_LARGE: Final = 500
+_LARGE_LOTS: Final = 500
 """From so many lots on no two levels of a grid enter the same."""
 _FINAL: Final = ("filled", "cancelled", "expired", "rejected")
 
@@ -52,9 +52,9 @@ def step_checks(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[str
             if isinstance(each, m.Placed) and each.reason in ("take", "add"):
                 trade = trades.setdefault(each.symbol, _Trade())
                 (trade.takes if each.reason == "take" else trade.adds).add(each.order)
-                if len(trade.takes) > MOST_TAKES + trade.halts:
+                if len(trade.takes) > MAX_TAKES + trade.halts:
                     wrong.append(f"order {each.order} is take number {len(trade.takes)} of a trade")
-                if len(trade.adds) > MOST_ADDS:
+                if len(trade.adds) > MAX_ADDS:
                     wrong.append(f"order {each.order} is add number {len(trade.adds)} of a trade")
             elif isinstance(each, m.Placed) and each.reason in ("grid", "grid_exit"):
                 works = grids.setdefault(each.symbol, {})
@@ -74,7 +74,7 @@ def _level(works: dict[int, float], each: m.Placed, lot: float) -> list[str]:
     """Count an order of a level among those that work; return what is wrong with it."""
     wrong = []
     signed = each.quantity if each.reason == "grid" else -each.quantity
-    if signed > _LARGE * lot and signed in works.values():
+    if signed > _LARGE_LOTS * lot and signed in works.values():
         wrong.append(f"order {each.order} enters a level whose order still works")
     works[each.order] = signed
     if len(works) > LEVELS:
@@ -92,6 +92,6 @@ def _fill(trade: _Trade, each: m.Traded) -> list[str]:
             return [f"levels have sold {trade.left} of {trade.bought} that was bought"]
     elif each.order in trade.takes:
         trade.sold += each.quantity
-        if trade.sold > TAKEN * trade.bought + LOT / SCALE:
+        if trade.sold > MAX_TAKEN_SHARE * trade.bought + LOT / SCALE:
             return [f"takes have sold {trade.sold} of {trade.bought} that was entered"]
     return []

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from septet import messages as m
 from septet._drill.sim.fault_rates import FaultRates
-from septet._drill.sim.simulated_time import MS, SECOND, World
+from septet._drill.sim.simulated_time import MS, SECOND, Simulation
 
 __all__ = ["WATCHDOG_NS", "UserStream"]
 
@@ -19,8 +19,8 @@ _RESPONSE_NS: Final = 50 * MS
 class UserStream:
     """One connection at a time; events without a listener are lost."""
 
-    def __init__(self, world: World, fault_rates: FaultRates) -> None:
-        self._world, self._fault_rates = world, fault_rates
+    def __init__(self, simulation: Simulation, fault_rates: FaultRates) -> None:
+        self._simulation, self._fault_rates = simulation, fault_rates
         self._put: Callable[[m.Event], None] | None = None
         self._epoch = 0
         self._silent = False
@@ -39,21 +39,21 @@ class UserStream:
 
     def happened(self, event: m.Event) -> None:
         """Report what happened at the venue, as far as the injected faults let it."""
-        put, chance, strikes = self._put, self._world.chance, self._fault_rates.strikes
+        put, chance, occurs = self._put, self._simulation.chance, self._fault_rates.occurs
         if put is None or self._silent:
             return
-        if isinstance(event, m.Filled) and strikes("E14 fill lost"):
+        if isinstance(event, m.Filled) and occurs("E14 fill lost"):
             return
         delay_ns = chance.randint(1, 60) * MS
-        arrives_ns = max(self._world.now_ns + delay_ns, self._last_ns)
-        if isinstance(event, m.Filled) and strikes("E15 fill first"):
-            arrives_ns = self._world.now_ns + MS
-        elif strikes("E13 disorder"):
+        arrives_ns = max(self._simulation.now_ns + delay_ns, self._last_ns)
+        if isinstance(event, m.Filled) and occurs("E15 fill first"):
+            arrives_ns = self._simulation.now_ns + MS
+        elif occurs("E13 disorder"):
             arrives_ns += chance.randint(0, 3_000) * MS
         else:
             self._last_ns = arrives_ns
         self._deliver(put, event, arrives_ns)
-        if isinstance(event, m.Filled) and strikes("E12 fill twice"):
+        if isinstance(event, m.Filled) and occurs("E12 fill twice"):
             self._deliver(put, event, arrives_ns + chance.randint(0, 2_000) * MS)
 
     def _deliver(self, put: Callable[[m.Event], None], event: m.Event, arrives_ns: int) -> None:
@@ -63,7 +63,7 @@ class UserStream:
             if self._epoch == epoch and not self._silent:
                 put(event)
 
-        self._world.after(arrives_ns - self._world.now_ns, arrive)
+        self._simulation.after(arrives_ns - self._simulation.now_ns, arrive)
 
     def cut(self, *, silent: bool, until_ns: int) -> None:
         """Break the pipe: at once and openly, or silently until the watchdog looks."""
@@ -79,19 +79,19 @@ class UserStream:
                 put(self._changed("down"))
                 self._dial(put, epoch)
 
-        self._world.after(notice_ns, noticed)
+        self._simulation.after(notice_ns, noticed)
 
     def _dial(self, put: Callable[[m.Event], None], epoch: int) -> None:
         def dialled() -> None:
             if self._epoch != epoch:
                 return
-            if self._world.now_ns < self._until_ns and not self._fault_rates.calm:
+            if self._simulation.now_ns < self._until_ns and not self._fault_rates.calm:
                 self._dial(put, epoch)
                 return
             self.listen(put)
             put(self._changed("up"))
 
-        self._world.after(self._world.chance.randint(100, 2_000) * MS, dialled)
+        self._simulation.after(self._simulation.chance.randint(100, 2_000) * MS, dialled)
 
     def _changed(self, state: Any) -> m.VenueChanged:
         return m.VenueChanged(at_ns=0, venue="sim", state=state, reason="user stream")

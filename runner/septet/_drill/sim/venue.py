@@ -14,8 +14,8 @@ import msgspec
 
 from septet import messages as m
 from septet._drill.sim.fault_rates import FaultRates
-from septet._drill.sim.market import COARSEST, KINDS, LOT, STATES, Listing, Market
-from septet._drill.sim.simulated_time import BEGIN_NS, MS, SECOND, World
+from septet._drill.sim.market import COARSEST_LOT, KINDS, LOT, STATES, Listing, Market
+from septet._drill.sim.simulated_time import BEGIN_NS, MS, SECOND, Simulation
 from septet._drill.sim.user_stream import UserStream
 from septet._drill.venue.amounts import SCALE
 from septet._drill.venue.orders import FINAL, Order, Rejection
@@ -31,8 +31,8 @@ ANSWERS_FINAL_AFTER_NS: Final = RECEIVES_NS + STALE_NS
 
 Put = Callable[[m.Event], None]
 Act = Callable[[], Any]
-_NO: Final = "no"
-_UNKNOWN: Final = "unknown"
+_REJECTED: Final = "no"
+_UNKNOWN_OUTCOME: Final = "unknown"
 _CODES: Final = {
     "Market is closed.": "market_closed", "Filter failure": "filter",
     "Account has insufficient balance for requested action.": "funds",
@@ -54,10 +54,10 @@ class Failed(msgspec.Struct, frozen=True):
 class SimVenue:
     """An adapter, the network behind it and the account at its end."""
 
-    def __init__(self, world: World, fault_rates: FaultRates) -> None:
-        self._world, self._fault_rates = world, fault_rates
-        self.stream = UserStream(world, fault_rates)
-        self.market = Market(world, fault_rates, self.stream.happened)
+    def __init__(self, simulation: Simulation, fault_rates: FaultRates) -> None:
+        self._simulation, self._fault_rates = simulation, fault_rates
+        self.stream = UserStream(simulation, fault_rates)
+        self.market = Market(simulation, fault_rates, self.stream.happened)
         self.posts: Counter[str] = Counter()
         self.wrongs: list[str] = []
         self.dark_until_ns = 0
@@ -80,13 +80,13 @@ class SimVenue:
         self.posts[name] += 1
         if self.posts[name] > 1:
             self.wrongs.append(f"{name} was posted twice")
-        if self._world.now_ns > deadline_ns:
+        if self._simulation.now_ns > deadline_ns:
             self.wrongs.append(f"{name} left after its deadline")
 
         def done(result: Any) -> None:
             if not isinstance(result, Failed):
                 _put_all(result, put)
-            elif result.how == _UNKNOWN:
+            elif result.how == _UNKNOWN_OUTCOME:
                 put(m.Uncertain(at_ns=0, client_id=name, text=result.code))
             else:
                 put(m.Rejected(at_ns=0, client_id=name, code=result.code, text=""))
@@ -102,7 +102,7 @@ class SimVenue:
             else:
                 put(result)
 
-        sent_ns = self._world.now_ns
+        sent_ns = self._simulation.now_ns
         self._request(
             f"cancel {order.client_id}", lambda: self._take_out(order, sent_ns), done, put
         )
@@ -115,7 +115,7 @@ class SimVenue:
 
     def query(self, order: m.Query, put: Put) -> None:
         """Ask for an order by its client id, or by the venue's."""
-        sent_ns, client_id = self._world.now_ns, order.client_id
+        sent_ns, client_id = self._simulation.now_ns, order.client_id
 
         def look() -> m.Event:
             as_of_ms = self._as_of_ms()
@@ -129,7 +129,7 @@ class SimVenue:
 
     def open_orders(self, put: Put) -> None:
         """Ask for all open orders."""
-        sent_ns = self._world.now_ns
+        sent_ns = self._simulation.now_ns
 
         def look() -> m.Event:
             as_of_ms = self._as_of_ms()
@@ -147,7 +147,7 @@ class SimVenue:
 
         def look() -> Sequence[m.Event]:
             as_of_ms = self._as_of_ms()
-            unnamed = self._fault_rates.strikes("E14 fill unnamed")
+            unnamed = self._fault_rates.occurs("E14 fill unnamed")
             return [
                 msgspec.structs.replace(self.market.filled(each, unnamed=unnamed), listed=True)
                 for each in self.market.fills
@@ -158,7 +158,7 @@ class SimVenue:
 
     def holdings(self, put: Put, *, first: bool = False) -> None:
         """Ask for the balances."""
-        sent_ns = self._world.now_ns
+        sent_ns = self._simulation.now_ns
 
         def look() -> m.Event:
             held = self.market.engine.ledger.as_of(self._as_of_ms())
@@ -191,9 +191,9 @@ class SimVenue:
 
     def _as_of_ms(self) -> int:
         """Return as of when the venue answers."""
-        now_ms = self._world.now_ns // MS
-        if self._fault_rates.strikes("E16 stale read"):
-            return max(BEGIN_NS // MS, now_ms - self._world.chance.randint(0, STALE_NS // MS))
+        now_ms = self._simulation.now_ns // MS
+        if self._fault_rates.occurs("E16 stale read"):
+            return max(BEGIN_NS // MS, now_ms - self._simulation.chance.randint(0, STALE_NS // MS))
         return now_ms
 
     def _find(self, client_id: str) -> Order | None:
@@ -209,18 +209,18 @@ class SimVenue:
     # ------------------------------------------------------------ what the venue does
 
     def _accept(self, order: m.Submit) -> m.Event | Failed:
-        if self._fault_rates.strikes("E5 rejection"):
-            return Failed(_NO, "rejected")
+        if self._fault_rates.occurs("E5 rejection"):
+            return Failed(_REJECTED, "rejected")
         try:
             made = self.market.place(order)
         except Rejection as rejection:
             code = _CODES[rejection.text.partition(":")[0]]
-            return Failed(_NO if code else _UNKNOWN, code or "duplicate order sent")
-        if made.asked.sent_as and not self._fault_rates.strikes("E23 answered"):
+            return Failed(_REJECTED if code else _UNKNOWN_OUTCOME, code or "duplicate order sent")
+        if made.asked.sent_as and not self._fault_rates.occurs("E23 answered"):
             # the answer is about an order that was not asked for
-            return Failed(_UNKNOWN, "answer about another order")
-        if self._fault_rates.strikes("E6 duplicate id"):
-            return Failed(_UNKNOWN, "duplicate order sent")
+            return Failed(_UNKNOWN_OUTCOME, "answer about another order")
+        if self._fault_rates.occurs("E6 duplicate id"):
+            return Failed(_UNKNOWN_OUTCOME, "duplicate order sent")
         state = STATES[made.status]
         state, filled = self.market.falsified(made, state, made.executed, may_end=True)
         return m.Acked(
@@ -233,9 +233,9 @@ class SimVenue:
     def _replace(self, order: m.Amend) -> Sequence[m.Event] | Failed:
         old = self._find(order.client_id)
         if old is None or old.status in FINAL:
-            return Failed(_NO, "not_open")
+            return Failed(_REJECTED, "not_open")
         if round(order.quantity * SCALE) > old.left:  # it promises never to make an order larger
-            return Failed(_NO, "quantity")
+            return Failed(_REJECTED, "quantity")
         submit = m.Submit(
             client_id=order.new_client_id, parent=order.parent, symbol=order.symbol,
             side=order.side, order_type="limit", quantity=order.quantity, reduces=False,
@@ -244,7 +244,7 @@ class SimVenue:
         self.market.cancel(old)
         gone = self.market.seen(old, by="cancel")
         answer = self._accept(submit)
-        if isinstance(answer, Failed) and answer.how == _NO:
+        if isinstance(answer, Failed) and answer.how == _REJECTED:
             answer = m.Rejected(
                 at_ns=0, client_id=order.new_client_id, code=answer.code, text="after the cancel"
             )
@@ -256,7 +256,7 @@ class SimVenue:
         found, client_id = self._named(order), order.client_id
         if found is None or found.as_of(self._as_of_ms()) is None:
             return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns, by="cancel")
-        if found.status not in FINAL and self._fault_rates.strikes("E11 fill beats cancel"):
+        if found.status not in FINAL and self._fault_rates.occurs("E11 fill beats cancel"):
             self.market.execute(found)
         if found.status in FINAL:
             return m.NotFound(at_ns=0, client_id=client_id, asked_ns=sent_ns, by="cancel")
@@ -276,64 +276,68 @@ class SimVenue:
     # ------------------------------------------------------------ the network
 
     def _request(self, name: str, act: Act, done: Callable[[Any], None], put: Put) -> None:
-        world, strikes, chance = self._world, self._fault_rates.strikes, self._world.chance
-        sent_ns = world.now_ns
+        simulation, occurs, chance = (
+            self._simulation,
+            self._fault_rates.occurs,
+            self._simulation.chance,
+        )
+        sent_ns = simulation.now_ns
         if sent_ns < self._known_ban_ns:  # the adapter sends nothing while it knows of a ban
-            world.after(0, lambda: done(Failed(_NO, "banned")))
+            simulation.after(0, lambda: done(Failed(_REJECTED, "banned")))
             return
-        if sent_ns < self.dark_until_ns or strikes("N2 request lost"):
-            world.after(TIMEOUT_NS, lambda: done(Failed(_UNKNOWN, "no answer")))
+        if sent_ns < self.dark_until_ns or occurs("N2 request lost"):
+            simulation.after(TIMEOUT_NS, lambda: done(Failed(_UNKNOWN_OUTCOME, "no answer")))
             return
         up_ns = chance.randint(5, 40) * MS
         down_ns = chance.randint(5, 40) * MS
-        if strikes("N4 request late"):
+        if occurs("N4 request late"):
             up_ns = TIMEOUT_NS + chance.randint(0, RECEIVES_NS)
-        lost = strikes("N1 answer lost") or (
-            name.startswith("cancel") and strikes("N6 cancel unanswered")
+        lost = occurs("N1 answer lost") or (
+            name.startswith("cancel") and occurs("N6 cancel unanswered")
         )
-        if strikes("N3 answer late"):
+        if occurs("N3 answer late"):
             down_ns += TIMEOUT_NS
-        if strikes("N5 reset"):
+        if occurs("N5 reset"):
             lost = True
-            world.after(up_ns, lambda: done(Failed(_UNKNOWN, "connection reset")))
+            simulation.after(up_ns, lambda: done(Failed(_UNKNOWN_OUTCOME, "connection reset")))
         elif lost or up_ns + down_ns > TIMEOUT_NS:
             lost = True
-            world.after(TIMEOUT_NS, lambda: done(Failed(_UNKNOWN, "no answer")))
+            simulation.after(TIMEOUT_NS, lambda: done(Failed(_UNKNOWN_OUTCOME, "no answer")))
 
         def arrive() -> None:
             result = self._answer(name, sent_ns, act, put)
-            if not name.startswith(("post", "amend")) and strikes("N6 sent twice"):
+            if not name.startswith(("post", "amend")) and occurs("N6 sent twice"):
                 result = self._answer(name, sent_ns, act, put)
             if not lost:
-                world.after(down_ns, lambda: done(result))
+                simulation.after(down_ns, lambda: done(result))
 
-        world.after(up_ns, arrive)
+        simulation.after(up_ns, arrive)
 
     def _answer(self, name: str, sent_ns: int, act: Act, put: Put) -> Any:
         """Return the venue's answer to a request that reached it."""
-        world, strikes = self._world, self._fault_rates.strikes
-        now_ns = world.now_ns
-        if now_ns - sent_ns > RECEIVES_NS or strikes("E4 clock skew"):
-            return Failed(_NO, "clock")
+        simulation, occurs = self._simulation, self._fault_rates.occurs
+        now_ns = simulation.now_ns
+        if now_ns - sent_ns > RECEIVES_NS or occurs("E4 clock skew"):
+            return Failed(_REJECTED, "clock")
         if now_ns < self.closed_until_ns:
-            return Failed(_UNKNOWN, "maintenance")
-        if strikes("E3 ban"):
-            self._banned_until_ns = now_ns + world.chance.randint(1, 15) * SECOND
+            return Failed(_UNKNOWN_OUTCOME, "maintenance")
+        if occurs("E3 ban"):
+            self._banned_until_ns = now_ns + simulation.chance.randint(1, 15) * SECOND
         if now_ns < self._banned_until_ns:
             self._known_ban_ns = self._banned_until_ns
             put(self._changed("banned", self._banned_until_ns))
-            return Failed(_NO, "banned")
-        if strikes("E2 rate limit"):
-            put(self._changed("limited", now_ns + world.chance.randint(1, 5) * SECOND))
-            return Failed(_NO, "rate_limited")
-        if strikes("E1 server error"):
-            if world.chance.random() < 0.5:
+            return Failed(_REJECTED, "banned")
+        if occurs("E2 rate limit"):
+            put(self._changed("limited", now_ns + simulation.chance.randint(1, 5) * SECOND))
+            return Failed(_REJECTED, "rate_limited")
+        if occurs("E1 server error"):
+            if simulation.chance.random() < 0.5:
                 act()
-            return Failed(_UNKNOWN, "server error")
+            return Failed(_UNKNOWN_OUTCOME, "server error")
         if not name.startswith("read"):
-            world.note(f"  venue does {name}")
+            simulation.note(f"  venue does {name}")
         result = act()
-        return Failed(_UNKNOWN, "wrong body") if strikes("N13 wrong body") else result
+        return Failed(_UNKNOWN_OUTCOME, "wrong body") if occurs("N13 wrong body") else result
 
     def _changed(self, state: Any, until_ns: int) -> m.VenueChanged:
         return m.VenueChanged(at_ns=0, venue="sim", state=state, until_ns=until_ns)
@@ -342,51 +346,51 @@ class SimVenue:
 
     def dark(self, for_ns: int) -> None:
         """Let nothing through for a while."""
-        self.dark_until_ns = max(self.dark_until_ns, self._world.now_ns + for_ns)
+        self.dark_until_ns = max(self.dark_until_ns, self._simulation.now_ns + for_ns)
         self.stream.cut(silent=True, until_ns=self.dark_until_ns)
 
     def second(self) -> None:
-        """Let a second of faults of the world happen."""
-        world, strikes, market = self._world, self._fault_rates.strikes, self.market
-        chance, now_ns, some = world.chance, world.now_ns, self._some
-        if strikes("N12 dark"):
+        """Let a second of faults of the simulation happen."""
+        simulation, occurs, market = self._simulation, self._fault_rates.occurs, self.market
+        chance, now_ns, some = simulation.chance, simulation.now_ns, self._some
+        if occurs("N12 dark"):
             self.dark(chance.randint(3, 40) * SECOND)
-        if strikes("N7 stream closed"):
+        if occurs("N7 stream closed"):
             self.stream.cut(silent=False, until_ns=now_ns + chance.randint(0, 3) * SECOND)
-        if strikes("N8 stream silent"):
+        if occurs("N8 stream silent"):
             self.stream.cut(silent=True, until_ns=now_ns)
-        if strikes("E20 maintenance"):
+        if occurs("E20 maintenance"):
             self.closed_until_ns = now_ns + chance.randint(2, 20) * SECOND
             market.halt(self.closed_until_ns, market.listings)
-        if strikes("E8 halt"):
+        if occurs("E8 halt"):
             market.halt(now_ns + chance.randint(1, 10) * SECOND, [some()])
-        if strikes("E7 filters change"):
-            market.engine.change_rules(some().id, lot=chance.choice((LOT, 2 * LOT, COARSEST)))
-        if strikes("E18 external order"):
+        if occurs("E7 filters change"):
+            market.engine.change_rules(some().id, lot=chance.choice((LOT, 2 * LOT, COARSEST_LOT)))
+        if occurs("E18 external order"):
             self._external()
-        if strikes("M1 position moved"):
+        if occurs("M1 position moved"):
             market.give(some(), chance.choice((-1, 1)) * chance.randint(1, 50) * LOT)
-        if market.working() and strikes("E19 venue cancels"):
+        if market.working() and occurs("E19 venue cancels"):
             market.cancel(chance.choice(market.working()), by="venue")
 
     def _external(self) -> None:
-        what, of = self._world.chance.randint(0, 2), self._some()
+        what, of = self._simulation.chance.randint(0, 2), self._some()
         if what == 0:
-            self.market.give(of, self._world.chance.randint(1, 20) * LOT)
+            self.market.give(of, self._simulation.chance.randint(1, 20) * LOT)
             return
         made = self.market.place_external(of)
         if what == 1 and made is not None:
             self.market.execute(made)
 
     def _some(self) -> Listing:
-        return self._world.chance.choice(self.market.listings)
+        return self._simulation.chance.choice(self.market.listings)
 
     def stay_calm(self) -> None:
         """End whatever lasts: the time to recover begins."""
-        self.dark_until_ns = min(self.dark_until_ns, self._world.now_ns)
-        self.closed_until_ns = min(self.closed_until_ns, self._world.now_ns)
+        self.dark_until_ns = min(self.dark_until_ns, self._simulation.now_ns)
+        self.closed_until_ns = min(self.closed_until_ns, self._simulation.now_ns)
         for each in self.market.listings:
-            each.halted_until_ns = min(each.halted_until_ns, self._world.now_ns)
+            each.halted_until_ns = min(each.halted_until_ns, self._simulation.now_ns)
         self.market.reopen()
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.config import VenueConfig
-from septet._drill.venue.false_values import spoil_answer
-from septet._drill.venue.faults import ANYWHERE, Injector, Strike
-from septet._drill.venue.market_requests import Public
-from septet._drill.venue.order_requests import Trading
+from septet._drill.venue.false_values import falsify_answer
+from septet._drill.venue.faults import ANY_REQUEST, Injector, PlannedFault
+from septet._drill.venue.market_requests import MarketRequests
+from septet._drill.venue.order_requests import OrderRequests
 from septet._drill.venue.orders import Rejection
 from septet._drill.venue.venue_journal import Answered, RequestSeen, VenueJournal
 from septet._drill.venue.venue_request import VenueRequest, VenueResponse, signed_by, whole_of
@@ -20,7 +20,7 @@ from septet._drill.venue.venue_request import VenueRequest, VenueResponse, signe
 __all__ = ["WS_METHODS", "Api"]
 
 _V3 = "/api/v3/"
-_BREAK = ANYWHERE - {"A2"}
+_BREAK = ANY_REQUEST - {"A2"}
 """Faults after which a question has no answer."""
 WS_METHODS = {
     "ping": ("GET", _V3 + "ping"), "time": ("GET", _V3 + "time"),
@@ -52,7 +52,7 @@ class Api:
     """Answers calls of REST and WebSocket after the same checks."""
 
     def __init__(
-        self, config: VenueConfig, public: Public, trading: Trading, faults: Injector,
+        self, config: VenueConfig, public: MarketRequests, trading: OrderRequests, faults: Injector,
         journal: VenueJournal,
     ) -> None:  # fmt: skip
         self.public = public
@@ -113,7 +113,7 @@ class Api:
             )
         )  # fmt: skip
         try:
-            response = spoil_answer(request, self._pass(request, now), self._faults)
+            response = falsify_answer(request, self._pass(request, now), self._faults)
         except Rejection as rejection:
             response = VenueResponse.rejected(rejection)
         self._headers(request, response)
@@ -142,15 +142,15 @@ class Api:
         if symbol and self._faults.lasting("E24", symbol) is not None:
             raise Rejection(-1121, "Invalid symbol.")
         if request.method == "GET":
-            struck = self._struck_query(request)
-            if struck is not None:
-                return struck
+            occurred = self._faulty_query(request)
+            if occurred is not None:
+                return occurred
         return endpoint.handle(request)
 
-    def _struck_query(self, request: VenueRequest) -> VenueResponse | None:
+    def _faulty_query(self, request: VenueRequest) -> VenueResponse | None:
         """Return the answer of a fault that applies to queries, if one acts."""
-        strike = self._faults.strike("query", request.params.get("symbol", ""), only=_BREAK)
-        return _broken_query(strike) if strike is not None else None
+        planned = self._faults.due_fault("query", request.params.get("symbol", ""), only=_BREAK)
+        return _broken_query(planned) if planned is not None else None
 
     # ------------------------------------------------------------ gates
 
@@ -245,18 +245,18 @@ def _wait(status: int, text: str, left_ns: int) -> VenueResponse:
     return VenueResponse(status, {"code": -1003, "msg": text}, {"Retry-After": str(seconds)})
 
 
-def _broken_query(strike: Strike) -> VenueResponse:
+def _broken_query(planned: PlannedFault) -> VenueResponse:
     """Return the failed answer to a query."""
-    code = strike.fault.code
+    code = planned.fault.code
     if code in {"N1", "N2", "N6"}:
         return VenueResponse(200, None, mode="hang" if code == "N6" else "abort",
-                      hold_ms=strike.number_of("hold_ms", 30_000))  # fmt: skip
+                      hold_ms=planned.number_of("hold_ms", 30_000))  # fmt: skip
     if code == "N3":
-        return VenueResponse(200, None, mode="hang", hold_ms=strike.number_of("delay_ms", 12_000))
+        return VenueResponse(200, None, mode="hang", hold_ms=planned.number_of("delay_ms", 12_000))
     if code == "N13":
-        return VenueResponse(200, None, raw=strike.word_of("body", "{}").encode())
-    status = int(strike.number_of("status", 503))
-    number = int(strike.number_of("code", -1001))
+        return VenueResponse(200, None, raw=planned.word_of("body", "{}").encode())
+    status = int(planned.number_of("status", 503))
+    number = int(planned.number_of("code", -1001))
     return VenueResponse(
         status, {"code": number, "msg": "Internal error; unable to process request."}
     )

@@ -110,7 +110,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     `code` is one that `septet._drill.venue.faults` lists. It is armed `at_ms` of wall time after
     it was given, and not before bar `at_bar` (counted from the venue's start). While armed it
-    strikes a matching occasion with `probability`, `times` times at most (0: no bound). What
+    acts on a matching occasion with `probability`, `times` times at most (0: no bound). What
     lasts does so for `duration_ms`. `target` names the occasion, `symbol` (``BTCUSDT`` or
     ``BTC/USDT``) narrows it. `parameters` are listed in `septet._drill.venue.faults`.
     """

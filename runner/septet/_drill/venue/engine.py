@@ -11,7 +11,7 @@ from septet._drill.venue.config import Fees, SymbolConfig
 from septet._drill.venue.ledger import Ledger
 from septet._drill.venue.orders import (
     FINAL,
-    WHOLE,
+    WHOLE_PPM,
     Asked,
     Execution,
     Fill,
@@ -133,15 +133,17 @@ class MatchingEngine:
         `portion` holds for one execution and is reset here.
         """
         self.before_execution(order, quantity)
-        portion, order.portion = order.portion, WHOLE
-        if portion in (0, WHOLE):
+        portion, order.portion = order.portion, WHOLE_PPM
+        if portion in (0, WHOLE_PPM):
             return quantity if portion else 0
         lot = self.rules[order.asked.symbol].lot
-        return min(quantity, max(floor_to(quantity * portion // WHOLE, lot), lot))
+        return min(quantity, max(floor_to(quantity * portion // WHOLE_PPM, lot), lot))
 
     # ------------------------------------------------------------ orders
 
-    def place(self, asked: Asked, now_ms: int, *, portion: int = WHOLE, then: str = "") -> Order:
+    def place(
+        self, asked: Asked, now_ms: int, *, portion: int = WHOLE_PPM, then: str = ""
+    ) -> Order:
         """Take a new order and work it; Rejection if the venue does not accept it.
 
         A client id must be unique among open orders only. `portion` (millionths) of what could
@@ -282,7 +284,7 @@ class MatchingEngine:
         order = self.open.get(order_id)
         if order is None or order.then != "rest" or not self.rules[order.asked.symbol].trading:
             return
-        order.then, order.portion = "", WHOLE
+        order.then, order.portion = "", WHOLE_PPM
         if order.triggered:
             self._execute_accepted(order, now_ms)
 
@@ -365,7 +367,7 @@ class MatchingEngine:
         """Fill what is left of a resting order: at its own price, a stop at the market's."""
         if order.order_id not in self.open:
             return
-        order.triggered, order.portion, order.then = True, WHOLE, ""
+        order.triggered, order.portion, order.then = True, WHOLE_PPM, ""
         if not order.asked.price:
             self._release(order)
             self._execute_accepted(order, now_ms)

@@ -1,9 +1,9 @@
 """Decides when each fault acts: by a plan, a seed, and the requests that arrive.
 
-Request faults strike an occasion: ``place``, ``cancel`` or ``query``; those of `ANYWHERE` may be
+Request faults have an occasion: ``place``, ``cancel`` or ``query``; those of `ANY_REQUEST` may be
 aimed at another one than their own, or at ``all``. Event faults act on an execution sent on the
 user stream. Timed faults begin by themselves, again `every_ms` (1000) or `every_bars` (0) where
-they may strike more than once; those of `LASTING` go on for their duration.
+they may act more than once; those of `LASTING` go on for their duration.
 
 ====  =====================================================  ====================================
 code  what happens                                           parameters (default)
@@ -85,7 +85,16 @@ from septet._drill.venue.config import Fault
 from septet._drill.venue.venue_journal import FaultInjected, VenueJournal
 from septet.errors import InputError
 
-__all__ = ["ANYWHERE", "CODES", "EVENTS", "LASTING", "REQUESTS", "TIMED", "Injector", "Strike"]
+__all__ = [
+    "ANY_REQUEST",
+    "CODES",
+    "EVENTS",
+    "LASTING",
+    "REQUESTS",
+    "TIMED",
+    "Injector",
+    "PlannedFault",
+]
 
 REQUESTS = {
     "N1": "place", "N2": "place", "N3": "place", "N4": "place", "N6": "cancel", "N13": "place",
@@ -93,14 +102,14 @@ REQUESTS = {
     "E15": "place", "E16": "query", "E21": "place", "E23": "place", "A1": "place",
     "A2": "POST order", "A18": "POST order", "A19": "POST order",
 }  # fmt: skip
-"""Code -> the occasion it strikes unless its target sets another."""
-_EVER_MS = 10**12
-ANYWHERE = frozenset({"N1", "N2", "N3", "N6", "N13", "E1", "A2", "A18", "A19"})
-"""Those that may strike any request, where their target allows it."""
+"""Code -> the occasion on which it acts unless its target sets another."""
+_NO_END_MS = 10**12
+ANY_REQUEST = frozenset({"N1", "N2", "N3", "N6", "N13", "E1", "A2", "A18", "A19"})
+"""Those that may act on any request, where their target allows it."""
 EVENTS = {"E12": "trade", "E13": "trade", "E14": "trade", "A3": "trade"}
 LASTING = {
     "N8": 0, "N9": 0, "N10": 2000, "N11": 2000, "N12": 5000, "E2": 1000, "E3": 2000, "E4": 2000,
-    "E7": _EVER_MS, "E8": _EVER_MS, "E20": 2000, "E22": _EVER_MS, "E24": _EVER_MS,
+    "E7": _NO_END_MS, "E8": _NO_END_MS, "E20": 2000, "E22": _NO_END_MS, "E24": _NO_END_MS,
     "D6": 1000, "A10": 2000,
 }  # fmt: skip
 """Code -> how long it lasts unless the plan sets it, in ms of wall time."""
@@ -110,7 +119,7 @@ CODES = frozenset(REQUESTS) | frozenset(EVENTS) | TIMED
 
 
 @dataclass(slots=True)
-class Strike:
+class PlannedFault:
     """A fault of the plan and its state."""
 
     number: int
@@ -143,14 +152,14 @@ class Injector:
     """Decides by the plan; every injection is written to the venue's journal."""
 
     def __init__(self, seed: int, clock: MarketClock, journal: VenueJournal) -> None:
-        self.plan: list[Strike] = []
-        self.begin: Callable[[Strike], None] = lambda strike: None
-        self.end: Callable[[Strike], None] = lambda strike: None
+        self.plan: list[PlannedFault] = []
+        self.begin: Callable[[PlannedFault], None] = lambda planned: None
+        self.end: Callable[[PlannedFault], None] = lambda planned: None
         self._seed = seed
         self._clock = clock
         self._journal = journal
         self._bar = 0
-        self._running: list[Strike] = []
+        self._running: list[PlannedFault] = []
 
     def add(self, faults: Iterable[Fault]) -> list[int]:
         """Add faults to the plan and return their numbers; InputError for an unknown code."""
@@ -165,13 +174,13 @@ class Injector:
             fault = msgspec.structs.replace(each, symbol=each.symbol.replace("/", ""))
             draw = random.Random(f"{self._seed}:fault:{number}")
             ready = now + int(fault.at_ms * 10**6)
-            self.plan.append(Strike(number, fault, ready, fault.at_bar, draw))
+            self.plan.append(PlannedFault(number, fault, ready, fault.at_bar, draw))
         return list(range(first, len(self.plan)))
 
-    def strike(
+    def due_fault(
         self, occasion: str, symbol: str = "", client_id: str = "",
         only: frozenset[str] = frozenset(),
-    ) -> Strike | None:  # fmt: skip
+    ) -> PlannedFault | None:  # fmt: skip
         """Return the fault that acts on this request, if one does."""
         for each in self.plan:
             code = each.fault.code
@@ -179,7 +188,7 @@ class Injector:
             if home is None or each.spent or (only and code not in only):
                 continue
             target = each.fault.target or home
-            fits = code in ANYWHERE or occasion == home
+            fits = code in ANY_REQUEST or occasion == home
             if target not in {occasion, "all"} or not fits or not self._ripe(each, symbol):
                 continue
             if each.draw.random() < each.fault.probability:
@@ -187,7 +196,7 @@ class Injector:
                 return each
         return None
 
-    def lasting(self, code: str, symbol: str = "") -> Strike | None:
+    def lasting(self, code: str, symbol: str = "") -> PlannedFault | None:
         """Return the active fault of this code, if there is one."""
         for each in self._running:
             if each.fault.code == code and each.fault.symbol in {"", symbol or each.fault.symbol}:
@@ -228,26 +237,26 @@ class Injector:
         return min(times, default=None)
 
     def note(
-        self, strike: Strike, symbol: str = "", client_id: str = "", detail: str = "", *,
+        self, planned: PlannedFault, symbol: str = "", client_id: str = "", detail: str = "", *,
         counts: bool = True,
     ) -> None:  # fmt: skip
         """Record an injection, or the result of the last one (`counts` False)."""
-        strike.count += counts
+        planned.count += counts
         self._journal.write(
             FaultInjected(
-                at_ns=self._clock.wall_ns(), code=strike.fault.code, number=strike.number,
-                count=strike.count, symbol=symbol, client_id=client_id, detail=detail,
+                at_ns=self._clock.wall_ns(), code=planned.fault.code, number=planned.number,
+                count=planned.count, symbol=symbol, client_id=client_id, detail=detail,
             )
         )  # fmt: skip
 
-    def _ripe(self, each: Strike, symbol: str) -> bool:
+    def _ripe(self, each: PlannedFault, symbol: str) -> bool:
         return (
             each.ready_ns <= self._clock.wall_ns()
             and each.ready_bar <= self._bar
             and each.fault.symbol in {"", symbol}
         )
 
-    def _again(self, each: Strike, now: int) -> None:
+    def _again(self, each: PlannedFault, now: int) -> None:
         """Set when a timed fault may come again."""
         each.ready_ns = now + int(each.number_of("every_ms", 1000.0) * 10**6)
         each.ready_bar = self._bar + int(each.number_of("every_bars", 0.0))

@@ -8,7 +8,7 @@ from septet._drill.venue.amounts import units
 
 __all__ = ["Ledger"]
 
-_KEPT = 10_000
+_MAX_NOTES = 10_000
 """Most records of earlier balances."""
 Balances = dict[str, tuple[int, int]]
 """Free and locked units by asset."""
@@ -31,8 +31,8 @@ class Ledger:
     def note(self, now_ms: int) -> None:
         """Record the balances at a time."""
         self._past.append((now_ms, self.balances()))
-        if len(self._past) > _KEPT:
-            del self._past[: _KEPT // 2]
+        if len(self._past) > _MAX_NOTES:
+            del self._past[: _MAX_NOTES // 2]
 
     def as_of(self, at_ms: int) -> Balances:
         """Return the balances at an earlier time; the oldest on record for a time before them."""

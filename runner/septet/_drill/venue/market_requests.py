@@ -14,7 +14,7 @@ from septet._drill.venue.market import Market, Trade
 from septet._drill.venue.orders import Rejection, Rules
 from septet._drill.venue.venue_request import VenueRequest, VenueResponse, whole_of
 
-__all__ = ["Public", "levels"]
+__all__ = ["MarketRequests", "levels"]
 
 
 def levels(side: dict[int, int], limit: int) -> list[list[str]]:
@@ -22,7 +22,7 @@ def levels(side: dict[int, int], limit: int) -> list[list[str]]:
     return [[text(price), text(quantity)] for price, quantity in list(side.items())[:limit]]
 
 
-class Public:
+class MarketRequests:
     """The public part of the protocol."""
 
     def __init__(

@@ -14,18 +14,18 @@ from septet._drill.venue.binance_messages import ack, cancelled, my_trade, order
 from septet._drill.venue.clock import MarketClock
 from septet._drill.venue.engine import MatchingEngine
 from septet._drill.venue.false_values import redirect
-from septet._drill.venue.faults import Injector, Strike
-from septet._drill.venue.orders import WHOLE, Asked, Order, Rejection
+from septet._drill.venue.faults import Injector, PlannedFault
+from septet._drill.venue.orders import WHOLE_PPM, Asked, Order, Rejection
 from septet._drill.venue.venue_request import VenueRequest, VenueResponse, number_of, whole_of
 
-__all__ = ["Trading"]
+__all__ = ["OrderRequests"]
 
 _RECV_WINDOW = 5000
 _CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
-_STALE = frozenset({"E16"})
+_STALE_CODES = frozenset({"E16"})
 
 
-class Trading:
+class OrderRequests:
     """The private part of the protocol: places, cancels and queries orders."""
 
     def __init__(
@@ -71,92 +71,94 @@ class Trading:
     def place(self, request: VenueRequest) -> VenueResponse:
         """Accept a new order, unless a fault acts."""
         asked = self.asked(request.params)
-        strike = self.faults.strike("place", asked.symbol, asked.client_id)
-        if strike is not None:
-            return self._struck(request, asked, strike)
+        planned = self.faults.due_fault("place", asked.symbol, asked.client_id)
+        if planned is not None:
+            return self._faulty_order(request, asked, planned)
         return self._placed(request, asked)
 
     def _placed(
-        self, request: VenueRequest, asked: Asked, *, portion: int = WHOLE, then: str = ""
+        self, request: VenueRequest, asked: Asked, *, portion: int = WHOLE_PPM, then: str = ""
     ) -> VenueResponse:  # fmt: skip
         now = self.now_ms()
         order = self.engine.place(asked, now, portion=portion, then=then)
         usual = "FULL" if asked.type in {"MARKET", "LIMIT"} else "ACK"
         return VenueResponse(200, ack(order, request.params.get("newOrderRespType", usual), now))
 
-    def _struck(self, request: VenueRequest, asked: Asked, strike: Strike) -> VenueResponse:
+    def _faulty_order(
+        self, request: VenueRequest, asked: Asked, planned: PlannedFault
+    ) -> VenueResponse:
         """Handle a new order on which a fault acts."""
-        code = strike.fault.code
+        code = planned.fault.code
         if code == "N2":
-            return _lost(strike)
+            return _lost(planned)
         if code == "N4":
-            self._soon(self._place_late(request, asked, strike))
-            return _lost(strike)
+            self._soon(self._place_late(request, asked, planned))
+            return _lost(planned)
         if code == "E5":
             raise Rejection(
-                int(strike.number_of("code", -2010)),
-                strike.word_of("text", "Account has insufficient balance for requested action."),
+                int(planned.number_of("code", -2010)),
+                planned.word_of("text", "Account has insufficient balance for requested action."),
             )
-        if code == "E1" and not strike.flag_of("executed", default=strike.draw.random() < 0.5):
-            return _unknown(strike)
+        if code == "E1" and not planned.flag_of("executed", default=planned.draw.random() < 0.5):
+            return _unknown(planned)
         if code in {"E9", "E10"}:
-            return self._partial(request, asked, strike)
+            return self._partial(request, asked, planned)
         if code == "E23":
             name = asked.client_id
-            if strike.flag_of("other", default=False):
+            if planned.flag_of("other", default=False):
                 name = f"{crc32(name.encode()):08x}"
-            listed_as = strike.word_of("prefix", "x-") + name + strike.word_of("suffix")
+            listed_as = planned.word_of("prefix", "x-") + name + planned.word_of("suffix")
             asked = replace(asked, client_id=listed_as, sent_as=asked.client_id)
         response = self._placed(request, asked)
         match code:
             case "N1":
-                return _lost(strike)
+                return _lost(planned)
             case "N3":
-                response.hold_ms = strike.number_of("delay_ms", 12_000)
+                response.hold_ms = planned.number_of("delay_ms", 12_000)
             case "N13":
-                response.raw = strike.word_of("body", "{}").encode()
+                response.raw = planned.word_of("body", "{}").encode()
             case "E1":
-                return _unknown(strike)
+                return _unknown(planned)
             case "A1":
-                return redirect(strike, request)
+                return redirect(planned, request)
             case "E6":
                 raise Rejection(-2010, "Duplicate order sent.")
             case "E15":
-                response.hold_ms = strike.number_of("delay_ms", 300)
+                response.hold_ms = planned.number_of("delay_ms", 300)
             case "E21":
-                name = strike.word_of("field", "origQty")
-                response.body[name] = strike.word_of("value") or text(
+                name = planned.word_of("field", "origQty")
+                response.body[name] = planned.word_of("value") or text(
                     2 * number_of(response.body, name)
                 )
             case _:
                 pass
         return response
 
-    def _partial(self, request: VenueRequest, asked: Asked, strike: Strike) -> VenueResponse:
-        portion = int(strike.number_of("portion", 0.5) * WHOLE)
-        then = "rest" if strike.fault.code == "E9" else "expire"
+    def _partial(self, request: VenueRequest, asked: Asked, planned: PlannedFault) -> VenueResponse:
+        portion = int(planned.number_of("portion", 0.5) * WHOLE_PPM)
+        then = "rest" if planned.fault.code == "E9" else "expire"
         response = self._placed(request, asked, portion=portion, then=then)
         if then == "rest":
-            self._soon(self._resume(response.body["orderId"], strike.number_of("delay_ms", 200)))
+            self._soon(self._resume(response.body["orderId"], planned.number_of("delay_ms", 200)))
         return response
 
     async def _resume(self, order_id: int, delay_ms: float) -> None:
         await asyncio.sleep(delay_ms / 1000)
         self.engine.resume(order_id, self.now_ms())
 
-    async def _place_late(self, request: VenueRequest, asked: Asked, strike: Strike) -> None:
+    async def _place_late(self, request: VenueRequest, asked: Asked, planned: PlannedFault) -> None:
         """Execute an accepted request later, unless its receive window has passed by then."""
-        await asyncio.sleep(strike.number_of("delay_ms", 2000) / 1000)
+        await asyncio.sleep(planned.number_of("delay_ms", 2000) / 1000)
         window = whole_of(request.params, "recvWindow") or _RECV_WINDOW
         late = self.now_ms() - (whole_of(request.params, "timestamp") or 0) > window
         if late:
-            self.faults.note(strike, asked.symbol, asked.client_id, "too late", counts=False)
+            self.faults.note(planned, asked.symbol, asked.client_id, "too late", counts=False)
             return
         try:
             self._placed(request, asked)
         except Rejection as rejection:
             self.faults.note(
-                strike, asked.symbol, asked.client_id, f"rejected: {rejection}", counts=False
+                planned, asked.symbol, asked.client_id, f"rejected: {rejection}", counts=False
             )
 
     def _soon(self, work: Any) -> None:
@@ -197,23 +199,23 @@ class Trading:
     def cancel(self, request: VenueRequest) -> VenueResponse:
         """Cancel one order, unless a fault acts."""
         found = self._find(request.params, -2011, "orderId", "origClientOrderId")
-        strike = self.faults.strike("cancel", found.asked.symbol, found.asked.client_id)
-        code = strike.fault.code if strike is not None else ""
-        if strike is not None and code == "N2":
-            return _lost(strike)
-        if strike is not None and code == "E1":
-            if strike.flag_of("executed", default=strike.draw.random() < 0.5):
+        planned = self.faults.due_fault("cancel", found.asked.symbol, found.asked.client_id)
+        code = planned.fault.code if planned is not None else ""
+        if planned is not None and code == "N2":
+            return _lost(planned)
+        if planned is not None and code == "E1":
+            if planned.flag_of("executed", default=planned.draw.random() < 0.5):
                 self._cancelled(request, found)
-            return _unknown(strike)
+            return _unknown(planned)
         if code == "E11":
             self.engine.execute(found, self.now_ms())
         response = self._cancelled(request, found)
-        if strike is not None and code in {"N1", "N6"}:
-            return _lost(strike, "hang" if code == "N6" else "abort")
-        if strike is not None and code == "N3":
-            response.hold_ms = strike.number_of("delay_ms", 12_000)
-        if strike is not None and code == "N13":
-            response.raw = strike.word_of("body", "{}").encode()
+        if planned is not None and code in {"N1", "N6"}:
+            return _lost(planned, "hang" if code == "N6" else "abort")
+        if planned is not None and code == "N3":
+            response.hold_ms = planned.number_of("delay_ms", 12_000)
+        if planned is not None and code == "N13":
+            response.raw = planned.word_of("body", "{}").encode()
         return response
 
     def _cancelled(self, request: VenueRequest, order: Order) -> VenueResponse:
@@ -229,12 +231,12 @@ class Trading:
         mine = [order for order in self.engine.open.values() if order.asked.symbol == symbol]
         if not mine:
             raise Rejection(-2011, "Unknown order sent.")
-        strike = self.faults.strike("cancel", symbol)
-        if strike is not None and strike.fault.code == "N2":
-            return _lost(strike)
+        planned = self.faults.due_fault("cancel", symbol)
+        if planned is not None and planned.fault.code == "N2":
+            return _lost(planned)
         answers = [self._cancelled(request, order).body for order in mine]
-        if strike is not None and strike.fault.code in {"N1", "N6"}:
-            return _lost(strike, "hang" if strike.fault.code == "N6" else "abort")
+        if planned is not None and planned.fault.code in {"N1", "N6"}:
+            return _lost(planned, "hang" if planned.fault.code == "N6" else "abort")
         return VenueResponse(200, answers)
 
     def replace(self, request: VenueRequest) -> VenueResponse:
@@ -276,8 +278,8 @@ class Trading:
 
     def _as_of(self, symbol: str = "", client_id: str = "") -> int | None:
         """Return the time as of which queries are answered, None for now."""
-        strike = self.faults.strike("query", symbol, client_id, only=_STALE)
-        return self.now_ms() - int(strike.number_of("stale_ms", 2000)) if strike else None
+        planned = self.faults.due_fault("query", symbol, client_id, only=_STALE_CODES)
+        return self.now_ms() - int(planned.number_of("stale_ms", 2000)) if planned else None
 
     def query(self, request: VenueRequest) -> VenueResponse:
         """Return one order."""
@@ -365,19 +367,19 @@ def _replace_failed(code: int, data: dict[str, Any]) -> dict[str, Any]:
     return {"code": code, "msg": what, "data": data}
 
 
-def _lost(strike: Strike, usual: str = "abort") -> VenueResponse:
+def _lost(planned: PlannedFault, usual: str = "abort") -> VenueResponse:
     """Return an answer that never arrives."""
-    mode = strike.word_of("mode", usual)
-    hold = strike.number_of("hold_ms", 30_000 if mode == "hang" else 0)
+    mode = planned.word_of("mode", usual)
+    hold = planned.number_of("hold_ms", 30_000 if mode == "hang" else 0)
     return VenueResponse(200, None, mode="hang" if mode == "hang" else "abort", hold_ms=hold)
 
 
-def _unknown(strike: Strike) -> VenueResponse:
+def _unknown(planned: PlannedFault) -> VenueResponse:
     """Return an answer that leaves open whether the request was executed."""
-    status = int(strike.number_of("status", 503))
+    status = int(planned.number_of("status", 503))
     body = {
-        "code": int(strike.number_of("code", -1007)),
-        "msg": strike.word_of(
+        "code": int(planned.number_of("code", -1007)),
+        "msg": planned.word_of(
             "text",
             "Timeout waiting for response from backend server. "
             "Send status unknown; execution status unknown.",

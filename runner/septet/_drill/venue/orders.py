@@ -8,11 +8,11 @@ from typing import Literal
 from septet._drill.venue.amounts import SCALE, floor_product, units
 from septet._drill.venue.config import SymbolConfig
 
-__all__ = ["FINAL", "WHOLE", "Asked", "Execution", "Fill", "Order", "Rejection", "Rules"]
+__all__ = ["FINAL", "WHOLE_PPM", "Asked", "Execution", "Fill", "Order", "Rejection", "Rules"]
 
 FINAL = frozenset({"FILLED", "CANCELED", "EXPIRED", "REJECTED"})
 """Statuses that an order does not leave."""
-WHOLE = 10**6
+WHOLE_PPM = 10**6
 """Millionths of a quantity: all of it."""
 Execution = Literal["NEW", "TRADE", "CANCELED", "EXPIRED", "REPLACED"]
 _TYPES = {
@@ -94,7 +94,7 @@ class Order:
     triggered: bool = True
     maker: bool = False
     reason: str = "NONE"
-    portion: int = WHOLE
+    portion: int = WHOLE_PPM
     then: str = ""
     fills: list[Fill] = field(default_factory=list)
     past: list[tuple[int, str, int, int]] = field(default_factory=list)

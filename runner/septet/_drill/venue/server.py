@@ -18,8 +18,8 @@ from septet._drill.venue.config import Fault, VenueConfig
 from septet._drill.venue.engine import MatchingEngine, Report
 from septet._drill.venue.faults import Injector
 from septet._drill.venue.market import Market
-from septet._drill.venue.market_requests import Public
-from septet._drill.venue.order_requests import Trading
+from septet._drill.venue.market_requests import MarketRequests
+from septet._drill.venue.order_requests import OrderRequests
 from septet._drill.venue.sockets import Socket
 from septet._drill.venue.stream_faults import StreamFaults
 from septet._drill.venue.streams import MarketStreams
@@ -49,10 +49,10 @@ class LocalVenue:
         self.market = Market(config, self.engine)
         self.clock = self.market.clock
         self.faults = Injector(config.seed, self.clock, self.journal)
-        self.trading = Trading(
+        self.trading = OrderRequests(
             self.engine, self.clock, self.faults, can_withdraw=config.can_withdraw
         )
-        self.public = Public(
+        self.public = MarketRequests(
             self.market, self._skew_ms, config.limits,
             lambda symbol: self.faults.lasting("E24", symbol) is None,
         )  # fmt: skip
@@ -191,8 +191,8 @@ class LocalVenue:
     # ------------------------------------------------------------ what happened
 
     def _skew_ms(self) -> float:
-        strike = self.faults.lasting("E4")
-        return strike.number_of("skew_ms", 10_000) if strike is not None else 0.0
+        planned = self.faults.lasting("E4")
+        return planned.number_of("skew_ms", 10_000) if planned is not None else 0.0
 
     def _opening_balances(self) -> None:
         self._balances(tuple(self.engine.ledger.assets()), "opening")

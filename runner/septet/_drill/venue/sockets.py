@@ -9,7 +9,7 @@ from aiohttp import WSMsgType, web
 
 __all__ = ["Socket"]
 
-_MOST_WAITING = 20_000
+_MAX_WAITING = 20_000
 _IN_A_ROW = 20
 
 
@@ -25,7 +25,7 @@ class Socket:
         self.deaf = False
         self._request = request
         self._web = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=2**20)
-        self._waiting: asyncio.Queue[str] = asyncio.Queue(_MOST_WAITING)
+        self._waiting: asyncio.Queue[str] = asyncio.Queue(_MAX_WAITING)
         self._writer: asyncio.Task[None] | None = None
 
     def send(self, text: str) -> None:

@@ -17,7 +17,7 @@ from septet._drill.venue.symbol_prices import Kline
 __all__ = ["MarketStreams", "encode"]
 
 _KINDS = {"trade", "aggTrade", "bookTicker", "ticker", "miniTicker", "depth"}
-Bent = Callable[[str, str, dict[str, Any]], list[dict[str, Any]]]
+ChangeMessages = Callable[[str, str, dict[str, Any]], list[dict[str, Any]]]
 
 
 def encode(body: Any) -> str:
@@ -30,7 +30,7 @@ class MarketStreams:
 
     def __init__(self, market: Market) -> None:
         self.market = market
-        self.bend: Bent = lambda stream, symbol, body: [body]
+        self.bend: ChangeMessages = lambda stream, symbol, body: [body]
         self._listeners: dict[str, set[Socket]] = {}
         self._combined: set[Socket] = set()
         self._shown: dict[str, tuple[int, dict[int, int], dict[int, int]]] = {}

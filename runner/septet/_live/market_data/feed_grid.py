@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from septet._data.bar_checks import LEAST, MOST, PRICES
+from septet._data.bar_checks import MAX_VALUE, MIN_VALUE, PRICES
 from septet._data.bars import Bar, Finding
 from septet._data.calendars import Anchor, Sessions, load_calendar
 from septet._data.defects import Findings
@@ -136,9 +136,9 @@ class Gate:
     def admit(self, row: BarSeen) -> tuple[BarSeen | Bar | None, tuple[Finding, ...]]:
         """Check a row whose time was checked before; a row without a fault is the bar."""
         low, high = row.low, row.high
-        plain = LEAST <= low <= row.open <= high and low <= row.close <= high <= MOST
+        plain = MIN_VALUE <= low <= row.open <= high and low <= row.close <= high <= MAX_VALUE
         if plain and not self._quote:
-            if 0.0 < row.volume <= MOST:
+            if 0.0 < row.volume <= MAX_VALUE:
                 return row, ()
             if row.volume == 0.0 and self._keeps_empty:
                 return row, self._empty(row)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from septet import _learn as learn
-from septet._learn import estimator_trial, kept_trials
+from septet._learn import estimator_trial, trial_fit_cache
 from septet._learn.estimator_trial import Refusal
 from septet.errors import InputError
 from septet_plugins.models.sklearn import Sklearn, sklearn_model
@@ -80,7 +80,7 @@ def test_another_library_or_source_is_tried(
 ) -> None:
     answers[:] = [None, REFUSED]
     assert learn.trial_fit_once(block(), NAMES, 700) is None
-    monkeypatch.setattr(kept_trials, what, lambda name: "another")
+    monkeypatch.setattr(trial_fit_cache, what, lambda name: "another")
     assert learn.trial_fit_once(block(), NAMES, 700) is REFUSED
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["trial_fit_once"]
 
 _FORMAT: Final = 1
-_OURS: Final = ("septet._learn", "septet._kernel", "septet_plugins.models")
+_OWN_MODULES: Final = ("septet._learn", "septet._kernel", "septet_plugins.models")
 """Code that fits, converts and serves."""
 _LIBRARIES: Final = (
     "scikit-learn", "scipy", "numpy", "numba", "llvmlite", "lightgbm", "xgboost", "threadpoolctl",
@@ -69,7 +69,7 @@ def trial_fit_once(block: UseBlock, names: tuple[str, ...], rows: int) -> Refusa
 def _path(block: UseBlock, names: tuple[str, ...], rows: int) -> Path:
     """Return the path that stands for everything a trial depends on."""
     settings = (block.use, block.config.model_dump_json(), block.extra.get("scale"))
-    made_of = [*map(package_digest, _OURS), *map(_version, _LIBRARIES), sys.version]
+    made_of = [*map(package_digest, _OWN_MODULES), *map(_version, _LIBRARIES), sys.version]
     parts = [_FORMAT, settings, block.extra.get("calibrate"), names, rows, made_of]
     key = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
     return cache_folder() / "trial-fits" / f"{key}.json"
