@@ -10,6 +10,7 @@ from septet import _learn as learn
 from septet._learn.fitting import Fitted, Window
 from septet._learn.trainer import EstimatorTrainer, complete
 from septet.errors import InputError
+from septet_plugins.models.series import SeriesModel, series_model
 from septet_plugins.models.sklearn import Sklearn, sklearn_model
 from septet_plugins.models.stored import Stored, stored_model
 from septet_schemas.blocks import UseBlock
@@ -53,7 +54,20 @@ def test_training_keeps_its_cron() -> None:
 
 
 def test_monitoring_keeps_its_bounds() -> None:
-    assert learn.health_rule(ModelMonitoring()) == learn.HealthRule()
+    config = Sklearn(estimator="GaussianNB")
+    block = _block("sklearn", config, sklearn_model, training=Training())
+    assert learn.health_rule(ModelMonitoring(), block) == learn.HealthRule()
+
+
+def test_models_that_nothing_trains_again_are_known() -> None:
+    config = Sklearn(estimator="GaussianNB")
+    stored = Training(scheme="stored", path="m")
+    for block in (
+        _block("sklearn", config, sklearn_model, training=stored),
+        _block("stored", Stored(path="m"), stored_model, training=Training()),
+        _block("series", SeriesModel(of="p"), series_model, training=Training(scheme="none")),
+    ):
+        assert not learn.health_rule(ModelMonitoring(), block).retrains
 
 
 def test_a_recipe_gets_the_scale_and_calibration_of_the_file() -> None:

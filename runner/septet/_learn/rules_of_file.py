@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "health_rule",
+    "is_retrained",
     "label_rule",
     "restore_of",
     "stored_folder",
@@ -53,9 +54,10 @@ def training_rule(training: Training, bar_ns: int) -> TrainingRule:
     )
 
 
-def health_rule(monitoring: ModelMonitoring) -> HealthRule:
-    """Read `monitoring.model`."""
+def health_rule(monitoring: ModelMonitoring, block: UseBlock | None) -> HealthRule:
+    """Read `monitoring.model`; `block` is that of the model, None without one."""
     return HealthRule(
+        retrains=block is not None and is_retrained(block),
         auc_window=monitoring.auc_window,
         auc_floor=monitoring.auc_floor,
         auc_warn=monitoring.auc_warn,
@@ -63,6 +65,13 @@ def health_rule(monitoring: ModelMonitoring) -> HealthRule:
         psi_warn=monitoring.psi_warn,
         psi_retrain=monitoring.psi_retrain,
     )
+
+
+def is_retrained(block: UseBlock) -> bool:
+    """Whether a run trains the model of a `model:` block, and so trains it again."""
+    if stored_folder(block) is not None:
+        return False
+    return type(block.config).learns and block.extra["training"].scheme != "none"
 
 
 def stored_folder(block: UseBlock) -> str | None:

@@ -209,7 +209,7 @@ def health_of(strategy: Any, names: Sequence[str]) -> RunningHealth | None:
         keep_ns = 2**61
     return RunningHealth(
         strategy.universe.symbols, names, bar_ns, learn.label_rule(block.extra["label"], bar_ns),
-        learn.health_rule(strategy.monitoring.model), keep_ns,
+        learn.health_rule(strategy.monitoring.model, block), keep_ns,
     )  # fmt: skip
 
 

@@ -121,7 +121,7 @@ def learn_walk(
     start = int(session.aligned.T[layout.KNOWN, session.first])
     start_ns = start if strategy.universe.start is not None else None
     doubts: tuple[str, ...] = ()
-    health_rule = learn.health_rule(strategy.monitoring.model)
+    health_rule = learn.health_rule(strategy.monitoring.model, block)
     if learn.stored_folder(block) is not None:
         stored = read_stored(session.loaded, dataset.feature_names, session.plan.assembly.graph)
         doubts = stored.doubts
