@@ -35,14 +35,19 @@ def label_rule(label: Label, bar_ns: int) -> LabelRule:
     return LabelRule(label.use, horizon, threshold=above)
 
 
-def training_rule(training: Training, bar_ns: int) -> TrainingRule:
-    """Read `model.training`."""
-    once = training.scheme == "none"
+def training_rule(training: Training, bar_ns: int, calendar: str = "24x7") -> TrainingRule:
+    """Read `model.training`; `calendar` is that by whose bars a model becomes ready."""
+    once, purge, ready = training.scheme == "none", training.purge, training.ready_after
+    in_sessions = ready.bar_count > 0 and calendar != "24x7" and not once
     return TrainingRule(
         train_ns=0 if once else training.train,
         step_ns=training.longest_step_ns,
-        ready_after_ns=training.ready_after.ns(bar_ns),
-        purge_ns=None if training.purge is None else training.purge.ns(bar_ns),
+        ready_after_ns=0 if in_sessions else ready.ns(bar_ns),
+        purge_ns=purge.duration_ns if purge is not None and purge.duration_ns else None,
+        purge_bars=purge.bar_count if purge is not None and not purge.duration_ns else None,
+        ready_bars=ready.bar_count if in_sessions else 0,
+        calendar=calendar,
+        bar_ns=bar_ns,
         embargo_ns=training.embargo.ns(bar_ns),
         window=training.window,
         min_rows=training.min_rows,
