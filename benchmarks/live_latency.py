@@ -36,7 +36,7 @@ from live_world import (
 
 from septet import messages as m
 from septet._live import start as begin
-from septet._live.process import _loop_factory, keep_apart, tidy
+from septet._live.process import keep_apart, new_loop, tidy
 from septet._live.run_location import find_run_location
 from septet._live.shared_account import AccountGate
 from septet._live.stop import StopBound
@@ -237,7 +237,7 @@ async def measured(
 
 def run(call: Callable[[], Any]) -> Any:
     """Run a coroutine on the loop that live runs have."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(call())
 
 

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Final, NewType
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError, core_schema
 
+from septet_schemas.late_patterns import late_pattern
+
 __all__ = [
     "Bars",
     "BarsOrZero",
@@ -53,12 +55,12 @@ _NS: Final = {
     "w": 7 * 86_400 * NS_PER_SECOND,
 }
 _NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_FRACTION = re.compile(rf"^\s*({_NUMBER})\s*(%|bps|bp)?\s*$")
-_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*$")
-_LONG_UNIT = re.compile(
+_FRACTION = late_pattern(rf"^\s*({_NUMBER})\s*(%|bps|bp)?\s*$")
+_DURATION = late_pattern(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*$")
+_LONG_UNIT = late_pattern(
     r"^\s*(\d+)\s*(sec(?:ond)?s?|min(?:ute)?s?|hrs?|hours?|days?|wks?|weeks?)\s*$", re.IGNORECASE
 )
-_COUNT = re.compile(r"^\s*(\d+)\s*(bars?|trades?)?\s*$")
+_COUNT = late_pattern(r"^\s*(\d+)\s*(bars?|trades?)?\s*$")
 FRACTION_PATTERN: Final = r"^\s*[-+]?[0-9._eE+-]+\s*(%|bps|bp)?\s*$"
 DURATION_PATTERN: Final = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*$"
 

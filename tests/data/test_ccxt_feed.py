@@ -292,6 +292,38 @@ def test_whoever_watches_the_clock_can_have_it_dialled_again() -> None:
     asyncio.run(case())
 
 
+def test_requests_in_flight_end_before_their_client_is_closed() -> None:
+    """What ccxt says to a client that is closed in use is no answer of the exchange."""
+
+    async def case() -> None:
+        asked = asyncio.Event()
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            await reader.read()  # until it is closed by the client
+            writer.close()
+
+        async with (
+            local_venue() as venue,
+            await asyncio.start_server(silent, "127.0.0.1", 0) as server,
+            listening(venue, "bars") as (feed, _),
+        ):
+            port = server.sockets[0].getsockname()[1]
+            feed._client.urls["api"]["public"] = f"http://127.0.0.1:{port}/api/v3"
+            now = venue.clock.market_ns()
+            backfill = asyncio.ensure_future(feed.bars("BTC/USDT", now - 5 * HOUR_NS, now))
+            await asked.wait()
+            await feed.close()
+            assert backfill.done()
+            with pytest.raises(RunError, match="the feed of binance is closed"):
+                await backfill
+            with pytest.raises(RunError, match="the feed of binance is closed"):
+                await feed.bars("BTC/USDT", now - 5 * HOUR_NS, now)
+
+    asyncio.run(case())
+
+
 @pytest.mark.parametrize("kind", ["gap", "crossed"])
 def test_a_broken_book_is_reported_and_none_is_shown_until_it_is_whole(kind: str) -> None:
     async def case() -> None:

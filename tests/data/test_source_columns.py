@@ -11,7 +11,7 @@ import pytest
 
 from septet._config.load import load
 from septet._data.bad_rows import SERIES_SOURCES, doubts
-from septet._data.load import load_market, read_series
+from septet._data.load import load_market, read_candles, read_series
 from septet._data.source_columns import SOURCE_SIGN, source_columns
 from septet._data.stretches import Memory, Stretches
 from septet.errors import DataError
@@ -205,3 +205,23 @@ def test_of_hundreds_of_columns_those_named_like_sources_are_looked_at() -> None
     numbers = {f"x{each}": [row % 3 for row in range(rows)] for each in range(300)}
     frame = pl.DataFrame({**numbers, "exchange": ["binance", "kraken"] * (rows // 2)})
     assert [each.name for each in source_columns(frame)] == ["exchange"]
+
+
+@pytest.mark.parametrize(
+    ("times", "stamp"), [("open_time", "open"), ("time", "close"), ("", "open")]
+)
+def test_a_file_with_the_times_of_opens_and_closes_names_one(
+    tmp_path: Path, times: str, stamp: str
+) -> None:
+    frame = clean(COUNT).rename({"timestamp": "open_time"})
+    closes = pl.col("open_time") + HOUR_NS
+    frame.with_columns(time=closes).write_parquet(tmp_path / "BTC-USDT.parquet")
+    more = {"columns": {"timestamp": times}} if times else {}
+    made = block("candles", "parquet", {"stamp": stamp}, path="BTC-USDT.parquet", **more)
+    if not times:
+        with pytest.raises(DataError, match="two columns of times, time and open_time") as caught:
+            read_candles(made, request("1h", "X", base=tmp_path))
+        assert "columns: {timestamp: open_time} with stamp: open" in caught.value.hint
+        return
+    ((_, done),) = read_candles(made, request("1h", "X", base=tmp_path))
+    assert done.bars.open_ns[0] == START_NS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import pytest
@@ -83,3 +84,13 @@ def test_an_exchange_that_does_not_exist() -> None:
         check_exchange("binanc")
     with pytest.raises(DataError, match="has no sandbox"):
         make_client(Terms("kraken", sandbox=True))
+
+
+def test_clients_that_are_opened_again_do_not_read_the_file_of_authorities_again() -> None:
+    first, second = (make_client(Terms("binance")) for _ in range(2))
+    context = first.ssl_context
+    assert context is second.ssl_context
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.get_ca_certs()
+    own = make_client(Terms("binance", options={"include_OS_certificates": True}))
+    assert own.ssl_context is None, "ccxt adds to it"

@@ -83,7 +83,7 @@ class Watched(World):
             lambda loaded, clock, tasks: Quoting(clock, self.pages, quotes=live),
         )  # fmt: skip
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(process, "_loop_factory", lambda: lambda: VirtualTimeLoop(self.time))
+            patch.setattr(process, "new_loop", lambda: VirtualTimeLoop(self.time))
             return run_live(
                 [self.load(mode=mode, sets=[metrics, *sets])], self.options(bars=bars),
                 confirm=lambda question: True, clock=self.clock, wiring=wiring, signals=False,

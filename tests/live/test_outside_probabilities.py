@@ -81,7 +81,7 @@ class Outside(World):
         if mode == "live":
             wiring = Wiring(self.core, lambda *_: self.venue, self.feed)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(process, "_loop_factory", lambda: lambda: VirtualTimeLoop(self.time))
+            patch.setattr(process, "new_loop", lambda: VirtualTimeLoop(self.time))
             return run_live(
                 [self.load("outside", mode=mode)], self.options(bars=bars),
                 confirm=lambda question: True, clock=self.clock, wiring=wiring, signals=False,

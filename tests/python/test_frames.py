@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from polars.testing import assert_frame_equal
 
 import septet
 from septet._data.pandas_frames import unreadable_frame
@@ -76,6 +77,18 @@ def test_the_column_of_times_is_named(strategy: septet.Strategy) -> None:
     same(septet.run(strategy, data=renamed, time="opened"), septet.run(strategy))
 
 
+def test_the_bars_of_a_run_give_the_same_bars_again(strategy: septet.Strategy) -> None:
+    run = septet.run(strategy)
+    table = run.scan("bars").collect()
+    with pytest.raises(septet.DataError, match="more than one column of times: time, open_time"):
+        septet.run(strategy, data=table)
+    again = septet.run(strategy, data=table, time="open_time")
+    same(again, run)
+    assert_frame_equal(again.scan("bars").collect(), table)
+    at_close = strategy.with_({"data.candles.stamp": "close"})
+    assert_frame_equal(septet.run(at_close, data=table, time="time").scan("bars").collect(), table)
+
+
 def test_rows_are_validated_as_those_of_a_file(tmp_path: Path) -> None:
     """A frame with defects finds what a file with the same rows finds."""
     broken = bars().with_columns(
@@ -124,6 +137,18 @@ def levels() -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("data", "how", "words", "hint"),
     [
+        (
+            lambda: bars().with_columns(open_time=pl.col("time").dt.offset_by("-1h")), {},
+            "more than one column of times: time, open_time", "time='open_time' or time='time'",
+        ),
+        (
+            lambda: {"BTC/USD": pandas_frame().assign(close_time=0)}, {},
+            "the frame of BTC/USD has more than one column of times", "time='close_time'",
+        ),
+        (
+            lambda: bars().with_columns(day=pl.col("time").dt.date()), {"zone": "UTC"},
+            "more than one column of times: time, day", "time='day' or time='time'",
+        ),
         (lambda: bars(zone=None), {}, "'time' have no time zone", 'zone="UTC"'),
         (lambda: bars(), {"zone": "Asia/Tokyo"}, "are of UTC, and zone says Asia/Tokyo", "convert"),
         (lambda: bars(zone=None), {"zone": "EST"}, "'EST' is no time zone of a place",

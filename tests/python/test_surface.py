@@ -22,11 +22,11 @@ FUNCTIONS = {
     " -> Strategy",
     "check": "(source: Strategy | str | PathLike[str] | Mapping[str, Any], *,"
     " mode: Mode | None = None, world: bool = False) -> Check",
-    "run": "(strategy: Strategy, *, data: Data | None = None, time: str = 'time',"
+    "run": "(strategy: Strategy, *, data: Data | None = None, time: str | None = None,"
     " zone: str | None = None, engine: Engine = 'auto', tables: bool = True, threads: int = 1,"
     " progress: Progress | None = None, cancel: Cancel | None = None) -> Run",
     "run_many": "(strategies: Iterable[Strategy], *, data: Data | None = None,"
-    " time: str = 'time', zone: str | None = None, threads: int | None = None,"
+    " time: str | None = None, zone: str | None = None, threads: int | None = None,"
     " progress: Progress | None = None, cancel: Cancel | None = None) -> Iterator[Run | Failed]",
     "sweep": "(strategy: Strategy, axes: Mapping[str, str | Sequence[object]] | None = None, *,"
     " method: Method | None = None, trials: int | None = None, seed: int | None = None,"
@@ -74,7 +74,7 @@ ATTRIBUTES = {
     "Model": "card folder",
     "Failed": "error strategy",
     "Halted": "acted action cleared ended folder has_journal held is_idle mode moved_aside "
-    "open_orders run_id running state taken unread",
+    "open_orders pid run_id running state taken unread",
     "Summary": " ".join([*SUMMARY, "more"]),
 }
 SHOWN = ("Strategy", "Run", "Sweep", "Check", "Why", "Gap", "Trials")

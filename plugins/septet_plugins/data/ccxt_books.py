@@ -140,6 +140,11 @@ class Books:
             if not self._books[symbol].valid:
                 await asyncio.sleep(backoff.wait_s())
 
+    async def closed(self) -> None:
+        """End the requests for snapshots, then clear every book."""
+        await asyncio.gather(*(task.closed() for task in self._asking.values()))
+        self.reset("closed")
+
     def reset(self, reason: str) -> None:
         """Clear every book: the connection is closed."""
         for task in self._asking.values():

@@ -75,8 +75,7 @@ class CcxtFeed:
         self._ids: dict[str, str] = {}
         self._down: set[tuple[str, str]] = set()
         self._caches: dict[tuple[str, str], Any] = {}
-        self._request = FeedRequest((), 0)
-        self._timeframe = ""
+        self._request, self._timeframe = FeedRequest((), 0), ""
         self._how: dict[str, Literal["stream", "poll"]] = {}
         self._methods: dict[str, str] = {}
         self._backoff = Backoff()
@@ -116,10 +115,10 @@ class CcxtFeed:
     async def _connect(self, request: FeedRequest) -> FeedFacts:
         self._request = request
         self._client = client = make_client(self._terms.reach)
+        self._requests = Requests(client, self._terms, self._gate, self._clock, self._scrub)
         self._hosts = stream_hosts(client, self._terms.reach)
         hosts = allowed_hosts(client, self._terms.reach)
         hook_client(client, self._gate, lambda status, state: None, hosts)
-        self._requests = Requests(client, self._terms, self._gate, self._clock, self._scrub)
         await self._ask("load_markets")
         self._listing = listing = Listing(client, request.symbols, self._relist, self._owned)
         if not request.goes_on:
@@ -222,11 +221,12 @@ class CcxtFeed:
         if self._listing is not None:
             await self._listing.close()
         if self._books is not None:
-            self._books.reset("closed")
+            await self._books.closed()
         if self._tap is not None:
             self._tap.drop_all("closed here")
             await self._tap.closed()
         if self._client is not None:
+            await self._requests.close()
             await self._client.close()
             self._client = None
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from septet.errors import RunError
-from septet.plugin.live import Backoff, Clock
+from septet.plugin.live import Backoff, Clock, race
 from septet_plugins.exchange.clients import Scrub, Terms
 from septet_plugins.exchange.requests import Barred, Gate, call
 from septet_plugins.exchange.sessions import Redirected
@@ -16,6 +17,8 @@ from septet_plugins.exchange.sessions import Redirected
 __all__ = ["FeedTerms", "Requests"]
 
 _NS: Final = 1_000_000_000
+_END_S: Final = 2.0
+"""So long is waited for a cancelled request to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Requests:
         self._client, self._terms, self._gate = client, terms, gate
         self._clock, self._scrub = clock, scrub
         self.doubt_symbols: Callable[[], None] = lambda: None
+        self._closing, self._idle, self._in_flight = asyncio.Event(), asyncio.Event(), 0
+        self._idle.set()
 
     async def ask(self, method: str, *args: Any) -> Any:
         """Ask the exchange.
@@ -45,8 +50,32 @@ class Requests:
         Raises
         ------
         RunError
-            It refused, or could not be reached again and again.
+            It refused, or could not be reached again and again; or `close` was called meanwhile.
         """
+        if self._closing.is_set():
+            raise self._closed()
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            number, answer = await race(self._ask(method, *args), self._closing.wait())
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+        if number:
+            raise self._closed()
+        return answer
+
+    async def close(self) -> None:
+        """End the requests in flight, so that the client is not closed while it is used."""
+        self._closing.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), _END_S)
+
+    def _closed(self) -> RunError:
+        return RunError(f"the feed of {self._terms.reach.exchange} is closed: nothing is asked")
+
+    async def _ask(self, method: str, *args: Any) -> Any:
         import ccxt
 
         name, retries, backoff = self._terms.reach.exchange, self._terms.retries, Backoff()

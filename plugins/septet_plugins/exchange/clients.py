@@ -6,8 +6,10 @@ import difflib
 import logging
 import os
 import re
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -137,8 +139,20 @@ def make_client(
         client.set_sandbox_mode(True)
     if terms.urls:
         _merge_error_tables(client)
+    if client.verify and not client.options.get("include_OS_certificates"):
+        client.ssl_context = _tls_context(client.cafile)
     guard_sessions(client)
     return client
+
+
+@cache
+def _tls_context(authorities: str) -> ssl.SSLContext:
+    """Return the context that all clients of a process share.
+
+    Each client of ccxt reads the file of authorities anew, in the loop's thread: every time that a
+    feed was opened again, orders waited for it.
+    """
+    return ssl.create_default_context(cafile=authorities)
 
 
 def _without_retries(options: Mapping[str, Any]) -> dict[str, Any]:

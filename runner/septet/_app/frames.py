@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["with_frames"]
 
 
-def with_frames(loaded: Loaded, data: Any, *, time: str, zone: str | None) -> Loaded:
+def with_frames(loaded: Loaded, data: Any, *, time: str | None, zone: str | None) -> Loaded:
     """Return a loaded file whose bars come from `data`; its other series are read as it declares.
 
     The file's settings of bars apart from their source (calendar, gaps, stamp) apply.

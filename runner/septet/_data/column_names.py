@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from septet._data.message_limits import shown_columns
 from septet.errors import DataError
+from septet_schemas.late_patterns import late_pattern
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["missing_columns", "name_in_source", "rename_columns"]
+__all__ = ["TIME_NAMES", "missing_columns", "name_in_source", "rename_columns"]
 
 T = TypeVar("T", "pl.DataFrame", "pl.LazyFrame")
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -29,6 +30,8 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "split": ("splits", "stock_splits", "split_ratio"),
     "symbol": ("ticker", "instrument", "name"),
 }
+TIME_NAMES: Final = ("timestamp", *ALIASES["timestamp"], "close_time")
+"""What a column of times is called, whatever its cells are."""
 _PRICES: Final = ("open", "high", "low", "close")
 _PRICE_WORDS: Final = frozenset(
     ("price", "prices", "px", "px_last", "value", "rate", "mid", "settle", "settlement", "nav",
@@ -37,8 +40,8 @@ _PRICE_WORDS: Final = frozenset(
 )  # fmt: skip
 """What a column is called that holds the only price of a bar."""
 _READ_AS: Final = " read as "
-_SHOWN_NAME: Final = re.compile(r"[\w .%$#()/+-]{1,40}")
-_COLUMN: Final = re.compile(r"\w[\w /.]{0,39}")
+_SHOWN_NAME: Final = late_pattern(r"[\w .%$#()/+-]{1,40}")
+_COLUMN: Final = late_pattern(r"\w[\w /.]{0,39}")
 _WORDS_FOR: Final = {
     "timestamp": (
         "timestamp", "datetime", "date", "time", "t", "unix", "epoch", "datum", "zeit", "fecha",
@@ -51,16 +54,16 @@ _WORDS_FOR: Final = {
     "close": ("close", "closing", "last", "schluss", "schlusskurs", "clôture", "cierre"),
 }  # fmt: skip
 """Words in the names of columns of other programs and languages, proposed and never taken."""
-_LETTERS: Final = re.compile(r"[^\W\d_]+")
+_LETTERS: Final = late_pattern(r"[^\W\d_]+")
 _INDEX: Final = ("", "Unnamed: 0", "__index_level_0__", "index")
-_VOLUME_OF: Final = re.compile(r"(?i:volume|vol)[ _]*[ _(\[]([A-Z]{2,10})[)\]]?")
+_VOLUME_OF: Final = late_pattern(r"(?i:volume|vol)[ _]*[ _(\[]([A-Z]{2,10})[)\]]?")
 """`Volume (BTC)`, `Volume BTC`: volume with its unit in capitals."""
 _NO_BASE: Final = frozenset(
     ("USD", "USDT", "USDC", "BUSD", "FDUSD", "TUSD", "DAI", "EUR", "GBP", "JPY", "CHF", "AUD",
      "CAD", "CNY", "KRW", "TRY", "BRL", "QUOTE", "MA", "SMA", "EMA", "WMA", "AVG", "CHANGE")
 )  # fmt: skip
 """Words after `volume` that stand for no quantity of the asset: money, and averages."""
-_TOKENS: Final = re.compile(r"[^A-Za-z0-9]+")
+_TOKENS: Final = late_pattern(r"[^A-Za-z0-9]+")
 
 
 def rename_columns(frame: T, columns: Mapping[str, str], origin: str) -> tuple[T, tuple[str, ...]]:
@@ -117,6 +120,8 @@ def _renames(
         if ours in taken or ours in there:
             continue
         theirs = next((plain[each] for each in (ours, *others) if each in plain), None)
+        if ours == "timestamp" and {"time", "open_time"} <= plain.keys() and theirs != ours:
+            raise _two_times(plain["time"], plain["open_time"], origin)
         if theirs is not None and theirs not in renames:
             renames[theirs] = ours
             if theirs.lower() != ours:
@@ -128,6 +133,16 @@ def _renames(
             notes.append(f"column {theirs!r}{_READ_AS}volume")
     clash = [name for name in renames.values() if name in there and name not in renames]
     return renames, clash, tuple(notes)
+
+
+def _two_times(time: str, opened: str, origin: str) -> DataError:
+    """Return the error for a table with the close of bars as `time`, as septet's own have it."""
+    return DataError(
+        f"{origin} has two columns of times, {time} and {opened}",
+        hint=f"name the one that is meant: columns: {{timestamp: {opened}}} with stamp: open, or "
+        f"columns: {{timestamp: {time}}} with stamp: close, as in septet's own tables",
+        key="columns",
+    )
 
 
 def _volume_of_base(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from septet._data.column_names import rename_columns
+from septet._data.column_names import TIME_NAMES, rename_columns
 from septet._data.message_limits import HEADER_CHARACTERS, shown_cell
 from septet._data.pandas_frames import refuse_pandas, unreadable_frame
 from septet._data.source import Facts, RawBars, Request
@@ -61,7 +61,7 @@ class FrameSource:
 
 
 def frames_of_data(
-    data: Any, symbols: Sequence[str], *, time: str, zone: str | None
+    data: Any, symbols: Sequence[str], *, time: str | None, zone: str | None
 ) -> dict[str, pl.DataFrame]:
     """Return the rows of each symbol, with septet's names for their columns.
 
@@ -71,7 +71,7 @@ def frames_of_data(
         A frame, or a mapping of symbols to frames. One frame is of the only symbol, or has a
         column `symbol`.
     time
-        The column of time stamps.
+        The column of time stamps; by default `time`, in frames with no other column of times.
     zone
         The time zone of stamps that have none.
 
@@ -124,7 +124,7 @@ def _check_zone(zone: str | None) -> None:
         ) from error
 
 
-def _of_symbol(value: Any, symbol: str, time: str, zone: str | None) -> pl.DataFrame:
+def _of_symbol(value: Any, symbol: str, time: str | None, zone: str | None) -> pl.DataFrame:
     """Return the rows of a frame that was given for a symbol; those of others are left out."""
     frame = _checked(value, f"the frame of {symbol}", time, zone)
     if "symbol" not in frame.columns:
@@ -140,9 +140,12 @@ def _of_symbol(value: Any, symbol: str, time: str, zone: str | None) -> pl.DataF
     return rows
 
 
-def _checked(value: Any, name: str, time: str, zone: str | None) -> pl.DataFrame:
+def _checked(value: Any, name: str, named: str | None, zone: str | None) -> pl.DataFrame:
     """Return a frame with our column names, after what only a frame can get wrong."""
+    time = "time" if named is None else named
     frame = _converted(value, name, time)
+    if named is None:
+        _refuse_several_times(frame, name)
     _refuse_time(frame, value, name, time, zone)
     renamed, _ = rename_columns(frame, {"timestamp": time}, name)
     lacking = [each for each in ("open", "high", "low", "close") if each not in renamed.columns]
@@ -195,6 +198,26 @@ def _converted(value: Any, name: str, time: str) -> pl.DataFrame:
         ImportError, pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError,
     ) as error:  # fmt: skip
         raise unreadable_frame(value, name, error) from error
+
+
+def _refuse_several_times(frame: pl.DataFrame, name: str) -> None:
+    """Refuse to choose between columns of times: the close of a bar for its open is a bar late."""
+    import polars as pl
+
+    found = [
+        each
+        for each, kind in frame.schema.items()
+        if isinstance(kind, pl.Datetime | pl.Date | pl.Time) or each in TIME_NAMES
+    ]
+    if "time" not in found or len(found) == 1:
+        return
+    which = "open_time" if "open_time" in found else next(each for each in found if each != "time")
+    raise DataError(
+        f"{name} has more than one column of times: {shortened(', '.join(found), 200)}",
+        hint=f"name the one that is meant: time={which!r} or time='time'; in septet's own tables "
+        "open_time opens a bar and time is its close, and stamps mark opens unless the file sets "
+        "candles: {stamp: close}",
+    )
 
 
 def _refuse_time(frame: pl.DataFrame, value: Any, name: str, time: str, zone: str | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,7 +29,7 @@ from septet._live.venue_gate import GatedVenue
 from septet._live.wiring import WIRING, Wiring
 from septet.errors import InputError, SeptetError
 
-__all__ = ["Confirm", "LiveResult", "keep_apart", "run_live", "tidy"]
+__all__ = ["Confirm", "LiveResult", "keep_apart", "new_loop", "run_live", "tidy"]
 
 _TEND_S: Final = 0.5
 _DOUBT_EVERY_S: Final = 5.0
@@ -102,18 +101,18 @@ def run_live(
     """
     _insist_on_one_account(files)
     process = _Process(files, options, confirm, clock or WallClock(), wiring, signals=signals)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(process.run())
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop factory if it is installed."""
-    try:
-        factory: Callable[[], asyncio.AbstractEventLoop]
-        factory = importlib.import_module("uvloop").new_event_loop
-    except ImportError:
-        return None
-    return factory
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Return asyncio's own loop, also where uvloop is installed (ccxt requires it).
+
+    libuv, which uvloop is built on, ends the process by `abort()`, without a message, where a
+    file descriptor was closed while the loop watched it. A connection that is given up while it
+    is dialled is enough. asyncio's own loop forgets the descriptor and goes on.
+    """
+    return asyncio.SelectorEventLoop()
 
 
 def keep_apart() -> None:

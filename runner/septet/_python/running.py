@@ -64,7 +64,7 @@ def run(
     strategy: Strategy,
     *,
     data: Data | None = None,
-    time: str = "time",
+    time: str | None = None,
     zone: str | None = None,
     engine: Engine = "auto",
     tables: bool = True,
@@ -82,7 +82,8 @@ def run(
         Bars in place of those that the file names: a frame that speaks Arrow, or one for each
         symbol. They are validated as a file is.
     time, zone
-        The column of time stamps, and the time zone of stamps that have none.
+        The column of time stamps, and the time zone of stamps that have none. Without it the
+        column is `time`, in a frame that has no other column of times.
     engine
         Arrays (``batch``) or one event at a time (``event``): the same bits.
     tables
@@ -116,8 +117,8 @@ def run(
         return _backtest(strategy, loaded, engine, tables, report)
 
 
-def _check_stamps(data: Data | None, time: str, zone: str | None) -> None:
-    insist_text("time", time, "the name of the column of times")
+def _check_stamps(data: Data | None, time: str | None, zone: str | None) -> None:
+    insist_text("time", time, "the name of the column of times", optional=True)
     insist_text("zone", zone, "such as UTC or America/New_York", optional=True)
     if zone is not None and data is None:
         raise InputError(
@@ -126,7 +127,7 @@ def _check_stamps(data: Data | None, time: str, zone: str | None) -> None:
         )
 
 
-def _framed(loaded: Loaded, data: Data, time: str, zone: str | None) -> Loaded:
+def _framed(loaded: Loaded, data: Data, time: str | None, zone: str | None) -> Loaded:
     from septet._app.frames import with_frames
 
     return with_frames(loaded, data, time=time, zone=zone)
@@ -164,7 +165,7 @@ def run_many(
     strategies: Iterable[Strategy],
     *,
     data: Data | None = None,
-    time: str = "time",
+    time: str | None = None,
     zone: str | None = None,
     threads: int | None = None,
     progress: Progress | None = None,

@@ -72,7 +72,7 @@ def coded(codes: npt.NDArray[Any], names: Sequence[str]) -> pl.Series:
     import polars as pl
 
     kind = pl.Enum(list(dict.fromkeys(names)))
-    return pl.Series(list(names), dtype=kind).gather(codes)
+    return pl.Series(list(names), dtype=kind)[codes]  # `gather` plans a query
 
 
 def _cast(frame: pl.DataFrame, name: str, kind: str) -> pl.Series:
@@ -83,7 +83,7 @@ def _cast(frame: pl.DataFrame, name: str, kind: str) -> pl.Series:
     if kind == TEXT and column.dtype in (pl.Categorical, pl.Enum):
         return column
     if kind == TIME and column.dtype.is_integer():
-        return column.cast(pl.Int64).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+        return column.cast(pl.Int64).cast(_dtype(TIME))
     return column.cast(_dtype(kind))
 
 
@@ -102,7 +102,10 @@ def as_frame(table: str, value: Table | None) -> pl.DataFrame:
     frame = value if isinstance(value, pl.DataFrame) else pl.DataFrame(dict(value))
     columns = TABLES[table]
     absent = [name for name in _OPTIONAL.get(table, ()) if name not in frame.columns]
-    frame = frame.with_columns(pl.lit(None, _dtype(columns[name])).alias(name) for name in absent)
+    if absent:
+        frame = frame.with_columns(
+            pl.lit(None, _dtype(columns[name])).alias(name) for name in absent
+        )
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise ValueError(f"table {table} lacks the columns {missing}, found {frame.columns}")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -31,14 +29,6 @@ async def _serve(config: VenueConfig) -> None:
         await stop.wait()
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop factory if it is installed."""
-    if importlib.util.find_spec("uvloop") is None:
-        return None
-    made: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
-    return made
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Serve until a signal; the first line of output is JSON with the ports."""
     parser = argparse.ArgumentParser(prog="python -m septet._drill.venue")
@@ -46,8 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         config = VenueConfig.read(given.config)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(config))
+        asyncio.run(_serve(config))
     except SeptetError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -1,0 +1,34 @@
+"""The event loop of a live process: what libraries do to their sockets does not end it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+CLOSED_UNDER_THE_LOOP = """
+import asyncio, os, socket
+from septet._live.process import new_loop
+
+async def main():
+    loop = asyncio.get_running_loop()
+    for _ in range(3):
+        watched, other = socket.socketpair()
+        watched.setblocking(False)
+        loop.add_reader(watched.fileno(), print)
+        os.close(watched.detach())
+        await asyncio.sleep(0.001)
+        loop.remove_reader(other.fileno())
+        other.close()
+    print("goes on")
+
+with asyncio.Runner(loop_factory=new_loop) as runner:
+    runner.run(main())
+"""
+
+
+def test_a_process_goes_on_when_a_descriptor_is_closed_while_its_loop_watches_it() -> None:
+    """libuv aborts here, and ccxt brings uvloop along: it must not be used where it is present."""
+    ended = subprocess.run(
+        [sys.executable, "-c", CLOSED_UNDER_THE_LOOP], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "goes on\n"), ended.stderr
