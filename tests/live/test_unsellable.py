@@ -58,6 +58,19 @@ def test_a_stop_that_stands_stays_and_a_person_is_asked(wrong: dict[str, float])
     assert (alarms(found), cancels(found)) == ([], [])
 
 
+@pytest.mark.parametrize(("tick", "blocks"), [(50.0, True), (0.5, False), (0.005, False)])
+def test_a_tick_at_which_no_stop_can_rest_near_its_level_blocks_entries(
+    tick: float, blocks: bool
+) -> None:
+    core, _ = protected()
+    found = core.handle(
+        m.FiltersChanged(at_ns=START + 2 * SECOND, symbol=0, tick=tick, trading=True, **RIGHT)
+    )
+    texts = [each.text for each in found if isinstance(each, m.Tripped)]
+    assert [f"is {tick:.12g}, " in each for each in texts] == [True] * blocks
+    assert cancels(found) == [], "the stop that rests is right"
+
+
 @pytest.mark.parametrize("wrong", WRONG[1:], ids=["notional", "quantity"])
 def test_an_exit_that_cannot_be_sent_is_an_alarm_of_the_flatten(wrong: dict[str, float]) -> None:
     """Where the position is worth more than a remainder; the engine waits to send it."""
