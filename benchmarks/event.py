@@ -1,17 +1,21 @@
 """The event path: one bar at a time through the engine that live runs use, beside the arrays.
 
-W1 as it is, and with a position in steps: resting adds, takes, break-even and a trailing stop.
+W1 as it is; with a position in steps: resting adds, takes, break-even and a trailing stop; with a
+grid of resting orders in place of its signal; and W7's portfolio, in bars of a symbol.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from common import Row, arguments, bars_text, emit, septet, w1_strategy
+from w7 import Portfolio, make_market, write_strategy
 
 LEAST = 150_000.0
 STEPS = """\
@@ -26,6 +30,13 @@ STEPS = """\
       - {at: 1R, size: 30%, then: {stop: break_even}}
       - {at: 2R, size: 30%}
 """
+GRID = """\
+risk:
+  stops: {stop_loss: 3%}
+  position:
+    grid: {centre: slow, step: 0.4%, levels: 6, size: 5%}
+"""
+CAPITAL = 1_000_000.0
 
 
 def _same(batch: dict[str, Any], event: dict[str, Any]) -> None:
@@ -34,43 +45,89 @@ def _same(batch: dict[str, Any], event: dict[str, Any]) -> None:
             raise SystemExit(f"the engines differ: {key} {batch[key]} and {event[key]}")
 
 
-def _rates(bars: int, runs: int, steps: str = "") -> dict[str, float]:
-    """Run W1 by both engines until compiled, then `runs` times, in turn; return bars a second."""
+def _w1(bars: int, steps: str = "") -> Callable[[Path], Path]:
+    """Return what writes W1 into a folder, with what its position does beside."""
+
+    def write(folder: Path) -> Path:
+        file = w1_strategy(folder, bars)
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace("risk:\n", f"risk:\n{steps}", 1), encoding="utf-8")
+        return file
+
+    return write
+
+
+def _grid(bars: int) -> Callable[[Path], Path]:
+    """Return what writes W1 with a grid around its slow average in place of signal and size."""
+
+    def write(folder: Path) -> Path:
+        file = w1_strategy(folder, bars)
+        text = re.sub(r"(?ms)^signal:.*?(?=^\S)", "", file.read_text(encoding="utf-8"))
+        text = re.sub(r"(?ms)^risk:.*?(?=^\S)", GRID, text)
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    return write
+
+
+def _w7(sizes: Portfolio) -> Callable[[Path], Path]:
+    """Return what writes W7's bars and its file into a folder."""
+    return lambda folder: write_strategy(folder, make_market(sizes), sizes, CAPITAL)
+
+
+def _rates(write: Callable[[Path], Path], bars: int, runs: int) -> dict[str, float]:
+    """Run a file by both engines until compiled, then `runs` times, in turn; return bars a second.
+
+    `bars` are those of all symbols.
+    """
     found: dict[str, list[dict[str, Any]]] = {"batch": [], "event": []}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        file = w1_strategy(folder, bars)
-        if steps:
-            text = file.read_text(encoding="utf-8")
-            file.write_text(text.replace("risk:\n", f"risk:\n{steps}", 1), encoding="utf-8")
+        file = write(folder)
         for number in range(runs + 1):
             for engine, summaries in found.items():
                 out = folder / f"{engine}{number}"
                 septet("run", str(file), "--engine", engine, "--out", str(out), "--no-report")
-                (summary,) = out.glob("w1/*/summary.json")
+                (summary,) = out.glob("*/*/summary.json")
                 summaries.append(json.loads(summary.read_text(encoding="utf-8")))
     _same(found["batch"][-1], found["event"][-1])
+    if not found["event"][-1]["trades"]:
+        raise SystemExit(f"{file.name} has not traded")
     return {
         engine: statistics.median(bars / each["seconds"] for each in summaries[1:])
         for engine, summaries in found.items()
     }
 
 
-def measure(bars: int, runs: int) -> list[Row]:
-    """Measure W1 as it is, and in steps."""
-    plain, steps = _rates(bars, runs), _rates(bars, runs, STEPS)
-    size = bars_text(bars)
+def _rows(workload: str, title: str, rates: dict[str, float]) -> list[Row]:
+    """Return the rows of a workload with a target."""
+    return [
+        Row(workload, f"bars a second, {title}", f"{rates['event'] / 1e3:.0f} k", "target 150 k",
+            rates["event"] / LEAST),
+        Row(workload, "the same bits by arrays, bars a second", f"{rates['batch'] / 1e6:.1f} M",
+            ""),
+    ]  # fmt: skip
+
+
+def measure(bars: int, runs: int, portfolio: Portfolio) -> list[Row]:
+    """Measure W1 as it is, in steps and as a grid, and W7."""
+    plain = _rates(_w1(bars), bars, runs)
+    steps, grid = _rates(_w1(bars, STEPS), bars, runs), _rates(_grid(bars), bars, runs)
+    symbol_bars, size = portfolio.symbols * portfolio.times, bars_text(bars)
+    w7 = _rates(_w7(portfolio), symbol_bars, runs)
+    shape = f"{portfolio.symbols} x {portfolio.times:,}"
     return [
         Row("event", f"bars a second, W1, {size}", f"{plain['event'] / 1e3:.0f} k", ""),
         Row("event", "one bar, features to orders", f"{1e6 / plain['event']:.1f} µs", ""),
         Row("event", "the same bits by arrays, bars a second", f"{plain['batch'] / 1e6:.1f} M", ""),
-        Row("event steps", f"bars a second, W1 in steps, {size}", f"{steps['event'] / 1e3:.0f} k",
-            "target 150 k", steps["event"] / LEAST),
-        Row("event steps", "the same bits by arrays, bars a second",
-            f"{steps['batch'] / 1e6:.1f} M", ""),
+        *_rows("event steps", f"W1 in steps, {size}", steps),
+        *_rows("event grid", f"W1 as a grid, {size}", grid),
+        *_rows("event W7", f"W7, {shape}", w7),
     ]  # fmt: skip
 
 
 if __name__ == "__main__":
     asked = arguments(__doc__)
-    emit(measure(20_000, 1) if asked.quick else measure(200_000, 5), asked.json)
+    small = Portfolio(symbols=40, times=600, held=5)
+    found = measure(20_000, 1, small) if asked.quick else measure(200_000, 5, Portfolio())
+    emit(found, asked.json)

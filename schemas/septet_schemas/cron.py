@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -12,13 +11,14 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError, core_schema
 
+from septet_schemas.late_patterns import late_pattern
 from septet_schemas.units import DURATION_PATTERN, format_duration, parse_duration
 
 __all__ = ["Cron", "Step", "parse_step"]
 
 _FIELDS: Final = ("minute", "hour", "day of month", "month", "day of week")
 _DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_PART: Final = re.compile(r"^(?:(\*)|([0-7]|[a-z]{3})(?:-([0-7]|[a-z]{3}))?)(?:/([1-7]))?$")
+_PART: Final = late_pattern(r"^(?:(\*)|([0-7]|[a-z]{3})(?:-([0-7]|[a-z]{3}))?)(?:/([1-7]))?$")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FROM, _TO = datetime(2000, 1, 1, tzinfo=UTC), datetime(2028, 12, 31, tzinfo=UTC)
 _DAY_NS: Final = 86_400_000_000_000

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from pydantic_core import PydanticCustomError, core_schema
 
 from septet_schemas.cron import Cron
+from septet_schemas.late_patterns import late_pattern
 
 __all__ = ["Every", "local_instant"]
 
@@ -30,11 +31,11 @@ _MONTHS: Final = (
 )  # fmt: skip
 _SUNDAY_FIRST: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_BARS: Final = re.compile(r"^(\d+) ?bars?$")
-_INTERVAL: Final = re.compile(
+_BARS: Final = late_pattern(r"^(\d+) ?bars?$")
+_INTERVAL: Final = late_pattern(
     r"^(\d+) ?(mo|m|h|d|w)(?: on (mon|tue|wed|thu|fri|sat|sun))?(?: (?:at )?(\d\d):(\d\d))?$"
 )
-_FIELD: Final = re.compile(r"^(\*|\w+(?:-\w+)?)(?:/(\d+))?$")
+_FIELD: Final = late_pattern(r"^(\*|\w+(?:-\w+)?)(?:/(\d+))?$")
 _LIMITS: Final = ((0, 59, ()), (0, 23, ()), (1, 31, ()), (1, 12, _MONTHS), (0, 7, _SUNDAY_FIRST))
 _EXPECTED: Final = (
     "a number of bars (3 bars), an interval (4h, '1d at 12:00', '1w on mon 00:00', 1mo), or a "

@@ -1,6 +1,5 @@
 """Hours of trading as a strategy file writes them: weekly spans in a zone, or a calendar."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from septet_schemas.base import Config
+from septet_schemas.late_patterns import late_pattern
 from septet_schemas.times import (
     MarketDelay,
     fixed_zone_hint,
@@ -22,8 +22,10 @@ __all__ = ["Blackout", "HoursField", "OpenHours", "TradingHours", "WeeklySpan"]
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_NS: Final = 86_400_000_000_000
-_SPAN: Final = re.compile(r"([a-z]{3})(?:-([a-z]{3}))? (\d\d:\d\d(?::\d\d)?)-(\d\d:\d\d(?::\d\d)?)")
-_CALENDAR: Final = re.compile(r"^[A-Za-z0-9_./]+$")
+_SPAN: Final = late_pattern(
+    r"([a-z]{3})(?:-([a-z]{3}))? (\d\d:\d\d(?::\d\d)?)-(\d\d:\d\d(?::\d\d)?)"
+)
+_CALENDAR: Final = late_pattern(r"^[A-Za-z0-9_./]+$")
 _EXPECTED: Final = (
     "weekly hours with a time zone, such as 'mon-fri 09:30-16:00 America/New_York', or an "
     "exchange's calendar, such as XNYS"

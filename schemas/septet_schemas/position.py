@@ -1,6 +1,5 @@
 """Positions in steps: distances of stops and levels, what is added and taken, and their words."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from septet_schemas.base import Config, Expression
 from septet_schemas.every import Every
+from septet_schemas.late_patterns import late_pattern
 from septet_schemas.units import Bars, Fraction, format_fraction, parse_fraction
 
 __all__ = [
@@ -53,8 +53,8 @@ LEVEL_COLUMNS: Final = ("stop_price", "target_price", "add_price")
 """Columns of decisions for the levels of a position."""
 
 _NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)"
-_MULTIPLE: Final = re.compile(rf"^\s*({_NUMBER})\s*R\s*$")
-_SHARE: Final = re.compile(rf"^\s*{_NUMBER}(?:[eE][-+]?\d+)?\s*(%|bps|bp)?\s*$")
+_MULTIPLE: Final = late_pattern(rf"^\s*({_NUMBER})\s*R\s*$")
+_SHARE: Final = late_pattern(rf"^\s*{_NUMBER}(?:[eE][-+]?\d+)?\s*(%|bps|bp)?\s*$")
 _EXPECTED: Final = "a share such as 4%, a distance such as '3 * atr_14', or a multiple such as 2R"
 
 

@@ -1,6 +1,5 @@
 """The `sweep:` section: which keys are tried with which values, and what best means."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +16,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from septet_schemas.base import Config, LazySchema
+from septet_schemas.late_patterns import late_pattern
 from septet_schemas.units import parse_duration, parse_fraction
 
 __all__ = [
@@ -41,7 +41,7 @@ GOALS: Final[Mapping[str, bool]] = {
 }
 """What a sweep may look for, and whether more of it is better."""
 
-_WRITTEN: Final = re.compile(
+_WRITTEN: Final = late_pattern(
     r"^\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(%|bps?|bars?|trades?|ms|[smhdw])?\s*$"
 )
 _FAMILIES: Final[Mapping[str, str]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError, core_schema
 
+from septet_schemas.late_patterns import late_pattern
 from septet_schemas.units import format_duration, parse_duration
 
 __all__ = [
@@ -32,8 +32,8 @@ __all__ = [
 
 _NS: Final = 1_000_000_000
 _DAY_NS: Final = 86_400 * _NS
-_DATE: Final = re.compile(r"^\d{4}-\d{2}-\d{2}$")
-_CLOCK: Final = re.compile(r"^(\d{2}):(\d{2})(?::(\d{2}))?$")
+_DATE: Final = late_pattern(r"^\d{4}-\d{2}-\d{2}$")
+_CLOCK: Final = late_pattern(r"^(\d{2}):(\d{2})(?::(\d{2}))?$")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIXED: Final = {"EST": "America/New_York", "MST": "America/Denver", "HST": "Pacific/Honolulu"}
 """Abbreviations that the time zone database has without daylight saving time, and what is meant."""

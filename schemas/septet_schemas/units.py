@@ -15,6 +15,8 @@ from typing import Annotated, Any, Final, NewType
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError, core_schema
 
+from septet_schemas.late_patterns import late_pattern
+
 __all__ = [
     "Bars",
     "BarsOrZero",
@@ -53,12 +55,12 @@ _NS: Final = {
     "w": 7 * 86_400 * NS_PER_SECOND,
 }
 _NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_FRACTION = re.compile(rf"^\s*({_NUMBER})\s*(%|bps|bp)?\s*$")
-_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*$")
-_LONG_UNIT = re.compile(
+_FRACTION = late_pattern(rf"^\s*({_NUMBER})\s*(%|bps|bp)?\s*$")
+_DURATION = late_pattern(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*$")
+_LONG_UNIT = late_pattern(
     r"^\s*(\d+)\s*(sec(?:ond)?s?|min(?:ute)?s?|hrs?|hours?|days?|wks?|weeks?)\s*$", re.IGNORECASE
 )
-_COUNT = re.compile(r"^\s*(\d+)\s*(bars?|trades?)?\s*$")
+_COUNT = late_pattern(r"^\s*(\d+)\s*(bars?|trades?)?\s*$")
 FRACTION_PATTERN: Final = r"^\s*[-+]?[0-9._eE+-]+\s*(%|bps|bp)?\s*$"
 DURATION_PATTERN: Final = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*$"
 
@@ -156,6 +158,8 @@ def _parse_count(unit: str) -> Any:
     def parse(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
+        if isinstance(value, float) and value.is_integer():  # a column of numbers has no other kind
+            return int(value)
         match = _COUNT.match(value) if isinstance(value, str) else None
         if match is None or (match[2] and not match[2].startswith(unit)):
             expected = f"a whole number of {unit}s such as 20 or '20 {unit}s'"
@@ -254,6 +258,8 @@ class Span:
         """Read `3 bars`, `3`, `0` or a duration such as `12h`."""
         if isinstance(value, Span):
             return value
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return cls(bar_count=value)
         if isinstance(value, str):

@@ -103,6 +103,38 @@ def test_a_run_builds_the_settings_it_reads_alone(tmp_path: Path) -> None:
     assert sorted(of_other_blocks & built) == []
 
 
+PATTERNS = """
+import sys
+from re import _compiler
+compile_pattern = _compiler.compile
+def compiled(*words, **more):
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename.endswith(("/re/__init__.py", "functools.py")):
+        frame = frame.f_back
+    if frame.f_code.co_name == "<module>":
+        print(frame.f_globals["__name__"], file=sys.__stderr__)
+    return compile_pattern(*words, **more)
+_compiler.compile = compiled
+from septet.cli import main
+main(sys.argv[1:])
+"""
+USED_PATTERNS = {
+    "septet._cli.terminal", "septet._config.scalars", "septet._data.source_files",
+    "septet._expressions", "septet._plan.plain", "septet._text",
+    "septet_plugins.exchange.order_fields",
+}  # fmt: skip
+"""Modules whose patterns every run uses; others write `late_pattern`."""
+
+
+def test_a_run_compiles_patterns_where_it_uses_them(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PATTERNS, "run", str(STRATEGY), "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    modules = set(done.stderr.splitlines())
+    assert any(each.startswith("yaml.") for each in modules)  # compiling is seen
+    ours = {each for each in modules if each.partition(".")[0].startswith("septet")}
+    assert sorted(ours - USED_PATTERNS) == []
+
+
 WATCHED = """
 import os, sys
 seen = []

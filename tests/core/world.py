@@ -172,9 +172,9 @@ def market_of(
         prices = (each.open, each.high, each.low, each.close, each.volume)
         span = (int(each.open_ns[0]), int(each.open_ns[-1])) if len(each) else (START, START)
         schedule = load_calendar(chosen.get(symbol, calendar), *span)
+        placed = schedule.place(each.open_ns, HOUR)
         tables[symbol] = BarTable(
-            symbol, HOUR, each.open_ns, each.open_ns + HOUR, *prices,
-            schedule.place(each.open_ns, HOUR).session, each.made_up,
+            symbol, HOUR, each.open_ns, placed.known_ns, *prices, placed.session, each.made_up
         )  # fmt: skip
     return MarketData(
         tuple(symbols), HOUR, tables, series or {}, instruments,
@@ -220,6 +220,7 @@ def open_made(
     market = market_of(symbols, bars, instruments, series, calendar, calendars)
     funding = strategy.perpetual.funding
     rules = AlignmentRules(
+        time_zone=strategy.time_zone,
         reset_after=strategy.data.candles.extra["reset_after"],
         funding_rate=funding.rate if funding else None,
         funding_every_ns=funding.every if funding else 1,

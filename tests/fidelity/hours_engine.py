@@ -48,8 +48,8 @@ def _hours(s: Strategy) -> str:
     if hours is None:
         return ""
     keys: dict[str, Any] = {"flat_at_close": str(hours.flat_at_close).lower()}
-    if hours.open is not None:
-        keys["open"] = f"'{hours.open}'"
+    if hours.open is not None or hours.calendar:
+        keys["open"] = f"'{hours.open or hours.calendar}'"
     if hours.blackout is not None:
         minutes = (each // 60_000_000_000 for each in (hours.blackout.before_ns,
                                                        hours.blackout.after_ns))  # fmt: skip
@@ -58,11 +58,19 @@ def _hours(s: Strategy) -> str:
     return f", trading_hours: {_block(**keys)}"
 
 
+def _halts(s: Strategy) -> list[str]:
+    if s.halt is None:
+        return []
+    assert s.halt.of == "daily_loss", "others are of other pages"
+    keys = _block(above=repr(s.halt.above), then=s.halt.then, resume="next_day")
+    return [f"  halts: {{daily_loss: {keys}}}"]
+
+
 def file_of(s: Strategy, market: Market) -> str:
     """Write the strategy file of a strategy of the reference."""
     names = [_name(each) for each in market.symbols]
     rules: Any = s.signal
-    sides = {"long_if": "side > 0", "exit_if": "side == 0"}
+    sides = {"long_if": f"'{rules.long_if}'", "exit_if": "side == 0"}
     sides |= {"short_if": "side < 0"} if rules.short_if else {}
     reentry = f"{{after: {s.reentry} bars}}" if isinstance(s.reentry, int) else s.reentry
     stops = {name: getattr(s.stops, name) for name in ("stop_loss", "take_profit", "break_even")}
@@ -87,13 +95,15 @@ def file_of(s: Strategy, market: Market) -> str:
         "version: 1", "name: made", f"time_zone: {s.time_zone}",
         f"account: {{capital: {s.capital}, type: {s.account}}}",
         f"universe: {{symbols: [{', '.join(names)}], bar: 1h{_hours(s)}}}",
-        "data:", "  candles: {use: synthetic}",
+        "data:", "  candles: {use: synthetic, reset_after: 1000}" if market.calendars
+        else "  candles: {use: synthetic}",
         "  side: {use: csv_series, path: side.csv, known_after: 0}",
         "  news: {use: csv_series, path: news.csv, known: seen}" if blackout else "",
-        "features: {side: {use: series, of: side}}",
+        "features:", "  side: {use: series, of: side}",
+        "  two_days: {use: sma, period: 2, bar: 1d}" if "two_days" in market.features else "",
         f"signal: {_block(use='rules', **sides, reentry=reentry, min_interval=rules.min_interval)}",
         "risk:", f"  sizing: {_block(use=sizing.use, **{key: repr(float(sizing.amount))})}",
-        f"  limits: {_block(**limits)}", f"  stops: {_block(**stops)}",
+        f"  limits: {_block(**limits)}", f"  stops: {_block(**stops)}", *_halts(s),
         f"  max_positions: {most}" if most is not None else "",
         "execution:", f"  simulation: {costs}",
         f"  instruments: {{{', '.join(f'{name}: {instrument}' for name in names)}}}",
@@ -109,13 +119,16 @@ def session_like(s: Strategy, market: Market) -> Session:
     series = {}
     for symbol in market.symbols:
         name = f"side@{_name(symbol)}"
-        stamp = np.array([bar.open_ns + HOUR for bar in market.bars[symbol]], dtype=np.int64)
+        known = [market.known_ns(symbol, bar) for bar in market.bars[symbol]]
+        stamp = np.array(known, dtype=np.int64)
         value = np.array(market.features["side"][symbol], dtype=np.float64)
         series[name] = SeriesTable(name, stamp, stamp, value)
     if s.hours is not None and s.hours.blackout is not None:
         at = np.array(s.hours.blackout.instants_ns, dtype=np.int64)
         series["news"] = SeriesTable("news", at, np.zeros_like(at), np.ones(len(at)))
-    return open_made(load_text(file_of(s, market)), bars, 0, series)
+    names = {_name(each): market.calendars.get(each, "24x7") for each in market.symbols}
+    calendars = names if market.calendars else None
+    return open_made(load_text(file_of(s, market)), bars, 0, series, calendars=calendars)
 
 
 def _bars(market: Market, symbol: str) -> Bars:

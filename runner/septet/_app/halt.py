@@ -36,6 +36,7 @@ class Halted:
     `ended`: the process ended while it was waited for. `state` is what a run without a process
     holds, or one that closes its positions. `moved_aside` are folders that were called as a file
     of the switch. `pid` is the process that holds the run, if it is one of this machine.
+    `replaced_by` is who asked for the opposite before the process had taken it.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class Halted:
     ended: bool | None = None
     state: dict[str, Any] | None = None
     moved_aside: tuple[str, ...] = ()
+    replaced_by: str = ""
     pid: int | None = None
 
     @property
@@ -62,6 +64,8 @@ class Halted:
     @property
     def acted(self) -> bool:
         """Whether a process did all that a halt asks for, or there was nothing to do."""
+        if self.replaced_by:
+            return False
         if self.unread:
             return self.running
         if self.action == "resume" and (self.running or not self.is_idle):
@@ -91,6 +95,8 @@ class Halted:
             fields["ended"] = self.ended
         if self.state is not None:
             fields["state"] = self.state
+        if self.replaced_by:
+            fields["replaced_by"] = self.replaced_by
         if self.moved_aside:
             fields["moved_aside"] = list(self.moved_aside)
         if self.pid is not None and not self.taken:
@@ -200,11 +206,23 @@ def _wait_until_journalled(halted: Halted, since_ns: int, wait_s: float) -> Halt
             run = LiveRun(folder, run)
             halted = replace(halted, state=_state_of(run))
         is_complete = is_taken and (action == "resume" or (open_orders == 0 and not halted.held))
+        if not is_taken and (other := _replaced_by(folder, action, since_ns)):
+            return replace(halted, running=running, replaced_by=other)
         if is_complete or not running or time.monotonic() >= until:
             return replace(
                 halted, taken=is_taken, open_orders=open_orders, running=running, ended=not running
             )
         time.sleep(_LOOK_S)
+
+
+def _replaced_by(folder: Path, action: str, since_ns: int) -> str:
+    """Return who asked for the opposite since then; the request itself is no longer there."""
+    from septet._live.kill_switch import read_halt, read_resume
+
+    halt, resume = read_halt(folder), read_resume(folder)
+    if action == "resume":
+        return halt.name if halt is not None and halt.asked_ns > since_ns else ""
+    return resume.name if halt is None and resume is not None else ""
 
 
 def _read(folder: Path, query: Callable[[Reader], Any]) -> Any:

@@ -52,7 +52,7 @@ def outcome_lines(halted: Halted, wait_s: float) -> list[str]:
 
 def _effects(halted: Halted) -> list[str]:
     """Return what a halt cancels, keeps and is cleared by; a flatten keeps no position."""
-    if halted.action == "resume":
+    if halted.action == "resume" or halted.replaced_by:
         return []
     run, paper = halted.run_id, halted.mode == "paper"
     inserts = {
@@ -93,6 +93,11 @@ def _result_lines(halted: Halted, wait_s: float) -> list[str]:
         name, simulated = f"{name} (paper)", "simulated "
     else:
         simulated = ""
+    if halted.replaced_by:
+        other = f"{one_line(halted.replaced_by)} asked for it before the process had looked"
+        if resuming:
+            return [f"{name} stays halted: a later halt has replaced the resume; {other}"]
+        return [f"{name} is not halted: a later resume has replaced the halt; {other}"]
     if halted.unread:
         request = "the halt is cleared" if resuming else f"it is asked to {halted.action}"
         process = "its process looks twice a second" if halted.running else "it is not running"

@@ -30,12 +30,13 @@ from septet._expressions import (
     walk,
 )
 from septet.errors import ConfigError
+from septet_schemas.late_patterns import late_pattern
 from septet_schemas.strategy import Strategy
 from septet_schemas.sweep import parse_quantity
 
 __all__ = ["CHECKS", "SweptKey", "parse_where", "plain_keys", "swept_key", "whole_name"]
 
-_DOTTED: Final = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+")
+_DOTTED: Final = late_pattern(r"[A-Za-z_]\w*(?:\.\w+)+")
 _WORD: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NOT_HERE: Final = ("prev", "crosses_above", "crosses_below")
 _STRUCTURE: Final = ("version", "plugins", "seed", "sweep", "paper", "live", "monitoring")

@@ -15,10 +15,11 @@ from septet._host.plugin_registry import Host, same_distribution
 from septet.errors import PluginError
 from septet.hookspecs import LAYERS, Layer
 from septet_schemas.base import Config
+from septet_schemas.late_patterns import late_pattern
 
 __all__ = ["HostResolver", "LenientResolver", "check_requirement", "listed_in"]
 
-_REQUIREMENT: Final = re.compile(
+_REQUIREMENT: Final = late_pattern(
     r"^\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*"
     r"((?:[<>=!~]=?=?\s*[A-Za-z0-9.*+!_-]+\s*,?\s*)*)$"
 )
@@ -69,7 +70,7 @@ _MEANT: Final = {
     "HistGradientBoostingClassifier",
 }
 """What to write for a name that beginners give to a plugin of a kind."""
-_CLASSIFIER: Final = re.compile(
+_CLASSIFIER: Final = late_pattern(
     r"(?:[A-Z]\w*(?:Classifier(?:CV)?|NB|Analysis)|\w*SVC|LogisticRegression(?:CV)?)"
 )
 

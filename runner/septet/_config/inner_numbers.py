@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from septet._config.tree import Node, dotted
+from septet_schemas.late_patterns import late_pattern
 
 __all__ = ["inner_numbers", "is_place_of_number", "node_at", "places_text", "with_number"]
 
-_NUMBER: Final = re.compile(r"(?<![\w.@'\"/:])(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?=R?(?![\w.@]))")
+_NUMBER: Final = late_pattern(
+    r"(?<![\w.@'\"/:])(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?=R?(?![\w.@]))"
+)
 """A number that is no part of a name or a symbol; of a multiple of R what stands before it."""
 _SHOWN: Final = 4
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ from septet._config.inner_numbers import inner_numbers, with_number
 from septet._config.read import MAX_DEPTH, parse_text
 from septet._config.tree import Key, Mark, Node, dotted, merge
 from septet.errors import ConfigError, Problem
+from septet_schemas.late_patterns import late_pattern
 from septet_schemas.strategy import MODES
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
 _LONGEST_PATH: Final = 2_000
 _DIGITS: Final = 10
 """Fewer than these are the number of an entry."""
-_PART: Final = re.compile(r'"([^"]*)"|\'([^\']*)\'|([^."\']+)')
+_PART: Final = late_pattern(r'"([^"]*)"|\'([^\']*)\'|([^."\']+)')
 _NEVER: Final = ("version", "name", "mode", "plugins", "paper", "live")
 
 

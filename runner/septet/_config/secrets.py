@@ -11,21 +11,22 @@ from urllib.parse import parse_qsl, urlsplit
 from septet._files import open_regular
 from septet.errors import InputError
 from septet_schemas.base import SecretRef
+from septet_schemas.late_patterns import late_pattern
 
 __all__ = ["HIDDEN", "looks_secret", "names_secret", "read_secret", "secret_in_address"]
 
 HIDDEN: Final = "a value (not shown)"
-_SECRET_KEY: Final = re.compile(
+_SECRET_KEY: Final = late_pattern(
     r"^(?:key|secret|password|passphrase|token|api_?key|api_?secret|private_?key"
     r"|.*_(?:secret|password|passphrase|token|api_key|private_key))$",
     re.IGNORECASE,
 )
-_LOGIN: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@", re.IGNORECASE)
-_KNOWN: Final = re.compile(
+_LOGIN: Final = late_pattern(r"^[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@", re.IGNORECASE)
+_KNOWN: Final = late_pattern(
     r"^(?:AKIA[0-9A-Z]{16}|xox[abp]-[0-9A-Za-z-]{10,}|gh[pous]_[0-9A-Za-z]{20,}"
     r"|sk[-_](?:live|test|proj)?[-_]?[0-9A-Za-z]{20,}|tgram://\d+:.+|-----BEGIN .*PRIVATE KEY)"
 )
-_PARAMETER: Final = re.compile(
+_PARAMETER: Final = late_pattern(
     r"(?:^|[-_.])(?:api)?(?:key|token|secret|password|passwd|pwd|passphrase|auth|authorization"
     r"|signature|sig|sessionid|credentials?|appid|jwt|bearer)$"
     r"|(?:api|access|auth|subscription|client|user|license)[-_]?(?:key|token|secret)$",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,12 +9,13 @@ from msgspec.structs import replace
 
 from septet._config.tree import Key, Mark, Node
 from septet.errors import Problem
+from septet_schemas.late_patterns import late_pattern
 
 __all__ = ["braced_text", "joined_values"]
 
-_LEADING: Final = re.compile(r"[+-]?\d{1,3}")
-_GROUP: Final = re.compile(r"\d{3}(\.\d*)?")
-_WORD: Final = re.compile(r"(?:[^\s,{}\[\]\"'#]|\{[^{}\s]*\})+")
+_LEADING: Final = late_pattern(r"[+-]?\d{1,3}")
+_GROUP: Final = late_pattern(r"\d{3}(\.\d*)?")
+_WORD: Final = late_pattern(r"(?:[^\s,{}\[\]\"'#]|\{[^{}\s]*\})+")
 
 
 def braced_text(line: str, column: int) -> tuple[int, str]:

@@ -50,7 +50,7 @@ _PREFIX: Final = "/api/v1/"
 _MAX_ROWS: Final = 1_000
 _RUN_PARAMETER: Final = ("run", "string", "What `runs` calls it.")
 _Model = TypeVar("_Model", bound=BaseModel)
-_REFUSALS: Final = {"4XX": "Not done, and why."}
+_REFUSALS: Final = {"4XX": "Not done, and why.", "5XX": "A bug; the log of the server has it."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +127,17 @@ class Api:
             visitor: Visitor = request.state.visitor
             name = visitor.name if visitor.is_known else ask.name or visitor.name
 
-            def do() -> dict[str, Any]:
+            def do() -> dict[str, Any] | Response:
                 from septet._app.halt_texts import outcome_lines
 
                 folder = named_folder(self._site.root, ask.run)
                 found = act(folder, action, name=name, reason=ask.reason)
+                if found.replaced_by:
+                    return failure(409, " ".join(outcome_lines(found, WAIT_S)), "ask again")
                 return {"texts": outcome_lines(found, WAIT_S), "found": document_of(found)}
 
-            return _typed(ActionResult, await run_in_threadpool(do))
+            done = await run_in_threadpool(do)
+            return done if isinstance(done, Response) else _typed(ActionResult, done)
 
         words = f"{action.capitalize()} a paper or live run; who and why are journaled."
         return Endpoint(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from inspect import iscoroutinefunction
@@ -47,7 +48,7 @@ from septet._dashboard.strategy_pages import StrategyPages
 from septet._dashboard.sweep_pages import SweepPages
 from septet._data.stamps import iso
 from septet._jobs.check_process import CheckAnswer, CheckRequest
-from septet._jobs.jobs import TooManyJobs
+from septet._jobs.jobs import TooManyJobs, bug_of
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
 from septet._store.find_runs import open_run
@@ -56,7 +57,15 @@ from septet.errors import SeptetError
 
 __all__ = ["make_app"]
 
+_LOG: Final = logging.getLogger(__name__)
 _MAX_CHARACTERS: Final = 160
+_ANSWERED: Final = (SeptetError, HTTPException, TooLarge, TooSlow)
+"""What the application's own handlers answer."""
+MODE_TEXTS: Final = {
+    "live": "Live: its orders are real",
+    "paper": "Paper: its orders are simulated",
+    "backtest": "Backtest",
+}
 _Handler: TypeAlias = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 
 
@@ -78,6 +87,7 @@ def _environment() -> jinja2.Environment:
         query=lambda values: urlencode(values, errors="surrogateescape"),
     )  # fmt: skip
     made.globals["chart_style"] = style()
+    made.globals["modes"] = MODE_TEXTS
     return made
 
 
@@ -159,6 +169,13 @@ class _Pages:
             follow(folders, ends, self.signs.of), media_type="text/event-stream"
         )
 
+    def ended_by(self, bug: SeptetError, request: Request) -> Response:
+        """Answer a request that a bug ended, in the form of what was asked."""
+        if request.url.path.startswith(API):
+            return JsonAnswer(refused_document(bug), 500)
+        texts = [bug.message, bug.hint]
+        return self.show(request, "message.html", 500, title="Not done", texts=texts, key="")
+
     async def refused(self, request: Request, problem: Exception) -> Response:
         assert isinstance(problem, SeptetError)
         status = 400 if request.method == "POST" else 404
@@ -193,10 +210,16 @@ def _guarded(pages: _Pages, path: str, method: str, right: Right, answer: _Handl
                 f"{visitor.right if visitor else 'log in'} only."
             ]
             return pages.show(request, "message.html", 403, title="Not done", texts=texts, key="")
-        if iscoroutinefunction(answer):
-            found: Response = await answer(request)
-            return found
-        return await run_in_threadpool(cast("Callable[[Request], Response]", answer), request)
+        try:
+            if iscoroutinefunction(answer):
+                found: Response = await answer(request)
+                return found
+            return await run_in_threadpool(cast("Callable[[Request], Response]", answer), request)
+        except _ANSWERED:
+            raise
+        except Exception as error:  # a bug: a program receives JSON as well, the log has it whole
+            _LOG.error("%s ended by a bug", path, exc_info=error)
+            return pages.ended_by(bug_of(error), request)
 
     return Route(path, checked, methods=[method], name=f"{method} {path}")
 

@@ -48,10 +48,13 @@ async def body_of(
     Raises
     ------
     TooLarge
-        If it has more than `most` bytes.
+        If it has more than `most` bytes, or declares them.
     TooSlow
         If it has not come within `slowest_s` (without it `_SLOWEST_S`), or its sender has left.
     """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > most:  # nothing of it is waited for
+        raise TooLarge(most)
     body = bytearray()
     try:
         async with asyncio.timeout(_SLOWEST_S if slowest_s is None else slowest_s):

@@ -87,6 +87,8 @@ class Guard:
             await (refused or self._app)(scope, receive, answer)
             return
         key = f"token {visitor.name}" if bearer is not None else session
+        if bearer is None and visitor.is_known:  # who logs in often is one visitor
+            key = f"user {visitor.name}"
         limits = self._site.limits
         running = limits.streams if scope["path"] in STREAMS else limits.requests
         if not running.begin(key):
@@ -132,15 +134,15 @@ class Guard:
     def _refusal(
         self, scope: Scope, headers: Headers, visitor: Visitor | None, *, is_bearer: bool
     ) -> Any:
+        if "content-length" in headers and "transfer-encoding" in headers:  # before all else
+            both = _refuse(scope, 400, "a body has a length or is sent in chunks, not both")
+            both.headers["connection"] = "close"  # where it ends, a proxy may see otherwise
+            return both
         line = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         if line + sum(len(name) + len(value) for name, value in scope["headers"]) > _MAX_HEAD_BYTES:
             return _refuse(
                 scope, 431, f"address and headers have more than {_MAX_HEAD_BYTES} bytes"
             )
-        if "content-length" in headers and "transfer-encoding" in headers:
-            both = _refuse(scope, 400, "a body has a length or is sent in chunks, not both")
-            both.headers["connection"] = "close"  # where it ends, a proxy may see otherwise
-            return both
         problem = self._bypassed(scope, headers)
         if problem:
             return _refuse(scope, 403, problem)

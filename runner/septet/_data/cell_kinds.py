@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,29 +12,30 @@ from septet._data.message_limits import shown_cell
 from septet._data.source_rows import SourceRows
 from septet._data.stamp_formats import placed_cell
 from septet._data.stamps import Bools
+from septet_schemas.late_patterns import late_pattern
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = ["kind_of_cell", "price_cell_advice"]
 
-_POINT_GROUPS: Final = re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+(?:,\d+)?")
+_POINT_GROUPS: Final = late_pattern(r"[-+]?\d{1,3}(?:\.\d{3})+(?:,\d+)?")
 _DIGITS: Final = r"[-+]?\d[\d.,' \u00a0\u202f\u2019]*"
 _KINDS: Final = (
-    ("a decimal comma", re.compile(r"[-+]?\d+,(?:\d{1,2}|\d{4,})|[-+]?0,\d+")),
+    ("a decimal comma", late_pattern(r"[-+]?\d+,(?:\d{1,2}|\d{4,})|[-+]?0,\d+")),
     (
         "separators of thousands",
-        re.compile(r"[-+]?\d{1,3}(?:([,.' \u00a0\u202f\u2019])\d{3})+(?:[.,]\d+)?"),
+        late_pattern(r"[-+]?\d{1,3}(?:([,.' \u00a0\u202f\u2019])\d{3})+(?:[.,]\d+)?"),
     ),
-    ("a currency sign", re.compile(rf"[-+]?\s*[$€£¥₩₹₿¢]\s*{_DIGITS}|{_DIGITS}\s*[$€£¥₩₹₿¢]")),
-    ("a per cent sign", re.compile(rf"{_DIGITS}\s*%")),
+    ("a currency sign", late_pattern(rf"[-+]?\s*[$€£¥₩₹₿¢]\s*{_DIGITS}|{_DIGITS}\s*[$€£¥₩₹₿¢]")),
+    ("a per cent sign", late_pattern(rf"{_DIGITS}\s*%")),
     (
         "letters of a currency or a unit",
-        re.compile(rf"[A-Z]{{1,5}}\s*{_DIGITS}|{_DIGITS}\s*[A-Za-z]{{1,5}}"),
+        late_pattern(rf"[A-Z]{{1,5}}\s*{_DIGITS}|{_DIGITS}\s*[A-Za-z]{{1,5}}"),
     ),
-    ("brackets of a negative number", re.compile(rf"\({_DIGITS}\)")),
+    ("brackets of a negative number", late_pattern(rf"\({_DIGITS}\)")),
 )  # fmt: skip
-_CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
+_CLOCK: Final = late_pattern(r"\d{1,2}:\d{2}(?::\d{2})?")
 _MARKS: Final = ("", "null", "none", "nan", "na", "n/a", "#n/a", "nil", "-", "--", ".")
 """What other programs write in a cell without a value."""
 _SAMPLE: Final = 1_000

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from septet._data.message_limits import shown_columns
 from septet.errors import DataError
+from septet_schemas.late_patterns import late_pattern
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,8 +40,8 @@ _PRICE_WORDS: Final = frozenset(
 )  # fmt: skip
 """What a column is called that holds the only price of a bar."""
 _READ_AS: Final = " read as "
-_SHOWN_NAME: Final = re.compile(r"[\w .%$#()/+-]{1,40}")
-_COLUMN: Final = re.compile(r"\w[\w /.]{0,39}")
+_SHOWN_NAME: Final = late_pattern(r"[\w .%$#()/+-]{1,40}")
+_COLUMN: Final = late_pattern(r"\w[\w /.]{0,39}")
 _WORDS_FOR: Final = {
     "timestamp": (
         "timestamp", "datetime", "date", "time", "t", "unix", "epoch", "datum", "zeit", "fecha",
@@ -53,16 +54,16 @@ _WORDS_FOR: Final = {
     "close": ("close", "closing", "last", "schluss", "schlusskurs", "clôture", "cierre"),
 }  # fmt: skip
 """Words in the names of columns of other programs and languages, proposed and never taken."""
-_LETTERS: Final = re.compile(r"[^\W\d_]+")
+_LETTERS: Final = late_pattern(r"[^\W\d_]+")
 _INDEX: Final = ("", "Unnamed: 0", "__index_level_0__", "index")
-_VOLUME_OF: Final = re.compile(r"(?i:volume|vol)[ _]*[ _(\[]([A-Z]{2,10})[)\]]?")
+_VOLUME_OF: Final = late_pattern(r"(?i:volume|vol)[ _]*[ _(\[]([A-Z]{2,10})[)\]]?")
 """`Volume (BTC)`, `Volume BTC`: volume with its unit in capitals."""
 _NO_BASE: Final = frozenset(
     ("USD", "USDT", "USDC", "BUSD", "FDUSD", "TUSD", "DAI", "EUR", "GBP", "JPY", "CHF", "AUD",
      "CAD", "CNY", "KRW", "TRY", "BRL", "QUOTE", "MA", "SMA", "EMA", "WMA", "AVG", "CHANGE")
 )  # fmt: skip
 """Words after `volume` that stand for no quantity of the asset: money, and averages."""
-_TOKENS: Final = re.compile(r"[^A-Za-z0-9]+")
+_TOKENS: Final = late_pattern(r"[^A-Za-z0-9]+")
 
 
 def rename_columns(frame: T, columns: Mapping[str, str], origin: str) -> tuple[T, tuple[str, ...]]:

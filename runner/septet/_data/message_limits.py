@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
 from septet._text import shortened
+from septet_schemas.late_patterns import late_pattern
 
 __all__ = [
     "CELLS_SHOWN", "CELL_CHARACTERS", "COLUMN_CHARACTERS", "HEADER_CHARACTERS", "SYMBOLS_SHOWN",
@@ -27,7 +27,7 @@ CELL_CHARACTERS: Final = 30
 
 COLUMN_CHARACTERS: Final = 40
 """Of a name that is shown; a longer one is none of a column."""
-_COLUMN: Final = re.compile(rf"[\w .%$#()/+-]{{1,{COLUMN_CHARACTERS}}}")
+_COLUMN: Final = late_pattern(rf"[\w .%$#()/+-]{{1,{COLUMN_CHARACTERS}}}")
 
 
 def shown_columns(names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from msgspec import structs
 from septet._data.defects import Findings
 from septet._data.mixed_rows import OUR_COLUMNS
 from septet._data.symbol_columns import names_symbol, shown_values
+from septet_schemas.late_patterns import late_pattern
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,17 +40,17 @@ _VENUES: Final = frozenset(
      "poloniex", "upbit", "arca", "bats", "iex", "lse", "xetra", "euronext", "dukascopy", "oanda",
      "fxcm", "bloomberg", "refinitiv", "yahoo", "polygon", "alpaca", "tiingo", "stooq")
 )  # fmt: skip
-_PAIR: Final = re.compile(
+_PAIR: Final = late_pattern(
     r"[A-Z0-9]{2,12}[-/_:. ]?(USDT|USDC|USD|BUSD|FDUSD|TUSD|EUR|GBP|JPY|CHF|AUD|CAD|NZD|KRW|TRY|INR"
     r"|BRL|BTC|XBT|ETH)([-_:. ]?(PERP|SWAP|USDT|USDC|USD|\d{6,8}))?(=X)?"
 )
-_CONTRACT: Final = re.compile(r"[A-Z][A-Z0-9]{0,3}[FGHJKMNQUVXZ]\d{1,4}")
-_ISIN: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{9}\d")
+_CONTRACT: Final = late_pattern(r"[A-Z][A-Z0-9]{0,3}[FGHJKMNQUVXZ]\d{1,4}")
+_ISIN: Final = late_pattern(r"[A-Z]{2}[A-Z0-9]{9}\d")
 _MARKETS: Final = frozenset(
     ("spot", "margin", "perp", "perps", "perpetual", "swap", "future", "futures", "linear",
      "inverse", "option", "options", "cfd", "index", "mark", "usdm", "coinm")
 )  # fmt: skip
-_LENGTH: Final = re.compile(r"\d+ ?(ms|s|sec|m|min|h|hr|hour|d|day|w|wk|week|mo|month)s?")
+_LENGTH: Final = late_pattern(r"\d+ ?(ms|s|sec|m|min|h|hr|hour|d|day|w|wk|week|mo|month)s?")
 _PRICES: Final = ("open", "high", "low", "close")
 _MAX_VALUES: Final = 50
 _MAX_COLUMNS: Final = 256  # that are read of a file, those named like sources first

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +13,7 @@ from septet._data.message_limits import shown_cell
 from septet._data.source_rows import SourceRows
 from septet._data.stamps import Bools
 from septet.errors import DataError
+from septet_schemas.late_patterns import late_pattern
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,8 +36,10 @@ _CLOCKS: Final = (
 _SAMPLE: Final = 500
 _DAYS: Final = (10_000.0, 80_000.0)
 """Counts of days of a spreadsheet, from 1927 to 2119."""
-_CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?")
-_ZONED: Final = re.compile(r"(?P<time>.*\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s+(?P<zone>[A-Z]{2,5})")
+_CLOCK: Final = late_pattern(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?")
+_ZONED: Final = late_pattern(
+    r"(?P<time>.*\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s+(?P<zone>[A-Z]{2,5})"
+)
 _PLACES: Final = {
     "CET": "Europe/Paris", "CEST": "Europe/Paris", "BST": "Europe/London", "WET": "Europe/Lisbon",
     "EET": "Europe/Athens", "MSK": "Europe/Moscow", "JST": "Asia/Tokyo", "HKT": "Asia/Hong_Kong",

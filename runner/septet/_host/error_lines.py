@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from septet._host.code_dependencies import callables_of
 from septet._host.declare import Declaration
+from septet_schemas.late_patterns import late_pattern
 
 __all__ = ["compiler_fault", "is_compilers", "line_in", "raised_in"]
 
-_PLACE: Final = re.compile(r"at (/[^\n]+?) \((\d+)\)")
+_PLACE: Final = late_pattern(r"at (/[^\n]+?) \((\d+)\)")
 _CAUSES: Final = (
     "Untyped global name", "unsupported", "not supported", "Unknown attribute", "Cannot unify",
     "cannot determine Numba type", "NRT required", "missing a required", "too many positional",

@@ -22,6 +22,7 @@ from typing import Any, Final
 from septet._host.plugin_calls import words_of
 from septet.errors import PluginError
 from septet.hookspecs import HOOK_OF_LAYER, PROJECT, Component, Layer
+from septet_schemas.late_patterns import late_pattern
 
 __all__ = [
     "KINDS", "StrangersError", "components_of", "insist_distribution", "name_of", "strangers_code",
@@ -41,10 +42,10 @@ KINDS: Final[Mapping[Layer, tuple[str | None, ...]]] = {
 MOST_COMPONENTS: Final = 10_000
 """So many components one hook may declare: a generator without an end is set aside as well."""
 LONGEST_SUMMARY: Final = 1_000
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_DISTRIBUTION: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
-_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,127}")
-_TARGET: Final = re.compile(r"(?=.{3,512}\Z)[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_NAME: Final = late_pattern(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_DISTRIBUTION: Final = late_pattern(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+_VERSION: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,127}")
+_TARGET: Final = late_pattern(r"(?=.{3,512}\Z)[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 _IMPORTERS: Final = (

@@ -6,9 +6,11 @@ import re
 from importlib.metadata import Distribution, distribution
 from typing import Final
 
+from septet_schemas.late_patterns import late_pattern
+
 __all__ = ["installed_version", "version_of"]
 
-_LINE: Final = re.compile(r"^Version:[ \t]*(\S+)", re.M)
+_LINE: Final = late_pattern(r"^Version:[ \t]*(\S+)", re.M)
 
 
 def installed_version(name: str) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
+
+from septet_schemas.late_patterns import late_pattern
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = ["unreached_text"]
 
-_LEVEL: Final = re.compile(r"(-?)[0-9.e-]+(R?)%?")
+_LEVEL: Final = late_pattern(r"(-?)[0-9.e-]+(R?)%?")
 """A share of the price or a multiple of R, as the resolved file has it."""
 
 

@@ -34,6 +34,8 @@ from septet._rules.settings import (
     RUNGS,
     SPOT,
     SYMBOLS,
+    TIME_IN_FORCE,
+    VENUE_FILLS,
 )
 
 __all__ = [
@@ -111,7 +113,8 @@ def cancel_outside(now_ns, count, run: Run):
 def end_resting(k, reason, now_ns, run: Run):
     """Cancel a resting entry of k, or its unfilled rest after the open; a flip becomes an exit.
 
-    A market order that has not met its open yet was decided inside the hours, and fills there.
+    A market order that has not met its open yet was decided inside the hours, and fills there. So
+    does one whose bar has opened and has not ended, at a time of symbols with other calendars.
     """
     if QUEUES:
         cancel_queued(k, reason, now_ns, run)
@@ -121,8 +124,10 @@ def end_resting(k, reason, now_ns, run: Run):
         end_grid_entries(k, 0.0, reason, now_ns, run)
     if run.working[k] == 0 or run.reduces[k] == 1:
         return
-    if run.order_type[k] == MARKET and run.active_ns[k] >= now_ns:
-        return
+    if run.order_type[k] == MARKET:
+        unmet = not VENUE_FILLS and run.bars_left[k] == TIME_IN_FORCE
+        if run.active_ns[k] >= now_ns or unmet:
+            return
     turns = run.units[k] * run.order_units[k] < 0.0
     end_order(k, STATUS_CANCELLED, reason, now_ns, run)
     if not SPOT and turns:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from septet._results.result import HaltEvent, RunFacts
+from septet_schemas.late_patterns import late_pattern
 
 __all__ = ["halts_in", "wrong_fact"]
 
-_CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_CLOCK: Final = late_pattern(r"([01]\d|2[0-3]):[0-5]\d")
 _LARGEST: Final = (1 << 63) - 1
 _EXPECTED: Final = {
     "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",

@@ -6,16 +6,16 @@ the one that runs, or ran last: a backup beside a live run must not be taken for
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
 from septet._files import read_bounded
 from septet._text import decode_json
+from septet_schemas.late_patterns import late_pattern
 
 __all__ = ["run_id_in", "run_order"]
 
-_ID: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]+")
+_ID: Final = late_pattern(r"\d{8}T\d{6}Z-[0-9a-f]+")
 _WRITTEN: Final = ("journal.sqlite", "journal.sqlite-tail", "journal.sqlite-wal", "log.jsonl")
 _LONGEST: Final = 64 << 20
 

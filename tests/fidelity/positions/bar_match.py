@@ -127,7 +127,7 @@ def _reduce_at_open(run: State, symbol: str, bar: Bar) -> None:
     turns = run.reversal(symbol)
     if turns is None or turns.kind != "market":
         return
-    if bar.open_ns - turns.active_ns >= run.market.bar_ns:
+    if bar.open_ns >= run.market.expires_ns(symbol, turns.active_ns):
         _replace_reversal(run, turns, bar)
 
 
@@ -152,7 +152,7 @@ def _place_late_ladder(run: State, symbol: str, bar: Bar) -> None:
 def _increase_at_open(run: State, order: Order, bar: Bar) -> None:
     if not order.is_working or order.active_ns > bar.open_ns:
         return
-    late = bar.open_ns - order.active_ns >= run.market.bar_ns
+    late = bar.open_ns >= run.market.expires_ns(order.symbol, order.active_ns)
     if order.kind == "market" and late:
         return  # it has found no open in time
     side, symbol = sign(order.units), order.symbol
@@ -202,7 +202,8 @@ def _expire(run: State) -> None:
     """An entry at market that finds no open within one bar after it works expires."""
     for symbol in run.market.symbols:
         for order in run.increases(symbol):
-            if order.kind == "market" and run.now_ns - order.active_ns >= run.market.bar_ns:
+            late = run.now_ns >= run.market.expires_ns(symbol, order.active_ns)
+            if order.kind == "market" and late:
                 turns, bar = order is run.reversal(symbol), run.market.bar(symbol, run.now_ns)
                 run.end(order, "expired", "no_market", run.now_ns)
                 if turns:  # the exit was sent with it, and waits for any open

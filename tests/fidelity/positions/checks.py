@@ -10,20 +10,40 @@ from tests.fidelity.positions.exact import ZERO, exact, floor_lots
 from tests.fidelity.positions.orders import Kind, Order
 from tests.fidelity.positions.state import State
 
-__all__ = ["allowed", "capped", "exposure", "hours_block", "is_held_or_entered"]
+__all__ = [
+    "allowed", "capped", "exposure", "fill_of", "hours_block", "is_held_or_entered", "is_last",
+]  # fmt: skip
 
 
-def hours_block(run: State, time_ns: int) -> str:
-    """Return why nothing may be increased at T, or nothing: the hours, or their last fill."""
-    latency, bar_ns = run.s.costs.latency_ns, run.market.bar_ns
-    return _hours_block_at(run, time_ns + latency, time_ns + -(-latency // bar_ns) * bar_ns)
+def hours_block(run: State, time_ns: int, symbol: str = "") -> str:
+    """Return why nothing may be increased at T, or nothing: the hours, or their last fill.
+
+    Without a symbol as for one that trades round the clock.
+    """
+    latency = run.s.costs.latency_ns
+    sent_ns = run.market.traded_from(symbol, time_ns + latency)
+    return _hours_block_at(run, symbol, sent_ns, fill_of(run, time_ns, symbol))
 
 
-def _hours_block_at(run: State, sent_ns: int, fill_ns: int) -> str:
+def fill_of(run: State, time_ns: int, symbol: str) -> int:
+    """Return the open at which what is decided at T fills; T of another symbol is any instant."""
+    latency, market = run.s.costs.latency_ns, run.market
+    if symbol in market.calendars or market.calendars:
+        return market.next_open(symbol, time_ns + latency)
+    return time_ns + -(-latency // market.bar_ns) * market.bar_ns
+
+
+def _hours_block_at(run: State, symbol: str, sent_ns: int, fill_ns: int) -> str:
     if not trading_hours.is_open(run.s.hours, sent_ns):
         return "closed_hours"
-    last = trading_hours.is_last_fill(run.s.hours, fill_ns, run.market.bar_ns)
-    return "flat_at_close" if last else ""
+    return "flat_at_close" if is_last(run, symbol, fill_ns) else ""
+
+
+def is_last(run: State, symbol: str, fill_ns: int) -> bool:
+    """Return whether a fill is the last one of a symbol inside the hours."""
+    next_ns = run.market.next_open(symbol, fill_ns + 1) if run.market.calendars else None
+    step = run.market.bar_ns if next_ns is None else next_ns - fill_ns
+    return trading_hours.is_last_fill(run.s.hours, fill_ns, step)
 
 
 def _worth(run: State, order: Order) -> Fraction:
@@ -118,9 +138,9 @@ def allowed(run: State, symbol: str, *, is_add: bool = False, at_open_ns: int | 
         return "delisted"
     if at_open_ns is None:
         late = (symbol, run.now_ns) in run.market.late
-        blocked = "late" if late else hours_block(run, run.now_ns)
+        blocked = "late" if late else hours_block(run, run.now_ns, symbol)
     else:
-        blocked = _hours_block_at(run, at_open_ns, at_open_ns)
+        blocked = _hours_block_at(run, symbol, at_open_ns, at_open_ns)
     if blocked:
         return blocked
     if symbol not in run.members:

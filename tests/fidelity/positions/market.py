@@ -38,6 +38,7 @@ class Market:
     """Bars by symbol, in universe order, and features: name -> symbol -> one value a bar.
 
     Instants in `late` mark rows that were decided too late: (symbol, T). `fine` are shorter bars.
+    A symbol trades in the sessions of its calendar, where `calendars` names one, else always.
     """
 
     bar_ns: int
@@ -46,6 +47,7 @@ class Market:
     late: frozenset[tuple[str, int]] = frozenset()
     fine: Mapping[str, Sequence[Bar]] = field(default_factory=dict)
     fine_ns: int = 0
+    calendars: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, columns in self.features.items():
@@ -53,7 +55,7 @@ class Market:
                 if len(column) != len(self.bars[symbol]):
                     raise ValueError(f"feature {name} of {symbol}: {len(column)} values")
         rows = {
-            symbol: {bar.open_ns + self.bar_ns: i for i, bar in enumerate(each)}
+            symbol: {self.known_ns(symbol, bar): i for i, bar in enumerate(each)}
             for symbol, each in self.bars.items()
         }
         object.__setattr__(self, "_rows", rows)
@@ -65,6 +67,45 @@ class Market:
     def symbols(self) -> tuple[str, ...]:
         """Symbols in universe order."""
         return tuple(self.bars)
+
+    def session_from(self, symbol: str, instant_ns: int) -> tuple[int, int] | None:
+        """Return the session of a symbol's calendar that holds an instant, or the next one."""
+        from tests.fidelity.positions.sessions import (
+            sessions_of,
+        )  # which reads times of this module
+
+        if symbol not in self.calendars:
+            return None
+        sessions = sessions_of(self.calendars[symbol])
+        return sessions[bisect_right(sessions, instant_ns, key=lambda each: each[1])]
+
+    def known_ns(self, symbol: str, bar: Bar) -> int:
+        """Return when a bar is known: its close, no later than that of its session."""
+        session = self.session_from(symbol, bar.open_ns)
+        end_ns = bar.open_ns + self.bar_ns
+        return end_ns if session is None else min(end_ns, session[1])
+
+    def traded_from(self, symbol: str, instant_ns: int) -> int:
+        """Return an instant, or between two sessions of a symbol the open of the next one."""
+        session = self.session_from(symbol, instant_ns)
+        return instant_ns if session is None else max(instant_ns, session[0])
+
+    def next_open(self, symbol: str, instant_ns: int) -> int:
+        """Return the first open of a bar that the symbol's calendar has at an instant or later."""
+        session = self.session_from(symbol, instant_ns)
+        first = 0 if session is None else session[0]
+        found = first + max(0, -(-(instant_ns - first) // self.bar_ns)) * self.bar_ns
+        if session is None or found < session[1]:
+            return found
+        return self.next_open(symbol, session[1])
+
+    def expires_ns(self, symbol: str, active_ns: int) -> int:
+        """Return the first instant at which an open is too late for an entry at market.
+
+        A closure of the calendar is no missing bar.
+        """
+        closes = symbol in self.calendars
+        return (self.next_open(symbol, active_ns) if closes else active_ns) + self.bar_ns
 
     def times(self) -> list[int]:
         """Every decision time: the close of a bar of any symbol."""

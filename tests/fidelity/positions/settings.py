@@ -207,11 +207,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Halt:
-    """`risk.halts.drawdown`; `resume` in bars of time, None for manual."""
+    """`risk.halts`: a drawdown, or a loss of the day that is cleared on the next one.
+
+    `resume` is in bars of time, None for manual.
+    """
 
     above: float
     then: Literal["flatten", "block_entries"] = "flatten"
     resume: int | None = None
+    of: Literal["drawdown", "daily_loss"] = "drawdown"
 
 
 @dataclass(frozen=True)
@@ -231,6 +235,7 @@ class TradingHours:
     sessions: tuple[tuple[int, int], ...] | None = None
     flat_at_close: bool = False
     blackout: Blackout | None = None
+    calendar: str = ""
 
 
 @dataclass(frozen=True)

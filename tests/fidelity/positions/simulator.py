@@ -12,6 +12,7 @@ from tests.exact_fraction import Fraction
 from tests.fidelity.positions import trading_hours
 from tests.fidelity.positions.account import RoundTrip, Trade
 from tests.fidelity.positions.bar_match import match_bars, tighten_stop
+from tests.fidelity.positions.checks import fill_of, is_last
 from tests.fidelity.positions.exact import exact
 from tests.fidelity.positions.expression import is_true
 from tests.fidelity.positions.grid import rest_grid
@@ -19,8 +20,8 @@ from tests.fidelity.positions.levels import read_level
 from tests.fidelity.positions.market import Market
 from tests.fidelity.positions.orders import Fill, Finding, Order
 from tests.fidelity.positions.rebalance import act_if_due
-from tests.fidelity.positions.schedule import instants
-from tests.fidelity.positions.settings import Grid, Signal, Strategy, check
+from tests.fidelity.positions.schedule import instants, local_time
+from tests.fidelity.positions.settings import Grid, Halt, Signal, Strategy, check
 from tests.fidelity.positions.state import State
 from tests.fidelity.positions.steps import (
     add_at_time,
@@ -143,19 +144,37 @@ def _halt(run: State) -> None:
     halt = run.s.halt
     if halt is None:
         return
+    if halt.of == "daily_loss":
+        _halt_of_the_day(run, halt)
+        return
     resumes = halt.resume is not None and run.halted_ns is not None
     if resumes and run.now_ns - (run.halted_ns or 0) >= (halt.resume or 0) * run.market.bar_ns:
         run.halted_ns, run.peak = None, run.equity
     run.peak = max(run.peak, run.equity)
     if run.halted_ns is not None or run.peak - run.equity < exact(halt.above) * run.peak:
         return
+    _trip(run, halt)
+
+
+def _halt_of_the_day(run: State, halt: Halt) -> None:
+    """Trip at >= on equity of the first T of the day in `time_zone`; clear on the next day."""
+    day = local_time(run.now_ns, run.s.time_zone).date().toordinal()
+    if day != run.day:
+        run.day, run.day_base, run.halted_ns = day, run.equity, None
+    if run.halted_ns is None and run.day_base - run.equity >= exact(halt.above) * run.day_base:
+        _trip(run, halt)
+
+
+def _trip(run: State, halt: Halt) -> None:
     run.halted_ns = run.now_ns
-    run.report("", "drawdown", "halt")
+    run.report("", halt.of, "halt")
     for symbol in run.market.symbols:
         if halt.then == "flatten":
-            run.close(symbol, "drawdown")
-        else:
-            run.cancel_increases(symbol, "drawdown", run.now_ns)
+            run.close(symbol, halt.of)
+            continue
+        for order in run.increases(symbol):  # an entry that was sent goes on
+            if order.tag[0] in ("add", "grid") and order.kind != "market":
+                run.end(order, "cancelled", halt.of, run.now_ns)
 
 
 # ------------------------------------------------------------------------------ step 7: exits
@@ -197,10 +216,10 @@ def _exits(run: State, signals: dict[str, float | None]) -> set[str]:
     Returns the symbols that an opposite signal turns around, where shorts are allowed: that is an
     entry. One that is refused whatever its size is an exit.
     """
-    closes, turning = _hours_end(run), set[str]()
+    turning = set[str]()
     for symbol in run.market.symbols:
         held = run.held(symbol)
-        if closes:  # what is on its way into a position is cancelled as well
+        if _hours_end(run, symbol):  # what is on its way into a position is cancelled as well
             run.close(symbol, "flat_at_close")
         wanted = signals.get(symbol)
         if wanted is None:
@@ -229,14 +248,14 @@ def _exits(run: State, signals: dict[str, float | None]) -> set[str]:
     return turning
 
 
-def _hours_end(run: State) -> bool:
+def _hours_end(run: State, symbol: str) -> bool:
     """Return whether T is the last one whose fill lies inside, or lies outside already."""
-    hours, bar_ns = run.s.hours, run.market.bar_ns
+    hours = run.s.hours
     if hours is None or not hours.flat_at_close:
         return False
-    fill_ns = run.now_ns + -(-run.s.costs.latency_ns // bar_ns) * bar_ns
+    fill_ns = fill_of(run, run.now_ns, symbol)
     outside = trading_hours.session_at(hours, fill_ns) is None
-    return outside or trading_hours.is_last_fill(hours, fill_ns, bar_ns)
+    return outside or is_last(run, symbol, fill_ns)
 
 
 # ------------------------------------------------------------------------------ step 8: increases

@@ -17,7 +17,7 @@ from tests.fidelity.positions.words import data_words, position_words
 
 __all__ = ["BLOCKING", "GridState", "State"]
 
-BLOCKING = {"stop_loss", "level", "trailing", "break_even", "drawdown"}
+BLOCKING = {"stop_loss", "level", "trailing", "break_even", "drawdown", "daily_loss"}
 """What closes a position and blocks its side against re-entry: stops and halts."""
 
 
@@ -63,6 +63,8 @@ class State:
     is_due: bool = False
     halted_ns: int | None = None
     peak: Fraction = ZERO
+    day: int = 0
+    day_base: Fraction = ZERO
     room: dict[str, Fraction] = field(default_factory=dict)
     bars_ns: dict[str, int] = field(default_factory=dict)
     blocked_by: dict[tuple[str, int], str] = field(default_factory=dict)

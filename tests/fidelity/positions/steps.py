@@ -192,12 +192,10 @@ def place_ladders(run: State, symbol: str, time_ns: int) -> None:
 
 def cancel_outside(run: State) -> None:
     """Resting increases are cancelled outside the hours."""
-    why = hours_block(run, run.now_ns)
-    if not why:
-        return
     for symbol in run.market.symbols:
+        why = hours_block(run, run.now_ns, symbol)
         for order in run.increases(symbol):
-            if order.kind != "market":
+            if why and order.kind != "market":
                 run.end(order, "cancelled", why, run.now_ns)
 
 
