@@ -262,11 +262,12 @@ class LiveCore:
             self.monitoring.port.model(event)
         if isinstance(event, m.ModelFailed):
             self._alert("warning", "retrain", f"window {event.number} gave no model: {event.text}")
+        self._train(self.retraining.arrived(event.number, self.market_ns))
 
-    def _train(self, requests: Sequence[m.Train]) -> None:
+    def _train(self, requests: Sequence[m.Train | m.Alerted]) -> None:
         for request in requests:
             self._out.append(request)
-            if self.monitoring is not None:
+            if self.monitoring is not None and isinstance(request, m.Train):
                 self.monitoring.port.asked(request)
 
     # ------------------------------------------------------------------ venues
@@ -474,9 +475,8 @@ class LiveCore:
             models=models.snapshot() if models is not None else b"", session=self.session,
             monitoring=self.monitoring.snapshot() if self.monitoring is not None else b"",
             sent=self.latency.sent, market_ns=self.market_ns, flattens=self._flattens,
-            trained_to_ns=self.retraining.trained_to_ns, windows=self.retraining.windows,
-            fills=self._fills, stops=self._stops, traces=self._traces, dust=self._dust,
-            missed=self._missed,
+            windows=self.retraining.windows, fills=self._fills, stops=self._stops,
+            traces=self._traces, dust=self._dust, missed=self._missed,
         )  # fmt: skip
         return msgspec.msgpack.encode(state)
 
@@ -492,7 +492,7 @@ class LiveCore:
         if self.models is not None:
             self.models.restore(state.models)
         self.session, self.market_ns, self._fills = state.session, state.market_ns, state.fills
-        self.retraining.restore(state.trained_to_ns, state.windows)
+        self.retraining.restore(state.windows)
         self._flattens, self.latency.sent = state.flattens, state.sent
         if self.monitoring is not None:
             self.monitoring.restore(state.monitoring)

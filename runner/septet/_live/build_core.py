@@ -241,7 +241,7 @@ def _resume(value: Any) -> str:
 
 
 def _schedule_of(strategy: Any, calendar: str) -> Callable[[int, int], Sequence[int]] | None:
-    """Return which training times fall into a span: of a long one only the last.
+    """Return which training times fall into a span.
 
     A run that begins needs the model in force, and those that are not ready yet.
     """
@@ -254,7 +254,7 @@ def _schedule_of(strategy: Any, calendar: str) -> Callable[[int, int], Sequence[
     def due(after_ns: int, until_ns: int) -> Sequence[int]:
         if after_ns < 0:
             return times.needed(until_ns)
-        return times.between(after_ns + 1, until_ns)[-1:]
+        return times.between(after_ns + 1, until_ns)
 
     return due
 
