@@ -26,7 +26,7 @@ from tests.live.test_prices import SECOND
 from tests.live.test_steps import BASE, END
 from tests.live.test_steps import quote as quoted
 
-RIGHT = {"lot": 0.001, "min_notional": 0.0, "min_quantity": 0.0}
+RIGHT: dict[str, Any] = {"lot": 0.001, "min_notional": 0.0, "min_quantity": 0.0}
 WRONG = [{**RIGHT, "lot": 1.0}, {**RIGHT, "min_notional": 1e9}, {**RIGHT, "min_quantity": 1.0}]
 
 
