@@ -29,7 +29,7 @@ from septet._dashboard.app import make_app
 from septet._dashboard.json_answer import JsonAnswer
 from septet._dashboard.sessions import Sessions
 from septet._dashboard.site import Site, Visitor, default_limits, loopback_site
-from septet._live.kill_switch import read_halt
+from septet._live.kill_switch import Asked, ask_halt, ask_resume, read_halt
 from tests.cli.test_planted_tables import plant
 from tests.dashboard.conftest import Answer, Dashboard, stored
 from tests.dashboard.test_run_page import key_of, live, page
@@ -130,13 +130,15 @@ def test_a_token_in_an_address_is_refused_and_reported(dashboard: Dashboard, pat
         assert token not in answer.text
 
 
-def posted(dashboard: Dashboard, live: Path, headers: dict[str, str]) -> Answer:
+def posted(
+    dashboard: Dashboard, live: Path, headers: dict[str, str], action: str = "halt"
+) -> Answer:
     import http.client
 
     body = json.dumps({"run": key_of(live), "reason": "news"})
     sent = {"Host": dashboard.host, "Content-Type": "application/json", **headers}
     connection = http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)
-    connection.request("POST", "/api/v1/halt", body, sent)
+    connection.request("POST", f"/api/v1/{action}", body, sent)
     answer = connection.getresponse()
     found = Answer(answer.status, dict(answer.getheaders()), answer.read().decode())
     connection.close()
@@ -163,6 +165,35 @@ def test_only_a_right_to_operate_halts_and_the_journal_has_the_name_of_the_token
     asked = read_halt(live)
     assert asked is not None
     assert (asked.name, asked.reason) == ("operate (dashboard)", "news")
+
+
+def test_a_resume_that_a_halt_of_another_replaced_is_refused(
+    dashboard: Dashboard, live: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was answered as pending, with status 200."""
+    token = add_token(accounts_file(), "operate", "operate", 1, time.time())
+    bearer = {"Authorization": f"Bearer {token}"}
+    answer = posted(dashboard, live, bearer)
+    found = json.loads(answer.text)
+    assert (answer.status, found["ok"]) == (200, False), "nobody has cancelled its orders"
+    assert found["message"] == found["texts"][0]
+    assert found["hint"]
+
+    def resume_too_late(folder: Path, **how: object) -> Asked:
+        asked = ask_resume(folder, name="operate (dashboard)", reason="x", now_ns=time.time_ns())
+        ask_halt(folder, flatten=False, name="bea", reason="news", now_ns=time.time_ns())
+        return asked
+
+    monkeypatch.setattr("septet._live.kill_switch.ask_resume", resume_too_late)
+    answer = posted(dashboard, live, bearer, "resume")
+    found = json.loads(answer.text)
+    assert (answer.status, found["ok"], found["error"]) == (409, False, "Replaced")
+    assert "a later halt replaced the resume (halt of bea)" in found["message"]
+    shown = dashboard.ask(
+        "POST", "/act",
+        form={"run": key_of(live), "action": "resume", "name": "Ann", "reason": "seen"},
+    )  # fmt: skip
+    assert "a later halt replaced the resume (halt of bea)" in shown.text
 
 
 def test_no_code_token_hash_or_session_is_in_any_page_or_answer(

@@ -127,14 +127,22 @@ class Api:
             visitor: Visitor = request.state.visitor
             name = visitor.name if visitor.is_known else ask.name or visitor.name
 
-            def do() -> dict[str, Any]:
+            def do() -> Response:
                 from septet._app.halt_texts import outcome_lines
 
                 folder = named_folder(self._site.root, ask.run)
                 found = act(folder, action, name=name, reason=ask.reason)
-                return {"texts": outcome_lines(found, WAIT_S), "found": document_of(found)}
+                texts = outcome_lines(found, WAIT_S)
+                message, *more = [each.strip() for each in texts]
+                answer = {
+                    "ok": found.acted, "message": message, "hint": "; ".join(more),
+                    "texts": texts, "found": document_of(found),
+                }  # fmt: skip
+                if found.replaced_by:
+                    return failure(409, message, answer["hint"], "Replaced")
+                return _typed(ActionResult, answer)
 
-            return _typed(ActionResult, await run_in_threadpool(do))
+            return await run_in_threadpool(do)
 
         words = f"{action.capitalize()} a paper or live run; who and why are journaled."
         return Endpoint(
