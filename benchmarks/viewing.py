@@ -5,7 +5,7 @@
 `pan` moves a chart of 500,000 bars, a step each frame. `live` opens the page of a live run with a
 year of minute bars, then lets a bar close and waits for the page to change. `viewers` compares the
 processor time of the trading process for the same events with 50 viewers, without them, and beside
-other work as large as theirs (`viewers.py`); it takes about two minutes. The trading process is
+other work as large as theirs (`viewers.py`); it takes at least four minutes. The trading process is
 this one: the product's core and journal without a socket. The dashboard, the browser and the
 viewers are processes of their own.
 The table is printed, progress goes to stderr; nothing is written. Chromium draws without a

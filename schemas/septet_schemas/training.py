@@ -77,13 +77,13 @@ class Training(Config):
     step: Step = Field(default="30d")  # type: ignore[assignment]
     """Time from one model to the next: a duration, or a cron expression in UTC."""
     purge: Span | None = None
-    """Rows left out before a model's time; without it as far as the label looks."""
+    """The newest bars of each symbol, or time, left out of training; else the label's horizon."""
     embargo: Span = Span()
     """Rows left out after test rows; without effect in walk_forward."""
     expire_after: MarketDuration | None = None
     """A model decides no longer than this after its time."""
     ready_after: Span = _ONE_BAR
-    """Time from a model's data to its first decision."""
+    """Bars, or time, from a model's data to its first decision."""
     on_drift: bool = False
     """Fit again after three bad readings in a row."""
     min_rows: int = Field(default=500, ge=10, le=100_000_000)

@@ -158,6 +158,8 @@ def _parse_count(unit: str) -> Any:
     def parse(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
+        if isinstance(value, float) and value.is_integer():  # a column of numbers has no other kind
+            return int(value)
         match = _COUNT.match(value) if isinstance(value, str) else None
         if match is None or (match[2] and not match[2].startswith(unit)):
             expected = f"a whole number of {unit}s such as 20 or '20 {unit}s'"
@@ -256,6 +258,8 @@ class Span:
         """Read `3 bars`, `3`, `0` or a duration such as `12h`."""
         if isinstance(value, Span):
             return value
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return cls(bar_count=value)
         if isinstance(value, str):

@@ -89,3 +89,17 @@ def test_dates_below_are_few_and_inside(span: float) -> None:
     assert 2 <= len(found) <= 8
     assert all(start <= at <= start + span for at, _ in found)
     assert len({word for _, word in found}) == len(found)
+
+
+@pytest.mark.parametrize(("width", "size"), [(1040, ""), (390, "9"), (200, None)])
+def test_a_map_shows_the_figures_of_all_cells_or_of_none(width: float, size: str | None) -> None:
+    """Of a narrow map only the short figures were drawn: the best places had none."""
+    names = [str(k) for k in range(12)]
+
+    def cell(j: int, i: int) -> tuple[str, float, str, str]:
+        return "accent", 0.5, "", "16.13" if i < j else "0.1"
+
+    drawn = stills.heat_map("map", "", names, names, cell, width=width)
+    count = drawn.count(">16.13<"), drawn.count(">0.1<")
+    assert count == ((0, 0) if size is None else (66, 78))
+    assert ('<g font-size="9">' in drawn) == (size == "9")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,28 @@ def test_half_a_million_bars_are_held_five_thousand_at_a_time(tmp_path: Path) ->
     assert found["heads"] == ["Time (UTC)", "open", "high", "low", "close", "volume"]
     assert found["again"] == found["all"]
     assert found["rowsNow"] == 500_001
+
+
+@needs_chromium
+@needs_library
+def test_of_many_trades_whole_ones_are_drawn_and_every_halt(tmp_path: Path) -> None:
+    """Every n-th mark was drawn: stretches had entries alone, and halts were left out."""
+    data = chart_of(bars(20_000))
+    begin, step = int(data["marks"][0]["t"]), 60
+    trades = [
+        {"t": begin + step * (6 * trade + at), "kind": kind, "text": kind, "trade": trade}
+        for trade in range(1_500)
+        for at, kind in ((0, "long"), (3, "gain"))
+    ]
+    halts = [{"t": begin + step * 900 * k, "kind": "halt", "text": "drawdown"} for k in range(7)]
+    data["marks"] = trades + halts
+    acts = (
+        "chart.setMarks(data.marks); said.drawn = chart.pins.markers(); said.text = chart.thinned;"
+    )
+    found = said(page(data, acts), tmp_path)
+    shapes = Counter((each["shape"], each["position"]) for each in found["drawn"])
+    assert sorted(shapes.values()) == [7, 300, 300]
+    assert found["text"] == "607 of 3007 marks are drawn, of whole trades."
 
 
 GAPS = """

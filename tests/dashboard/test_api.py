@@ -188,12 +188,12 @@ def test_a_resume_that_a_halt_of_another_replaced_is_refused(
     answer = posted(dashboard, live, bearer, "resume")
     found = json.loads(answer.text)
     assert (answer.status, found["ok"], found["error"]) == (409, False, "Replaced")
-    assert "a later halt replaced the resume (halt of bea)" in found["message"]
+    assert "a later halt has replaced the resume; bea asked for it" in found["message"]
     shown = dashboard.ask(
         "POST", "/act",
         form={"run": key_of(live), "action": "resume", "name": "Ann", "reason": "seen"},
     )  # fmt: skip
-    assert "a later halt replaced the resume (halt of bea)" in shown.text
+    assert "a later halt has replaced the resume; bea asked for it" in shown.text
 
 
 def test_no_code_token_hash_or_session_is_in_any_page_or_answer(

@@ -122,6 +122,30 @@ def violations(browser: Browser, script: Path | None, name: str) -> list[object]
     return listed
 
 
+WIDE_CHARTS = """[...document.querySelectorAll('.chart.wide')].map((place) => {
+  const still = [...place.querySelectorAll('svg')].find((each) => each.checkVisibility());
+  return [still.getBoundingClientRect().width / still.viewBox.baseVal.width,
+    place.scrollWidth > place.clientWidth, place.tabIndex, place.getAttribute('aria-label') !== ''];
+})"""
+
+
+def test_wide_charts_of_a_report_are_legible_on_a_narrow_window(
+    dashboard: Dashboard, browser: Browser
+) -> None:
+    """The map of a sweep was drawn at a third of its size, with letters 4 pixels high."""
+    pages = pages_of(dashboard)
+    for name in ("sweep-page", "report"):
+        browser.open(pages[name])
+        browser.look(width=390)
+        browser.run(LAID_OUT)
+        found = browser.run(WIDE_CHARTS)
+        assert len(found) == (1 if name == "sweep-page" else 0)
+        for scale, scrolls, stop, named in found:
+            assert 11 * scale >= 10, "the height of its letters in pixels"
+            assert (scrolls, stop, named) == (True, 0, True)
+        assert browser.run(WIDEST) == 0
+
+
 def test_axe_finds_no_violation(dashboard: Dashboard, browser: Browser) -> None:
     script = axe()
     if script is None:

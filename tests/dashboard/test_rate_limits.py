@@ -29,6 +29,7 @@ from septet._dashboard.serve import make_server, open_socket
 from septet._dashboard.site import default_limits
 from tests.dashboard.conftest import Dashboard, stored
 from tests.dashboard.test_run_page import key_of, page
+from tests.dashboard.test_strategies import PASSWORD
 from tests.dashboard.tls import make_certificate
 
 FEW = 16
@@ -264,6 +265,28 @@ def test_streams_of_a_session_and_of_all_are_counted(dashboard: Dashboard) -> No
                 break
         else:
             pytest.fail("streams that ended are still counted")
+
+
+def test_all_sessions_of_a_user_are_one_visitor(dashboard: Dashboard) -> None:
+    """One user logged in twenty times, and took the streams of all others."""
+    run = stored(dashboard.root)
+    add_user(accounts_file(), "ada", "view", PASSWORD)
+    asked = page("/events", run=key_of(run.folder))
+
+    def log_in() -> None:
+        dashboard.cookie = ""
+        answer = dashboard.ask("POST", "/login", {"name": "ada", "password": PASSWORD})
+        dashboard.cookie = answer.headers["set-cookie"].partition(";")[0]
+
+    with connected(dashboard.port, 12) as streams:
+        for number, each in enumerate(streams):
+            if number % 6 == 0:
+                log_in()
+            each.sendall(request(dashboard, asked))
+            assert each.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        log_in()
+        assert dashboard.ask("GET", asked).status == 429
+        assert dashboard.ask("GET", "/").status == 200
 
 
 def test_requests_that_run_are_counted_for_each_visitor_and_in_all() -> None:

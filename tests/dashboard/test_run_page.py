@@ -20,8 +20,10 @@ from septet._report.page import render
 from septet._results.number_texts import money, percent
 from septet._store.find_runs import open_run
 from septet._store.journal_view import LiveRun
+from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import Dashboard, stored
 from tests.journal.test_changed_files import ended_run
+from tests.report.reading import needs_chromium
 
 
 @pytest.fixture
@@ -122,12 +124,33 @@ def test_a_live_run_shows_what_it_holds_its_orders_and_its_log(
         "not JSON &lt;b&gt;",
     ):
         assert shown in answer.text
+    assert answer.text.count("Live: its orders are real") == 2, "at the head and beside the acts"
+    assert ", live: septet</title>" in answer.text
+    assert (
+        answer.text.index('href="#act"') < answer.text.index("<h1>") < answer.text.index('id="act"')
+    )
     assert "Not running" in answer.text
     assert "covering 0.01 of 0.02" in answer.text
     assert 'action="/act"' in answer.text
     traced = dashboard.ask("GET", page("/run", run=key_of(live), trace="abc")).text
     assert "first" in traced
     assert "bought two" not in traced
+
+
+@needs_chromium
+def test_the_page_of_a_live_run_is_no_wider_than_a_narrow_window(
+    dashboard: Dashboard, live: Path, tmp_path: Path
+) -> None:
+    with Browser(tmp_path / "profile") as browser:
+        browser.log_in(dashboard.host, dashboard.codes[-1])
+        browser.open(f"http://{dashboard.host}{page('/run', run=key_of(live))}")
+        browser.look(width=390)
+        assert (
+            browser.run(
+                "document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            == 0
+        )
 
 
 def test_a_log_that_is_a_link_is_not_followed(dashboard: Dashboard, live: Path) -> None:

@@ -17,7 +17,7 @@ def small_tail(monkeypatch: pytest.MonkeyPatch) -> None:
     The reserve beside it, which is written at each start, is as small.
     """
     monkeypatch.setattr(write_ahead_tail, "TAIL_BYTES", 1 << 17)
-    for name in ("RESERVE_BYTES", "_PART"):
+    for name in ("RESERVE_BYTES", "_PART_BYTES"):
         monkeypatch.setattr(disk_reserve, name, 1 << 17)
 
 

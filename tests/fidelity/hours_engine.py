@@ -70,7 +70,7 @@ def file_of(s: Strategy, market: Market) -> str:
     """Write the strategy file of a strategy of the reference."""
     names = [_name(each) for each in market.symbols]
     rules: Any = s.signal
-    sides = {"long_if": "side > 0", "exit_if": "side == 0"}
+    sides = {"long_if": f"'{rules.long_if}'", "exit_if": "side == 0"}
     sides |= {"short_if": "side < 0"} if rules.short_if else {}
     reentry = f"{{after: {s.reentry} bars}}" if isinstance(s.reentry, int) else s.reentry
     stops = {name: getattr(s.stops, name) for name in ("stop_loss", "take_profit", "break_even")}
@@ -99,7 +99,8 @@ def file_of(s: Strategy, market: Market) -> str:
         else "  candles: {use: synthetic}",
         "  side: {use: csv_series, path: side.csv, known_after: 0}",
         "  news: {use: csv_series, path: news.csv, known: seen}" if blackout else "",
-        "features: {side: {use: series, of: side}}",
+        "features:", "  side: {use: series, of: side}",
+        "  two_days: {use: sma, period: 2, bar: 1d}" if "two_days" in market.features else "",
         f"signal: {_block(use='rules', **sides, reentry=reentry, min_interval=rules.min_interval)}",
         "risk:", f"  sizing: {_block(use=sizing.use, **{key: repr(float(sizing.amount))})}",
         f"  limits: {_block(**limits)}", f"  stops: {_block(**stops)}", *_halts(s),

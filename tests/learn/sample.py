@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from septet._data.bars import Floats
+from septet._data.bars import Floats, Ints
 from septet._learn.dataset import Dataset, SymbolBars, pool
 from septet._learn.fitting import Window
 from septet._learn.schedule import TrainingRule
 from septet._learn.trainer import Calibrating, EstimatorTrainer, Scaling
 
 HOUR_NS = 3_600_000_000_000
+DAY_NS = 24 * HOUR_NS
 ORIGIN_NS = 440_000 * HOUR_NS
 
 
@@ -72,6 +74,17 @@ def dataset(n: int = 1_200, symbols: int = 2, seed: int = 1, strength: float = 3
     tables = [bars(f"S{k}", n, seed + k) for k in range(symbols)]
     columns = [features(each, seed + 50 + k, strength) for k, each in enumerate(tables)]
     return pool(tables, columns, ["ret", "hint", "noise"], HOUR_NS)
+
+
+def in_sessions(rows: Dataset) -> Dataset:
+    """Move the bars of a data set into sessions of seven hours a day, from 14:00 on."""
+
+    def moved(time_ns: Ints) -> Ints:
+        day, hour = np.divmod((time_ns - ORIGIN_NS) // HOUR_NS - 1, 7)
+        return ORIGIN_NS // DAY_NS * DAY_NS + day * DAY_NS + (15 + hour) * HOUR_NS
+
+    tables = tuple(replace(each, known_ns=moved(each.known_ns)) for each in rows.bars)
+    return replace(rows, time_ns=moved(rows.time_ns), bars=tables)
 
 
 def rule(**changes: Any) -> TrainingRule:

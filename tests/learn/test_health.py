@@ -6,12 +6,14 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from septet._learn.column_references import reference_of
 from septet._learn.dataset import Dataset
 from septet._learn.health import (
     DAY_NS,
@@ -20,13 +22,12 @@ from septet._learn.health import (
     HealthRule,
     Reading,
     monitor_walk,
-    reference_of,
 )
 from septet._learn.labels import LabelRule, Labels, make_labels
 from septet._learn.scores import auc, brier
 from septet._learn.stored import StoredModel
 from septet._learn.walk_forward_models import OK, Walk, stored_walk, walk_forward
-from tests.learn.sample import HOUR_NS, dataset, logistic, rule, trainer
+from tests.learn.sample import HOUR_NS, dataset, in_sessions, logistic, rule, trainer
 from tests.scale import examples
 
 RULE = HealthRule(auc_window=150, psi_window=150)
@@ -136,6 +137,38 @@ def test_a_retrain_that_does_not_help_ends_in_halt() -> None:
     assert "halt" in verdicts
     assert verdicts.index("retrain") < verdicts.index("halt")
     assert "retrain" not in verdicts[verdicts.index("halt") :]
+
+
+def test_a_model_that_is_not_trained_again_halts_at_the_third_bad_reading() -> None:
+    rows = _reversed_hint(dataset(1_500, strength=80.0), 900)
+    walk, labels = _run(rows)
+    again, once = (
+        _of(monitor_walk(walk, rows, labels, each).readings, "auc")
+        for each in (RULE, msgspec.structs.replace(RULE, retrains=False))
+    )
+    assert next(e.verdict for e in again if e.verdict in ("retrain", "halt")) == "retrain"
+    for one, other in zip(again, once, strict=True):
+        wanted = "halt" if one.verdict == "retrain" else one.verdict
+        assert other == replace(one, verdict=wanted)
+    assert "halt" in [each.verdict for each in once]
+
+
+def test_readings_are_at_the_first_decision_time_of_a_day() -> None:
+    """In sessions midnight is no decision time; of bars a day long, one in five days is read."""
+    rows = in_sessions(dataset(1_500))
+    walk, labels = _run(rows)
+    found = {each.time_ns for each in monitor_walk(walk, rows, labels, RULE).readings}
+    first: dict[int, int] = {}
+    for each in rows.time_ns.tolist():
+        first.setdefault(each // DAY_NS, each)
+    assert len(found) > 100
+    assert found <= set(first.values())
+    days = replace(rows, bar_ns=DAY_NS)
+    found = {
+        each.time_ns // (5 * DAY_NS) for each in monitor_walk(walk, days, labels, RULE).readings
+    }
+    read = sorted({each.time_ns for each in monitor_walk(walk, days, labels, RULE).readings})
+    assert len(found) == len(read) > 20
 
 
 def test_a_shifted_feature_is_named() -> None:

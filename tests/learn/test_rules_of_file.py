@@ -10,6 +10,7 @@ from septet import _learn as learn
 from septet._learn.fitting import Fitted, Window
 from septet._learn.trainer import EstimatorTrainer, complete
 from septet.errors import InputError
+from septet_plugins.models.series import SeriesModel, series_model
 from septet_plugins.models.sklearn import Sklearn, sklearn_model
 from septet_plugins.models.stored import Stored, stored_model
 from septet_schemas.blocks import UseBlock
@@ -41,10 +42,18 @@ def test_training_keeps_its_lengths() -> None:
     written = {"train": "10d", "step": "2d", "purge": "3 bars", "expire_after": "6d"}
     found = learn.training_rule(Training.model_validate(written), HOUR_NS)
     assert (found.train_ns, found.step_ns) == (240 * HOUR_NS, 48 * HOUR_NS)
-    assert (found.purge_ns, found.ready_after_ns) == (3 * HOUR_NS, HOUR_NS)
+    assert (found.purge_ns, found.purge_bars, found.ready_after_ns) == (None, 3, HOUR_NS)
     assert (found.expire_after_ns, found.min_rows, found.min_class) == (144 * HOUR_NS, 500, 50)
     assert found.cron is None
-    assert learn.training_rule(Training(), HOUR_NS).purge_ns is None
+    plain = learn.training_rule(Training(), HOUR_NS, "XNYS")
+    assert (plain.purge_ns, plain.purge_bars) == (None, None)
+    assert (plain.ready_after_ns, plain.ready_bars) == (0, 1)
+    timed = Training.model_validate({"purge": "5h", "ready_after": "2h"})
+    plain = learn.training_rule(timed, HOUR_NS, "XNYS")
+    assert (plain.purge_ns, plain.purge_bars) == (5 * HOUR_NS, None)
+    assert (plain.ready_after_ns, plain.ready_bars) == (2 * HOUR_NS, 0)
+    nothing = learn.training_rule(Training.model_validate({"purge": 0}), HOUR_NS)
+    assert (nothing.purge_ns, nothing.purge_bars) == (None, 0)
 
 
 def test_training_keeps_its_cron() -> None:
@@ -53,7 +62,20 @@ def test_training_keeps_its_cron() -> None:
 
 
 def test_monitoring_keeps_its_bounds() -> None:
-    assert learn.health_rule(ModelMonitoring()) == learn.HealthRule()
+    config = Sklearn(estimator="GaussianNB")
+    block = _block("sklearn", config, sklearn_model, training=Training())
+    assert learn.health_rule(ModelMonitoring(), block) == learn.HealthRule()
+
+
+def test_models_that_nothing_trains_again_are_known() -> None:
+    config = Sklearn(estimator="GaussianNB")
+    stored = Training(scheme="stored", path="m")
+    for block in (
+        _block("sklearn", config, sklearn_model, training=stored),
+        _block("stored", Stored(path="m"), stored_model, training=Training()),
+        _block("series", SeriesModel(of="p"), series_model, training=Training(scheme="none")),
+    ):
+        assert not learn.health_rule(ModelMonitoring(), block).retrains
 
 
 def test_a_recipe_gets_the_scale_and_calibration_of_the_file() -> None:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from septet._learn.column_references import reference_of
 from septet._learn.dataset import Dataset
-from septet._learn.health import DriftWatch, HealthRule, Reading, monitor_walk, reference_of
+from septet._learn.health import DriftWatch, HealthRule, Reading, monitor_walk
 from septet._learn.labels import LabelRule, Labels, make_labels
 from septet._learn.running_health import ModelFacts, RunningHealth
 from septet._learn.walk_forward_models import OK, Walk, walk_forward
-from tests.learn.sample import HOUR_NS, dataset, logistic, rule
+from tests.learn.sample import HOUR_NS, dataset, in_sessions, logistic, rule
 
 RULE = HealthRule(auc_window=150, psi_window=150)
 
@@ -66,8 +67,10 @@ def _fed(
     return found, most
 
 
-def _walked(n: int, label: LabelRule, **changes: Any) -> tuple[Dataset, Walk, Labels]:
-    rows = dataset(n)
+def _walked(
+    n: int, label: LabelRule, *, sessions: bool = False, **changes: Any
+) -> tuple[Dataset, Walk, Labels]:
+    rows = in_sessions(dataset(n)) if sessions else dataset(n)
     x = rows.x.copy()
     x[rows.row >= n * 2 // 3, 2] += 3.0  # what it learned from has moved: readings that act
     x[rows.row >= n * 2 // 3, 1] *= -1.0
@@ -78,6 +81,7 @@ def _walked(n: int, label: LabelRule, **changes: Any) -> tuple[Dataset, Walk, La
     return rows, walk, labels
 
 
+@pytest.mark.parametrize("sessions", [False, True])
 @pytest.mark.parametrize(
     "label",
     [
@@ -87,8 +91,9 @@ def _walked(n: int, label: LabelRule, **changes: Any) -> tuple[Dataset, Walk, La
     ],
     ids=lambda each: each.use,
 )
-def test_row_by_row_reads_what_the_whole_walk_reads(label: LabelRule) -> None:
-    rows, walk, labels = _walked(2_000, label, train_ns=400 * HOUR_NS, on_drift=True)
+def test_row_by_row_reads_what_the_whole_walk_reads(label: LabelRule, sessions: bool) -> None:
+    train_ns = 400 * HOUR_NS * (4 if sessions else 1)
+    rows, walk, labels = _walked(2_000, label, sessions=sessions, train_ns=train_ns, on_drift=True)
     whole = list(monitor_walk(walk, rows, labels, RULE).readings)
     assert {"auc", "brier", "hit_rate", "calibration", "psi:prediction"} <= {
         each.metric for each in whole
@@ -96,7 +101,7 @@ def test_row_by_row_reads_what_the_whole_walk_reads(label: LabelRule) -> None:
     assert any(each.verdict == "retrain" for each in whole)
     found, _ = _fed(rows, walk, label)
     assert found == whole
-    again, most = _fed(rows, walk, label, snapshots=37, keep_ns=900 * HOUR_NS)
+    again, most = _fed(rows, walk, label, snapshots=37, keep_ns=train_ns + 500 * HOUR_NS)
     assert again == whole
     assert most < 1_000_000
 

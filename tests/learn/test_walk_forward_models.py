@@ -38,22 +38,34 @@ def _walk(rows: Dataset, plan: TrainingRule | None = None, **options: Any) -> Wa
 @given(
     train=st.integers(5, 80), purge=st.integers(0, 6), horizon=st.integers(1, 5),
     expanding=st.booleans(), at=st.integers(10, 110), gap_at=st.integers(5, 110),
+    written=st.sampled_from(["time", "bars", "none"]), half_hour=st.booleans(),
 )  # fmt: skip
 @settings(max_examples=examples(60))
 def test_training_rows_are_those_of_the_rule(
-    train: int, purge: int, horizon: int, expanding: bool, at: int, gap_at: int
+    train: int,
+    purge: int,
+    horizon: int,
+    expanding: bool,
+    at: int,
+    gap_at: int,
+    written: str,
+    half_hour: bool,
 ) -> None:
     table = [bars("A", 120, 1, gap_at), bars("B", 100, 2)]
     rows = pool(table, [features(b, 3) for b in table], list("abc"), HOUR_NS)
     labels = make_labels(rows, LabelRule(horizon=horizon))
     window = "expanding" if expanding else "rolling"
-    plan = rule(train_ns=train * HOUR_NS, purge_ns=purge * HOUR_NS, window=window)
-    moment = int(rows.time_ns[0]) + at * HOUR_NS
+    length = {"time": {"purge_ns": purge * HOUR_NS}, "bars": {"purge_bars": purge}, "none": {}}
+    plan = rule(train_ns=train * HOUR_NS, window=window, **length[written])
+    moment = int(rows.time_ns[0]) + at * HOUR_NS + half_hour * HOUR_NS // 2
+    left_out = {"time": 0, "bars": purge, "none": horizon}[written]
+    known = [int((each.known_ns <= moment).sum()) for each in table]
     wanted = [
         r
         for r in range(len(rows))
         if (expanding or moment - plan.train_ns < rows.time_ns[r])
-        and rows.time_ns[r] <= moment - purge * HOUR_NS
+        and rows.time_ns[r] <= moment - (purge * HOUR_NS if written == "time" else 0)
+        and rows.row[r] < known[rows.symbol[r]] - left_out
         and np.isfinite(rows.x[r]).all()
         and not math.isnan(labels.value[r])
         and labels.known_ns[r] <= moment

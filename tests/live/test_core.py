@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -52,11 +53,11 @@ def instruments(session: Session) -> list[Instrument]:
 def feed(build: Build, session: Session, first_ns: int, models: list[m.ModelReady]) -> Seen:
     """Feed every bar as it became known; now and then go on from a snapshot."""
     core, aligned, seen = build.core, session.aligned, Seen()
-    waiting = list(models)
-    for t in range(aligned.times):
-        now_ns = int(aligned.T[layout.KNOWN, t])
-        while waiting and waiting[0].trained_to_ns <= now_ns:
-            seen.take(core.handle(waiting.pop(0)))
+    by_time = {each.trained_to_ns: each for each in models}
+    answered, known = 0, [int(each) for each in aligned.T[layout.KNOWN, : aligned.times]]
+    if models:
+        seen.take(core.handle(started(1, max(each for each in known if each < first_ns))))
+    for t, now_ns in enumerate(known):
         bars = bars_at(session, t)
         for bar in bars:
             seen.take(core.handle(bar))
@@ -65,9 +66,21 @@ def feed(build: Build, session: Session, first_ns: int, models: list[m.ModelRead
             at_ns=now_ns, time_ns=now_ns, present=present, decides=now_ns >= first_ns
         )
         seen.take(core.handle(decision_time))
+        for asked in seen.trains[answered:]:
+            seen.take(core.handle(fitted(asked, by_time, now_ns)))
+        answered = len(seen.trains)
         if t % SNAPSHOT_EVERY == SNAPSHOT_EVERY - 1:
             core.restore(core.snapshot())
     return seen
+
+
+def fitted(asked: m.Train, by_time: dict[int, m.ModelReady], now_ns: int) -> m.Event:
+    """Return what a fit gives: the model of the backtest, or that there is none."""
+    if asked.trained_to_ns in by_time:
+        return msgspec.structs.replace(by_time[asked.trained_to_ns], number=asked.number)
+    return m.ModelFailed(
+        at_ns=now_ns, number=asked.number, trained_to_ns=asked.trained_to_ns, text="no rows"
+    )
 
 
 def bars_at(session: Session, t: int) -> list[m.BarClosed]:
@@ -195,6 +208,8 @@ def test_a_model_that_fell_due_while_nobody_ran_waits_for_the_bars_that_were_mis
     fresh, restarted = Seen(), Seen()
     fresh.take(core.handle(started(1, times[before])))
     assert fresh.trains, "the first model is asked for at once: its history was read"
+    for each in fresh.trains:
+        core.handle(fitted(each, {}, times[before]))
     bars(0, before, decides=True)
     restarted.take(core.handle(started(2, due_ns + bar_ns // 2)))
     assert not restarted.trains
@@ -213,3 +228,70 @@ def test_the_clocks_may_be_as_far_apart_as_the_venue_of_the_file_sets(
     core.handle(started(1, 1))
     core.handle(m.Skewed(at_ns=2, venue="binance", skew_ns=1_000_000_000))
     assert core.guards.blocked(0) == ("clock_skew" if blocks else "")
+
+
+def test_fits_that_take_longer_than_their_step_are_not_queued(tmp_path: Path) -> None:
+    """One fit at a time; the newest that is due follows it, and the journal names the others."""
+    sets = ["model.training.step=1h", *FEW_TREES]
+    path = STRATEGIES / "demo.yaml"
+    session = open_session(load(path))
+    build = core_of(
+        load(path, mode="paper", sets=sets), tag="sabcdefg", instruments=instruments(session),
+        run_folder=tmp_path,
+    )  # fmt: skip
+    core, hour = build.core, 3_600 * 10**9
+    known = [int(each) for each in session.aligned.T[layout.KNOWN, : session.aligned.times]]
+    first = next(t for t, each in enumerate(known) if t and each % hour == 0)
+    first_ns, times = known[first], iter(range(first + 1, len(known)))
+    commands: list[m.Command] = list(core.handle(started(1, first_ns)))
+    alerts: list[m.Alerted] = []
+
+    def trains(commands: list[m.Command]) -> list[tuple[int, int]]:
+        alerts.extend(each for each in commands if isinstance(each, m.Alerted))
+        return [
+            (each.number, (each.trained_to_ns - first_ns) // hour)
+            for each in commands
+            if isinstance(each, m.Train)
+        ]
+
+    def decide(bars: int) -> list[tuple[int, int]]:
+        asked = []
+        for n in range(bars):
+            t = next(times)
+            for bar in bars_at(session, t):
+                core.handle(bar)
+            reached = m.DecisionTimeReached(
+                at_ns=known[t], time_ns=known[t], present=(0,), decides=True
+            )
+            asked += trains(core.handle(reached))
+            if n % 3 == 1:
+                core.restore(core.snapshot())
+        return asked
+
+    def done(number: int, hours: int) -> list[tuple[int, int]]:
+        to_ns = first_ns + hours * hour
+        return trains(
+            core.handle(m.ModelFailed(at_ns=1, number=number, trained_to_ns=to_ns, text="none"))
+        )
+
+    asked = trains(commands)
+    assert asked == [(0, -1), (1, 0)]
+    assert [done(*each) for each in asked] == [[], []]
+    assert decide(4) == [(2, 1)]
+    assert decide(14) == [], "it is still being fitted"
+    late = [each for each in alerts if each.event == "model_late"]
+    assert [each.level for each in late] == ["warning"]
+    assert "model 2 with data up to" in late[0].text
+    assert "3600 s later" in late[0].text
+    alerts.clear()
+    assert done(2, 1) == [(3, 4)], "at once, with the newest data"
+    skipped = [each for each in alerts if each.event == "model_skipped"]
+    assert [each.level for each in skipped] == ["info"]
+    assert "2 fits" in skipped[0].text
+    assert decide(5) == []
+    assert not [each for each in alerts if each.event == "model_late"], "it was reported"
+    assert done(3, 4) == [(4, 5)]
+    assert done(4, 5) == [], "in time again"
+    assert decide(4) == [(5, 6)]
+    assert decide(4) == []
+    assert [each.event for each in alerts][-1] == "model_late"

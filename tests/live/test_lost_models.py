@@ -89,7 +89,7 @@ def models(*damaged: int) -> Models:
             raise ModelError(f"model {event.number} is damaged")
         return Served()
 
-    return Models(load, 0)
+    return Models(load, lambda trained_to_ns: trained_to_ns)
 
 
 VECTOR = np.ones(1)

@@ -20,6 +20,7 @@ import pytest
 from septet import messages as m
 from septet._config import load
 from septet._live.health_check import condition_of
+from septet._live.journal_fold import Known
 from septet._live.kill_switch import ask_halt
 from septet._live.listen_address import check_port
 from septet._live.metrics import METRICS, Seen, addresses_of
@@ -225,9 +226,14 @@ def test_metrics_are_for_this_machine_alone(world: World) -> None:
     assert addresses_of(runs) == [("127.0.0.1", 9108), ("::1", 9109)]
 
 
+def _known(decided_ns: int, **changes: Any) -> Any:
+    fields = {"tripped": {}, "decided_ns": decided_ns, "decisions": 1, "model_expired": False}
+    return SimpleNamespace(**(fields | changes))
+
+
 def _strategy_run(world: World, **changes: Any) -> Any:
     done = SimpleNamespace(done=lambda: False)
-    known = SimpleNamespace(tripped={}, decided_ns=world.clock.market_ns(), decisions=1)
+    known = _known(world.clock.market_ns())
     fields = {
         "strategy": world.load().strategy, "location": SimpleNamespace(run_id="r"), "ended": done,
         "ready": SimpleNamespace(is_set=lambda: True), "known": known, "switch_holds": False,
@@ -244,9 +250,22 @@ def test_nothing_is_well_by_default(world: World) -> None:
         {"ready": SimpleNamespace(is_set=lambda: False)},
         {"switch_holds": True},
         {"shell": SimpleNamespace(journal_works=False)},
-        {"known": SimpleNamespace(tripped={"feed_stale": "data"}, decided_ns=1)},
-        {"known": SimpleNamespace(tripped={}, decided_ns=old_ns)},
-        {"known": SimpleNamespace(tripped={}, decided_ns=-1), "live_ns": -1},
+        {"known": _known(world.clock.market_ns(), tripped={"feed_stale": "data"})},
+        {"known": _known(old_ns)},
+        {"known": _known(-1), "live_ns": -1},
+        {"known": _known(world.clock.market_ns(), model_expired=True)},
     ]
     for changes in wrong:
         assert not condition_of(_strategy_run(world, **changes)).ok, changes
+
+
+def test_a_run_whose_decisions_are_rejected_for_an_expired_model_is_known(world: World) -> None:
+    known = Known(world.load(), keep_ns=1)
+    for reason in ("expired", "", "below_threshold", "expired"):
+        reached = m.DecisionTimeReached(at_ns=1, time_ns=1, present=(), decides=True)
+        row = m.Decided(
+            time_ns=1, symbol=0, features=b"", probability_up=None, confidence=0.0, signal="none",
+            requested=0.0, granted=0.0, rejected_by=reason,
+        )  # fmt: skip
+        known.take(reached, [row])
+        assert known.model_expired is (reason == "expired")

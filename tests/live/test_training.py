@@ -242,15 +242,21 @@ def test_a_child_ends_with_whoever_started_it(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("cron", [None, Cron("0 3 * * 1")])
-def test_the_schedule_is_that_of_the_walk(cron: Cron | None) -> None:
+@pytest.mark.parametrize("calendar", ["24x7", "XNYS"])
+@pytest.mark.parametrize("cron", [None, Cron("0 3 * * 1"), Cron("0 15 * * *")])
+def test_the_schedule_is_that_of_the_walk(cron: Cron | None, calendar: str) -> None:
     step = 5 * DAY if cron is None else cron.longest_ns
     rule = TrainingRule(20 * DAY, step, HOUR, cron=cron)
+    if calendar == "XNYS":
+        rule = TrainingRule(
+            20 * DAY, step, 0, ready_bars=3, calendar=calendar, bar_ns=HOUR // 2, cron=cron
+        )
     first = 20_000 * DAY + 5 * HOUR
     times = TrainingTimes(rule, rule.first_whole_ns(first, HOUR))
     for hours in range(0, 24 * 60, 7):
         now = first + hours * HOUR
-        walk = training_times(rule, rule.first_whole_ns(first, HOUR), now + HOUR, now)
+        later = training_times(rule, rule.first_whole_ns(first, HOUR), now + 30 * DAY, now)
+        walk = [each for each in later if each <= now]
         assert times.needed(now) == walk
         newest = walk[-1] if walk else None
         assert times.due(now, None) == newest

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import septet
+from septet._app.halt_texts import outcome_lines
 from septet._journal.journal_format import Head
 from septet._journal.journal_writer import Journal
 from septet._journal.lease import Holder, Lease
-from septet._live.kill_switch import read_halt, read_resume
+from septet._live.kill_switch import HALT, ask_halt, ask_resume, read_halt, read_resume
 from tests.cli.conftest import Command
 
 RUN_ID = "20260101T000000Z-abcdef"
@@ -60,6 +64,31 @@ def test_a_halt_stands_in_the_folder(run: septet.Run, folder: Path) -> None:
 def test_a_run_that_does_not_answer_is_reported(run: septet.Run) -> None:
     found = septet.halt(run, name="ann", reason="news", wait=0.0)
     assert (found.running, found.taken, found.acted) == (True, False, False)
+
+
+@pytest.mark.usefixtures("held")
+def test_a_request_that_the_opposite_has_replaced_is_reported_as_such(
+    run: septet.Run, folder: Path
+) -> None:
+    """A resume that a later halt had replaced was reported as one that would still take effect."""
+    asks_halt = partial(ask_halt, flatten=False)
+    for action, other, words in (
+        (septet.resume, asks_halt, "stays halted"),
+        (septet.halt, ask_resume, "is not halted"),
+    ):
+        other(folder, name="ann", reason="news", now_ns=time.time_ns())
+        stamp = (folder / HALT).exists()
+        with ThreadPoolExecutor(1) as thread:
+            waiting = thread.submit(action, run, name="bob", reason="seen", wait=60.0)
+            while (folder / HALT).exists() == stamp:  # until what bob asks for is written
+                assert not waiting.done()
+            other(folder, name="eve", reason="wait", now_ns=time.time_ns())
+            found = waiting.result()
+        assert (found.replaced_by, found.taken, found.acted) == ("eve", False, False)
+        assert found.document()["replaced_by"] == "eve"
+        (line,) = outcome_lines(found, 60.0)
+        assert words in line
+        assert "eve asked for it" in line
 
 
 def test_python_gives_what_the_command_line_gives(

@@ -267,6 +267,23 @@ def test_resting_adds_are_cancelled_outside() -> None:
     assert status(run) == [(STATUS_CANCELLED, settings.R_CLOSED_HOURS)]
 
 
+@pytest.mark.parametrize(("bars_left", "active_ns", "venue", "stays"), [
+    (2, 40, False, True),  # its bar has opened and has not ended
+    (1, 40, False, False),  # what the volume of its bar has left
+    (2, 40, True, False),  # a venue has had it since
+    (2, 60, True, True),
+])  # fmt: skip
+def test_a_market_entry_outside_is_cancelled_once_it_has_met_a_bar(
+    bars_left: int, active_ns: int, venue: bool, stays: bool
+) -> None:
+    run = run_of()
+    with set_to(TIME_IN_FORCE=2, VENUE_FILLS=venue):
+        place_order(0, order_of(MARKET, 3.0, reason=1), active_ns, 2, 0, 0, run)
+        run.bars_left[0] = bars_left
+        hours.end_resting(0, settings.R_CLOSED_HOURS, 60, run)
+    assert bool(run.working[0]) == stays
+
+
 def test_entries_of_a_grid_are_cancelled_outside_and_its_exits_rest_on() -> None:
     run = laid(ONE)
     meet(run, 1, ONE, 95.0, 95.0, 88.0, 95.0)

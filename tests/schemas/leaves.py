@@ -118,7 +118,7 @@ def wired(loaded: Any) -> str:
             folder, block.extra.get("inputs"),
             learn.label_rule(block.extra["label"], bar_ns),
             learn.training_rule(block.extra["training"], bar_ns),
-            learn.health_rule(strategy.monitoring.model),
+            learn.health_rule(strategy.monitoring.model, block),
         ]  # fmt: skip
         if folder is None:
             trainer = learn.trainer_of(block)

@@ -93,12 +93,13 @@ def live_core(loaded: Any) -> str:
     found: list[Any] = []
     if block is not None:
         rule = learn.training_rule(block.extra["training"], bar_ns)
-        models = Models(lambda event: None, rule.ready_after_ns)
+        models = Models(lambda event: None, rule.ready_at)
         found += [
             # what the training process reads of it; the rest is the schedule of the core
-            rule.train_ns, rule.window, rule.purge_ns, rule.embargo_ns, rule.min_rows,
-            rule.min_class, rule.expire_after_ns, learn.label_rule(block.extra["label"], bar_ns),
-            learn.stored_folder(block), strategy.seed,
+            rule.train_ns, rule.window, rule.purge_ns, rule.purge_bars, rule.embargo_ns,
+            rule.min_rows, rule.min_class, rule.expire_after_ns,
+            learn.label_rule(block.extra["label"], bar_ns), learn.stored_folder(block),
+            strategy.seed,
         ]  # fmt: skip
         if learn.stored_folder(block) is None:
             found.append(repr(learn.trainer_of(block)))
@@ -115,7 +116,7 @@ def live_core(loaded: Any) -> str:
         plan.memory_bars, names.reasons, names.halts, names.on_drift, times, inputs,
         build_core._order_rules(strategy, 1.0, protects=True), build_core.limits_of(strategy, 1.0),
         [(each.name, each.monitor) for each in made.monitors.watchers], made.monitors._alarm,
-        made._ready_after_ns, None if health is None else
+        None if block is None else models.ready_at(0), None if health is None else
         [health._names, health._label, health._rule, health._keep_ns, health._every],
         history_ns_of(strategy), request_of(strategy), plan.facts.schedule,
         sorted((unit.name, rows) for unit, rows in plan.assembly.unit_rows.items()),

@@ -89,7 +89,7 @@ def _problems(
         elif name == _SEVERAL and isinstance(value, Mapping):
             for key, each in value.items():
                 yield from _inner_problems(each, (*location, str(key)))
-        elif not allowed(value, parameters[name]):
+        elif not allowed(_whole(value, parameters[name]), parameters[name]):
             yield InitErrorDetails(
                 type=_wrong_value(estimator, name, value), loc=location, input=value
             )
@@ -118,6 +118,13 @@ def _weight_problems(weights: Mapping[Any, Any], at: tuple[str, ...]) -> Iterato
              "found": f"{key}: {weight}", "hint": "class_weight: {0: 1.0, 1: 2.0}, or balanced"},
         )  # fmt: skip
         yield InitErrorDetails(type=error, loc=at, input=weights)
+
+
+def _whole(value: Any, kinds: list[str]) -> Any:
+    """Return 3 for 3.0 where a parameter takes no fraction: a column of numbers has floats."""
+    if isinstance(value, float) and value.is_integer() and not allowed(value, kinds):
+        return int(value)
+    return value
 
 
 def _is_inner(value: Any, kinds: list[str]) -> bool:
@@ -230,7 +237,7 @@ def _value(name: str, value: Any, kinds: list[str], seed: int) -> Any:
         return {_label(key): weight for key, weight in value.items()}
     if _is_inner(value, kinds):
         return _inner(value, seed)
-    return value
+    return _whole(value, kinds)
 
 
 def _inner(value: Any, seed: int) -> Any:

@@ -37,7 +37,7 @@ class Halted:
     `ended`: the process ended while it was waited for. `state` is what a run without a process
     holds, or one that closes its positions. `moved_aside` are folders that were called as a file
     of the switch. `pid` is the process that holds the run, if it is one of this machine.
-    `replaced_by` is a later request that took the place of this one; empty while it stands.
+    `replaced_by` is who asked for the opposite before the process had taken it.
     """
 
     run_id: str
@@ -53,8 +53,8 @@ class Halted:
     ended: bool | None = None
     state: dict[str, Any] | None = None
     moved_aside: tuple[str, ...] = ()
-    pid: int | None = None
     replaced_by: str = ""
+    pid: int | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -175,30 +175,30 @@ def _wait_for_outcome(
     except Exception as problem:  # whatever is wrong with the journal: what was asked is written
         why = problem.message if isinstance(problem, SeptetError) else repr(problem)
         halted = replace(halted, unread=why)
-    if request is not None and not halted.replaced_by:
+    if request is not None and not (halted.replaced_by or halted.taken):
         halted = replace(halted, replaced_by=_replaced_by(folder, request))
     return halted
 
 
 def _replaced_by(folder: Path, request: Asked) -> str:
-    """Return the later request of the other kind, and whose it is; empty without one."""
+    """Return who asked for the opposite later; empty where nobody did."""
     from septet._live.kill_switch import read_halt, read_resume
 
     later = read_halt(folder) if request.action == "resume" else read_resume(folder)
     if later is None or later.asked_ns <= request.asked_ns:
         return ""
-    return f"{later.action} of {later.name or 'a person'}"
+    return later.name or "a person"
 
 
 def _resumed_by(journal: Reader, entry_before: int) -> str:
-    """Return the resume that a run has taken since an entry; empty without one."""
+    """Return whose resume a run has taken since an entry; empty without one."""
     from septet import messages as m
 
     found = ""
     for entry in journal.read(entry_before):
         if entry.kind == "operated" and isinstance(entry.event, m.Operated):
             is_resume = entry.event.action == "resume"
-            found = f"resume of {entry.event.name}" if is_resume else ""
+            found = entry.event.name if is_resume else ""
     return found
 
 
@@ -238,6 +238,7 @@ def _wait_until_journalled(
         if is_taken and action == "flatten":
             run = LiveRun(folder, run)
             halted = replace(halted, state=_state_of(run))
+        later = "" if is_taken else later
         is_complete = is_taken and (action == "resume" or (open_orders == 0 and not halted.held))
         if is_complete or later or not running or time.monotonic() >= until:
             return replace(

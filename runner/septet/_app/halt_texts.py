@@ -86,20 +86,6 @@ def _idle_effects(halted: Halted, inserts: dict[str, str]) -> list[str]:
     return [*lines, _AS_JOURNALLED, *(f"  {each}" for each in lines_of(halted.state or {}))]
 
 
-def _replaced(halted: Halted, name: str) -> list[str]:
-    """Return that a later request took the place of this one, and how the run stands."""
-    later = one_line(halted.replaced_by)
-    if halted.action == "resume":
-        return [
-            f"{name} stays halted: a later halt replaced the resume ({later})",
-            "  nothing is pending; whether to resume again is for who knows why it was halted",
-        ]
-    return [
-        f"{name} does not stay halted: a later resume replaced the {halted.action} ({later})",
-        f"  nothing is pending; septet halt {halted.run_id} halts it again",
-    ]
-
-
 def _result_lines(halted: Halted, wait_s: float) -> list[str]:
     """Return the outcome of the request."""
     name, resuming = halted.run_id, halted.action == "resume"
@@ -108,7 +94,10 @@ def _result_lines(halted: Halted, wait_s: float) -> list[str]:
     else:
         simulated = ""
     if halted.replaced_by:
-        return _replaced(halted, name)
+        other = f"{one_line(halted.replaced_by)} asked for it before the process had looked"
+        if resuming:
+            return [f"{name} stays halted: a later halt has replaced the resume; {other}"]
+        return [f"{name} is not halted: a later resume has replaced the halt; {other}"]
     if halted.unread:
         request = "the halt is cleared" if resuming else f"it is asked to {halted.action}"
         process = "its process looks twice a second" if halted.running else "it is not running"

@@ -288,6 +288,16 @@ def ranked_bars(
     return document(440, 22 * len(rows) + 48, title, words, "".join(body))
 
 
+def _signs(signs: Sequence[tuple[float, float, str]], wide: float) -> str:
+    """Return the figures of cells, smaller where they need it; all of them, or none."""
+    longest = max((len(sign) for _, _, sign in signs), default=0)
+    size = next((size for size in (11, 9) if 0.58 * size * longest < wide), 0)
+    if not size:
+        return ""
+    drawn = "".join(text(x, y, sign, color="ink") for x, y, sign in signs)
+    return drawn if size == 11 else f'<g font-size="{size}">{drawn}</g>'
+
+
 def heat_map(
     title: str,
     words: str,
@@ -315,7 +325,7 @@ def heat_map(
     body.append(f'<g transform="translate({width - 300:.0f} 2)">{scale}</g>' if scale else "")
     size = f'width="{max(wide - 1, 0.5):.1f}" height="{tall - 1:.1f}"'
     cells: dict[str, list[str]] = {}
-    signs = []
+    signs: list[tuple[float, float, str]] = []
     for j in range(len(rows)):
         y = top + height - tall * (j + 1)
         for i in range(len(columns)):
@@ -326,13 +336,13 @@ def heat_map(
                 f'<rect x="{left + wide * i:.1f}" y="{y:.1f}" {size} opacity="{opacity:.2g}">'
                 f"<title>{shown(label, 200)}</title></rect>"
             )
-            if sign and 6.4 * len(sign) < wide and len(rows) * len(columns) <= _MAX_SIGNS:
-                x = left + wide * (i + 0.5)
-                signs.append(text(x, y + tall / 2 + 3.5, sign, color="ink"))
+            if sign:
+                signs.append((left + wide * (i + 0.5), y + tall / 2 + 3.5, sign))
         if j % max(1, int(-(-12 // tall))) == 0:
             body.append(text(left - 6, y + tall / 2 + 3.5, rows[j], "end"))
     body += [f'<g fill="{paint(name)}">{"".join(each)}</g>' for name, each in cells.items()]
-    body += signs
+    if len(rows) * len(columns) <= _MAX_SIGNS:
+        body.append(_signs(signs, wide))
     longest = max((len(name) for name in columns), default=1)
     every = max(1, math.ceil((6.4 * min(longest, 40) + 12) / max(wide, 0.1)))
     body += [

@@ -7,10 +7,11 @@ The script takes a figure of the page and JSON, and knows nothing else of the pa
 `data` has `levels` (finest first; each `step` and `columns`, where `t` is seconds since 1970 and
 `open high low close` are what candles draw), `panes` (each `series`, with `kind` candles, line,
 area or columns, the `column` it draws and its `name`), `marks` (`t`, `kind` long, short, gain,
-loss or halt, `text`), where there are any `lines` (`price`, `text`) across the whole width, `span`
-if less than all is shown first, and `logo` false where the page itself names the library. The
-chart has `append(row)`, `addMark(mark)`, `setMarks(marks)` and `rule(lines)` for what arrives. It
-holds 5,000 bars at most: panning and zooming change the part, and the level, that it holds.
+loss or halt, `text`, and `trade`, the number that entry and exit of a trade share), where there
+are any `lines` (`price`, `text`) across the whole width, `span` if less than all is shown first,
+and `logo` false where the page itself names the library. The chart has `append(row)`,
+`addMark(mark)`, `setMarks(marks)` and `rule(lines)` for what arrives. It holds 5,000 bars at most:
+panning and zooming change the part, and the level, that it holds.
 """
 
 from __future__ import annotations

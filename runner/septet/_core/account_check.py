@@ -52,12 +52,14 @@ class Account:
 
     def compare(
         self, event: m.Holdings, books: Books, close_gone: Callable[[int, float, float], None],
+        take_up_fee: Callable[[int, float, float], None],
         adopt: Callable[[int, float], None] | None = None,
     ) -> list[m.Command]:  # fmt: skip
         """Compare every position, then the cash.
 
         `adopt` accepts a position that differs; `close_gone` books a part of a position as closed,
-        at a price, that a person has accepted as gone.
+        at a price, that a person has accepted as gone. `take_up_fee` books units, at a price, that
+        were deducted as an expected fee and that the account has kept.
         """
         commands: list[m.Command] = []
         orders, others, disputed = self.orders, event.others_fills, False
@@ -75,10 +77,16 @@ class Account:
             if orders.resolve_disputes(k, base, gap, lot, event.asked_ns, event.at_ns):
                 disputed = True  # a fill was booked just now, and its cash with it
                 continue
+            lags = orders.lags(k, event.asked_ns, others.get(base, ()))
+            stale = any(low or high for low, high in lags)
+            if not (stale or event.others.get(base)) and orders.explains_nothing(k):
+                fee, price = self.guards.expected_fees.not_taken(k, gap, lot)
+                if fee:
+                    take_up_fee(k, fee, price)
+                    booked_units = books.held(k)
             commands += self.guards.compare(
                 k, booked_units, account_units, tolerance=lot, band=orders.band(k),
-                lags=orders.lags(k, event.asked_ns, others.get(base, ())),
-                now_ns=event.at_ns, others=event.others_open.get(base, (0.0, 0.0)),
+                lags=lags, now_ns=event.at_ns, others=event.others_open.get(base, (0.0, 0.0)),
                 complete_until_ns=orders.complete_until_ns(event.asked_ns),
                 price=self.checks.symbols[k].price, unread=partial(orders.band, k),
             )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from septet._core.missed_span import MissedSpan
+from septet._core.retraining import Windows
 
 __all__ = ["CoreKept"]
 
@@ -22,8 +23,7 @@ class CoreKept(msgspec.Struct, kw_only=True):
     sent: dict[str, tuple[int, int]]
     session: int
     market_ns: int
-    trained_to_ns: int
-    windows: int
+    windows: Windows
     fills: int
     stops: dict[int, int]
     traces: dict[int, str]

@@ -15,6 +15,7 @@ import numpy as np
 
 from septet import messages as m
 from septet._core.block_rules import RULES, Rule
+from septet._core.expected_fees import ExpectedFees
 from septet._core.gone_positions import GonePositions, missing_of
 
 __all__ = ["PROCESS", "RULES", "TASK", "Guard", "SKEW_NS", "Guards", "Rule", "instant"]
@@ -63,6 +64,7 @@ class _Saved(msgspec.Struct):
     equity: float
     doubts: dict[int, tuple[float, int]] = {}
     gone: GonePositions = msgspec.field(default_factory=GonePositions)
+    expected_fees: ExpectedFees = msgspec.field(default_factory=ExpectedFees)
 
 
 class Guards:
@@ -97,6 +99,7 @@ class Guards:
         self._gaps: dict[int, float] = {}
         self._doubts: dict[int, tuple[float, int]] = {}
         self._gone = GonePositions()
+        self.expected_fees = ExpectedFees()
         self._lots = dict(enumerate(lots))
         self._handlers: dict[type[m.Event], Callable[[Any], list[m.Command]]] = {
             m.FeedChanged: self._feed,
@@ -445,7 +448,7 @@ class Guards:
         """Return every block, and the differences accepted by a resume."""
         saved = _Saved(
             list(self._guards.values()), self._accepted, self._gaps, self._lots, self.equity,
-            self._doubts, self._gone,
+            self._doubts, self._gone, self.expected_fees,
         )  # fmt: skip
         return msgspec.msgpack.encode(saved)
 
@@ -455,4 +458,5 @@ class Guards:
         self._guards = {(each.rule, each.symbol, each.of): each for each in saved.guards}
         self._accepted, self._gaps, self._lots = saved.accepted, saved.gaps, saved.lots
         self.equity, self._doubts, self._gone = saved.equity, saved.doubts, saved.gone
+        self.expected_fees = saved.expected_fees
         self._refresh()

@@ -14,7 +14,7 @@ from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import Names
 from septet._kernel import layout
 
-__all__ = ["Change", "adopt", "close_gone", "correct", "take_up_dust"]
+__all__ = ["Change", "adopt", "close_gone", "correct", "take_up_dust", "take_up_fee"]
 
 Change: TypeAlias = Callable[..., tuple[m.Alerted, Sequence[core.Command]] | None]
 """Books a change that no order made; None if there is none."""
@@ -71,6 +71,21 @@ def take_up_dust(
     alert = m.Alerted(level="warning", event="adopted", text=text, symbol=k)
     sold = engine.adopt(k, -units, price, market_ns)
     return alert, [*sold, *engine.adopt(k, units, price, market_ns)]
+
+
+def take_up_fee(
+    engine: Engine, k: int, quantity: float, price: float, names: Names, scales: Sequence[float],
+    market_ns: int,
+) -> tuple[m.Alerted, Sequence[core.Command]]:  # fmt: skip
+    """Book units (base) that were deducted as an expected fee, and that the account has kept."""
+    assert isinstance(engine, VenueFillsEngine)
+    text = (
+        f"{quantity:.12g} {names.base[k]} were deducted as an expected fee, and the account still "
+        f"holds them: the fee was paid in another currency, and they are booked as bought at "
+        f"{price:.12g}, which is what it cost"
+    )
+    alert = m.Alerted(level="warning", event="adopted", text=text, symbol=k)
+    return alert, engine.adopt(k, float(round(quantity * scales[k])), price, market_ns)
 
 
 def correct(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, get_args
 
 import msgspec
@@ -16,13 +17,13 @@ import msgspec
 from septet import messages as m
 from septet._core import engine_messages, fees
 from septet._core import events as core
+from septet._core import ledger_changes as ledger
 from septet._core.account_check import Account
 from septet._core.checked_rules import new_invalid_answers
 from septet._core.checks import Checks
 from septet._core.core_snapshot import CoreKept
 from septet._core.engine import Engine
 from septet._core.guards import Guards
-from septet._core.ledger_changes import Change, adopt, close_gone, correct, take_up_dust
 from septet._core.missed_span import MissedSpan
 from septet._core.monitoring import Latency, Monitoring
 from septet._core.orders import (
@@ -261,11 +262,12 @@ class LiveCore:
             self.monitoring.port.model(event)
         if isinstance(event, m.ModelFailed):
             self._alert("warning", "retrain", f"window {event.number} gave no model: {event.text}")
+        self._train(self.retraining.arrived(event.number, self.market_ns))
 
-    def _train(self, requests: Sequence[m.Train]) -> None:
+    def _train(self, requests: Sequence[m.Train | m.Alerted]) -> None:
         for request in requests:
             self._out.append(request)
-            if self.monitoring is not None:
+            if self.monitoring is not None and isinstance(request, m.Train):
                 self.monitoring.port.asked(request)
 
     # ------------------------------------------------------------------ venues
@@ -288,7 +290,7 @@ class LiveCore:
         self._venue(event)
         if isinstance(self.engine, VenueFillsEngine) and event.listed:
             self.engine.set_filters(event)
-            self._book_without_order(event.symbol, take_up_dust)
+            self._book_without_order(ledger.take_up_dust, event.symbol)
         self._out += filters_alarm(
             self.engine, self.checks, self.orders, self.guards, event, could_close=could
         )
@@ -301,20 +303,20 @@ class LiveCore:
         self._out += self.guards.read(event)
         if event.unread:
             return
-        args = self._close_gone, self._adopt if event.first and self.rules.adopts else None
+        adopt, take_up = (
+            partial(self._book_without_order, change)
+            for change in (ledger.adopt, ledger.take_up_fee)
+        )
+        adopts = adopt if event.first and self.rules.adopts else None
         account = Account(self.names, self.guards, self.orders, self.checks)
-        self._out += account.compare(event, self.engine, *args)
-
-    def _adopt(self, k: int, quantity: float) -> None:
-        """Adopt the account's position, at the newest price."""
-        self._book_without_order(k, adopt, quantity)
+        self._out += account.compare(event, self.engine, self._close_gone, take_up, adopts)
 
     def _close_gone(self, k: int, quantity: float, price: float) -> None:
         """Book a part of a position as closed that a person has accepted as gone."""
         self.guards.booked_gone(k, quantity)
-        self._book_without_order(k, close_gone, quantity, price)
+        self._book_without_order(ledger.close_gone, k, quantity, price)
 
-    def _book_without_order(self, k: int, change: Change, *given: float) -> None:
+    def _book_without_order(self, change: ledger.Change, k: int, *given: float) -> None:
         """Book a change of a position that no order made, and protect what is held after it."""
         if booked := change(self.engine, k, *given, self.names, self._scales, self.market_ns):
             self._out.append(booked[0])
@@ -329,7 +331,7 @@ class LiveCore:
             self._booked(outcome)
         elif isinstance(outcome, Corrected):
             now_ns = self.market_ns
-            self._out.append(correct(self.engine, outcome, self.names, self._scales, now_ns))
+            self._out.append(ledger.correct(self.engine, outcome, self.names, self._scales, now_ns))
             self._valued()
             self._protect(outcome.symbol)
         elif isinstance(outcome, Ended):
@@ -348,6 +350,7 @@ class LiveCore:
         k, fill = outcome.symbol, outcome.fill
         units, net_units, fee = fees.booked(outcome.quantity, fill, self._scales[k], self.names)
         self._out += fees.unread(fill)
+        self.guards.expected_fees.add(fill, self.names.base[k])
         order = self._stops.get(k, -1) if outcome.parent == -1 else outcome.parent
         at_ns = fill.market_ns or self.market_ns  # shown by the account only: booked at this time
         commands = engine.fill(k, order, units, fill.price, net_units, fee, fill.maker, at_ns)
@@ -472,9 +475,8 @@ class LiveCore:
             models=models.snapshot() if models is not None else b"", session=self.session,
             monitoring=self.monitoring.snapshot() if self.monitoring is not None else b"",
             sent=self.latency.sent, market_ns=self.market_ns, flattens=self._flattens,
-            trained_to_ns=self.retraining.trained_to_ns, windows=self.retraining.windows,
-            fills=self._fills, stops=self._stops, traces=self._traces, dust=self._dust,
-            missed=self._missed,
+            windows=self.retraining.windows, fills=self._fills, stops=self._stops,
+            traces=self._traces, dust=self._dust, missed=self._missed,
         )  # fmt: skip
         return msgspec.msgpack.encode(state)
 
@@ -490,7 +492,7 @@ class LiveCore:
         if self.models is not None:
             self.models.restore(state.models)
         self.session, self.market_ns, self._fills = state.session, state.market_ns, state.fills
-        self.retraining.restore(state.trained_to_ns, state.windows)
+        self.retraining.restore(state.windows)
         self._flattens, self.latency.sent = state.flattens, state.sent
         if self.monitoring is not None:
             self.monitoring.restore(state.monitoring)

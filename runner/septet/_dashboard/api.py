@@ -139,7 +139,7 @@ class Api:
                     "texts": texts, "found": document_of(found),
                 }  # fmt: skip
                 if found.replaced_by:
-                    return failure(409, message, answer["hint"], "Replaced")
+                    return failure(409, message, "ask again", "Replaced")
                 return _typed(ActionResult, answer)
 
             return await run_in_threadpool(do)

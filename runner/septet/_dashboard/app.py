@@ -61,6 +61,11 @@ _LOG: Final = logging.getLogger(__name__)
 _MAX_CHARACTERS: Final = 160
 _ANSWERED: Final = (SeptetError, HTTPException, TooLarge, TooSlow)
 """What the application's own handlers answer."""
+MODE_TEXTS: Final = {
+    "live": "Live: its orders are real",
+    "paper": "Paper: its orders are simulated",
+    "backtest": "Backtest",
+}
 _Handler: TypeAlias = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 
 
@@ -82,6 +87,7 @@ def _environment() -> jinja2.Environment:
         query=lambda values: urlencode(values, errors="surrogateescape"),
     )  # fmt: skip
     made.globals["chart_style"] = style()
+    made.globals["modes"] = MODE_TEXTS
     return made
 
 

@@ -87,6 +87,8 @@ class Guard:
             await (refused or self._app)(scope, receive, answer)
             return
         key = f"token {visitor.name}" if bearer is not None else session
+        if bearer is None and visitor.is_known:  # who logs in often is one visitor
+            key = f"user {visitor.name}"
         limits = self._site.limits
         running = limits.streams if scope["path"] in STREAMS else limits.requests
         if not running.begin(key):

@@ -122,6 +122,42 @@ class FillGrid:
         opens_ns: Ints = np.where(inside, start, _at(opens, row + 1))
         return opens_ns
 
+    def nth_close(self, at_ns: int, count: int) -> int:
+        """Return when a bar ends: the `count`-th that opens at or after an instant (UTC ns).
+
+        An instant far in the future where the calendar ends before.
+        """
+        span_ns = 8 * count * self.bar_ns + _MARGIN_NS
+        for _ in range(3):
+            found = self._nth_close(self._over(at_ns, at_ns + span_ns), at_ns, count)
+            if found < _FAR_NS:
+                break
+            span_ns *= 4
+        return found
+
+    def _nth_close(self, calendar: Calendar, at_ns: int, count: int) -> int:
+        bar_ns = self.bar_ns
+        if not isinstance(calendar, Sessions):
+            return int(self.next_open(np.array([at_ns], np.int64))[0]) + count * bar_ns
+        if bar_ns == DAY_NS:
+            days = calendar.day_closes_ns
+            row = int(np.searchsorted(calendar.day_opens_ns, at_ns, side="left")) + count - 1
+            return int(days[row]) if row < len(days) else _FAR_NS
+        opens, closes = calendar.opens_ns, calendar.closes_ns
+        origin = opens // bar_ns * bar_ns if self.anchor == "utc" else opens
+        ended = np.cumsum(-(-(closes - origin) // bar_ns))  # bars up to the end of each interval
+        row = int(np.searchsorted(opens, at_ns, side="left")) - 1  # opened before the instant
+        begun = 0
+        if row >= 0:
+            inside = -(-(min(at_ns, int(closes[row])) - int(origin[row])) // bar_ns)
+            begun = inside + (int(ended[row - 1]) if row else 0)
+        target = begun + count - 1
+        row = int(np.searchsorted(ended, target, side="right"))
+        if row == len(ended):
+            return _FAR_NS
+        slot = target - (int(ended[row - 1]) if row else 0)
+        return int(min(origin[row] + (slot + 1) * bar_ns, closes[row]))
+
     def _over(self, first_ns: int, last_ns: int) -> Calendar:
         """Return the calendar over a span and some weeks after it."""
         if self._loaded is None or not self._loaded[1] <= first_ns <= last_ns <= self._loaded[2]:

@@ -8,12 +8,12 @@ What the shells call, in order::
     labels   = make_labels(dataset, label_rule(label, bar_ns))    # from the file's `label:`
     plan     = training_rule(training, bar_ns)                    # from the file's `training:`
     trainer  = trainer_of(model_block)                            # scale, calibrate: block.extra
-    watch    = DriftWatch(dataset, labels, health_rule(monitoring))
+    watch    = DriftWatch(dataset, labels, health_rule(monitoring, block))
     walk     = walk_forward(dataset, trainer, labels, plan, seed=seed, start_ns=start,
                             drift=watch, progress=progress)
     walk     = stored_walk(dataset, load_model(base / stored_folder(block), names),
                            start_ns=start)                        # where it is not None
-    health   = monitor_walk(walk, dataset, labels, health_rule(monitoring))
+    health   = monitor_walk(walk, dataset, labels, health_rule(monitoring, block))
 
 `Walk.up[k]` and `Walk.state[k]` are arrays over the bars of symbol k (states `OK NO_MODEL
 EXPIRED NOT_FINITE`; `REASONS` names them), `Walk.predict_row(time_ns, vector)` gives the same
@@ -32,6 +32,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from septet._learn.column_references import reference_of
     from septet._learn.dataset import Dataset, SymbolBars, gather, pool, segments, symbol_bars
     from septet._learn.estimator_trial import Refusal
     from septet._learn.fill_costs import fill_readings
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
         Reading,
         monitor_walk,
         readings_frame,
-        reference_of,
     )
     from septet._learn.labels import NEVER_NS, LabelRule, Labels, make_labels
     from septet._learn.rules_of_file import (
@@ -121,6 +121,7 @@ __all__ = [
 ]
 
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
+    "column_references": ("reference_of",),
     "dataset": ("Dataset", "SymbolBars", "gather", "pool", "segments", "symbol_bars"),
     "fill_costs": ("fill_readings",),
     "fitting": ("Fitted", "Served", "Trainer", "Window"),
@@ -131,7 +132,6 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
         "Reading",
         "monitor_walk",
         "readings_frame",
-        "reference_of",
     ),
     "labels": ("NEVER_NS", "LabelRule", "Labels", "make_labels"),
     "rules_of_file": (

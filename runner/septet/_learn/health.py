@@ -1,8 +1,9 @@
 """Does the model still work? Measured at each time with what was known by then.
 
-At every multiple of `every_ns` since the Unix epoch (and at least five bars) that brought
-something new, the last predictions whose labels are known are scored, and the last feature rows
-are compared with the training window. A verdict is ``ok``, ``warn``, ``retrain`` or ``halt``:
+At the first decision time of every UTC day (of five bars where these are longer, counted from the
+Unix epoch) that brought something new, the last predictions whose labels are known are scored, and
+the last feature rows are compared with the training window. Neighbouring bars share nearly all of
+a window: a day apart, three readings are no longer one. A verdict is one of these:
 
 - AUC below the floor counts when the upper end of its 95 % interval is below it; Brier score,
   hit rate and calibration only ever warn, by their own 95 % bounds. That end is in `compared`,
@@ -11,7 +12,8 @@ are compared with the training window. A verdict is ``ok``, ``warn``, ``retrain`
   same length have inside the training window.
 - ``retrain`` needs three verdicts running, on evidence newer than the last retrain for drift.
 - ``halt`` is for an AUC that still counts when every prediction in its window comes from models
-  trained after it first did: training again has not helped.
+  trained after it first did: training again has not helped. Where nothing trains a model again
+  (`HealthRule.retrains`) the third verdict running is ``halt``.
 
 The reference for the predictions' own PSI is the out-of-sample predictions made over the
 model's training window by three models or more; a forest's answers on its own training rows
@@ -30,6 +32,7 @@ import numpy as np
 
 from septet._data.bars import Floats, Ints
 from septet._host.monitoring import Reading, Verdict
+from septet._learn.column_references import Reference, from_card, to_card
 from septet._learn.dataset import Dataset
 from septet._learn.importance import Importance, importance_of
 from septet._learn.labels import Labels
@@ -40,7 +43,6 @@ from septet._learn.scores import (
     CalibrationRow,
     auc,
     auc_deviation,
-    block_psi,
     calibration_table,
     psi,
     spiegelhalter,
@@ -52,12 +54,10 @@ __all__ = [
     "Health",
     "HealthRule",
     "Reading",
-    "Reference",
     "Verdict",
     "WatchState",
     "monitor_walk",
     "readings_frame",
-    "reference_of",
 ]
 
 DAY_NS: Final = 86_400_000_000_000
@@ -68,7 +68,10 @@ _PREDICTION: Final = "psi:prediction"
 
 
 class HealthRule(msgspec.Struct, frozen=True):
-    """Windows count rows of all symbols; floors and PSI bounds are plain numbers."""
+    """Windows count rows of all symbols; floors and PSI bounds are plain numbers.
+
+    `retrains` is whether the run trains the model again, by its schedule or for drift.
+    """
 
     auc_window: int = 500
     auc_floor: float = 0.50
@@ -77,43 +80,7 @@ class HealthRule(msgspec.Struct, frozen=True):
     psi_warn: float = 0.10
     psi_retrain: float = 0.25
     every_ns: int = DAY_NS
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What a column looked like in training, and the PSI that chance alone gives it."""
-
-    bins: Bins
-    chance: float
-
-    @classmethod
-    def of(cls, column: Floats, window: int) -> Reference:
-        """Cut a training column; `window` is the length that later samples will have."""
-        bins = Bins.of(column)
-        return cls(bins, block_psi(bins, column, window))
-
-    def bound(self, setting: float) -> float:
-        """Return the larger of the setting and the PSI that chance alone reaches."""
-        return max(setting, self.chance) if math.isfinite(self.chance) else setting
-
-
-def reference_of(x: Floats, names: Sequence[str], window: int) -> dict[str, Any]:
-    """Describe columns of training, float64 (n, f), for a model's card; `window` counts rows."""
-    return {
-        name: _to_card(Reference.of(np.ascontiguousarray(x[:, column]), window))
-        for column, name in enumerate(names)
-    }
-
-
-def _to_card(reference: Reference) -> dict[str, Any]:
-    chance = reference.chance if math.isfinite(reference.chance) else None
-    edges, share = reference.bins.edges.tolist(), reference.bins.share.tolist()
-    return {"edges": edges, "share": share, "chance": chance}
-
-
-def _from_card(entry: Mapping[str, Any]) -> Reference:
-    chance = math.nan if entry["chance"] is None else float(entry["chance"])
-    return Reference(Bins(np.array(entry["edges"], float), np.array(entry["share"], float)), chance)
+    retrains: bool = True
 
 
 class _Predicted:
@@ -184,7 +151,7 @@ class DriftWatch:
     def kept(self) -> WatchState:
         """Return the state that readings pass on to the next ones."""
         predictions = {
-            number: None if each is None else _to_card(each)
+            number: None if each is None else to_card(each)
             for (number, name), each in self._references.items()
             if name == _PREDICTION
         }
@@ -197,7 +164,7 @@ class DriftWatch:
         self._streak, self._since = dict(state.streak), dict(state.since)
         self._last_ns, self._seen = state.last_ns, list(state.seen)
         self._references = {
-            (number, _PREDICTION): None if each is None else _from_card(each)
+            (number, _PREDICTION): None if each is None else from_card(each)
             for number, each in state.predictions.items()
         }
 
@@ -213,9 +180,15 @@ class DriftWatch:
 
     def read(self, walk: Walk, until_ns: int) -> Iterator[Reading]:
         """Readings after the last one read and before `until_ns`, a time's together."""
+        time_ns = self._dataset.time_ns
+        low = int(np.searchsorted(time_ns, self._last_ns, side="right"))
+        times = time_ns[low : int(np.searchsorted(time_ns, until_ns, side="left"))]
+        period = np.concatenate([[self._last_ns], times]) // self._every
+        return self.read_at(walk, times[np.diff(period) > 0])
+
+    def read_at(self, walk: Walk, times: Ints) -> Iterator[Reading]:
+        """Readings at decision times (int64, UTC ns, rising), a time's together."""
         predicted = _Predicted(walk, self._dataset, self._labels)
-        first = (self._last_ns // self._every + 1) * self._every
-        times = np.arange(first, until_ns, self._every)
         decided, scored = predicted.decided_by(times), predicted.scored_by(times)
         shifts: dict[int, _Shifts] = {}
         for time_ns, *seen in np.column_stack([times, decided, scored]).tolist():
@@ -311,7 +284,7 @@ class DriftWatch:
                 values = np.ascontiguousarray(self._dataset.x[model.train_rows, column])
                 reference = Reference.of(values, self._rule.psi_window)
             elif name in model.card.get("reference", {}):
-                reference = _from_card(model.card["reference"][name])
+                reference = from_card(model.card["reference"][name])
             self._references[key] = reference
         return self._references[key]
 
@@ -339,6 +312,8 @@ class DriftWatch:
             self._since[metric] = time_ns
         if self._streak[metric] < _VERDICTS_IN_A_ROW:
             return "warn"
+        if metric == "auc" and not self._rule.retrains:
+            return "halt"
         mute = max(
             (m.ready_ns for m in walk.models if m.cause == "drift" and m.trained_to_ns < time_ns),
             default=None,

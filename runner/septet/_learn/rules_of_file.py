@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "health_rule",
+    "is_retrained",
     "label_rule",
     "restore_of",
     "stored_folder",
@@ -34,14 +35,19 @@ def label_rule(label: Label, bar_ns: int) -> LabelRule:
     return LabelRule(label.use, horizon, threshold=above)
 
 
-def training_rule(training: Training, bar_ns: int) -> TrainingRule:
-    """Read `model.training`."""
-    once = training.scheme == "none"
+def training_rule(training: Training, bar_ns: int, calendar: str = "24x7") -> TrainingRule:
+    """Read `model.training`; `calendar` is that by whose bars a model becomes ready."""
+    once, purge, ready = training.scheme == "none", training.purge, training.ready_after
+    in_sessions = ready.bar_count > 0 and calendar != "24x7" and not once
     return TrainingRule(
         train_ns=0 if once else training.train,
         step_ns=training.longest_step_ns,
-        ready_after_ns=training.ready_after.ns(bar_ns),
-        purge_ns=None if training.purge is None else training.purge.ns(bar_ns),
+        ready_after_ns=0 if in_sessions else ready.ns(bar_ns),
+        purge_ns=purge.duration_ns if purge is not None and purge.duration_ns else None,
+        purge_bars=purge.bar_count if purge is not None and not purge.duration_ns else None,
+        ready_bars=ready.bar_count if in_sessions else 0,
+        calendar=calendar,
+        bar_ns=bar_ns,
         embargo_ns=training.embargo.ns(bar_ns),
         window=training.window,
         min_rows=training.min_rows,
@@ -53,9 +59,10 @@ def training_rule(training: Training, bar_ns: int) -> TrainingRule:
     )
 
 
-def health_rule(monitoring: ModelMonitoring) -> HealthRule:
-    """Read `monitoring.model`."""
+def health_rule(monitoring: ModelMonitoring, block: UseBlock | None) -> HealthRule:
+    """Read `monitoring.model`; `block` is that of the model, None without one."""
     return HealthRule(
+        retrains=block is not None and is_retrained(block),
         auc_window=monitoring.auc_window,
         auc_floor=monitoring.auc_floor,
         auc_warn=monitoring.auc_warn,
@@ -63,6 +70,13 @@ def health_rule(monitoring: ModelMonitoring) -> HealthRule:
         psi_warn=monitoring.psi_warn,
         psi_retrain=monitoring.psi_retrain,
     )
+
+
+def is_retrained(block: UseBlock) -> bool:
+    """Whether a run trains the model of a `model:` block, and so trains it again."""
+    if stored_folder(block) is not None:
+        return False
+    return type(block.config).learns and block.extra["training"].scheme != "none"
 
 
 def stored_folder(block: UseBlock) -> str | None:

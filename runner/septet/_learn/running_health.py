@@ -198,12 +198,14 @@ class RunningHealth:
     # ------------------------------------------------------------------ readings
 
     def due(self, time_ns: int) -> bool:
-        """Whether `read` has anything to look at by a time."""
+        """Whether a reading is due at a decision time: one at which a bar ended."""
+        if not any(each.known and each.known[-1] == time_ns for each in self._bars):
+            return False
         last = self._watch.kept().last_ns if self._watch is not None else self._first_ns - 1
         return self._first_ns >= 0 and (last // self._every + 1) * self._every <= time_ns
 
     def read(self, time_ns: int) -> list[Reading]:
-        """Return the readings that have become due by a time, itself included."""
+        """Return the readings that are due at a decision time, after its bars and rows."""
         if not self.due(time_ns):
             return []
         self._label_rows()
@@ -213,7 +215,7 @@ class RunningHealth:
             start = WatchState({}, {}, self._first_ns - 1, [0, 0], {})
             self._watch.restore(start)
         self._watch.follow(dataset, labels)
-        readings = list(self._watch.read(self._walk(), time_ns + 1))
+        readings = list(self._watch.read_at(self._walk(), np.array([time_ns], np.int64)))
         self._forget(self._watch)
         return readings
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from septet._learn.column_references import reference_of
 from septet._learn.dataset import Dataset
 from septet._learn.fitting import Trainer
-from septet._learn.health import reference_of
 from septet._learn.labels import Labels, make_labels
 from septet._learn.rules_of_file import (
     label_rule,

@@ -176,7 +176,7 @@ def fit_window(
         np.zeros(0, np.int64) if rule.once else training_rows(dataset, labels, rule, trained_to_ns)
     )
     expires = NEVER_NS if rule.expire_after_ns is None else trained_to_ns + rule.expire_after_ns
-    ready = trained_to_ns + rule.ready_after_ns
+    ready = rule.ready_at(trained_to_ns)
     found = WalkModel(
         number, trained_to_ns, ready, NEVER_NS, expires, cause, len(rows), None, train_rows=rows
     )
@@ -319,7 +319,7 @@ def walk_forward(
         if moment not in known:
             known[moment] = fit(trained_to_ns=moment)
         model = replace(known[moment], number=len(models), cause=cause)
-        _append(models, model, queue[0][0] + rule.ready_after_ns if queue else NEVER_NS)
+        _append(models, model, rule.ready_at(queue[0][0]) if queue else NEVER_NS)
         board.predict(len(models) - 1, models[-1])
         if rule.on_drift and drift is not None and model.model is not None:
             until = queue[0][0] if queue else last

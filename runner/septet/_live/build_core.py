@@ -20,7 +20,7 @@ from septet._core.orders import Orders, Timing
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import Names, OrderRules
 from septet._data.bars import Instrument
-from septet._data.day_calendars import written_calendars
+from septet._data.day_calendars import day_calendar, written_calendars
 from septet._data.trading_hours import FillGrid
 from septet._live.intake import Intake, Schedule
 from septet._live.live_monitors import monitors_of
@@ -105,7 +105,8 @@ def core_of(
     known = _calendars_of(strategy, calendars or {})
     main = max(known, key=known.count)
     plan = plan_of(loaded, calendar=main, calendars=known, venue_fills=venue_fills, log=log)
-    models = _models_of(loaded, plan, run_folder)
+    days = day_calendar(known)
+    models = _models_of(loaded, plan, run_folder, days)
     engine = _engine(plan, strategy, instruments, models)
     intake = _intake(plan, strategy, known)
     guards = Guards(
@@ -114,7 +115,7 @@ def core_of(
     )  # fmt: skip
     guards.equity = engine.equity
     rules = _order_rules(strategy, speed, protects=venue_fills and holds_stops)
-    names = _names(plan, strategy, venue_fills)
+    names = _names(plan, strategy, venue_fills, days)
     orders = checks = None
     if venue_fills:
         checks = Checks([_checked(each) for each in instruments], limits_of(strategy, speed))
@@ -188,7 +189,7 @@ def _input_names(plan: Plan, strategy: Any) -> list[str]:
     return list(strategy.model.extra.get("inputs") or plan.assembly.features)
 
 
-def _models_of(loaded: Any, plan: Plan, run_folder: Path) -> Models | None:
+def _models_of(loaded: Any, plan: Plan, run_folder: Path, calendar: str) -> Models | None:
     block = loaded.strategy.model
     if block is None:
         return None
@@ -197,8 +198,8 @@ def _models_of(loaded: Any, plan: Plan, run_folder: Path) -> Models | None:
     def load(event: m.ModelReady) -> Any:
         return load_served(run_folder, event, names, learn.restore_of(block))
 
-    rule = learn.training_rule(block.extra["training"], loaded.strategy.universe.bar)
-    return Models(load, rule.ready_after_ns)
+    bar_ns = loaded.strategy.universe.bar
+    return Models(load, learn.training_rule(block.extra["training"], bar_ns, calendar).ready_at)
 
 
 def _intake(plan: Plan, strategy: Any, calendars: Sequence[str]) -> Intake:
@@ -216,7 +217,7 @@ def _intake(plan: Plan, strategy: Any, calendars: Sequence[str]) -> Intake:
     )  # fmt: skip
 
 
-def _names(plan: Plan, strategy: Any, venue_fills: bool) -> Names:
+def _names(plan: Plan, strategy: Any, venue_fills: bool, calendar: str = ROUND_THE_CLOCK) -> Names:
     symbols = strategy.universe.symbols
     pairs = [currencies(symbol, strategy.account.currency) for symbol in symbols]
     halts = [
@@ -227,7 +228,7 @@ def _names(plan: Plan, strategy: Any, venue_fills: bool) -> Names:
         symbols=tuple(symbols), reasons=tuple(plan.assembly.reasons), halts=tuple(halts),
         base=tuple(base for base, _ in pairs), quote=tuple(quote for _, quote in pairs),
         venue_fills=venue_fills, explained=tuple(plan.assembly.explained),
-        training_times=_schedule_of(strategy), on_drift=_retrains_on_drift(strategy),
+        training_times=_schedule_of(strategy, calendar), on_drift=_retrains_on_drift(strategy),
     )  # fmt: skip
 
 
@@ -239,21 +240,21 @@ def _resume(value: Any) -> str:
     return value if isinstance(value, str) else format_duration(value)
 
 
-def _schedule_of(strategy: Any) -> Callable[[int, int], Sequence[int]] | None:
-    """Return which training times fall into a span: of a long one only the last.
+def _schedule_of(strategy: Any, calendar: str) -> Callable[[int, int], Sequence[int]] | None:
+    """Return which training times fall into a span.
 
     A run that begins needs the model in force, and those that are not ready yet.
     """
     block = strategy.model
     if block is None or learn.stored_folder(block) is not None:
         return None
-    rule = learn.training_rule(block.extra["training"], strategy.universe.bar)
+    rule = learn.training_rule(block.extra["training"], strategy.universe.bar, calendar)
     times = TrainingTimes(rule, rule.train_ns)
 
     def due(after_ns: int, until_ns: int) -> Sequence[int]:
         if after_ns < 0:
             return times.needed(until_ns)
-        return times.between(after_ns + 1, until_ns)[-1:]
+        return times.between(after_ns + 1, until_ns)
 
     return due
 

@@ -50,6 +50,8 @@ def _reasons(run: Any) -> Sequence[str]:
     ]
     if run.switch_holds:
         reasons.append("a person has halted it")
+    if run.known.model_expired:
+        reasons.append("its model has expired: decisions are rejected until another one is ready")
     if not run.shell.journal_works:
         reasons.append("the journal cannot be written: no order leaves")
     if day_calendar(each or ROUND_THE_CLOCK for each in calendars) == ROUND_THE_CLOCK:

@@ -18,6 +18,7 @@ from septet._live.start import Kept
 
 __all__ = ["Known"]
 
+EXPIRED = learn.REASONS[learn.EXPIRED]
 _DATA = ("bar", "series")
 _PRICES = frozenset({m.Quoted, m.Printed})
 
@@ -42,6 +43,7 @@ class Known:
         self.wakes: set[int] = set()
         self.trains: dict[int, m.Train] = {}
         self.tripped: dict[str, str] = {}
+        self.model_expired = False
 
     # ------------------------------------------------------------ the fold
 
@@ -80,6 +82,8 @@ class Known:
             self.wakes.add(each.at_ns)
         elif isinstance(each, m.Train):
             self.trains[each.number] = each
+        elif isinstance(each, m.Decided):
+            self.model_expired = each.rejected_by == EXPIRED
         elif isinstance(each, m.Tripped):
             self.tripped[each.rule] = each.clears_when
         elif isinstance(each, m.Cleared):

@@ -49,8 +49,6 @@ class LiveMonitors:
         Rows of F that make a model's vector, in order.
     engine
         The engine of the core, as it is now.
-    ready_after_ns
-        Market time (ns) from a window's end to its first decision, for windows without a model.
     stored
         Whether the model was fitted before the run.
     """
@@ -62,12 +60,11 @@ class LiveMonitors:
         models: Models | None,
         inputs: Sequence[int],
         engine: Callable[[], Engine],
-        ready_after_ns: int,
         *,
         stored: bool = False,
     ) -> None:
         self.monitors, self.health, self._models = monitors, health, models
-        self._inputs, self._engine, self._ready_after_ns = tuple(inputs), engine, ready_after_ns
+        self._inputs, self._engine = tuple(inputs), engine
         self._causes: dict[int, m.Cause] = {}
         self._else: str = "stored" if stored else "schedule"
         self._pending = Pending()
@@ -151,7 +148,7 @@ class LiveMonitors:
     def _model(
         self, number: int, trained_to_ns: int, event: m.ModelReady | m.ModelFailed | None
     ) -> None:
-        if self.health is None:
+        if self.health is None or self._models is None:
             return
         cause = self._causes.get(number, self._else)
         if isinstance(event, m.ModelReady):
@@ -160,7 +157,7 @@ class LiveMonitors:
                 event.first_row_ns, _card_of(event.reference),
             )  # fmt: skip
         else:
-            facts = ModelFacts(number, trained_to_ns, trained_to_ns + self._ready_after_ns, cause)
+            facts = ModelFacts(number, trained_to_ns, self._models.ready_at(trained_to_ns), cause)
         self.health.model(facts)
 
     def resume(self) -> list[str]:
@@ -209,7 +206,7 @@ def health_of(strategy: Any, names: Sequence[str]) -> RunningHealth | None:
         keep_ns = 2**61
     return RunningHealth(
         strategy.universe.symbols, names, bar_ns, learn.label_rule(block.extra["label"], bar_ns),
-        learn.health_rule(strategy.monitoring.model), keep_ns,
+        learn.health_rule(strategy.monitoring.model, block), keep_ns,
     )  # fmt: skip
 
 
@@ -225,10 +222,7 @@ def monitors_of(
     record = Record(strategy.universe.symbols, int(strategy.universe.bar), scale)
     alarm = float(strategy.monitoring.fills.slippage_alarm)
     monitors = RunMonitors(build_watchers(strategy), record, alarm, raises=False)
-    block, ready_after_ns = strategy.model, 0
-    if block is not None:
-        rule = learn.training_rule(block.extra["training"], int(strategy.universe.bar))
-        ready_after_ns = rule.ready_after_ns
+    block = strategy.model
     stored = block is not None and learn.stored_folder(block) is not None
     health = health_of(strategy, names)
-    return LiveMonitors(monitors, health, models, inputs, engine, ready_after_ns, stored=stored)
+    return LiveMonitors(monitors, health, models, inputs, engine, stored=stored)

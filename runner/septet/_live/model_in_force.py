@@ -38,15 +38,15 @@ class Models:
     ----------
     load
         Reads the model of an event; must give the same model for the same fingerprint.
-    ready_after_ns
-        Market time (ns) from a window's end to its first decision, for windows without a model.
+    ready_at
+        From a window's end to its first decision (UTC ns), for windows without a model.
 
     With `tolerates` a model that cannot be read is `lost` (why, by fingerprint): while the journal
     is folded its predictions are those that were `recorded`, and otherwise there is none.
     """
 
-    def __init__(self, load: Load, ready_after_ns: int) -> None:
-        self._load, self._ready_after = load, ready_after_ns
+    def __init__(self, load: Load, ready_at: Callable[[int], int]) -> None:
+        self._load, self.ready_at = load, ready_at
         self._entries: list[_Entry] = []
         self._served: dict[str, Any] = {}
         self._current: _Entry | None = None
@@ -63,12 +63,13 @@ class Models:
             ready_ns = event.ready_ns
             self._served[event.fingerprint] = self.load(event)
         else:
-            ready_ns = event.trained_to_ns + self._ready_after
+            ready_ns = self.ready_at(event.trained_to_ns)
         for each in self._entries:
             if each.event.number == event.number and isinstance(each.event, m.ModelReady):
                 self.replaced[event.number] = each.event
         known = [each for each in self._entries if each.event.number != event.number]
-        self._entries = sorted([*known, _Entry(ready_ns, event)], key=lambda each: each.ready_ns)
+        entries = [*known, _Entry(ready_ns, event)]
+        self._entries = sorted(entries, key=lambda each: (each.ready_ns, each.event.number))
         self._until_ns, self._in_force = -1, _NOBODY
 
     def load(self, event: m.ModelReady) -> Any:

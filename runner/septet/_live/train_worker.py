@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from septet._data.bars import MarketData
+from septet._data.day_calendars import market_day_calendar
 from septet._files import replace_file
 from septet.errors import SeptetError
 
@@ -78,7 +79,7 @@ def fit(work: Work) -> Any:
     labels = learn.make_labels(dataset, learn.label_rule(block.extra["label"], bar_ns))
     fitted = learn.fit_window(
         dataset, learn.trainer_of(block), labels,
-        learn.training_rule(block.extra["training"], bar_ns),
+        learn.training_rule(block.extra["training"], bar_ns, market_day_calendar(market)),
         seed=strategy.seed, trained_to_ns=work.trained_to_ns, number=work.number, cause=work.cause,
     )  # fmt: skip
     if fitted.model is None or fitted.train_rows is None:

@@ -42,8 +42,8 @@ class TrainingTimes:
         rule = self.rule
         if rule.once:
             return [0]
-        times = self.between(market_ns - rule.ready_after_ns - rule.step_ns, market_ns)
-        ready = bisect_right(times, market_ns - rule.ready_after_ns)
+        times = self.between(market_ns - rule.longest_ready_ns - rule.step_ns, market_ns)
+        ready = bisect_right(times, market_ns, key=rule.ready_at)
         return times[max(0, ready - 1) :]
 
     def due(self, market_ns: int, last_ns: int | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
@@ -53,6 +54,10 @@ def escaped(text: str) -> str:
     return escape(visible(text))
 
 
+_WIDTH_AND_TITLE: Final = re.compile(r'<svg[^>]* width="([\d.]+)"[^>]*><title>([^<]*)</title>')
+_WIDE: Final = 700.0
+
+
 def section(title: str, body: str, note: str = "", aside: str = "") -> str:
     """Build a section from markup; title and note are escaped."""
     text = f'<p class="note">{escaped(note)}</p>' if note else ""
@@ -62,8 +67,15 @@ def section(title: str, body: str, note: str = "", aside: str = "") -> str:
 
 
 def chart(name: str, still: str) -> str:
-    """Give the chart `name`, which is markup, a place of its own on the page."""
-    return f'<div id="chart-{name}" class="chart">{still}</div>'
+    """Give the chart `name`, which is markup, a place of its own on the page.
+
+    One that is wide keeps its size on a narrow window: its place scrolls, by keys too.
+    """
+    found = _WIDTH_AND_TITLE.search(still)
+    if found is None or float(found[1]) < _WIDE:
+        return f'<div id="chart-{name}" class="chart">{still}</div>'
+    place = f'tabindex="0" role="group" aria-label="{found[2]}"'
+    return f'<div id="chart-{name}" class="chart wide" {place}>{still}</div>'
 
 
 def html_table(

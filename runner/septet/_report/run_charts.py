@@ -186,6 +186,7 @@ def _trade_marks(trades: Mapping[str, Any], currency: str) -> list[dict[str, Any
                 "t": trades["entry_t"][row] // 1000,
                 "kind": "short" if side == "short" else "long",
                 "text": f"{side} in at {entry:g}",
+                "trade": row,
             }
         )
         if trades["reason"][row] != "open":
@@ -195,6 +196,7 @@ def _trade_marks(trades: Mapping[str, Any], currency: str) -> list[dict[str, Any
                     "kind": "gain" if net > 0 else "loss",
                     "text": f"{side} out at {trades['exit'][row]:g}, net {net:g} {currency}, "
                     f"{trades['reason'][row]}",
+                    "trade": row,
                 }
             )
     return marks

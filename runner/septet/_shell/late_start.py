@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from septet import _learn as learn
 from septet._config.pydantic_problems import problem_at
-from septet._data.day_calendars import written_calendars
+from septet._data.day_calendars import day_calendar, written_calendars
 from septet._kernel import layout
 from septet._results.number_texts import date, plural, when
 from septet._shell.session import Session, first_ready
@@ -134,7 +135,11 @@ def _by_model(
         return why, "look for gaps in what the features read"
     train = format_duration(training.train)
     why = f"{data_text}, and the first whole training window (train: {train}) serves from "
-    from_ns = _trained_to(training, start_ns - training.ready_after.ns(strategy.universe.bar))
+    days = day_calendar(each or "24x7" for each in written_calendars(strategy))
+    rule = learn.training_rule(training, strategy.universe.bar, days)
+    from_ns = _trained_to(training, start_ns - rule.ready_after_ns)
+    while rule.ready_at(from_ns) > start_ns:
+        from_ns = _trained_to(training, from_ns - 1)
     data = f"bring data from {when(from_ns - training.train)} on"
     return why + when(first.ready_ns), f"{data}, shorten training.train"
 

@@ -13,6 +13,7 @@ import numpy as np
 from septet import _learn as learn
 from septet._config.check_context import readings
 from septet._config.error_places import placed
+from septet._data.day_calendars import market_day_calendar
 from septet._data.series import check_probabilities
 from septet._kernel import layout
 from septet._shell.model_subject import subject_of
@@ -121,7 +122,7 @@ def learn_walk(
     start = int(session.aligned.T[layout.KNOWN, session.first])
     start_ns = start if strategy.universe.start is not None else None
     doubts: tuple[str, ...] = ()
-    health_rule = learn.health_rule(strategy.monitoring.model)
+    health_rule = learn.health_rule(strategy.monitoring.model, block)
     if learn.stored_folder(block) is not None:
         stored = read_stored(session.loaded, dataset.feature_names, session.plan.assembly.graph)
         doubts = stored.doubts
@@ -130,7 +131,7 @@ def learn_walk(
                 dataset, stored, start_ns=start_ns, expire_after_ns=training.expire_after
             )
     else:
-        rule = learn.training_rule(training, bar_ns)
+        rule = learn.training_rule(training, bar_ns, market_day_calendar(session.market))
         drift = learn.DriftWatch(dataset, labels, health_rule) if training.on_drift else None
         with placed(session.loaded, "model", "training", "train"), _params(session.loaded):
             walk = learn.walk_forward(

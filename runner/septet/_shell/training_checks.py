@@ -9,6 +9,7 @@ import numpy as np
 
 from septet import _learn as learn
 from septet._config.pydantic_problems import problem_at
+from septet._data.day_calendars import market_day_calendar
 from septet._data.stamps import iso
 from septet._host.plugin_registry import BUILT_IN
 from septet._kernel import layout
@@ -103,7 +104,7 @@ def windows_of(session: Session) -> Windows | None:
     if training.scheme != "walk_forward":
         return None
     bar_ns = strategy.universe.bar
-    rule = learn.training_rule(training, bar_ns)
+    rule = learn.training_rule(training, bar_ns, market_day_calendar(session.market))
     first, last = int(known_ns[0]), int(known_ns[-1])
     start = strategy.universe.start
     times = training_times(rule, rule.first_whole_ns(first, bar_ns), last, start)
@@ -114,7 +115,7 @@ def windows_of(session: Session) -> Windows | None:
     window_rows = []
     for moment in sorted({*times[:: max(1, step)], *times[-1:]}):
         value = labels.value[training_rows(rows, labels, rule, moment)]
-        ready = moment + rule.ready_after_ns
+        ready = rule.ready_at(moment)
         window_rows.append(WindowRows(moment, ready, len(value), int(value.sum())))
     return Windows(rule, tuple(window_rows), step)
 

@@ -78,13 +78,13 @@ async def live_through(link: Any, trial: Trial) -> dict[str, list[str]]:
     """
     script = _Script(link, trial)
     try:
-        await script.opened()
-        await script.rests_and_is_cancelled()
-        await script.is_not_known()
-        await script.fills()
-        await script.all_cancelled()
+        await script.check_open()
+        await script.check_resting_order()
+        await script.check_unknown_order()
+        await script.check_fills()
+        await script.check_cancel_all()
     finally:
-        await script.asked("close", link.close())
+        await script.answer_of("close", link.close())
     return script.reported
 
 
@@ -98,9 +98,9 @@ async def open_without(link: Any, trial: Trial) -> None:
     """
     script = _Script(link, trial)
     try:
-        await script.opened_without()
+        await script.check_open_with_unlisted()
     finally:
-        await script.asked("close", link.close())
+        await script.answer_of("close", link.close())
 
 
 class _Script:
@@ -116,7 +116,7 @@ class _Script:
         """Return an error about the connection."""
         return StepError(f"{type(self.link).__name__}.{message}")
 
-    async def asked(self, name: str, call: Awaitable[Any]) -> Any:
+    async def answer_of(self, name: str, call: Awaitable[Any]) -> Any:
         """Await one method; what it raises is a fault of the adapter."""
         try:
             return await asyncio.wait_for(call, PATIENCE_S)
@@ -146,9 +146,9 @@ class _Script:
 
     # ------------------------------------------------------------------ the script
 
-    async def opened(self) -> None:
-        """Open, and return what was found."""
-        facts = await self.asked("open", self.link.open(self.trial.symbols, self.events.append))
+    async def check_open(self) -> None:
+        """Open the connection, and check what it reports of the account and its markets."""
+        facts = await self.answer_of("open", self.link.open(self.trial.symbols, self.events.append))
         self.expect("open", facts, VenueFacts)
         missing = [each for each in self.trial.symbols if each not in facts.markets]
         if missing:
@@ -163,14 +163,14 @@ class _Script:
             f"test {facts.is_test}", f"answers final after {facts.answers_final_after_ns}",
             f"streams {facts.streams_orders}", f"amends {facts.amends}",
         ]  # fmt: skip
-        self.expect("holdings", await self.asked("holdings", self.link.holdings()), m.Holdings)
+        self.expect("holdings", await self.answer_of("holdings", self.link.holdings()), m.Holdings)
 
-    async def opened_without(self) -> None:
-        """Open with one symbol more, which is not listed."""
+    async def check_open_with_unlisted(self) -> None:
+        """Open with an additional symbol that is not listed."""
         nowhere = f"{NOWHERE}/{self.trial.symbols[0].partition('/')[2]}"
         symbols = (*self.trial.symbols, nowhere)
         try:
-            facts = await self.asked("open", self.link.open(symbols, self.events.append))
+            facts = await self.answer_of("open", self.link.open(symbols, self.events.append))
         except StepError as error:
             text = "open raises for a symbol that is not listed, which would stop all others"
             raise self.wrong(f"{text}: {error}") from error
@@ -180,12 +180,12 @@ class _Script:
         missing = [each for each in self.trial.symbols if each not in facts.markets]
         if missing:
             raise self.wrong(f"open knows no market of {', '.join(missing)} beside {nowhere}")
-        orders = await self.asked("open_orders", self.link.open_orders())
+        orders = await self.answer_of("open_orders", self.link.open_orders())
         self.expect("open_orders", orders, m.OpenOrders)
 
-    async def accepted(self, order: m.Submit) -> Any:
+    async def submit_accepted(self, order: m.Submit) -> Any:
         """Send an order; each report must be about that order."""
-        answer = await self.asked("submit", self.link.submit(order))
+        answer = await self.answer_of("submit", self.link.submit(order))
         self.expect("submit", answer, m.Acked)
         if answer.client_id != order.client_id or answer.side != order.side:
             raise self.wrong("submit answers with another order than it was given")
@@ -193,12 +193,12 @@ class _Script:
             raise self.wrong(f"submit answers a quantity of {answer.quantity:g}")
         return answer
 
-    async def seen(self, order: m.Submit, *kinds: type, wanted: Sequence[str] = ()) -> Any:
+    async def query_until(self, order: m.Submit, *kinds: type, wanted: Sequence[str] = ()) -> Any:
         """Ask for an order until it is in a state."""
         query = m.Query(client_id=order.client_id, symbol=0)
         ends = time.monotonic() + PATIENCE_S
         while True:
-            answer = await self.asked("query", self.link.query(query))
+            answer = await self.answer_of("query", self.link.query(query))
             self.expect("query", answer, *(kinds or (m.OrderSeen,)))
             if not wanted or answer.state in wanted:
                 return answer
@@ -208,50 +208,50 @@ class _Script:
                 )
             await asyncio.sleep(0.02)
 
-    async def listed(self) -> set[str]:
+    async def open_order_ids(self) -> set[str]:
         """Return the ids of the orders that are open."""
-        answer = await self.asked("open_orders", self.link.open_orders())
+        answer = await self.answer_of("open_orders", self.link.open_orders())
         self.expect("open_orders", answer, m.OpenOrders)
         return {each.client_id for each in answer.orders}
 
-    async def rests_and_is_cancelled(self) -> None:
+    async def check_resting_order(self) -> None:
         """Place an order that rests, look at it, cancel it, cancel it again."""
         order = self.submit_of("limit", price=self.trial.resting_price)
-        await self.accepted(order)
-        found = await self.seen(order, wanted=OPEN)
+        await self.submit_accepted(order)
+        found = await self.query_until(order, wanted=OPEN)
         if found.client_id != order.client_id or found.filled != 0.0:
             raise self.wrong("query shows another order than it was asked for, or a filled one")
-        if order.client_id not in await self.listed():
+        if order.client_id not in await self.open_order_ids():
             raise self.wrong("open_orders leaves out an order that rests")
         cancel = m.Cancel(client_id=order.client_id, symbol=0)
-        answer = await self.asked("cancel", self.link.cancel(cancel))
+        answer = await self.answer_of("cancel", self.link.cancel(cancel))
         self.expect("cancel", answer, m.OrderSeen)
-        await self.seen(order, m.OrderSeen, wanted=("cancelled",))
-        if order.client_id in await self.listed():
+        await self.query_until(order, m.OrderSeen, wanted=("cancelled",))
+        if order.client_id in await self.open_order_ids():
             raise self.wrong("open_orders shows an order that was cancelled")
-        again = await self.asked("cancel", self.link.cancel(cancel))
+        again = await self.answer_of("cancel", self.link.cancel(cancel))
         self.expect("cancel", again, m.OrderSeen, m.NotFound, m.CancelFailed)
         self.reported["a second cancel"] = [type(again).__name__]
         if any(isinstance(each, m.Filled) for each in self.events):
             raise self.wrong("submit fills an order that rests: choose another resting_price")
 
-    async def is_not_known(self) -> None:
+    async def check_unknown_order(self) -> None:
         """Ask for, and cancel, an order that never was."""
         query = m.Query(client_id="kit-never-was", symbol=0)
-        self.expect("query", await self.asked("query", self.link.query(query)), m.NotFound)
+        self.expect("query", await self.answer_of("query", self.link.query(query)), m.NotFound)
         cancel = m.Cancel(client_id="kit-never-was", symbol=0)
-        answer = await self.asked("cancel", self.link.cancel(cancel))
+        answer = await self.answer_of("cancel", self.link.cancel(cancel))
         self.expect("cancel", answer, m.NotFound, m.CancelFailed)
         self.reported["a cancel of what never was"] = [type(answer).__name__]
 
-    async def fills(self) -> None:
+    async def check_fills(self) -> None:
         """Buy at market, receive each execution, find it in the list; sell a half again."""
         began = time.time_ns() - 60 * 10**9
         for side in ("buy", "sell"):
             order = self.submit_of("market", side)
-            await self.accepted(order)
-            received = await self.received(order)
-            found = await self.seen(order, wanted=("filled",))
+            await self.submit_accepted(order)
+            received = await self.await_executions(order)
+            found = await self.query_until(order, wanted=("filled",))
             self.reported[f"a {side} at market"] = [
                 *sorted(
                     {
@@ -264,7 +264,7 @@ class _Script:
             ]
             if not math.isclose(found.filled, order.quantity):
                 raise self.wrong(f"query reports {found.filled:g} of {order.quantity:g} as filled")
-            listed = await self.asked("fills", self.link.fills(0, began))
+            listed = await self.answer_of("fills", self.link.fills(0, began))
             own = {
                 each.trade_id: each.quantity for each in listed or () if each.client_id in
                 (order.client_id, "")
@@ -275,7 +275,7 @@ class _Script:
                         f"fills does not list the execution {trade_id} that was reported"
                     )
 
-    async def received(self, order: m.Submit) -> dict[str, float]:
+    async def await_executions(self, order: m.Submit) -> dict[str, float]:
         """Wait for the executions of an order; the same one may come twice."""
         ends = time.monotonic() + PATIENCE_S
         while True:
@@ -297,18 +297,18 @@ class _Script:
                 )
             await asyncio.sleep(0.02)
 
-    async def all_cancelled(self) -> None:
+    async def check_cancel_all(self) -> None:
         """Cancel everything; read the clock and the filters."""
         orders = [self.submit_of("limit", price=self.trial.resting_price) for _ in range(2)]
         for order in orders:
-            await self.accepted(order)
-        await self.asked("cancel_all", self.link.cancel_all((0,)))
+            await self.submit_accepted(order)
+        await self.answer_of("cancel_all", self.link.cancel_all((0,)))
         ends = time.monotonic() + PATIENCE_S
-        while left := {each.client_id for each in orders} & await self.listed():
+        while left := {each.client_id for each in orders} & await self.open_order_ids():
             if time.monotonic() > ends:
                 raise self.wrong(f"cancel_all leaves {len(left)} of 2 orders open")
             await asyncio.sleep(0.02)
-        skew = await self.asked("skew", self.link.skew())
+        skew = await self.answer_of("skew", self.link.skew())
         self.expect("skew", skew, m.Skewed, type(None))
-        changed = await self.asked("refresh_markets", self.link.refresh_markets())
+        changed = await self.answer_of("refresh_markets", self.link.refresh_markets())
         self.expect("refresh_markets", changed, list, tuple, type(None))

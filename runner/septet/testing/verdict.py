@@ -112,7 +112,7 @@ def decisive(
     budget = Budget() if budget is None else budget
     with keep_processes(begin=_is_compared(declaration)):
         return tuple(
-            _made(_checks(declaration, config, bar_ns, resolve, names), declaration, budget)
+            _make_checks(_checks(declaration, config, bar_ns, resolve, names), declaration, budget)
         )
 
 
@@ -123,7 +123,7 @@ def _is_compared(declaration: Any) -> bool:
     return declaration.kind in COMPARED_KINDS and is_asked
 
 
-def _made(
+def _make_checks(
     checks: Iterable[tuple[str, Callable[[], None]]], declaration: Any, budget: Budget
 ) -> Iterator[Check]:
     """Make checks one by one, until one fails."""
@@ -150,7 +150,7 @@ def _made(
 
 
 class _Watched(Exception):
-    """What of a feature is not proved, so that its reads are watched while it runs."""
+    """A read of a feature is not proved, so its reads are watched while it runs."""
 
 
 def _checks(
@@ -158,9 +158,9 @@ def _checks(
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     if isinstance(declaration, Factory):
         thing = _Object(declaration, config, bar_ns, resolve, names)
-        yield "does what it is for", thing.tried
+        yield "does what it is for", thing.check_answers
         if thing.is_tried and _is_compared(declaration):
-            yield ALIKE_CHECK, thing.elsewhere
+            yield ALIKE_CHECK, thing.check_other_processes
         return
     subject = Subject(declaration, config, bar_ns=bar_ns, resolve=resolve)
     yield "names bind", lambda: names_bind(subject)
@@ -171,23 +171,23 @@ def _checks(
 
     if declaration.kind in RULES:
         rule = _Rule(subject)
-        yield "answers what its kind may", rule.tried
-        yield ALIKE_CHECK, rule.elsewhere
-        yield "answers what can be meant", rule.doubted
+        yield "answers what its kind may", rule.check_answers
+        yield ALIKE_CHECK, rule.check_other_processes
+        yield "answers what can be meant", rule.check_doubtful_answers
         yield "can be planned for a live run", planned
         yield "compiles", lambda: _compiles_rule(declaration, config)
         return
     trial = _Trial(subject)
     yield "declares itself", trial.prepare
     yield "can be planned for a live run", planned
-    yield "every read is of the past", trial.proved
-    yield "inside its look-back, no future", trial.guarded
-    yield "deterministic", trial.twice
-    yield ALIKE_CHECK, trial.elsewhere
-    yield "values inside the declared range", trial.ranges
-    yield "bars after t change nothing before", trial.cut
-    yield "declared memory", trial.memory
-    yield "compiles to the same bits", trial.compiles
+    yield "every read is of the past", trial.check_proved_reads
+    yield "inside its look-back, no future", trial.check_guarded_reads
+    yield "deterministic", trial.check_repetition
+    yield ALIKE_CHECK, trial.check_other_processes
+    yield "values inside the declared range", trial.check_range
+    yield "bars after t change nothing before", trial.check_truncation
+    yield "declared memory", trial.check_memory
+    yield "compiles to the same bits", trial.check_compiled
 
 
 def _static(step: Step) -> None:
@@ -203,7 +203,9 @@ def _compiles_rule(step: Step, config: Config) -> None:
     compiled_agrees(step, config, draws=20)
 
 
-def _require_elsewhere(step: Step, question: Question, resolve: Resolve, here: Answers) -> None:
+def _require_alike_elsewhere(
+    step: Step, question: Question, resolve: Resolve, here: Answers
+) -> None:
     """Require what a step answers, and what it reads by a name, of other processes."""
     values = values_here(step, question, resolve)
     for each in ask_elsewhere(step, question, resolve):
@@ -221,12 +223,12 @@ class _Object:
         self.question = Question(config, bar_ns, names=tuple(names))
         self.is_tried = False
 
-    def tried(self) -> None:
+    def check_answers(self) -> None:
         question = self.question
         try_object(self.declaration, question.config, names=question.names, bar_ns=question.bar_ns)
         self.is_tried = True
 
-    def elsewhere(self) -> None:
+    def check_other_processes(self) -> None:
         """Require the answers of this process of others.
 
         It may keep what it likes of its process, as long as its answers do not show it: a value
@@ -249,7 +251,7 @@ class _Rule:
         self.resolve = subject.resolve
         self.draws = DRAWS
 
-    def tried(self) -> None:
+    def check_answers(self) -> None:
         if not self.step.compiled:
             calls = calls_in(partial(self._answers, COUNTED_BARS))
             self.draws = within(DRAWS, COUNTED_BARS, calls / COUNTED_BARS)
@@ -258,13 +260,13 @@ class _Rule:
     def _answers(self, draws: int) -> list[Any]:
         return answers_of(self.step, self.config, bar_ns=self.bar_ns, draws=draws)
 
-    def elsewhere(self) -> None:
+    def check_other_processes(self) -> None:
         """Require the answers of this process of others."""
         here = [value for _, each in self._answers(self.draws) for value in each]
         question = Question(self.config, self.bar_ns, self.draws)
-        _require_elsewhere(self.step, question, self.resolve, written({"answer": here}))
+        _require_alike_elsewhere(self.step, question, self.resolve, written({"answer": here}))
 
-    def doubted(self) -> None:
+    def check_doubtful_answers(self) -> None:
         doubt_rule(self.step, self.config, bar_ns=self.bar_ns, draws=self.draws)
 
 
@@ -284,12 +286,12 @@ class _Trial:
         empty = Evaluation(none, bar_ns=subject.bar_ns, compiled=False, resolve=subject.resolve)
         empty.run(subject.declaration, subject.config)
         self.start, self.declared = empty.start, empty.memory
-        self.room, self.calls = TRIED_BARS, 0.0
+        self.tried_bars, self.calls = TRIED_BARS, 0.0
         self.count = self.start + TRIED_BARS
         self.unproved = empty.unproved
         self.work, self.why_not = 0.0, ""
 
-    def proved(self) -> None:
+    def check_proved_reads(self) -> None:
         """Prove of every read, whatever the data, that it is of the past."""
         if self.unproved:
             more = f" (and {len(self.unproved) - 1} more)" if len(self.unproved) > 1 else ""
@@ -298,29 +300,31 @@ class _Trial:
                 "future ends the run"
             )
 
-    def _possible(self) -> None:
+    def _require_possible(self) -> None:
         if self.why_not:
             raise NotTried(self.why_not)
 
-    def _plain(self, bars: Any, **options: Any) -> Any:
+    def _run_plain(self, bars: Any, **options: Any) -> Any:
         return self.subject.run(bars, compiled=False, **options)
 
-    def guarded(self) -> None:
+    def check_guarded_reads(self) -> None:
         if self.start > MAX_START_BARS:
             self.why_not = (
                 f"it needs {self.start:,} bars first, and the kit has {MAX_START_BARS:,}; "
                 "its author's tests can try smaller settings (check_component)"
             )
-        self._possible()
+        self._require_possible()
         options = {"compiled": False, "guarded": True, "margin": 3, "most_reads": MAX_READS}
         try:
             if self.runs_plain():
-                self._fewer(options)
+                self._try_fewer_bars(options)
             _, run = self.subject.evaluation(self.subject.bars(self.count), **options)
         except TooLong as why:
-            self.why_not = f"{why} in {self.room} bars; its author's tests can try smaller settings"
+            self.why_not = (
+                f"{why} in {self.tried_bars} bars; its author's tests can try smaller settings"
+            )
             raise NotTried(self.why_not) from None
-        self.work = (run.reads + 8 * run.calls) / self.room
+        self.work = (run.reads + 8 * run.calls) / self.tried_bars
 
     def runs_plain(self) -> bool:
         """Whether it, or a feature inside it, is called as plain Python in a run."""
@@ -330,49 +334,49 @@ class _Trial:
         except Exception:  # the other checks report what is wrong with an inner feature
             return False
 
-    def _fewer(self, options: Mapping[str, Any]) -> None:
+    def _try_fewer_bars(self, options: Mapping[str, Any]) -> None:
         """Try fewer bars where each takes many calls, counted on the first ones."""
         bars = self.subject.bars(self.start + COUNTED_BARS)
         self.calls = calls_in(partial(self.subject.evaluation, bars, **options)) / COUNTED_BARS
-        self.room = within(TRIED_BARS, MIN_BARS, self.calls)
-        self.count = self.start + self.room
+        self.tried_bars = within(TRIED_BARS, MIN_BARS, self.calls)
+        self.count = self.start + self.tried_bars
 
-    def elsewhere(self) -> None:
+    def check_other_processes(self) -> None:
         """Require the values of this process of others."""
-        self._possible()
+        self._require_possible()
         subject = self.subject
         question = Question(subject.config, subject.bar_ns, self.count)
         here = written(self.whole)
-        _require_elsewhere(subject.declaration, question, subject.resolve, here)
+        _require_alike_elsewhere(subject.declaration, question, subject.resolve, here)
 
-    def ranges(self) -> None:
+    def check_range(self) -> None:
         """Require of every value that it lies in the range that is declared for it."""
-        self._possible()
+        self._require_possible()
         subject = self.subject
         require_labels(subject.declaration, self.whole)
         columns = subject.bars(self.count)
         require_range(subject.declaration, subject.config, self.whole, columns)
 
-    def twice(self) -> None:
-        self._possible()
+    def check_repetition(self) -> None:
+        self._require_possible()
         bars = self.subject.bars(self.count)
         before = {name: values.copy() for name, values in bars.items()}
-        self.whole = self._plain(bars)
-        _require_same(self.whole, self._plain(bars), "two runs over the same bars differ")
+        self.whole = self._run_plain(bars)
+        _require_same(self.whole, self._run_plain(bars), "two runs over the same bars differ")
         for name, values in before.items():
             if not np.array_equal(values, bars[name], equal_nan=values.dtype.kind == "f"):
                 raise StepError(f"it writes to its input {name}")
 
-    def cut(self) -> None:
-        self._possible()
+    def check_truncation(self) -> None:
+        self._require_possible()
         bars = self.subject.bars(self.count)
-        for back in (self.room // 3, self.room // 2):
+        for back in (self.tried_bars // 3, self.tried_bars // 2):
             count = self.count - back
-            cut = self._plain({name: values[:count].copy() for name, values in bars.items()})
+            cut = self._run_plain({name: values[:count].copy() for name, values in bars.items()})
             until = {name: values[:count] for name, values in self.whole.items()}
             _require_same(until, cut, f"bars after {count} change what came before")
 
-    def memory(self) -> None:
+    def check_memory(self) -> None:
         kind = self.declared.kind
         if kind == "unbounded":
             return  # declared to depend on everything; refused in models and rules
@@ -380,8 +384,8 @@ class _Trial:
         if kind == "anchored":  # two weeks
             held = max(24 * 14, -(-14 * DAY_NS // self.subject.bar_ns))
         spread, tail = 60, 60
-        self._possible()
-        bars = max(0, held + spread + tail - self.count) + self.room
+        self._require_possible()
+        bars = max(0, held + spread + tail - self.count) + self.tried_bars
         calls = (held + spread + tail) * self.calls
         if bars * self.work * (STARTS + 1) > MAX_READS or calls > 4 * CALLS:
             raise NotTried(
@@ -389,9 +393,11 @@ class _Trial:
                 "smaller settings (check_component)"
             )
         columns = self.subject.bars(held + spread + tail)
-        whole = self._plain(columns)
+        whole = self._run_plain(columns)
         for start in np.random.default_rng(13).integers(1, spread, STARTS).tolist():
-            later = self._plain({name: values[start:].copy() for name, values in columns.items()})
+            later = self._run_plain(
+                {name: values[start:].copy() for name, values in columns.items()}
+            )
             _require_same(
                 {name: values[-tail:] for name, values in whole.items()},
                 {name: values[-tail:] for name, values in later.items()},
@@ -399,8 +405,8 @@ class _Trial:
                 "still shows",
             )
 
-    def compiles(self) -> None:
-        self._possible()
+    def check_compiled(self) -> None:
+        self._require_possible()
         if not self.subject.declaration.compiled:
             return
         found = compiled_outputs(self.subject, self.subject.bars(self.count))

@@ -17,6 +17,10 @@ CAPITAL = 1_000.0
 BLOCK = "insufficient_funds"
 
 
+def _nothing(k: int, quantity: float, price: float) -> None:
+    """Book nothing."""
+
+
 class Books:
     """A bench, and a ledger that holds what the test sets."""
 
@@ -37,7 +41,7 @@ class Books:
         event = m.Holdings(
             at_ns=now, asked_ns=now, balances={"USDT": (free, locked), "BTC": btc}, **rest
         )
-        self.account.compare(event, self, lambda k, quantity, price: None)
+        self.account.compare(event, self, _nothing, _nothing)
         return self.bench.guards.blocked(0)
 
     def resting(self, quantity: float = 4.0) -> m.Submit:

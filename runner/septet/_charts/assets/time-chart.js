@@ -264,13 +264,17 @@ globalThis.septetTimeChart = (() => {
       const from = level.t[low];
       const to = high < level.t.length ? level.t[high] : Infinity;
       const here = this.marks.filter((mark) => mark.t >= from && mark.t < to);
-      const every = Math.max(1, Math.ceil(here.length / MOST_MARKS));
-      this.pins.setMarkers(here.filter((_, i) => i % every === 0).map((mark) => {
+      // Of many trades some are drawn whole, entry and exit, the same ones wherever the chart moves;
+      // whatever belongs to no trade, such as a halt, always.
+      const single = here.filter((mark) => mark.trade === undefined).length;
+      const every = Math.max(1, Math.ceil((here.length - single) / MOST_MARKS));
+      const drawn = here.filter((mark) => mark.trade === undefined || mark.trade % every === 0);
+      this.pins.setMarkers(drawn.map((mark) => {
         const look = MARKS[mark.kind] || MARKS.halt;
         return { time: level.t[placeOf(level.t, mark.t)], shape: look.shape, position: look.position,
           color: this.color(look.paint), text: look.text || "", size: here.length > 200 ? 0.5 : 1 };
       }));
-      this.thinned = every > 1 ? `${Math.ceil(here.length / every)} of ${here.length} marks are drawn.` : "";
+      this.thinned = every > 1 ? `${drawn.length} of ${here.length} marks are drawn, of whole trades.` : "";
     }
 
     // -------------------------------------------------------------- moves
