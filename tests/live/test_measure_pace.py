@@ -25,6 +25,13 @@ def queries(pace: MeasurePace, run: Any, first_s: int, last_s: int) -> list[int]
     return [each for each in range(first_s, last_s) if pace.is_due(float(each), [run])]
 
 
+def test_filters_are_read_again_soon_while_a_position_lacks_its_stop() -> None:
+    run, pace = Run(), MeasurePace()
+    assert queries(pace, run, 1_000, 1_100) == [1_000]
+    run.rules = ("unprotected",)
+    assert queries(pace, run, 1_100, 1_150)[:3] == [1_100, 1_110, 1_130]
+
+
 def test_a_halted_symbol_is_asked_for_ever_less_often() -> None:
     """Each answer is about every symbol of the exchange, and it may be halted for days."""
     run, pace = Run(), MeasurePace()

@@ -26,7 +26,7 @@ from tests.live.test_prices import SECOND
 from tests.live.test_steps import BASE, END
 from tests.live.test_steps import quote as quoted
 
-RIGHT = {"lot": 0.001, "min_notional": 0.0, "min_quantity": 0.0}
+RIGHT: dict[str, Any] = {"lot": 0.001, "min_notional": 0.0, "min_quantity": 0.0}
 WRONG = [{**RIGHT, "lot": 1.0}, {**RIGHT, "min_notional": 1e9}, {**RIGHT, "min_quantity": 1.0}]
 
 
@@ -56,6 +56,19 @@ def test_a_stop_that_stands_stays_and_a_person_is_asked(wrong: dict[str, float])
     assert core.orders.protected(0)
     found = report(core, 9, wrong) + report(core, 10, RIGHT) + quote(core, 11, 99.4)
     assert (alarms(found), cancels(found)) == ([], [])
+
+
+@pytest.mark.parametrize(("tick", "blocks"), [(50.0, True), (0.5, False), (0.005, False)])
+def test_a_tick_at_which_no_stop_can_rest_near_its_level_blocks_entries(
+    tick: float, blocks: bool
+) -> None:
+    core, _ = protected()
+    found = core.handle(
+        m.FiltersChanged(at_ns=START + 2 * SECOND, symbol=0, tick=tick, trading=True, **RIGHT)
+    )
+    texts = [each.text for each in found if isinstance(each, m.Tripped)]
+    assert [f"is {tick:.12g}, " in each for each in texts] == [True] * blocks
+    assert cancels(found) == [], "the stop that rests is right"
 
 
 @pytest.mark.parametrize("wrong", WRONG[1:], ids=["notional", "quantity"])

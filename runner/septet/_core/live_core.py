@@ -37,7 +37,7 @@ from septet._core.orders import (
     Triggered,
 )
 from septet._core.retraining import Retraining
-from septet._core.unsellable import can_close, filters_alarm, is_dust, unsold
+from septet._core.unsellable import before_filters, filters_alarm, is_dust, unsold
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import IntakePort, ModelPort, Names, OrderRules
 from septet._kernel import layout
@@ -286,13 +286,13 @@ class LiveCore:
 
     def _filters(self, event: m.FiltersChanged) -> None:
         """Update the engine's filters: sizes, and what counts as flat."""
-        could = can_close(self.engine, self.checks, event.symbol)
+        before = before_filters(self.engine, self.checks, event.symbol)
         self._venue(event)
         if isinstance(self.engine, VenueFillsEngine) and event.listed:
             self.engine.set_filters(event)
             self._book_without_order(ledger.take_up_dust, event.symbol)
         self._out += filters_alarm(
-            self.engine, self.checks, self.orders, self.guards, event, could_close=could
+            self.engine, self.checks, self.orders, self.guards, event, before
         )
 
     def _holdings(self, event: m.Holdings) -> None:

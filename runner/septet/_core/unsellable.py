@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from septet import messages as m
 from septet._core.checks import floor_to_lot
@@ -15,10 +15,27 @@ if TYPE_CHECKING:
     from septet._core.guards import Guards
     from septet._core.orders import Orders
 
-__all__ = ["can_close", "filters_alarm", "is_dust", "is_gone", "unsold"]
+__all__ = ["Before", "before_filters", "can_close", "filters_alarm", "is_dust", "is_gone", "unsold"]
 
 WORTHY: Final = 0.01
 """Share of equity from which a position that cannot be sold is no remainder of another."""
+
+
+COARSE: Final = 0.01
+"""Share of the price from which a coarser tick is one that levels cannot be kept with."""
+
+
+class Before(NamedTuple):
+    """What held before the venue reported other filters."""
+
+    could_close: bool
+    tick: float
+
+
+def before_filters(engine: Engine, checks: Checks | None, k: int) -> Before:
+    """Return whether the filters in force let a position go, and their tick."""
+    tick = 0.0 if checks is None else checks.symbols[k].instrument.tick
+    return Before(can_close(engine, checks, k), tick)
 
 
 def can_close(engine: Engine, checks: Checks | None, k: int) -> bool:
@@ -59,24 +76,37 @@ def is_dust(
 
 def filters_alarm(
     engine: Engine, checks: Checks | None, orders: Orders | None, guards: Guards,
-    event: m.FiltersChanged, *, could_close: bool,
+    event: m.FiltersChanged, before: Before,
 ) -> list[m.Command]:  # fmt: skip
     """Return the alarm, and the block, after filters that do not let a position go any more.
 
-    `could_close` is whether the filters before let it go. A symbol that is not listed is blocked
-    already.
+    A tick that has become as coarse as `COARSE` blocks too: stops cannot rest near their levels.
+    A symbol that is not listed is blocked already.
     """
     k = event.symbol
     if not event.listed:
         text = _unlisted_text(engine, checks, orders, k)
         return [m.Alerted(level="critical", event="unlisted", text=text, symbol=k)] if text else []
-    if not could_close or can_close(engine, checks, k):
-        return []
+    coarse = _coarse_tick(checks, guards, event, before.tick)
+    if not before.could_close or can_close(engine, checks, k):
+        return coarse
     text = _filters_text(engine, event)
     return [
+        *coarse,
         m.Alerted(level="critical", event="unsellable", text=text, symbol=k),
         *guards.trip("filters_changed", event.at_ns, symbol=k, text=text),
     ]
+
+
+def _coarse_tick(
+    checks: Checks | None, guards: Guards, event: m.FiltersChanged, before: float
+) -> list[m.Command]:  # fmt: skip
+    price = 0.0 if checks is None else checks.symbols[event.symbol].price
+    if not 0.0 < COARSE * price < event.tick or event.tick <= before:
+        return []
+    text = f"the tick was {before:.12g} and is {event.tick:.12g}, {event.tick / price:.0%} of the "
+    text += "price: no stop can rest near its level"
+    return guards.trip("filters_changed", event.at_ns, symbol=event.symbol, text=text)
 
 
 def _filters_text(engine: Engine, event: m.FiltersChanged) -> str:

@@ -17,8 +17,8 @@ __all__ = ["MeasurePace", "agree", "check_books", "doubts", "ended"]
 _USUALLY_S: Final = 300.0
 _DOUBT_S: Final = 5.0
 _CLOCK: Final = ("clock_skew",)
-_FILTERS: Final = ("filters_changed", "symbol_halted")
-"""Blocks that end when the venue is queried again; no other task queries it while they hold."""
+_FILTERS: Final = ("filters_changed", "symbol_halted", "unprotected")
+"""Blocks that may end when the venue's filters are read again; no other task reads them."""
 
 
 def check_books(run: StrategyRun) -> None:

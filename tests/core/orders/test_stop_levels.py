@@ -237,3 +237,49 @@ def test_e21_the_pause_counts_from_when_the_stop_was_sent_and_is_reported() -> N
             bench.after_s(0.25)
         assert len(sent) == 1
         assert bench.now - sent_ns == pause_s * SECOND
+
+
+def ticks(bench: Bench, tick: float) -> None:
+    bench.handle(
+        m.FiltersChanged(
+            at_ns=bench.now, symbol=0, lot=0.001, tick=tick, min_notional=0.0, trading=True
+        )
+    )
+
+
+def test_a_tick_that_moves_a_stop_far_from_its_level_is_reported_until_it_is_moved_back() -> None:
+    """It rests there, since the process may die; the engine watches the level."""
+    level = 0.9385 * PRICE
+    bench = held(1.0, level, tick=0.5 * PRICE)
+    far = bench.only(m.Submit)
+    assert far.trigger_price == 0.5 * PRICE
+    (message,) = unplaced(bench)
+    assert f"with ticks of {0.5 * PRICE:.12g} its trigger is {0.5 * PRICE:.12g}" in message
+    assert bench.guards.blocked(0) == "unprotected"
+    bench.ack(far, trigger_price=0.5 * PRICE, order_type="stop")
+    bench.after_s(30)
+    assert bench.guards.blocked(0) == "unprotected", "it acts at half of the price"
+    assert not bench.core.is_left_to_stop(0, 0.9 * PRICE, 1.0, bench.now)
+    assert len(unplaced(bench)) == 1
+    bench.core.restore(bench.core.snapshot())
+    bench.take(m.Submit)
+    ticks(bench, TICK)
+    assert bench.only(m.Cancel).client_id == far.client_id
+    bench.show(far, "cancelled", by="cancel")
+    near = bench.only(m.Submit)
+    assert near.trigger_price == pytest.approx(level, abs=TICK)
+    bench.ack(near, trigger_price=near.trigger_price, order_type="stop")
+    assert bench.guards.blocked(0) == ""
+    assert bench.core.protected(0)
+
+
+@pytest.mark.parametrize(
+    ("level", "tick"), [(0.97, 0.01), (0.999, 0.009), (0.9385, 0.0001), (0.9, 0.05)]
+)
+def test_a_stop_within_the_tick_of_a_cheap_coin_is_where_it_should_be(
+    level: float, tick: float
+) -> None:
+    bench = held(1.0, level * PRICE, tick=tick * PRICE)
+    bench.ack(bench.only(m.Submit))
+    assert unplaced(bench) == []
+    assert bench.guards.blocked(0) == ""

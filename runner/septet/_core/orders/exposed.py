@@ -68,4 +68,4 @@ def _is_exposed(lifecycle: OrderLifecycle, k: int) -> bool:
     stop, child = records.stops.get(k), stops.standing(lifecycle, k)
     if stop is None or stop.quantity == 0.0:
         return stop is not None and stop.unplaced != ""
-    return child is None or not missing_stops.acts(child) or stop.overdue
+    return child is None or not missing_stops.acts(child) or stop.overdue or stop.is_far

@@ -50,7 +50,9 @@ def is_missing(lifecycle: OrderLifecycle, k: int) -> bool:
 
 
 def _acting(lifecycle: OrderLifecycle, stop: Protection) -> Child | None:
-    """Return the stop at the venue if it acts."""
+    """Return the stop at the venue if it acts, and near its level."""
+    if stop.is_far:
+        return None
     child = lifecycle.records.children.get(stop.child)
     return child if child is not None and not child.is_final and acts(child) else None
 
@@ -108,7 +110,9 @@ def describe(lifecycle: OrderLifecycle, k: int) -> str:
     child = records.children.get(stop.child)
     what = "none was sent" if child is None else f"{child.client_id} is {child.state}"
     if child is not None and not child.is_final:
-        if child.exists and child.cancels:
+        if stop.is_far:
+            what = f"{child.client_id} rests at {child.trigger_price:.12g}, far from its level"
+        elif child.exists and child.cancels:
             what = f"the cancel of {child.client_id} is not confirmed"
         elif child.unconfirmed or child.claim is not None:
             ended = child.unconfirmed or child.claim

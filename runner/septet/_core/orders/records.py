@@ -212,6 +212,7 @@ class Protection(msgspec.Struct, kw_only=True):
     `unplaced` why none can stand, so that it is reported once. `passed_ns` is since when prices
     have been beyond the level of one that stands (wall time; 0 if they are not), `overdue` whether
     that is too long. `missing_ns` is since when none acts that should (wall time; 0 if one does).
+    `is_far` is whether a coarse tick moved the trigger of the newest child far from its level.
     """
 
     quantity: float = 0.0
@@ -229,6 +230,7 @@ class Protection(msgspec.Struct, kw_only=True):
     passed_ns: int = 0
     overdue: bool = False
     missing_ns: int = 0
+    is_far: bool = False
 
 
 class ThirdPartyOrder(msgspec.Struct, frozen=True):

@@ -19,6 +19,8 @@ PATIENT_TRIES = 2
 STOOD_NS = 60 * SECOND_NS
 """After resting this long, a stop begins again with the shortest pause."""
 
+FAR: Final = 0.01
+"""Share of a level by which rounding to ticks may move the trigger wherever the price is."""
 OVERDUE_NS: Final = 10 * SECOND_NS
 """A venue executes a stop within a second or two of its level: prices that stay beyond it this long
 show that it does not. Shorter, and a quote that no trade followed would close the position."""
@@ -232,9 +234,24 @@ def advance(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
         stop.retry_ns = now_ns + lifecycle.timing.retry_first_ns
         _report_unplaced(lifecycle, k, stop, trigger, f"the last check rejects it ({rejected})")
         return
-    stop.unplaced = ""
+    stop.is_far = _is_far(lifecycle, k, stop, trigger)
+    if stop.is_far:
+        why = f"with ticks of {instrument.tick:.12g} its trigger is {trigger:.12g}, further from "
+        _report_unplaced(lifecycle, k, stop, stop.trigger, f"{why}the level than the price is")
+    else:
+        stop.unplaced = ""
     lifecycle.checks.sent(k, sign, target, True, now_ns)
     _submit(lifecycle, k, stop, target, trigger, now_ns)
+
+
+def _is_far(lifecycle: OrderLifecycle, k: int, stop: Protection, trigger: float) -> bool:
+    """Whether a stop is sent with a trigger that ticks move further than the price is away.
+
+    It protects from a fall of another size, also where the tick is an error of the venue.
+    """
+    price = lifecycle.checks.symbols[k].price
+    away = abs(price - stop.trigger) if price > 0.0 else 0.0
+    return abs(trigger - stop.trigger) > max(away, FAR * stop.trigger)
 
 
 def _submit(
