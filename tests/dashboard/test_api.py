@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import sys
 import time
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -246,66 +244,6 @@ def test_endless_headers_are_refused(dashboard: Dashboard) -> None:
     assert dashboard.ask("GET", "/login?x=" + "x" * 20_000).status == 431
     assert dashboard.ask("GET", "/" + "x" * 20_000).status == 431
     assert dashboard.ask("GET", "/login").status == 200
-
-
-@pytest.mark.parametrize("target", ["/login", "/api/v1/halt", "/nowhere"])
-@pytest.mark.parametrize(
-    "framing",
-    [
-        ["Content-Length: 3", "Transfer-Encoding: chunked"],
-        ["Transfer-Encoding: chunked", "Content-Length: 5"],
-        ["Content-Length: 3", "Transfer-Encoding: chunked", "X-Long: " + "x" * 20_000],
-        ["Content-Length: 3", "Transfer-Encoding: chunked", "Host: evil.example"],
-        ["Content-Length: 3", "Transfer-Encoding: chunked", "Origin: http://evil.example"],
-        ["Content-Length: 3", "Transfer-Encoding: gzip"],
-        ["Content-Length: 3", "Transfer-Encoding: chunked, chunked"],
-        ["Content-Length: 5", "Content-Length: 3"],
-        ["Content-Length: +5"],
-        ["Transfer-Encoding: gzip, chunked"],
-        ["Transfer-Encoding : chunked"],
-    ],
-    ids=lambda lines: " ".join(each[:40] for each in lines),
-)
-def test_a_body_of_two_lengths_is_refused_and_its_connection_closed(
-    dashboard: Dashboard, framing: list[str], target: str
-) -> None:
-    """A proxy before the page could take the one where the page takes the other."""
-    lines = [
-        f"POST {target} HTTP/1.1", f"Host: {dashboard.host}", *framing, "", "0", "",
-        f"GET /login HTTP/1.1\r\nHost: {dashboard.host}", "", "",
-    ]  # fmt: skip
-    with socket.create_connection(("127.0.0.1", dashboard.port), timeout=60) as connection:
-        connection.sendall("\r\n".join(lines).encode())
-        answered = b"".join(iter(partial(connection.recv, 1 << 16), b""))
-    assert answered.startswith((b"HTTP/1.1 400", b"HTTP/1.1 501"))
-    assert answered.count(b"HTTP/1.1") == 1, "what follows is no request of its own"
-
-
-@pytest.mark.parametrize("target", ["/login", "/act", "/api/v1/halt", "/own-data"])
-def test_a_body_that_declares_too_many_bytes_is_refused_at_once(
-    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch, target: str
-) -> None:
-    """None of it is sent: the answer waits for nothing."""
-    monkeypatch.setattr("septet._dashboard.forms._SLOWEST_S", 3_600.0)
-    dashboard.log_in()
-    headers = {"Content-Length": str(50 << 40), "Content-Type": "application/json"}
-    assert started(dashboard, target, headers).status == 413
-
-
-def started(dashboard: Dashboard, target: str, headers: dict[str, str]) -> Answer:
-    """Send the headers of a POST and no body, and return the answer."""
-    import http.client
-
-    connection = http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)
-    own = {"Origin": f"http://{dashboard.host}", "Cookie": dashboard.cookie}
-    connection.putrequest("POST", target)
-    for name, value in (own | headers).items():
-        connection.putheader(name, value)
-    connection.endheaders()
-    answer = connection.getresponse()
-    found = Answer(answer.status, dict(answer.getheaders()), answer.read().decode())
-    connection.close()
-    return found
 
 
 def test_a_bug_is_answered_in_the_form_that_was_asked_for_and_logged(
