@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from septet._app.halt import Halted
 from septet._journal.journal_format import Head
 from septet._journal.journal_writer import Journal
 from septet._journal.lease import Holder, Lease
-from septet._live.kill_switch import HALT, RESUME, read_halt
+from septet._live.kill_switch import HALT, RESUME, ask_halt, ask_resume, read_halt
 from tests.cli.conftest import Command
 
 RUN_ID = "20260101T000000Z-abcdef"
@@ -294,6 +296,48 @@ def test_a_resume_of_a_running_run_shows_what_it_cleared() -> None:
     assert halt_texts._result_lines(replace(found, cleared=("operator_halt",)), 1.0) == [
         "r may trade again"
     ]
+
+
+def later_request(folder: Path, action: str, *, is_taken: bool) -> None:
+    """Ask for the opposite, as another person does; with `is_taken` the process journals it."""
+    if action == "resume":
+        ask_halt(folder, flatten=False, name="bea", reason="news", now_ns=time.time_ns())
+        return
+    ask_resume(folder, name="bea", reason="checked", now_ns=time.time_ns())
+    if is_taken:
+        with closing(Journal.open(folder / "journal.sqlite")) as journal:
+            event = m.Operated(at_ns=time.time_ns(), action="resume", name="bea", reason="checked")
+            journal.append(event, [])
+            journal.commit()
+        (folder / RESUME).unlink()
+
+
+@pytest.mark.parametrize(
+    ("action", "is_taken"), [("resume", False), ("halt", False), ("flatten", False), ("halt", True)]
+)
+def test_a_request_that_a_later_one_replaced_is_pending_nowhere(
+    folder: Path, septet: Command, monkeypatch: pytest.MonkeyPatch, action: str, *, is_taken: bool
+) -> None:
+    """The process looks twice a second: of two requests between two looks it sees the later."""
+    lease = Lease.take(Holder.this_process(run_id=RUN_ID, strategy="old", folder=folder, now_ns=0))
+    septet("halt", folder, "--wait", "0")
+    later = partial(later_request, folder, action, is_taken=is_taken)
+    monkeypatch.setattr("septet._app.halt.time.sleep", lambda seconds: later())
+    words = ["halt", folder] if action != "resume" else ["resume", folder]
+    words += ["--flatten"] if action == "flatten" else []
+    output = septet(*words, "--name", "ann", "--reason", "x", "--wait", "3600")
+    assert output.code == 1
+    if action == "resume":
+        assert "stays halted: a later halt has replaced the resume; bea asked for it" in output.out
+    else:
+        assert "a later resume has replaced the halt; bea asked for it" in output.out
+    assert "has not answered" not in output.out
+    assert "takes effect" not in output.out
+    monkeypatch.setattr("septet._app.halt.time.sleep", lambda seconds: later())
+    found = septet(*words, "--name", "ann", "--reason", "x", "--wait", "3600", "--json")
+    document = json.loads(found.out)
+    assert (found.code, document["replaced_by"]) == (1, "bea")
+    lease.release()
 
 
 def test_a_halt_of_a_run_whose_process_ends_meanwhile_states_that_nothing_was_cancelled(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import sys
 import time
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from septet._dashboard.app import make_app
 from septet._dashboard.json_answer import JsonAnswer
 from septet._dashboard.sessions import Sessions
 from septet._dashboard.site import Site, Visitor, default_limits, loopback_site
-from septet._live.kill_switch import read_halt
+from septet._live.kill_switch import Asked, ask_halt, ask_resume, read_halt
 from tests.cli.test_planted_tables import plant
 from tests.dashboard.conftest import Answer, Dashboard, stored
 from tests.dashboard.test_run_page import key_of, live, page
@@ -130,13 +128,15 @@ def test_a_token_in_an_address_is_refused_and_reported(dashboard: Dashboard, pat
         assert token not in answer.text
 
 
-def posted(dashboard: Dashboard, live: Path, headers: dict[str, str]) -> Answer:
+def posted(
+    dashboard: Dashboard, live: Path, headers: dict[str, str], action: str = "halt"
+) -> Answer:
     import http.client
 
     body = json.dumps({"run": key_of(live), "reason": "news"})
     sent = {"Host": dashboard.host, "Content-Type": "application/json", **headers}
     connection = http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)
-    connection.request("POST", "/api/v1/halt", body, sent)
+    connection.request("POST", f"/api/v1/{action}", body, sent)
     answer = connection.getresponse()
     found = Answer(answer.status, dict(answer.getheaders()), answer.read().decode())
     connection.close()
@@ -163,6 +163,35 @@ def test_only_a_right_to_operate_halts_and_the_journal_has_the_name_of_the_token
     asked = read_halt(live)
     assert asked is not None
     assert (asked.name, asked.reason) == ("operate (dashboard)", "news")
+
+
+def test_a_resume_that_a_halt_of_another_replaced_is_refused(
+    dashboard: Dashboard, live: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was answered as pending, with status 200."""
+    token = add_token(accounts_file(), "operate", "operate", 1, time.time())
+    bearer = {"Authorization": f"Bearer {token}"}
+    answer = posted(dashboard, live, bearer)
+    found = json.loads(answer.text)
+    assert (answer.status, found["ok"]) == (200, False), "nobody has cancelled its orders"
+    assert found["message"] == found["texts"][0]
+    assert found["hint"]
+
+    def resume_too_late(folder: Path, **how: object) -> Asked:
+        asked = ask_resume(folder, name="operate (dashboard)", reason="x", now_ns=time.time_ns())
+        ask_halt(folder, flatten=False, name="bea", reason="news", now_ns=time.time_ns())
+        return asked
+
+    monkeypatch.setattr("septet._live.kill_switch.ask_resume", resume_too_late)
+    answer = posted(dashboard, live, bearer, "resume")
+    found = json.loads(answer.text)
+    assert (answer.status, found["ok"], found["error"]) == (409, False, "Replaced")
+    assert "a later halt has replaced the resume; bea asked for it" in found["message"]
+    shown = dashboard.ask(
+        "POST", "/act",
+        form={"run": key_of(live), "action": "resume", "name": "Ann", "reason": "seen"},
+    )  # fmt: skip
+    assert "a later halt has replaced the resume; bea asked for it" in shown.text
 
 
 def test_no_code_token_hash_or_session_is_in_any_page_or_answer(
@@ -215,66 +244,6 @@ def test_endless_headers_are_refused(dashboard: Dashboard) -> None:
     assert dashboard.ask("GET", "/login?x=" + "x" * 20_000).status == 431
     assert dashboard.ask("GET", "/" + "x" * 20_000).status == 431
     assert dashboard.ask("GET", "/login").status == 200
-
-
-@pytest.mark.parametrize("target", ["/login", "/api/v1/halt", "/nowhere"])
-@pytest.mark.parametrize(
-    "framing",
-    [
-        ["Content-Length: 3", "Transfer-Encoding: chunked"],
-        ["Transfer-Encoding: chunked", "Content-Length: 5"],
-        ["Content-Length: 3", "Transfer-Encoding: chunked", "X-Long: " + "x" * 20_000],
-        ["Content-Length: 3", "Transfer-Encoding: chunked", "Host: evil.example"],
-        ["Content-Length: 3", "Transfer-Encoding: chunked", "Origin: http://evil.example"],
-        ["Content-Length: 3", "Transfer-Encoding: gzip"],
-        ["Content-Length: 3", "Transfer-Encoding: chunked, chunked"],
-        ["Content-Length: 5", "Content-Length: 3"],
-        ["Content-Length: +5"],
-        ["Transfer-Encoding: gzip, chunked"],
-        ["Transfer-Encoding : chunked"],
-    ],
-    ids=lambda lines: " ".join(each[:40] for each in lines),
-)
-def test_a_body_of_two_lengths_is_refused_and_its_connection_closed(
-    dashboard: Dashboard, framing: list[str], target: str
-) -> None:
-    """A proxy before the page could take the one where the page takes the other."""
-    lines = [
-        f"POST {target} HTTP/1.1", f"Host: {dashboard.host}", *framing, "", "0", "",
-        f"GET /login HTTP/1.1\r\nHost: {dashboard.host}", "", "",
-    ]  # fmt: skip
-    with socket.create_connection(("127.0.0.1", dashboard.port), timeout=60) as connection:
-        connection.sendall("\r\n".join(lines).encode())
-        answered = b"".join(iter(partial(connection.recv, 1 << 16), b""))
-    assert answered.startswith((b"HTTP/1.1 400", b"HTTP/1.1 501"))
-    assert answered.count(b"HTTP/1.1") == 1, "what follows is no request of its own"
-
-
-@pytest.mark.parametrize("target", ["/login", "/act", "/api/v1/halt", "/own-data"])
-def test_a_body_that_declares_too_many_bytes_is_refused_at_once(
-    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch, target: str
-) -> None:
-    """None of it is sent: the answer waits for nothing."""
-    monkeypatch.setattr("septet._dashboard.forms._SLOWEST_S", 3_600.0)
-    dashboard.log_in()
-    headers = {"Content-Length": str(50 << 40), "Content-Type": "application/json"}
-    assert started(dashboard, target, headers).status == 413
-
-
-def started(dashboard: Dashboard, target: str, headers: dict[str, str]) -> Answer:
-    """Send the headers of a POST and no body, and return the answer."""
-    import http.client
-
-    connection = http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)
-    own = {"Origin": f"http://{dashboard.host}", "Cookie": dashboard.cookie}
-    connection.putrequest("POST", target)
-    for name, value in (own | headers).items():
-        connection.putheader(name, value)
-    connection.endheaders()
-    answer = connection.getresponse()
-    found = Answer(answer.status, dict(answer.getheaders()), answer.read().decode())
-    connection.close()
-    return found
 
 
 def test_a_bug_is_answered_in_the_form_that_was_asked_for_and_logged(

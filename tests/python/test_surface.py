@@ -74,7 +74,7 @@ ATTRIBUTES = {
     "Model": "card folder",
     "Failed": "error strategy",
     "Halted": "acted action cleared ended folder has_journal held is_idle mode moved_aside "
-    "open_orders pid run_id running state taken unread",
+    "open_orders pid replaced_by run_id running state taken unread",
     "Summary": " ".join([*SUMMARY, "more"]),
 }
 SHOWN = ("Strategy", "Run", "Sweep", "Check", "Why", "Gap", "Trials")

@@ -158,9 +158,13 @@ class Why(_Answer):
 
 
 class Stopped(_Answer):
-    """What came of a halt: whether the run took it, and how many of its orders are open."""
+    """What came of a halt: whether the run took it, and how many of its orders are open.
+
+    `ok` is false while it is not done: nobody has answered yet, or orders are left.
+    """
 
     run: str
+    ok: bool
     taken: bool
     running: bool
     open_orders: int | None

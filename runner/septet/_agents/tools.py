@@ -302,7 +302,8 @@ class Tools:
             )
         found = halt_run(folder, name=f"agent {client}".strip(), reason=why, wait_s=wait_s)
         return {
-            "run": found.run_id, "taken": found.taken, "running": found.running,
+            "run": found.run_id, "ok": found.acted, "taken": found.taken,
+            "running": found.running,
             "open_orders": found.open_orders, "text": outcome_lines(found, wait_s),
         }  # fmt: skip
 

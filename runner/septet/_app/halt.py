@@ -15,6 +15,7 @@ from septet.errors import SeptetError
 
 if TYPE_CHECKING:
     from septet._journal.reader import Reader
+    from septet._live.kill_switch import Asked
     from septet._store.journal_view import LiveRun
 
 __all__ = ["Halted", "halt_run", "login_name", "resume_run"]
@@ -95,12 +96,12 @@ class Halted:
             fields["ended"] = self.ended
         if self.state is not None:
             fields["state"] = self.state
-        if self.replaced_by:
-            fields["replaced_by"] = self.replaced_by
         if self.moved_aside:
             fields["moved_aside"] = list(self.moved_aside)
         if self.pid is not None and not self.taken:
             fields["pid"] = self.pid
+        if self.replaced_by:
+            fields["replaced_by"] = self.replaced_by
         return fields
 
 
@@ -129,7 +130,7 @@ def halt_run(
 
     since_ns = time.time_ns()
     request = ask_halt(folder, flatten=flatten, name=name, reason=reason, now_ns=since_ns)
-    return _wait_for_outcome(folder, request.action, since_ns, wait_s)
+    return _wait_for_outcome(folder, request.action, since_ns, wait_s, request)
 
 
 def resume_run(folder: Path, *, name: str, reason: str, wait_s: float = 10.0) -> Halted:
@@ -144,20 +145,21 @@ def resume_run(folder: Path, *, name: str, reason: str, wait_s: float = 10.0) ->
 
     since_ns = time.time_ns()
     is_unblocked = _is_unblocked(folder)
+    request = None
     if not is_unblocked:
-        ask_resume(folder, name=name, reason=reason, now_ns=since_ns)
-    return _wait_for_outcome(folder, "resume", since_ns, wait_s, is_unblocked=is_unblocked)
+        request = ask_resume(folder, name=name, reason=reason, now_ns=since_ns)
+    return _wait_for_outcome(folder, "resume", since_ns, wait_s, request)
 
 
 def _wait_for_outcome(
-    folder: Path, action: str, since_ns: int, wait_s: float, *, is_unblocked: bool = False
+    folder: Path, action: str, since_ns: int, wait_s: float, request: Asked | None
 ) -> Halted:
-    """Wait for a request to be journalled; with `is_unblocked` none was made."""
+    """Wait for a request to be journalled; without one the run had no block to clear."""
     from septet._journal.lease import holder_of
     from septet._live.kill_switch import moved_aside
     from septet._store.journal_view import LiveRun
 
-    holder = holder_of(folder)
+    is_unblocked, holder = request is None, holder_of(folder)
     halted = Halted(
         folder.name, folder, action, running=holder is not None,
         has_journal=any(os.path.lexists(folder / name) for name in _JOURNAL),
@@ -167,13 +169,37 @@ def _wait_for_outcome(
     try:  # where nobody can read it, orders may be real: the mode stays live
         halted = replace(halted, mode=_read(folder, lambda journal: str(journal.head.mode)))
         if holder is not None:
-            halted = _wait_until_journalled(halted, since_ns, wait_s)
+            halted = _wait_until_journalled(halted, since_ns, wait_s, request)
         if not halted.running and not is_unblocked:
             halted = replace(halted, state=_state_of(LiveRun(folder)))
     except Exception as problem:  # whatever is wrong with the journal: what was asked is written
         why = problem.message if isinstance(problem, SeptetError) else repr(problem)
         halted = replace(halted, unread=why)
+    if request is not None and not (halted.replaced_by or halted.taken):
+        halted = replace(halted, replaced_by=_replaced_by(folder, request))
     return halted
+
+
+def _replaced_by(folder: Path, request: Asked) -> str:
+    """Return who asked for the opposite later; empty where nobody did."""
+    from septet._live.kill_switch import read_halt, read_resume
+
+    later = read_halt(folder) if request.action == "resume" else read_resume(folder)
+    if later is None or later.asked_ns <= request.asked_ns:
+        return ""
+    return later.name or "a person"
+
+
+def _resumed_by(journal: Reader, entry_before: int) -> str:
+    """Return whose resume a run has taken since an entry; empty without one."""
+    from septet import messages as m
+
+    found = ""
+    for entry in journal.read(entry_before):
+        if entry.kind == "operated" and isinstance(entry.event, m.Operated):
+            is_resume = entry.event.action == "resume"
+            found = entry.event.name if is_resume else ""
+    return found
 
 
 def _state_of(run: LiveRun) -> dict[str, Any]:
@@ -183,12 +209,16 @@ def _state_of(run: LiveRun) -> dict[str, Any]:
     return open_state(run) or {"positions": [], "orders": []}
 
 
-def _wait_until_journalled(halted: Halted, since_ns: int, wait_s: float) -> Halted:
+def _wait_until_journalled(
+    halted: Halted, since_ns: int, wait_s: float, request: Asked | None
+) -> Halted:
     """Wait until the run has journalled the request, and then until no order is open.
 
-    After a flatten until nothing is held as well. A process that ends is waited for no longer.
+    After a flatten until nothing is held as well. A process that ends is waited for no longer,
+    and a request that a later one has replaced is not.
     """
     from septet._journal.lease import holder_of
+    from septet._live.kill_switch import HALT
     from septet._store.journal_view import LiveRun
 
     folder, action = halted.folder, halted.action
@@ -197,6 +227,9 @@ def _wait_until_journalled(halted: Halted, since_ns: int, wait_s: float) -> Halt
     until, run = time.monotonic() + wait_s, None
     while True:
         running = holder_of(folder) is not None  # before it is read: then it reads all there is
+        later = "" if request is None else _replaced_by(folder, request)
+        if not later and action != "resume" and not os.path.lexists(folder / HALT):
+            later = _read(folder, lambda journal: _resumed_by(journal, entry_before))
         is_taken, open_orders, cleared = _read(
             folder, lambda journal: _outcome(journal, action, entry_before, tag)
         )
@@ -205,24 +238,14 @@ def _wait_until_journalled(halted: Halted, since_ns: int, wait_s: float) -> Halt
         if is_taken and action == "flatten":
             run = LiveRun(folder, run)
             halted = replace(halted, state=_state_of(run))
+        later = "" if is_taken else later
         is_complete = is_taken and (action == "resume" or (open_orders == 0 and not halted.held))
-        if not is_taken and (other := _replaced_by(folder, action, since_ns)):
-            return replace(halted, running=running, replaced_by=other)
-        if is_complete or not running or time.monotonic() >= until:
+        if is_complete or later or not running or time.monotonic() >= until:
             return replace(
-                halted, taken=is_taken, open_orders=open_orders, running=running, ended=not running
-            )
+                halted, taken=is_taken, open_orders=open_orders, running=running,
+                ended=not running, replaced_by=later,
+            )  # fmt: skip
         time.sleep(_LOOK_S)
-
-
-def _replaced_by(folder: Path, action: str, since_ns: int) -> str:
-    """Return who asked for the opposite since then; the request itself is no longer there."""
-    from septet._live.kill_switch import read_halt, read_resume
-
-    halt, resume = read_halt(folder), read_resume(folder)
-    if action == "resume":
-        return halt.name if halt is not None and halt.asked_ns > since_ns else ""
-    return resume.name if halt is None and resume is not None else ""
 
 
 def _read(folder: Path, query: Callable[[Reader], Any]) -> Any:

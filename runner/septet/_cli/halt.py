@@ -63,7 +63,8 @@ def halt(
 
 @click.command(
     help="Let a halted run trade again: clears every block that waits for a person. A name and a "
-    f"reason are needed, and are written to the journal. {options.RUN_HELP}"
+    f"reason are needed, and are written to the journal. The status is 1 if a later halt replaced "
+    f"it. {options.RUN_HELP}"
 )
 @click.argument("run")
 @click.option("--name", help="Who takes it on; needed.")
@@ -85,7 +86,10 @@ def resume(
             f"{missing} missing: a resume is written to the journal with who takes it on and why"
         )
     folder = find_folder(run, root, live=True)
-    _report(resume_run(folder, name=name, reason=reason, wait_s=wait_s), wait_s, as_json)
+    outcome = resume_run(folder, name=name, reason=reason, wait_s=wait_s)
+    _report(outcome, wait_s, as_json)
+    if outcome.replaced_by:
+        raise SystemExit(1)
 
 
 def _report(outcome: Halted, wait_s: float, as_json: bool) -> None:

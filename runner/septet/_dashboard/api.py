@@ -127,17 +127,22 @@ class Api:
             visitor: Visitor = request.state.visitor
             name = visitor.name if visitor.is_known else ask.name or visitor.name
 
-            def do() -> dict[str, Any] | Response:
+            def do() -> Response:
                 from septet._app.halt_texts import outcome_lines
 
                 folder = named_folder(self._site.root, ask.run)
                 found = act(folder, action, name=name, reason=ask.reason)
+                texts = outcome_lines(found, WAIT_S)
+                message, *more = [each.strip() for each in texts]
+                answer = {
+                    "ok": found.acted, "message": message, "hint": "; ".join(more),
+                    "texts": texts, "found": document_of(found),
+                }  # fmt: skip
                 if found.replaced_by:
-                    return failure(409, " ".join(outcome_lines(found, WAIT_S)), "ask again")
-                return {"texts": outcome_lines(found, WAIT_S), "found": document_of(found)}
+                    return failure(409, message, "ask again", "Replaced")
+                return _typed(ActionResult, answer)
 
-            done = await run_in_threadpool(do)
-            return done if isinstance(done, Response) else _typed(ActionResult, done)
+            return await run_in_threadpool(do)
 
         words = f"{action.capitalize()} a paper or live run; who and why are journaled."
         return Endpoint(

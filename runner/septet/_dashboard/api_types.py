@@ -167,8 +167,15 @@ class ActionRequest(BaseModel):
 
 
 class ActionResult(BaseModel):
-    """What came of it, in lines, and as `septet halt --json` prints it."""
+    """What came of it, in lines, and as `septet halt --json` prints it.
 
+    `ok` is false while it is not done: nobody has answered yet, or orders or positions are left.
+    `message` and `hint` are the first line and the others.
+    """
+
+    ok: bool
+    message: str
+    hint: str
     texts: list[str]
     found: dict[str, Any]
 
