@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -24,6 +25,29 @@ async def main():
 with asyncio.Runner(loop_factory=new_loop) as runner:
     runner.run(main())
 """
+
+
+CRASHES = """
+import os, resource
+from septet._live import process
+
+def crashing(files):
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.abort()
+
+process._insist_on_one_account = crashing
+process.run_live([], None)
+"""
+
+
+def test_a_process_that_a_library_aborts_leaves_a_traceback() -> None:
+    """One that held a position ended without a line."""
+    ended = subprocess.run(
+        [sys.executable, "-c", CRASHES], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == -signal.SIGABRT
+    assert "Fatal Python error: Aborted" in ended.stderr
+    assert "in crashing" in ended.stderr
 
 
 def test_a_process_goes_on_when_a_descriptor_is_closed_while_its_loop_watches_it() -> None:

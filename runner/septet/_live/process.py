@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -99,6 +101,7 @@ def run_live(
     SeptetError
         The run could not start; nothing is left running.
     """
+    _report_crashes()
     _insist_on_one_account(files)
     process = _Process(files, options, confirm, clock or WallClock(), wiring, signals=signals)
     with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -113,6 +116,13 @@ def new_loop() -> asyncio.AbstractEventLoop:
     is dialled is enough. asyncio's own loop forgets the descriptor and goes on.
     """
     return asyncio.SelectorEventLoop()
+
+
+def _report_crashes() -> None:
+    """Make a signal that ends the process (SIGABRT, SIGSEGV) leave a traceback on stderr."""
+    if not faulthandler.is_enabled():
+        with suppress(AttributeError, OSError, RuntimeError, ValueError):  # no stderr, or no file
+            faulthandler.enable()
 
 
 def keep_apart() -> None:
