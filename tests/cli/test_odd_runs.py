@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
+import time
 import warnings
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +16,10 @@ import pytest
 
 from septet._dashboard.listing import all_runs
 from septet._drill.outcome import Outcome
+from septet._journal.lease import RUN_LOCK
 from septet._report.page import render
 from septet._report.save import save_run
-from septet._store.find_runs import open_run
+from septet._store.find_runs import find_folder, open_run
 from septet._store.run_folder import Run
 from tests.cli.conftest import Command
 from tests.report.synthetic import make_result
@@ -61,6 +65,28 @@ def test_copies_of_a_run_are_named_wherever_one_is_listed_or_opened_by_its_id(
         "folder"
     ] == str(root / last)
     assert "folders hold" not in septet("runs", "show", folder, "--runs", root).err
+
+
+def test_of_copies_the_one_that_a_process_holds_is_meant_though_another_was_written_later(
+    folder: Path, septet: Command
+) -> None:
+    """A list said that the id means the copy, while `halt ID` went to the one that runs."""
+    root = folder.parents[1]
+    (folder / "log.jsonl").touch()
+    copy = root / folder.parent.name / "zz-copy"
+    shutil.copytree(folder, copy)
+    later = time.time() + 60
+    os.utime(copy / "log.jsonl", (later, later))
+    for holds, meant in ((False, copy), (True, folder)):
+        with (folder / RUN_LOCK).open("w") as lock:
+            if holds:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            listed = json.loads(septet("runs", "list", "--runs", root, "--json").out)
+            for each in listed:
+                assert f"its id means s/{meant.name}, " in each["problem"]
+            assert find_folder(folder.name, root, live=True) == meant
+            assert find_folder("latest", root) == meant
+            assert find_folder("s", root) == meant
 
 
 def test_a_run_without_manifest_gives_the_reason_once(folder: Path, septet: Command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -48,6 +49,10 @@ def test_p9_killed_processes_count_though_they_could_not_state_it(stage: Stage) 
         result = stage.run(mode="live", bars=4 if crashes > 1 else 8)
         if crashes > 1:
             assert safe_modes(result) == []
+        log = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        ends = [each for each in map(json.loads, log) if each["event"] == "unrecorded_end"]
+        assert [each["level"] for each in ends] == ["error"] * (1 if crashes > 1 else 2)
+        assert f"the process before (pid 1 on {gethostname()}) was killed or" in ends[-1]["text"]
     assert safe_modes(result) == ["safe mode: 4 unclean ends within 10 minutes"]
     assert len(stage.venue.named("submit")) == posted
     held("P9")

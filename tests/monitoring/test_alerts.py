@@ -60,7 +60,7 @@ def test_a_url_written_in_the_file_is_refused_and_not_repeated() -> None:
 
 @pytest.mark.parametrize(
     ("answers", "text"),
-    [({"add": False}, "env:ONE holds no URL"), ({"notify": False}, "was not taken by all")],
+    [({"add": False}, "env:ONE holds no URL"), ({"notify": False}, "was not taken by env:ONE")],
 )
 def test_what_is_not_taken_is_an_error(
     monkeypatch: pytest.MonkeyPatch, answers: dict[str, bool], text: str

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from septet import messages as m
+from septet._core.guards import instant
 from septet._core.orders.ids import DIGITS, START_LENGTH
 from septet._host.adapter_values import error_place
 from septet._host.venues import LiveVenue, VenueFacts
@@ -210,6 +211,22 @@ def doubts(journal: Journal, now_ns: int) -> list[str]:
     if journal.findings.is_torn and journal.head.mode == "live":
         doubts.append(f"the end of the journal is gone: {journal.findings}")
     return doubts
+
+
+def unrecorded_end(journal: Journal, last_ns: int) -> str:
+    """Return in words that the process before was live and recorded no end; "" if it did.
+
+    It was killed, or ended by a signal of its own making (an abort). To be asked after
+    `Journal.begin`; `last_ns` is the wall time (UTC ns) of its newest entry.
+    """
+    before = journal.sessions()[:-1][-1:]
+    if not before or before[0].clean is not None or not before[0].was_live:
+        return ""
+    return (
+        f"the process before (pid {before[0].pid} on {before[0].host}) was killed or crashed: it "
+        f"recorded no end, and its newest entry is of {instant(last_ns)}; since then nothing but "
+        "the stops at the venue protected what it held"
+    )
 
 
 def _from_snapshot(core: Keeps, journal: Reader, recovered: Recovered) -> None:

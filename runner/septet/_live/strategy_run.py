@@ -202,6 +202,8 @@ class StrategyRun(LocalRun):
         assert self.lease is not None
         holder = self.lease.holder
         session = journal.begin(pid=holder.pid, host=holder.host, boot=boot_id(), now_ns=now_ns)
+        if ended := begin.unrecorded_end(journal, tail.at_ns):
+            self.notify("error", "unrecorded_end", {"text": ended})
         self.ended = self.shell.start()
         operated = self.switch.look()  # it is first in `_early`
         early, self._early = self._early or [], None

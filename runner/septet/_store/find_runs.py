@@ -15,7 +15,7 @@ from typing import Any, Final
 from septet._files import insist_no_links
 from septet._store.damage_messages import JOURNAL, LIVE_SIGNS, damaged
 from septet._store.run_folder import Run
-from septet._store.run_order import run_id_in, run_order
+from septet._store.run_order import in_order, run_id_in
 from septet.errors import InputError, SeptetError
 
 __all__ = [
@@ -142,7 +142,7 @@ def _unread(folder: Path, why: str) -> UnreadableRun:
 
 def run_folders(root: Path) -> list[Path]:
     """Folders of runs under `root`, oldest first; of copies of a run the one in use last."""
-    return sorted(_looked(root)[0], key=run_order)
+    return in_order(_looked(root)[0])
 
 
 def list_runs(root: Path | str) -> list[Run]:
@@ -151,7 +151,7 @@ def list_runs(root: Path | str) -> list[Run]:
     What cannot be read at all comes first.
     """
     folders, unread = _looked(Path(root))
-    return [*unread, *(_listed(folder) for folder in sorted(folders, key=run_order))]
+    return [*unread, *(_listed(folder) for folder in in_order(folders))]
 
 
 def _listed(folder: Path) -> Run:
@@ -209,7 +209,7 @@ def find_folder(reference: str, root: Path | str, *, live: bool = False) -> Path
     if is_path(reference, live=live):
         return Path(reference)
     run_folders, unread = _looked(Path(root), LIVE_SIGNS if live else _SIGNS)
-    folders, where = sorted(run_folders, key=run_order), os.path.abspath(root)
+    folders, where = in_order(run_folders), os.path.abspath(root)
     for each in unread:
         if each.folder.name == reference:
             each.summary  # noqa: B018 - it raises what is wrong

@@ -1,11 +1,13 @@
 """Which of several folders is the latest run: by the run's id, not by the folder's name.
 
-A folder may have been copied or renamed. Of copies of one run the one that was written last is
-the one that runs, or ran last: a backup beside a live run must not be taken for it.
+A folder may have been copied or renamed. Of copies of one run the one that a process holds is the
+one that runs, otherwise the one that was written last ran last: a backup beside a live run must
+not be taken for it, though it may have been written a moment later.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +15,7 @@ from septet._files import read_bounded
 from septet._text import decode_json
 from septet_schemas.late_patterns import late_pattern
 
-__all__ = ["run_id_in", "run_order"]
+__all__ = ["in_order", "run_id_in"]
 
 _ID: Final = late_pattern(r"\d{8}T\d{6}Z-[0-9a-f]+")
 _WRITTEN: Final = ("journal.sqlite", "journal.sqlite-tail", "journal.sqlite-wal", "log.jsonl")
@@ -31,9 +33,26 @@ def run_id_in(folder: Path) -> str:
         return folder.name
 
 
-def run_order(folder: Path) -> tuple[str, int, str]:
-    """Return what folders of runs are sorted by: the id, the last write, the name."""
-    return run_id_in(folder), max(map(_written_ns, _paths(folder))), folder.name
+def in_order(folders: Iterable[Path]) -> list[Path]:
+    """Return folders of runs by their ids; of copies of one run the one in use comes last."""
+    by_id: dict[str, list[Path]] = {}
+    for each in folders:
+        by_id.setdefault(run_id_in(each), []).append(each)
+    return [each for _, copies in sorted(by_id.items()) for each in _by_use(copies)]
+
+
+def _by_use(copies: Sequence[Path]) -> Sequence[Path]:
+    if len(copies) == 1:
+        return copies
+    return sorted(copies, key=_use)
+
+
+def _use(folder: Path) -> tuple[bool, int, str]:
+    from septet._journal.lease import RUN_LOCK
+    from septet._journal.lock import is_locked
+
+    written_ns = max(map(_written_ns, _paths(folder)))
+    return is_locked(folder / RUN_LOCK), written_ns, folder.name
 
 
 def _paths(folder: Path) -> list[Path]:
