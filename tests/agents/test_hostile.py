@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from septet._agents.guide import EXAMPLE
+from septet._app.documents import error_document
 from septet._app.workspace import Workspace
 from septet.errors import InputError
 from tests.agents.conftest import Answer, Call
@@ -267,8 +268,36 @@ def test_an_argument_that_a_tool_does_not_have_is_refused(
     found = call(tool, **given)
     assert found.is_error
     assert f"{tool} has no argument" in found["message"]
-    assert known in found["message"]
+    assert known in found["hint"]
     assert "\x1b" not in found["message"]
+
+
+GOLDEN = {
+    "run": (
+        {"file": "a.yaml", "wait_s": -5},
+        "run: hypothesis is missing; wait_s: expected greater than or equal to 0, found -5",
+        "run takes file, hypothesis, settings, wait_s",
+    ),
+    "table": (
+        {"run": "latest", "name": "equity", "limit": 10**9},
+        "table: limit: expected less than or equal to 200, found 1000000000",
+        "table takes run, name, columns, start, end, every, limit, cursor",
+    ),
+    "sell": ({}, "Unknown tool: sell", "one of check, data, diff, explain, "),
+    "halt": ({}, "Unknown tool: halt", "one of check, data, diff, explain, "),
+}
+
+
+@pytest.mark.parametrize("tool", GOLDEN)
+def test_wrong_arguments_are_answered_as_the_document_of_an_error(call: Call, tool: str) -> None:
+    """It was the text of the library that checks them, with an address of its site."""
+    given, message, hint = GOLDEN[tool]
+    found = call(tool, **given)
+    assert found.is_error
+    expected = error_document(InputError(message, hint=found["hint"]))
+    assert found.document == expected
+    assert found["hint"].startswith(hint)
+    assert "pydantic" not in str(found.document)
 
 
 def test_a_large_file_and_a_pipe_are_not_read(call: Call, workspace: Path) -> None:

@@ -110,7 +110,9 @@ def test_one_planted_run_is_one_line_and_the_others_are_listed(
 ODD_FACTS: list[dict[str, Any]] = [
     {"time_zone": "Rubbish/Nowhere"}, {"time_zone": "../../../etc/passwd"}, {"time_zone": "\0"},
     {"time_zone": "x" * 5_000}, {"time_zone": 3}, {"day_start": "99:99"}, {"symbols": [3]},
-    {"bar_ns": 1e400}, {"bar_ns": -1}, {"end_ns": 10**30}, {"bars": "many"},
+    {"bar_ns": 1e400}, {"bar_ns": -1}, {"end_ns": 10**30}, {"bars": "many"}, {"bar_ns": 0},
+    {"initial_capital": 0}, {"initial_capital": -1}, {"initial_capital": 0.0}, {"bars": -1},
+    {"seconds": -1.0}, {"seed": -1}, {"end_ns": -(2**62)},
     {"days_a_year": 0.0}, {"initial_capital": None}, {"sessions": "yes"}, {"more": 1},
 ]  # fmt: skip
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from septet._data import stamps
 from septet._data.load import read_candles
 from septet.errors import DataError
-from septet_plugins.data.synthetic import SyntheticConfig, w1_bars, walk_bars
+from septet_plugins.data.synthetic import LAST_NS, SyntheticConfig, w1_bars, walk_bars
 from tests.data.helpers import HOUR_NS, MINUTE_NS, NAMES, START_NS, block, counts, request
 from tests.scale import examples
 
@@ -98,3 +99,21 @@ def test_gaps_and_defects_on_request() -> None:
         read_candles(
             block("candles", "synthetic", bars=50, defects={"gap": 9_999}), request("1h", "X")
         )
+
+
+def test_more_bars_than_the_years_of_stamps_hold_are_refused_with_the_largest_number() -> None:
+    """Ten million bars of 15m were drawn, and failed as stamps that cannot be read."""
+    assert LAST_NS == stamps._LAST_NS
+    bar_ns = 15 * 60 * 10**9
+    start = SyntheticConfig(bars=10).start
+    most = (LAST_NS - start) // bar_ns
+    with pytest.raises(DataError, match=f"at most {most:,} fit") as caught:
+        walk_bars(SyntheticConfig(bars=10_000_000), "BTC/USDT", bar_ns)
+    assert f"write bars: {most}" in caught.value.hint
+    assert caught.value.key == "bars"
+    few = LAST_NS - 3 * bar_ns
+    day = "2129-12-31T23:15:00Z"
+    assert len(walk_bars(SyntheticConfig(bars=3, start=day), "B", bar_ns)["timestamp"]) == 3
+    with pytest.raises(DataError, match="at most 3 fit"):
+        walk_bars(SyntheticConfig(bars=4, start=day), "B", bar_ns)
+    assert walk_bars(SyntheticConfig(bars=3, start=day), "B", bar_ns)["timestamp"][0] == few

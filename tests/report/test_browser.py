@@ -26,7 +26,7 @@ def test_every_chart_is_drawn(
     assert console == ""
     assert re.search(r'<html[^>]* data-drawn="2"', text)
     body = text[text.index("<main>") : text.index("</main>")]
-    assert len(re.findall(r'class="chart"><svg', body)) == charts
+    assert len(re.findall(r'class="chart(?: wide)?"[^>]*><svg', body)) == charts
     assert body.count("<svg class") == charts, "what the script draws takes the place of a still"
     assert body.count("<canvas") >= 8
     assert len(re.findall(r'<a [^>]*id="tv-attr-logo"', body)) == 2

@@ -418,7 +418,7 @@ def test_every_chart_is_drawn(keys: int, tmp_path: Path) -> None:
     text, console = drawn(path, tmp_path / "profile")
     assert console == ""
     body = text[text.index("<main>") : text.index("</main>")]
-    assert len(re.findall(r'<div id="chart-\w+" class="chart">', body)) == 3
+    assert len(re.findall(r'<div id="chart-\w+" class="chart(?: wide)?"', body)) == 3
     assert body.count('<svg class="still"') == (3 if keys == 1 else 8)
 
 

@@ -25,7 +25,7 @@ from septet.plugin.data import (
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["DEFECTS", "Synthetic", "SyntheticConfig", "inject", "w1_bars", "walk_bars"]
+__all__ = ["DEFECTS", "LAST_NS", "Synthetic", "SyntheticConfig", "inject", "w1_bars", "walk_bars"]
 
 Floats = NDArray[np.float64]
 Columns = dict[str, Any]
@@ -33,6 +33,8 @@ _YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
 _MINUTE_NS: Final = 60_000_000_000
 _W1_BARS: Final = 1_000_000
 _W1_START_NS: Final = 1_577_836_800_000_000_000
+LAST_NS: Final = 5_049_129_600_000_000_000
+"""The end of 2129: data after it is refused, from any source."""
 _LEVELS: Final = np.array([0.5, 1.0, 2.0])
 _TILTS: Final = np.array([1.0, 0.0, -1.0])
 Defect = Literal[
@@ -106,9 +108,24 @@ def _streams(seed: int, symbol: str) -> list[np.random.Generator]:
     return [np.random.default_rng(child) for child in root.spawn(7)]
 
 
+def _first_open(config: SyntheticConfig, bar_ns: int) -> int:
+    """Return the open of the first bar; the last must end before the last year of stamps does."""
+    start = -(-config.start // bar_ns) * bar_ns
+    most = max(0, (LAST_NS - start) // bar_ns)
+    if config.bars > most:
+        raise DataError(
+            f"{config.bars:,} bars of {format_duration(bar_ns)} from the start on end after the "
+            f"year 2129, the last of any time stamp: at most {most:,} fit",
+            hint=f"write bars: {most}, or an earlier start" if most else "write an earlier start",
+            key="bars",
+        )
+    return start
+
+
 def walk_bars(config: SyntheticConfig, symbol: str, bar_ns: int) -> Columns:
     """Return a random walk of `config.bars` bars for one symbol, without defects."""
     n = config.bars
+    _first_open(config, bar_ns)  # before anything is drawn
     draws = _streams(config.seed, symbol)
     noise = draws[0].standard_normal(n)
     if config.common > 0.0:
@@ -128,7 +145,7 @@ def walk_bars(config: SyntheticConfig, symbol: str, bar_ns: int) -> Columns:
     high = np.maximum(opened, close) * np.exp(np.abs(draws[4].standard_normal(n)) * scale * 0.4)
     low = np.minimum(opened, close) * np.exp(-np.abs(draws[5].standard_normal(n)) * scale * 0.4)
     volume = np.exp(draws[6].normal(3.0, 1.0, n)) * (scale / max(float(scale[0]), 1e-300))
-    start = -(-config.start // bar_ns) * bar_ns
+    start = _first_open(config, bar_ns)
     stamp = start + bar_ns * np.arange(n, dtype=np.int64)
     return {
         "timestamp": stamp, "open": opened, "high": high, "low": low, "close": close,

@@ -14,14 +14,18 @@ from mcp.server.stdio import stdio_server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ToolsListChanged
 from mcp.shared.message import SessionMessage
 from mcp_types import CallToolResult, InputRequiredResult, Tool
+from pydantic import ValidationError
 
+from septet._agents.tool_answers import refused
 from septet._jobs.jobs import Jobs
 from septet._text import one_line, shortened
+from septet.errors import InputError
 
 __all__ = ["LOOK_S", "ArmedServer"]
 
 HALT: Final = "halt"
 LOOK_S: Final = 0.5
+_MOST_ARGUMENTS: Final = 10
 
 
 class ArmedServer(MCPServer[Any]):
@@ -59,16 +63,24 @@ class ArmedServer(MCPServer[Any]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool; the limit of an answer is kept where a name that is no tool's is quoted."""
-        if name == HALT and not self._armed():
-            raise ToolError(f"Unknown tool: {name}")
-        for tool in await super().list_tools():
-            unknown = set(arguments) - set(tool.input_schema.get("properties", {}))
-            if tool.name == name and unknown:
-                argument_names = ", ".join(tool.input_schema.get("properties", {})) or "none"
-                first = shortened(one_line(min(unknown)), 100)
-                raise ToolError(f"{name} has no argument {first!r}; it has: {argument_names}")
-        return await super().call_tool(shortened(name, 100), arguments, context)
+        """Call a tool; a name or arguments that do not fit are an answer as other errors are."""
+        tools = {tool.name: tool for tool in await self.list_tools()}
+        if name not in tools:
+            known = ", ".join(sorted(tools))
+            return refused(InputError(
+                f"Unknown tool: {shortened(one_line(name), 100)}", hint=f"one of {known}"
+            ))  # fmt: skip
+        names = list(tools[name].input_schema.get("properties", {}))
+        hint = f"{name} takes {', '.join(names) or 'no arguments'}"
+        if unknown := set(arguments) - set(names):
+            first = shortened(one_line(min(unknown)), 100)
+            return refused(InputError(f"{name} has no argument {first!r}", hint=hint))
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            return refused(_wrong_arguments(name, error.__cause__, hint))
 
     async def run_stdio_async(self) -> None:
         """Serve over stdin and stdout, and announce that the list of tools changes."""
@@ -97,6 +109,23 @@ class ArmedServer(MCPServer[Any]):
                 if self._session is not None:
                     await self._session.send_tool_list_changed()
             armed = armed_now
+
+
+def _wrong_arguments(name: str, error: ValidationError, hint: str) -> InputError:
+    """Return the error for arguments that do not fit, each with what was expected and found."""
+    parts = []
+    for wrong in error.errors(include_url=False)[:_MOST_ARGUMENTS]:
+        place = shortened(one_line(".".join(map(str, wrong["loc"]))), 100)
+        if wrong["type"] == "missing":
+            parts.append(f"{place} is missing")
+            continue
+        expected = wrong["msg"].removeprefix("Input should be ")
+        found = shortened(one_line(repr(wrong["input"])), 80)
+        parts.append(f"{place}: expected {shortened(one_line(expected), 200)}, found {found}")
+    more = error.error_count() - len(parts)
+    return InputError(
+        f"{name}: {'; '.join(parts)}{f'; and {more} more' if more else ''}", hint=hint
+    )
 
 
 @asynccontextmanager

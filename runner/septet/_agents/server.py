@@ -18,12 +18,11 @@ from septet._agents import tool_answers
 from septet._agents.armed import LOOK_S, ArmedServer
 from septet._agents.tool_answers import compact, readable
 from septet._agents.tools import Tools
-from septet._app.documents import error_document
 from septet._app.workspace import Workspace
 from septet._jobs.check_process import CheckAnswer, CheckRequest
 from septet._jobs.jobs import bug_of
 from septet._text import one_line, shortened
-from septet.errors import SeptetError
+from septet.errors import InputError, SeptetError
 
 __all__ = ["make_server", "serve"]
 
@@ -60,21 +59,15 @@ def _answer(work: Callable[[], dict[str, Any]]) -> CallToolResult:
     try:
         found = work()
     except SeptetError as error:
-        document = error_document(error)
-        document["problems"] = tool_answers.page(document["problems"], cursor=0, limit=50)["items"]
-        document["message"] = shortened(document["message"], 4_000)
-        return CallToolResult(content=[_text(compact(readable(document)))], is_error=True)
+        return tool_answers.refused(error)
     except Exception as error:  # a bug is reported to the client, and shown whole on stderr
         _LOG.error("a tool ended by a bug", exc_info=error)
-        return CallToolResult(
-            content=[_text(compact(error_document(bug_of(error))))], is_error=True
-        )
+        return tool_answers.refused(bug_of(error))
     found = readable(found)
     result = CallToolResult(content=[_text(compact(found))], structured_content=found)
     if len(result.model_dump_json(by_alias=True).encode()) > MOST_ANSWER:
-        message = "the answer is larger than 32 kB; ask for less: a limit, fewer columns"
-        return CallToolResult(
-            content=[_text(compact({"ok": False, "message": message}))], is_error=True
+        return tool_answers.refused(
+            InputError("the answer is larger than 32 kB", hint="a limit, or fewer columns")
         )
     return result
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, ConfigDict
 
-from septet._app.documents import document_of
-from septet._text import plain_json, visible
+from septet._app.documents import document_of, error_document
+from septet._text import plain_json, shortened, visible
+from septet.errors import SeptetError
 
 __all__ = [
     "MOST_ROWS", "Checked", "Compared", "Data", "Explained", "Guide", "Job",
     "Listed", "Plugins", "Ran", "Rows", "Saved", "Schema", "Stopped", "Swept", "Why",
     "Working", "compact", "page", "readable",
+    "refused",
 ]  # fmt: skip
 
 MOST_ROWS: Final = 200
@@ -199,6 +202,15 @@ def compact(value: Any) -> str:
 
     document = plain_json(document_of(value))
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def refused(error: SeptetError) -> CallToolResult:
+    """Return an error as an answer: the document that `--json` prints."""
+    document = error_document(error)
+    document["problems"] = page(document["problems"], cursor=0, limit=50)["items"]
+    document["message"] = shortened(document["message"], 4_000)
+    text = TextContent(type="text", text=compact(readable(document)))
+    return CallToolResult(content=[text], is_error=True)
 
 
 def page(items: Sequence[Any], *, cursor: int, limit: int, budget: int = BUDGET) -> dict[str, Any]:

@@ -104,8 +104,10 @@ def _coarse_tick(
     price = 0.0 if checks is None else checks.symbols[event.symbol].price
     if not 0.0 < COARSE * price < event.tick or event.tick <= before:
         return []
-    text = f"the tick was {before:.12g} and is {event.tick:.12g}, {event.tick / price:.0%} of the "
-    text += "price: no stop can rest near its level"
+    text = (
+        f"the tick was {before:.12g} and is {event.tick:.12g}, {100.0 * event.tick / price:.0f} % "
+        "of the price: no stop can rest near its level"
+    )
     return guards.trip("filters_changed", event.at_ns, symbol=event.symbol, text=text)
 
 

@@ -15,6 +15,9 @@ __all__ = ["halts_in", "wrong_fact"]
 
 _CLOCK: Final = late_pattern(r"([01]\d|2[0-3]):[0-5]\d")
 _LARGEST: Final = (1 << 63) - 1
+_POSITIVE: Final = ("bar_ns", "initial_capital", "days_a_year")
+"""Facts that figures are divided by."""
+_COUNTS: Final = ("bars", "seconds", "seconds_total", "seed")
 _EXPECTED: Final = {
     "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",
     "tuple[str, ...]": "a list of texts",
@@ -62,8 +65,14 @@ def wrong_fact(facts: RunFacts) -> str:
         ZoneInfo(facts.time_zone)
     except (ValueError, KeyError, OSError):  # what the zone's files raise for names of none
         return f"time_zone {facts.time_zone!r:.80}, expected a name such as Europe/Berlin"
-    if facts.bar_ns < 0 or facts.days_a_year <= 0.0:
-        return f"bar_ns {facts.bar_ns} and days_a_year {facts.days_a_year}, expected positive ones"
+    for name in _POSITIVE:
+        if getattr(facts, name) <= 0:
+            return f"{name} {getattr(facts, name)!r:.80}, expected more than 0"
+    for name in _COUNTS:
+        if getattr(facts, name) < 0:
+            return f"{name} {getattr(facts, name)!r:.80}, expected 0 or more"
+    if facts.end_ns < facts.start_ns:
+        return f"end_ns {facts.end_ns} before start_ns {facts.start_ns}"
     return ""
 
 
