@@ -74,7 +74,7 @@ def test_the_guide_of_plugins_gives_checks_the_same_time() -> None:
     assert f"that has not ended after {LIMIT_S:g} seconds fails" in guide
     assert (
         f"All checks of a package have {TOTAL_S:g} seconds together ({EACH_S:g} for each plugin "
-        f"where it has more than {TOTAL_S / EACH_S:g})"
+        f"if it has more than {TOTAL_S / EACH_S:g})"
     ) in guide
 
 
