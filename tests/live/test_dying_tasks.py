@@ -190,10 +190,10 @@ def test_a4_each_background_task_is_killed_and_works_again(
             seq = journal.seq
             await until(lambda: journal.seq > seq + 3)  # it goes on
             assert b"septet_decisions_total" in await fetched(port, "/metrics")
-            counts = process.runs[0].alerts.counts
-            sent = counts.sent
-            process.runs[0].alerts.failed("task_failed", "reported after all of them were killed")
-            await until(lambda: counts.sent > sent)
+            alerts = process.runs[0].alerts
+            sent = alerts.counts.sent
+            alerts.failed("task_failed", "reported after all of them were killed")
+            await until(lambda: alerts.counts.sent > sent)
             process._stop("SIGTERM")
             await run
             return killed, seq

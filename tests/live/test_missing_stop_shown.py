@@ -63,7 +63,9 @@ def test_a_missing_stop_is_in_healthz(world: World) -> None:
     assert known.tripped == {}
     for event, commands in rows_without_stop():
         known.take(event, commands)
-    decided = SimpleNamespace(tripped=known.tripped, decided_ns=world.clock.market_ns())
+    decided = SimpleNamespace(
+        tripped=known.tripped, decided_ns=world.clock.market_ns(), model_expired=False
+    )
     condition = condition_of(_strategy_run(world, known=decided))
     assert not condition.ok
     assert any(f"{RULE} holds; it is cleared by: " in each for each in condition.reasons)
