@@ -34,7 +34,7 @@ def busy_checks() -> Checks:
     for number in range(40):
         at_ns = START_NS - (40 - number) * NS
         checks.sent(number % 4, 1 if number % 3 else -1, 0.01 + number * 1e-5, False, at_ns)
-        checks.booked(600.0, at_ns)
+        checks.booked(number % 4, 0.01, 60_000.0, at_ns, at_ns)
     return checks
 
 

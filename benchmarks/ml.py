@@ -143,7 +143,7 @@ def fit(ours: Ours) -> Fitted:
     from sklearn.model_selection import TimeSeriesSplit
     from sklearn.preprocessing import StandardScaler
 
-    from septet._learn.health import reference_of
+    from septet._learn.column_references import reference_of
     from septet._learn.stored import StoredModel
     from septet._learn.trainer import served_copy
 

@@ -23,6 +23,10 @@ class Reported:
         return True
 
 
+def nothing(k: int, quantity: float, price: float) -> None:
+    """Book nothing."""
+
+
 def read(guards: Guards, holds: float) -> float:
     """Return the gap that orders are given, where 10 is booked."""
     reported = Reported()
@@ -31,7 +35,7 @@ def read(guards: Guards, holds: float) -> float:
     made: Any = Account(names, guards, reported, checks)  # type: ignore[arg-type]
     books: Any = SimpleNamespace(cash=0.0, held=lambda k: 10.0)
     holdings = m.Holdings(at_ns=9, balances={"BTC": (holds, 0.0)}, asked_ns=9)
-    made.compare(holdings, books, lambda k, quantity, price: None)
+    made.compare(holdings, books, nothing, nothing)
     return reported.gaps[0]
 
 

@@ -102,6 +102,8 @@ def test_settings_of_a_sweep_count(tmp_path: Path) -> None:
     assert listed["rows"] == 5
 
 
+SETTINGS = 200
+"""More than a sweep computes before it notices that it is to end."""
 ENDED_EARLY = """\
 import os, signal, sys
 from pathlib import Path
@@ -123,7 +125,7 @@ def test_settings_of_a_sweep_that_was_ended_are_tries_before_it_is_resumed(
     tmp_path: Path, by: str
 ) -> None:
     file, out = tmp_path / "demo.yaml", str(tmp_path / "sweeps")
-    over = "sweep: {over: {features.fast.period: [4, 6, 8, 12, 14, 16, 18, 20]}}\n"
+    over = f"sweep: {{over: {{features.fast.period: {[*range(4, 4 + SETTINGS)]}}}}}\n"
     file.write_text(FILE.format(name="demo", span="", fast=10) + over, "utf-8")
     ended = subprocess.run(
         [sys.executable, "-c", ENDED_EARLY, str(file), out, by],
@@ -131,12 +133,12 @@ def test_settings_of_a_sweep_that_was_ended_are_tries_before_it_is_resumed(
     )  # fmt: skip
     assert ended.returncode == -getattr(signal, by), ended.stderr
     before = json.loads(CliRunner().invoke(cli, ["trials", "--json"]).stdout)
-    assert 3 <= before["rows"] < 8
+    assert 3 <= before["rows"] < SETTINGS
     done = CliRunner().invoke(cli, ["sweep", str(file), "--resume", "--json", "--out", out])
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["tries"]["count"] == 8
+    assert json.loads(done.stdout)["tries"]["count"] == SETTINGS
     after = json.loads(CliRunner().invoke(cli, ["trials", "--json"]).stdout)
-    assert after["rows"] == 8, "what was resumed is no second row"
+    assert after["rows"] == SETTINGS, "what was resumed is no second row"
 
 
 def test_a_ledger_that_is_off_or_damaged_is_reported_and_never_one(

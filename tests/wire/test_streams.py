@@ -24,6 +24,7 @@ from septet_plugins.data.ccxt_messages import (
     quote_of_raw,
     quote_of_ticker,
 )
+from septet_plugins.data.ccxt_requests import Requests
 from septet_plugins.exchange.clients import Terms
 from septet_plugins.exchange.listing import Listing
 from septet_plugins.execution.ccxt_orders import Translator
@@ -44,6 +45,8 @@ class Listener:
         self.feed: Any = CcxtFeed(FeedTerms(Terms(client.id)), WallTime())
         request = FeedRequest(tuple(symbols), MINUTE_NS, frozenset(kinds))
         self.feed._client, self.feed._request, self.feed._sink = client, request, self.received
+        feed = self.feed
+        feed._requests = Requests(client, feed._terms, feed._gate, feed._clock, feed._scrub)
         self.feed._timeframe = timeframe
         self.feed._how, self.feed._methods, _ = served(client, request.kinds)
         self.feed._listing = Listing(client, symbols, self.feed._relist, self.feed._owned)

@@ -151,7 +151,7 @@ _KINDS: Final = (
     Kind("E15", "events before the answer", "order", draw=_one_of(delay_ms=[100, 300])),
     Kind("E16", "a stale read", draw=_one_of(stale_ms=[300, 1_000])),
     Kind("E17", "the user stream is terminated", blocks=("venue_down",)),
-    Kind("E18", "somebody else acts on the account",
+    Kind("E18", "a third party acts on the account",
          draw=_one_of(kind=["order", "fill", "deposit", "withdrawal"])),
     Kind("E19", "the venue ends an open order", "open_order",
          draw=_one_of(status=["CANCELED", "EXPIRED"])),

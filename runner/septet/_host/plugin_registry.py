@@ -20,7 +20,6 @@ from septet._host.manifests import (
 )
 from septet.errors import PluginError
 from septet.hookspecs import LAYERS, Component, Layer
-from septet_schemas.base import Config
 
 __all__ = ["BUILT_IN", "Failure", "Host", "Registered", "same_distribution"]
 
@@ -245,6 +244,8 @@ class Host:
 def _build_settings(declared: Any) -> None:
     """Build the validator of a plugin's settings, which raises for a class that has none."""
     config = getattr(declared, "config", None)
+    from septet_schemas.base import Config
+
     if isinstance(config, type) and issubclass(config, Config):
         config.model_rebuild()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
@@ -14,6 +13,7 @@ from typing import Any, Final
 from septet._charts import time_chart
 from septet._files import replace_file
 from septet._text import visible
+from septet_schemas.late_patterns import late_pattern
 
 __all__ = [
     "chart",
@@ -54,7 +54,7 @@ def escaped(text: str) -> str:
     return escape(visible(text))
 
 
-_WIDTH_AND_TITLE: Final = re.compile(r'<svg[^>]* width="([\d.]+)"[^>]*><title>([^<]*)</title>')
+_WIDTH_AND_TITLE: Final = late_pattern(r'<svg[^>]* width="([\d.]+)"[^>]*><title>([^<]*)</title>')
 _WIDE: Final = 700.0
 
 
