@@ -253,7 +253,8 @@ class Filled(Event, frozen=True, kw_only=True, tag="filled"):
 
     `fee` is in `fee_currency`; `fee_quote` is its value in the quote currency where the currency
     is neither base nor quote. `fee_unread` is why the reported fee cannot be: then the
-    expected one is counted, and `fee` is that of the venue's schedule, 0 for none. `listed`
+    expected one is counted, and `fee` is that of the venue's schedule, 0 for none. An empty
+    `fee_currency` reports no fee: the expected one is counted too, if the file has a rate. `listed`
     executions come from a list of them that was asked for. `cumulative` is what its order has
     executed in all by then, where the report has it.
     """

@@ -116,3 +116,24 @@ def test_a_fee_in_a_currency_that_only_the_account_shows_is_read() -> None:
         assert (fill.fee_currency, fill.fee_unread) == ("BNB", "")
 
     in_session(case)
+
+
+@pytest.mark.parametrize(
+    ("reported", "read_as"),
+    [({"cost": "0", "currency": None}, (0.0, "USDT", "")), (None, (0.0, "", ""))],
+    ids=["zero", "none"],
+)
+def test_a_fee_of_zero_that_is_stated_is_told_from_none(
+    reported: Any, read_as: tuple[float, str, str]
+) -> None:
+    """Where none is reported the expected fee is booked."""
+
+    async def case(venue: LocalVenue, live: Any, received: Received) -> None:
+        trade = {
+            "id": "7", "order": "9", "symbol": "BTC/USDT", "side": "buy", "amount": 1.0,
+            "price": 100.0, "fee": reported, "info": {},
+        }  # fmt: skip
+        fill = live._venue._translator.fill(trade, "a-1")
+        assert (fill.fee, fill.fee_currency, fill.fee_unread) == read_as
+
+    in_session(case)

@@ -294,6 +294,21 @@ class Runner:
         self.follow(event, following)
 
 
+def begun(folder: Path, bars: Sequence[Bar], text: str, **options: Any) -> Any:
+    """Begin a run of a strategy's text in `folder`/run, one lot of BTC, filled at quotes by hand.
+
+    `options` are those of `Runner`.
+    """
+    path = write_file(folder, bars)
+    path.write_text(text, encoding="utf-8")
+    (folder / "run").mkdir()
+    traded = [Instrument("BTC/USDT", LOT, TICK, 0.0, 1e-8)]
+    loaded = load(path, mode="paper", sets=["execution.simulation.fills=quotes"])
+    run: Any = Runner(loaded, folder / "run", traded, {}, **options)
+    run.start(1, START)
+    return run
+
+
 def lived(path: Path, folder: Path, bars: Sequence[Bar], lives: Lives) -> Path:
     """Let a run live through some bars; return its folder."""
     folder.mkdir()

@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._config import load
 from septet._core.ledger_check import unexplained
 from septet._core.orders.ids import child_id
-from septet._data.bars import Instrument
 from septet._journal.fold import Fold
 from septet._journal.reader import Reader
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
-from tests.live.diffs import LOT, SECOND, START, TAG, TICK, WARMUP, Lives, Runner, walk, write_file
+from tests.live.diffs import SECOND, TAG, WARMUP, Lives, begun, walk
 from tests.live.test_gone_positions import PLAIN, resume
 from tests.live.test_steps import BASE, END, GRID, STEPS
 from tests.live.test_steps import quote as priced
@@ -36,14 +34,7 @@ def executed(at_ns: int, number: int, side: Any, quantity: float, price: float) 
 @pytest.mark.parametrize("body", [PLAIN, STEPS, GRID], ids=["plain", "steps", "grid"])
 def test_ledger_trades_replay_and_shadow_agree_after_it(body: str, tmp_path: Path) -> None:
     bars = walk(120, 5)
-    path = write_file(tmp_path, bars)
-    path.write_text(BASE + body + END, encoding="utf-8")
-    folder = tmp_path / "run"
-    folder.mkdir()
-    traded = [Instrument("BTC/USDT", LOT, TICK, 0.0, 1e-8)]
-    loaded = load(path, mode="paper", sets=["execution.simulation.fills=quotes"])
-    run: Any = Runner(loaded, folder, traded, {}, holds_stops=True)
-    run.start(1, START)
+    run = begun(tmp_path, bars, BASE + body + END, holds_stops=True)
     for n, (bar, after) in enumerate(pairwise(bars)):
         run.bar(n, bar, after.open, Lives(first=WARMUP))
         for k, price in enumerate((after.open, after.low, after.high, after.close)):
@@ -69,9 +60,9 @@ def test_ledger_trades_replay_and_shadow_agree_after_it(body: str, tmp_path: Pat
     run.journal.commit()
     run.journal.close()
     assert unexplained(run.core.engine.state, 5_000.0) == 0.0
-    with Reader(folder / JOURNAL) as journal:
+    with Reader(tmp_path / "run" / JOURNAL) as journal:
         fold = Fold(journal.head).take(journal.read())
     assert {row[3] for row in fold.fills} > {child_id(TAG, 900 + WARMUP + 30, 1, COPY)}
     for proof in (replay, shadow):
-        result = proof(folder)
+        result = proof(tmp_path / "run")
         assert (result.differences, result.first) == (0, None), proof.__name__

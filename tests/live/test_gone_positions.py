@@ -10,15 +10,13 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._config import load
 from septet._core.ledger_check import unexplained
-from septet._data.bars import Instrument
 from septet._drill.sim.core_subject import core_subjects as core_of_seed
 from septet._journal.fold import Fold
 from septet._journal.reader import Reader
 from septet._live.replay import JOURNAL, replay
 from septet._live.shadow import shadow
-from tests.live.diffs import LOT, SECOND, START, TICK, WARMUP, Lives, Runner, walk, write_file
+from tests.live.diffs import LOT, SECOND, WARMUP, Lives, begun, walk
 from tests.live.test_prices import NOW, close_bar, exits, held_long, quote
 from tests.live.test_steps import BASE, END, GRID, PORTFOLIO, STEPS
 from tests.live.test_steps import quote as priced
@@ -159,14 +157,7 @@ def test_ledger_trades_replay_and_shadow_agree_after_it(
     body: str, left: float, tmp_path: Path
 ) -> None:
     bars = walk(160, 5)
-    path = write_file(tmp_path, bars)
-    path.write_text(BASE + body + END, encoding="utf-8")
-    folder = tmp_path / "run"
-    folder.mkdir()
-    traded = [Instrument("BTC/USDT", LOT, TICK, 0.0, 1e-8)]
-    loaded = load(path, mode="paper", sets=["execution.simulation.fills=quotes"])
-    run: Any = Runner(loaded, folder, traded, {})
-    run.start(1, START)
+    run = begun(tmp_path, bars, BASE + body + END)
     sold = 0
     for n, (bar, after) in enumerate(pairwise(bars)):
         run.bar(n, bar, after.open, Lives(first=WARMUP))
@@ -188,7 +179,7 @@ def test_ledger_trades_replay_and_shadow_agree_after_it(
     assert sold >= 2
     engine: Any = run.core.engine
     assert unexplained(engine.state, 5_000.0) == 0.0
-    with Reader(folder / JOURNAL) as journal:
+    with Reader(tmp_path / "run" / JOURNAL) as journal:
         fold = Fold(journal.head).take(journal.read())
     assert "" not in fold.orders, "no order has closed it"
     closed = [row for row in fold.trades.rows if "gone" in row]
@@ -196,5 +187,5 @@ def test_ledger_trades_replay_and_shadow_agree_after_it(
     rows = [row for row in fold.fills if row[3] == ""]
     assert len(rows) == sold
     for proof in (replay, shadow):
-        result = proof(folder)
+        result = proof(tmp_path / "run")
         assert (result.differences, result.first) == (0, None), proof.__name__

@@ -11,15 +11,12 @@ from typing import Any
 import pytest
 
 from septet import messages as m
-from septet._config import load
 from septet._core.ledger_check import unexplained
-from septet._data.bars import Instrument
 from septet._kernel import layout
 from septet._live.replay import replay
 from septet._live.shadow import shadow
 from septet._live.wiring import core_terms
-from tests.live.diffs import LOT, TICK, WARMUP, Lives, Runner, walk, write_file
-from tests.live.diffs import START as FIRST
+from tests.live.diffs import LOT, TICK, WARMUP, Lives, begun, walk
 from tests.live.test_gone_positions import PLAIN
 from tests.live.test_overdue_stops import START, cancels, ended, protected, quote, sales
 from tests.live.test_prices import SECOND
@@ -128,14 +125,7 @@ def test_ledger_trades_replay_and_shadow_agree_after_a_lot_that_came_and_went(
     tmp_path: Path,
 ) -> None:
     bars = walk(160, 5)
-    path = write_file(tmp_path, bars)
-    path.write_text(BASE + PLAIN + END, encoding="utf-8")
-    folder = tmp_path / "run"
-    folder.mkdir()
-    traded = [Instrument("BTC/USDT", LOT, TICK, 0.0, 1e-8)]
-    loaded = load(path, mode="paper", sets=["execution.simulation.fills=quotes"])
-    run: Any = Runner(loaded, folder, traded, {})
-    run.start(1, FIRST)
+    run = begun(tmp_path, bars, BASE + PLAIN + END)
     coarse, adopted = 0.0, 0
     for n, (bar, after) in enumerate(pairwise(bars)):
         run.bar(n, bar, after.open, Lives(first=WARMUP))
@@ -162,5 +152,5 @@ def test_ledger_trades_replay_and_shadow_agree_after_a_lot_that_came_and_went(
     assert adopted >= 1
     assert unexplained(run.core.engine.state, 5_000.0) == 0.0
     for proof in (replay, shadow):
-        result = proof(folder)
+        result = proof(tmp_path / "run")
         assert (result.differences, result.first) == (0, None), proof.__name__

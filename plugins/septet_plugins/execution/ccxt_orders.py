@@ -382,7 +382,7 @@ class Translator:
                 raise Unreadable("fee", cost, f"at most {100 * _MOST_FEE:g} % of what was traded")
         except UNUSUAL as error:
             return 0.0, "", str(error)
-        return cost, str(currency or ""), ""
+        return cost, str(currency or quote), ""  # a fee of zero that is stated has a currency
 
     def _market_ns(self, venue_ns: int) -> int:
         """Return the market time of an instant of wall time; the same where time is not sped up."""
