@@ -66,7 +66,8 @@ def unbounded() -> dict[str, int]:
     """Return how much each cache without a bound holds, and each container of a module."""
     found = {name: len(each) for name, each in containers() if not name.endswith("__annotations__")}
     for each in gc.get_objects():
-        if isinstance(each, functools._lru_cache_wrapper):
+        # Its type is read without its class: a proxy whose object is gone answers with an error.
+        if type(each) is functools._lru_cache_wrapper:
             facts: Any = each.cache_info()
             module = getattr(each, "__module__", "") or ""
             if facts.maxsize is None and module.startswith("septet"):
