@@ -76,7 +76,7 @@ def cleared(found: list[m.Command]) -> list[tuple[str, str]]:
     ("wrong", "tick"), [*((each, 0.01) for each in WRONG), (RIGHT, 50.0)],
     ids=["lot", "notional", "quantity", "tick"],
 )  # fmt: skip
-def test_filters_as_before_the_change_end_the_block(wrong: dict[str, float], tick: float) -> None:
+def test_filters_as_before_the_change_end_the_block(wrong: dict[str, Any], tick: float) -> None:
     """Once, and also after a restart; the filters of the change are no longer those before."""
     core, _ = protected()
     for second in (2, 20):
