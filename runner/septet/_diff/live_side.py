@@ -237,6 +237,10 @@ def _correct(moves: list[Booking | Closing], by: m.Corrected) -> None:
         traded = move.traded
         if (traded.symbol, traded.trade_id) != (by.symbol, by.of):
             continue
+        if by.fee_booked is not None:
+            fee = {"fee": by.fee, "fee_currency": by.fee_currency, "fee_quote": by.fee_quote}
+            moves[number] = Booking(msgspec.structs.replace(traded, **fee), move.fill)
+            return
         moved = (by.price - by.booked_price) * by.quantity / traded.quantity
         changes: dict[str, Any] = {"price": traded.price + moved}
         in_quote = by.fee_quote and by.fee == by.fee_quote

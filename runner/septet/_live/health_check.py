@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from septet._core.block_rules import cleared_by
 from septet._data.day_calendars import day_calendar, written_calendars
 
 __all__ = ["Condition", "condition_of"]
@@ -45,7 +46,7 @@ def _reasons(run: Any) -> Sequence[str]:
         return [f"it has ended: {run.ended.result().text or run.ended.result().why}"]
     calendars = written_calendars(run.strategy)
     reasons = [
-        f"{rule} holds; it is cleared by: {clears_when}"
+        f"{rule} holds; it is cleared by: {cleared_by(clears_when)}"
         for rule, clears_when in sorted(run.known.tripped.items())
     ]
     if run.switch_holds:
