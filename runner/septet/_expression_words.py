@@ -28,7 +28,7 @@ _CROSSES: Final = re.compile(
     re.IGNORECASE,
 )
 _CROSSES_ALONE: Final = re.compile(rf"\b{_SIDE}\s+cross(?:es|ed)?\s+{_SIDE}\b", re.IGNORECASE)
-_FACTOR: Final = re.compile(r"\b(\d+(?:\.\d+)?)(?:\s*[x×]\s*|\s+)([A-Za-z_]\w{0,63})\b")
+_FACTOR: Final = re.compile(r"\b(\d+(?:\.\d+)?)(?:\s*[xX]\s*|\s+)([A-Za-z_]\w{0,63})\b")
 _COMPARED: Final = re.compile(
     rf"\b{_SIDE}\s+(?:is\s+)?(above|over|greater than|more than|higher than|below|under|less than|"
     rf"lower than|equals|equal to)\s+{_SIDE}\b",
@@ -48,6 +48,25 @@ CALLED_WORDS: Final[Mapping[str, str]] = {
     "ref": "write prev(x, n)",
     "lag": "write prev(x, n)",
     "pow": "write x ** n",
+    **dict.fromkeys(
+        (
+            "avg",
+            "mean",
+            "sma",
+            "ema",
+            "wma",
+            "stdev",
+            "stddev",
+            "std",
+            "sum",
+            "rsi",
+            "atr",
+            "highest",
+            "lowest",
+            "rolling",
+        ),
+        "a value over several bars is a feature: features: {NAME: {use: sma, period: 20}}",
+    ),
 }
 """What to write for a word that other languages call as a function."""
 

@@ -97,6 +97,8 @@ def test_shape(text: str, expected: str) -> None:
         ("1.5xatr", 0, "write 1.5 * atr, where atr is a feature"),
         ("a[1] > 2", 0, "x[n]"),
         ("a.b > 2", 0, "dot"),
+        ("hi.upper > 2", 0, "write hi_upper for the output upper of a feature hi"),
+        ("sma(a, 5) > 1", 0, "a value over several bars is a feature"),
         ("f(a) > 1", 0, "unknown function"),
         ("abs > 1", 0, "is a function"),
         ("abs(a, b) > 1", 0, "2 arguments"),
