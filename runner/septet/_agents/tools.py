@@ -100,7 +100,7 @@ class Tools:
         from septet._jobs.backtest_process import Backtest, run_in_process
 
         loaded = self._workspace.load(file=file, settings=settings)
-        runs = self._workspace.insist_runs()
+        runs = self._workspace.require_runs_folder()
         request = BacktestRequest(face="agent", client=client, hypothesis=sentence(hypothesis))
 
         def run_apart(progress: Progress) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class Tools:
         def work(progress: Progress) -> dict[str, Any]:
             result = compute_backtest(loaded, request, log=_noted(progress), progress=progress)
             progress("run", 1, 1, "")
-            stored = store_backtest(result, self._workspace.insist_runs(), report=False)
+            stored = store_backtest(result, self._workspace.require_runs_folder(), report=False)
             return self._ran(stored, file, settings, request.hypothesis)
 
         # A fit asks nobody whether to go on: in a process of its own it can be ended. What takes
@@ -218,7 +218,7 @@ class Tools:
         from septet._app.runs import list_stored
 
         listed = []
-        for each in reversed(list_stored(self._workspace.insist_runs(), strategy)):
+        for each in reversed(list_stored(self._workspace.require_runs_folder(), strategy)):
             row: dict[str, Any] = {"run": each.run_id, "strategy": each.strategy}
             if each.damaged:
                 row |= {"state": "damaged", "problem": shortened(each.damaged, 300)}
@@ -235,7 +235,7 @@ class Tools:
         """Return rows of a table."""
         stored = self._workspace.run(run)
         with reading_run():
-            stored.insist_listed()
+            stored.require_summary()
             most = max(1, min(limit, 200))
             begin = max(0, cursor)
             frame, more = table_slice(

@@ -116,12 +116,12 @@ class RunFollower:
         return replace(stored, last_data_ns=self._data_ns)
 
     def _read_journal(self, path: Path) -> RunView:
-        from septet._files import insist_no_links
+        from septet._files import require_no_links
         from septet._journal.fold import Fold
         from septet._journal.journal_check import doubt_of
         from septet._journal.reader import Reader, understood
 
-        insist_no_links(self.folder)
+        require_no_links(self.folder)
         state = path.stat()
         with Reader(path) as journal, understood(path):
             last, file = journal.last_seq, (state.st_dev, state.st_ino)

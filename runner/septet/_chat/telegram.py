@@ -117,7 +117,7 @@ class Telegram:
             raise _problem(method, status, found)
         return Reply(found.get("result"), _seconds(date))
 
-    async def insist(self, method: str, **values: Any) -> Reply:
+    async def call_with_retries(self, method: str, **values: Any) -> Reply:
         """Call a method, up to five times; a refusal that will not change is not repeated."""
         for attempt in range(_TRIES):
             try:
@@ -131,7 +131,7 @@ class Telegram:
 
     async def send(self, chat_id: int, text: str) -> None:
         """Send plain text, cut at what a message may hold."""
-        await self.insist(
+        await self.call_with_retries(
             "sendMessage", chat_id=chat_id, text=_cut(text),
             link_preview_options={"is_disabled": True},
         )  # fmt: skip

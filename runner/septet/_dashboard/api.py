@@ -175,7 +175,7 @@ class Api:
 
     def _run(self, request: Request) -> dict[str, Any]:
         folder = named_folder(self._site.root, asked(request, "run"))
-        summary = open_run(folder).insist_listed()
+        summary = open_run(folder).require_summary()
         return {
             **self._view(request), "summary": summary, "trials": trials_of(summary),
             "forward": figures_of(summary)["forward"],
@@ -185,7 +185,7 @@ class Api:
         from septet._report.why import sentence_of
 
         run = open_run(named_folder(self._site.root, asked(request, "run")))
-        run.insist_listed()
+        run.require_summary()
         found = why_order(run, asked(request, "order"))
         return {"sentence": sentence_of(found), "found": found, "problem": problem_of_run(run)}
 
@@ -193,7 +193,7 @@ class Api:
         from septet._app.run_parts import table_slice
 
         run = open_run(named_folder(self._site.root, asked(request, "run")))
-        run.insist_listed()
+        run.require_summary()
         begin = _whole(request, "next", 0, 0, 1 << 48)
         limit = _whole(request, "limit", 100, 1, _MAX_ROWS)
         name, columns = asked(request, "name"), asked(request, "columns")

@@ -31,7 +31,7 @@ from septet._dashboard.api import Api, failure, refused_document
 from septet._dashboard.backtest_pages import BacktestPages
 from septet._dashboard.cached_views import Views
 from septet._dashboard.chart_pages import ChartPages, symbol_asked
-from septet._dashboard.combined_pages import CombinedPages, insist_summed
+from septet._dashboard.combined_pages import CombinedPages, require_run_count
 from septet._dashboard.compare_pages import ComparePages
 from septet._dashboard.events import SharedFileStamps, follow, state_digest
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
@@ -158,7 +158,7 @@ class _Pages:
 
     async def events(self, request: Request) -> Response:
         keys = list(dict.fromkeys(request.query_params.getlist("run")))
-        insist_summed(keys)
+        require_run_count(keys)
         folders = [await run_in_threadpool(named_folder, self.root, each) for each in keys]
         session = request.state.session
 

@@ -55,7 +55,7 @@ class BacktestPages:
         return await run_in_threadpool(self._begun, request, form)
 
     def _begun(self, request: Request, form: dict[str, str]) -> Response:
-        workspace, file = self.strategies.insist(), form.get("file", "")
+        workspace, file = self.strategies.require_workspace(), form.get("file", "")
         workspace.read(file)
         text, sets = form.get("text", "").replace("\r\n", "\n"), form.get("sets", "")
         # A text is read where it is checked: in a process that is bounded.

@@ -117,7 +117,7 @@ class StrategyPages:
             ("/plugins", "GET", VIEW, self.plugins),
         ]
 
-    def insist(self) -> Workspace:
+    def require_workspace(self) -> Workspace:
         """Return the folder of strategies; InputError if the page has none."""
         if self.workspace is None:
             raise InputError(
@@ -128,7 +128,7 @@ class StrategyPages:
 
     def files(self, request: Request) -> Response:
         """Answer the list of strategy files."""
-        root = self.insist().root
+        root = self.require_workspace().root
         return self.show(
             request, "strategies.html", files=strategy_files(root), root=str(root),
             most=_MAX_FILES,
@@ -137,7 +137,7 @@ class StrategyPages:
     def strategy(self, request: Request) -> Response:
         """Answer a strategy file as text, not yet checked."""
         file = asked(request, "file")
-        text = self.insist().read(file)
+        text = self.require_workspace().read(file)
         return self.shown(request, file, text, asked(request, "sets")[:4_000], {"checked": False})
 
     async def check(self, request: Request) -> Response:
@@ -145,7 +145,7 @@ class StrategyPages:
         form = await form_of(request, LARGEST_TEXT)
         file, sets = form.get("file", ""), form.get("sets", "")
         text = form.get("text", "").replace("\r\n", "\n")
-        await run_in_threadpool(self.insist().read, file)
+        await run_in_threadpool(self.require_workspace().read, file)
         found = await run_in_threadpool(self.checked, request, file, text, sets)
         return await run_in_threadpool(self.shown, request, file, text, sets, found)
 
@@ -156,7 +156,7 @@ class StrategyPages:
 
         It is a job, which is listed and can be cancelled. `is_loaded_only` leaves its data out.
         """
-        workspace = self.insist()
+        workspace = self.require_workspace()
         try:
             wanted = CheckRequest(
                 str(workspace.root), None, text, setting_values(sets), beside=file,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
 __all__ = [
-    "PRICES", "Past", "Seen", "insist_on_same_numbers", "insist_on_same_rules", "open_past",
+    "PRICES", "Past", "Seen", "require_same_parameters", "require_same_rules", "open_past",
     "seen_by",
 ]  # fmt: skip
 
@@ -73,7 +73,7 @@ class Past:
 # ---------------------------------------------------------------- the same strategy
 
 
-def insist_on_same_rules(live: Mapping[str, Any], past: Mapping[str, Any]) -> None:
+def require_same_rules(live: Mapping[str, Any], past: Mapping[str, Any]) -> None:
     """Refuse two runs of different strategies: no part covers other rules.
 
     Raises
@@ -96,7 +96,7 @@ def insist_on_same_rules(live: Mapping[str, Any], past: Mapping[str, Any]) -> No
         )
 
 
-def insist_on_same_numbers(live: Mapping[str, float], past: Mapping[str, float]) -> None:
+def require_same_parameters(live: Mapping[str, float], past: Mapping[str, float]) -> None:
     """Refuse plans with different parameters: a venue's block may change them.
 
     Raises
@@ -148,7 +148,7 @@ def open_past(run: Run, lived: Lived, *, base: Path | None = None, log: Any = No
         )
     resolved = dict(manifest["resolved"])
     live = lived.head.facts["resolved"]
-    insist_on_same_rules(live, resolved)
+    require_same_rules(live, resolved)
     capital = float(lived.head.facts["capital"])
     facts = run.facts
     is_as_given = facts.first_decision_ns == lived.first_ns and facts.initial_capital == capital

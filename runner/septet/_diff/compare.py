@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.bars import Instrument
 from septet._data.stamps import iso
-from septet._diff.backtest_side import Past, Seen, insist_on_same_numbers, open_past, seen_by
+from septet._diff.backtest_side import Past, Seen, open_past, require_same_parameters, seen_by
 from septet._diff.causes import PARTS, Cause, causes_of
 from septet._diff.live_side import Lived, read_lived
 from septet._diff.paper_fills import Simulated, build_paper, simulate
@@ -146,7 +146,7 @@ def diff(
             "time that both have is not compared"
         )
     build = build_paper(lived, past.session.instruments, log=log)
-    insist_on_same_numbers(build.plan.parameter_keys(), past.session.plan.parameter_keys())
+    require_same_parameters(build.plan.parameter_keys(), past.session.plan.parameter_keys())
     step("deciding on the values seen live")
     seen = seen_by(lived, past, build, until_ns)
     build = build_paper(lived, past.session.instruments, log=log)

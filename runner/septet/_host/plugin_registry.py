@@ -14,8 +14,8 @@ from septet._host.installed import points
 from septet._host.manifests import (
     StrangersError,
     components_of,
-    insist_distribution,
     name_of,
+    require_valid_distribution,
     strangers_code,
 )
 from septet.errors import PluginError
@@ -85,7 +85,7 @@ class Host:
         """
         target = name_of(manifest)
         try:
-            insist_distribution(distribution, version)
+            require_valid_distribution(distribution, version)
             components = components_of(manifest)
         except PluginError as error:
             self._failures.append(Failure(str(distribution), target, error.message))

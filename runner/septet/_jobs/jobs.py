@@ -150,7 +150,7 @@ class Jobs:
         """
         job = Job(kind, work, self._changed, lane, owner)
         with self._lock:
-            self._insist_on_room(lane, owner)
+            self._require_free_slot(lane, owner)
             ended = [each.id for each in self._jobs.values() if not each.is_open]
             unlisted = [each for each in ended if not self._jobs[each].lane.is_kept]
             for old in {*ended[: max(0, len(self._jobs) + 1 - MOST_KEPT)], *unlisted}:
@@ -166,7 +166,7 @@ class Jobs:
         ).start()
         return job
 
-    def _insist_on_room(self, lane: Lane, owner: str | None) -> None:
+    def _require_free_slot(self, lane: Lane, owner: str | None) -> None:
         opened = [each for each in self._jobs.values() if each.is_open and each.lane == lane]
         own = [each for each in opened if owner is not None and each.owner == owner]
         for found, most, words in (

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from septet._python.arguments import (
-    insist,
-    insist_choice,
-    insist_count,
-    insist_flag,
-    insist_text,
-    insist_watchers,
+    require,
+    require_callbacks,
+    require_choice,
+    require_count,
+    require_flag,
+    require_text,
 )
 from septet._python.runs import Run
 from septet._python.strategies import Strategy, loaded_of
@@ -103,8 +103,8 @@ def run(
         If `cancel` was set, or at Ctrl-C; nothing is left behind.
     """
     loaded = loaded_of(strategy)
-    insist_flag("tables", tables)
-    insist_watchers(progress, cancel)
+    require_flag("tables", tables)
+    require_callbacks(progress, cancel)
     _check_options(strategy, engine, threads)
     _check_stamps(data, time, zone)
     from septet._progress import stoppable
@@ -118,8 +118,8 @@ def run(
 
 
 def _check_stamps(data: Data | None, time: str | None, zone: str | None) -> None:
-    insist_text("time", time, "the name of the column of times", optional=True)
-    insist_text("zone", zone, "such as UTC or America/New_York", optional=True)
+    require_text("time", time, "the name of the column of times", optional=True)
+    require_text("zone", zone, "such as UTC or America/New_York", optional=True)
     if zone is not None and data is None:
         raise InputError(
             f"zone {zone!r} is that of data, and no data was given",
@@ -139,8 +139,8 @@ def _check_options(strategy: Strategy, engine: str, threads: int) -> None:
             f"run() is for backtests, and the mode of {strategy.name[:64]} is {strategy.mode}",
             hint='septet.load(..., mode="backtest"); `septet run` starts paper and live runs',
         )
-    insist_choice("engine", engine, _ENGINES)
-    insist_count("threads", threads)
+    require_choice("engine", engine, _ENGINES)
+    require_count("threads", threads)
     if threads != 1:
         raise InputError(
             f"a backtest runs on one thread, and threads was {threads}",
@@ -190,10 +190,10 @@ def run_many(
     Cancelled
         If `cancel` was set, or at Ctrl-C.
     """
-    insist_count("threads", threads, optional=True)
+    require_count("threads", threads, optional=True)
     fits = isinstance(strategies, Iterable) and not isinstance(strategies, str | bytes | Mapping)
-    insist(fits, "strategies", "strategies in a list or another iterable", strategies)
-    insist_watchers(progress, cancel)
+    require(fits, "strategies", "strategies in a list or another iterable", strategies)
+    require_callbacks(progress, cancel)
     _check_stamps(data, time, zone)
 
     def one(strategy: Strategy) -> Run:

@@ -11,11 +11,11 @@ from septet._app.halt import Halted
 from septet._app.run_folder_errors import reading_run
 from septet._python import html
 from septet._python.arguments import (
-    insist,
-    insist_flag,
-    insist_path,
-    insist_seconds,
-    insist_text,
+    require,
+    require_flag,
+    require_path,
+    require_seconds,
+    require_text,
 )
 from septet._python.results import Gap, Summary, Trials, Verdict, Why
 from septet._python.strategies import Strategy, load
@@ -74,7 +74,7 @@ class Run:
             return ""
         try:
             with reading_run():
-                self._stored.insist_listed()
+                self._stored.require_summary()
         except SeptetError as error:
             return error.message
         return ""
@@ -196,7 +196,7 @@ class Run:
         """
         from septet._results.result import TABLES
 
-        insist_text("table", table)
+        require_text("table", table)
         if table not in TABLES:
             raise InputError(
                 f"there is no table {table!r}", hint=f"the tables are {', '.join(TABLES)}"
@@ -234,7 +234,7 @@ class Run:
         from septet._app.runs import why_order
         from septet._report.why import sentence_of
 
-        insist_text("order", order, "the id of an order, or SYMBOL@TIME")
+        require_text("order", order, "the id of an order, or SYMBOL@TIME")
         with self._reading():
             explanation = why_order(self._stored, order)
             return Why(
@@ -256,7 +256,7 @@ class Run:
         from septet._app.run_parts import is_live
         from septet._app.runs import diff_runs
 
-        insist(isinstance(other, Run), "other", "a Run", other)
+        require(isinstance(other, Run), "other", "a Run", other)
         lives = [each for each in (self, other) if is_live(each._stored)]
         if not lives:
             raise InputError(
@@ -288,8 +288,8 @@ class Run:
         from septet._report.save import save_run
         from septet._store.copy_run import copy_run
 
-        insist_path("root", root)
-        insist_flag("report", report)
+        require_path("root", root)
+        require_flag("report", report)
         folder, in_memory = Path(root).resolve(), _in_memory(self._stored)
         copied = self._copies.get(folder)
         if copied is not None and copied.is_dir():
@@ -317,7 +317,7 @@ class Run:
         from septet._app.runs import report_run, write_page
         from septet._store.find_runs import open_run as open_stored
 
-        insist_path("path", path, optional=True)
+        require_path("path", path, optional=True)
         if path is not None:
             with self._reading():
                 return write_page(self._stored, Path(path))
@@ -404,8 +404,8 @@ def runs(strategy: str | None = None, *, root: str | PathLike[str] = "runs") -> 
     """
     from septet._store.find_runs import list_runs
 
-    insist_text("strategy", strategy, "the name of a strategy", optional=True)
-    insist_path("root", root)
+    require_text("strategy", strategy, "the name of a strategy", optional=True)
+    require_path("root", root)
     stored = list_runs(Path(root))
     return [Run(each) for each in stored if strategy in (None, each.folder.parent.name)]
 
@@ -422,8 +422,8 @@ def open_run(reference: str | PathLike[str], *, root: str | PathLike[str] = "run
 
     from septet._store.find_runs import find_run
 
-    insist_path("reference", reference)
-    insist_path("root", root)
+    require_path("reference", reference)
+    require_path("root", root)
     with reading_run():
         return Run(find_run(fspath(reference), Path(root)))
 
@@ -449,7 +449,7 @@ def halt(run: Run, *, name: str, reason: str, flatten: bool = False, wait: float
     """
     from septet._app.halt import halt_run
 
-    insist_flag("flatten", flatten)
+    require_flag("flatten", flatten)
     folder = _acted_on(run, name, reason, wait)
     return halt_run(folder, name=name, reason=reason, flatten=flatten, wait_s=wait)
 
@@ -469,12 +469,12 @@ def resume(run: Run, *, name: str, reason: str, wait: float = 10.0) -> Halted:
 
 
 def _acted_on(run: Run, name: str, reason: str, wait: float) -> Path:
-    insist(isinstance(run, Run), "run", "a Run", run, "septet.open_run(...) opens one")
-    insist_seconds("wait", wait)
+    require(isinstance(run, Run), "run", "a Run", run, "septet.open_run(...) opens one")
+    require_seconds("wait", wait)
     folder = _live_folder(run)
-    insist_text("name", name)
-    insist_text("reason", reason)
-    _insist_named(name, reason)
+    require_text("name", name)
+    require_text("reason", reason)
+    _require_name_and_reason(name, reason)
     return folder
 
 
@@ -491,7 +491,7 @@ def _live_folder(run: Run) -> Path:
     return folder
 
 
-def _insist_named(name: str, reason: str) -> None:
+def _require_name_and_reason(name: str, reason: str) -> None:
     if not name.strip() or not reason.strip():
         raise InputError(
             "name and reason are needed: they are written to the journal",

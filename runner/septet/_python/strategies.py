@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from septet._app.settings import laid
 from septet._python import html
-from septet._python.arguments import insist_choice, insist_flag, insist_path
+from septet._python.arguments import require_choice, require_flag, require_path
 from septet.errors import ConfigError, InputError, Problem, RunError, SeptetError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Strategy:
         ConfigError
             With every problem, in `problems`.
         """
-        settings_given = _insist_settings(settings)
+        settings_given = _require_settings(settings)
         unchanged = {key: value for key, value in self._settings if key not in settings_given}
         merged = {
             **unchanged,
@@ -161,8 +161,8 @@ class Strategy:
         """
         from septet._files import replace_file
 
-        insist_path("path", path)
-        insist_flag("replace", replace)
+        require_path("path", path)
+        require_flag("replace", replace)
         target = Path(path)
         if not replace and os.path.lexists(target):
             raise InputError(f"{target} is there already", hint="replace=True overwrites it")
@@ -276,8 +276,8 @@ def load(
     InputError
         If `source` is text: `loads` takes that.
     """
-    laid_over = _insist_settings({} if settings is None else settings)
-    insist_choice("mode", mode, _MODES, optional=True)
+    laid_over = _require_settings({} if settings is None else settings)
+    require_choice("mode", mode, _MODES, optional=True)
     if isinstance(source, Strategy):
         raise InputError("this is a Strategy already", hint="with_() lays settings over it")
     source_given = _given(source)
@@ -355,12 +355,12 @@ def loads(
             f"expected the text of a strategy, found the path {text.strip()[:80]!r}",
             hint="septet.load(path) reads a file",
         )
-    insist_path("base", base)
+    require_path("base", base)
     return _made(
         check_text(text, _TEXT),
         Path(_TEXT),
         Path(base).resolve(),
-        _insist_settings({} if settings is None else settings),
+        _require_settings({} if settings is None else settings),
         None,
     )
 
@@ -387,7 +387,7 @@ def _without_lines(problem: Problem) -> Problem:
     return replace(problem, line=0, column=0) if problem.file == _MAPPING else problem
 
 
-def _insist_settings(settings: Settings) -> dict[str, object]:
+def _require_settings(settings: Settings) -> dict[str, object]:
     if not isinstance(settings, Mapping):
         raise InputError(
             f"settings: expected settings by key path, found a {type(settings).__name__}",
@@ -424,8 +424,8 @@ def check(
     from septet._app.check import CheckRequest, check_loading
     from septet._config.load import load_text
 
-    insist_choice("mode", mode, _MODES, optional=True)
-    insist_flag("world", world)
+    require_choice("mode", mode, _MODES, optional=True)
+    require_flag("world", world)
     try:
         source_given = _given(source)
         load_again = partial(

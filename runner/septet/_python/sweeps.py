@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from septet._python import html
 from septet._python.arguments import (
-    insist_choice,
-    insist_count,
-    insist_path,
-    insist_text,
-    insist_watchers,
+    require_callbacks,
+    require_choice,
+    require_count,
+    require_path,
+    require_text,
 )
 from septet._python.results import Model, Trials, Verdict
 from septet._python.running import interruptible
@@ -66,7 +66,7 @@ class Sweep:
 
     def best(self, count: int = 10) -> pl.DataFrame:
         """Return the best settings by the goal, the best first."""
-        insist_count("count", count)
+        require_count("count", count)
         ranked: pl.DataFrame = self._outcome.findings.ranked
         return ranked.head(count).drop(*_BLOCKS, strict=False)
 
@@ -80,7 +80,7 @@ class Sweep:
         """
         import polars as pl
 
-        insist_count("row", row, least=None)
+        require_count("row", row, least=None)
         rows = self.settings.filter(pl.col("setting") == row)
         if not rows.height:
             raise InputError(
@@ -149,9 +149,9 @@ def sweep(
 
     _check_arguments(axes, method, {"goal": goal, "where": where}, out)
     for name, number in (("trials", trials), ("threads", threads)):
-        insist_count(name, number, optional=True)
-    insist_count("seed", seed, least=0, optional=True)
-    insist_watchers(progress, cancel)
+        require_count(name, number, optional=True)
+    require_count("seed", seed, least=0, optional=True)
+    require_callbacks(progress, cancel)
     section = {"method": method, "trials": trials, "goal": goal, "where": where}
     loaded = _swept(strategy, axes or {}, section)
     report = stoppable(progress, cancel)
@@ -173,10 +173,10 @@ def sweep(
 
 
 def _check_arguments(axes: Any, method: Any, texts: Mapping[str, Any], out: Any) -> None:
-    insist_choice("method", method, _METHODS, optional=True)
+    require_choice("method", method, _METHODS, optional=True)
     for name, text in texts.items():
-        insist_text(name, text, optional=True)
-    insist_path("out", out, optional=True)
+        require_text(name, text, optional=True)
+    require_path("out", out, optional=True)
     if axes is not None and not isinstance(axes, Mapping):
         raise InputError(
             f"axes: expected values by key path, found a {type(axes).__name__}",
@@ -247,8 +247,8 @@ def train(
     """
     from septet._app.train import train_model
 
-    insist_path("to", to, optional=True)
-    insist_watchers(progress)
+    require_path("to", to, optional=True)
+    require_callbacks(progress)
     with interruptible("the training"):
         trained = train_model(
             loaded_of(strategy), None if to is None else Path(to), progress=progress

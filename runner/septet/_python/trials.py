@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from septet._python.arguments import insist
+from septet._python.arguments import require
 from septet._python.results import Trials
 from septet._python.runs import Run
 from septet._python.strategies import Strategy
@@ -33,7 +33,7 @@ def trials(subject: Strategy | Run | None = None) -> Trials:
     from septet._app.trial_records import listed_tries
 
     fits = subject is None or isinstance(subject, Run | Strategy)
-    insist(fits, "subject", "a Strategy, a Run or None", subject)
+    require(fits, "subject", "a Strategy, a Run or None", subject)
     if isinstance(subject, Run):
         tries, rows = listed_tries(_months(subject))
     else:

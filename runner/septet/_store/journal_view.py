@@ -326,7 +326,7 @@ class LiveRun(Run):
                 alone_ns=order_times(self.result.orders),
             )  # fmt: skip
 
-    def insist_listed(self) -> dict[str, Any]:
+    def require_summary(self) -> dict[str, Any]:
         """Return the summary: the journal it is made of was read for it."""
         return self.summary
 

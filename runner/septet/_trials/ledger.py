@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 import msgspec
 import numpy as np
 
-from septet._files import insist_regular, make_folders, open_append
+from septet._files import make_folders, open_append, require_regular_files
 from septet._journal.state_folder import state_folder
 from septet._results.previous_trials import Tries
 from septet._trials.effective import effective_number
@@ -142,7 +142,7 @@ class Ledger:
         try:
             make_folders(path.parent.parent, path.parent.name, mode=0o700)
             if path.exists():
-                insist_regular(path)
+                require_regular_files(path)
             else:
                 os.close(open_append(path, mode=0o600))
             self._db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1_000)
@@ -151,7 +151,7 @@ class Ledger:
         try:
             self._prepare()
             if mark is None or mark.signs != signs:
-                self.insist_whole()
+                self.verify_rows()
         except sqlite3.Error as problem:
             self._db.close()
             raise LedgerError(f"{path} cannot be used: {problem}") from problem
@@ -362,7 +362,7 @@ class Ledger:
         except sqlite3.Error as problem:
             raise LedgerError(f"{self.path} cannot be read: {problem}") from problem
 
-    def insist_whole(self) -> int:
+    def verify_rows(self) -> int:
         """Follow the hashes of all rows; return how many there are.
 
         Raises
