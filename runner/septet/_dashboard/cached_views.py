@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._dashboard.listing import all_runs
 from septet._dashboard.run_page import now_text, run_view
 from septet._dashboard.shared_readings import PAUSE_S, SharedReadings
 from septet._store.find_runs import open_run
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from septet._app.run_view import RunView
     from septet._store.run_folder import Run
 
-__all__ = ["OpenedRun", "OpenedRuns", "View", "Views"]
+__all__ = ["OpenedRun", "OpenedRuns", "RunLists", "View", "Views"]
 
 _MAX_VIEWS: Final = 16
 _MAX_OPENED: Final = 8
@@ -84,10 +85,12 @@ class OpenedRun:
         SeptetError
             If its folder cannot be read.
         """
+        from septet._app.run_folder_errors import reading_run
         from septet._app.run_view import view_of_run
 
         if self._state is None:
-            self._state = view_of_run(self.run)
+            with reading_run():
+                self._state = view_of_run(self.run)
         return self._state
 
     @classmethod
@@ -107,3 +110,14 @@ class OpenedRuns(SharedReadings[OpenedRun]):
 
     def __init__(self) -> None:
         super().__init__(OpenedRun.read, most=_MAX_OPENED)
+
+
+class RunLists(SharedReadings[list[dict[str, Any]]]):
+    """The list of all runs, shared by those that ask before it is begun, and by nobody later."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda root, before: all_runs(root), lambda root: None, most=1)
+
+    def of(self, root: Path) -> list[dict[str, Any]]:
+        """Return a row for each run under a folder, which is not changed."""
+        return self.ask(root, lambda rows: rows)
