@@ -17,6 +17,7 @@ _LOG_LINES: Final = 100
 _LOG_BYTES: Final = 1 << 20
 _SHOWN_ONCE: Final = ("run", "strategy")
 """Fields of a line that whoever shows a run shows once."""
+_WAL: Final = "journal.sqlite-wal"
 _TICK_NS: Final = 20_000_000
 """Two writes within a tick of the system's clock may leave the same time on a file."""
 
@@ -83,10 +84,11 @@ def file_stamps_of(folder: Path) -> FileStamps | None:
     if not folder.is_dir():
         return None
     found = [(0, 0, int(is_locked(folder / RUN_LOCK)))]  # a process that is killed writes nothing
-    for name in (*LIVE_SIGNS, "journal.sqlite-wal", *FILES, HALT, RESUME):
+    for name in (*LIVE_SIGNS, _WAL, *FILES, HALT, RESUME):
         try:
             state = (folder / name).lstat()
-            found.append((state.st_mtime_ns, state.st_ctime_ns, state.st_size))
+            changed_ns = 0 if name == _WAL else state.st_ctime_ns  # readers set its owner
+            found.append((state.st_mtime_ns, changed_ns, state.st_size))
         except OSError:
             found.append((0, 0, 0))  # it is not there: that is a sign as well
     return tuple(found)
