@@ -1,4 +1,4 @@
-"""Arguments of the public functions: one of another kind is refused by name, and nothing runs."""
+"""Checks of the arguments of public functions, before anything runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _named(value: object) -> str:
 
 
 def require(fits: bool, name: str, expected: str, value: object, hint: str = "") -> None:
-    """Refuse an argument unless it fits.
+    """Raise unless an argument fits.
 
     Raises
     ------
@@ -33,23 +33,23 @@ def require(fits: bool, name: str, expected: str, value: object, hint: str = "")
 
 
 def require_text(name: str, value: Any, hint: str = "", *, optional: bool = False) -> None:
-    """Refuse what is no text."""
+    """Raise unless the argument is a text."""
     require(isinstance(value, str) or (optional and value is None), name, "a text", value, hint)
 
 
 def require_flag(name: str, value: Any) -> None:
-    """Refuse what is neither True nor False."""
+    """Raise unless the argument is True or False."""
     require(isinstance(value, bool), name, "True or False", value)
 
 
 def require_path(name: str, value: Any, *, optional: bool = False) -> None:
-    """Refuse what is no path: texts and path objects are."""
+    """Raise unless the argument is a path: a text or a path object."""
     fits = isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str)
     require(fits or (optional and value is None), name, "a path", value, "a text or a pathlib.Path")
 
 
 def require_count(name: str, value: Any, *, least: int | None = 1, optional: bool = False) -> None:
-    """Refuse what is no whole number, or one below `least`."""
+    """Raise unless the argument is a whole number, at least `least`."""
     if optional and value is None:
         return
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
@@ -59,7 +59,7 @@ def require_count(name: str, value: Any, *, least: int | None = 1, optional: boo
 
 
 def require_seconds(name: str, value: Any) -> None:
-    """Refuse what is no number of seconds."""
+    """Raise unless the argument is a number of seconds."""
     fits = isinstance(value, Real) and not isinstance(value, bool)
     require(fits, name, "a number of seconds", value)
     if not value >= 0:
@@ -69,7 +69,7 @@ def require_seconds(name: str, value: Any) -> None:
 def require_choice(
     name: str, value: Any, choices: Sequence[str], *, optional: bool = False
 ) -> None:
-    """Refuse what is none of some words."""
+    """Raise unless the argument is one of some words."""
     if optional and value is None:
         return
     words = ", ".join(choices)
@@ -79,7 +79,7 @@ def require_choice(
 
 
 def require_callbacks(progress: Any, cancel: Any = None) -> None:
-    """Refuse a progress that cannot be called, and a cancel that cannot be asked."""
+    """Raise unless `progress` can be called, and `cancel` has a method `is_set`."""
     require(
         progress is None or callable(progress), "progress", "a function", progress,
         "it is called with (stage, done, total, text)",

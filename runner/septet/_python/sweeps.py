@@ -1,4 +1,4 @@
-"""Sweeps and training as values."""
+"""Sweeps and training."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _BLOCKS = ("block_sums", "block_squares", "over_sums", "over_squares")
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Sweep:
-    """A finished sweep: every setting with its figures, and what the best of them is worth.
+    """A finished sweep: every setting with its figures, and an assessment of the best.
 
-    `folder` is where it is stored, None where it was not.
+    `folder` is where it is stored; None if it is only in memory.
     """
 
     settings: pl.DataFrame
@@ -53,7 +53,7 @@ class Sweep:
 
     @property
     def trials(self) -> Trials | None:
-        """How many tries there are on its data with its settings; None where nobody asked."""
+        """The number of tries on its data with its settings; None if the ledger was not asked."""
         from septet._results.previous_trials import sentence
 
         tries = self._outcome.tries
@@ -65,13 +65,13 @@ class Sweep:
         )  # fmt: skip
 
     def best(self, count: int = 10) -> pl.DataFrame:
-        """Return the best settings by the goal, the best first."""
+        """Return the best settings by the goal, best first."""
         require_count("count", count)
         ranked: pl.DataFrame = self._outcome.findings.ranked
         return ranked.head(count).drop(*_BLOCKS, strict=False)
 
     def strategy(self, row: int) -> Strategy:
-        """Return the strategy of a row: the number in its column `setting`.
+        """Return the strategy of a row; `row` is the number in its column `setting`.
 
         Raises
         ------
@@ -126,14 +126,14 @@ def sweep(
     Parameters
     ----------
     axes
-        Values by key path: a list, or a text as ``--sweep`` takes it (``"5..50:5"``). Without
-        them the strategy's own `sweep:` section holds; what is given here wins over it.
+        Values by key path: a list, or a text as in ``--sweep`` (``"5..50:5"``). By default those of
+        the strategy's own `sweep:` section, which these arguments replace.
     method, trials, seed, goal, where
         As in that section.
     threads
-        Settings run at once; by default one for each core.
+        Settings that run in parallel; by default one for each core.
     out
-        Where the sweep is stored; left out, it stays in memory.
+        The folder in which the sweep is stored; without it, it stays in memory.
     progress, cancel
         As in `run`.
 
@@ -196,7 +196,7 @@ def _swept_as(strategy: Strategy, outcome: Outcome, folder: Path | None) -> Swee
 def _swept(
     strategy: Strategy, axes: Mapping[str, str | Sequence[object]], section: Mapping[str, Any]
 ) -> Loaded:
-    """Load the strategy again with its sweep section as given here."""
+    """Load the strategy again with the sweep section of these arguments."""
     import yaml
 
     from septet._app.sweep import sweep_settings

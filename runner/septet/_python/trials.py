@@ -1,4 +1,4 @@
-"""What the ledger of trials of this user knows."""
+"""Queries to this user's ledger of trials."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def trials(subject: Strategy | Run | None = None) -> Trials:
     Parameters
     ----------
     subject
-        A run: the plans tried on its data. A strategy: those on all data on which one of its name
-        was tried. None: all of the ledger; how many independent ones tries on different data are
-        worth is then not given.
+        A run: the plans tried on its data. A strategy: the plans tried on any data on which a
+        strategy of its name was tried. None: the whole ledger, without an effective number, since
+        the tries are on different data.
 
     Raises
     ------
