@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from septet._app.run_files import file_stamps_of, settled_stamps_of
-from septet._dashboard import cached_views
 from septet._dashboard.accounts import accounts_file, add_token
 from septet._dashboard.shared_readings import SharedReadings
 from septet._journal.lease import RUN_LOCK
 from septet._journal.lock import free, lock
+from septet._store.find_runs import open_run
+from septet._store.run_folder import Run
 from tests.dashboard.conftest import Dashboard, stored
 from tests.dashboard.test_run_page import key_of, live, page
 
@@ -33,13 +34,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders of runs that the API has opened."""
-    found, real = list[Path](), cached_views.open_run
+    found = list[Path]()
 
-    def open_run(folder: Path, before: Any = None) -> Any:
+    def counted(folder: Path, before: Run | None = None) -> Run:
         found.append(folder)
-        return real(folder, before)
+        return open_run(folder, before)
 
-    monkeypatch.setattr(cached_views, "open_run", open_run)
+    monkeypatch.setattr("septet._dashboard.cached_views.open_run", counted)
     return found
 
 
