@@ -280,10 +280,13 @@ class _Converter:
     def _condition(self, node: ast.expr, depth: int) -> Expr:
         part = self.convert(node, depth + 1)
         if not is_condition(part):
+            subject, shown = (f"{part} is a number", part) if isinstance(part, Name) else (
+                "a number stands", "..."
+            )  # fmt: skip
             raise ExpressionError(
-                "a number stands where a condition is needed",
+                f"{subject} where a condition is needed",
                 part.offset,
-                hint="compare it with something, such as ... > 0",
+                hint=f"compare it with something, such as {shown} > 0",
             )
         return part
 

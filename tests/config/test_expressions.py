@@ -78,8 +78,9 @@ def test_shape(text: str, expected: str) -> None:
     [
         ("", 0, "empty"),
         ("a + (b > c)", 5, "condition stands where a number"),
-        ("not a", 4, "number stands where a condition"),
-        ("a > 1 and b", 10, "number stands where a condition"),
+        ("not a", 4, "a is a number where a condition is needed"),
+        ("a > 1 and b", 10, "b is a number where a condition is needed"),
+        ("a > 1 and b + 1", 10, "a number stands where a condition is needed"),
         ("(a > 1", 0, "without its partner"),
         ("a = 1", 2, "write =="),
         ("a > 2%", 5, "percent"),

@@ -255,7 +255,7 @@ def view_of_run(run: Run) -> RunView:
     from septet._store.run_condition import condition_of
     from septet._store.run_folder import JOURNAL
 
-    run.insist_listed()
+    run.require_summary()
     condition, standing = condition_of(run), standing_of(run)
     facts: dict[str, Any] = {
         "problem": condition.problem, "exit_status": condition.exit_status
@@ -302,7 +302,7 @@ def view_of_stored(run: Run) -> RunView:
     InputError
         If its folder cannot be read.
     """
-    summary = run.insist_listed()
+    summary = run.require_summary()
     equity = unless_damaged(run, _equity_of, None)
     times = [] if equity is None else equity.get_column("time").to_physical().to_list()
     values = [] if equity is None else equity.get_column("equity").to_list()

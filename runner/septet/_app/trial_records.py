@@ -302,7 +302,7 @@ def trials_document() -> dict[str, Any]:
         return document
     try:
         with Ledger(path) as ledger:
-            document["rows"] = ledger.insist_whole()
+            document["rows"] = ledger.verify_rows()
             document["strategies"] = [
                 {"strategy": name, "tries": tries, "first": iso(first), "last": iso(last)}
                 for name, tries, first, last in ledger.strategies()

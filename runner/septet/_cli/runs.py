@@ -95,7 +95,7 @@ def show_(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
 
     stored = _find(run, root)
     status = report_finding(stored, err=as_json, tables=True)
-    stored.insist_listed()
+    stored.require_summary()
     if as_json:
         _print_json({**problem_of(stored), **run_document(stored)})
     else:

@@ -65,6 +65,7 @@ class _Saved(msgspec.Struct):
     doubts: dict[int, tuple[float, int]] = {}
     gone: GonePositions = msgspec.field(default_factory=GonePositions)
     expected_fees: ExpectedFees = msgspec.field(default_factory=ExpectedFees)
+    filters_before: dict[int, tuple[float, ...]] = {}
 
 
 class Guards:
@@ -100,6 +101,7 @@ class Guards:
         self._doubts: dict[int, tuple[float, int]] = {}
         self._gone = GonePositions()
         self.expected_fees = ExpectedFees()
+        self.filters_before: dict[int, tuple[float, ...]] = {}
         self._lots = dict(enumerate(lots))
         self._handlers: dict[type[m.Event], Callable[[Any], list[m.Command]]] = {
             m.FeedChanged: self._feed,
@@ -284,6 +286,7 @@ class Guards:
     def _operated(self, event: m.Operated) -> list[m.Command]:
         if event.action == "resume":
             self._accepted.update(self._gaps)
+            self.filters_before.clear()
             names = [name for name, rule in RULES.items() if rule.person]
             commands = self._clear_all(names, event.name)
             if self._gone.accept([k for k in self._gaps if k != CASH], event.at_ns):
@@ -401,6 +404,7 @@ class Guards:
         """Note that the ledger has booked what a person has accepted as gone."""
         self._accepted[k] = self.accepted(k) + missing
         self._gone.agrees(k)
+        self.expected_fees.accepted_gone(k, missing)
 
     def differs(self, k: int) -> bool:
         """Whether the account holds a different position than is booked."""
@@ -448,7 +452,7 @@ class Guards:
         """Return every block, and the differences accepted by a resume."""
         saved = _Saved(
             list(self._guards.values()), self._accepted, self._gaps, self._lots, self.equity,
-            self._doubts, self._gone, self.expected_fees,
+            self._doubts, self._gone, self.expected_fees, self.filters_before,
         )  # fmt: skip
         return msgspec.msgpack.encode(saved)
 
@@ -458,5 +462,5 @@ class Guards:
         self._guards = {(each.rule, each.symbol, each.of): each for each in saved.guards}
         self._accepted, self._gaps, self._lots = saved.accepted, saved.gaps, saved.lots
         self.equity, self._doubts, self._gone = saved.equity, saved.doubts, saved.gone
-        self.expected_fees = saved.expected_fees
+        self.expected_fees, self.filters_before = saved.expected_fees, saved.filters_before
         self._refresh()

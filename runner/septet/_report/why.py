@@ -231,19 +231,34 @@ def _entry_of(
     }  # fmt: skip
 
 
+def _held(run: Run, symbol: str, time_ns: int) -> dict[str, Any] | None:
+    """Return side and entry time of the trade that was open at a decision; None while flat."""
+    import polars as pl
+
+    at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    is_open = (pl.col("exit_time") > at) | (pl.col("exit_reason").cast(pl.String) == "open")
+    is_of_symbol = pl.col("symbol").cast(pl.String) == symbol
+    found = run.table("trades").filter(is_of_symbol & (pl.col("entry_time") <= at) & is_open)
+    if not found.height:
+        return None
+    last = found.sort("entry_time").tail(1)
+    return {"side": str(last.item(0, "side")), "entry_time": _row(last)["entry_time"]}
+
+
 def explain(run: Run, reference: str) -> dict[str, Any]:
     """Explain an order (its id) or the lack of one (``SYMBOL@TIME``).
 
     Returns
     -------
-    dict with the keys run_id, symbol, time, order, decision, rule, entry, rebalance, features,
-    threshold, model, bar, sizing_inputs, fills, trace, left_out; what there is not is null or
-    empty. `decision` is the last one by the time of the order; of a stop or target, which no
-    decision sends, `entry` is the order whose position it closed, with its decision. `rule`
-    explains a reason that follows from the calendar or from what else is held, or states the rule
-    of the file that signalled, or those of entry that were not true where none did; `rebalance` is
-    what a portfolio asked at that time. `trace` are the steps of an order of a paper or live run,
-    with the milliseconds between them.
+    dict with the keys run_id, symbol, time, order, decision, rule, entry, held, rebalance,
+    features, threshold, model, bar, sizing_inputs, fills, trace, left_out; missing ones are null
+    or empty. `decision` is the last one by the time of the order; for a stop or target, which no
+    decision sends, `entry` is the order whose position it closed, with its decision. `held` is the
+    side and entry time of the position at a decision without an order. `rule` explains a reason
+    that follows from the calendar or from other positions; otherwise it states the rule of the
+    file that signalled, or the rules of entry that were not true. `rebalance` is what a portfolio
+    required at that time. `trace` has the steps of an order of a paper or live run, with the
+    milliseconds between them.
 
     Raises
     ------
@@ -285,6 +300,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
             or text_of_threshold(run, resolved, reason)
             or (rule_states(run, resolved, symbol, decided_ns, side) if by_rule else None),
             "entry": _entry_of(run, order, resolved, time_ns),
+            "held": _held(run, symbol, decided_ns) if order is None else None,
             "rebalance": rebalance_of(run, symbol, decided_ns, decision),
             "features": {name: decision[name] for name in names if name not in LEVEL_COLUMNS},
             "levels": {name: decision[name] for name in names if name in LEVEL_COLUMNS},
@@ -381,7 +397,17 @@ def sentence_of(explanation: Mapping[str, Any]) -> str:
         return f"No order for {explanation['symbol']}: rejected by {decision['rejected_by']}."
     if explanation["rebalance"] and decision["signal"] == "none":
         return no_order_sentence(explanation["symbol"], explanation["rebalance"])
-    return f"No order for {explanation['symbol']}: the signal was {decision['signal']}."
+    return f"No order for {explanation['symbol']}: {_no_change(explanation)}."
+
+
+def _no_change(explanation: Mapping[str, Any]) -> str:
+    """Return why a signal that no rule rejected asked for no order."""
+    signal, held = str(explanation["decision"]["signal"]), explanation["held"]
+    if held and signal == held["side"]:
+        return f"the signal was {signal}, and it is held {signal} since {held['entry_time']}"
+    if signal == "flat" and not held:
+        return "the signal was flat, and nothing is held"
+    return f"the signal was {signal}"
 
 
 def _end(order: Mapping[str, Any]) -> str:
