@@ -74,7 +74,7 @@ def test_requests_in_flight_end_before_their_client_is_closed(
     async def case() -> None:
         async with scripted() as server:
             server.body, server.hold = accepted, asyncio.Event()
-            live = account(server.urls).connect(name="main", clock=WallTime(), read=read)
+            live: Any = account(server.urls).connect(name="main", clock=WallTime(), read=read)
             await live.open(["BTC/USDT"], Received())
             sending = asyncio.create_task(live.submit(limit("a-1")))
             await server.arrived.wait()

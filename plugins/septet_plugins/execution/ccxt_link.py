@@ -153,7 +153,7 @@ class Rest:
         self._mending: Kept | None = None
         self._pause, self._mended_s = Backoff(first_s=1.0), 0.0
         self._unavailable = self._failures = 0
-        self._in_flight: set[asyncio.Future[Any]] = set()
+        self._in_flight: set[asyncio.Task[Any]] = set()
         self._is_closed = False
         hook_client(client, gate, self._on_answer, hosts)
 
@@ -226,15 +226,16 @@ class Rest:
         """Call a method in a task of its own, which `close` cancels."""
         if self._is_closed:
             raise Barred("closed", "the client is closed: nothing is sent")
-        calling = asyncio.ensure_future(getattr(self.client, method)(*args, **keys))
+        calling = self._tasks.once("request", getattr(self.client, method)(*args, **keys))
         self._in_flight.add(calling)
         calling.add_done_callback(self._in_flight.discard)
         try:
             return await calling
         except asyncio.CancelledError:
             own = asyncio.current_task()
-            if self._is_closed and calling.cancelled() and not (own and own.cancelling()):
-                raise Barred("closed", "the client was closed before the answer") from None
+            if calling.cancelled() and not (own and own.cancelling()):
+                why = "the client was closed" if self._is_closed else "the request was ended"
+                raise Barred("closed", f"{why} before the answer") from None
             raise
 
     def _failed(self, trace: Wire, error: Exception) -> None:
@@ -284,7 +285,7 @@ class Rest:
                 task.close()
         self._is_closed = True
         for calling in self._in_flight:
-            calling.cancel()
+            self._tasks.cancel(calling)
         if self._in_flight:
             await asyncio.wait(set(self._in_flight), timeout=_END_S)
         await self.client.close()
