@@ -83,7 +83,8 @@ def ended(each: core.OrderEnded, reason: str, trace: str) -> m.Changed:
 def halted(rule: str, then: str, clears_when: str, equity: float) -> str:
     """Return a text for the operator: the effect of a halt of the file, and its duration."""
     until = _ENDS_WITH.get(clears_when, f"for {clears_when}")
-    return f"{rule} tripped at equity {equity:.2f}: {DOES.get(then, then)}, {until}"
+    what = "a person halted the run" if rule == "operator" else f"{rule} tripped"
+    return f"{what} at equity {equity:.2f}: {DOES.get(then, then)}, {until}"
 
 
 def tripped(each: core.Halted, names: Names) -> list[m.Command]:

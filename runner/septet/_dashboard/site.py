@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from septet._dashboard.cached_views import OpenedRuns, RunLists
 from septet._jobs.jobs import Jobs
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class Site:
         Open connections, of which those of a visitor are kept when there are too many.
     jobs : Jobs
         Checks, backtests and comparisons, each in a process of its own.
+    opened, lists : OpenedRuns, RunLists
+        Runs and lists of runs as they were read for the API and for pages of orders.
     """
 
     root: Path
@@ -129,6 +132,8 @@ class Site:
     workspace: Workspace | None = None
     connections: Connections | None = None
     jobs: Jobs = field(default_factory=lambda: Jobs("one can be cancelled, on the page Jobs"))
+    opened: OpenedRuns = field(default_factory=OpenedRuns)
+    lists: RunLists = field(default_factory=RunLists)
 
     def visitor(self, session: str) -> Visitor | None:
         """Return whose session it is, with the right that they have now."""

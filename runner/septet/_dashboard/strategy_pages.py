@@ -16,7 +16,12 @@ from septet._app.strategy_text import MOST_TEXT
 from septet._dashboard.forms import asked, form_of
 from septet._dashboard.job_pages import Subject, owner_of
 from septet._dashboard.site import OPERATE, VIEW, Right
-from septet._jobs.check_process import CheckAnswer, CheckProcess, CheckRequest
+from septet._jobs.check_process import (
+    CheckAnswer,
+    CheckExceeded,
+    CheckProcess,
+    CheckRequest,
+)
 from septet._jobs.jobs import CHECKS, TooManyJobs
 from septet.errors import Cancelled, ConfigError, InputError, Problem
 
@@ -155,6 +160,7 @@ class StrategyPages:
         """Check a text as if it were a file, there or not; return what `shown` takes.
 
         It is a job, which is listed and can be cancelled. `is_loaded_only` leaves its data out.
+        `exceeded` in the answer means that it exceeded its bounds, and nothing is known.
         """
         workspace = self.require_workspace()
         try:
@@ -170,7 +176,7 @@ class StrategyPages:
         except ConfigError as error:
             return {"checked": True, "problems": error.problems, "status": 200}
         except InputError as error:
-            return refused(error, 200)
+            return {**refused(error, 200), "exceeded": isinstance(error, CheckExceeded)}
         return {
             "checked": True, "problems": done.problems, "left_out": done.left_out,
             "values": done.values, "status": 200,

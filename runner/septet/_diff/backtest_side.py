@@ -381,15 +381,15 @@ def _key(event: Any, time_ns: int) -> Any:
 def _as_seen(k: int, table: BarTable, lived: Lived) -> BarTable:
     """Replace bars that both runs have with the live run's values."""
     columns = {name: getattr(table, name).copy() for name in PRICES}
-    made_up = None if table.filled is None else table.filled.copy()
+    filled = None if table.filled is None else table.filled.copy()
     for i, open_ns in enumerate(table.open_ns.tolist()):
         bar = lived.bars.get((k, open_ns))
         if bar is not None:
             for name in PRICES:
                 columns[name][i] = getattr(bar, name)
-            if made_up is not None:
-                made_up[i] = False
-    return replace(table, **columns, filled=made_up)
+            if filled is not None:
+                filled[i] = False
+    return replace(table, **columns, filled=filled)
 
 
 def _points(name: str, table: Any, lived: Lived) -> Any:

@@ -25,7 +25,7 @@ from septet._jobs.jobs import TooManyJobs
 from septet._progress import Progress
 from septet.errors import InputError, Problem, SeptetError
 
-__all__ = ["CheckAnswer", "CheckProcess", "CheckRequest"]
+__all__ = ["CheckAnswer", "CheckExceeded", "CheckProcess", "CheckRequest"]
 
 MOST_WAITING: Final = 8
 _PROGRAM: Final = (
@@ -68,6 +68,10 @@ class CheckAnswer:
     values: tuple[tuple[str, str, str], ...] = ()
 
 
+class CheckExceeded(InputError):
+    """A check exceeded its bounds: whether the strategy has a problem is not known."""
+
+
 class CheckProcess:
     """Checks strategies one at a time in a process that starts with the first check."""
 
@@ -88,7 +92,7 @@ class CheckProcess:
 
         Raises
         ------
-        InputError
+        CheckExceeded
             If it exceeds its bounds.
         TooManyJobs
             If too many are waiting.
@@ -122,12 +126,12 @@ class CheckProcess:
             )
         except ChildSilent:
             self._end()
-            raise InputError(
+            raise CheckExceeded(
                 f"the check took longer than {self._bounds.seconds:g} s and was ended", hint=_LESS
             ) from None
         except (ChildLost, MemoryError):
             self._end()
-            raise InputError(
+            raise CheckExceeded(
                 "the process of the check ended: the check took more than "
                 f"{size_text(self._bounds.memory)}, or a library failed in it",
                 hint=_LESS,
@@ -137,7 +141,7 @@ class CheckProcess:
             raise
         if isinstance(answer, MemoryError):
             self._end()
-            raise InputError(
+            raise CheckExceeded(
                 f"the check takes more than {size_text(self._bounds.memory)}",
                 hint=_LESS,
             )
