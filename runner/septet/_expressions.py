@@ -269,6 +269,9 @@ class _Converter:
         message, hint = _REFUSED.get(
             type(node), ("this is not in the language", f"it has {_LANGUAGE}")
         )
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            feature, output = node.value.id, node.attr
+            hint = f"write {feature}_{output} for the output {output} of a feature {feature}"
         raise ExpressionError(message, offset, hint=hint)
 
     def _numeric(self, node: ast.expr, depth: int) -> Expr:

@@ -160,7 +160,7 @@ def sweep(
         report("note", 0, None, text)
 
     def work(folder: Path, *, page: bool) -> Outcome:
-        request = SweepRequest(out=folder, seed=seed, threads=threads, page=page)
+        request = SweepRequest(out=folder, seed=seed, threads=threads, page=page, face="python")
         with interruptible("the sweep"):
             report("sweep", 0, None, "")
             return sweep_file(loaded, request, log=log, progress=report)
