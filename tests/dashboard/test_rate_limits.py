@@ -19,9 +19,9 @@ from starlette.requests import Request
 from septet._dashboard import connections as module
 from septet._dashboard import forms, login, request_guard, serve
 from septet._dashboard.accounts import accounts_file, add_token, add_user
+from septet._dashboard.cached_views import RunLists
 from septet._dashboard.connections import Connections, max_connections
 from septet._dashboard.forms import TooSlow, form_of
-from septet._dashboard.cached_views import RunLists
 from septet._dashboard.login import LogInPages
 from septet._dashboard.rate_limits import InProgress
 from septet._dashboard.read_turns import MOST_READING
