@@ -39,7 +39,7 @@ from septet_plugins.data.ccxt_messages import (
 )
 from septet_plugins.data.ccxt_requests import FeedTerms, Requests
 from septet_plugins.exchange.bar_pages import Pages, timeframe_of
-from septet_plugins.exchange.clients import Scrub, allowed_hosts, make_client, stream_hosts
+from septet_plugins.exchange.clients import Scrub, allowed_hosts, opened_client, stream_hosts
 from septet_plugins.exchange.listing import Listing, check_contracts
 from septet_plugins.exchange.markets import ids_of, markets_of
 from septet_plugins.exchange.message_tap import Tap, tapped
@@ -114,7 +114,7 @@ class CcxtFeed:
 
     async def _connect(self, request: FeedRequest) -> FeedFacts:
         self._request = request
-        self._client = client = make_client(self._terms.reach)
+        self._client = client = await opened_client(self._terms.reach)
         self._requests = Requests(client, self._terms, self._gate, self._clock, self._scrub)
         self._hosts = stream_hosts(client, self._terms.reach)
         hosts = allowed_hosts(client, self._terms.reach)

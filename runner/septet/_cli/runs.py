@@ -106,12 +106,12 @@ def show_(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
 
 
 def _open_lines(run: Run) -> list[str]:
-    """Return the positions and open orders of a paper or live run; nothing for a backtest."""
+    """Return positions, open orders and late models of a live or paper run; none of a backtest."""
     from septet._app.runs import positions_of
-    from septet._report.open_state import lines_of
+    from septet._report.open_state import late_model_lines, lines_of
 
     state = positions_of(run)
-    return [] if state is None else lines_of(state)
+    return [] if state is None else [*lines_of(state), *late_model_lines(state)]
 
 
 def _standing(run: Run) -> list[str]:

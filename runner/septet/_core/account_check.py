@@ -95,7 +95,7 @@ class Account:
                     price=self.checks.symbols[k].price,
                 )  # fmt: skip
                 if missing:
-                    self.guards.booked_gone(k, missing)
+                    self.guards.booked_gone(k, missing, price)
                     close_gone(k, missing, price)
                     booked_units = books.held(k)
             short = self.guards.differs(k) and 0.0 <= account_units < booked_units

@@ -400,10 +400,11 @@ class Guards:
             return 0.0, 0.0
         return missing, price
 
-    def booked_gone(self, k: int, missing: float) -> None:
+    def booked_gone(self, k: int, missing: float, price: float) -> None:
         """Note that the ledger has booked what a person has accepted as gone."""
         self._accepted[k] = self.accepted(k) + missing
         self._gone.agrees(k)
+        self._gone.cash += max(0.0, missing * price)
         self.expected_fees.accepted_gone(k, missing)
 
     def differs(self, k: int) -> bool:
@@ -439,12 +440,29 @@ class Guards:
             if short <= tolerance:
                 self._accepted.pop(CASH, None)
             self._gaps.pop(CASH, None)
+            self._gone.cash = 0.0
             return self.clear("insufficient_funds", "the account holds it again")
         if short - accepted <= tolerance + unread:
             return []
+        gone, self._gone.cash = self._gone.cash, 0.0
+        if short - accepted <= tolerance + gone:
+            self._accepted[CASH] = short
+            self._gaps.pop(CASH, None)
+            return self._went_with_units(booked_cash, short, holdings)
         self._gaps[CASH] = short
         text = FUNDS_TEXT.format(ours=booked_cash, holdings=holdings)
         return self.trip("insufficient_funds", now_ns, text=text)
+
+    def _went_with_units(self, booked: float, short: float, holdings: str) -> list[m.Command]:
+        """Report cash that the account lacks with units that a person has accepted as gone."""
+        text = FUNDS_TEXT.format(ours=booked, holdings=holdings)
+        text += (
+            f": {short:.12g} less, which went with the units that a person has accepted as gone. "
+            "Entries are sized by the ledger, and may be rejected for it; pay it in, or begin a "
+            "run with the capital that is there (--fresh)"
+        )
+        alert = m.Alerted(level="warning", event="insufficient_funds", text=text)
+        return [alert, *self.clear("insufficient_funds", "it went with units that are gone")]
 
     # ------------------------------------------------------------------ snapshots
 

@@ -50,7 +50,8 @@ def close_gone(
         f"{quantity:.12g} {names.base[k]}, which the account no longer held, as a person has "
         f"accepted, is booked as closed at {price:.12g} and without a fee: an estimate, the last "
         "price that was known when the difference was first read. If it was withdrawn, the account "
-        "lacks that cash (insufficient_funds); units that come back are somebody else's"
+        "lacks that cash (a warning, insufficient_funds, states it); units that come back are "
+        "somebody else's"
     )
     alert = m.Alerted(level="error", event="gone", text=text, symbol=k)
     return k, [alert], engine.close_gone(k, float(round(quantity * scales[k])), price, market_ns)

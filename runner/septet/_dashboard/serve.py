@@ -103,7 +103,7 @@ def make_server(
     if listening is not None:
         listening.connections = connections
     sessions = Sessions(
-        notify, time.monotonic, Visitor(login_name(), OPERATE), has_code=remote is None
+        notify, time.monotonic, Visitor(login_name(), OPERATE), has_code=remote is None, warn=warn
     )
     make_site = loopback_site if remote is None else partial(remote_site, remote=remote)
     site = make_site(

@@ -55,8 +55,9 @@ class Limits:
 
     Parameters
     ----------
-    by_address, by_name : Throttle
-        Wrong log-ins within a minute: of one address, and for one name from all addresses.
+    by_pair, by_address, by_name : Throttle
+        Wrong log-ins within a minute: of one address for one name, of one address for all names,
+        and for one name from all addresses.
     requests : InProgress
         Requests that run at the same time, of one session or token and of all.
     streams : InProgress
@@ -65,6 +66,7 @@ class Limits:
         Requests that read at the same time, of one session or token; the others wait.
     """
 
+    by_pair: Throttle
     by_address: Throttle
     by_name: Throttle
     requests: InProgress
@@ -78,8 +80,8 @@ def default_limits(clock: Callable[[], float]) -> Limits:
     from septet._dashboard.read_turns import ReadTurns
 
     return Limits(
-        Throttle(5, 60.0, clock), Throttle(20, 60.0, clock), InProgress(16, 200),
-        InProgress(12, 200), ReadTurns(),
+        Throttle(5, 60.0, clock), Throttle(20, 60.0, clock), Throttle(20, 60.0, clock),
+        InProgress(16, 200), InProgress(12, 200), ReadTurns(),
     )  # fmt: skip
 
 
