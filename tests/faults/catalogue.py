@@ -392,7 +392,10 @@ CATALOGUE: Final = {
             _MONEY + "test_a15_what_a_sale_cost_is_expected_in_what_was_received",
         ),
         (),
-        ("execution/test_fees.py::test_an_execution_with_a_fee_that_cannot_be_is_handed_on",),
+        (
+            "execution/test_fees.py::test_an_execution_with_a_fee_that_cannot_be_is_handed_on",
+            "live/test_late_fees.py::test_the_ledger_follows_the_fee_that_the_list_states",
+        ),
     ),
 }  # fmt: skip
 """Every fault of the suite by its code."""

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from septet import messages as m
@@ -81,6 +82,41 @@ def test_what_a_person_accepts_as_gone_is_booked_at_the_price_when_it_was_first_
     assert core.engine.equity == core.engine.cash
     assert [each.level for each in alerts(found, "gone")] == ["error"]
     assert "an estimate" in alerts(found, "gone")[0].text
+
+
+@pytest.mark.parametrize(
+    ("cash", "blocks", "warns"),
+    [(500.0, False, True), (997.0, False, False), (400.0, True, False)],
+    ids=["withdrawn", "sold", "more_is_missing"],
+)
+def test_one_resume_accepts_units_and_the_cash_that_went_with_them(
+    cash: float, blocks: bool, warns: bool
+) -> None:
+    """Withdrawn units bring no cash; a shortfall beyond their value is another matter."""
+    core: Any = core_of_seed(4)()
+    for n in (1, 2):
+        close_bar(core, NOW + 60 * n * SECOND, 100.0)
+    core._carry(core.engine.adopt(0, 500_000_000.0, 100.0, NOW + 121 * SECOND))
+    assert core.engine.cash == 500.0
+
+    def read(seconds: int, cash: float = cash) -> list[m.Command]:
+        event = holdings(NOW + seconds * SECOND, 0.0)
+        balances = {"BTC": (0.0, 0.0), "USDT": (cash, 0.0)}
+        found: list[m.Command] = core.handle(msgspec.structs.replace(event, balances=balances))
+        return found
+
+    quote(core, NOW + 310 * SECOND, 99.5, 99.52)
+    read(310, 500.0)
+    core.handle(resume(NOW + 370 * SECOND))
+    found = read(372)
+    assert closings(found) == [(5.0, pytest.approx(99.51))]
+    texts = [each.text for each in alerts(found, "insufficient_funds") if each.level == "warning"]
+    assert ["went with the units" in each for each in texts] == [True] * warns
+    assert core.guards.blocked(0) == ("insufficient_funds" if blocks else "")
+    assert alerts(read(400), "insufficient_funds") == [], "it is said once"
+    core.restore(core.snapshot())
+    read(430)
+    assert core.guards.blocked(0) == ("insufficient_funds" if blocks else "")
 
 
 def alerts(found: list[m.Command], event: str) -> list[m.Alerted]:

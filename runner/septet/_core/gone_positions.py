@@ -28,11 +28,13 @@ class GonePositions(msgspec.Struct):
     """Prices of the differences, by symbol, and those that a person has accepted.
 
     `first_seen` has the last known price when a difference was first read in its present size
-    (quote), `accepted` that price and the time of the resume (wall time).
+    (quote), `accepted` that price and the time of the resume (wall time). `cash` is what the ledger
+    counts for units that are booked as gone, until a read shows whether the account has it (quote).
     """
 
     first_seen: dict[int, float] = {}
     accepted: dict[int, tuple[float, int]] = {}
+    cash: float = 0.0
 
     def differs(self, k: int, price: float, *, anew: bool) -> None:
         """Note a difference of the account; `anew` if it is new, or of another size."""

@@ -41,7 +41,7 @@ from septet._shell.backtest import (
     refuse_unserved,
     watched_steps,
 )
-from septet._shell.declared_memory import Boundary, insist_memory, tried_nodes
+from septet._shell.declared_memory import Boundary, require_declared_memory, tried_nodes
 from septet._shell.feature_values import cut_of
 from septet._shell.held_closes import HeldCloses
 from septet._shell.late_start import LateStart, Ready, late_start
@@ -342,7 +342,7 @@ class _Run:
         batch.run(session.first)
         self.incomplete += self._incomplete(session, state)
         if self.session is None:
-            insist_memory(session, batch.F, session.first)
+            require_declared_memory(session, batch.F, session.first)
         self.boundary.take(session, batch.F)
         self.signals = [int(D[layout.D_SIGNAL, n - 1]) if n else 0
                        for D, n in zip(batch.D, aligned.lengths, strict=True)]  # fmt: skip

@@ -75,6 +75,9 @@ globalThis.septetTimeChart = (() => {
   const MARKS = {
     long: { shape: "arrowUp", position: "belowBar", paint: "accent" },
     short: { shape: "arrowDown", position: "aboveBar", paint: "accent" },
+    "more-long": { shape: "arrowUp", position: "belowBar", paint: "accent" },
+    "more-short": { shape: "arrowDown", position: "aboveBar", paint: "accent" },
+    less: { shape: "circle", position: "inBar", paint: "accent" },
     gain: { shape: "circle", position: "aboveBar", paint: "contrast" },
     loss: { shape: "square", position: "aboveBar", paint: "contrast" },
     halt: { shape: "square", position: "aboveBar", paint: "bad", text: "halt" },

@@ -21,7 +21,7 @@ import msgspec
 from septet import messages as m
 from septet._core.orders import contradictions
 from septet._core.orders.lifecycle import CLOCKS_NS, OrderLifecycle, trade_key
-from septet._core.orders.records import SECOND_NS, Child, Corrected, Disputed
+from septet._core.orders.records import SECOND_NS, Child, Corrected, Disputed, FeeReported
 
 __all__ = [
     "NEVER_NS",
@@ -56,6 +56,9 @@ def take(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: int) -
     if lifecycle.is_booked(child, fill):
         if fill.listed:
             _compare(lifecycle, child, fill, now_ns)
+        key = trade_key(fill, child.client_id)
+        if lifecycle.guards.expected_fees.reports(key, fill):
+            lifecycle.outcomes.append(FeeReported(key, fill))
         return
     odd = contradictions.fault_of_fill(child, fill)
     if odd and not fill.listed:
@@ -89,6 +92,8 @@ def _compare(lifecycle: OrderLifecycle, child: Child, fill: m.Filled, now_ns: in
             f"{child.sign * (booked - fill.price) * fill.quantity:.12g}"
         )
         lifecycle.alert("warning", RULE, text, child.symbol)
+        awaited = lifecycle.guards.expected_fees.reprice(key, fill.price)
+        fill = awaited if awaited is not None else fill  # its fee is corrected after its price
         _correct(lifecycle, child, fill, fill.trade_id, booked, fill.market_ns, False)
         _agree(lifecycle, child, fill.trade_id, now_ns)
         return

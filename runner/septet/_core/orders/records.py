@@ -17,7 +17,7 @@ from septet._core.orders.recent_fills import Fill, RecentFills
 
 __all__ = [
     "DUST", "FINAL", "NO_ORDER", "RANK", "Booked", "Child", "Corrected", "Disputed", "Ended",
-    "Fill",
+    "FeeReported", "Fill",
     "ForeignOrder", "NeverSentOrder", "RecentFills", "Outcome", "Parent", "Protection", "Records",
     "StopEnded", "Stranger", "ThirdPartyActivity", "ThirdPartyOrder", "Timing", "Triggered",
     "Unnamed", "Work", "tolerated",
@@ -362,6 +362,16 @@ class Corrected(msgspec.Struct, frozen=True):
     base_fee: float = 0.0
 
 
+class FeeReported(msgspec.Struct, frozen=True):
+    """The venue states the fee of a fill that was booked with the expected one.
+
+    `key` is that of its trade, `fill` as the venue reports it now.
+    """
+
+    key: str
+    fill: m.Filled
+
+
 class Ended(msgspec.Struct, frozen=True):
     """A parent has ended: nothing more is sent for it. `filled` is unsigned (base)."""
 
@@ -407,7 +417,10 @@ class NeverSentOrder(msgspec.Struct, frozen=True):
     text: str
 
 
-Outcome = Booked | Corrected | Ended | Triggered | StopEnded | ThirdPartyActivity | NeverSentOrder
+Outcome = (
+    Booked | Corrected | FeeReported | Ended | Triggered | StopEnded | ThirdPartyActivity
+    | NeverSentOrder
+)  # fmt: skip
 Kill = Literal["", "cancelling", "done"]
 
 
