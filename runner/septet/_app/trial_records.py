@@ -40,7 +40,7 @@ _encoded: Final = json.JSONEncoder(default=str).encode
 _NO_PART: Final = ("name", "mode", "plugins", "paper", "live", "sweep", "schedule", "monitoring")
 """What of a file changes no decision: neither names, nor where the data lie."""
 _NO_DAY: Final = "no day of the data has a close"
-_BEGAN: Final = "the ledger of trials began with it"
+_BEGAN: Final = "this run is the first in a new ledger of trials"
 
 
 def file_digest(resolved: Mapping[str, Any], sources: object = None) -> bytes:

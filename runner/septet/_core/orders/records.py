@@ -431,7 +431,8 @@ class Records(msgspec.Struct, kw_only=True):
     `account_units` a position of the account below the booked one (base, signed; ``there`` in
     snapshots), `listed_ns` when the newest list of open orders was requested (wall time). `start`
     is the part of the ids of this start of the process, `starts` the highest parent of each earlier
-    one, `unnamed` and `named` are orders behind executions without a client id.
+    one, `unnamed` and `named` are orders behind executions without a client id. `jumped_ns` is when
+    the local clock jumped ahead (wall time, after the jump), by `jumped_by_ns`.
     """
 
     works: dict[int, Work] = {}
@@ -465,6 +466,8 @@ class Records(msgspec.Struct, kw_only=True):
     held: dict[int, tuple[float, int]] = {}
     unfunded: list[int] = []
     started_ns: int = 0
+    jumped_ns: int = 0
+    jumped_by_ns: int = 0
     listed_ns: int = 0
     paused_ns: int = 0
     refused_ns: dict[int, int] = {}
