@@ -55,7 +55,7 @@ class FillMonitoring(Config):
     """Comparison of the costs of fills with the assumed costs."""
 
     slippage_alarm: Cost = Field(default="20bps")  # type: ignore[assignment]
-    """Warn if the lower 95 % bound of the mean slippage of fills is above this share of the price."""
+    """Warn if the lower 95 % bound of the mean slippage of fills is above this share of a price."""
     latency_alarm: WallDuration = Field(default="2s")  # type: ignore[assignment]
     """Warn if a venue takes longer than this to answer an order."""
 
