@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 OFF: Final = "the ledger of trials is off (SEPTET_TRIALS=off)"
-FORMAT: Final = 2
+FORMAT: Final = 3
 BLOCKS: Final = -1
 """First day of returns that are sums of blocks of days."""
 OVERLAP: Final = 0.25
@@ -95,7 +95,8 @@ class Trial:
 
     `plan` names the resolved values, plugins and models, `file` the same without models, which
     more data add to: the file that was tried. `returns` are
-    the daily returns from day `first_day` on (days since 1970), kept as float32; of a setting of a
+    the daily returns from day `first_day` on (days since 1970), one a calendar day, NaN on days
+    without one, kept as float32; of a setting of a
     sweep they are the sums of its blocks of days, and `first_day` is `BLOCKS`.
     """
 
