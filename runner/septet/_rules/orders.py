@@ -42,12 +42,13 @@ def send_exit(k, reason, now_ns, run: Run):
         end_grid_orders(k, reason, now_ns, run)
     held = run.units[k]
     units = -floor_units(held, run.lot[k]) if held > 0.0 else floor_units(-held, run.lot[k])
-    sent_units = 0.0
-    if SENDS_TAKES and not VENUE_FILLS:
-        sent_units = abs(run.take_units[k])
     if run.working[k] == 1:
-        if run.reduces[k] == 1 and abs(run.order_units[k]) + sent_units >= abs(units):
+        if run.reduces[k] == 1 and abs(run.order_units[k]) >= abs(units):
             return
+        if SENDS_TAKES and not VENUE_FILLS:
+            sent_units = abs(run.order_units[k]) + abs(run.take_units[k])
+            if run.reduces[k] == 1 and sent_units >= abs(units):
+                return
         if not SPOT and (
             run.reduces[k] == 0 and run.order_type[k] == MARKET and run.order_units[k] * units > 0.0
         ):
@@ -55,7 +56,7 @@ def send_exit(k, reason, now_ns, run: Run):
         end_order(k, STATUS_CANCELLED, reason, now_ns, run)
     small = too_small(units, run.scale[k], run.mark[k], run.min_notional[k], run.min_units[k])
     if SENDS_TAKES:
-        if sent_units >= abs(units) > 0.0:
+        if not VENUE_FILLS and abs(run.take_units[k]) >= abs(units) > 0.0:
             return
         end_take(k, reason, now_ns, run)
     if units == 0.0:

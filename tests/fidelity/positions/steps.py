@@ -262,6 +262,8 @@ def buy_regularly(run: State, symbol: str) -> None:
         refused = "short_held"
     if not refused and held.units and run.leaving(symbol) == abs(held.units):
         refused = "exit"
+    if not refused and run.increases(symbol):
+        refused = "buy_every"
     begins = not held.side and not run.increases(symbol)
     if not refused and (begins or run.begins_again(symbol, 1)):
         refused = plan_entry(run, symbol, 1)

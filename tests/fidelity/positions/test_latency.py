@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from septet.errors import ConfigError
 from tests.fidelity.positions import draws
-from tests.fidelity.positions.cases import LETTERS, LONG_ONLY, RULES, fills, market
+from tests.fidelity.positions.cases import LETTERS, LONG_ONLY, RULES, fills, market, what
 from tests.fidelity.positions.in_engine import assert_same_by_events, assert_same_run
 from tests.fidelity.positions.market import HOUR, Market
 from tests.fidelity.positions.settings import (
     Add,
+    BuyEvery,
     Costs,
     Instrument,
     Position,
@@ -30,7 +31,7 @@ from tests.fidelity.positions.settings import (
     TradingHours,
 )
 from tests.fidelity.positions.simulator import Result, simulate
-from tests.fidelity.positions.test_engine_steps import grids, market_of, served
+from tests.fidelity.positions.test_engine_steps import buyers, grids, market_of, served
 from tests.scale import examples
 
 LATE = Costs(latency_ns=HOUR)
@@ -73,6 +74,29 @@ def test_grids_with_latency_fill_as_in_the_reference(s: Strategy, seed: int, bar
         agreed(replace(s, costs=replace(s.costs, latency_ns=bars * HOUR)), market_of(seed))
     except ConfigError:  # R without a stop from the first fill on
         reject()
+
+
+@given(buyers(), draws.SEEDS, st.integers(1, 3))
+@settings(max_examples=examples(24))
+def test_regular_buys_with_latency_fill_as_in_the_reference(
+    s: Strategy, seed: int, bars: int
+) -> None:
+    try:
+        agreed(replace(s, costs=replace(s.costs, latency_ns=bars * HOUR)), market_of(seed))
+    except ConfigError:  # R without a stop from the first fill on
+        reject()
+
+
+def test_a_buy_that_is_due_while_another_is_in_flight_is_dropped() -> None:
+    """Due at 4 h and 7 h; a missing bar delays the first to 5 h, and it fills at 7 h."""
+    rows: list[Any] = [FLAT, FLAT, FLAT, None, FLAT, FLAT, FLAT, FLAT, FLAT]
+    s = Strategy(
+        position=Position(buy_every=BuyEvery("3 bars", 500.0)), instrument=Instrument(lot=1.0),
+        costs=Costs(latency_ns=2 * HOUR), reentry="immediate",
+    )  # fmt: skip
+    out = ran(s, "-" * 9, rows)
+    assert fills(out) == [(7.0, 5.0, 100.0)]
+    assert what(out) == [(7.0, "buy_every", "buy_every")]
 
 
 HALF = Position(take=(Take(0.5, when="ok > 0"),))
