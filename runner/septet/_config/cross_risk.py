@@ -10,6 +10,8 @@ from septet._config.pydantic_problems import closest
 
 __all__ = ["CHECKS"]
 
+_DAY_NS: Final = 86_400_000_000_000
+
 
 def _limit(context: CheckContext, name: str) -> float | None:
     if context.doubtful("risk", "limits", name):
@@ -128,6 +130,14 @@ def check_halts(context: CheckContext) -> None:
         _above(context, "drawdown"),
         _above(context, "daily_loss"),
     )
+    if daily is not None and context.bar_ns >= _DAY_NS and strategy.mode == "backtest":
+        context.warn(
+            ("risk", "halts", "daily_loss"),
+            "this halt never trips in a backtest on bars of a day: its base is the equity at the "
+            "close of the first bar of the day, which is the only one",
+            hint="write drawdown, or a shorter bar",
+            on_key=True,
+        )
     if drawdown is not None and daily is not None and daily > drawdown:
         context.warn(
             ("risk", "halts", "daily_loss"),
