@@ -47,7 +47,7 @@ def _sync_the_database(journal: Any) -> None:
 def leave_out_tail() -> None:
     """Let every commit be a transaction of the database, and a sync one of its log."""
     Journal._keep = _commit_into_the_database  # type: ignore[method-assign]
-    Journal._insist_on_sync = _sync_the_database  # type: ignore[method-assign]
+    Journal._require_sync = _sync_the_database  # type: ignore[method-assign]
 
 
 WITHOUT: Final[Mapping[str, Callable[[], None]]] = {

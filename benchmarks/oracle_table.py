@@ -28,18 +28,18 @@ __all__ = ["main"]
 HEAD = """# Features against TA-Lib
 
 Made by `python benchmarks/oracle_table.py FOLDER`, with TA-Lib {version} on {series} series of
-real {bar}-minute bars ({bars:,} bars in all). Two answers agree where
-|a - b| <= 1e-9 · max(|a|, |b|) + 1e-12 · scale; the scale is the price, 1 or 100. Recursive
-functions are compared after their declared memory has passed, the others after twice their window.
+real {bar}-minute bars ({bars:,} bars in all). Two values agree if
+|a - b| <= 1e-9 · max(|a|, |b|) + 1e-12 · scale, where scale is the price, 1 or 100. Recursive
+features are compared once their declared memory has passed, the others after twice their window.
 
-*Beyond* counts values outside that bound. Each of them is taken once more in exact arithmetic
-(fractions, one rounding at the end): *ours exact* counts where our answer lies within the bound of
-the exact one and TA-Lib's does not. It keeps running sums over the whole series, whose rounding
-stays in them; where a window varies little against the level of its prices, the difference is
-little else.
+*Beyond* is the number of values outside that bound. Each of them is computed again in exact
+arithmetic (fractions, rounded once at the end): *ours exact* is the number of values where septet
+is within the bound of the exact result and TA-Lib is not. TA-Lib keeps running sums over the whole
+series and their rounding errors with them, which matter where the prices of a window vary little
+compared with their level.
 
-*Flat* counts values for which septet returns NaN because the question has no answer: a range, a
-deviation or a flow of zero as the divisor. TA-Lib answers 0 there (and its bands coincide).
+*Flat* is the number of values that are NaN in septet because the divisor is zero: a range, a
+deviation or a flow. TA-Lib returns 0 there (and its bands coincide).
 
 | feature | TA-Lib | values | largest difference | share of the bound | beyond | ours exact | flat |
 |---|---|---|---|---|---|---|---|

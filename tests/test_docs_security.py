@@ -20,7 +20,7 @@ from septet._data.message_limits import (
     SYMBOL_CHARACTERS,
     SYMBOLS_SHOWN,
 )
-from septet._files import LARGEST_PRIVATE, insist_private
+from septet._files import LARGEST_PRIVATE, require_private
 from septet._journal.journal_format import MAX_ROW_BYTES
 from septet._learn.onnx_graph import LARGEST_TENSOR
 from septet._store import run_folder
@@ -92,10 +92,10 @@ def test_a_file_of_credentials_is_as_private_as_promised(tmp_path: Path, more: i
     path.touch()
     path.chmod(PRIVATE_FILE | more)
     if not more:
-        insist_private(path, path.stat(), "holds credentials")
+        require_private(path, path.stat(), "holds credentials")
         return
     with pytest.raises(InputError, match="others may read it or own it"):
-        insist_private(path, path.stat(), "holds credentials")
+        require_private(path, path.stat(), "holds credentials")
 
 
 def test_the_cache_is_as_private_as_promised(

@@ -73,7 +73,8 @@ EDGE = {
         FillRows Monitor Reading RunView TradeRows Verdict
 
         BarSeen Clock Connects FeedFacts FeedMessage FeedRequest LiveFeed LiveVenue Market
-        PrintSeen QuoteSeen Simulation StreamDown Streams VenueFacts insist_on_listed may_leave
+        PrintSeen QuoteSeen Simulation StreamDown Streams VenueFacts may_leave
+        require_listed_symbols
 
         Backoff Kept TaskChange Tasks Timer race
 

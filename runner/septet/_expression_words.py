@@ -27,6 +27,8 @@ _CROSSES: Final = re.compile(
     rf"(above|over|up|below|under|down)\s+{_SIDE}\b",
     re.IGNORECASE,
 )
+_CROSSES_ALONE: Final = re.compile(rf"\b{_SIDE}\s+cross(?:es|ed)?\s+{_SIDE}\b", re.IGNORECASE)
+_FACTOR: Final = re.compile(r"\b(\d+(?:\.\d+)?)(?:\s*[xX]\s*|\s+)([A-Za-z_]\w{0,63})\b")
 _COMPARED: Final = re.compile(
     rf"\b{_SIDE}\s+(?:is\s+)?(above|over|greater than|more than|higher than|below|under|less than|"
     rf"lower than|equals|equal to)\s+{_SIDE}\b",
@@ -46,6 +48,25 @@ CALLED_WORDS: Final[Mapping[str, str]] = {
     "ref": "write prev(x, n)",
     "lag": "write prev(x, n)",
     "pow": "write x ** n",
+    **dict.fromkeys(
+        (
+            "avg",
+            "mean",
+            "sma",
+            "ema",
+            "wma",
+            "stdev",
+            "stddev",
+            "std",
+            "sum",
+            "rsi",
+            "atr",
+            "highest",
+            "lowest",
+            "rolling",
+        ),
+        "a value over several bars is a feature: features: {NAME: {use: sma, period: 20}}",
+    ),
 }
 """What to write for a word that other languages call as a function."""
 
@@ -82,6 +103,10 @@ def syntax_problem(text: str, offset: int) -> tuple[str, int]:
     word = _CAPITALS.search(text)
     if word is not None:
         return f"write {word[0].lower()} instead of {word[0]}", word.start()
+    factor = _FACTOR.search(text)
+    if factor is not None and factor[2] not in ("and", "or", "not", "if", "else", "is", "in"):
+        number, name = factor.groups()
+        return f"write {number} * {name}, where {name} is a feature of the file", factor.start()
     return f"this is not an expression: {text[offset : offset + 20].strip()!r}", offset
 
 
@@ -91,6 +116,10 @@ def _spoken(text: str) -> tuple[str, int] | None:
     if found is not None:
         way = "above" if found[2].lower() in ("above", "over", "up") else "below"
         return f"write crosses_{way}({found[1]}, {found[3]}) instead of {found[0]}", found.start()
+    found = _CROSSES_ALONE.search(text)
+    if found is not None:
+        one, two = found.groups()
+        return f"write crosses_above({one}, {two}) or crosses_below({one}, {two})", found.start()
     found = _COMPARED.search(text)
     if found is not None and found[1].lower() not in ("and", "or", "not"):
         sign = _SIGNS.get(found[2][0].lower(), ">")

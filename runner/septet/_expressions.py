@@ -269,6 +269,9 @@ class _Converter:
         message, hint = _REFUSED.get(
             type(node), ("this is not in the language", f"it has {_LANGUAGE}")
         )
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            feature, output = node.value.id, node.attr
+            hint = f"write {feature}_{output} for the output {output} of a feature {feature}"
         raise ExpressionError(message, offset, hint=hint)
 
     def _numeric(self, node: ast.expr, depth: int) -> Expr:
@@ -280,10 +283,13 @@ class _Converter:
     def _condition(self, node: ast.expr, depth: int) -> Expr:
         part = self.convert(node, depth + 1)
         if not is_condition(part):
+            subject, shown = (f"{part} is a number", part) if isinstance(part, Name) else (
+                "a number stands", "..."
+            )  # fmt: skip
             raise ExpressionError(
-                "a number stands where a condition is needed",
+                f"{subject} where a condition is needed",
                 part.offset,
-                hint="compare it with something, such as ... > 0",
+                hint=f"compare it with something, such as {shown} > 0",
             )
         return part
 

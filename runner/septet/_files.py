@@ -15,7 +15,8 @@ user's. So a file is written in one of these ways and in no other:
 `read_private_tables` reads a file of the user's own secrets and rights.
 
 `read_bounded` reads a file whole, up to a bound: how large a stranger's file is,
-the stranger wrote. `insist_regular` is for files that a library opens itself, such as a database.
+the stranger wrote. `require_regular_files` is for files that a library opens itself, such as a
+database.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from typing import Any, BinaryIO, Final
 from septet.errors import InputError
 
 __all__ = [
-    "LARGEST_PRIVATE", "NOT_REGULAR", "alone_in", "create_file", "insist_no_links",
-    "insist_private", "insist_regular", "insist_size", "make_folder", "make_folders",
+    "LARGEST_PRIVATE", "NOT_REGULAR", "alone_in", "create_file", "require_no_links",
+    "require_private", "require_regular_files", "require_file_size", "make_folder", "make_folders",
     "occupy_with_null_device", "open_append", "open_lock", "open_regular", "read_bounded",
     "read_private_tables", "replace_file", "replacing", "size_and_hash",
 ]  # fmt: skip
@@ -50,7 +51,7 @@ def _refuse(path: Path, why: str, number: int = errno.EINVAL) -> OSError:
     return OSError(number, why, str(path))
 
 
-def _insist(handle: int, path: Path) -> None:
+def _require_regular_handle(handle: int, path: Path) -> None:
     """Close a handle and raise unless it is a regular file with one name."""
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
@@ -78,7 +79,7 @@ def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
-def insist_size(file: BinaryIO, most: int) -> int:
+def require_file_size(file: BinaryIO, most: int) -> int:
     """Return the size of an open file; raise OSError if it is larger than `most` bytes."""
     size = os.fstat(file.fileno()).st_size
     if size > most:
@@ -99,10 +100,10 @@ def read_bounded(path: Path, most: int, *, follow: bool = True) -> bytes:
         If it is larger, is no regular file, or cannot be read.
     """
     with open_regular(path, follow=follow) as file:
-        insist_size(file, most)
+        require_file_size(file, most)
         data = file.read(most + 1)
         if len(data) > most:
-            insist_size(file, most)
+            require_file_size(file, most)
         return data[:most]
 
 
@@ -116,7 +117,7 @@ def size_and_hash(file: BinaryIO) -> tuple[int, str]:
     return size, found.hexdigest()
 
 
-def insist_private(path: Path, found: os.stat_result, holds: str) -> None:
+def require_private(path: Path, found: os.stat_result, holds: str) -> None:
     """Refuse a file that others may read, or that is not the user's own.
 
     `holds` is what is in it, as the end of a sentence: "holds credentials".
@@ -134,7 +135,7 @@ def insist_private(path: Path, found: os.stat_result, holds: str) -> None:
         )
 
 
-def _insist_private_folder(path: Path, holds: str) -> None:
+def _require_private_folder(path: Path, holds: str) -> None:
     """Refuse a folder in which another user could put a file of the same name."""
     found = path.parent.stat()
     mode = stat.S_IMODE(found.st_mode)
@@ -161,9 +162,9 @@ def read_private_tables(
     """
     try:
         with open_regular(path, follow=follow) as file:
-            insist_private(path, os.fstat(file.fileno()), holds)
+            require_private(path, os.fstat(file.fileno()), holds)
             data = file.read(LARGEST_PRIVATE + 1)
-        _insist_private_folder(path, holds)
+        _require_private_folder(path, holds)
     except FileNotFoundError:
         return None
     except OSError as problem:
@@ -257,7 +258,7 @@ def open_append(path: Path, *, mode: int = 0o666) -> int:
     """Return the handle of a file to append to, made if it is missing; a link is refused."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     handle = os.open(path, flags, _no_more_open(path, mode))
-    _insist(handle, path)
+    _require_regular_handle(handle, path)
     return handle
 
 
@@ -273,7 +274,7 @@ def open_lock(path: Path, *, make: bool = True, mode: int = 0o600) -> int:
             os.fchmod(handle, mode)
             return handle
     handle = os.open(path, flags)
-    _insist(handle, path)
+    _require_regular_handle(handle, path)
     return handle
 
 
@@ -327,7 +328,7 @@ def make_folders(typed: Path, *below: str, mode: int = 0o777) -> Path:
     return typed
 
 
-def insist_regular(*paths: Path) -> None:
+def require_regular_files(*paths: Path) -> None:
     """Raise OSError if a name is taken by anything but a regular file; a free name is fine."""
     for path in paths:
         try:
@@ -338,7 +339,7 @@ def insist_regular(*paths: Path) -> None:
             raise _refuse(path, NOT_REGULAR)
 
 
-def insist_no_links(folder: Path) -> None:
+def require_no_links(folder: Path) -> None:
     """Refuse a run's folder in which anything, at any depth, is neither a file nor a folder.
 
     A link in a folder from a stranger could bring a private file into a report, and a read of a

@@ -4,7 +4,7 @@
 it cannot be taken for a line of the program. `shortened` bounds its length, and
 `masked_addresses` leaves out what may be secret in an address. `decode_json` is the
 one place where JSON text becomes values: what it returns can be written as UTF-8, and is nested
-no deeper than whatever walks it later can follow. `insist_shallow` is for values that something
+no deeper than whatever walks it later can follow. `require_shallow` is for values that something
 else decoded. `dump_json` writes values as the one JSON that files and commands have.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 __all__ = [
-    "MOST_LEVELS", "breaks_lines", "decode_json", "dump_json", "insist_shallow", "is_unicode",
+    "MOST_LEVELS", "breaks_lines", "decode_json", "dump_json", "require_shallow", "is_unicode",
     "masked_addresses", "one_line", "plain_json", "shortened", "unicode_text", "visible",
 ]  # fmt: skip
 
@@ -91,7 +91,7 @@ _SURROGATE: Final = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 """A surrogate in JSON text, as it is or as an escape; a pair of escapes is a character."""
 
 
-def insist_shallow(value: Any) -> None:
+def require_shallow(value: Any) -> None:
     """Refuse plain data in which lists and mappings are nested more than 100 levels deep.
 
     Raises
@@ -165,7 +165,7 @@ def decode_json(data: str | bytes) -> Any:
     except RecursionError:
         raise ValueError(_DEEP) from None
     if text.count("[") + text.count("{") > MOST_LEVELS:  # fewer cannot be nested so deeply
-        insist_shallow(found)
+        require_shallow(found)
     if _SURROGATE.search(text):
         try:
             json.dumps(found, ensure_ascii=False).encode()

@@ -69,9 +69,14 @@ class Started(Event, frozen=True, kw_only=True, tag="started"):
 
 
 class Ticked(Event, frozen=True, kw_only=True, tag="ticked"):
-    """Time has passed: actions that waited for it may continue."""
+    """Time has passed: actions that waited for it may continue.
+
+    `jumped_ns` is by how much the local clock jumped ahead just before: so much less time has
+    passed than stamps from before the jump show.
+    """
 
     market_ns: int
+    jumped_ns: int = 0
 
 
 class Operated(Event, frozen=True, kw_only=True, tag="operated"):
@@ -613,6 +618,12 @@ class Corrected(Command, frozen=True, kw_only=True, tag="corrected"):
     larger fill only this `quantity` is corrected. `cash` is what the cash has changed by (quote):
     the difference in price, less `fee_quote`, which was not booked before. `fee_revalued` is by how
     much more a fee was worth that was booked with the units, in the base (quote): no cash moves.
+
+    With `fee_booked`, the expected fee that was booked (quote), the fee alone is corrected, and
+    `fee_quote` is the value of the fee as it is now. `units` is by how much the position changes
+    (base, signed) where one of both is in the base currency: at the price of the fill, in cash.
+    `position` is the position after it. `fee_expected` is True as long as the venue has not stated
+    it: the account has shown only that it was paid in another currency.
     """
 
     order: int
@@ -631,6 +642,10 @@ class Corrected(Command, frozen=True, kw_only=True, tag="corrected"):
     market_ns: int
     maker: bool = False
     fee_revalued: float = 0.0
+    fee_booked: float | None = None
+    units: float = 0.0
+    position: float | None = None
+    fee_expected: bool = False
 
 
 class Funded(Command, frozen=True, kw_only=True, tag="funded"):

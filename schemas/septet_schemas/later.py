@@ -22,11 +22,11 @@ def later(default: object) -> Any:
     def check(value: object) -> object:
         if value == default:
             return value
-        default_text = "nothing" if default is None else str(default).lower()
+        only = f"{default}".lower() + ", the only value of this version"
         raise PydanticCustomError(
             "not_yet",
-            "not yet: this key stands in the schema and is not served so far",
-            {"expected": f"{default_text}, its default", "found": repr(value)},
+            "not yet: this key is reserved for a later version",
+            {"expected": "no such key" if default is None else only, "found": repr(value)},
         )
 
     return _Later(check)

@@ -149,7 +149,7 @@ def _use(value: object) -> object:
     if value == LATER:
         raise PydanticCustomError(
             "not_yet",
-            "not yet: this key stands in the schema and is not served so far",
+            "not yet: this key is reserved for a later version",
             {"expected": "each, top, weights or forecast", "found": "'optimise'"},
         )
     return value

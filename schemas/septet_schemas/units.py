@@ -60,6 +60,9 @@ _DURATION = late_pattern(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*$")
 _LONG_UNIT = late_pattern(
     r"^\s*(\d+)\s*(sec(?:ond)?s?|min(?:ute)?s?|hrs?|hours?|days?|wks?|weeks?)\s*$", re.IGNORECASE
 )
+_MONEY = late_pattern(
+    r"^\s*(?:[$€£]\s*[\d._]+|[\d._]+\s*(?:[$€£]|[A-Z]{3,5}|(?=/|per\b)))\s*(?:(?:/|per\b).*)?$"
+)
 _COUNT = late_pattern(r"^\s*(\d+)\s*(bars?|trades?)?\s*$")
 FRACTION_PATTERN: Final = r"^\s*[-+]?[0-9._eE+-]+\s*(%|bps|bp)?\s*$"
 DURATION_PATTERN: Final = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*$"
@@ -108,6 +111,9 @@ def parse_cost(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) > 1.0:
         expected = f"a cost such as 10bps or 0.1% (write {value:g}bps if you mean basis points)"
         raise _fail("fraction", expected, value)
+    if isinstance(value, str) and _MONEY.match(value):
+        hint = "a fixed amount for an order or a share cannot be written: write its usual share"
+        raise _fail("fraction", "a share of the value, such as 10bps or 0.1%", value, hint)
     fraction = parse_fraction(value)
     if abs(fraction) >= 1.0:
         raise _fail("cost", "a cost below 100%, such as 10bps or 0.1%", value)
@@ -135,7 +141,11 @@ def parse_duration(value: object) -> int:
 
 def _short_unit(value: object) -> str:
     """Return a duration with the unit's short name, as a hint, where it has a long one."""
-    match = _LONG_UNIT.match(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return ""
+    if _DURATION.match(value.lower()) and not value.strip().endswith("M"):  # M may be a month
+        return f"write {value.strip().lower()}"
+    match = _LONG_UNIT.match(value)
     return "" if match is None else f"write {match[1]}{match[2][0].lower()}"
 
 

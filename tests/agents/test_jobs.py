@@ -17,7 +17,7 @@ from septet._agents import tools
 from septet._agents.guide import EXAMPLE
 from septet._agents.server import make_server
 from septet._app.data_size import data_bytes
-from septet._app.training_bounds import insist_bounded_training
+from septet._app.training_bounds import require_bounded_training
 from septet._app.workspace import Workspace
 from septet._jobs.jobs import LONG, Jobs
 from septet._progress import Progress
@@ -271,7 +271,7 @@ def test_a_fit_that_would_go_on_for_hours_is_refused(
     ],
 )
 def test_a_fit_up_to_the_bounds_is_taken(use: str, params: dict[str, Any]) -> None:
-    insist_bounded_training({"model": {"use": use, "params": params}}, {})
+    require_bounded_training({"model": {"use": use, "params": params}}, {})
 
 
 @pytest.mark.parametrize(
@@ -292,10 +292,10 @@ def test_what_a_sweep_multiplies_is_bounded(
     """The largest value of an axis counts, also where the file has none for its key."""
     resolved = {"model": {"use": "sklearn", "params": params}}
     if key is None:
-        insist_bounded_training(resolved, {axis: "100..1000:100"})
+        require_bounded_training(resolved, {axis: "100..1000:100"})
         return
     with pytest.raises(ConfigError) as caught:
-        insist_bounded_training(resolved, {axis: "100..1000:100"})
+        require_bounded_training(resolved, {axis: "100..1000:100"})
     assert [each.key for each in caught.value.problems] == [key]
     assert resolved["model"]["params"] == params
 

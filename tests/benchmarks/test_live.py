@@ -103,7 +103,7 @@ def test_a_trial_leaves_out_what_it_names_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without: str
 ) -> None:
     latency, world, trials = script("live_latency"), script("live_world"), script("live_trials")
-    for name in ("_keep", "_insist_on_sync"):
+    for name in ("_keep", "_require_sync"):
         monkeypatch.setattr(Journal, name, getattr(Journal, name))
     put: list[int] = []
     monkeypatch.setattr(Tail, "put", _counted(Tail.put, put))

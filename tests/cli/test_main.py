@@ -104,6 +104,8 @@ def test_version(septet: Command) -> None:
     outcome = septet("--version")
     assert outcome.code == 0
     assert outcome.out.startswith("septet ")
+    words = [sys.executable, "-m", "septet", "--version"]
+    assert subprocess.run(words, capture_output=True, text=True).stdout == outcome.out
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from septet._cli.terminal import (
 from septet._live.logs import RunLog
 from septet._report.save import save_run
 from septet._store.run_folder import Run
-from septet._text import MOST_LEVELS, decode_json, insist_shallow, one_line, visible
+from septet._text import MOST_LEVELS, decode_json, one_line, require_shallow, visible
 from septet.cli import main
 from septet.errors import InputError, Problem
 from tests.report.synthetic import make_result
@@ -325,11 +325,11 @@ def test_json_that_is_nested_too_deeply_is_refused_with_a_message(text: str) -> 
 def test_values_that_something_else_decoded_are_bounded_alike() -> None:
     deep: Any = 1
     for number in range(MOST_LEVELS):
-        insist_shallow(deep)
+        require_shallow(deep)
         deep = [deep] if number % 2 else {"k": deep}
-    insist_shallow(deep)
+    require_shallow(deep)
     with pytest.raises(ValueError, match="100 levels"):
-        insist_shallow({"k": deep})
+        require_shallow({"k": deep})
 
 
 @pytest.mark.parametrize("text", ["https://x/" + "a" * 300_000, "key:" + " " * 300_000 + ","])

@@ -130,6 +130,13 @@ def test_error_of_a_setting_names_the_flag_and_hides_the_value() -> None:
     assert "hunter2" not in text
 
 
+def test_an_error_below_a_set_key_has_the_place_of_the_flag() -> None:
+    """It was reported at the line of the file, which was right."""
+    text = problems("full", None, "risk.stops.stop_loss=2 ATR")
+    assert text.startswith("--set risk.stops.stop_loss: ")
+    assert "write 2 * ATR, where ATR is a feature of the file" in text
+
+
 def test_list_entry_that_is_not_there() -> None:
     assert "not an entry of this list of 1" in problems(
         "smallest", None, "universe.symbols.5=ETH/USDT"

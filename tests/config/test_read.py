@@ -33,6 +33,11 @@ def test_missing_names_the_closest_file(tmp_path: Path) -> None:
     assert "momentum.yaml" in problem.hint
 
 
+def test_a_file_that_shares_only_the_ending_is_not_named(tmp_path: Path) -> None:
+    (tmp_path / "e10.yaml").write_text("version: 1", encoding="utf-8")
+    assert "septet init" in only_problem(tmp_path / "nope.yaml").hint
+
+
 def test_missing_elsewhere_names_init(tmp_path: Path) -> None:
     assert "septet init" in only_problem(tmp_path / "nowhere" / "x.yaml").hint
 

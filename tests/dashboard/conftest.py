@@ -35,6 +35,7 @@ class Answer:
     status: int
     headers: dict[str, str]
     text: str
+    cookies: dict[str, str] = field(default_factory=dict)
 
 
 def exchange(
@@ -52,7 +53,10 @@ def exchange(
         connection.endheaders(body if method == "POST" else None)
         answer = connection.getresponse()
         found = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, found, answer.read().decode())
+        cookies = answer.msg.get_all("set-cookie") or []
+        pairs = (each.partition(";")[0].partition("=") for each in cookies)
+        given = {name: value for name, _, value in pairs}
+        return Answer(answer.status, found, answer.read().decode(), given)
     finally:
         connection.close()
 

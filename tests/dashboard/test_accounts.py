@@ -21,7 +21,7 @@ from septet._dashboard.rate_limits import Throttle, address_key
 from septet._live.kill_switch import read_halt
 from septet.errors import InputError
 from tests.cli.conftest import command_of
-from tests.dashboard.conftest import Dashboard
+from tests.dashboard.conftest import Answer, Dashboard
 from tests.dashboard.test_run_page import acted, key_of, live, page
 
 __all__ = ["live"]
@@ -174,19 +174,53 @@ def test_a_file_that_became_open_to_others_lets_nobody_in(dashboard: Dashboard) 
     assert ["nobody can log in" in each for each in warned] == [True]
 
 
-def test_wrong_passwords_make_the_address_wait_and_unknown_names_do_the_same(
+def wrong(dashboard: Dashboard, name: str) -> Answer:
+    return dashboard.ask("POST", "/login", {"name": name, "password": "wrong"})
+
+
+def test_wrong_passwords_make_a_name_wait_at_an_address_and_unknown_names_do_the_same(
     dashboard: Dashboard,
 ) -> None:
-    add_user(accounts_file(), "otto", "operate", PASSWORD)
+    for each in ("otto", "anna"):
+        add_user(accounts_file(), each, "operate", PASSWORD)
     texts = set[str]()
     for name in ("otto", "nobody", "otto", "x" * 9_000, "a\r\nSet-Cookie: b=c"):
-        answer = dashboard.ask("POST", "/login", {"name": name, "password": "wrong"})
+        answer = wrong(dashboard, name)
         assert answer.status == 403
         assert "set-cookie" not in answer.headers
         texts.add(answer.text.partition("<main")[2])
     assert len(texts) == 1
+    for name in ("otto", "nobody"):
+        statuses = [wrong(dashboard, name).status for _ in range(5)]
+        assert statuses[-1] == 429
     answer = dashboard.ask("POST", "/login", {"name": "otto", "password": PASSWORD})
     assert (answer.status, "retry-after" in answer.headers) == (429, True)
+    assert log_in(dashboard, "anna") == 303, "another user at the same address"
+
+
+def test_a_user_logs_in_where_they_did_before_whatever_others_try(dashboard: Dashboard) -> None:
+    add_user(accounts_file(), "otto", "operate", PASSWORD)
+    add_user(accounts_file(), "anna", "operate", PASSWORD)
+    form = {"name": "otto", "password": PASSWORD}
+    cookies = dashboard.ask("POST", "/login", form).cookies
+    name = f"septet-{dashboard.port}-device"
+    device = f"{name}={cookies[name]}"
+    assert dashboard.ask("POST", "/login", form, headers={"Cookie": device}).status == 303
+    for name in ["otto"] * 6 + [f"other{number}" for number in range(15)]:
+        wrong(dashboard, name)
+    assert dashboard.ask("POST", "/login", form, headers={"Cookie": ""}).status == 429
+    again = dashboard.ask("POST", "/login", form, headers={"Cookie": device})
+    assert again.status == 303
+    assert list(again.cookies) == [f"septet-{dashboard.port}"], "it is known already"
+    other = {"name": "anna", "password": PASSWORD}
+    assert dashboard.ask("POST", "/login", other, headers={"Cookie": device}).status == 429
+    guess = device[:-1] + ("A" if device[-1] != "A" else "B")
+    assert dashboard.ask("POST", "/login", form, headers={"Cookie": guess}).status == 429
+    bad = {"name": "otto", "password": "wrong"}
+    statuses = [
+        dashboard.ask("POST", "/login", bad, headers={"Cookie": device}).status for _ in range(6)
+    ]
+    assert statuses == [403] * 5 + [429], "a stolen browser guesses no faster"
 
 
 def test_the_hash_of_nobody_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:

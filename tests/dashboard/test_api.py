@@ -252,9 +252,8 @@ def test_a_bug_is_answered_in_the_form_that_was_asked_for_and_logged(
     def fail(*_: object) -> None:
         raise KeyError("as no answer expects")
 
-    monkeypatch.setattr("septet._dashboard.api.all_runs", fail)
-    monkeypatch.setattr("septet._dashboard.app.all_runs", fail)
-    monkeypatch.setattr("septet._dashboard.api.open_run", fail)
+    monkeypatch.setattr("septet._dashboard.cached_views.all_runs", fail)
+    monkeypatch.setattr("septet._dashboard.cached_views.open_run", fail)
     dashboard.log_in()
     token = add_token(accounts_file(), "grafana", "view", 1, time.time())
     stored(dashboard.root)

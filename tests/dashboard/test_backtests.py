@@ -11,9 +11,11 @@ import pytest
 
 from septet._app.trial_records import listed_tries
 from septet._dashboard.accounts import accounts_file, add_user
+from septet._jobs.check_process import CheckAnswer, CheckExceeded, CheckRequest
+from septet._jobs.check_worker import check_here
 from septet._store.find_runs import find_run
 from tests.dashboard.browser import Browser
-from tests.dashboard.conftest import Answer, Dashboard
+from tests.dashboard.conftest import Answer, Dashboard, listening_to
 from tests.dashboard.test_strategies import PASSWORD, TEXT, WRONG, put
 from tests.report.reading import needs_chromium
 
@@ -114,14 +116,58 @@ def test_a_wrong_text_is_marked_and_does_not_run(dashboard: Dashboard) -> None:
     assert "None yet" in dashboard.ask("GET", "/jobs").text
 
 
+def test_what_check_finds_in_the_data_is_refused_at_once_with_its_place(
+    dashboard: Dashboard,
+) -> None:
+    dashboard.log_in()
+    text = OWN_DATA.replace("bars.csv", "empty.csv")
+    put(dashboard, "cross.yaml", text)
+    put(dashboard, "empty.csv", "timestamp,open,high,low,close,volume\n")
+    form = {"file": "cross.yaml", "text": text, "sets": ""}
+    checked = marks_of(dashboard.ask("POST", "/strategy", form))
+    answer = begin(dashboard, text)
+    assert answer.status == 200, "a job was begun"
+    assert marks_of(answer) == checked != []
+    assert "empty.csv" in answer.text
+    assert "None yet" in dashboard.ask("GET", "/jobs").text
+    missing = begin(dashboard, OWN_DATA)
+    assert (missing.status, "bars.csv" in missing.text) == (200, True)
+    assert "None yet" in dashboard.ask("GET", "/jobs").text
+
+
+def marks_of(answer: Answer) -> list[str]:
+    """Return the lines that a page of a strategy marks."""
+    return re.findall(r'data-line="(\d+)"', answer.text)
+
+
 def test_what_ends_a_backtest_is_shown_with_its_place(dashboard: Dashboard) -> None:
     dashboard.log_in()
-    text = TEXT.replace("{use: sample}", "{use: csv, path: bars.csv, stamp: open}")
-    put(dashboard, "cross.yaml", text)
-    put(dashboard, "bars.csv", "timestamp,open,high,low,close,volume\n")
-    job = job_of(begin(dashboard, text))
+    put(dashboard, "cross.yaml", OWN_DATA)
+    put(dashboard, "bars.csv", own_bars())
+    put(dashboard, "slow.yaml", SLOW)
+    first = job_of(begin(dashboard, SLOW, file="slow.yaml"))
+    job = job_of(begin(dashboard, OWN_DATA))
+    put(dashboard, "bars.csv", "timestamp,open,high,low,close,volume\n")  # after it was checked
+    dashboard.ask("POST", "/job-cancel", {"id": first})
     assert json.loads(ended(dashboard, job)[-1])["state"] == "failed"
     assert "bars.csv" in dashboard.ask("GET", f"/job?id={job}").text
+
+
+def test_a_text_whose_check_exceeds_its_bounds_runs_all_the_same(tmp_path: Path) -> None:
+    def exceeding(wanted: CheckRequest) -> CheckAnswer:
+        if not wanted.is_loaded_only:
+            raise CheckExceeded("the check took longer than 60 s and was ended")
+        return check_here(wanted)
+
+    (tmp_path / "strategies").mkdir()
+    with listening_to(tmp_path / "runs", tmp_path / "strategies", exceeding) as page:
+        page.log_in()
+        put(page, "cross.yaml", TEXT)
+        form = {"file": "cross.yaml", "text": TEXT, "sets": ""}
+        assert "took longer than 60 s" in page.ask("POST", "/strategy", form).text
+        job = job_of(begin(page, TEXT))
+        assert json.loads(ended(page, job)[-1])["state"] == "done"
+        assert begin(page, WRONG).status == 200
 
 
 @pytest.mark.parametrize("file", ["../outside.yaml", "/etc/passwd", ""])
@@ -196,6 +242,5 @@ def test_a_file_of_ones_own_comes_to_a_run(dashboard: Dashboard) -> None:
     assert "Jan" in shown
     assert run.run_id in shown
     wrong = text.replace("bars.csv", "bar.csv")
-    job = job_of(begin(dashboard, wrong, file="mine/own.yaml"))
-    assert json.loads(ended(dashboard, job)[-1])["state"] == "failed"
-    assert "bar.csv" in dashboard.ask("GET", f"/job?id={job}").text
+    answer = begin(dashboard, wrong, file="mine/own.yaml")
+    assert (answer.status, "bar.csv" in answer.text) == (200, True)

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from septet._dashboard import connections as module
 from septet._dashboard import forms, login, request_guard, serve
 from septet._dashboard.accounts import accounts_file, add_token, add_user
+from septet._dashboard.cached_views import RunLists
 from septet._dashboard.connections import Connections, max_connections
 from septet._dashboard.forms import TooSlow, form_of
 from septet._dashboard.login import LogInPages
@@ -353,7 +354,8 @@ class Slow:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.going, self._lock = threading.Event(), threading.Lock()
         self.begun = self.most = self._running = 0
-        monkeypatch.setattr("septet._dashboard.api.all_runs", self._read)
+        # without the readings that requests share
+        monkeypatch.setattr(RunLists, "of", lambda lists, root: self._read(root))
 
     def _read(self, root: Path) -> list[object]:
         with self._lock:

@@ -66,6 +66,13 @@ def test_a_longer_walk_begins_with_the_shorter(
     assert (short["low"] > 0.0).all()
 
 
+def test_synthetic_bars_may_end_after_today() -> None:
+    """The default number of daily bars ends in 2047: they were refused as unfinished."""
+    ((_, done),) = read_candles(block("candles", "synthetic"), request("1d", "BTC/USDT"))
+    assert counts(done.findings) == {}
+    assert len(done.bars.close) == 10_000
+
+
 def test_seeds_and_symbols_differ_and_may_move_together() -> None:
     def steps(symbol: str, **expected: object) -> np.ndarray:
         config = SyntheticConfig(bars=4_000, **expected)

@@ -214,6 +214,20 @@ def test_a_fee_that_could_not_be_read_is_booked_as_expected(fee: dict[str, Any])
     assert {"wrong_fill", "balance"} <= found(rows(), journal)
 
 
+@pytest.mark.parametrize(("told", "wrong"), [(0.001, set()), (0.002, {"wrong_fill"})])
+def test_a_fee_that_the_venue_states_late_is_compared(told: float, wrong: set[str]) -> None:
+    """The fill was booked with the expected fee of 0.003, and is corrected in the same row."""
+    journal = entries()
+    late = m.Corrected(
+        order=0, symbol=0, of="1", trade_id="1", side="buy", quantity=1.0, booked_price=100.0,
+        booked_ns=1, price=100.0, fee=told, fee_currency="BTC", fee_quote=100.0 * told, cash=0.0,
+        market_ns=2, fee_booked=0.3, units=0.003 - told, position=1.0 - told,
+    )  # fmt: skip
+    expected = traded(1, 0.997, fee_expected=True, fee=0.003)
+    at(1, expected, changed(NAME, "partially_filled", 1.0), late)(journal)
+    assert found(rows(), journal) & {"wrong_fill"} == wrong
+
+
 def test_what_cannot_be_mended_is_found_once_and_what_comes_again_each_time() -> None:
     wrong = Finding("wrong_fill", "trade 1", "fee 1 at the venue, 2 with us")
     balance = Finding("balance", "USDT", "10 at the venue, 11 explained")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import threading
 from typing import Any
 
 import pytest
 
 from septet.errors import DataError
+from septet_plugins.exchange import clients
 from septet_plugins.exchange.clients import (
     Terms,
     allowed_hosts,
@@ -84,6 +87,29 @@ def test_an_exchange_that_does_not_exist() -> None:
         check_exchange("binanc")
     with pytest.raises(DataError, match="has no sandbox"):
         make_client(Terms("kraken", sandbox=True))
+
+
+def test_the_first_client_reads_the_file_of_authorities_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes tens of milliseconds, for which the loop of the process would stand still."""
+    made, create = list[int](), ssl.create_default_context
+
+    def noted(*args: Any, **keys: Any) -> Any:
+        made.append(threading.get_ident())
+        return create(*args, **keys)
+
+    monkeypatch.setattr(ssl, "create_default_context", noted)
+    clients._tls_context.cache_clear()
+
+    async def case() -> None:
+        for _ in range(2):
+            client = await clients.opened_client(Terms("binance"))
+            assert client.ssl_context is clients._tls_context(client.cafile)
+
+    asyncio.run(case())
+    assert len(made) == 1
+    assert made[0] != threading.get_ident()
 
 
 def test_clients_that_are_opened_again_do_not_read_the_file_of_authorities_again() -> None:

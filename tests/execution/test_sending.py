@@ -12,6 +12,7 @@ from septet._drill.venue import Fault
 from septet._live.dispatch import Dispatcher
 from septet.errors import RunError
 from septet.plugin.live import Backoff
+from septet_plugins.execution import ccxt_sends
 from tests.execution.helpers import (
     OPTIONS,
     Received,
@@ -60,6 +61,42 @@ def test_closing_waits_for_a_send_under_way() -> None:
             server.hold.set()
             assert isinstance(await sending, m.Acked)
             await closing
+
+    asyncio.run(case())
+
+
+def test_requests_in_flight_end_before_their_client_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An order that is not answered by then is uncertain; nothing is sent afterwards."""
+    monkeypatch.setattr(ccxt_sends, "_CLOSE_S", 0.0)
+
+    async def case() -> None:
+        async with scripted() as server:
+            server.body, server.hold = accepted, asyncio.Event()
+            live: Any = account(server.urls).connect(name="main", clock=WallTime(), read=read)
+            await live.open(["BTC/USDT"], Received())
+            sending = asyncio.create_task(live.submit(limit("a-1")))
+            await server.arrived.wait()
+            close, in_flight = live._main.client.close, list[int]()
+
+            async def closed() -> None:
+                in_flight.append(len(live._main._in_flight))
+                await close()
+
+            live._main.client.close = closed
+            assert len(live._main._in_flight) == 1
+            await live.close()
+            assert in_flight == [0], "its client is closed after it"
+            answer = await sending
+            assert isinstance(answer, m.Uncertain)
+            assert "closed before the answer" in answer.text
+            later = await live.submit(limit("a-2"))
+            assert isinstance(later, m.Rejected)
+            assert (later.code, later.by) == ("closed", "gate")
+            assert await live.holdings() is None
+            server.hold.set()
+        assert len(server.posts) == 1
 
     asyncio.run(case())
 

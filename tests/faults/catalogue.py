@@ -337,6 +337,7 @@ CATALOGUE: Final = {
         (),
         (
             "live/test_clock.py::test_a9_a_clock_that_ran_ahead_and_is_right_again_is_followed",
+            "core/orders/test_network.py::test_a_jump_of_the_clock_makes_no_answer_final",
             "live/test_clock.py::test_time_never_goes_backwards",
         ),
     ),
@@ -392,7 +393,10 @@ CATALOGUE: Final = {
             _MONEY + "test_a15_what_a_sale_cost_is_expected_in_what_was_received",
         ),
         (),
-        ("execution/test_fees.py::test_an_execution_with_a_fee_that_cannot_be_is_handed_on",),
+        (
+            "execution/test_fees.py::test_an_execution_with_a_fee_that_cannot_be_is_handed_on",
+            "live/test_late_fees.py::test_the_ledger_follows_the_fee_that_the_list_states",
+        ),
     ),
 }  # fmt: skip
 """Every fault of the suite by its code."""

@@ -13,7 +13,7 @@ from septet._drill.venue.venue_journal import FillMade, OrderChanged
 from septet._journal.reader import Reader
 from tests.faults.process_harness import ProcessHarness
 
-__all__ = ["FEW", "MANY", "held", "insist"]
+__all__ = ["FEW", "MANY", "held", "assert_agreement"]
 
 _ASKED: Final = os.environ.get("SEPTET_FAULTS_TIMES", "")
 MANY: Final = max(20, int(_ASKED or 20))
@@ -74,8 +74,8 @@ def findings(harness: ProcessHarness) -> list[str]:
     return [str(each) for each in check_trading(theirs(harness), ours)]
 
 
-async def insist(harness: ProcessHarness, *, restarts: bool = True) -> None:
-    """Insist that both books agree, that a restart changes nothing, and that a replay is exact."""
+async def assert_agreement(harness: ProcessHarness, *, restarts: bool = True) -> None:
+    """Assert that both books agree, that a restart changes nothing, and that a replay is exact."""
     about = f"seed {harness.seed} after {len(harness.moments)} moments and {harness.starts} starts"
     found = findings(harness)
     assert not found, f"{about}: {'; '.join(found)}"

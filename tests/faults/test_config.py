@@ -21,9 +21,9 @@ from septet._core.checks import Instrument as CheckedInstrument
 from septet._core.live_core import LiveCore
 from septet._host.venues import QuoteSeen, VenueFacts
 from septet._live.circuit_breaker import PluginCaller, finite
-from septet._live.start import insist_on_rights
+from septet._live.start import require_allowed_rights
 from septet.errors import InputError
-from tests.faults.fault_checks import MANY, held, insist
+from tests.faults.fault_checks import MANY, assert_agreement, held
 from tests.faults.process_harness import MINUTE, NS, SYMBOL, ProcessHarness
 from tests.faults.test_process import BARS, made
 
@@ -74,7 +74,7 @@ def test_c2_a_hundred_times_too_large(tmp_path: Path) -> None:
             harness = await lived(tmp_path / f"{seed}", seed, lambda core: Bent(core, hundredfold))
             assert harness.posts == {}, f"seed {seed}"
             assert {each.reason for each in harness.commands(m.Changed)} == {"position"}
-            await insist(harness)
+            await assert_agreement(harness)
             held("C2")
 
     asyncio.run(scene())
@@ -94,7 +94,7 @@ def test_c2_decided_by_the_prices_of_another_symbol(tmp_path: Path) -> None:
             harness = await lived(tmp_path / f"{seed}", seed, lambda core: Bent(core, other))
             assert harness.posts == {}, f"seed {seed}"
             assert {each.reason for each in harness.commands(m.Changed)} == {"collar"}
-            await insist(harness)
+            await assert_agreement(harness)
             held("C2")
 
     asyncio.run(scene())
@@ -116,10 +116,10 @@ def test_c3_rights_of_the_key() -> None:
         ) -> None:
             reported.append(name)
 
-        insist_on_rights(facts, allowed=True, notify=notify)
+        require_allowed_rights(facts, allowed=True, notify=notify)
         if rights:
             with pytest.raises(InputError, match=f"the key for v{number} may withdraw"):
-                insist_on_rights(facts, allowed=False, notify=notify)
+                require_allowed_rights(facts, allowed=False, notify=notify)
             held("C3")
         assert reported == (["rights"] if rights is None else [])
 
@@ -143,7 +143,7 @@ def test_c4_an_engine_that_orders_what_is_no_number(tmp_path: Path, bad: float) 
             harness.change_core = lambda core: core
             await harness.start()
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             held("C4")
 
     asyncio.run(scene())
@@ -176,7 +176,7 @@ def test_c4_a_plugin_that_raises_hangs_or_gives_nonsense(tmp_path: Path) -> None
             await harness.trade(harness.path_of(BARS))
             assert count_entries(harness) > before, f"seed {seed}: it never tries again"
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             held("C4")
 
     asyncio.run(scene())
@@ -215,7 +215,7 @@ def test_c5_a_runaway_is_throttled_until_it_is_re_armed(tmp_path: Path) -> None:
             tripped = [each.rule for each in harness.commands(m.Tripped)]
             assert tripped.count("turnover") <= 2, f"seed {seed}: {tripped}"
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             held("C5")
             held("M2")
 
@@ -273,7 +273,7 @@ def test_c6_another_version_continues_and_is_reported(tmp_path: Path) -> None:
             assert harness.found.differences == 0
             await harness.trade(harness.path_of(4))
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             harness.fingerprints["strategy"] = "2"
             with pytest.raises(InputError, match="another strategy file"):
                 await harness.start()

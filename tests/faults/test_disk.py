@@ -19,7 +19,7 @@ from septet._drill.sim.core_subject import core_subjects
 from septet._journal.journal_format import FORMAT
 from septet._journal.journal_writer import Journal
 from septet.errors import InputError, JournalError
-from tests.faults.fault_checks import MANY, held, insist
+from tests.faults.fault_checks import MANY, assert_agreement, held
 from tests.faults.process_harness import NS, ProcessHarness
 from tests.faults.test_process import BARS, lived, made
 
@@ -41,7 +41,7 @@ def test_s1_the_disk_is_full_for_a_while(tmp_path: Path) -> None:
             await harness.rest()
             text = [name for _, name, _ in harness.reported if name.startswith("journal")]
             assert text[:2] == ["journal_failed", "journal_works"], f"seed {seed}"
-            await insist(harness)
+            await assert_agreement(harness)
             held("S1")
 
     asyncio.run(scene())
@@ -70,7 +70,7 @@ def test_s1_the_disk_stays_full(tmp_path: Path) -> None:
             await harness.start()
             await harness.trade(harness.path_of(3))
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             held("S1")
 
     asyncio.run(scene())
@@ -92,11 +92,11 @@ def test_s2_a_write_torn_by_the_loss_of_power(tmp_path: Path) -> None:
     async def scene() -> None:
         whole = await lived(tmp_path / "whole", 2)
         places = [place for place, name in enumerate(whole.moments, 1) if name == CUT]
-        await insist(whole)
+        await assert_agreement(whole)
         for place in random.Random(2).sample(places, MANY):
             harness = await lived(tmp_path / f"{place}", 2, (place,))
             assert harness.starts == 2
-            await insist(harness)
+            await assert_agreement(harness)
             held("S2")
 
     asyncio.run(scene())
@@ -147,7 +147,7 @@ def test_s3_a_slow_disk_and_a_locked_database(tmp_path: Path) -> None:
                 if 0 < harness.orders[name].deadline_ns < times[0]
             ]  # fmt: skip
             assert late == [], f"seed {seed}"
-            await insist(harness)
+            await assert_agreement(harness)
             held("S3")
 
     asyncio.run(scene())

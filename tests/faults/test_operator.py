@@ -16,7 +16,7 @@ from septet._drill.sim.core_subject import core_subjects
 from septet._journal.journal_format import chained
 from septet._kernel import layout
 from septet.errors import JournalError
-from tests.faults.fault_checks import MANY, held, insist
+from tests.faults.fault_checks import MANY, assert_agreement, held
 from tests.faults.process_harness import NS, ProcessHarness
 from tests.faults.test_process import BARS, lived, made
 
@@ -56,7 +56,7 @@ def test_m1_a_position_that_is_not_the_venues(tmp_path: Path) -> None:
             assert "position_mismatch:BTC/USDT" in cleared, f"seed {seed}"
             await harness.trade(harness.path_of(3))
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             held("M1")
 
     asyncio.run(scene())
@@ -86,7 +86,7 @@ def test_m3_a_loss_limit_trips_once(tmp_path: Path) -> None:
             await harness.trade([round(closes[-1] * (1.0 + 0.01 * k), 2) for k in range(6)])
             assert entries(harness) == before, f"seed {seed}: traded after the loss limit"
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             held("M3")
 
     asyncio.run(scene())
@@ -158,7 +158,7 @@ def test_o1_killed_at_any_moment(tmp_path: Path, action: str) -> None:
             assert working == [], f"seed {seed}"
             if action == "flatten":
                 assert harness.venue._account.held(0) == 0.0, f"seed {seed}"
-            await insist(harness)
+            await assert_agreement(harness)
             held("O1")
 
     asyncio.run(scene())
@@ -187,7 +187,7 @@ def test_o1_a_halt_takes_the_stop_and_the_living_process_watches_its_level(
                 assert harness.venue._account.held(0) > 0.0, f"seed {seed}"
             await harness.rest(2)  # which starts it again
             assert harness.venue._account.held(0) == 0.0, f"seed {seed}"
-            await insist(harness)
+            await assert_agreement(harness)
             held("O1")
 
     asyncio.run(scene())
@@ -221,7 +221,7 @@ def test_o2_killed_twice_and_resumed_twice(tmp_path: Path) -> None:
             await harness.trade(harness.path_of(BARS))
             assert entries(harness) > before, f"seed {seed}: it does not trade again"
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             held("O2")
 
     asyncio.run(scene())

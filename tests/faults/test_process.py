@@ -18,7 +18,7 @@ from septet._drill.sim.core_subject import core_subjects
 from septet._journal.journal_writer import Journal
 from septet._live.start import CRASH_WINDOW_NS
 from septet.errors import JournalError
-from tests.faults.fault_checks import MANY, held, insist
+from tests.faults.fault_checks import MANY, assert_agreement, held
 from tests.faults.process_harness import MINUTE, NS, ProcessHarness
 
 BARS = 12
@@ -53,14 +53,14 @@ def test_p1_killed_before_and_after_each_step_of_an_order(tmp_path: Path) -> Non
         whole = await lived(tmp_path / "whole", 2)
         names = whole.moments[:]
         assert len(whole.venue._fills) >= 4, "a run without trades shows nothing"
-        await insist(whole)
+        await assert_agreement(whole)
         draw = random.Random(1)
         for name in sorted(set(names)):
             places = [place for place, each in enumerate(names, 1) if each == name]
             for place in draw.sample(places, min(len(places), EACH)):
                 harness = await lived(tmp_path / f"{place}", 2, (place,))
                 assert harness.starts == 2
-                await insist(harness)
+                await assert_agreement(harness)
                 held("P1")
 
     asyncio.run(scene())
@@ -76,7 +76,7 @@ def test_p2_killed_again_while_it_recovers(tmp_path: Path) -> None:
             more = [first + draw.randint(1, 9) for _ in range(draw.randint(1, 3))]
             harness = await lived(tmp_path / f"{seed}", seed, (first, *more))
             assert harness.starts >= 3
-            await insist(harness)
+            await assert_agreement(harness)
             held("P2")
 
     asyncio.run(scene())
@@ -97,7 +97,7 @@ def test_p3_a_second_instance(tmp_path: Path) -> None:
             with pytest.raises(JournalError, match="another process writes this journal"):
                 Journal.open(harness.path, mark=harness.mark)
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             held("P3")
 
     asyncio.run(scene())
@@ -125,7 +125,7 @@ def test_p4_a_loop_that_stood_still(tmp_path: Path) -> None:
                 if 0 < harness.orders[name].deadline_ns < times[0]
             ]  # fmt: skip
             assert late == [], f"seed {seed}"
-            await insist(harness)
+            await assert_agreement(harness)
             held("P4")
 
     asyncio.run(scene())
@@ -161,7 +161,7 @@ def test_p5_an_exception_of_the_strategy(tmp_path: Path) -> None:
             await harness.start()
             await harness.trade(harness.path_of(4))
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             held("P5")
 
     asyncio.run(scene())
@@ -216,7 +216,7 @@ def test_p6_asked_to_stop_at_any_moment(tmp_path: Path) -> None:
             await harness.start()
             await harness.trade(harness.path_of(4))
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             held("P6")
 
     asyncio.run(scene())
@@ -246,7 +246,7 @@ def test_p7_the_clock_jumps_ahead(tmp_path: Path) -> None:
                     harness.clock.advance(draw.randint(1, 7_200) * NS)
                 await harness.bar(close)
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             held("P7")
 
     asyncio.run(scene())
@@ -262,7 +262,7 @@ def test_p9_a_crash_loop_is_counted_from_the_journal(tmp_path: Path) -> None:
             harness = await lived(tmp_path / f"{seed}", seed, tuple(places))
             counted = harness.journal.crashes_within(CRASH_WINDOW_NS * 100, harness.clock.now_ns())
             assert counted == harness.starts - 1, f"seed {seed}"
-            await insist(harness)
+            await assert_agreement(harness)
             held("P9")
 
     asyncio.run(scene())

@@ -20,7 +20,7 @@ from septet._live.kill_switch import ask_halt, read_halt
 from septet._live.process import LiveResult
 from septet._live.run_location import JOURNAL
 from septet.errors import RunError
-from tests.faults.fault_checks import MANY, held, insist
+from tests.faults.fault_checks import MANY, assert_agreement, held
 from tests.faults.process_harness import ProcessHarness
 from tests.faults.test_operator import entries, operated
 from tests.faults.test_process import BARS, made
@@ -56,7 +56,7 @@ def test_a6_killed_with_all_of_the_balance_at_work(tmp_path: Path) -> None:
                 await harness.rest(2)
             assert harness.starts > 1
             assert BLOCK not in {each.rule for each in harness.commands(m.Tripped)}, f"seed {seed}"
-            await insist(harness)
+            await assert_agreement(harness)
             held("A6")
 
     asyncio.run(scene())
@@ -97,7 +97,7 @@ def test_a6_a_start_that_reads_no_balance_blocks_entries_until_the_next_read(
             assert cleared.count(BLOCK) == len(tripped), f"seed {seed}"
             await harness.trade(harness.path_of(3))
             await harness.rest()
-            await insist(harness)
+            await assert_agreement(harness)
             held("A6")
 
     asyncio.run(scene())
@@ -163,7 +163,7 @@ def test_a6_what_is_held_stays_protected_while_the_account_blocks_entries(
             assert entries(harness) == before, f"seed {seed}: entries stay blocked"
             assert rule not in {each.rule for each in harness.commands(m.Cleared)}
             harness.bend = lambda name, answer: answer
-            await insist(harness)
+            await assert_agreement(harness)
             held("A6")
 
     asyncio.run(scene())
@@ -325,7 +325,7 @@ def test_a8_a_halt_after_a_flatten_still_closes(tmp_path: Path) -> None:
                 await asyncio.sleep(0)
             await harness.rest(12)
             assert harness.venue._account.held(0) == 0.0, f"seed {seed}"
-            await insist(harness)
+            await assert_agreement(harness)
             held("A8")
 
     asyncio.run(scene())

@@ -54,7 +54,7 @@ def sweep_of(dice: np.random.Generator, settings: int, *, edge: float = 0.0) -> 
 
 def is_above_luck(table: pl.DataFrame) -> bool:
     found = findings_of(table, {"goal": "sharpe"})
-    return "stands above chance" in choice(found)
+    return "exceeds chance" in choice(found)
 
 
 @pytest.mark.parametrize("settings", [5, 60])

@@ -113,6 +113,9 @@ def test_an_unknown_name_gets_the_closest() -> None:
         host().find("features", "smma")
     assert caught.value.message == "unknown features plugin 'smma'"
     assert "did you mean sma" in caught.value.hint
+    with pytest.raises(PluginError) as caught:
+        host().find("features", "expression")
+    assert caught.value.hint == "did you mean expr?"
 
 
 def test_settings_without_a_validator_fail_when_their_plugin_is_loaded(

@@ -181,7 +181,9 @@ def _operated(action: Any, at_ns: int) -> m.Operated:
 def test_critical_alerts_are_a_doubt_until_a_person_resumes() -> None:
     """Who resumes has seen them; what is critical after that is a doubt again."""
     bad = m.Alerted(level="critical", event="late_fill", text="a fill came late")
-    alarmed: tuple[m.Event, Sequence[m.Command]] = (m.Ticked(at_ns=1, market_ns=1), [bad, bad])
+    halt = m.Alerted(level="critical", event="halt", text="drawdown tripped")
+    alarmed: tuple[m.Event, Sequence[m.Command]]
+    alarmed = (m.Ticked(at_ns=1, market_ns=1), [bad, halt, bad])
     halted = (_operated("halt", 2), list[m.Command]())
     resumed = (_operated("resume", 3), list[m.Command]())
     doubt = "2 critical alerts (late_fill 2): compare with the account"

@@ -22,8 +22,8 @@ from septet._journal.lease import (
     Lease,
     boot_id,
     holder_of,
-    insist_alone,
     mark_path,
+    require_no_other_machine,
 )
 from septet._journal.lock import keep
 from septet._journal.state_folder import state_folder
@@ -268,11 +268,11 @@ def test_a_state_folder_that_cannot_be_made(
 def test_another_machine_that_writes_here_is_seen(tmp_path: Path) -> None:
     second = 10**9
     with Journal.create(tmp_path / "j", HEAD) as journal:
-        insist_alone(journal, now_ns=0)
+        require_no_other_machine(journal, now_ns=0)
         journal.begin(pid=7, host="elsewhere", boot=boot_id(), now_ns=0)
         journal.heartbeat(10 * second)
         with pytest.raises(JournalError, match="process 7 on elsewhere writes this run since"):
-            insist_alone(journal, now_ns=30 * second)
-        insist_alone(journal, now_ns=100 * second)
+            require_no_other_machine(journal, now_ns=30 * second)
+        require_no_other_machine(journal, now_ns=100 * second)
         journal.end(clean=True, how="signal", now_ns=20 * second)
-        insist_alone(journal, now_ns=30 * second)
+        require_no_other_machine(journal, now_ns=30 * second)

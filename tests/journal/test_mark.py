@@ -19,7 +19,7 @@ from septet._journal.journal_files import COUNT, Mark, beside, make_mark, read_m
 from septet._journal.journal_writer import Durability, Journal
 from septet._journal.lease import boot_id
 from septet._journal.write_ahead_tail import tail_of
-from septet._live.start import doubts, insist_on_newest
+from septet._live.start import doubts, require_newest_copy
 from septet.errors import JournalError
 from tests.journal.drawn import HEAD, bar, order
 from tests.journal.test_write_ahead_tail import Disk
@@ -123,13 +123,13 @@ def test_what_is_gone_and_where_it_went(
             found = journal.findings
             assert found.last == last
             if case in ("", "power"):
-                insist_on_newest(journal)
+                require_newest_copy(journal)
                 assert doubts(journal, 1) == []
                 break
             assert found.lost_with == case
             text = "is an old copy: " if case == "copy" else "old copy, or lost its end with the"
             with pytest.raises(JournalError, match=text):
-                insist_on_newest(journal)
+                require_newest_copy(journal)
     if case == "power":
         many = "1 entry" if last == 8 else f"{9 - last} entries"
         assert str(found) == (
@@ -142,7 +142,7 @@ def test_what_is_gone_and_where_it_went(
         _put(journal, last + 1)
     with Journal.open(path) as journal:
         assert journal.findings.ok
-        insist_on_newest(journal)
+        require_newest_copy(journal)
 
 
 def test_more_than_the_mark_knows_of_is_no_loss_of_power(
@@ -193,7 +193,7 @@ def test_a_torn_tail_of_what_was_never_promised_is_no_reason_to_doubt(
             assert found.torn
             assert found.kept
             assert ("lost with the power" in str(found)) == power
-            insist_on_newest(journal)
+            require_newest_copy(journal)
             assert bool(doubts(journal, 1)) != power
 
 
@@ -244,18 +244,18 @@ def test_the_power_goes_at_every_write_and_the_mark_is_late_or_early(
             lost = known.committed > again.seq
             losses += lost and not again.findings.torn
             if durability == "power":
-                insist_on_newest(again)
+                require_newest_copy(again)
                 assert doubts(again, 1) == [], place
                 assert not lost or "lost with the power" in str(again.findings), place
             elif lost and not again.findings.torn:
                 with pytest.raises(JournalError, match="or lost its end with the power"):
-                    insist_on_newest(again)
+                    require_newest_copy(again)
         beside(path).write_bytes(newest.packed())  # and as an old copy
         with Journal.open(path, durability=durability) as again:
             assert newest.promised is not None
             if again.seq < newest.promised:
                 with pytest.raises(JournalError, match="is an old copy: "):
-                    insist_on_newest(again)
+                    require_newest_copy(again)
         shutil.rmtree(path.parent)
     assert len(found) > 50
     assert losses or durability == "power"

@@ -39,7 +39,7 @@ class Strategy:
         self.core: Any = SimpleNamespace(
             orders=bench.core, checks=bench.checks, guards=bench.guards, _out=[],
             names=SimpleNamespace(base=["BTC"], quote=["USDT"]),
-            rules=SimpleNamespace(adopts=False), _close_gone=None, _book_without_order=print,
+            rules=SimpleNamespace(adopts=False), _change_ledger=print, _correct_fee=print,
             engine=SimpleNamespace(held=lambda k: bench.position[k], cash=0.0),
         )  # fmt: skip
         self.member.core = cast("LiveCore", self.core)

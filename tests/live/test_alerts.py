@@ -137,7 +137,7 @@ def test_halts_fills_and_failures_reach_a_service(service: Service) -> None:
         "mine live: halted by drawdown",
         "why: drawdown at equity 900.00",
         "did: orders are cancelled and positions closed",
-        "cleared by: a person: septet resume RUN",
+        "cleared by: a person resumes the run (septet resume)",
     ]
     assert service.bodies[2]["message"].splitlines()[0] == "mine live, BTC/USDT: bought 0.5 at 100"
     assert (made.counts.failed, made.counts.dropped, reported.lines) == (0, 0, [])
@@ -407,7 +407,7 @@ def operated(core: Guards, action: Any, equity: float = 950.0) -> list[m.Command
 
 def test_an_event_sends_one_alert_however_much_it_causes() -> None:
     core = Guards(SYMBOLS)
-    resume = "cleared by: a person: septet resume RUN"
+    resume = "cleared by: a person resumes the run (septet resume)"
     for action, first, ends in (
         ("flatten", "mine live: halted and flattened by ann", resume),
         ("resume", "mine live: resumed by ann", "did: entries are allowed again"),

@@ -64,8 +64,8 @@ class Process:
         await until(lambda: kept.starts > before)
         self.starts = kept.starts
 
-    def insist(self, owner: str, name: str) -> None:
-        """Insist on what was logged, and on a block that began and ended."""
+    def assert_restarted(self, owner: str, name: str) -> None:
+        """Assert what was logged, and that a block began and ended."""
         assert self.starts == 2
         text = [
             (event, fields["plugin"], fields["text"])
@@ -129,7 +129,7 @@ def test_a4_the_polling_of_outside_series(process: Process) -> None:
         await handler.close()
 
     run(scene())
-    process.insist("septet", "outside series")
+    process.assert_restarted("septet", "outside series")
 
 
 def test_a4_the_request_for_an_order_book(process: Process) -> None:
@@ -156,7 +156,7 @@ def test_a4_the_request_for_an_order_book(process: Process) -> None:
         await until(lambda: not process.kept("book of A/B"))
 
     run(scene())
-    process.insist("ccxt", "book of A/B")
+    process.assert_restarted("ccxt", "book of A/B")
 
 
 async def shut(live: Any, venue: Any) -> None:
@@ -218,7 +218,7 @@ def test_a4_the_polling_until_a_venue_is_available(process: Process, name: str) 
             await live.close()
 
     run(scene())
-    process.insist("ccxt (main)", name)
+    process.assert_restarted("ccxt (main)", name)
 
 
 def test_every_task_that_is_kept_is_killed_by_a_test() -> None:

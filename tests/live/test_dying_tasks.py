@@ -86,16 +86,16 @@ async def kill_each(process: _Process, timers: Timers) -> set[tuple[str, str]]:
 def poll_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the exchange be one that streams nothing, as ccxt states of many."""
     for module in (ccxt_feed, ccxt_venue):
-        make = module.make_client
+        make = module.opened_client
 
-        def polled(*words: Any, make: Any = make, **more: Any) -> Any:
-            client = make(*words, **more)
+        async def polled(*words: Any, make: Any = make, **more: Any) -> Any:
+            client = await make(*words, **more)
             client.has = {
                 name: False if name.startswith("watch") else can for name, can in client.has.items()
             }
             return client
 
-        monkeypatch.setattr(module, "make_client", polled)
+        monkeypatch.setattr(module, "opened_client", polled)
 
 
 def free_port() -> int:

@@ -35,7 +35,7 @@ def crashing(files):
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.abort()
 
-process._insist_on_one_account = crashing
+process._require_one_account = crashing
 process.run_live([], None)
 """
 

@@ -34,7 +34,7 @@ def bought() -> Any:
         close_bar(core, NOW + 60 * n * SECOND, 100.0)
     units = round((BOUGHT - FEE) * core._scales[0])
     core._carry(core.engine.adopt(0, float(units), 100.0, NOW + 121 * SECOND))
-    core.guards.expected_fees.add(fill(), "BTC")
+    core.guards.expected_fees.add("7", fill(), "BTC", 0, NOW + 121 * SECOND)
     core._protect(0)
     found = quote(core, NOW + 122 * SECOND, 99.99, 100.01)
     (stop,) = (each for each in found if isinstance(each, m.Submit))
@@ -49,11 +49,7 @@ def bought() -> Any:
 
 
 def adopted(found: list[m.Command]) -> list[tuple[float, float]]:
-    return [
-        (each.quantity, each.price)
-        for each in found
-        if isinstance(each, m.Traded) and each.reason == "adopted"
-    ]
+    return [(each.units, each.price) for each in found if isinstance(each, m.Corrected)]
 
 
 def test_units_that_the_account_has_kept_are_booked_at_the_price_of_the_fill() -> None:
@@ -89,25 +85,23 @@ def test_nothing_is_booked_where_other_strategies_hold_the_same_currency() -> No
     assert adopted(core.handle(holdings(NOW + 300 * SECOND, BOUGHT + 1.0, others=1.0))) == []
 
 
-@pytest.mark.parametrize(
-    "other", [{"side": "sell"}, {"fee_unread": ""}, {"fee_currency": "BNB"}], ids=str
-)
-def test_only_expected_fees_of_purchases_are_kept(other: dict[str, Any]) -> None:
-    fees = ExpectedFees()
-    fees.add(fill(**other), "BTC")
-    assert fees.units == {}
+def test_only_deducted_fees_of_purchases_may_have_been_kept() -> None:
+    for other in ({"side": "sell"}, {"fee_unread": ""}, {"fee_currency": "BNB"}):
+        fees = ExpectedFees()
+        fees.add("7", fill(**other), "BTC", 0, NOW)
+        assert fees.not_taken(0, FEE, LOT) == [], other
 
 
 def test_fees_of_less_than_a_lot_are_kept_until_they_are_one() -> None:
     fees = ExpectedFees()
-    fees.add(fill(fee=0.6 * LOT), "BTC")
-    assert fees.not_taken(0, 0.6 * LOT, LOT) == (0.0, 0.0)
-    fees.add(fill(fee=0.6 * LOT, price=200.0), "BTC")
-    assert fees.not_taken(0, 1.2 * LOT, LOT) == pytest.approx((1.2 * LOT, 150.0))
+    fees.add("7", fill(fee=0.6 * LOT), "BTC", 0, NOW)
+    assert fees.not_taken(0, 0.6 * LOT, LOT) == []
+    fees.add("8", fill(fee=0.6 * LOT, price=200.0), "BTC", 0, NOW)
+    assert fees.not_taken(0, 1.2 * LOT, LOT) == ["7", "8"]
 
 
 def test_they_are_in_the_snapshot() -> None:
     guards, other = Guards(["BTC/USDT"]), Guards(["BTC/USDT"])
-    guards.expected_fees.add(fill(), "BTC")
+    guards.expected_fees.add("7", fill(), "BTC", 0, NOW)
     other.restore(guards.snapshot())
     assert other.expected_fees == guards.expected_fees

@@ -97,10 +97,10 @@ def test_a6_one_absurd_read_refuses_no_first_start(stage: Stage, free: float) ->
     stage.venue.is_test = free == 0.0
     result = live(stage)
     assert result.exit_code == 0
-    insist_on_lease(result, stage.venue.is_test)
+    assert_lease_is_kept(result, stage.venue.is_test)
 
 
-def insist_on_lease(result: LiveResult, is_test: bool) -> None:
+def assert_lease_is_kept(result: LiveResult, is_test: bool) -> None:
     """Insist that the start has reported how far the lease on the account reaches."""
     lines = (result.ends[0][0].location.folder / "log.jsonl").read_text().splitlines()
     found = [json.loads(each) for each in lines]
@@ -160,7 +160,7 @@ def test_find_capital_shows_what_it_waits_for(stage: Stage) -> None:
     async def scene() -> None:
         await funds_check.find_capital(
             stage.venue.holdings,  # type: ignore[arg-type]
-            lambda found: funds_check.insist_on_funds({"a": 1.0}, "USDT", found), notify=notify,
+            lambda found: funds_check.require_funds({"a": 1.0}, "USDT", found), notify=notify,
             stopping=asyncio.Event(),
         )  # fmt: skip
 

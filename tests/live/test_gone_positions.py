@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from septet import messages as m
@@ -83,6 +84,41 @@ def test_what_a_person_accepts_as_gone_is_booked_at_the_price_when_it_was_first_
     assert "an estimate" in alerts(found, "gone")[0].text
 
 
+@pytest.mark.parametrize(
+    ("cash", "blocks", "warns"),
+    [(500.0, False, True), (997.0, False, False), (400.0, True, False)],
+    ids=["withdrawn", "sold", "more_is_missing"],
+)
+def test_one_resume_accepts_units_and_the_cash_that_went_with_them(
+    cash: float, blocks: bool, warns: bool
+) -> None:
+    """Withdrawn units bring no cash; a shortfall beyond their value is another matter."""
+    core: Any = core_of_seed(4)()
+    for n in (1, 2):
+        close_bar(core, NOW + 60 * n * SECOND, 100.0)
+    core._carry(core.engine.adopt(0, 500_000_000.0, 100.0, NOW + 121 * SECOND))
+    assert core.engine.cash == 500.0
+
+    def read(seconds: int, cash: float = cash) -> list[m.Command]:
+        event = holdings(NOW + seconds * SECOND, 0.0)
+        balances = {"BTC": (0.0, 0.0), "USDT": (cash, 0.0)}
+        found: list[m.Command] = core.handle(msgspec.structs.replace(event, balances=balances))
+        return found
+
+    quote(core, NOW + 310 * SECOND, 99.5, 99.52)
+    read(310, 500.0)
+    core.handle(resume(NOW + 370 * SECOND))
+    found = read(372)
+    assert closings(found) == [(5.0, pytest.approx(99.51))]
+    texts = [each.text for each in alerts(found, "insufficient_funds") if each.level == "warning"]
+    assert ["went with the units" in each for each in texts] == [True] * warns
+    assert core.guards.blocked(0) == ("insufficient_funds" if blocks else "")
+    assert alerts(read(400), "insufficient_funds") == [], "it is said once"
+    core.restore(core.snapshot())
+    read(430)
+    assert core.guards.blocked(0) == ("insufficient_funds" if blocks else "")
+
+
 def alerts(found: list[m.Command], event: str) -> list[m.Alerted]:
     return [each for each in found if isinstance(each, m.Alerted) and each.event == event]
 
@@ -95,6 +131,24 @@ def test_a_part_that_is_gone_leaves_the_rest_with_its_stop() -> None:
     found = quote(core, NOW + 400 * SECOND, 98.9, 98.92)
     assert exits(found) == [("sell", 0.004)], "its stop is watched on"
     assert core.handle(holdings(NOW + 401 * SECOND, 0.004)) == []
+
+
+def test_an_accepted_surplus_is_not_what_is_gone_of_a_position_sold_twice() -> None:
+    """Five of the owner lie beside the run's; a sale that was executed twice took of them."""
+    core: Any = core_of_seed(4)()
+    held_long(core)
+    at_ns = NOW + 310 * SECOND
+    quote(core, at_ns, 99.5, 99.52)
+    core.handle(holdings(at_ns, 5.01))
+    core.handle(resume(at_ns + SECOND))
+    core.handle(holdings(at_ns + 2 * SECOND, 5.01))
+    units = round(core.engine.held(0) * core._scales[0])
+    core._carry(core.engine.adopt(0, -2.0 * units, 99.5, at_ns + 3 * SECOND))
+    assert core.engine.held(0) == -0.01
+    found = core.handle(holdings(at_ns + 70 * SECOND, 4.99))
+    assert closings(found) == []
+    assert core.engine.held(0) == -0.01
+    assert core.guards.sellable_position(0, -0.01) == -0.01, "it can be bought back"
 
 
 def test_units_that_come_back_are_somebody_elses() -> None:

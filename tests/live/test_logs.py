@@ -101,6 +101,15 @@ def test_a_block_is_one_line_that_shows_what_ends_it() -> None:
     )
 
 
+def test_a_halt_that_a_person_clears_names_the_command() -> None:
+    """The file says `manual`; a person needs the command."""
+    tripped = m.Tripped(
+        rule="monitoring.losses", then="cancel_open_orders", clears_when="manual", equity=1.0
+    )
+    [(_, _, fields)] = lines_of(m.Ticked(at_ns=1, market_ns=1), [tripped], SYMBOLS)
+    assert fields["text"].endswith("until: a person resumes the run (septet resume)")
+
+
 def test_a_usual_start_and_stop_have_no_line_that_warns() -> None:
     rule = "feed_down:bars:BTC/USDT"
     down = m.FeedChanged(at_ns=1, stream="bars", symbol=0, state="down", reason=NOT_RECEIVED)

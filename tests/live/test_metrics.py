@@ -118,7 +118,10 @@ def test_a_run_is_well_once_it_decides_and_never_while_it_is_halted(
     assert scraper.health
     assert not any(body["ok"] for _, body in scraper.health)
     given = {reason for _, body in scraper.health for reason in body["runs"][0]["reasons"]}
-    assert any("halted it" in reason for reason in given)
+    by_person = {each for each in given if "halted it" in each or "operator" in each}
+    assert by_person == {
+        "a person has halted it; it is cleared by: a person resumes the run (septet resume)"
+    }, "one halt is one reason"
 
 
 def test_what_paper_trades_and_what_a_check_refuses_is_counted() -> None:

@@ -120,6 +120,27 @@ def test_what_a_stopped_run_holds_is_shown_with_its_stop_and_its_resting_entry(
     assert "computing" not in text  # how quickly a run that waits for bars computes means nothing
 
 
+def test_fits_that_were_late_or_skipped_are_counted_and_the_last_one_is_shown(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle, texts = Holding.handle, iter(["model 3 is slow", "model 5 is slow"])
+
+    def late(self: Holding, event: m.Event) -> Sequence[m.Command]:
+        sent = list(handle(self, event))
+        for each in [next(texts, "")] if isinstance(event, m.DecisionTimeReached) else []:
+            sent += [m.Alerted(level="warning", event="model_late", text=each)] if each else []
+        return sent
+
+    monkeypatch.setattr(Holding, "handle", late)
+    text, found = shown(stopped(stage))
+    assert found["late_models"]["late"]["count"] == 2
+    assert found["late_models"]["late"]["last"]["text"] == "model 5 is slow"
+    assert found["late_models"]["skipped"] == {"count": 0, "last": None}
+    assert "Models late       2 times, last at 20" in text
+    assert "Z: model 5 is slow" in text
+    assert "Models skipped" not in text
+
+
 def test_every_stop_records_the_files_that_it_wrote(stage: Stage) -> None:
     recorded = []
     for _ in range(2):

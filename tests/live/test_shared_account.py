@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet import messages as m
-from septet._live.funds_check import insist_on_funds
+from septet._live.funds_check import require_funds
 from septet._live.shared_account import (
     AccountGate,
     AccountLimits,
@@ -420,10 +420,10 @@ def test_the_connection_closes_with_the_last_strategy() -> None:
 
 def test_a_start_needs_the_capital_of_all() -> None:
     holdings = m.Holdings(at_ns=0, balances={"USDT": (1_500.0, 0.0)}, asked_ns=0)
-    insist_on_funds({"a": 500.0, "b": 1_000.0}, "USDT", holdings)
+    require_funds({"a": 500.0, "b": 1_000.0}, "USDT", holdings)
     with pytest.raises(InputError, match=r"1500\.00 USDT free, and 1600\.00 are needed"):
-        insist_on_funds({"a": 600.0, "b": 1_000.0}, "USDT", holdings)
-    insist_on_funds({"a": 600.0, "b": 1_000.0}, "USDT", holdings, adopted=100.0)
+        require_funds({"a": 600.0, "b": 1_000.0}, "USDT", holdings)
+    require_funds({"a": 600.0, "b": 1_000.0}, "USDT", holdings, adopted=100.0)
 
 
 def test_an_order_is_its_strategys_however_a_gateway_lengthens_its_id() -> None:

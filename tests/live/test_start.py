@@ -313,9 +313,9 @@ def test_differences_refuse_the_start_if_the_file_requires_it(tmp_path: Path) ->
         fee_currency="USDT", position=1.0, market_ns=0,
     )  # fmt: skip
     tick = m.Ticked(at_ns=0, market_ns=0)
-    begin.insist_on_agreement([(tick, [])], tmp_path)
+    begin.require_venue_agreement([(tick, [])], tmp_path)
     with pytest.raises(RunError, match="a fill that was missed: buy 1"):
-        begin.insist_on_agreement([(tick, [fill])], tmp_path)
+        begin.require_venue_agreement([(tick, [fill])], tmp_path)
 
 
 # ---------------------------------------------------------------- halts, failures, signals

@@ -68,6 +68,38 @@ def test_a_tick_at_which_no_stop_can_rest_near_its_level_blocks_entries(
     assert cancels(found) == [], "the stop that rests is right"
 
 
+def cleared(found: list[m.Command]) -> list[tuple[str, str]]:
+    return [(each.rule, each.by) for each in found if isinstance(each, m.Cleared)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "tick"), [*((each, 0.01) for each in WRONG), (RIGHT, 50.0)],
+    ids=["lot", "notional", "quantity", "tick"],
+)  # fmt: skip
+def test_filters_as_before_the_change_end_the_block(wrong: dict[str, Any], tick: float) -> None:
+    """Once, and also after a restart; the filters of the change are no longer those before."""
+    core, _ = protected()
+    for second in (2, 20):
+        at_ns = START + second * SECOND
+        core.handle(m.FiltersChanged(at_ns=at_ns, symbol=0, tick=tick, trading=True, **wrong))
+        assert core.guards.blocked(0) == "filters_changed"
+        assert cleared(report(core, second + 1, {**RIGHT, "lot": 0.002})) == [], "not the same"
+        core.restore(core.snapshot())
+        ends = [("filters_changed:BTC/USDT", "the filters are as before")]
+        assert cleared(report(core, second + 2, RIGHT)) == ends
+        assert cleared(report(core, second + 3, RIGHT)) == []
+        assert core.guards.blocked(0) == ""
+
+
+def test_after_a_resume_the_changed_filters_are_those_from_before_the_next_change() -> None:
+    core, _ = protected()
+    report(core, 2, {**RIGHT, "lot": 0.002})
+    core.handle(m.Operated(at_ns=START + 3 * SECOND, action="resume", name="ann", reason="seen"))
+    report(core, 4, {**RIGHT, "lot": 0.004})
+    assert cleared(report(core, 5, RIGHT)) == []
+    assert cleared(report(core, 6, {**RIGHT, "lot": 0.002})) != []
+
+
 @pytest.mark.parametrize("wrong", WRONG[1:], ids=["notional", "quantity"])
 def test_an_exit_that_cannot_be_sent_is_an_alarm_of_the_flatten(wrong: dict[str, float]) -> None:
     """Where the position is worth more than a remainder; the engine waits to send it."""

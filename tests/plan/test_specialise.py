@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 
+from septet._kernel import forecast_sums, match, maths, time_frames, touch
 from septet._kernel import ledger as ledger_arithmetic
-from septet._kernel import match, maths, time_frames, touch
 from septet._plan.rule_choices import RULES, names_of_rules
 from septet._plan.specialise import Choices, RuleError, refuse_unbound, rule_places, specialise
 
@@ -150,5 +150,5 @@ def test_what_cannot_be_folded_is_named_with_its_line(line, expected, written):
 def test_the_names_of_rules_are_those_of_the_texts() -> None:
     """They are read from the modules: parsing every file of rules is much of a warm start."""
     assert set(rule_places(RULES)) <= names_of_rules()
-    helpers = (time_frames, ledger_arithmetic, match, maths, touch)
+    helpers = (forecast_sums, time_frames, ledger_arithmetic, match, maths, touch)
     assert names_of_rules() - set(rule_places(RULES)) <= {n for e in helpers for n in e.__all__}

@@ -48,6 +48,12 @@ def test_a_run_a_strategy_and_all(tmp_path: Path) -> None:
     assert septet.trials(other).count == 0
 
 
+def test_settings_of_a_sweep_are_recorded_for_the_face_that_asked(tmp_path: Path) -> None:
+    strategy = septet.load(written(tmp_path))
+    septet.sweep(strategy, {"features.fast.period": [5, 6]})
+    assert septet.trials(strategy).frame["face"].unique().to_list() == ["python"]
+
+
 def test_what_is_not_known_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     new = septet.trials()
     assert (new.count, new.complete, new.frame.height) == (None, False, 0)

@@ -17,7 +17,7 @@ from septet._report.chart_data import chart_data
 from septet._report.page import render
 from septet._report.rule_texts import text_of_rule, text_of_threshold
 from septet._report.save import save_run
-from septet._report.why import explain, parse_time
+from septet._report.why import explain, parse_time, sentence_of
 from septet._report.why_terminal import show_why
 from septet._shell.backtest import backtest
 from septet._store import tables
@@ -284,17 +284,22 @@ def test_a_decision_shows_the_rule_that_was_true_or_those_that_were_not(tmp_path
             assert not jumped
             assert found["rule"].startswith("`long_if` was false: crosses_above(fast, slow) or (")
             assert f"(fast {row['fast']:.6g}, slow {row['slow']:.6g}, close " in found["rule"]
+            assert f"prev(close, 1) {before['close']:.6g}" in found["rule"]
             assert found["rule"] in sentences(run, found)
             seen.add("false")
         elif row["signal"] == "long":
             assert crossed or jumped
             assert found["rule"].startswith("`long_if` was true: crosses_above(fast, slow) or (")
             assert f"(fast {row['fast']:.6g}, slow {row['slow']:.6g}, close " in found["rule"]
+            if found["order"] is None and not row["rejected_by"]:
+                words = f"it is held long since {found['held']['entry_time']}"
+                assert f"the signal was long, and {words}" in sentence_of(found)
+                seen.add("held")
             seen.add("long")
         elif row["signal"] == "flat" and found["order"] and found["order"]["reason"] == "exit":
             assert found["rule"] is None, "bars_held is not stored"
             seen.add("exit")
-    assert seen == {"false", "long", "exit"}
+    assert seen == {"false", "long", "exit", "held"}
     first = explain(run, f"AA/USDT@{rows[0]['time'].isoformat()}")
     assert first["rule"] is None  # the bar before it is not stored
 
@@ -335,6 +340,9 @@ def test_exits_reversals_and_conflicts_state_their_rules(tmp_path: Path) -> None
         if reason in wanted:
             assert found["rule"].startswith(wanted[reason]), reason
             seen.add(reason)
+        if reason == "entry" and "`long_if`" in found["rule"]:
+            assert "(close " in found["rule"]
+            assert ", prev(close, 1) " in found["rule"]
         if reason == "conflict":
             assert "; `short_if` was true: close < slow (close " in found["rule"]
     assert seen >= {"entry", "conflict"}
@@ -376,3 +384,21 @@ def test_a_decision_under_the_threshold_states_the_probability_it_asks_for(tmp_p
     assert text.endswith(f"the highest confidence of the run was {highest:.3g}")
     assert text_of_threshold(run, resolved, "not_finite") is None
     assert text_of_threshold(run, {"signal": {"use": "rules"}}, "below_threshold") is None
+
+
+def test_a_time_at_which_no_regular_buy_was_due(tmp_path: Path) -> None:
+    """The file has no signal, so that "the signal was none" explains nothing."""
+    text = """\
+version: 1
+name: regular
+universe: {symbols: [AA/USDT], bar: 1h}
+data: {candles: {use: synthetic, bars: 100}}
+risk: {position: {buy_every: {every: 1d at 12:00, amount: 50}}}
+"""
+    path = tmp_path / "regular.yaml"
+    path.write_text(text, encoding="utf-8")
+    run = ReadOnce(save_run(backtest(load(path)), tmp_path / "runs", report=False).folder)
+    found = explain(run, "AA/USDT@2020-01-02T11:00")
+    assert sentence_of(found) == "No order for AA/USDT: no regular buy was due."
+    assert found["rule"] == "no regular buy was due (risk.position.buy_every: 1d at 12:00)"
+    assert "buy_every" in sentence_of(explain(run, "AA/USDT@2020-01-02T12:00"))

@@ -15,14 +15,14 @@ from tests.rules.small_run import run_of, set_to, values
 
 
 class Given:
-    """A forecast that is a row of numbers."""
+    """A forecast that is a row of numbers, the same of two symbols."""
 
     def __init__(self, *given: float) -> None:
         self.number, self.share, self.given = 0, 1.0, given
 
-    def value(self, k: int, i: int, run: Run) -> float:
-        """Return the number of a bar."""
-        return self.given[i]
+    def column(self, run: Run) -> tuple[Any, int, int]:
+        """Return the array that holds it, its row, and that it is not of a model."""
+        return np.array([[self.given], [self.given]]), 0, -1
 
 
 def test_a_forecast_is_scaled_capped_and_sized_by_volatility() -> None:

@@ -187,4 +187,4 @@ def test_rules_of_one_side_come_with_hedge_mode(key: str, tmp_path: Path) -> Non
     with pytest.raises(ConfigError) as caught:
         load(path)
     assert f"{path}:6:" in str(caught.value)
-    assert "not yet: this key is not served so far" in str(caught.value)
+    assert "not yet: this key is reserved for a later version" in str(caught.value)

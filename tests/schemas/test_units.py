@@ -22,6 +22,7 @@ from septet_schemas.units import (
     Trades,
     WallDuration,
     format_duration,
+    parse_cost,
     parse_duration,
     parse_fraction,
 )
@@ -142,10 +143,41 @@ def test_a_venues_word_for_a_time_in_force_is_answered_with_bars(text: str, hint
 
 @pytest.mark.parametrize(
     ("written", "meant"),
-    [("15min", "15m"), ("1 hour", "1h"), ("2 Days", "2d"), ("30 seconds", "30s"), ("1 Week", "1w")],
+    [
+        ("15min", "15m"),
+        ("1 hour", "1h"),
+        ("2 Days", "2d"),
+        ("30 seconds", "30s"),
+        ("1 Week", "1w"),
+        ("4H", "4h"),
+        ("1 D", "1 d"),
+    ],
 )
 def test_a_long_name_of_a_unit_is_answered_with_the_short_one(written: str, meant: str) -> None:
     with pytest.raises(PydanticCustomError) as caught:
         parse_duration(written)
     assert (caught.value.context or {})["hint"] == f"write {meant}"
     assert parse_duration(meant) > 0
+
+
+def test_a_month_is_not_answered_with_minutes() -> None:
+    with pytest.raises(PydanticCustomError) as caught:
+        parse_duration("1M")
+    assert (caught.value.context or {})["hint"] == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["5 USD", "$1", "1.50 EUR per order", "0.005 per share", "0.005/share", "0.01 USD/share"],
+)
+def test_a_fee_in_money_is_answered(text: str) -> None:
+    with pytest.raises(PydanticCustomError) as caught:
+        parse_cost(text)
+    assert (
+        "a fixed amount for an order or a share cannot be" in (caught.value.context or {})["hint"]
+    )
+
+
+@pytest.mark.parametrize("text", ["0.001", "1e-3", "10bps", "0.1%", ".5 %"])
+def test_a_share_in_a_text_is_no_money(text: str) -> None:
+    assert 0.0 < parse_cost(text) < 1.0

@@ -87,6 +87,15 @@ def test_correlations_are_of_entries_and_not_of_every_bar():
     assert sum(session.aligned.lengths) < plain_bars(session) < PLAIN_BARS
 
 
+def test_windows_of_forecasts_count_at_each_rebalance():
+    """Once a week they are read at once by numpy; on each day it is as much as a long history."""
+    file = ROOT / "strategies" / "us-stocks-forecasts.yaml"
+    weekly = open_session(load(file))
+    assert sum(weekly.aligned.lengths) < plain_bars(weekly) < PLAIN_BARS
+    daily = open_session(load(file, sets=["portfolio.rebalance.every=1 bars"]))
+    assert plain_bars(daily) > PLAIN_BARS
+
+
 @pytest.mark.parametrize("slow", ["rsi", "parabolic_sar", "ema, period: 300"])
 def test_an_average_that_renews_itself_now_and_then_is_no_window(slow, opened):
     """Its memory of hundreds of bars is worked through once in as many, and not on each."""

@@ -98,4 +98,4 @@ def test_a_watch_remembers_the_first_refusal() -> None:
         with pytest.raises(StepError, match="the future"):
             of[8 + ahead]
     with pytest.raises(StepError, match=r"reads of\[i \+ 1\]: the future"):
-        watch.insist()
+        watch.raise_fault()

@@ -163,7 +163,7 @@ def ran(package: Path, name: str, engine: str) -> tuple[Any, dict[str, pl.DataFr
     return result, frames_of(result)
 
 
-def insist_on_books(result: Any, frames: dict[str, pl.DataFrame]) -> None:
+def assert_books_agree(result: Any, frames: dict[str, pl.DataFrame]) -> None:
     """Fills lie in their bars but for slippage; trades sum to equity; costs are of prices."""
     (table,) = result.bars.values()
     slip = 0.01
@@ -181,7 +181,7 @@ def insist_on_books(result: Any, frames: dict[str, pl.DataFrame]) -> None:
 @pytest.mark.parametrize("name", list(KINDS))
 def test_invalid_answers_are_counted_and_the_books_hold(package: Path, name: str) -> None:
     result, frames = ran(package, name, "batch")
-    insist_on_books(result, frames)
+    assert_books_agree(result, frames)
     (found,) = invalid_answer_rows(result)
     assert (found["plugin"], found["kind"]) == (name, NAMED.get(name, KINDS[name][1]))
     assert int(found["times"]) > 0

@@ -147,7 +147,7 @@ def test_a_run_that_goes_on_with_other_plugin_code_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from septet._config import load
-    from septet._live.fingerprints import changed_since, fingerprints_of, insist_on_same
+    from septet._live.fingerprints import changed_since, fingerprints_of, require_same_fingerprints
 
     monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "cache"))
     prints = []
@@ -157,9 +157,9 @@ def test_a_run_that_goes_on_with_other_plugin_code_is_refused(
             prints.append(fingerprints_of(load(tmp_path / "strategy.yaml"), "plan"))
     first, same, other = prints
     assert first["strategy"] == other["strategy"]
-    insist_on_same(first, same, tmp_path)
+    require_same_fingerprints(first, same, tmp_path)
     with pytest.raises(InputError, match=r"other plugin code: odd-steps [0-9a-f]{16} then, odd-st"):
-        insist_on_same(first, other, tmp_path)
+        require_same_fingerprints(first, other, tmp_path)
     assert "plugins" in first
     assert changed_since(first, same) == ()
     (message,) = changed_since(first, other)  # what a replay reports

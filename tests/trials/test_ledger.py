@@ -83,7 +83,7 @@ def test_each_client_and_hypothesis_has_a_row_and_plans_are_counted(path: Path) 
         assert ledger.rows() == ledger.rows(ledger.months_of("demo"))
         assert ledger.rows(months("ETH/USDT", seed=3)) == []
         assert ledger.known(months()).tries.count == 2
-        assert ledger.insist_whole() == 5
+        assert ledger.verify_rows() == 5
 
 
 def test_a_ledger_of_another_format_is_refused_and_left_as_it_is(path: Path) -> None:
@@ -145,7 +145,7 @@ def test_the_first_record_of_a_file_is_remembered(path: Path) -> None:
 def test_rows_are_chained_and_stay(path: Path) -> None:
     recorded(path, months(), "a", "b", "c")
     with Ledger(path) as ledger:
-        assert ledger.insist_whole() == 3
+        assert ledger.verify_rows() == 3
     with sqlite3.connect(path) as other, pytest.raises(sqlite3.IntegrityError, match="append"):
         other.execute("DELETE FROM trials WHERE seq = 2")
     with sqlite3.connect(path) as other:
@@ -170,7 +170,7 @@ def test_two_processes_write_one_after_the_other(path: Path) -> None:
         one.record(months(), [trial("a")], 5)
         other.record(months(), [trial("b")], 6)
         one.record(months(), [trial("c")], 7)
-        assert other.insist_whole() == 3
+        assert other.verify_rows() == 3
 
 
 def test_the_file_is_the_users_alone(path: Path) -> None:

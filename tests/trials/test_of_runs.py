@@ -77,8 +77,8 @@ def test_tries_on_sessions_are_compared_on_the_days_of_their_returns(tmp_path: P
 def test_accidents_are_no_new_tries_and_other_settings_are(tmp_path: Path) -> None:
     first = ran(tmp_path)
     assert (first["count"], first["deflated_sharpe"]) == (None, None)
-    assert first["problem"] == "the ledger of trials began with it"
-    assert "began with it" in first["text"]
+    assert first["problem"] == "this run is the first in a new ledger of trials"
+    assert "the first in a new ledger" in first["text"]
     assert ran(tmp_path)["count"] == 1
     assert ran(tmp_path, name="another")["count"] == 1
     assert ran(tmp_path, span=", start: 2020-02-01")["count"] == 1

@@ -77,8 +77,13 @@ def test_a_first_try_states_nothing_and_an_unknown_number_is_reported() -> None:
     many = sentence(Tries(40, 8.2, declared=5), 0.41)
     assert many == (
         "It is one of 40 tries on these data, 5 of them declared, worth 8.2 independent ones: its "
-        "true Sharpe ratio is above zero with 41.0 % (deflated), and cannot be distinguished from "
-        "chance."
+        "true Sharpe ratio is above zero with a probability of 41.0 % (deflated Sharpe ratio), so "
+        "it cannot be distinguished from chance."
+    )
+    over = sentence(Tries(40, 8.2), 0.97, over_holding=True)
+    assert over.endswith(
+        ": its true Sharpe ratio over holding is above zero with a probability of 97.0 % "
+        "(deflated Sharpe ratio)."
     )
     assert sentence(Tries(None, None, problem="the ledger is off"), None) == (
         "How many tries preceded it is not known: the ledger is off."

@@ -144,20 +144,20 @@ def test_an_older_copy_and_a_removed_ledger_are_reported(tmp_path: Path) -> None
     assert first["count"] == 1, "a copy of the newest state is as good as the file"
     mark_of(ledger_path()).unlink()
     ledger_path().unlink()
-    assert "began with it" in tries(tmp_path / "first")["text"]
+    assert "the first in a new ledger" in tries(tmp_path / "first")["text"]
 
 
 def test_what_septet_wrote_itself_is_not_verified_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     followed: list[int] = []
-    whole = Ledger.insist_whole
+    whole = Ledger.verify_rows
 
     def counting(self: Ledger) -> int:
         followed.append(1)
         return whole(self)
 
-    monkeypatch.setattr(Ledger, "insist_whole", counting)
+    monkeypatch.setattr(Ledger, "verify_rows", counting)
     recorded("a")
     before = len(followed)
     for each in "bcdef":
@@ -186,4 +186,4 @@ def test_two_who_write_at_once_leave_a_whole_ledger() -> None:
             trial = Trial(f"t{number}".encode(), b"f", "s", 0, np.ones(3))
             kept.record(SOME, [trial], 2)
     with Ledger(ledger_path()) as kept:
-        assert kept.insist_whole() == 5
+        assert kept.verify_rows() == 5

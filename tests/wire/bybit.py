@@ -220,7 +220,7 @@ class BybitVenue:
         return {"category": category, "list": listed}
 
     def _klines(self, params: Params) -> Row:
-        self._insist(params["interval"] == self._word, "Invalid interval")
+        self._require(params["interval"] == self._word, "Invalid interval")
         limit = self._limit(params, 200, 1000)
         start, end = (int(params[each]) if each in params else None for each in ("start", "end"))
         rows = self.market.klines(self._symbol(params), start, end, limit)
@@ -257,18 +257,18 @@ class BybitVenue:
         return MINUTES[self.market.bar_ns // 10**9]
 
     def _symbol(self, params: Params) -> str:
-        self._insist(params.get("category") == "spot", "only spot is traded here")
-        self._insist(params.get("symbol") in self.engine.rules, "Invalid symbol")
+        self._require(params.get("category") == "spot", "only spot is traded here")
+        self._require(params.get("symbol") in self.engine.rules, "Invalid symbol")
         return params["symbol"]
 
     @staticmethod
-    def _insist(so: bool, message: str) -> None:
+    def _require(so: bool, message: str) -> None:
         if not so:
             raise No(10001, f"params error: {message}")
 
     def _limit(self, params: Params, usual: int, most: int) -> int:
         limit = int(params.get("limit") or usual)
-        self._insist(1 <= limit <= most, f"limit {limit} is above {most}")
+        self._require(1 <= limit <= most, f"limit {limit} is above {most}")
         return limit
 
     # ------------------------------------------------------------ the account
@@ -282,7 +282,7 @@ class BybitVenue:
         return {"marginMode": "REGULAR_MARGIN", "unifiedMarginStatus": 6}
 
     def _wallet(self, params: Params) -> Row:
-        self._insist(params.get("accountType") == "UNIFIED", "accountType")
+        self._require(params.get("accountType") == "UNIFIED", "accountType")
         ledger = self.engine.ledger
         coins = [
             {"coin": each, "walletBalance": text(ledger.free[each] + ledger.locked[each]),
@@ -297,11 +297,11 @@ class BybitVenue:
 
     def _create(self, params: Params) -> Row:
         kind, link = params["orderType"].upper(), params.get("orderLinkId", "")
-        self._insist(len(link) <= 36, "orderLinkId")
+        self._require(len(link) <= 36, "orderLinkId")
         if link in self.engine.by_client:
             raise No(170141, "Duplicate clientOrderId.")
         in_base = kind == "LIMIT" or params["side"] == "Sell" or "marketUnit" in params
-        self._insist(in_base and params.get("marketUnit", "baseCoin") == "baseCoin", "marketUnit")
+        self._require(in_base and params.get("marketUnit", "baseCoin") == "baseCoin", "marketUnit")
         asked = Asked(
             symbol=self._symbol(params), side=params["side"].upper(), type=kind, client_id=link,
             quantity=units(params["qty"]), price=units(params.get("price", "0")),
@@ -352,7 +352,7 @@ class BybitVenue:
         limit = self._limit(params, 50, 100)
         since = int(params.get("startTime") or self._now_ms() - WEEK_MS)
         until = int(params.get("endTime") or since + WEEK_MS)
-        self._insist(0 <= until - since <= WEEK_MS, "more than seven days")
+        self._require(0 <= until - since <= WEEK_MS, "more than seven days")
         fills = self.engine.fills[self._symbol(params)]
         found = [self._execution(each) for each in fills if since <= each.at_ms <= until]
         return {"category": "spot", "list": found[::-1][:limit], "nextPageCursor": ""}

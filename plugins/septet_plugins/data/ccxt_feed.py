@@ -21,8 +21,8 @@ from septet.plugin.live import (
     QuoteSeen,
     StreamDown,
     Tasks,
-    insist_on_listed,
     is_programming_error,
+    require_listed_symbols,
 )
 from septet_plugins.data.ccxt_books import LEVELS, Books, numbered
 from septet_plugins.data.ccxt_kinds import OWN_EVENTS, served
@@ -39,7 +39,7 @@ from septet_plugins.data.ccxt_messages import (
 )
 from septet_plugins.data.ccxt_requests import FeedTerms, Requests
 from septet_plugins.exchange.bar_pages import Pages, timeframe_of
-from septet_plugins.exchange.clients import Scrub, allowed_hosts, make_client, stream_hosts
+from septet_plugins.exchange.clients import Scrub, allowed_hosts, opened_client, stream_hosts
 from septet_plugins.exchange.listing import Listing, check_contracts
 from septet_plugins.exchange.markets import ids_of, markets_of
 from septet_plugins.exchange.message_tap import Tap, tapped
@@ -114,7 +114,7 @@ class CcxtFeed:
 
     async def _connect(self, request: FeedRequest) -> FeedFacts:
         self._request = request
-        self._client = client = make_client(self._terms.reach)
+        self._client = client = await opened_client(self._terms.reach)
         self._requests = Requests(client, self._terms, self._gate, self._clock, self._scrub)
         self._hosts = stream_hosts(client, self._terms.reach)
         hosts = allowed_hosts(client, self._terms.reach)
@@ -122,7 +122,7 @@ class CcxtFeed:
         await self._ask("load_markets")
         self._listing = listing = Listing(client, request.symbols, self._relist, self._owned)
         if not request.goes_on:
-            insist_on_listed(client.id, listing.unlisted)
+            require_listed_symbols(client.id, listing.unlisted)
         self._requests.doubt_symbols, listed = listing.doubt, listing.listed
         check_contracts(client, listed)
         if "bars" in request.kinds:
@@ -442,7 +442,7 @@ class CcxtFeed:
 
         Only a later one shows that the newest is whole: without, its `closed` is None.
         """
-        self._insist_open()
+        self._require_open()
         if self._listing is not None and symbol in self._listing.unlisted:
             raise RunError(self._unlisted(symbol))
         try:
@@ -453,7 +453,7 @@ class CcxtFeed:
             self._notices.notify("bar", error)
             raise RunError(f"bars of {symbol} cannot be read: {self._scrub(error)}") from None
 
-    def _insist_open(self) -> None:
+    def _require_open(self) -> None:
         if self._client is None:
             name = self._terms.reach.exchange
             raise RunError(f"the feed of {name} is closed: nothing is asked any more")
@@ -496,5 +496,5 @@ class CcxtFeed:
             raise RunError(f"bars of {symbol} cannot be read: {self._scrub(error)}") from None
 
     async def _ask(self, method: str, *args: Any) -> Any:
-        self._insist_open()
+        self._require_open()
         return await self._requests.ask(method, *args)

@@ -25,7 +25,7 @@ from septet.plugin.data import (
     candles,
     format_duration,
 )
-from septet.plugin.live import Clock, LiveFeed, Tasks, Unreadable, insist_on_listed
+from septet.plugin.live import Clock, LiveFeed, Tasks, Unreadable, require_listed_symbols
 from septet_plugins.data.stored import read_stored, the_store
 from septet_plugins.exchange.answer_bodies import check_body
 from septet_plugins.exchange.bar_pages import Pages, timeframe_of
@@ -233,7 +233,7 @@ class CcxtHistory:
         timeframe: str,
         progress: Progress,
     ) -> FetchReport:
-        insist_on_listed(self.exchange, unlisted_of(client, [symbol]))
+        require_listed_symbols(self.exchange, unlisted_of(client, [symbol]))
         bar_ns = request.bar_ns
         bar, start_ns = format_duration(bar_ns), request.start_ns or 0
         last = request.now_ns if request.end_ns is None else min(request.end_ns, request.now_ns)

@@ -16,7 +16,7 @@ def septet_data() -> list[Component]:
         "parquet": ("parquet:Parquet", "Parquet files"),
         "sample": ("sample:Sample", "real bars that come with the package"),
         "store": ("stored:Stored", "bars imported or fetched before"),
-        "synthetic": ("synthetic:Synthetic", "made-up bars from a seed"),
+        "synthetic": ("synthetic:Synthetic", "synthetic bars from a seed"),
     }
     series = {
         "csv_series": ("csv:CsvSeries", "a series from a text file"),

@@ -1,4 +1,4 @@
-"""Made-up bars from a seed: for tests and drills, with regimes, gaps and defects on request."""
+"""Synthetic bars from a seed: for tests and drills, with regimes, gaps and defects on request."""
 
 from __future__ import annotations
 
@@ -231,18 +231,18 @@ def inject(
 
 @candles(SyntheticConfig)
 class Synthetic:
-    """Made-up bars."""
+    """Synthetic bars."""
 
     def __init__(self, config: SyntheticConfig) -> None:
-        """Remember what to make up."""
+        """Keep the configuration."""
         self._config = config
 
     def read(self, request: Request) -> list[RawBars]:
-        """Make up bars for every symbol."""
+        """Generate bars for every symbol."""
         return [self._make(symbol, request.bar_ns) for symbol in request.symbols]
 
     def scan(self, request: Request) -> list[LazyBars]:
-        """Make up all bars at once, for a walk has no shortcut, and hand out stretches."""
+        """Generate all bars at once and return them as lazy frames."""
         return [LazyBars(raw.symbol, raw.frame.lazy(), raw.facts) for raw in self.read(request)]
 
     def _make(self, symbol: str, bar_ns: int) -> RawBars:

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus, urlsplit
 from pydantic_core import PydanticCustomError
 
 __all__ = [
-    "IdClass", "client_id_class", "id_notes", "id_parameter", "insist_client_ids", "length_fault",
+    "IdClass", "client_id_class", "id_notes", "id_parameter", "require_client_ids", "length_fault",
     "sent_id_fault",
 ]  # fmt: skip
 
@@ -64,7 +64,7 @@ def id_notes(exchange: str) -> list[str]:
     ]
 
 
-def insist_client_ids(exchange: str) -> str:
+def require_client_ids(exchange: str) -> str:
     """Return the id of an exchange that may take client order ids.
 
     Raises

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import logging
 import os
@@ -26,6 +27,7 @@ __all__ = [
     "check_exchange",
     "is_test",
     "make_client",
+    "opened_client",
     "read_secret",
     "stream_hosts",
 ]
@@ -103,6 +105,24 @@ def check_exchange(name: str) -> None:
             f"ccxt knows no exchange {name!r}",
             hint=f"did you mean {' or '.join(close)}?" if close else "see ccxt.exchanges",
         )
+
+
+async def opened_client(
+    terms: Terms, secrets: Mapping[str, str] | None = None, *, rate_limit: bool | None = None
+) -> Any:
+    """Build a client as `make_client` does, without blocking the event loop.
+
+    What the first client of a process loads, ccxt and the TLS context, is loaded in a thread.
+    """
+    await asyncio.to_thread(_load, terms.exchange)
+    return make_client(terms, secrets, rate_limit=rate_limit)
+
+
+def _load(exchange: str) -> None:
+    check_exchange(exchange)
+    from ccxt.async_support.base.exchange import certifi
+
+    _tls_context(certifi.where())
 
 
 def make_client(

@@ -70,7 +70,7 @@ _COMPLETE_MARKETS: Final = frozenset({"binance", "binanceus", "bybit", "kraken",
 """Exchanges that give lot and tick of every symbol; without them the answer is incomplete."""
 
 
-def _insist_on_steps(client: Any, market: Mapping[str, Any]) -> None:
+def _require_steps(client: Any, market: Mapping[str, Any]) -> None:
     """Refuse a symbol without a lot or a tick where the exchange gives them for the others.
 
     A step of zero is none either: the client makes no order of it, and no stop could be placed.
@@ -99,7 +99,7 @@ def market_of(client: Any, symbol: str) -> Market:
         If a number of it cannot be true.
     """
     market = client.markets[symbol]
-    _insist_on_steps(client, market)
+    _require_steps(client, market)
     limits = market.get("limits") or {}
     amounts = (limits.get("amount") or {}, limits.get("market") or {})
     least = [read_quantity(each.get("min") or 0.0, "minimum quantity") for each in amounts]

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import septet.messages as m
 from septet.plugin.live import Backoff, Clock, Kept, Notices, Tasks, Timer
 from septet_plugins.exchange.clients import Scrub
-from septet_plugins.exchange.requests import Gate, Wire, call, hook_client
+from septet_plugins.exchange.requests import Barred, Gate, Wire, call, hook_client
 from septet_plugins.exchange.unusual_messages import UNUSUAL
 
 __all__ = ["Link", "Rest"]
@@ -33,6 +33,8 @@ _BANNED: Final = (
 _UNAVAILABLE: Final = 503
 _SHUT_AFTER: Final = 3
 """Answers of 503 in a row that mean the venue is shut; a single one may be about one request."""
+_END_S: Final = 2.0
+"""So long is waited for a cancelled request to end."""
 _BREAKS_AFTER: Final = 5
 """Requests in a row without an answer, or with a fault of the server, that open the breaker."""
 
@@ -151,6 +153,8 @@ class Rest:
         self._mending: Kept | None = None
         self._pause, self._mended_s = Backoff(first_s=1.0), 0.0
         self._unavailable = self._failures = 0
+        self._in_flight: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
         hook_client(client, gate, self._on_answer, hosts)
 
     def _on_answer(self, status: int, state: str) -> None:
@@ -185,7 +189,8 @@ class Rest:
     ) -> Any:  # fmt: skip
         """Call a method of the client; errors are the client's own. `wire` receives the trace.
 
-        A request without the `trigger` or the `client_id` that is named is not sent.
+        A request without the `trigger` or the `client_id` that is named is not sent. `close` ends
+        those in flight: what a client says that is closed while it is used is no answer.
         """
         import ccxt
 
@@ -195,7 +200,9 @@ class Rest:
             if wire is not None:
                 wire.append(trace)
             try:
-                answer = await getattr(self.client, method)(*args, **keys)
+                answer = await self._until_closed(method, *args, **keys)
+            except Barred:
+                raise
             except ccxt.OnMaintenance as error:
                 if self.link is not None:
                     self._shut(self._scrub(error))
@@ -214,6 +221,22 @@ class Rest:
                 raise
             self._failures = 0
             return answer
+
+    async def _until_closed(self, method: str, *args: Any, **keys: Any) -> Any:
+        """Call a method in a task of its own, which `close` cancels."""
+        if self._is_closed:
+            raise Barred("closed", "the client is closed: nothing is sent")
+        calling = self._tasks.once("request", getattr(self.client, method)(*args, **keys))
+        self._in_flight.add(calling)
+        calling.add_done_callback(self._in_flight.discard)
+        try:
+            return await calling
+        except asyncio.CancelledError:
+            own = asyncio.current_task()
+            if calling.cancelled() and not (own and own.cancelling()):
+                why = "the client was closed" if self._is_closed else "the request was ended"
+                raise Barred("closed", f"{why} before the answer") from None
+            raise
 
     def _failed(self, trace: Wire, error: Exception) -> None:
         """Count requests without an answer; unsent requests and rejections do not count."""
@@ -256,10 +279,15 @@ class Rest:
                 await self.attempt(method)
 
     async def close(self) -> None:
-        """Close the client and its connections."""
+        """End the requests in flight, then close the client and its connections."""
         for task in (self._recovering, self._mending):
             if task is not None:
                 task.close()
+        self._is_closed = True
+        for calling in self._in_flight:
+            self._tasks.cancel(calling)
+        if self._in_flight:
+            await asyncio.wait(set(self._in_flight), timeout=_END_S)
         await self.client.close()
 
 

@@ -22,7 +22,7 @@ from septet_plugins.exchange.clients import (
     Terms,
     allowed_hosts,
     is_test,
-    make_client,
+    opened_client,
     stream_hosts,
 )
 from septet_plugins.exchange.requests import Gate, Wire
@@ -129,7 +129,9 @@ class CcxtVenue:
         secrets = {key: self._read(reference) for key, reference in self._terms.secrets.items()}
         self._scrub = Scrub(secrets.values())
         self._key = secrets.get("apiKey", "")
-        slow, quick = (make_client(reach, secrets, rate_limit=each) for each in (None, False))
+        slow, quick = [
+            await opened_client(reach, secrets, rate_limit=each) for each in (None, False)
+        ]
         hosts, self._stream_hosts = allowed_hosts(slow, reach), stream_hosts(slow, reach)
         self._main, self._quick = (
             Rest(each, self._gate, self._scrub, hosts, self._tasks) for each in (slow, quick)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from septet.plugin import Config, Secret, SecretRef, WallDuration
 from septet.plugin.live import Simulation, venue
-from septet_plugins.exchange.client_ids import insist_client_ids
+from septet_plugins.exchange.client_ids import require_client_ids
 from septet_plugins.exchange.exchange_ids import known_exchange
 from septet_plugins.exchange.order_fields import added_fields, spot_options
 
@@ -40,7 +40,7 @@ class Ccxt(Config):
     may withdraw is refused unless `allow_withdrawal` is set.
     """
 
-    exchange: Annotated[str, AfterValidator(known_exchange), AfterValidator(insist_client_ids)]
+    exchange: Annotated[str, AfterValidator(known_exchange), AfterValidator(require_client_ids)]
     """Id of the exchange in ccxt; one that takes no client order ids is refused."""
     key: Secret | None = None
     """API key; not needed where venues.toml has the credential."""

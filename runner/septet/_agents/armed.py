@@ -29,10 +29,10 @@ _MOST_ARGUMENTS: Final = 10
 
 
 class ArmedServer(MCPServer[Any]):
-    """Lists and calls `halt` while `armed` names a run, and notifies clients when that changes.
+    """Lists and calls `halt` while `armed` names a run, and notifies the client of changes.
 
-    A client of the protocol of 2026 receives the change on its notification stream, an earlier one
-    by a notification. It serves one client: the one that asked last is notified.
+    A client of the protocol of 2026 receives the change on its notification stream, an earlier
+    client by a notification. The server has one client: the one that sent the last request.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ArmedServer(MCPServer[Any]):
         return await call_next(ctx)
 
     async def list_tools(self) -> list[Tool]:
-        """Return the tools there are now; an argument that none of them has is refused."""
+        """Return the present tools; their schemas forbid unknown arguments."""
         tools = [
             each.model_copy(
                 update={"input_schema": {**each.input_schema, "additionalProperties": False}}
@@ -63,7 +63,7 @@ class ArmedServer(MCPServer[Any]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool; a name or arguments that do not fit are an answer as other errors are."""
+        """Call a tool; an unknown name or invalid arguments are answered like other errors."""
         tools = {tool.name: tool for tool in await self.list_tools()}
         if name not in tools:
             known = ", ".join(sorted(tools))
@@ -92,14 +92,14 @@ class ArmedServer(MCPServer[Any]):
             await server.run(from_input, writing, announced)
 
     async def _pass_on(self, reading: Any, to_server: Any) -> None:
-        """Pass messages on to the server; once the client has left, nobody waits for the jobs."""
+        """Pass messages to the server; when the client has left, cancel its jobs."""
         async with to_server:
             async for message in reading:
                 await to_server.send(message)
             self.jobs.close()
 
     async def watch(self) -> None:
-        """Look for armed runs until cancelled, and notify when the set changes."""
+        """Look for armed runs until cancelled, and notify the client of changes."""
         armed = self._armed()
         while True:
             await anyio.sleep(self._look_s)
@@ -112,7 +112,7 @@ class ArmedServer(MCPServer[Any]):
 
 
 def _wrong_arguments(name: str, error: ValidationError, hint: str) -> InputError:
-    """Return the error for arguments that do not fit, each with what was expected and found."""
+    """Return the error for invalid arguments, each with what was expected and found."""
     parts = []
     for wrong in error.errors(include_url=False)[:_MOST_ARGUMENTS]:
         place = shortened(one_line(".".join(map(str, wrong["loc"]))), 100)

@@ -1,4 +1,4 @@
-"""The text of the tool `guide`: the order of work, how a file is written, and known traps."""
+"""The text of the tool `guide`: the order of work, the language of files, and known traps."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def guide_text(topic: str) -> str:
     Raises
     ------
     InputError
-        If there is none of that name.
+        If there is no such topic.
     """
     text = TOPICS.get(topic)
     if text is None:

@@ -55,7 +55,7 @@ Limit = Annotated[int, Field(ge=1, le=tool_answers.MOST_ROWS)]
 
 
 def _answer(work: Callable[[], dict[str, Any]]) -> CallToolResult:
-    """Return what a tool found, or what was wrong as an error with its problems."""
+    """Return the result of a tool, or its error with the problems."""
     try:
         found = work()
     except SeptetError as error:
@@ -77,7 +77,7 @@ def _text(text: str) -> TextContent:
 
 
 def client_name(context: Context[Any, Any]) -> str:
-    """Return what the client calls itself, as one short line: it is not proven."""
+    """Return the name that the client gives itself, as one short line; it is not verified."""
     params = context.session.client_params
     name = "" if params is None else f"{params.client_info.name} {params.client_info.version}"
     return shortened(one_line(name), 80)
@@ -89,14 +89,14 @@ def make_server(
     look_s: float = LOOK_S,
     check: Callable[[CheckRequest], CheckAnswer] | None = None,
 ) -> ArmedServer:
-    """Return the server of a workspace; every `look_s` seconds it looks for runs that are armed.
+    """Return the server of a workspace, which looks for armed runs every `look_s` seconds.
 
     Strategies are checked by `check`; by default in a process of its own.
 
     Raises
     ------
     septet.errors.InputError
-        If it is no folder.
+        If the workspace is not a folder.
     """
     tools = Tools(Workspace(root), check)
     server = ArmedServer(
@@ -111,7 +111,7 @@ def make_server(
 
 
 def _add_writing(server: MCPServer[Any], tools: Tools) -> None:
-    """Add what helps to write a file."""
+    """Add the tools for writing a file."""
 
     @server.tool(annotations=_READS)
     def guide(topic: str = "work") -> Annotated[CallToolResult, tool_answers.Guide]:
@@ -160,7 +160,7 @@ def _add_writing(server: MCPServer[Any], tools: Tools) -> None:
 
 
 def _add_making(server: MCPServer[Any], tools: Tools) -> None:
-    """Add what writes a file or a run."""
+    """Add the tools that write a file or a run."""
 
     @server.tool(annotations=_SAVES)
     def save(
@@ -207,7 +207,7 @@ def _add_making(server: MCPServer[Any], tools: Tools) -> None:
 
 
 def _add_reading(server: MCPServer[Any], tools: Tools) -> None:
-    """Add what reads stored runs."""
+    """Add the tools that read stored runs."""
 
     @server.tool(annotations=_READS)
     def runs(
@@ -245,7 +245,7 @@ def _add_reading(server: MCPServer[Any], tools: Tools) -> None:
 
 
 def _add_halt(server: MCPServer[Any], tools: Tools) -> None:
-    """Add the kill switch, which is there while a person has armed a run."""
+    """Add the kill switch, which exists while a person has armed a run."""
 
     @server.tool(annotations=_HALTS)
     def halt(
@@ -262,7 +262,7 @@ def _add_halt(server: MCPServer[Any], tools: Tools) -> None:
 def serve(root: Path) -> None:
     """Serve a workspace over stdin and stdout until the client leaves; logs go to stderr.
 
-    Its jobs end with it: they are cancelled as soon as stdin is closed.
+    Its jobs are cancelled as soon as stdin is closed.
     """
     logging.basicConfig(level=logging.WARNING, format="septet mcp: %(message)s")
     server = make_server(root)

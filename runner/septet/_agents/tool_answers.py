@@ -1,4 +1,4 @@
-"""What tools answer: the shape of each answer, and the limit on its size."""
+"""The form of the answers of tools, and the limit on their size."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class Schema(_Answer):
 
 
 class Plugins(_Page):
-    """Plugins with their keys, and how each is written in a file."""
+    """Plugins with their keys and an example of a file."""
 
     plugins: list[dict[str, Any]]
 
 
 class Checked(_Page):
-    """What is wrong in a strategy; it may run where `ok` is true."""
+    """The problems of a strategy; it may run if `ok` is true."""
 
     ok: bool
     problems: list[dict[str, Any]]
@@ -73,14 +73,14 @@ class Explained(_Page):
 
 
 class Saved(_Answer):
-    """A file that was written: its hash is what `replaces` asks for."""
+    """A written file; its hash is the `replaces` of the next save."""
 
     file: str
     hash: str
 
 
 class Working(_Answer):
-    """How far a job is: its state is waiting, running, done, failed or cancelled."""
+    """The progress of a job: its state is waiting, running, done, failed or cancelled."""
 
     id: str
     kind: str
@@ -92,7 +92,7 @@ class Working(_Answer):
 
 
 class Job(_Answer):
-    """A job, and what it found or what ended it."""
+    """A job with its result or error."""
 
     job: Working
     result: dict[str, Any] | None
@@ -100,9 +100,9 @@ class Job(_Answer):
 
 
 class Ran(_Answer):
-    """A finished backtest: its figures with the verdict on them and the tries before it.
+    """A finished backtest: its figures with the verdict and the tries before it.
 
-    While it goes on there is only `job`.
+    While it is running there is only `job`.
     """
 
     job: Working
@@ -115,9 +115,9 @@ class Ran(_Answer):
 
 
 class Swept(_Answer):
-    """A finished sweep: its best settings with the verdict on them and the tries before it.
+    """A finished sweep: its best settings with the verdict and the tries before it.
 
-    While it goes on there is only `job`.
+    While it is running there is only `job`.
     """
 
     job: Working
@@ -130,7 +130,7 @@ class Swept(_Answer):
 
 
 class Data(_Page):
-    """Data files of the workspace with what is in them."""
+    """Data files of the workspace and their contents."""
 
     data: list[dict[str, Any]]
 
@@ -152,7 +152,7 @@ class Rows(_Page):
 
 
 class Why(_Answer):
-    """Why an order was made, or none."""
+    """The reason why an order was made, or none."""
 
     run: str
     text: str
@@ -161,9 +161,9 @@ class Why(_Answer):
 
 
 class Stopped(_Answer):
-    """What came of a halt: whether the run took it, and how many of its orders are open.
+    """The result of a halt: whether the run confirmed it, and how many of its orders are open.
 
-    `ok` is false while it is not done: nobody has answered yet, or orders are left.
+    `ok` is false until the run has confirmed it and no order is open.
     """
 
     run: str
@@ -175,7 +175,7 @@ class Stopped(_Answer):
 
 
 class Compared(_Page):
-    """Two runs: what differs in their settings, and the figures of each."""
+    """Two runs: the settings in which they differ, and the figures of each."""
 
     settings: list[dict[str, Any]]
     a: dict[str, Any]
@@ -184,7 +184,7 @@ class Compared(_Page):
 
 
 def readable(value: Any) -> Any:
-    """Return an answer as plain data whose texts command no terminal: a stored run may be anyone's.
+    """Return an answer as plain data without control characters: a run may be a stranger's.
 
     Ends of lines stay; other control characters and marks of direction are written as escapes.
     """
@@ -197,7 +197,7 @@ def readable(value: Any) -> Any:
 
 
 def compact(value: Any) -> str:
-    """Write an answer as JSON on one line; a number that is none is null."""
+    """Format an answer as JSON on one line; NaN becomes null."""
     import json
 
     document = plain_json(document_of(value))

@@ -1,4 +1,4 @@
-"""What each tool does: plain values in, plain values out. It knows no protocol."""
+"""The functions of the tools, on plain values; they do not depend on the protocol."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ class Tools:
     def run(
         self, file: str, settings: Mapping[str, Any], hypothesis: str, client: str, wait_s: float
     ) -> dict[str, Any]:
-        """Run a backtest and store it without its page; after `wait_s` it goes on as a job."""
+        """Run a backtest and store it without its report; after `wait_s` it continues as a job."""
         from septet._app.run import BacktestRequest, compute_backtest, store_backtest
         from septet._jobs.backtest_process import Backtest, run_in_process
 
         loaded = self._workspace.load(file=file, settings=settings)
-        runs = self._workspace.insist_runs()
+        runs = self._workspace.require_runs_folder()
         request = BacktestRequest(face="agent", client=client, hypothesis=sentence(hypothesis))
 
         def run_apart(progress: Progress) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class Tools:
         def work(progress: Progress) -> dict[str, Any]:
             result = compute_backtest(loaded, request, log=_noted(progress), progress=progress)
             progress("run", 1, 1, "")
-            stored = store_backtest(result, self._workspace.insist_runs(), report=False)
+            stored = store_backtest(result, self._workspace.require_runs_folder(), report=False)
             return self._ran(stored, file, settings, request.hypothesis)
 
         # A fit asks nobody whether to go on: in a process of its own it can be ended. What takes
@@ -125,7 +125,7 @@ class Tools:
         return self._awaited(self.jobs.start("run", chosen), wait_s)
 
     def _awaited(self, job: Job, wait_s: float) -> dict[str, Any]:
-        """Return what a job found, and how far it is."""
+        """Return the result of a job, or its progress."""
         job.wait(max(0.0, min(wait_s, LONGEST_WAIT_S)))
         if job.error is not None:
             raise job.error
@@ -150,7 +150,7 @@ class Tools:
     ) -> dict[str, Any]:  # fmt: skip
         """Run many settings and store them without their page; as `run`, it may become a job.
 
-        They run in a process of its own, which is bounded, and ends when the job is cancelled.
+        They run in a process of its own, which is bounded and ends when the job is cancelled.
         """
         from septet._jobs.sweep_process import SweepWork, sweep_in_process
 
@@ -177,7 +177,7 @@ class Tools:
         return self._awaited(self.jobs.start("sweep", work), wait_s)
 
     def job(self, name: str, cancel: bool, wait_s: float) -> dict[str, Any]:
-        """Return how far a job is and what it found; or ask it to stop."""
+        """Return the progress and result of a job, or cancel it."""
         job = self.jobs.find(name)
         if cancel:
             job.cancel()
@@ -202,7 +202,7 @@ class Tools:
         return _under("data", {**part, "next": after if more else None, "truncated": more})
 
     def _commands(self, file: str, settings: Mapping[str, Any], run: str) -> dict[str, str]:
-        """Return what a person may type: nothing here trades."""
+        """Return commands that a person may type; no tool trades."""
         sets = [
             word for key, value in settings.items() for word in ("--set", f"{key}={_flag(value)}")
         ]
@@ -218,7 +218,7 @@ class Tools:
         from septet._app.runs import list_stored
 
         listed = []
-        for each in reversed(list_stored(self._workspace.insist_runs(), strategy)):
+        for each in reversed(list_stored(self._workspace.require_runs_folder(), strategy)):
             row: dict[str, Any] = {"run": each.run_id, "strategy": each.strategy}
             if each.damaged:
                 row |= {"state": "damaged", "problem": shortened(each.damaged, 300)}
@@ -235,7 +235,7 @@ class Tools:
         """Return rows of a table."""
         stored = self._workspace.run(run)
         with reading_run():
-            stored.insist_listed()
+            stored.require_summary()
             most = max(1, min(limit, 200))
             begin = max(0, cursor)
             frame, more = table_slice(
@@ -254,7 +254,7 @@ class Tools:
             }  # fmt: skip
 
     def why(self, run: str, order: str) -> dict[str, Any]:
-        """Return why an order was made, or none."""
+        """Return why an order was made, or why none."""
         from septet._app.runs import why_order, why_sentence
 
         stored = self._workspace.run(run)
@@ -283,7 +283,7 @@ class Tools:
             }  # fmt: skip
 
     def armed(self) -> tuple[str, ...]:
-        """Return the ids of the runs that a person lets agents halt."""
+        """Return the ids of the runs that agents may halt."""
         from septet._app.arm import armed_runs
 
         return armed_runs(self._workspace.runs)
@@ -309,7 +309,7 @@ class Tools:
 
 
 def _problem(run: Any) -> dict[str, str]:
-    """Return what is wrong with the journal of a run and with its files; else empty."""
+    """Return the defect of a run's journal or files; empty if there is none."""
     from septet._app.runs import problem_of_run
 
     text = problem_of_run(run)
@@ -326,7 +326,7 @@ def sentence(text: str, what: str = "hypothesis") -> str:
     Raises
     ------
     InputError
-        If there is none, or it is longer than a sentence.
+        If it is empty, or longer than a sentence.
     """
     plain = " ".join(text.split())
     if not plain or not plain.isprintable() or len(plain) > LONGEST_HYPOTHESIS:
@@ -338,7 +338,7 @@ def sentence(text: str, what: str = "hypothesis") -> str:
 
 
 def _as_written(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of a sweep with whole numbers of its settings as a file writes them."""
+    """Return a row of a sweep with whole numbers of its settings written as in a file."""
     return {
         name: int(value)
         if "." in name and isinstance(value, float) and value.is_integer()

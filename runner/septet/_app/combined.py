@@ -92,7 +92,7 @@ def equity_of(run: Run) -> RunEquity:
     InputError
         If it is a backtest, or its folder cannot be read.
     """
-    summary = run.insist_listed()
+    summary = run.require_summary()
     if not is_live(run):
         raise InputError(
             f"run {run.run_id} is a backtest, and only the equity of paper or live runs is added",

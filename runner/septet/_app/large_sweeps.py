@@ -21,7 +21,7 @@ __all__ = [
     "MOST_CELLS",
     "MOST_JUDGED",
     "best_rows",
-    "insist_shown",
+    "require_page_size",
     "large_findings",
     "large_words",
 ]
@@ -34,7 +34,7 @@ _UNJUDGED: Final = "they are computed where the sweep ends"
 _FIGURES: Final = ("sharpe", "total_return", "max_drawdown", "trades")
 
 
-def insist_shown(name: str, rows: int, columns: list[str]) -> None:
+def require_page_size(name: str, rows: int, columns: list[str]) -> None:
     """Refuse a sweep that is too large for a page, before its settings are read.
 
     Raises

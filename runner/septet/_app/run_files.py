@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from septet._text import decode_json
 
-__all__ = ["log_lines", "file_stamps_of"]
+__all__ = ["FileStamps", "file_stamps_of", "log_lines", "settled_stamps_of"]
+
+FileStamps: TypeAlias = tuple[tuple[int, int, int], ...]
 
 _LOG_LINES: Final = 100
 _LOG_BYTES: Final = 1 << 20
 _SHOWN_ONCE: Final = ("run", "strategy")
 """Fields of a line that whoever shows a run shows once."""
+_WAL: Final = "journal.sqlite-wal"
+_TICK_NS: Final = 20_000_000
+"""Two writes within a tick of the system's clock may leave the same time on a file."""
 
 
 def log_lines(folder: Path, trace: str = "") -> list[dict[str, str]]:
@@ -66,19 +73,43 @@ def _logged(text: str) -> dict[str, str]:
     return {**named, "text": ", ".join([*parts, *rest])}
 
 
-def file_stamps_of(folder: Path) -> tuple[tuple[int, int], ...] | None:
-    """Return what changes when a run writes; None where its folder is gone."""
+def file_stamps_of(folder: Path) -> FileStamps | None:
+    """Return what changes when a run writes or its process ends; None if its folder is gone."""
+    from septet._journal.lease import RUN_LOCK
+    from septet._journal.lock import is_locked
     from septet._live.kill_switch import HALT, RESUME
     from septet._store.files_check import FILES
     from septet._store.find_runs import LIVE_SIGNS
 
     if not folder.is_dir():
         return None
-    found = []
-    for name in (*LIVE_SIGNS, "journal.sqlite-wal", *FILES, HALT, RESUME):
+    found = [(0, 0, int(is_locked(folder / RUN_LOCK)))]  # a process that is killed writes nothing
+    for name in (*LIVE_SIGNS, _WAL, *FILES, HALT, RESUME):
         try:
             state = (folder / name).lstat()
-            found.append((state.st_mtime_ns, state.st_size))
+            changed_ns = 0 if name == _WAL else state.st_ctime_ns  # readers set its owner
+            found.append((state.st_mtime_ns, changed_ns, state.st_size))
         except OSError:
-            found.append((0, 0))  # it is not there: that is a sign as well
+            found.append((0, 0, 0))  # it is not there: that is a sign as well
     return tuple(found)
+
+
+def settled_stamps_of(
+    folder: Path,
+    now_ns: Callable[[], int] = time.time_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> FileStamps | None:
+    """Return the stamps of a run's files; None if they do not show every later write.
+
+    A file that was written within the last tick may be written again without another time. So this
+    waits a tick, once: only a run that writes all the time has none.
+    """
+    for _ in range(2):
+        found = file_stamps_of(folder)
+        if found is None:
+            return None
+        age_ns = now_ns() - max(max(each[:2]) for each in found)
+        if age_ns > _TICK_NS:
+            return found
+        sleep(min(_TICK_NS, _TICK_NS - age_ns) / 1e9)
+    return None

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from septet._app.run_files import file_stamps_of
+from septet._app.run_files import file_stamps_of, settled_stamps_of
 from septet._app.run_folder_errors import reading_run
 from septet._app.run_view import RunView, view_of_fold, view_of_run
 from septet._app.runs import standing_in
@@ -74,14 +74,14 @@ class RunFollower:
         """
         from septet._journal.lease import holder_of
 
-        signs = file_stamps_of(self.folder)
-        if signs is None:
+        if file_stamps_of(self.folder) is None:
             return Look(self._view, self._read_ns, "its folder is gone", gone=True)
         try:
             with reading_run():
+                signs = settled_stamps_of(self.folder, sleep=lambda seconds: None)
                 running = holder_of(self.folder) is not None
-                now = (signs, running)
-                if self._view is None or now != self._signs:
+                now = None if signs is None else (signs, running)
+                if self._view is None or now is None or now != self._signs:
                     self._view = self._read(running)
                     self._signs = None if self._without_journal else now
         except SeptetError as problem:
@@ -116,12 +116,12 @@ class RunFollower:
         return replace(stored, last_data_ns=self._data_ns)
 
     def _read_journal(self, path: Path) -> RunView:
-        from septet._files import insist_no_links
+        from septet._files import require_no_links
         from septet._journal.fold import Fold
         from septet._journal.journal_check import doubt_of
         from septet._journal.reader import Reader, understood
 
-        insist_no_links(self.folder)
+        require_no_links(self.folder)
         state = path.stat()
         with Reader(path) as journal, understood(path):
             last, file = journal.last_seq, (state.st_dev, state.st_ino)

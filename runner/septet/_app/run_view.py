@@ -202,7 +202,9 @@ def standing_words(standing: Standing) -> tuple[str, str, tuple[str, ...]]:
     elif standing.doubt:
         state_text = f"not running: how it ended is not known: {standing.doubt}"
     elif standing.ended is None:
-        state_text = "not running: it was killed or crashed; the same command goes on"
+        state_text = (
+            "not running: it was killed or crashed; start it with the same command to continue"
+        )
     else:
         state_text = f"not running: {standing.ended or 'it never began'}"
     return standing.state, state_text, tuple(blocks)
@@ -255,7 +257,7 @@ def view_of_run(run: Run) -> RunView:
     from septet._store.run_condition import condition_of
     from septet._store.run_folder import JOURNAL
 
-    run.insist_listed()
+    run.require_summary()
     condition, standing = condition_of(run), standing_of(run)
     facts: dict[str, Any] = {
         "problem": condition.problem, "exit_status": condition.exit_status
@@ -302,7 +304,7 @@ def view_of_stored(run: Run) -> RunView:
     InputError
         If its folder cannot be read.
     """
-    summary = run.insist_listed()
+    summary = run.require_summary()
     equity = unless_damaged(run, _equity_of, None)
     times = [] if equity is None else equity.get_column("time").to_physical().to_list()
     values = [] if equity is None else equity.get_column("equity").to_list()

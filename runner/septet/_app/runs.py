@@ -156,7 +156,7 @@ def _listed(run: Run) -> ListedRun:
 
     folder = run.folder
     try:
-        summary = run.insist_listed()
+        summary = run.require_summary()
         condition = condition_of(run, listed=True)
         state = _state_of(run, summary, condition)
         name, strategy = folder.name, folder.parent.name

@@ -8,7 +8,7 @@ from typing import Final
 from septet._text import shortened
 from septet.errors import ConfigError, InputError
 
-__all__ = ["MOST_TEXT", "insist_small", "insist_strategy", "text_hash"]
+__all__ = ["MOST_TEXT", "require_small_text", "require_strategy_keys", "text_hash"]
 
 MOST_TEXT: Final = 200_000
 """Bytes of a strategy file, and of the settings laid over one."""
@@ -19,7 +19,7 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def insist_small(text: str, subject: str = "the text is") -> None:
+def require_small_text(text: str, subject: str = "the text is") -> None:
     """Refuse a text above `MOST_TEXT`.
 
     Raises
@@ -32,7 +32,7 @@ def insist_small(text: str, subject: str = "the text is") -> None:
         raise InputError(f"{subject} {size:,} bytes long, the limit is {MOST_TEXT:,}")
 
 
-def insist_strategy(text: str, file: str) -> None:
+def require_strategy_keys(text: str, file: str) -> None:
     """Refuse a text that is no mapping with the keys of a strategy; it need not be right.
 
     Raises

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from septet._files import insist_no_links, read_bounded
+from septet._files import read_bounded, require_no_links
 from septet._text import decode_json
 from septet.errors import Cancelled, DataError, InputError, SeptetError
 
@@ -115,7 +115,7 @@ def _folders_in(folder: Path) -> list[Path]:
 
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
-        insist_no_links(folder)
+        require_no_links(folder)
         text = read_bounded(folder / _MANIFEST, _LARGEST, follow=False).decode("utf-8")
         manifest = decode_json(text)
     except (OSError, ValueError) as error:
@@ -138,7 +138,7 @@ def _table(folder: Path) -> _Table:
     """Open the table of a sweep without reading its rows."""
     import polars as pl
 
-    from septet._app.large_sweeps import insist_shown
+    from septet._app.large_sweeps import require_page_size
     from septet._data.parquet_bounds import columns_within_memory
 
     path = folder / _TABLE
@@ -151,7 +151,7 @@ def _table(folder: Path) -> _Table:
         scan = pl.scan_parquet(path, glob=False)
         columns = scan.collect_schema().names()
         rows = int(scan.select(pl.len()).collect().item())
-        insist_shown(folder.name, rows, columns)
+        require_page_size(folder.name, rows, columns)
         columns_within_memory(path)
     except (OSError, ValueError, DataError, pl.exceptions.PolarsError) as error:
         raise InputError(f"the settings of sweep {folder.name} cannot be read: {error}") from None

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from septet.errors import ConfigError, Problem
 
-__all__ = ["MOST_MULTIPLIED", "MOST_OF_A_FIT", "insist_bounded_training"]
+__all__ = ["MOST_MULTIPLIED", "MOST_OF_A_FIT", "require_bounded_training"]
 
 MOST_OF_A_FIT: Final = 10_000
 """Trees, iterations, leaves and the like of one model."""
@@ -42,7 +42,7 @@ _TOO_LONG: Final = "one fit of this model would go on for too long, and cannot b
 _SMALLER: Final = "a smaller model; a person runs larger ones with `septet run`"
 
 
-def insist_bounded_training(resolved: Mapping[str, Any], axes: Mapping[str, object]) -> None:
+def require_bounded_training(resolved: Mapping[str, Any], axes: Mapping[str, object]) -> None:
     """Refuse a model of which one fit would take very long.
 
     Parameters

@@ -39,7 +39,7 @@ _encoded: Final = json.JSONEncoder(default=str).encode
 _NO_PART: Final = ("name", "mode", "plugins", "paper", "live", "sweep", "schedule", "monitoring")
 """What of a file changes no decision: neither names, nor where the data lie."""
 _NO_DAY: Final = "no day of the data has a close"
-_BEGAN: Final = "the ledger of trials began with it"
+_BEGAN: Final = "this run is the first in a new ledger of trials"
 
 
 def file_digest(resolved: Mapping[str, Any], sources: object = None) -> bytes:
@@ -303,7 +303,7 @@ def trials_document() -> dict[str, Any]:
         return document
     try:
         with Ledger(path) as ledger:
-            document["rows"] = ledger.insist_whole()
+            document["rows"] = ledger.verify_rows()
             document["strategies"] = [
                 {"strategy": name, "tries": tries, "first": iso(first), "last": iso(last)}
                 for name, tries, first, last in ledger.strategies()

@@ -18,9 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._app.data_size import data_blocks
 from septet._app.settings import laid
-from septet._app.strategy_text import MOST_TEXT, insist_small, insist_strategy, text_hash
-from septet._app.training_bounds import insist_bounded_training
-from septet._files import alone_in, insist_no_links, make_folders, read_bounded, replace_file
+from septet._app.strategy_text import (
+    MOST_TEXT,
+    require_small_text,
+    require_strategy_keys,
+    text_hash,
+)
+from septet._app.training_bounds import require_bounded_training
+from septet._files import alone_in, make_folders, read_bounded, replace_file, require_no_links
 from septet._text import shortened
 from septet.errors import ConfigError, InputError, Problem, SeptetError
 
@@ -90,10 +95,10 @@ class Workspace:
                 hint="a relative path, without '..', '~' and hidden names",
             )
         joined = self.root.joinpath(*parts)
-        self._insist_inside(joined, quoted)
+        self._require_inside(joined, quoted)
         return joined
 
-    def _insist_inside(self, path: Path, name: str) -> None:
+    def _require_inside(self, path: Path, name: str) -> None:
         """Refuse a place outside, and a hidden one, also by way of a symbolic link."""
         resolved = Path(os.path.realpath(path))
         if not resolved.is_relative_to(self.root):
@@ -146,9 +151,9 @@ class Workspace:
             sweep, the text is no strategy, or it cannot be written.
         """
         path = self._strategy_path(file)
-        self._insist_no_results(path, repr(shortened(file, 80)))
-        insist_small(text)
-        insist_strategy(text, file)
+        self._require_no_results(path, repr(shortened(file, 80)))
+        require_small_text(text)
+        require_strategy_keys(text, file)
         with alone_in(self.root):  # what is checked is what is replaced, whoever else saves
             self._replace(path, file, text, replaces)
         return text_hash(text)
@@ -169,7 +174,7 @@ class Workspace:
             why = error.strerror if isinstance(error, OSError) else error
             raise InputError(f"{file!r} cannot be written: {why}") from None
 
-    def _insist_no_results(self, path: Path, quoted: str) -> None:
+    def _require_no_results(self, path: Path, quoted: str) -> None:
         """Refuse a path in a folder of runs or sweeps: stored results are not changed."""
         parts = [part.lower() for part in path.relative_to(self.root).parts[:-1]]
         parents = [each for each in path.parents if each.is_relative_to(self.root)]
@@ -218,12 +223,12 @@ class Workspace:
         if (file is None) == (text is None):
             raise InputError("one of file and text is needed", hint="give a file, or a text")
         laid_over = settings or {}
-        insist_small(repr(laid_over), "the settings are")
+        require_small_text(repr(laid_over), "the settings are")
         if file is not None:
             path = self._strategy_path(file)
             return _Source(self.read(file), file, path.parent, laid(laid_over))
         assert text is not None
-        insist_small(text)
+        require_small_text(text)
         base = self.root if beside is None else self._strategy_path(beside).parent
         return _Source(text, beside or "<text>", base, laid(laid_over))
 
@@ -241,7 +246,7 @@ class Workspace:
         from septet._app.sweep import settings_count, sweep_settings
 
         source = self._source(file, None, settings)
-        insist_small(repr(axes), "the axes are")
+        require_small_text(repr(axes), "the axes are")
         flags = [f"{key}={_axis(values)}" for key, values in axes.items()]
         sets = [*source.sets, *sweep_settings(flags, section)]
         loaded = self._confined(source, sets=sets)
@@ -256,7 +261,7 @@ class Workspace:
     def folder(self, name: str) -> Path:
         """Return a folder for results; it is refused if it leads out of the workspace."""
         results = self.root / name
-        self._insist_inside(results, repr(name))
+        self._require_inside(results, repr(name))
         return results
 
     def _confined(self, source: _Source, *, sets: Any = (), log: Any = None) -> Loaded:
@@ -273,19 +278,19 @@ class Workspace:
                 hint="leave mode out; a person runs paper or live with septet run FILE --mode MODE",
             )
         for key, value in _texts(tree.plain()):
-            self._insist_local(key, value, source.base)
+            self._require_local(key, value, source.base)
         loaded = load_text(
             text, source.name, base_dir=source.base, mode="backtest", sets=sets, log=log
         )
         for key, value in _texts(loaded.resolved):
-            self._insist_local(key, value, source.base)
-        self._insist_sources(loaded)
+            self._require_local(key, value, source.base)
+        self._require_local_sources(loaded)
         sweep = loaded.strategy.sweep
-        insist_bounded_training(loaded.resolved, {} if sweep is None else sweep.over)
-        _insist_no_data_swept(loaded)
+        require_bounded_training(loaded.resolved, {} if sweep is None else sweep.over)
+        _require_no_data_axis(loaded)
         return loaded
 
-    def _insist_local(self, key: str, value: str, base: Path) -> None:
+    def _require_local(self, key: str, value: str, base: Path) -> None:
         """Refuse a text of a file that would name a path outside, or a hidden one."""
         leads_up = value.startswith(("/", "~")) or ".." in re.split(r"[/\\]", value)
         short = len(value) < 4096 and "\0" not in value
@@ -298,16 +303,16 @@ class Workspace:
         if any(not _NUMBER.match(part) for part in parts):
             raise _no_path(key, value, "this path has a hidden name")
         if short and os.path.lexists(base / value):
-            self._insist_shown(key, value, base / value)
+            self._require_page_size(key, value, base / value)
 
-    def _insist_shown(self, key: str, value: str, path: Path) -> None:
+    def _require_page_size(self, key: str, value: str, path: Path) -> None:
         """Refuse a path that is hidden, or whose link leads out of the workspace or to such one."""
         try:
-            self._insist_inside(path, repr(shortened(value, 80)))
+            self._require_inside(path, repr(shortened(value, 80)))
         except InputError as error:
             raise _no_path(key, value, error.message) from None
 
-    def _insist_sources(self, loaded: Loaded) -> None:
+    def _require_local_sources(self, loaded: Loaded) -> None:
         """Refuse data from elsewhere: an exchange, an address, the store, a package's source."""
         symbols = tuple(loaded.strategy.universe.symbols)
         for key, block in data_blocks(loaded.strategy.data):
@@ -325,9 +330,11 @@ class Workspace:
                 )  # fmt: skip
             path = getattr(block.config, "path", None)
             if path is not None:
-                self._insist_matches(key, path, symbols, Path(loaded.base_dir))
+                self._require_local_matches(key, path, symbols, Path(loaded.base_dir))
 
-    def _insist_matches(self, key: str, path: str, symbols: tuple[str, ...], base: Path) -> None:
+    def _require_local_matches(
+        self, key: str, path: str, symbols: tuple[str, ...], base: Path
+    ) -> None:
         """Refuse a pattern if a file that it matches lies outside."""
         from septet._data.source_files import file_forms
         from septet._data.wild_cards import has_wild_cards, matching_files
@@ -341,10 +348,10 @@ class Workspace:
                 raise _no_path(path_key, form, f"data are files whose name ends in {_ENDINGS_TEXT}")
             full = base / form
             if not has_wild_cards(full):
-                self._insist_local(path_key, form, base)
+                self._require_local(path_key, form, base)
                 continue
             for file in matching_files(full):
-                self._insist_inside(file, f"a file that {path_key} matches")
+                self._require_inside(file, f"a file that {path_key} matches")
 
     def data_files(self) -> list[str]:
         """Return the data files of the workspace, in order of name; links are left out."""
@@ -407,7 +414,7 @@ class Workspace:
 
         with reading_run():
             folder = self._run_folder(reference)
-            insist_no_links(folder)
+            require_no_links(folder)
             return open_run(folder)
 
     def live_folder(self, reference: str) -> Path:
@@ -427,13 +434,13 @@ class Workspace:
             raise InputError(
                 f"{shortened(reference, 80)!r} is no id of a run", hint="`runs` lists them"
             )
-        folder = find_folder(reference, self.insist_runs(), live=live)
+        folder = find_folder(reference, self.require_runs_folder(), live=live)
         if not (folder.is_absolute() and folder.is_relative_to(self.runs)):
             raise InputError(f"{reference!r} is no run of the workspace")
-        self._insist_inside(folder, repr(reference))
+        self._require_inside(folder, repr(reference))
         return folder
 
-    def insist_runs(self) -> Path:
+    def require_runs_folder(self) -> Path:
         """Return the folder of runs; it is refused if it leads out of the workspace."""
         return self.folder("runs")
 
@@ -461,7 +468,7 @@ def _no_path(key: str, value: str, why: str) -> ConfigError:
     )  # fmt: skip
 
 
-def _insist_no_data_swept(loaded: Loaded) -> None:
+def _require_no_data_axis(loaded: Loaded) -> None:
     """Refuse a sweep over where data come from."""
     for key in loaded.strategy.sweep.over if loaded.strategy.sweep is not None else ():
         if key.split(".")[0] in ("data", "universe"):

@@ -1,1 +1,1 @@
-"""`septet chat`: runs reported, halted and resumed by messages of listed Telegram chats."""
+"""`septet chat`: reports, halts and resumes runs by messages of listed Telegram chats."""

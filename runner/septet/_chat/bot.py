@@ -1,4 +1,4 @@
-"""Takes the updates of a bot and answers them; a halt waits for no other command."""
+"""Receives the updates of a bot and answers them; a halt does not wait for other commands."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ class Bot:
         self._name = ""
 
     async def run(self) -> None:
-        """Take updates until it is cancelled.
+        """Receive updates until it is cancelled.
 
         Raises
         ------
         InputError
-            If the token is not accepted.
+            If the token is rejected.
         """
         self._tasks.keep("answers", self._work)
         try:
@@ -117,7 +117,7 @@ class Bot:
             self._take(reply.result[:100], reply.server_s)
 
     def _take(self, updates: list[Any], server_s: float | None) -> None:
-        """Store that updates were taken, and only then act on them: at most once each."""
+        """Store that updates were received, then act on them: at most once each."""
         first = self._offsets.next()
         by_number = {update_number(each): each for each in reversed(updates)}
         numbered = sorted(
@@ -159,7 +159,7 @@ class Bot:
             self._notify("too many commands wait; one was not answered")
 
     def _has_room(self, chat_id: int, kind: str) -> bool:
-        """Whether a chat may send one more; the first above the limit is logged."""
+        """Whether a chat is below its limit of messages; the first message above it is logged."""
         now, most = self._clock_s(), _HALTS if kind == "halt" else _READS
         sent = self._sent.setdefault((chat_id, kind), deque(maxlen=most + 1))
         while sent and now - sent[0] > _MINUTE_S:

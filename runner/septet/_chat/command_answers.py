@@ -1,4 +1,4 @@
-"""What the commands answer, as plain text. Every text of a run is bounded and within its line."""
+"""The answers to commands, as plain text; every text of a run is bounded and on one line."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def _folders(root: Path) -> list[Path]:
 
 
 def run_named(name: str, root: Path, *, acts: bool = False) -> Path:
-    """Return the folder of a run below `root`: a message names no other path.
+    """Return the folder of a run below `root`; a message cannot name another path.
 
     Raises
     ------
     InputError
-        If there is none, or an act does not name its run.
+        If there is no such run, or a halt or resume does not name its run.
     """
     from septet._store.find_runs import LIVE_SIGNS, find_folder
 
@@ -146,7 +146,7 @@ def why(order: str, name: str, root: Path) -> str:
 
 
 def blocks_of(folder: Path) -> frozenset[object]:
-    """Return what has halted or blocked a run: what is new in it happened since."""
+    """Return the halts and blocks of a run, to detect new ones."""
     from septet._app.run_follow import RunFollower
     from septet._live.kill_switch import read_halt
 

@@ -1,4 +1,4 @@
-"""The command in an update; any other update has none."""
+"""Extracts the command of an update; other updates have none."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["Command", "command_of", "update_number"]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A text of a user in a chat; `name` is empty where it begins with no slash.
+    """A text of a user in a chat; `name` is empty if it does not begin with a slash.
 
-    `words` are those behind it; `sent_s` is when it was sent.
+    `words` are those after the name; `sent_s` is the time at which it was sent.
     """
 
     chat_id: int
@@ -26,18 +26,18 @@ class Command:
 
     @property
     def signed(self) -> str:
-        """The name that the journal gets; the id cannot be chosen by the user."""
+        """The name for the journal; it has the id, which the user cannot choose."""
         return f"{self.user or 'user'} {self.user_id} (telegram)"
 
 
 def update_number(update: Any) -> int | None:
-    """Return the number of an update, None where it has none."""
+    """Return the number of an update; None if it has none."""
     number = update.get("update_id") if isinstance(update, dict) else None
     return number if isinstance(number, int) and 0 <= number < 2**53 else None
 
 
 def command_of(update: Any, bot: str) -> Command | None:
-    """Return the command of an update; in a group only one that is addressed to the bot."""
+    """Return the command of an update; in a group only if it is addressed to the bot."""
     message = update.get("message") if isinstance(update, dict) else None
     if not isinstance(message, dict) or "via_bot" in message:
         return None

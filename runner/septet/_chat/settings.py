@@ -55,7 +55,7 @@ class ChatSettings:
 
 
 def chat_file() -> Path:
-    """Return where the settings are: ``$XDG_CONFIG_HOME/septet/chat.toml``, or in ~/.config."""
+    """Return the path of the settings: ``$XDG_CONFIG_HOME/septet/chat.toml``, or in ~/.config."""
     base = os.environ.get("XDG_CONFIG_HOME")
     return (Path(base) if base else Path.home() / ".config") / "septet" / "chat.toml"
 
@@ -66,7 +66,7 @@ def read_settings(path: Path) -> ChatSettings:
     Raises
     ------
     InputError
-        Others may read or replace the file, it is a link, or it is not what it should be.
+        If others may read or replace the file, it is a link, or its content is invalid.
     """
     tables = read_private_tables(
         path, "states who may halt runs", known=("token", "chat"), hint=_WRITTEN

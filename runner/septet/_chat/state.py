@@ -1,4 +1,4 @@
-"""Which update of a bot is next: locked by one process, and written before anything is done."""
+"""The number of a bot's next update: locked by one process, and stored before any act."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _IDLE_S: Final = 6 * 86_400.0
 
 
 class Offsets:
-    """The offset of a bot in a folder of state."""
+    """The offset of a bot in a state folder."""
 
     def __init__(self, folder: Path, token: str, now_s: Callable[[], float] = time.time) -> None:
         self._now_s = now_s
@@ -61,13 +61,13 @@ class Offsets:
             ) from None
 
     def next(self) -> int:
-        """Return the offset to ask for; 0 after six days without an update."""
+        """Return the offset for the next request; 0 after six days without an update."""
         if self.offset and self._now_s() - self._at_s > _IDLE_S:
             self.offset = 0
         return self.offset
 
     def advance(self, offset: int) -> None:
-        """Write the next offset durably."""
+        """Store the next offset durably."""
         at_s = self._now_s()
         text = dump_json({"offset": offset, "at_s": at_s})
         try:

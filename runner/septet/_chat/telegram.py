@@ -1,4 +1,4 @@
-"""The Bot API of Telegram: bounded answers, no redirect, and no error that shows the token."""
+"""The Bot API of Telegram: bounded answers, no redirects, no error that shows the token."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FATAL: Final = (401, 403, 404)
 
 
 class ApiProblem(SeptetError):
-    """A call that failed; `retry_s` is how long the server asked to wait, `status` 0: no answer."""
+    """A failed call; `retry_s` is the wait that the server asked for; `status` 0: no answer."""
 
     def __init__(self, message: str, *, status: int = 0, retry_s: float = 0.0) -> None:
         super().__init__(message)
@@ -33,19 +33,19 @@ class ApiProblem(SeptetError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a method returned, and the server's clock; None where it gave none."""
+    """The result of a method, and the server's clock; None if it gave none."""
 
     result: Any
     server_s: float | None
 
 
 def checked_address(address: str) -> str:
-    """Return the base address of the API: Telegram's own, or one of this machine.
+    """Return the base address of the API: Telegram's own, or one on this machine.
 
     Raises
     ------
     InputError
-        If it is another host.
+        If it is on another host.
     """
     parts = urlsplit(address)
     local = parts.scheme in ("http", "https") and parts.hostname in ("127.0.0.1", "::1")
@@ -58,7 +58,7 @@ def checked_address(address: str) -> str:
 
 
 class Telegram:
-    """Calls methods of a bot; `wait` is how it waits between two tries."""
+    """Calls methods of a bot; `wait` is awaited between two tries."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Telegram:
         Raises
         ------
         ApiProblem
-            Whatever went wrong, in words that hold neither the address nor the answer.
+            For any failure; its text has neither the address nor the answer.
         """
         import aiohttp
 
@@ -117,8 +117,8 @@ class Telegram:
             raise _problem(method, status, found)
         return Reply(found.get("result"), _seconds(date))
 
-    async def insist(self, method: str, **values: Any) -> Reply:
-        """Call a method, up to five times; a refusal that will not change is not repeated."""
+    async def call_with_retries(self, method: str, **values: Any) -> Reply:
+        """Call a method, up to five times; a lasting error is not repeated."""
         for attempt in range(_TRIES):
             try:
                 return await self.call(method, **values)
@@ -130,21 +130,21 @@ class Telegram:
         raise AssertionError  # the last try returns or raises
 
     async def send(self, chat_id: int, text: str) -> None:
-        """Send plain text, cut at what a message may hold."""
-        await self.insist(
+        """Send plain text, cut to the length of a message."""
+        await self.call_with_retries(
             "sendMessage", chat_id=chat_id, text=_cut(text),
             link_preview_options={"is_disabled": True},
         )  # fmt: skip
 
 
 def pause_s(attempt: int, retry_s: float) -> float:
-    """Return how long to wait: what the server asked for, else longer each time, with jitter."""
+    """Return the wait that the server asked for, otherwise one that grows, with jitter."""
     backoff_s = min(60.0, 2.0 ** min(attempt, 6)) * random.uniform(0.5, 1.0)
     return max(backoff_s, min(retry_s, _LONGEST_WAIT_S))
 
 
 def is_fatal(problem: ApiProblem) -> bool:
-    """Whether no later try can succeed: the token is wrong."""
+    """Whether no later try can succeed, because the token is wrong."""
     return problem.status in _FATAL
 
 

@@ -95,7 +95,7 @@ def show_(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
 
     stored = _find(run, root)
     status = report_finding(stored, err=as_json, tables=True)
-    stored.insist_listed()
+    stored.require_summary()
     if as_json:
         _print_json({**problem_of(stored), **run_document(stored)})
     else:
@@ -106,12 +106,12 @@ def show_(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
 
 
 def _open_lines(run: Run) -> list[str]:
-    """Return the positions and open orders of a paper or live run; nothing for a backtest."""
+    """Return positions, open orders and late models of a live or paper run; none of a backtest."""
     from septet._app.runs import positions_of
-    from septet._report.open_state import lines_of
+    from septet._report.open_state import late_model_lines, lines_of
 
     state = positions_of(run)
-    return [] if state is None else lines_of(state)
+    return [] if state is None else [*lines_of(state), *late_model_lines(state)]
 
 
 def _standing(run: Run) -> list[str]:
@@ -129,7 +129,10 @@ def _standing(run: Run) -> list[str]:
     elif standing.doubt:
         lines = [f"  Not running       how it ended is not known: {standing.doubt}"]
     elif standing.ended is None:
-        lines = ["  Not running       it was killed or crashed; the same command goes on"]
+        lines = [
+            "  Not running       it was killed or crashed; start it with the same "
+            "command to continue"
+        ]
     else:
         lines = [f"  Not running       {standing.ended or 'it never began'}"]
     if standing.halted is not None and standing.holder is None:

@@ -218,7 +218,7 @@ class Access(msgspec.Struct):
             hosts = self.reach(config, place)
             return config, lambda reference: self.read(reference, base_dir, hosts, place)
         hosts = self.reach(config, place, listed=entry.hosts)
-        _insist_on_entry(entry, config, hosts, place)
+        _require_bound_entry(entry, config, hosts, place)
         stored = {each: SecretRef(STORED, each) for each in fields if each in entry.values}
         empty = {each: None for each in fields if each not in entry.values}
         return config.model_copy(update={**stored, **empty}), entry.read
@@ -233,7 +233,7 @@ def _is_secret(config: Any, name: str) -> bool:
     return "SecretRef" in annotation and "list" not in annotation
 
 
-def _insist_on_entry(entry: Stored, config: Any, hosts: set[str], place: str) -> None:
+def _require_bound_entry(entry: Stored, config: Any, hosts: set[str], place: str) -> None:
     exchange = getattr(config, "exchange", None)
     if exchange != entry.exchange:
         raise InputError(

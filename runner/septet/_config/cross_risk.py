@@ -10,7 +10,7 @@ from septet._config.pydantic_problems import closest
 
 __all__ = ["CHECKS"]
 
-_DAY_NS: Final = 86_400_000_000_000
+DAY_NS: Final = 86_400 * 1_000_000_000
 
 
 def _limit(context: CheckContext, name: str) -> float | None:
@@ -130,20 +130,28 @@ def check_halts(context: CheckContext) -> None:
         _above(context, "drawdown"),
         _above(context, "daily_loss"),
     )
-    if daily is not None and context.bar_ns >= _DAY_NS and strategy.mode == "backtest":
-        context.warn(
-            ("risk", "halts", "daily_loss"),
-            "this halt never trips in a backtest on bars of a day: its base is the equity at the "
-            "close of the first bar of the day, which is the only one",
-            hint="write drawdown, or a shorter bar",
-            on_key=True,
-        )
     if drawdown is not None and daily is not None and daily > drawdown:
         context.warn(
             ("risk", "halts", "daily_loss"),
             f"this halt can never trip first: drawdown already trips at {_percent(drawdown)}",
             on_key=True,
         )
+
+
+def check_daily_loss(context: CheckContext) -> None:
+    """A loss within a day is seen on bars that are shorter than a day."""
+    strategy = context.strategy
+    if "daily_loss" not in strategy.risk.halts or context.doubtful("risk", "halts", "daily_loss"):
+        return
+    if strategy.mode != "backtest" or context.bar_ns < DAY_NS:
+        return
+    context.warn(
+        ("risk", "halts", "daily_loss"),
+        "this halt never trips in a backtest with bars of a day or longer: it compares with the "
+        "equity at the first close of the day, which is the only one",
+        on_key=True,
+        hint="use drawdown, or shorter bars; paper and live compare prices within the day as well",
+    )
 
 
 def _above(context: CheckContext, name: str) -> float | None:
@@ -214,6 +222,7 @@ CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_groups,
     check_stops,
     check_halts,
+    check_daily_loss,
     check_venues,
     check_live_type,
     check_regime,

@@ -179,7 +179,7 @@ def put(tree: Node, path: Sequence[str], node: Node) -> Node:
     """
     if not path:
         fills = node.kind == "map" and node.children  # an empty block takes the place of what was
-        return merge(tree, node) if fills else replace(node, key=tree.key)
+        return merge(tree, node) if fills else replace(node, key=node.mark)
     first: Key = path[0]
     if tree.kind == "list":
         first = int(path[0]) if path[0].isdecimal() and len(path[0]) < _DIGITS else path[0]

@@ -277,7 +277,10 @@ def _words(
     context = error.get("ctx", {}) or {}
     kind, last = error["type"], str(path[-1]) if path else "the file"
     if kind == "extra_forbidden" and last in LATER:
-        return {"message": "not yet: this key is not served so far", "hint": "leave it out"}
+        return {
+            "message": "not yet: this key is reserved for a later version",
+            "hint": "leave it out",
+        }
     if kind == "extra_forbidden":
         hint = _ELSEWHERE.get(tuple(path[-2:])) or closest(last, keys(path[:-1]))
         return {"message": f"unknown key {last!r}", "hint": hint}

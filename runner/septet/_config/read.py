@@ -101,10 +101,11 @@ def _is_folder(path: FilePath, name: str) -> bool:
 
 def _near(path: FilePath) -> str:
     folder = path.parent
-    names = [each.name for each in folder.glob("*.y*ml")] if folder.is_dir() else []
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+    files = sorted(folder.glob("*.y*ml")) if folder.is_dir() else []
+    names = {each.stem: each.name for each in files}  # every name has the same few endings
+    close = difflib.get_close_matches(path.stem, names, n=1)
     if close:
-        return f"did you mean {folder / close[0]}?"
+        return f"did you mean {folder / names[close[0]]}?"
     return "septet init makes a starter strategy"
 
 

@@ -52,14 +52,14 @@ class Account:
 
     def compare(
         self, event: m.Holdings, books: Books, close_gone: Callable[[int, float, float], None],
-        take_up_fee: Callable[[int, float, float], None],
+        keep_fee: Callable[[str], None],
         adopt: Callable[[int, float], None] | None = None,
     ) -> list[m.Command]:  # fmt: skip
         """Compare every position, then the cash.
 
         `adopt` accepts a position that differs; `close_gone` books a part of a position as closed,
-        at a price, that a person has accepted as gone. `take_up_fee` books units, at a price, that
-        were deducted as an expected fee and that the account has kept.
+        at a price, that a person has accepted as gone. `keep_fee` books what was deducted as an
+        expected fee from a fill, named by its key, and that the account has kept.
         """
         commands: list[m.Command] = []
         orders, others, disputed = self.orders, event.others_fills, False
@@ -80,10 +80,9 @@ class Account:
             lags = orders.lags(k, event.asked_ns, others.get(base, ()))
             stale = any(low or high for low, high in lags)
             if not (stale or event.others.get(base)) and orders.explains_nothing(k):
-                fee, price = self.guards.expected_fees.not_taken(k, gap, lot)
-                if fee:
-                    take_up_fee(k, fee, price)
-                    booked_units = books.held(k)
+                for key in self.guards.expected_fees.not_taken(k, gap, lot):
+                    keep_fee(key)
+                booked_units = books.held(k)
             commands += self.guards.compare(
                 k, booked_units, account_units, tolerance=lot, band=orders.band(k),
                 lags=lags, now_ns=event.at_ns, others=event.others_open.get(base, (0.0, 0.0)),
@@ -96,6 +95,7 @@ class Account:
                     price=self.checks.symbols[k].price,
                 )  # fmt: skip
                 if missing:
+                    self.guards.booked_gone(k, missing, price)
                     close_gone(k, missing, price)
                     booked_units = books.held(k)
             short = self.guards.differs(k) and 0.0 <= account_units < booked_units

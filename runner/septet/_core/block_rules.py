@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["RULES", "Rule"]
+__all__ = ["RULES", "Rule", "cleared_by"]
 
 Level = Literal["info", "warning", "error", "critical"]
 
@@ -19,6 +19,8 @@ class Rule(msgspec.Struct, frozen=True):
     person: bool = False
 
 
+PERSON = "a person resumes the run (septet resume)"
+
 RULES: dict[str, Rule] = {
     "feed_stale": Rule("data arrives again"),
     "feed_down": Rule("the stream is live again"),
@@ -28,7 +30,11 @@ RULES: dict[str, Rule] = {
     "venue_maintenance": Rule("the venue reports that it is up"),
     "symbol_halted": Rule("the venue lets the symbol trade"),
     "unlisted": Rule("the exchange lists the symbol again", "error"),
-    "filters_changed": Rule("a person resumes the run (septet resume)", "error", person=True),
+    "filters_changed": Rule(
+        "the filters are as before the change, or a person resumes (septet resume)",
+        "error",
+        person=True,
+    ),
     "clock_skew": Rule("the clocks agree again", "error"),
     "unknown_order": Rule("it is known what became of the order", "info"),
     "unexplained_order": Rule(
@@ -62,12 +68,20 @@ RULES: dict[str, Rule] = {
         "critical",
         person=True,
     ),
-    "ack_mismatch": Rule("a person resumes the run (septet resume)", "critical", person=True),
-    "safe_mode": Rule("a person resumes the run (septet resume)", "critical", person=True),
-    "operator_halt": Rule("a person resumes the run (septet resume)", "warning", person=True),
+    "ack_mismatch": Rule(PERSON, "critical", person=True),
+    "safe_mode": Rule(PERSON, "critical", person=True),
+    "operator_halt": Rule(PERSON, "warning", person=True),
     "stopping": Rule("the next start", "info"),
     "quarantine": Rule("the plugin is tried again"),
-    "throttled": Rule("a person resumes the run (septet resume)", "critical", person=True),
-    "turnover": Rule("a person resumes the run (septet resume)", "critical", person=True),
+    "throttled": Rule(PERSON, "critical", person=True),
+    "turnover": Rule(PERSON, "critical", person=True),
 }
 """Every guard: `blocked` answers with one of these names."""
+
+
+_RESUMED = frozenset({"manual", "septet resume"})
+
+
+def cleared_by(clears_when: str) -> str:
+    """Return what clears a block or a halt, in words; a halt of the file may state `manual`."""
+    return PERSON if clears_when in _RESUMED else clears_when

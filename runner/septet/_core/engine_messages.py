@@ -18,14 +18,17 @@ __all__ = [
     "KINDS",
     "STATUS_OF",
     "changed",
+    "cleared",
     "decided",
+    "ended",
     "funded",
-    "halt_of",
     "halted",
     "parent",
     "placed",
     "ruled",
     "traded",
+    "tripped",
+    "until_text",
 ]
 
 KINDS: Final[Sequence[Any]] = ("market", "limit", "stop", "stop_limit")
@@ -65,17 +68,45 @@ def decided(row: core.Decision, names: Names, trace: str) -> m.Decided:
     )  # fmt: skip
 
 
-def halt_of(names: Names, number: int) -> tuple[str, str, str]:
+def _halt_of(names: Names, number: int) -> tuple[str, str, str]:
     """Return a halt's rule, what it does, and what clears it."""
     if number == core.BY_HAND:
         return "operator", "block_entries", "septet resume"
     return names.halts[number]
 
 
+def ended(each: core.OrderEnded, reason: str, trace: str) -> m.Changed:
+    """Return the end of an order that nothing was sent of."""
+    state = ENDS[each.status]
+    return changed(each.order, each.symbol, state, "" if state == "filled" else reason, trace)
+
+
+def until_text(clears_when: str) -> str:
+    """Return how long a halt holds, in words."""
+    lasts = f"for {clears_when}" if clears_when[:1].isdigit() else f"until {clears_when}"
+    return _ENDS_WITH.get(clears_when, lasts)
+
+
 def halted(rule: str, then: str, clears_when: str, equity: float) -> str:
     """Return a text for the operator: the effect of a halt of the file, and its duration."""
-    until = _ENDS_WITH.get(clears_when, f"for {clears_when}")
-    return f"{rule} tripped at equity {equity:.2f}: {DOES.get(then, then)}, {until}"
+    until = until_text(clears_when)
+    what = "a person halted the run" if rule == "operator" else f"{rule} tripped"
+    return f"{what} at equity {equity:.2f}: {DOES.get(then, then)}, {until}"
+
+
+def tripped(each: core.Halted, names: Names) -> list[m.Command]:
+    """Return the row of a halt of the file, and an alert: its effect, and its duration."""
+    rule, then, clears_when = _halt_of(names, each.halt)
+    text = halted(rule, then, clears_when, each.equity)
+    return [
+        m.Tripped(rule=rule, then=then, clears_when=clears_when, equity=each.equity),
+        m.Alerted(level="critical", event="halt", text=text),
+    ]
+
+
+def cleared(each: core.Cleared, names: Names) -> m.Cleared:
+    """Return the row of the end of a halt of the file."""
+    return m.Cleared(rule=_halt_of(names, each.halt)[0], by="rule")
 
 
 def ruled(curve: core.Curve) -> m.Ruled:

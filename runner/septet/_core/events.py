@@ -22,8 +22,8 @@ class DecisionTime(msgspec.Struct, frozen=True, gc=False):
     """A decision time is reached: every symbol has delivered, or its grace has passed.
 
     `columns` (symbols, c) holds the values of the plan's columns and `facts` (symbols, 4) the open
-    time, age, missing bars and made-up flag of each bar, as `septet._kernel.layout` lays out X and
-    M; a symbol without a bar has an age below zero, which is what T holds of it (see `NO_BAR`
+    time, age, missing bars and synthetic flag of each bar, as `septet._kernel.layout` lays out X
+    and M; a symbol without a bar has an age below zero, which is what T holds of it (see `NO_BAR`
     there). `decides` False only advances the features:
     history before the first decision. With `matches` the bars, which were missed, are also matched
     with resting orders, without decisions. `late` decisions exit but do not enter. `hours` are the

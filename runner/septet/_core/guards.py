@@ -65,6 +65,7 @@ class _Saved(msgspec.Struct):
     doubts: dict[int, tuple[float, int]] = {}
     gone: GonePositions = msgspec.field(default_factory=GonePositions)
     expected_fees: ExpectedFees = msgspec.field(default_factory=ExpectedFees)
+    filters_before: dict[int, tuple[float, ...]] = {}
 
 
 class Guards:
@@ -100,6 +101,7 @@ class Guards:
         self._doubts: dict[int, tuple[float, int]] = {}
         self._gone = GonePositions()
         self.expected_fees = ExpectedFees()
+        self.filters_before: dict[int, tuple[float, ...]] = {}
         self._lots = dict(enumerate(lots))
         self._handlers: dict[type[m.Event], Callable[[Any], list[m.Command]]] = {
             m.FeedChanged: self._feed,
@@ -284,6 +286,7 @@ class Guards:
     def _operated(self, event: m.Operated) -> list[m.Command]:
         if event.action == "resume":
             self._accepted.update(self._gaps)
+            self.filters_before.clear()
             names = [name for name, rule in RULES.items() if rule.person]
             commands = self._clear_all(names, event.name)
             if self._gone.accept([k for k in self._gaps if k != CASH], event.at_ns):
@@ -364,7 +367,9 @@ class Guards:
                 return []
             if complete_until_ns <= since_ns or explains(*(unread(since_ns) if unread else band)):
                 return []
-        self._gone.differs(k, price, anew=not abs(gap - self._gaps.get(k, math.inf)) <= tolerance)
+        anew = not abs(gap - self._gaps.get(k, math.inf)) <= tolerance
+        lacks = abs(missing_of(booked_units, gap)) >= tolerance
+        self._gone.differs(k, price, anew=anew, lacks=lacks)
         self._gaps[k] = gap
         text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=booked_units, theirs=account_units)
         return self.trip("position_mismatch", now_ns, symbol=k, text=text)
@@ -376,9 +381,11 @@ class Guards:
     def sellable_position(self, k: int, position: float) -> float:
         """Return the part of a booked position (base, signed) that the account still holds.
 
-        It is less than the position only as far as a person has accepted by a resume.
+        It is less than the position only as far as a person has accepted by a resume that it is
+        gone: what the account holds beyond the ledger is no part of it.
         """
-        return position - missing_of(position, self.accepted(k))
+        gone = missing_of(position, self.accepted(k)) if self._gone.is_accepted(k) else 0.0
+        return position - gone
 
     def gone(
         self, k: int, booked_units: float, account_units: float, *, tolerance: float,
@@ -397,10 +404,12 @@ class Guards:
             return 0.0, 0.0
         return missing, price
 
-    def booked_gone(self, k: int, missing: float) -> None:
+    def booked_gone(self, k: int, missing: float, price: float) -> None:
         """Note that the ledger has booked what a person has accepted as gone."""
         self._accepted[k] = self.accepted(k) + missing
         self._gone.agrees(k)
+        self._gone.cash += max(0.0, missing * price)
+        self.expected_fees.accepted_gone(k, missing)
 
     def differs(self, k: int) -> bool:
         """Whether the account holds a different position than is booked."""
@@ -435,12 +444,29 @@ class Guards:
             if short <= tolerance:
                 self._accepted.pop(CASH, None)
             self._gaps.pop(CASH, None)
+            self._gone.cash = 0.0
             return self.clear("insufficient_funds", "the account holds it again")
         if short - accepted <= tolerance + unread:
             return []
+        gone, self._gone.cash = self._gone.cash, 0.0
+        if short - accepted <= tolerance + gone:
+            self._accepted[CASH] = short
+            self._gaps.pop(CASH, None)
+            return self._went_with_units(booked_cash, short, holdings)
         self._gaps[CASH] = short
         text = FUNDS_TEXT.format(ours=booked_cash, holdings=holdings)
         return self.trip("insufficient_funds", now_ns, text=text)
+
+    def _went_with_units(self, booked: float, short: float, holdings: str) -> list[m.Command]:
+        """Report cash that the account lacks with units that a person has accepted as gone."""
+        text = FUNDS_TEXT.format(ours=booked, holdings=holdings)
+        text += (
+            f": {short:.12g} less, which went with the units that a person has accepted as gone. "
+            "Entries are sized by the ledger, and may be rejected for it; pay it in, or begin a "
+            "run with the capital that is there (--fresh)"
+        )
+        alert = m.Alerted(level="warning", event="insufficient_funds", text=text)
+        return [alert, *self.clear("insufficient_funds", "it went with units that are gone")]
 
     # ------------------------------------------------------------------ snapshots
 
@@ -448,7 +474,7 @@ class Guards:
         """Return every block, and the differences accepted by a resume."""
         saved = _Saved(
             list(self._guards.values()), self._accepted, self._gaps, self._lots, self.equity,
-            self._doubts, self._gone, self.expected_fees,
+            self._doubts, self._gone, self.expected_fees, self.filters_before,
         )  # fmt: skip
         return msgspec.msgpack.encode(saved)
 
@@ -458,5 +484,5 @@ class Guards:
         self._guards = {(each.rule, each.symbol, each.of): each for each in saved.guards}
         self._accepted, self._gaps, self._lots = saved.accepted, saved.gaps, saved.lots
         self.equity, self._doubts, self._gone = saved.equity, saved.doubts, saved.gone
-        self.expected_fees = saved.expected_fees
+        self.expected_fees, self.filters_before = saved.expected_fees, saved.filters_before
         self._refresh()

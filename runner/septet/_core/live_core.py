@@ -30,14 +30,16 @@ from septet._core.orders import (
     Booked,
     Corrected,
     Ended,
+    FeeReported,
     NeverSentOrder,
     Orders,
     Outcome,
     StopEnded,
     Triggered,
+    trade_key,
 )
 from septet._core.retraining import Retraining
-from septet._core.unsellable import before_filters, filters_alarm, is_dust, unsold
+from septet._core.unsellable import as_before, before_filters, filters_alarm, is_dust, unsold
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.wiring import IntakePort, ModelPort, Names, OrderRules
 from septet._kernel import layout
@@ -105,6 +107,14 @@ class LiveCore:
             m.ModelFailed: self._model,
         }
 
+        self._outcomes: dict[type[Outcome], Callable[[Any], None]] = {
+            Booked: self._booked, Ended: self._ended,
+            Corrected: partial(self._change_ledger, ledger.correct),
+            FeeReported: lambda outcome: self._correct_fee(outcome.key, outcome.fill),
+            Triggered: self._triggered, StopEnded: self._stop_ended,
+            NeverSentOrder: lambda outcome: self._trip_safe_mode(outcome.text),
+        }  # fmt: skip
+
     def handle(self, event: m.Event) -> list[m.Command]:
         """Process one event; return the commands that follow from it, in order."""
         self._out = []
@@ -139,7 +149,7 @@ class LiveCore:
         self.market_ns = max(self.market_ns, event.market_ns)
         if event.action == "halt" and event.name == SAFE_MODE:
             # no process watches the run: entries are cancelled, protective stops stay
-            self._out += self.guards.trip(SAFE_MODE, event.at_ns, text=event.reason)
+            self._trip_safe_mode(event.reason)
             self._carry(self.engine.halt(self.market_ns, flatten=False))
             return
         self._venue(event)
@@ -286,14 +296,15 @@ class LiveCore:
 
     def _filters(self, event: m.FiltersChanged) -> None:
         """Update the engine's filters: sizes, and what counts as flat."""
-        before = before_filters(self.engine, self.checks, event.symbol)
+        before = before_filters(self.engine, self.checks, self.guards, event.symbol)
         self._venue(event)
         if isinstance(self.engine, VenueFillsEngine) and event.listed:
             self.engine.set_filters(event)
-            self._book_without_order(ledger.take_up_dust, event.symbol)
+            self._change_ledger(ledger.take_up_dust, event.symbol)
         self._out += filters_alarm(
             self.engine, self.checks, self.orders, self.guards, event, before
         )
+        self._out += as_before(self.checks, self.guards, event, before)
 
     def _holdings(self, event: m.Holdings) -> None:
         """Compare the books with the account's balances."""
@@ -303,45 +314,35 @@ class LiveCore:
         self._out += self.guards.read(event)
         if event.unread:
             return
-        adopt, take_up = (
-            partial(self._book_without_order, change)
-            for change in (ledger.adopt, ledger.take_up_fee)
+        adopt, close = (
+            partial(self._change_ledger, change) for change in (ledger.adopt, ledger.close_gone)
         )
         adopts = adopt if event.first and self.rules.adopts else None
         account = Account(self.names, self.guards, self.orders, self.checks)
-        self._out += account.compare(event, self.engine, self._close_gone, take_up, adopts)
+        self._out += account.compare(event, self.engine, close, self._correct_fee, adopts)
+        self._out += self.guards.expected_fees.ask(event.at_ns)
 
-    def _close_gone(self, k: int, quantity: float, price: float) -> None:
-        """Book a part of a position as closed that a person has accepted as gone."""
-        self.guards.booked_gone(k, quantity)
-        self._book_without_order(ledger.close_gone, k, quantity, price)
+    def _change_ledger(self, book: ledger.Booking, *given: Any) -> None:
+        """Book a change of the ledger that no order made, and protect what is held after it."""
+        change = book(self.engine, *given, self.names, self._scales, self.market_ns)
+        if change is None:
+            return
+        k, rows, commands = change
+        self._out += rows
+        self._valued()
+        self._carry(commands)
+        if self.orders is not None:
+            self.orders.touch(k)
+        self._protect(k)
 
-    def _book_without_order(self, change: ledger.Change, k: int, *given: float) -> None:
-        """Book a change of a position that no order made, and protect what is held after it."""
-        if booked := change(self.engine, k, *given, self.names, self._scales, self.market_ns):
-            self._out.append(booked[0])
-            self._carry(booked[1])
-            if self.orders is not None:
-                self.orders.touch(k)
-            self._protect(k)
+    def _correct_fee(self, key: str, told: m.Filled | None = None) -> None:
+        """Book the fee of a fill in place of the expected one; see `ledger.correct_fee`."""
+        self._change_ledger(ledger.correct_fee, self.guards.expected_fees, key, told)
 
     def _apply(self, outcome: Outcome) -> None:
-        """Apply the outcomes of the order manager to the engine."""
-        if isinstance(outcome, Booked):
-            self._booked(outcome)
-        elif isinstance(outcome, Corrected):
-            now_ns = self.market_ns
-            self._out.append(ledger.correct(self.engine, outcome, self.names, self._scales, now_ns))
-            self._valued()
-            self._protect(outcome.symbol)
-        elif isinstance(outcome, Ended):
-            self._ended(outcome)
-        elif isinstance(outcome, Triggered):
-            self._triggered(outcome)
-        elif isinstance(outcome, StopEnded):
-            self._stop_ended(outcome)
-        elif isinstance(outcome, NeverSentOrder):
-            self._out += self.guards.trip(SAFE_MODE, self._now_ns, text=outcome.text)
+        """Apply an outcome of the order manager to the engine."""
+        if (apply := self._outcomes.get(type(outcome))) is not None:
+            apply(outcome)
 
     def _booked(self, outcome: Booked) -> None:
         """Book a fill: net units, and the fee in the quote currency."""
@@ -350,10 +351,11 @@ class LiveCore:
         k, fill = outcome.symbol, outcome.fill
         units, net_units, fee = fees.booked(outcome.quantity, fill, self._scales[k], self.names)
         self._out += fees.unread(fill)
-        self.guards.expected_fees.add(fill, self.names.base[k])
         order = self._stops.get(k, -1) if outcome.parent == -1 else outcome.parent
         at_ns = fill.market_ns or self.market_ns  # shown by the account only: booked at this time
         commands = engine.fill(k, order, units, fill.price, net_units, fee, fill.maker, at_ns)
+        key = trade_key(fill, outcome.client_id)
+        self.guards.expected_fees.add(key, fill, self.names.base[k], order, at_ns)
         if self.orders is not None and not fill.market_ns:
             self.orders.booked_at(outcome.client_id, fill.trade_id, at_ns)
         self._valued()
@@ -413,10 +415,9 @@ class LiveCore:
                 case core.Funded():
                     self._out.append(engine_messages.funded(command))
                 case core.Halted():
-                    self._halted(command)
+                    self._out += engine_messages.tripped(command, self.names)
                 case core.Cleared():
-                    rule, *_ = engine_messages.halt_of(self.names, command.halt)
-                    self._out.append(m.Cleared(rule=rule, by="rule"))
+                    self._out.append(engine_messages.cleared(command, self.names))
 
     def _place(self, order: core.NewOrder) -> None:
         scale = self._scales[order.symbol]
@@ -427,9 +428,9 @@ class LiveCore:
         if len(self._traces) > TRACES:
             del self._traces[next(iter(self._traces))]
         if self.orders is None:
-            self._out.append(
-                engine_messages.changed(order.order, order.symbol, "open", placed.reason, trace)
-            )
+            reason = placed.reason
+            row = engine_messages.changed(order.order, order.symbol, "open", reason, trace)
+            self._out.append(row)
             return
         parent = engine_messages.parent(order, placed, scale, self.rules, self._now_ns)
         self.orders.place(parent, self._now_ns)
@@ -439,22 +440,18 @@ class LiveCore:
         if self.orders is not None:
             self.orders.request_cancel(each.order, reason, self._now_ns)
             return
-        state, trace = engine_messages.ENDS[each.status], self._traces.get(each.order, "")
-        why = "" if state == "filled" else reason
-        self._out.append(engine_messages.changed(each.order, each.symbol, state, why, trace))
+        trace = self._traces.get(each.order, "")
+        self._out.append(engine_messages.ended(each, reason, trace))
 
     def _traded(self, each: core.Traded, fill: m.Filled | None) -> None:
         scale = self._scales[each.symbol]
         self._fills += fill is None
         trace, name = self._traces.get(each.order, ""), f"f{self._fills}"
-        self._out.append(
-            engine_messages.traded(each, self.names, scale, trace, fill=fill, name=name)
-        )
+        row = engine_messages.traded(each, self.names, scale, trace, fill=fill, name=name)
+        self._out.append(row)
 
-    def _halted(self, each: core.Halted) -> None:
-        rule, then, until = engine_messages.halt_of(self.names, each.halt)
-        self._out.append(m.Tripped(rule=rule, then=then, clears_when=until, equity=each.equity))
-        self._alert("critical", "halt", engine_messages.halted(rule, then, until, each.equity))
+    def _trip_safe_mode(self, text: str) -> None:
+        self._out += self.guards.trip(SAFE_MODE, self._now_ns, text=text)
 
     def _alert(self, level: Any, event: str, text: str, symbol: int = -1) -> None:
         self._out.append(m.Alerted(level=level, event=event, text=text, symbol=symbol))

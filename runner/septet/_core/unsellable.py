@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from septet._core.guards import Guards
     from septet._core.orders import Orders
 
-__all__ = ["Before", "before_filters", "can_close", "filters_alarm", "is_dust", "is_gone", "unsold"]
+__all__ = [
+    "Before", "as_before", "before_filters", "can_close", "filters_alarm", "is_dust", "is_gone",
+    "unsold",
+]  # fmt: skip
 
+RULE: Final = "filters_changed"
 WORTHY: Final = 0.01
 """Share of equity from which a position that cannot be sold is no remainder of another."""
 
@@ -26,16 +30,47 @@ COARSE: Final = 0.01
 
 
 class Before(NamedTuple):
-    """What held before the venue reported other filters."""
+    """What held before the venue reported other filters; `filters` are those of `_filters_of`."""
 
     could_close: bool
     tick: float
+    filters: tuple[float, ...]
+    is_blocked: bool
 
 
-def before_filters(engine: Engine, checks: Checks | None, k: int) -> Before:
-    """Return whether the filters in force let a position go, and their tick."""
+def before_filters(engine: Engine, checks: Checks | None, guards: Guards, k: int) -> Before:
+    """Return whether the filters in force let a position go, and what they are."""
     tick = 0.0 if checks is None else checks.symbols[k].instrument.tick
-    return Before(can_close(engine, checks, k), tick)
+    return Before(
+        can_close(engine, checks, k), tick, _filters_of(checks, k), k in guards.symbols_of(RULE)
+    )
+
+
+def _filters_of(checks: Checks | None, k: int) -> tuple[float, ...]:
+    """Return the filters in force: lot, tick, least value, least and largest quantity."""
+    if checks is None:
+        return ()
+    of = checks.symbols[k].instrument
+    return of.lot, of.tick, of.min_notional, of.min_quantity, of.max_quantity
+
+
+def as_before(
+    checks: Checks | None, guards: Guards, event: m.FiltersChanged, before: Before
+) -> list[m.Command]:  # fmt: skip
+    """End the block of changed filters once they are those from before the change again.
+
+    Sizes were decided with those. Filters that change once more, to others, stay blocked.
+    """
+    k = event.symbol
+    if k not in guards.symbols_of(RULE):
+        guards.filters_before.pop(k, None)
+        return []
+    if not before.is_blocked:
+        guards.filters_before[k] = before.filters
+    if not event.listed or guards.filters_before.get(k) != _filters_of(checks, k):
+        return []
+    del guards.filters_before[k]
+    return guards.clear(RULE, "the filters are as before", symbol=k)
 
 
 def can_close(engine: Engine, checks: Checks | None, k: int) -> bool:
@@ -94,7 +129,7 @@ def filters_alarm(
     return [
         *coarse,
         m.Alerted(level="critical", event="unsellable", text=text, symbol=k),
-        *guards.trip("filters_changed", event.at_ns, symbol=k, text=text),
+        *guards.trip(RULE, event.at_ns, symbol=k, text=text),
     ]
 
 
@@ -108,7 +143,7 @@ def _coarse_tick(
         f"the tick was {before:.12g} and is {event.tick:.12g}, {100.0 * event.tick / price:.0f} % "
         "of the price: no stop can rest near its level"
     )
-    return guards.trip("filters_changed", event.at_ns, symbol=event.symbol, text=text)
+    return guards.trip(RULE, event.at_ns, symbol=event.symbol, text=text)
 
 
 def _filters_text(engine: Engine, event: m.FiltersChanged) -> str:

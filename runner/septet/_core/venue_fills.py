@@ -13,7 +13,7 @@ import numpy as np
 
 from septet import messages as m
 from septet._core.engine import ADOPTED, FOREIGN, GONE, UNKNOWN, Engine
-from septet._core.events import Command
+from septet._core.events import Command, Traded
 from septet._core.orders.records import NO_ORDER
 from septet._core.state import smallest_units
 from septet._core.window import Window
@@ -146,6 +146,16 @@ class VenueFillsEngine(Engine):
     def close_gone(self, k: int, units: float, price: float, time_ns: int) -> list[Command]:
         """Book signed units of a position as gone, as if closed at a price without a fee."""
         return self._book_without_order(k, -units, price, GONE, time_ns)
+
+    def change_units(self, k: int, units: float, price: float, time_ns: int) -> list[Command]:
+        """Change a position by the units of a corrected fee, bought or sold at a price (quote).
+
+        They are part of a fill that is booked: there is no other, and nothing more is traded.
+        """
+        commands = self._book_without_order(k, units, price, ADOPTED, time_ns)
+        notional = abs(units) / self._b[k, layout.SCALE] * price
+        self.state.A[layout.TURNOVER] -= notional
+        return [each for each in commands if not isinstance(each, Traded)]
 
     def _book_without_order(
         self, k: int, units: float, price: float, reason: int, time_ns: int

@@ -148,7 +148,7 @@ def _text(accounts: Accounts) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _insist_on_name(name: str) -> None:
+def _require_user_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise InputError(
             f"{name[:60]!r} is no name: expected up to 40 letters, digits and signs of ._-, the "
@@ -164,7 +164,7 @@ def add_user(path: Path, name: str, right: Right, password: str) -> None:
     InputError
         The name or password cannot be taken, or the file cannot be read.
     """
-    _insist_on_name(name)
+    _require_user_name(name)
     if not _MIN_PASSWORD <= len(password) <= _MAX_PASSWORD:
         raise InputError(
             f"the password has {len(password)} characters: "
@@ -186,7 +186,7 @@ def add_token(path: Path, name: str, right: Right, days: int, now_s: float) -> s
     InputError
         The name is taken or none, or the file cannot be read.
     """
-    _insist_on_name(name)
+    _require_user_name(name)
     if not 0 <= days <= _MAX_TOKEN_DAYS:
         raise InputError(f"a token lasts 1 to {_MAX_TOKEN_DAYS} days, or without end: not {days}")
     made = TOKEN_PREFIX + secrets.token_urlsafe(32)

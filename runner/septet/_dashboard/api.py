@@ -13,7 +13,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from septet._app.documents import document_of, error_document
-from septet._app.run_follow import RunFollower
 from septet._app.run_parts import figures_of, trials_of
 from septet._app.runs import problem_of_run, why_order
 from septet._dashboard.api_types import (
@@ -33,16 +32,17 @@ from septet._dashboard.api_types import (
 )
 from septet._dashboard.forms import asked, body_of
 from septet._dashboard.json_answer import JsonAnswer
-from septet._dashboard.listing import all_runs, named_folder
+from septet._dashboard.listing import named_folder
 from septet._dashboard.run_actions import WAIT_S, act
 from septet._dashboard.site import OPERATE, VIEW, Right, Site, Visitor
 from septet._jobs.jobs import LONG
-from septet._store.find_runs import open_run
 from septet._text import decode_json, plain_json
 from septet.errors import InputError, SeptetError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from septet._dashboard.cached_views import OpenedRun
 
 __all__ = ["Api", "Endpoint", "failure", "refused_document"]
 
@@ -50,6 +50,7 @@ _PREFIX: Final = "/api/v1/"
 _MAX_ROWS: Final = 1_000
 _RUN_PARAMETER: Final = ("run", "string", "What `runs` calls it.")
 _Model = TypeVar("_Model", bound=BaseModel)
+_Found = TypeVar("_Found")
 _REFUSALS: Final = {"4XX": "Not done, and why.", "5XX": "A bug; the log of the server has it."}
 
 
@@ -77,7 +78,7 @@ class Api:
     """What answers the paths under `/api/`."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self._site, self._root = site, site.root
         run, acts = (_RUN_PARAMETER,), ("halt", "flatten", "resume")
         order = ("order", "string", "The id of an order, or SYMBOL@TIME.")
         table = (
@@ -130,7 +131,7 @@ class Api:
             def do() -> Response:
                 from septet._app.halt_texts import outcome_lines
 
-                folder = named_folder(self._site.root, ask.run)
+                folder = named_folder(self._root, ask.run)
                 found = act(folder, action, name=name, reason=ask.reason)
                 texts = outcome_lines(found, WAIT_S)
                 message, *more = [each.strip() for each in texts]
@@ -162,50 +163,59 @@ class Api:
         return _typed(JobRow, job.document())
 
     def _runs(self, request: Request) -> dict[str, Any]:
-        return {"runs": [{"run": row["key"], **row} for row in all_runs(self._site.root)]}
+        return {"runs": [{"run": row["key"], **row} for row in self._site.lists.of(self._root)]}
 
-    def _view(self, request: Request) -> dict[str, Any]:
-        look = RunFollower(named_folder(self._site.root, asked(request, "run"))).look()
-        if look.view is None or not look.is_current:
-            raise InputError(f"this run cannot be read: {look.problem}")
-        return look.view.document()
+    def _ask(self, request: Request, question: Callable[[OpenedRun], _Found]) -> _Found:
+        """Return what a question makes of the run that is asked for."""
+        folder = named_folder(self._root, asked(request, "run"))
+        return self._site.opened.ask(folder, question)
 
     def _held(self, request: Request) -> dict[str, Any]:
-        return self._view(request)
+        return self._ask(request, lambda opened: opened.state().document())
 
     def _run(self, request: Request) -> dict[str, Any]:
-        folder = named_folder(self._site.root, asked(request, "run"))
-        summary = open_run(folder).insist_listed()
-        return {
-            **self._view(request), "summary": summary, "trials": trials_of(summary),
-            "forward": figures_of(summary)["forward"],
-        }  # fmt: skip
+        def find(opened: OpenedRun) -> dict[str, Any]:
+            summary = opened.run.require_summary()
+            return {
+                **opened.state().document(), "summary": summary, "trials": trials_of(summary),
+                "forward": figures_of(summary)["forward"],
+            }  # fmt: skip
+
+        return self._ask(request, find)
 
     def _why(self, request: Request) -> dict[str, Any]:
         from septet._report.why import sentence_of
 
-        run = open_run(named_folder(self._site.root, asked(request, "run")))
-        run.insist_listed()
-        found = why_order(run, asked(request, "order"))
-        return {"sentence": sentence_of(found), "found": found, "problem": problem_of_run(run)}
+        order = asked(request, "order")
+
+        def find(opened: OpenedRun) -> dict[str, Any]:
+            opened.run.require_summary()
+            found, problem = why_order(opened.run, order), problem_of_run(opened.run)
+            return {"sentence": sentence_of(found), "found": found, "problem": problem}
+
+        return self._ask(request, find)
 
     def _table(self, request: Request) -> dict[str, Any]:
         from septet._app.run_parts import table_slice
 
-        run = open_run(named_folder(self._site.root, asked(request, "run")))
-        run.insist_listed()
         begin = _whole(request, "next", 0, 0, 1 << 48)
         limit = _whole(request, "limit", 100, 1, _MAX_ROWS)
         name, columns = asked(request, "name"), asked(request, "columns")
-        frame, more = table_slice(
-            run, name, begin=begin, most=limit, start=asked(request, "start") or None,
-            end=asked(request, "end") or None, columns=columns.split(",") if columns else None,
-        )  # fmt: skip
-        after = begin + frame.height if more else None
-        return {
-            "name": name, "rows": frame.to_dicts(), "limit": limit, "next": after,
-            "problem": problem_of_run(run),
-        }  # fmt: skip
+
+        def find(opened: OpenedRun) -> dict[str, Any]:
+            opened.run.require_summary()
+            frame, more = table_slice(
+                opened.run, name, begin=begin, most=limit, start=asked(request, "start") or None,
+                end=asked(request, "end") or None, columns=columns.split(",") if columns else None,
+            )  # fmt: skip
+            after = begin + frame.height if more else None
+            problem = problem_of_run(opened.run)
+            return {
+                "name": name, "rows": frame.to_dicts(), "limit": limit, "next": after,
+                "problem": problem,
+            }  # fmt: skip
+
+        return self._ask(request, find)
 
     async def _describe(self, request: Request) -> Response:
         return JsonAnswer(self._description)

@@ -31,13 +31,13 @@ from septet._dashboard.api import Api, failure, refused_document
 from septet._dashboard.backtest_pages import BacktestPages
 from septet._dashboard.cached_views import Views
 from septet._dashboard.chart_pages import ChartPages, symbol_asked
-from septet._dashboard.combined_pages import CombinedPages, insist_summed
+from septet._dashboard.combined_pages import CombinedPages, require_run_count
 from septet._dashboard.compare_pages import ComparePages
 from septet._dashboard.events import SharedFileStamps, follow, state_digest
 from septet._dashboard.forms import TooLarge, TooSlow, asked, form_of, too_large, too_slow
 from septet._dashboard.job_pages import JobPages
 from septet._dashboard.json_answer import JsonAnswer
-from septet._dashboard.listing import all_runs, grouped, named_folder
+from septet._dashboard.listing import grouped, named_folder
 from septet._dashboard.login import LogInPages
 from septet._dashboard.own_data_pages import OwnDataPages
 from septet._dashboard.request_guard import API, Guard
@@ -51,7 +51,6 @@ from septet._jobs.check_process import CheckAnswer, CheckRequest
 from septet._jobs.jobs import TooManyJobs, bug_of
 from septet._report.why import value_text
 from septet._results.number_texts import count, money, number, percent
-from septet._store.find_runs import open_run
 from septet._text import one_line, shortened
 from septet.errors import SeptetError
 
@@ -107,7 +106,7 @@ class _Pages:
         return HTMLResponse(text.encode("utf-8", "backslashreplace"), status)
 
     async def runs(self, request: Request) -> Response:
-        rows = await run_in_threadpool(all_runs, self.root)
+        rows = await run_in_threadpool(self.site.lists.of, self.root)
         by_strategy = asked(request, "by") == "strategy"
         return self.show(
             request, "runs.html", rows=rows, by_strategy=by_strategy, root=str(self.root),
@@ -134,10 +133,12 @@ class _Pages:
 
     def order(self, request: Request) -> Response:
         key, reference = asked(request, "run"), asked(request, "order")
-        run = open_run(named_folder(self.root, key))
+        view, run_id = self.site.opened.ask(
+            named_folder(self.root, key),
+            lambda opened: (order_view(opened.run, reference), opened.run.run_id),
+        )
         return self.show(
-            request, "order.html", view=order_view(run, reference), reference=reference, key=key,
-            run_id=run.run_id,
+            request, "order.html", view=view, reference=reference, key=key, run_id=run_id,
         )  # fmt: skip
 
     async def act(self, request: Request) -> Response:
@@ -158,7 +159,7 @@ class _Pages:
 
     async def events(self, request: Request) -> Response:
         keys = list(dict.fromkeys(request.query_params.getlist("run")))
-        insist_summed(keys)
+        require_run_count(keys)
         folders = [await run_in_threadpool(named_folder, self.root, each) for each in keys]
         session = request.state.session
 

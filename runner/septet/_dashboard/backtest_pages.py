@@ -55,11 +55,13 @@ class BacktestPages:
         return await run_in_threadpool(self._begun, request, form)
 
     def _begun(self, request: Request, form: dict[str, str]) -> Response:
-        workspace, file = self.strategies.insist(), form.get("file", "")
+        workspace, file = self.strategies.require_workspace(), form.get("file", "")
         workspace.read(file)
         text, sets = form.get("text", "").replace("\r\n", "\n"), form.get("sets", "")
         # A text is read where it is checked: in a process that is bounded.
-        found = self.strategies.checked(request, file, text, sets, is_loaded_only=True)
+        found = self.strategies.checked(request, file, text, sets)
+        if found.get("exceeded"):  # its data takes longer to check, and a backtest has an hour
+            found = self.strategies.checked(request, file, text, sets, is_loaded_only=True)
         if found["status"] != 200 or any(each.severity == "error" for each in found["problems"]):
             return self.strategies.shown(request, file, text, sets, found)
         hypothesis = shortened(one_line(form.get("hypothesis", "")), _LONGEST_HYPOTHESIS)

@@ -1,33 +1,27 @@
-"""What the pages of runs show, read once for all viewers while nothing has changed.
-
-Reading a run verifies and folds its whole journal: many viewers, and a run that writes several
-times a second, must not take the processors from the runs themselves.
-"""
+"""What the pages and the API show of runs, read once for all visitors while nothing has changed."""
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from septet._app.run_files import file_stamps_of
+from septet._dashboard.listing import all_runs
 from septet._dashboard.run_page import now_text, run_view
+from septet._dashboard.shared_readings import PAUSE_S, SharedReadings
 from septet._store.find_runs import open_run
 from septet.errors import SeptetError
 
 if TYPE_CHECKING:
+    from septet._app.run_view import RunView
     from septet._store.run_folder import Run
 
-__all__ = ["View", "Views"]
+__all__ = ["OpenedRun", "OpenedRuns", "RunLists", "View", "Views"]
 
-_PAUSE_S: Final = 1.0
-"""A run that writes all the time is read again so long after the last time, and no earlier."""
 _MAX_VIEWS: Final = 16
-_Answer = TypeVar("_Answer")
+_MAX_OPENED: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,58 +34,25 @@ class View:
     run: Run | None = None
 
 
-@dataclass(slots=True)
-class _CachedView:
-    lock: Lock = field(default_factory=Lock)
-    view: View | None = None
-    signs: object = None
-    started_s: float = 0.0
-    finished_s: float = 0.0
+class Views(SharedReadings[View]):
+    """The views of the runs whose pages were looked at last.
 
-
-class Views:
-    """The views of the runs that were looked at last."""
+    A run that writes all the time is read once a second for all of them.
+    """
 
     def __init__(
         self,
         clock_s: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._clock_s, self._sleep = clock_s, sleep
-        self._lock = Lock()
-        self._kept: OrderedDict[Path, _CachedView] = OrderedDict()
+        super().__init__(_view, most=_MAX_VIEWS, pause_s=PAUSE_S, clock_s=clock_s, sleep=sleep)
 
     def of(self, folder: Path) -> View:
         """Return the view of a run; viewers that ask while it is read wait for the same one."""
         return self.ask(folder, lambda view: view)
 
-    def ask(self, folder: Path, question: Callable[[View], _Answer]) -> _Answer:
-        """Return what `question` makes of the view of a run; one is asked at a time.
 
-        All that ask before a reading begins share it: a run that writes all the time is read once
-        a second for all of them.
-        The run of a view is read on from by the next one: only a question may use it.
-        """
-        asked_s = self._clock_s()
-        with self._lock:
-            kept = self._kept.setdefault(folder, _CachedView())
-            self._kept.move_to_end(folder)
-            while len(self._kept) > _MAX_VIEWS:
-                self._kept.popitem(last=False)
-        with kept.lock:
-            # a view whose reading began earlier may lack what was written before this question
-            is_old = kept.started_s <= asked_s
-            if kept.view is None or (is_old and file_stamps_of(folder) != kept.signs):
-                if kept.view is not None:
-                    self._sleep(max(0.0, kept.finished_s + _PAUSE_S - self._clock_s()))
-                kept.started_s = self._clock_s()
-                kept.signs = file_stamps_of(folder)  # before it is read: what is written now is new
-                kept.view = _read(folder, kept.view)
-                kept.finished_s = self._clock_s()
-            return question(kept.view)
-
-
-def _read(folder: Path, before: View | None) -> View:
+def _view(folder: Path, before: View | None) -> View:
     """Read a run; of its journal only what has come since it was read before."""
     read_at = now_text()
     try:
@@ -99,3 +60,64 @@ def _read(folder: Path, before: View | None) -> View:
         return View(run_view(run), "", read_at, run)
     except SeptetError as problem:
         return View(None, problem.message, read_at)
+
+
+class OpenedRun:
+    """A run as it was opened, or why it cannot be; what is asked of it is read then, and kept."""
+
+    def __init__(self, run: Run | None, problem: SeptetError | None = None) -> None:
+        self._run, self._problem = run, problem
+        self._state: RunView | None = None
+
+    @property
+    def run(self) -> Run:
+        """The run; SeptetError if it cannot be read."""
+        if self._run is None:
+            assert self._problem is not None
+            raise self._problem.with_traceback(None)
+        return self._run
+
+    def state(self) -> RunView:
+        """Return how it stands.
+
+        Raises
+        ------
+        SeptetError
+            If its folder cannot be read.
+        """
+        from septet._app.run_folder_errors import reading_run
+        from septet._app.run_view import view_of_run
+
+        if self._state is None:
+            with reading_run():
+                self._state = view_of_run(self.run)
+        return self._state
+
+    @classmethod
+    def read(cls, folder: Path, before: OpenedRun | None) -> OpenedRun:
+        """Open a run; of its journal only what has come since `before` is read."""
+        try:
+            return cls(open_run(folder, before._run if before is not None else None))
+        except SeptetError as problem:
+            return cls(None, problem)
+
+
+class OpenedRuns(SharedReadings[OpenedRun]):
+    """The runs that programs, and pages of orders, asked for last.
+
+    Apart from the views of pages, so that no program's question delays a page.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(OpenedRun.read, most=_MAX_OPENED)
+
+
+class RunLists(SharedReadings[list[dict[str, Any]]]):
+    """The list of all runs, shared by those that ask before it is begun, and by nobody later."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda root, before: all_runs(root), lambda root: None, most=1)
+
+    def of(self, root: Path) -> list[dict[str, Any]]:
+        """Return a row for each run under a folder, which is not changed."""
+        return self.ask(root, lambda rows: rows)

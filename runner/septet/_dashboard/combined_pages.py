@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-__all__ = ["CombinedPages", "insist_summed"]
+__all__ = ["CombinedPages", "require_run_count"]
 
 _MAX_RUNS: Final = 12
 
 
-def insist_summed(keys: Sequence[str]) -> None:
+def require_run_count(keys: Sequence[str]) -> None:
     """Refuse more runs than are added and followed together, or none."""
     if not 1 <= len(keys) <= _MAX_RUNS:
         raise InputError(
@@ -47,7 +47,7 @@ class CombinedPages:
     def combined(self, request: Request) -> Response:
         """Answer the sum of the runs that the address names."""
         keys = list(dict.fromkeys(request.query_params.getlist("run")))
-        insist_summed(keys)
+        require_run_count(keys)
         folders = [named_folder(self.root, key) for key in keys]
         mark = state_digest(folders)  # before they are read: what is written now is new
         runs = [self.views.ask(each, _read) for each in folders]

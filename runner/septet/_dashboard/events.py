@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from septet._app.run_files import file_stamps_of
+from septet._app.run_files import FileStamps, file_stamps_of
 
 __all__ = ["SharedFileStamps", "follow", "state_digest"]
 
@@ -22,9 +22,6 @@ _PAUSE_S: Final = 1.0
 """A run that writes all the time is read again no more often."""
 
 
-FileStamps = tuple[tuple[int, int], ...] | None
-
-
 class SharedFileStamps:
     """Sizes and times of the files of runs that are looked at, shared by their streams for 50 ms.
 
@@ -33,9 +30,9 @@ class SharedFileStamps:
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s
-        self._seen: OrderedDict[Path, tuple[float, FileStamps]] = OrderedDict()
+        self._seen: OrderedDict[Path, tuple[float, FileStamps | None]] = OrderedDict()
 
-    def of(self, folder: Path) -> FileStamps:
+    def of(self, folder: Path) -> FileStamps | None:
         """Return the stamps of a run as they are now, or were at most 50 ms ago."""
         now_s = self._clock_s()
         seen = self._seen.get(folder)
@@ -54,20 +51,20 @@ def state_digest(folders: Sequence[Path]) -> str:
     return _mark([file_stamps_of(each) for each in folders])
 
 
-def _mark(stamps: Sequence[FileStamps]) -> str:
+def _mark(stamps: Sequence[FileStamps | None]) -> str:
     return hashlib.blake2b(repr(stamps).encode(), digest_size=8).hexdigest()
 
 
 async def follow(
     folders: Sequence[Path],
     ends: Callable[[], bool],
-    stamps: Callable[[Path], FileStamps] = file_stamps_of,
+    stamps: Callable[[Path], FileStamps | None] = file_stamps_of,
 ) -> AsyncIterator[str]:
-    """Yield `grew` when a file of a run has changed, `alive` every 5 s, `gone` when a run is.
+    """Yield `grew` when a run wrote or its process ended, `alive` every 5 s, `gone` when a run is.
 
     The first `alive` has the mark of the runs.
 
-    Only sizes and times of files are looked at: the journals are not opened.
+    Only files' sizes and times and the run's lock are looked at: the journals are not opened.
     """
     before = [stamps(each) for each in folders]
     yield f"event: alive\ndata: {_mark(before)}\n\n"

@@ -22,7 +22,11 @@ _NAMES: Final = {
 
 
 def delays_of(entries: Iterable[Entry]) -> dict[str, list[float]]:
-    """Return the delays in milliseconds of wall time, by what came after."""
+    """Return the delays in milliseconds of wall time, by what came after.
+
+    Each is within one start of the run: the wall clock of a process never goes back, but that of
+    the next process may begin earlier than the last one ended.
+    """
     from septet import messages as m
 
     found: dict[str, list[float]] = {name: [] for name in _NAMES}
@@ -30,6 +34,9 @@ def delays_of(entries: Iterable[Entry]) -> dict[str, list[float]]:
     open_for = {"acked": ("ack", dict[str, bool]()), "filled": ("fill", dict[str, bool]())}
     decided_ns: int | None = None
     for entry in entries:
+        if entry.kind == "started":
+            sent.clear()
+            decided_ns = None
         if entry.kind == "decision_time":
             decided_ns = entry.at_ns
         if entry.kind in open_for:

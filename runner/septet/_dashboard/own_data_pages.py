@@ -79,7 +79,7 @@ class OwnDataPages:
         file = str(PurePosixPath(data).parent / f"{name}.yaml")
         keys = {key: value for key, value in given.items() if key not in ("name", _PATH)}
         text = text or own_data_text(name, PurePosixPath(data).name, keys)
-        workspace, field = self.strategies.insist(), _PATH
+        workspace, field = self.strategies.require_workspace(), _PATH
         try:
             workspace.path(data)
             field = "name"
@@ -115,7 +115,7 @@ class OwnDataPages:
                 beside[key].append(problem_document(each))
             else:
                 others.append({**problem_document(each), "in_text": each.file == file})
-        files = self.strategies.insist().data_files()
+        files = self.strategies.require_workspace().data_files()
         return self.show(
             request, "own_data.html", status, given=given, keys=keys, files=files,
             beside=beside, problems=others, text=text, file=file, most=MOST_ADDED, left_out=0,
@@ -128,7 +128,7 @@ class OwnDataPages:
         if not self._receiving.acquire(blocking=False):
             return _not_done(429, "another file is being added", "add it again in a moment")
         try:
-            workspace = self.strategies.insist()
+            workspace = self.strategies.require_workspace()
             workspace.path(name)  # what has no such name is not received
             data = await body_of(request, MOST_ADDED, _SLOWEST_S)
             await run_in_threadpool(add_data_file, workspace, name, data)

@@ -83,7 +83,7 @@ def remote_access(
         given, missing = ("--key", "--certificate") if key else ("--certificate", "--key")
         raise InputError(f"{given} needs {missing}", hint="TLS needs a certificate and its key")
     if certificate is None and not proxies:
-        _insist_loopback(ip, names)
+        _require_loopback(ip, names)
         return None
     found = tuple(_proxy(each) for each in proxies)
     named = tuple(dict.fromkeys(_name(each, has_port=bool(found)) for each in names))
@@ -99,7 +99,7 @@ def remote_access(
     return RemoteAccess(named, found, tls)
 
 
-def _insist_loopback(ip: str, names: tuple[str, ...]) -> None:
+def _require_loopback(ip: str, names: tuple[str, ...]) -> None:
     if ip not in _LOOPBACK:
         raise InputError(
             f"without TLS or a proxy septet dashboard listens on loopback only, not on {ip}: "

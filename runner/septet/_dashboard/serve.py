@@ -97,13 +97,13 @@ def make_server(
     )
 
     if remote is not None:
-        _insist_on_users()
+        _require_users()
     closing: list[uvicorn.Server] = []
     connections = Connections(max_connections())
     if listening is not None:
         listening.connections = connections
     sessions = Sessions(
-        notify, time.monotonic, Visitor(login_name(), OPERATE), has_code=remote is None
+        notify, time.monotonic, Visitor(login_name(), OPERATE), has_code=remote is None, warn=warn
     )
     make_site = loopback_site if remote is None else partial(remote_site, remote=remote)
     site = make_site(
@@ -123,7 +123,7 @@ def make_server(
     return closing[0]
 
 
-def _insist_on_users() -> None:
+def _require_users() -> None:
     """Refuse a start with no user: other machines have no terminal that shows a code."""
     from septet._dashboard.accounts import accounts_file, read_accounts
 

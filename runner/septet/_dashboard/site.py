@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from septet._dashboard.cached_views import OpenedRuns, RunLists
 from septet._jobs.jobs import Jobs
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ class Limits:
 
     Parameters
     ----------
-    by_address, by_name : Throttle
-        Wrong log-ins within a minute: of one address, and for one name from all addresses.
+    by_pair, by_address, by_name : Throttle
+        Wrong log-ins within a minute: of one address for one name, of one address for all names,
+        and for one name from all addresses.
     requests : InProgress
         Requests that run at the same time, of one session or token and of all.
     streams : InProgress
@@ -64,6 +66,7 @@ class Limits:
         Requests that read at the same time, of one session or token; the others wait.
     """
 
+    by_pair: Throttle
     by_address: Throttle
     by_name: Throttle
     requests: InProgress
@@ -77,8 +80,8 @@ def default_limits(clock: Callable[[], float]) -> Limits:
     from septet._dashboard.read_turns import ReadTurns
 
     return Limits(
-        Throttle(5, 60.0, clock), Throttle(20, 60.0, clock), InProgress(16, 200),
-        InProgress(12, 200), ReadTurns(),
+        Throttle(5, 60.0, clock), Throttle(20, 60.0, clock), Throttle(20, 60.0, clock),
+        InProgress(16, 200), InProgress(12, 200), ReadTurns(),
     )  # fmt: skip
 
 
@@ -114,6 +117,8 @@ class Site:
         Open connections, of which those of a visitor are kept when there are too many.
     jobs : Jobs
         Checks, backtests and comparisons, each in a process of its own.
+    opened, lists : OpenedRuns, RunLists
+        Runs and lists of runs as they were read for the API and for pages of orders.
     """
 
     root: Path
@@ -129,6 +134,8 @@ class Site:
     workspace: Workspace | None = None
     connections: Connections | None = None
     jobs: Jobs = field(default_factory=lambda: Jobs("one can be cancelled, on the page Jobs"))
+    opened: OpenedRuns = field(default_factory=OpenedRuns)
+    lists: RunLists = field(default_factory=RunLists)
 
     def visitor(self, session: str) -> Visitor | None:
         """Return whose session it is, with the right that they have now."""

@@ -16,7 +16,12 @@ from septet._app.strategy_text import MOST_TEXT
 from septet._dashboard.forms import asked, form_of
 from septet._dashboard.job_pages import Subject, owner_of
 from septet._dashboard.site import OPERATE, VIEW, Right
-from septet._jobs.check_process import CheckAnswer, CheckProcess, CheckRequest
+from septet._jobs.check_process import (
+    CheckAnswer,
+    CheckExceeded,
+    CheckProcess,
+    CheckRequest,
+)
 from septet._jobs.jobs import CHECKS, TooManyJobs
 from septet.errors import Cancelled, ConfigError, InputError, Problem
 
@@ -117,7 +122,7 @@ class StrategyPages:
             ("/plugins", "GET", VIEW, self.plugins),
         ]
 
-    def insist(self) -> Workspace:
+    def require_workspace(self) -> Workspace:
         """Return the folder of strategies; InputError if the page has none."""
         if self.workspace is None:
             raise InputError(
@@ -128,7 +133,7 @@ class StrategyPages:
 
     def files(self, request: Request) -> Response:
         """Answer the list of strategy files."""
-        root = self.insist().root
+        root = self.require_workspace().root
         return self.show(
             request, "strategies.html", files=strategy_files(root), root=str(root),
             most=_MAX_FILES,
@@ -137,7 +142,7 @@ class StrategyPages:
     def strategy(self, request: Request) -> Response:
         """Answer a strategy file as text, not yet checked."""
         file = asked(request, "file")
-        text = self.insist().read(file)
+        text = self.require_workspace().read(file)
         return self.shown(request, file, text, asked(request, "sets")[:4_000], {"checked": False})
 
     async def check(self, request: Request) -> Response:
@@ -145,7 +150,7 @@ class StrategyPages:
         form = await form_of(request, LARGEST_TEXT)
         file, sets = form.get("file", ""), form.get("sets", "")
         text = form.get("text", "").replace("\r\n", "\n")
-        await run_in_threadpool(self.insist().read, file)
+        await run_in_threadpool(self.require_workspace().read, file)
         found = await run_in_threadpool(self.checked, request, file, text, sets)
         return await run_in_threadpool(self.shown, request, file, text, sets, found)
 
@@ -155,8 +160,9 @@ class StrategyPages:
         """Check a text as if it were a file, there or not; return what `shown` takes.
 
         It is a job, which is listed and can be cancelled. `is_loaded_only` leaves its data out.
+        `exceeded` in the answer means that it exceeded its bounds, and nothing is known.
         """
-        workspace = self.insist()
+        workspace = self.require_workspace()
         try:
             wanted = CheckRequest(
                 str(workspace.root), None, text, setting_values(sets), beside=file,
@@ -170,7 +176,7 @@ class StrategyPages:
         except ConfigError as error:
             return {"checked": True, "problems": error.problems, "status": 200}
         except InputError as error:
-            return refused(error, 200)
+            return {**refused(error, 200), "exceeded": isinstance(error, CheckExceeded)}
         return {
             "checked": True, "problems": done.problems, "left_out": done.left_out,
             "values": done.values, "status": 200,

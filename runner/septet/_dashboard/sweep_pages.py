@@ -40,14 +40,14 @@ class SweepPages:
         key = asked(request, "sweep")
         given = asked(request, "from")
         first = int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
-        view = sweep_view(sweep_folder(self.site.sweeps, key), first, self._insist_open)
+        view = sweep_view(sweep_folder(self.site.sweeps, key), first, self._require_open)
         return self.show(
             request, "sweep.html", view=view, sweep=key, file=self._file(view.file),
             part=BEST_LISTED,
             stills=[(each.title, both_widths(each.wide, each.narrow)) for each in view.stills],
         )  # fmt: skip
 
-    def _insist_open(self) -> None:
+    def _require_open(self) -> None:
         """End the work for a page where the server is ending: nobody waits for it."""
         if self.site.is_closing():
             raise Cancelled("the server is ending")

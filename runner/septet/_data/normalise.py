@@ -51,13 +51,7 @@ from septet_schemas.data import CandlesConfig
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = [
-    "Normalised",
-    "calendar_of",
-    "jump_examples",
-    "normalise",
-    "stamp_of",
-]
+__all__ = ["Normalised", "calendar_of", "jump_examples", "normalise", "stamp_of"]
 
 
 class Normalised(msgspec.Struct, frozen=True):
@@ -141,6 +135,11 @@ def calendar_of(keys: CandlesConfig, facts: Facts, symbol: str) -> str:
     return named or facts.calendar or "24x7"
 
 
+def _complete_until(facts: Facts, now_ns: int) -> int:
+    """Return the time until which bars have ended; synthetic ones are complete at any date."""
+    return np.iinfo(np.int64).max if facts.vintage == "synthetic" else now_ns
+
+
 def normalise(
     raw: RawBars,
     keys: CandlesConfig,
@@ -159,7 +158,7 @@ def normalise(
     raw, keys, bar_ns
         Rows and facts as the source gave them, generic keys of the candles block, the bar's length.
     now_ns
-        When the rows were read: a bar that ends later is unfinished.
+        When the rows were read: a bar that ends later is unfinished, unless bars are synthetic.
     part
         These are some rows of a longer series: whether most of it is bad, of another bar length
         or jumps from session to session is reported by the caller, who has it all.
@@ -179,7 +178,7 @@ def normalise(
         `adjust`, if rows are further apart or closer than a bar, or if the share of bad rows
         exceeds `max_bad`.
     """
-    facts = raw.facts
+    facts, now_ns = raw.facts, _complete_until(raw.facts, now_ns)
     stamp = stamp_of(keys, facts, raw.symbol)
     state, stamps = _begin(raw, keys, bar_ns, part=part)
     name = calendar_of(keys, facts, raw.symbol)
@@ -478,20 +477,20 @@ def _fill(
         return bars
     everything = np.arange(ordinal[0], ordinal[-1] + 1)
     source = np.searchsorted(ordinal, everything, side="right") - 1
-    made_up = ordinal[source] != everything
+    is_synthetic = ordinal[source] != everything
     placed = calendar.at(everything, state.bar_ns, anchor)
     close = bars.close[source]
-    prices = [np.where(made_up, close, getattr(bars, name)[source]) for name in PRICES]
+    prices = [np.where(is_synthetic, close, getattr(bars, name)[source]) for name in PRICES]
     pick = [
-        np.where(made_up, theirs, ours[source])
+        np.where(is_synthetic, theirs, ours[source])
         for theirs, ours in (
             (placed.open_ns, bars.open_ns),
             (placed.known_ns, bars.known_ns),
             (placed.session, bars.session),
         )
     ]
-    volume = np.where(made_up, 0.0, bars.volume[source])
+    volume = np.where(is_synthetic, 0.0, bars.volume[source])
     return BarTable(
         bars.symbol, bars.bar_ns, pick[0], pick[1],
-        prices[0], prices[1], prices[2], prices[3], volume, pick[2], made_up,
+        prices[0], prices[1], prices[2], prices[3], volume, pick[2], is_synthetic,
     )  # fmt: skip

@@ -11,8 +11,8 @@ from septet._data.parquet_pages import ColumnSize, FileSize, check_pages
 from septet.errors import DataError
 
 __all__ = [
-    "columns_within_memory", "insist_short_texts", "insist_sound", "insist_texts_within_memory",
-    "memory_bytes",
+    "columns_within_memory", "memory_bytes", "require_consistent_counts", "require_short_texts",
+    "require_texts_within_memory",
 ]  # fmt: skip
 
 _CELL_BYTES: Final = 8
@@ -24,7 +24,7 @@ _LONGEST_TEXT: Final = 1_024
 _MAX_COLUMNS: Final = 2_000
 
 
-def insist_short_texts(path: Path) -> None:
+def require_short_texts(path: Path) -> None:
     """Refuse texts that no time, number or symbol has; no text is copied for it.
 
     One text is stored once and shown in a thousand million rows: reading numbers from all of them
@@ -35,7 +35,7 @@ def insist_short_texts(path: Path) -> None:
     DataError
         With the column.
     """
-    sizes = insist_sound(path).columns
+    sizes = require_consistent_counts(path).columns
     names = [name for name, each in sizes.items() if each.is_text and each.longest > _LONGEST_TEXT]
     for name, (longest, _) in _text_sizes(path, names, sizes).items():
         if longest > _LONGEST_TEXT:
@@ -46,7 +46,7 @@ def insist_short_texts(path: Path) -> None:
             )
 
 
-def insist_sound(path: Path) -> FileSize:
+def require_consistent_counts(path: Path) -> FileSize:
     """Refuse a Parquet file whose counts and sizes contradict each other or the file.
 
     Returns its rows, and what each column may take in memory.
@@ -65,7 +65,7 @@ def insist_sound(path: Path) -> FileSize:
         ) from error
 
 
-def insist_texts_within_memory(path: Path, wanted: Sequence[str] | None = None) -> None:
+def require_texts_within_memory(path: Path, wanted: Sequence[str] | None = None) -> None:
     """Refuse a file of long texts that would not fit into memory if each row had its own.
 
     Of `wanted` only these columns are looked at.
@@ -75,10 +75,10 @@ def insist_texts_within_memory(path: Path, wanted: Sequence[str] | None = None) 
     DataError
         With the column.
     """
-    _insist_texts(path, insist_sound(path).columns, wanted)
+    _require_texts(path, require_consistent_counts(path).columns, wanted)
 
 
-def _insist_texts(
+def _require_texts(
     path: Path, sizes: Mapping[str, ColumnSize], wanted: Sequence[str] | None
 ) -> None:
     most = _most_bytes(path)
@@ -144,7 +144,7 @@ def columns_within_memory(path: Path, wanted: Sequence[str] | None = None) -> li
     """
     import polars as pl
 
-    sound = insist_sound(path)
+    sound = require_consistent_counts(path)
     rows, sizes = sound.rows, sound.columns
     schema = pl.scan_parquet(path, glob=False).collect_schema()
     flat = [name for name, kind in schema.items() if not (kind.is_nested() or kind == pl.Binary)]
@@ -160,7 +160,7 @@ def columns_within_memory(path: Path, wanted: Sequence[str] | None = None) -> li
             hint="write it in parts, or only the columns that are needed; septet run --chunk "
             "reads bars in stretches",
         )
-    _insist_texts(path, sizes, flat)
+    _require_texts(path, sizes, flat)
     return flat
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from septet._data.column_names import rename_columns
 from septet._data.message_limits import SYMBOL_CHARACTERS, SYMBOLS_SHOWN
-from septet._data.parquet_bounds import columns_within_memory, insist_short_texts
+from septet._data.parquet_bounds import columns_within_memory, require_short_texts
 from septet._data.reader_errors import reader_words
 from septet._data.source import Facts, LazyBars, RawBars, Request
 from septet._data.source_rows import FrameRows, JoinedRows, PartRows, SourceRows
@@ -241,7 +241,7 @@ def read_parquet_file(path: Path) -> pl.DataFrame:
     _check_parquet(path)
     try:
         columns = columns_within_memory(path)
-        insist_short_texts(path)
+        require_short_texts(path)
         frame = pl.read_parquet(path, glob=False, columns=columns)
     except READ_ERRORS() as error:
         raise unreadable(path, error) from error
@@ -260,7 +260,7 @@ def scan_parquet_file(path: Path) -> pl.LazyFrame:
 
     _check_parquet(path)
     try:
-        insist_short_texts(path)
+        require_short_texts(path)
         frame = pl.scan_parquet(path, glob=False)
         frame.collect_schema()
     except READ_ERRORS() as error:

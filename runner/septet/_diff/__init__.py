@@ -1,1 +1,1 @@
-"""Why a paper or live run differs from its backtest: both sides, part by part, cause by cause."""
+"""The comparison of a paper or live run with its backtest, part by part and cause by cause."""

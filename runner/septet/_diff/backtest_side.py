@@ -1,4 +1,4 @@
-"""The backtest that a run is compared with: its bars read again, its core run on live values."""
+"""The backtest side of a comparison: its bars read again, its core over the values seen live."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
 __all__ = [
-    "PRICES", "Past", "Seen", "insist_on_same_numbers", "insist_on_same_rules", "open_past",
+    "PRICES", "Past", "Seen", "require_same_parameters", "require_same_rules", "open_past",
     "seen_by",
 ]  # fmt: skip
 
@@ -52,8 +52,8 @@ OWN: Final = (
 class Past:
     """The backtest: its decisions, and its bars read again.
 
-    `equity` and `decisions` are those of the run as it was given, or made again where it did not
-    begin with the live run (`given` False).
+    `equity` and `decisions` are those of the stored run, or of a new run if the stored one did not
+    begin with the live run (`given` is False).
     """
 
     run: Run
@@ -66,15 +66,15 @@ class Past:
     notes: list[str] = field(default_factory=list)
 
     def bars(self, k: int) -> BarTable:
-        """Bars of a symbol."""
+        """Return the bars of a symbol."""
         return self.session.market.bars[self.session.market.symbols[k]]
 
 
 # ---------------------------------------------------------------- the same strategy
 
 
-def insist_on_same_rules(live: Mapping[str, Any], past: Mapping[str, Any]) -> None:
-    """Refuse two runs of different strategies: no part covers other rules.
+def require_same_rules(live: Mapping[str, Any], past: Mapping[str, Any]) -> None:
+    """Raise if two runs have different strategies: no part of the gap is due to other rules.
 
     Raises
     ------
@@ -96,8 +96,8 @@ def insist_on_same_rules(live: Mapping[str, Any], past: Mapping[str, Any]) -> No
         )
 
 
-def insist_on_same_numbers(live: Mapping[str, float], past: Mapping[str, float]) -> None:
-    """Refuse plans with different parameters: a venue's block may change them.
+def require_same_parameters(live: Mapping[str, float], past: Mapping[str, float]) -> None:
+    """Raise if two plans have different parameters, which the block of a venue may change.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def open_past(run: Run, lived: Lived, *, base: Path | None = None, log: Any = No
     Raises
     ------
     InputError
-        It is no backtest, its strategy is another one, or its data cannot be read again.
+        If it is not a backtest, its strategy is another one, or its data cannot be read.
     """
     manifest = run.manifest
     if manifest["facts"]["mode"] != "backtest":
@@ -148,7 +148,7 @@ def open_past(run: Run, lived: Lived, *, base: Path | None = None, log: Any = No
         )
     resolved = dict(manifest["resolved"])
     live = lived.head.facts["resolved"]
-    insist_on_same_rules(live, resolved)
+    require_same_rules(live, resolved)
     capital = float(lived.head.facts["capital"])
     facts = run.facts
     is_as_given = facts.first_decision_ns == lived.first_ns and facts.initial_capital == capital
@@ -196,7 +196,7 @@ def _read_again(
     first_ns: int,
     log: Any,
 ) -> tuple[Session, list[str]]:
-    """Read the data from the folder in which it is unchanged, otherwise where it is found."""
+    """Read the data from the folder in which it is unchanged, otherwise from where it exists."""
     sessions: list[tuple[Session, list[str]]] = []
     failed: list[SeptetError] = []
     for folder in _candidate_folders(run, base):
@@ -221,7 +221,7 @@ def _read_again(
 
 
 def _candidate_folders(run: Run, base: Path | None) -> list[Path]:
-    """Folders that relative paths of the file may start from, the likeliest first."""
+    """Return folders from which relative paths of the file may start, the most likely first."""
     if base is not None:
         return [base]
     folders = [Path.cwd(), run.folder, *list(run.folder.resolve().parents)[:3]]
@@ -270,7 +270,7 @@ def _as_given(run: Run, session: Session, notes: list[str]) -> Past:
 
 
 def _made_again(run: Run, session: Session, lived: Lived, notes: list[str]) -> Past:
-    """Run the backtest once more, from the live run's first decision on."""
+    """Repeat the backtest from the live run's first decision on."""
     result = backtest(session.loaded, engine="batch", not_before_ns=lived.first_ns)
     assert result.equity is not None
     assert result.decisions is not None
@@ -302,10 +302,10 @@ def _floats(values: Any) -> list[float]:
 
 @dataclass
 class Seen:
-    """The backtest core over the values the live run saw.
+    """The backtest core over the values seen live.
 
-    `market` has each bar as the live run saw it, else as the backtest has it; `F` the features
-    of `session` over it.
+    `market` has each bar with the live run's values, otherwise with the backtest's; `F` has the
+    features of `session` over it.
     """
 
     market: MarketData
@@ -316,7 +316,7 @@ class Seen:
 
 
 def seen_by(lived: Lived, past: Past, build: Any, until_ns: int) -> Seen:
-    """Run the backtest's bars with the values the live run saw, and its models."""
+    """Run the backtest's bars with the live run's values and models."""
     session, plan = past.session, past.session.plan
     market = replace(
         session.market,
@@ -348,7 +348,7 @@ def seen_by(lived: Lived, past: Past, build: Any, until_ns: int) -> Seen:
 
 
 def _predict(lived: Lived, build: Any, aligned: AlignedBars, rows_of: Any) -> None:
-    """Predict with each model of the live run the rows in which it was in force."""
+    """Predict with each model of the live run the rows for which it was in force."""
     models, inputs = build.core.models, list(build.model_inputs)
     row = build.plan.facts.model_row
     for event in lived.events:
@@ -372,7 +372,7 @@ def _predict(lived: Lived, build: Any, aligned: AlignedBars, rows_of: Any) -> No
 
 
 def _key(event: Any, time_ns: int) -> Any:
-    """Return the model in force, or why there is none."""
+    """Return the model in force, or the reason why there is none."""
     if event is None or isinstance(event, m.ModelFailed):
         return NO_MODEL
     return EXPIRED if time_ns > event.expires_ns else event
@@ -381,15 +381,15 @@ def _key(event: Any, time_ns: int) -> Any:
 def _as_seen(k: int, table: BarTable, lived: Lived) -> BarTable:
     """Replace bars that both runs have with the live run's values."""
     columns = {name: getattr(table, name).copy() for name in PRICES}
-    made_up = None if table.filled is None else table.filled.copy()
+    filled = None if table.filled is None else table.filled.copy()
     for i, open_ns in enumerate(table.open_ns.tolist()):
         bar = lived.bars.get((k, open_ns))
         if bar is not None:
             for name in PRICES:
                 columns[name][i] = getattr(bar, name)
-            if made_up is not None:
-                made_up[i] = False
-    return replace(table, **columns, filled=made_up)
+            if filled is not None:
+                filled[i] = False
+    return replace(table, **columns, filled=filled)
 
 
 def _points(name: str, table: Any, lived: Lived) -> Any:

@@ -1,4 +1,4 @@
-"""Finds the causes of each part of the gap: revised, late and missed bars, orders, prices, fees."""
+"""Finds the causes of each part of the gap: revisions, late bars, orders, prices and fees."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PARTS: Final[tuple[PartName, ...]] = ("revision", "late_or_missed", "timing", "f
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One thing that differed.
+    """One difference.
 
-    `size` orders those of a kind, the largest first: a relative change of a value, or money in
-    the quote currency. `facts` are its numbers, `text` describes it in words.
+    `size` sorts the causes of a kind, largest first: a relative change of a value, or money in the
+    quote currency. `facts` are its numbers, `text` describes it in words.
     """
 
     part: PartName
@@ -49,14 +49,14 @@ class Sides:
     until_ns: int
 
     def close(self, k: int, time_ns: int) -> float:
-        """Newest close of a symbol at a decision time, as the live run knew it."""
+        """Return the newest close of a symbol at a decision time, as known by the live run."""
         return self.lived.marks.get(time_ns, {}).get(k, 0.0)
 
 
 def causes_of(
     lived: Lived, past: Past, seen: Seen, paper: Simulated, priced: list[Priced], until_ns: int
 ) -> list[Cause]:
-    """Return every cause, part by part, the largest of a kind first."""
+    """Return all causes by part, the largest of a kind first."""
     sides = Sides(lived, past, seen, paper, until_ns)
     causes = [
         *_revised(sides), *_revised_series(sides), *_models(sides),
@@ -125,7 +125,7 @@ def _revised_series(sides: Sides) -> Iterator[Cause]:
 
 
 def _models(sides: Sides) -> Iterator[Cause]:
-    """Models of the same window that were fitted to other values, or by one side alone."""
+    """Return models of the same window that were fitted on other values, or by one side only."""
     by_trained_to = {int(card["trained_to_ns"]): card for card in sides.past.models}
     for event in sides.lived.events:
         if not isinstance(event, m.ModelReady) or event.trained_to_ns > sides.until_ns:
@@ -165,7 +165,7 @@ def _missed(sides: Sides) -> Iterator[Cause]:
 
 
 def _of_bar(sides: Sides, k: int, symbol: str, open_ns: int, known_ns: int) -> Iterator[Cause]:
-    """Return how a bar of the backtest reached the live run, if not in time."""
+    """Return how a bar of the backtest reached the live run, if not on time."""
     taken = sides.lived.taken.get((k, open_ns))
     at_risk = known_ns >= sides.lived.first_ns
     if taken is None:
@@ -210,7 +210,7 @@ def _decisions(
     first_name: str,
     second_name: str,
 ) -> Iterator[Cause]:
-    """Decisions that a stage changed: the signal or a rejection, or the amount alone."""
+    """Return decisions that a stage changed: signal or rejection, or the quantity only."""
     for time_ns, k, was, became in differing(before, after):
         if time_ns > sides.until_ns:
             continue
@@ -234,7 +234,7 @@ def _decisions(
 
 
 def _orders(sides: Sides, priced: list[Priced]) -> Iterator[Cause]:
-    """Orders that traded another quantity than simulated, with the reason."""
+    """Return orders that traded another quantity than simulated, with the reason."""
     lived, paper = sides.lived, sides.paper
     if not lived.venue_fills:
         return

@@ -1,8 +1,8 @@
 """`septet runs diff`: the gap between a live run and its backtest, part by part (P4).
 
-A waterfall of exact equities at the last decision time both runs have. Each step changes one
-thing: the values of the bars, which bars came and when, what was traded, its prices, its fees.
-So the parts add up to the gap, and the last one must be the live run's own equity.
+The gap is a waterfall of exact equities at the last decision time that both runs have. Each step
+changes one thing: the values of the bars, which bars came and when, what was traded, its prices,
+its fees. The parts therefore add up to the gap, and the last equity must be that of the live run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.bars import Instrument
 from septet._data.stamps import iso
-from septet._diff.backtest_side import Past, Seen, insist_on_same_numbers, open_past, seen_by
+from septet._diff.backtest_side import Past, Seen, open_past, require_same_parameters, seen_by
 from septet._diff.causes import PARTS, Cause, causes_of
 from septet._diff.live_side import Lived, read_lived
 from septet._diff.paper_fills import Simulated, build_paper, simulate
@@ -39,10 +39,10 @@ TOLERANCE: Final = 1e-9
 
 @dataclass(frozen=True)
 class Gap:
-    """The gap between two runs, explained.
+    """The gap between two runs, with its parts and causes.
 
-    `stages` are equities at `until_ns`: the backtest's, then after each of `PARTS`. `remainder`
-    is what the live run's own equity differs from the last one.
+    `stages` are equities at `until_ns`: that of the backtest, then one after each of `PARTS`.
+    `remainder` is the difference between the live run's own equity and the last stage.
     """
 
     live: str
@@ -77,7 +77,7 @@ class Gap:
         return dict(Counter(each.kind for each in self.causes if each.part == part))
 
     def largest(self, most: int | None = None) -> list[Cause]:
-        """Return the causes in order, of each kind of a part the first `most`; None for all."""
+        """Return the causes in order, at most `most` of each kind in a part; None for all."""
         counts: Counter[tuple[str, str]] = Counter()
         causes = []
         for each in self.causes:
@@ -87,7 +87,7 @@ class Gap:
         return causes
 
     def document(self, most: int | None = None) -> dict[str, Any]:
-        """Return the gap as plain data, with the largest `most` causes of each kind, or all."""
+        """Return the gap as plain data, with at most `most` causes of each kind."""
         return {
             "live": self.live, "backtest": self.backtest, "currency": self.currency,
             "capital": self.capital, "first_decision": iso(self.first_ns),
@@ -118,19 +118,19 @@ def diff(
     live
         Folder of the paper or live run.
     backtest
-        The backtest's run. It is made again where it did not begin with the live run.
+        The backtest's run. It is repeated if it did not begin with the live run.
     base
-        Folder that relative paths of the backtest's file start from; looked for by default.
+        Folder from which relative paths of the backtest's file start; found by default.
     log
-        Called with a text on each step that takes a while.
+        Called with a text before each step that takes a while.
     progress
-        Called with the number of steps done; what it raises ends the work.
+        Called with the number of steps done; an exception of it ends the work.
 
     Raises
     ------
     InputError
-        The runs are of different strategies, have no decision time in common, or the backtest's
-        data cannot be read again.
+        If the strategies differ, the runs have no decision time in common, or the backtest's data
+        cannot be read.
     JournalError
         If the journal is damaged.
     """
@@ -146,7 +146,7 @@ def diff(
             "time that both have is not compared"
         )
     build = build_paper(lived, past.session.instruments, log=log)
-    insist_on_same_numbers(build.plan.parameter_keys(), past.session.plan.parameter_keys())
+    require_same_parameters(build.plan.parameter_keys(), past.session.plan.parameter_keys())
     step("deciding on the values seen live")
     seen = seen_by(lived, past, build, until_ns)
     build = build_paper(lived, past.session.instruments, log=log)
@@ -169,7 +169,7 @@ def diff(
 
 
 class _Steps:
-    """Reports each step of the work as it begins."""
+    """Reports each step of the work when it begins."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress, self._done = progress, 0
@@ -181,7 +181,7 @@ class _Steps:
 
 
 def _until(lived: Lived, past: Past) -> int:
-    """Last decision time that both runs have."""
+    """Return the last decision time that both runs have."""
     common = lived.ruled.keys() & past.equity.keys()
     if not common:
         reach = f"up to {iso(max(past.equity))}" if past.equity else "nothing"
@@ -194,7 +194,7 @@ def _until(lived: Lived, past: Past) -> int:
 
 
 def _at(equity: dict[int, float], time_ns: int) -> float:
-    """Equity at a time, or at the newest one before it where that time has no row."""
+    """Return the equity at a time, or at the newest row before it."""
     return equity[max(each for each in equity if each <= time_ns)]
 
 
@@ -207,10 +207,10 @@ def _own(
     until_ns: int,
     log: Any,
 ) -> tuple[tuple[float, float, float], list[Priced]]:
-    """Return the equity of the live run's orders: at simulated and actual prices, with fees.
+    """Return the equity of the live run's orders at simulated and actual prices, with fees.
 
-    A run whose fills are simulated has the simulator's prices and fees; what persons did is its
-    timing.
+    A run with simulated fills has the simulator's prices and fees; actions of persons are part of
+    its timing.
     """
     if lived.venue_fills:
         simulator = Simulator(lived, seen)

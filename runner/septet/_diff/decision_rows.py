@@ -1,4 +1,4 @@
-"""Rows of decisions of either run, so that they can be compared."""
+"""Rows of decisions of both runs in a common form."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Row:
 
 
 def is_same(first: float, second: float) -> bool:
-    """Whether two values are equal, or both are no number."""
+    """Whether two values are equal, or both are NaN."""
     return first == second or (first != first and second != second)
 
 
 def distinct_texts(first: float, second: float, digits: int = 8) -> tuple[str, str]:
-    """Format two values with a number of digits, and with more if they would look the same."""
+    """Format two values, with more digits if their texts would be equal."""
     for precision in (digits, 12, 17):
         texts = f"{first:.{precision}g}", f"{second:.{precision}g}"
         if texts[0] != texts[1]:

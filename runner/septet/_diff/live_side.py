@@ -1,4 +1,4 @@
-"""The events of a paper or live run: its journal, folded once for `septet runs diff`."""
+"""The live side of a comparison: the journal of a paper or live run, folded once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEEDS: Final = ("halt", "flatten", "resume")
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A fill that was booked, and the fill that the venue reported."""
+    """A booked fill, and the fill that the venue reported."""
 
     traded: m.Traded
     fill: m.Filled | None
@@ -41,9 +41,9 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A decision time: its time, and the newest close of each symbol present.
+    """A decision time, and the newest close of each symbol present.
 
-    One that did not decide let bars that were missed in.
+    One without decisions took in bars that had been missed.
     """
 
     time_ns: int
@@ -55,11 +55,11 @@ class Closing:
 class Lived:
     """A run, folded from its journal.
 
-    `events` is what the core took that a backtest knows of too, with the deeds of persons; of a
-    run whose fills are simulated it is all that the core took.
-    `moves` bookings and closings in the order in which they changed the account. `taken` gives
-    the decision time that took a bar in, `marks` the last prices of the symbols at each of them,
-    `ends` the last state of each order; `sent` has the children that left, by client id.
+    `events` are the events of the core that a backtest has too, and actions of persons; for a run
+    with simulated fills, all events of the core. `moves` are bookings and closings in the order in
+    which they changed the account. `taken` gives the decision time that took a bar in, `marks` the
+    last prices of the symbols at each decision time, `ends` the last state of each order; `sent`
+    has the children that were sent, by client id.
     """
 
     head: Head
@@ -93,7 +93,7 @@ class Lived:
 
     @property
     def has_deeds(self) -> bool:
-        """Whether an operator changed something that a backtest does not have."""
+        """Whether a person changed something that a backtest does not have."""
         return any(map(is_deed, self.events))
 
 
@@ -103,7 +103,7 @@ def is_deed(event: m.Event) -> bool:
 
 
 def trace_of(text: str) -> tuple[str, int] | None:
-    """Read a command's trace: symbol and time; None for one that comes from no decision."""
+    """Return symbol and time of a command's trace; None if it does not come from a decision."""
     symbol, at, time_ns = text.rpartition("@")
     return (symbol, int(time_ns)) if at and time_ns.isdigit() else None
 
@@ -114,9 +114,9 @@ def read_lived(folder: Path, venue_fills: bool | None = None) -> Lived:
     Raises
     ------
     InputError
-        It has no journal, or no decision was taken yet.
+        If it has no journal, or no decision yet.
     JournalError
-        The journal is missing, damaged, or not what was written.
+        If the journal is missing, damaged or changed.
     """
     finding = journal_finding(folder)
     if finding is not None and finding.kind == "gone":
@@ -229,7 +229,7 @@ class _Folding:
 
 
 def _correct(moves: list[Booking | Closing], by: m.Corrected) -> None:
-    """Put the venue's price and fee into the booking of a fill that was booked at a guess."""
+    """Replace price and fee in the booking of a fill that was booked by an estimate."""
     for number in range(len(moves) - 1, -1, -1):
         move = moves[number]
         if isinstance(move, Closing):
@@ -237,6 +237,10 @@ def _correct(moves: list[Booking | Closing], by: m.Corrected) -> None:
         traded = move.traded
         if (traded.symbol, traded.trade_id) != (by.symbol, by.of):
             continue
+        if by.fee_booked is not None:
+            fee = {"fee": by.fee, "fee_currency": by.fee_currency, "fee_quote": by.fee_quote}
+            moves[number] = Booking(msgspec.structs.replace(traded, **fee), move.fill)
+            return
         moved = (by.price - by.booked_price) * by.quantity / traded.quantity
         changes: dict[str, Any] = {"price": traded.price + moved}
         in_quote = by.fee_quote and by.fee == by.fee_quote

@@ -1,4 +1,4 @@
-"""Orders of both runs by their origin, so that they can be compared."""
+"""Orders of both runs by their origin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEPS: Final = ("take", "add")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Origin of an order: a decision, or a level met within the bar that closes then."""
+    """Origin of an order: a decision, or a level reached within the bar that closes then."""
 
     symbol: str
     time_ns: int
@@ -28,7 +28,7 @@ class Origin:
 
 @dataclass
 class Outcome:
-    """Outcome of the orders of one origin: the signed quantity filled, the last state."""
+    """Outcome of the orders of one origin: the signed quantity filled and the last state."""
 
     filled: float = 0.0
     end: m.Changed | None = None

@@ -29,10 +29,10 @@ Due = tuple[int, float, float, bool]
 
 @dataclass
 class Simulated:
-    """Result of a simulated run over journalled decision times: account, orders, decisions.
+    """The result of a simulation over journalled decision times: account, orders, decisions.
 
-    `worth` is the equity at the last time; `traded` the signed quantity that the orders of each
-    origin filled; `funding` what was due at each decision time that the account saw, in order:
+    `worth` is the equity at the last time; `traded` the signed quantity filled by the orders of
+    each origin; `funding` the funding due at each decision time that the account saw, in order:
     symbol, rate, mark, and whether it was due before the bar.
     """
 
@@ -47,7 +47,7 @@ class Simulated:
 def build_paper(
     lived: Lived, instruments: Sequence[Instrument] | None = None, *, log: Any = None
 ) -> Build:
-    """Make the core of the live run's strategy with simulated fills at the next open."""
+    """Build the core of the live run's strategy with simulated fills at the next open."""
     if instruments is None:
         instruments = instruments_in(lived.head.facts)
     return core_of(
@@ -69,11 +69,11 @@ def _paper(lived: Lived) -> Loaded:
 
 
 def simulate(lived: Lived, build: Build, until_ns: int, *, deeds: bool = False) -> Simulated:
-    """Feed a journal's market data to a core whose fills are simulated, up to a decision time.
+    """Feed a journal's market data to a core with simulated fills, up to a decision time.
 
-    With `deeds` what persons did is fed, too. The account is valued at the live run's prices. Where
+    With `deeds`, actions of persons are fed too. The account is valued at the live run's prices. If
     the run's own fills are simulated, starts and timers are fed as well: an order that a person
-    brings about between two bars is of the time that they report.
+    causes between two bars has the time that they report.
     """
     found, core = Simulated(), build.core
     columns = build.plan.assembly.rows.x
@@ -130,7 +130,7 @@ def _funding(engine: Any, columns: Sequence[int]) -> list[Due]:
 
 
 def _revalued(engine: Any, marks: Mapping[int, float]) -> float:
-    """Return the change of the position's value at other prices, for symbols missing at T."""
+    """Return the change in the position's value at other prices, for symbols missing at T."""
     more = 0.0
     for k, price in marks.items():
         mark = engine.state.B.item(k, layout.MARK)

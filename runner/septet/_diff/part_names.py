@@ -1,4 +1,4 @@
-"""What the parts of a gap are called, and what each means."""
+"""Names and meanings of the parts of a gap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Books the live run's fills again: at simulated prices, with simulated fees, and as they were."""
+"""Books the live run's fills again: at simulated prices, with simulated fees, and as traded."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ NO_SLIPPAGE: Final = -1
 class Priced:
     """A fill with its simulated counterpart.
 
-    `price` and `maker` are the simulator's; `fee` (quote) its fee at the actual price, `paid` the
-    actual one. `less` is by how much less arrived than is simulated, where a fee was taken in what
-    was bought: it earns and loses with the price, though both fees are worth the same.
+    `price` and `maker` are the simulator's; `fee` (quote) is its fee at the actual price, `paid`
+    the actual fee. `less` is the quantity by which the received units are below the simulated ones,
+    if a fee was taken in the base currency: its value changes with the price, although both fees
+    have the same value at the fill.
     """
 
     booking: Booking
@@ -50,9 +51,10 @@ class Priced:
 
 @dataclass
 class _Order:
-    """The order of a fill, for the simulator; `at` None: decided between bars.
+    """The order of a fill, for the simulator; `at` is None if it was decided between bars.
 
-    `mark` is the price that the decision saw. `enters`: not a take-profit, which rests all along.
+    `mark` is the price that the decision saw. `enters` is False for a take-profit, which rests from
+    the entry on.
     """
 
     kind: int
@@ -65,7 +67,7 @@ class _Order:
 
 
 class Simulator:
-    """Prices that the backtest's simulator would have given the live run's orders."""
+    """Prices at which the backtest's simulator would have filled the live run's orders."""
 
     def __init__(self, lived: Lived, seen: Seen) -> None:
         self._lived, self._seen = lived, seen
@@ -77,7 +79,7 @@ class Simulator:
         self._row = self._slippage_row()
 
     def _slippage_row(self) -> int:
-        """Row of F of the volatility that slippage is a multiple of, or NO_SLIPPAGE."""
+        """Return the row of F with the volatility that scales slippage, or NO_SLIPPAGE."""
         assembly = self._seen.session.plan.assembly
         for node in assembly.graph.nodes:
             if node.label == "slippage.volatility":
@@ -85,7 +87,7 @@ class Simulator:
         return NO_SLIPPAGE
 
     def price(self, booking: Booking) -> tuple[float, bool]:
-        """Return the price of a fill and whether it rested; without an order it is its own."""
+        """Return the simulated price of a fill, and whether it is a maker's; or its own."""
         order = self._order(booking)
         if order is not None:
             price, maker = self._of_order(booking, order)
@@ -238,8 +240,8 @@ def booked_again(
 ) -> tuple[tuple[float, float, float], list[Priced]]:
     """Book the live run's fills up to a decision time in three ways; return each equity.
 
-    At simulated prices and fees; at the actual prices; at the actual prices and fees. Then each
-    fill, with what the simulator would have made of it.
+    The three are: simulated prices and fees; actual prices and simulated fees; actual prices and
+    fees. Each fill is returned too, with its simulated counterpart.
     """
     capital = float(lived.head.facts["capital"])
     accounts = [_Account(seen, instruments, capital) for _ in range(3)]

@@ -64,7 +64,7 @@ def make_local_market(
         markets with sessions, or a bar that the venue has not.
     """
     strategy = loaded.strategy
-    _insist_on_spot(strategy)
+    _require_spot(strategy)
     bar_ns = int(strategy.universe.bar)
     interval(bar_ns)
     history = -(-min(warmup_ns_of(strategy, _MEMORY_BARS), 2**61) // bar_ns)
@@ -96,7 +96,7 @@ def make_local_market(
     return LocalMarket(venue, played, to_play, origin)
 
 
-def _insist_on_spot(strategy: Any) -> None:
+def _require_spot(strategy: Any) -> None:
     if strategy.account.type != "spot":
         raise InputError(
             "the local venue of the drill is a spot market, and the account is "

@@ -152,7 +152,7 @@ class RecordWatch:
             self._look()
             if done():
                 return True
-            self._insist_alive()
+            self._require_alive()
             if plays and self._is_over():
                 raise BarsOverError
             if self._waits_for_person:
@@ -165,7 +165,7 @@ class RecordWatch:
         until_s = time.monotonic() + seconds
         while time.monotonic() < until_s:
             self._look()
-            self._insist_alive()
+            self._require_alive()
             time.sleep(LOOK_S)
 
     def _has_died(self) -> bool:
@@ -177,7 +177,7 @@ class RecordWatch:
         self._ended, self._deaths = self._run.starts, self._deaths + 1
         return True
 
-    def _insist_alive(self) -> None:
+    def _require_alive(self) -> None:
         """Restart a run that ended unexpectedly if the drill is to continue."""
         if not self._has_died():
             return

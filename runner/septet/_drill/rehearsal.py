@@ -70,7 +70,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
         It could not begin, or the local venue ended.
     """
     began = time.monotonic()
-    played = _insist_on_sense(loaded, options)
+    played = _require_valid_options(loaded, options)
     local_market = make_local_market(
         loaded, options.folder, seed=options.seed, bars=options.bars_needed,
         bar_wall_ns=options.bar_wall_ns, synthetic=options.synthetic,
@@ -115,7 +115,7 @@ def drill(loaded: Loaded, options: Options, log: Log = lambda text: None) -> Out
     return outcome
 
 
-def _insist_on_sense(loaded: Loaded, options: Options) -> Loaded:
+def _require_valid_options(loaded: Loaded, options: Options) -> Loaded:
     """Refuse what `septet run` would refuse, before it starts; return what it will run."""
     sets = [*options.sets, *settings_for(loaded, options.mode, {})]
     return load(loaded.path, mode=options.mode, sets=sets)
@@ -191,7 +191,7 @@ class _Rehearsal(RecordWatch):
         """Wait for the faults that are still armed, then for the requested number of bars."""
         while self._options.bars and not self._is_over():
             self._look()
-            self._insist_alive()
+            self._require_alive()
             time.sleep(LOOK_S)
 
     def _is_at_rest(self) -> bool:
@@ -394,7 +394,7 @@ class _Rehearsal(RecordWatch):
         self._unchecked = []
         self._audit(occurred, first_ns)
         self._attribute(occurred, found, why)
-        self._insist_alive()
+        self._require_alive()
 
     def _audit(self, occurred: Sequence[str], first_ns: int) -> None:
         """Return the effects that a fault should have had and did not have."""

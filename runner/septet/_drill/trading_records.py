@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from septet import messages as m
 from septet._core.guards import FEED, RULES
 from septet._core.orders.exposed import UNPROTECTED
@@ -182,8 +184,8 @@ class RunRecord:
             m.Started: self._started, m.Operated: self._operated, m.BarClosed: self._bar,
             m.Gapped: self._gap, m.DecisionTimeReached: self._decision_time, m.Filled: self._filled,
             m.Submit: self._submit, m.Amend: self._amend, m.Changed: self._changed,
-            m.Traded: self._traded, m.Tripped: self._tripped, m.Cleared: self._cleared,
-            m.Decided: self._decided,
+            m.Traded: self._traded, m.Corrected: self._corrected, m.Tripped: self._tripped,
+            m.Cleared: self._cleared, m.Decided: self._decided,
         }  # fmt: skip
 
     def is_at_rest(self, *, over: bool) -> bool:
@@ -323,6 +325,17 @@ class RunRecord:
             self.gone[row.symbol] = self.gone.get(row.symbol, 0.0) + signed
         else:
             self.booked.setdefault((self.id_of(row.symbol), row.trade_id), []).append(row)
+
+    def _corrected(self, row: m.Corrected) -> None:
+        """Take the fee that the venue has stated late in place of the expected one."""
+        booked = self.booked.get((self.id_of(row.symbol), row.of), [])
+        if row.fee_booked is None or not booked:
+            return
+        if row.position is not None:
+            self.positions[row.symbol] = row.position
+        booked[-1] = msgspec.structs.replace(
+            booked[-1], fee=row.fee, fee_currency=row.fee_currency, fee_expected=row.fee_expected
+        )
 
     def _tripped(self, row: m.Tripped) -> None:
         self.blocks[row.rule] = Block(row.rule, row.clears_when, self.at_ns)

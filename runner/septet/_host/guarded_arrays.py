@@ -76,7 +76,7 @@ class Watch(msgspec.Struct):
         self.fault = self.fault or error
         return error
 
-    def insist(self) -> None:
+    def raise_fault(self) -> None:
         """Raise again what the step was refused and caught, with the line at which it was."""
         if self.fault is not None:
             raise self.fault
@@ -188,7 +188,7 @@ def watched(step: Step) -> Callable[..., Any]:
                 for name, each in zip(names, arguments, strict=True)
             )
         )
-        watch.insist()
+        watch.raise_fault()
         return result
 
     return called

@@ -25,7 +25,8 @@ from septet.hookspecs import HOOK_OF_LAYER, PROJECT, Component, Layer
 from septet_schemas.late_patterns import late_pattern
 
 __all__ = [
-    "KINDS", "StrangersError", "components_of", "insist_distribution", "name_of", "strangers_code",
+    "KINDS", "StrangersError", "components_of", "name_of", "require_valid_distribution",
+    "strangers_code",
 ]  # fmt: skip
 
 KINDS: Final[Mapping[Layer, tuple[str | None, ...]]] = {
@@ -105,7 +106,7 @@ def name_of(manifest: object) -> str:
     return name if type(name) is str else type(manifest).__name__
 
 
-def insist_distribution(distribution: object, version: object) -> None:
+def require_valid_distribution(distribution: object, version: object) -> None:
     """Refuse a name or version of a distribution that no index would take.
 
     Names become parts of paths and of messages.
@@ -115,8 +116,8 @@ def insist_distribution(distribution: object, version: object) -> None:
     PluginError
         If one is not text, is too long or has other characters.
     """
-    _insist(distribution, _DISTRIBUTION, "the name of the distribution", 128)
-    _insist(version, _VERSION, "its version", 128)
+    _require_match(distribution, _DISTRIBUTION, "the name of the distribution", 128)
+    _require_match(version, _VERSION, "its version", 128)
 
 
 def components_of(manifest: object) -> list[Component]:
@@ -190,11 +191,11 @@ def _called(hook: Any, layer: Layer) -> list[Component]:
     for each in components:
         if type(each) is not Component:
             raise PluginError(f"{name} returned a {type(each).__name__} among its components")
-        _insist_component(each, layer, name)
+        _require_component(each, layer, name)
     return components
 
 
-def _insist_component(component: Component, layer: Layer, hook: str) -> None:
+def _require_component(component: Component, layer: Layer, hook: str) -> None:
     """Refuse a component of which a part is not of its declared type.
 
     Raises
@@ -202,7 +203,7 @@ def _insist_component(component: Component, layer: Layer, hook: str) -> None:
     PluginError
         With what was found.
     """
-    _insist(component.name, _NAME, f"{hook} declares a component whose name", 64)
+    _require_match(component.name, _NAME, f"{hook} declares a component whose name", 64)
     declared = f"{hook} declares {component.name!r}"
     if type(component.layer) is not str or component.layer != layer:
         raise PluginError(f"{declared} for layer {component.layer!r:.80}, expected {layer!r}")
@@ -210,7 +211,7 @@ def _insist_component(component: Component, layer: Layer, hook: str) -> None:
     if not (kind is None or type(kind) is str) or kind not in KINDS[layer]:
         kinds = ", ".join(str(kind) for kind in KINDS[layer] if kind)
         raise PluginError(f"{declared} of kind {kind!r:.80}; kinds: {kinds}")
-    _insist(
+    _require_match(
         component.target, _TARGET, f"{declared} with a target that", 512, "module:attribute, in"
     )
     summary: object = component.summary
@@ -221,7 +222,7 @@ def _insist_component(component: Component, layer: Layer, hook: str) -> None:
         )
 
 
-def _insist(
+def _require_match(
     value: object, pattern: re.Pattern[str], part: str, longest: int, form: str = ""
 ) -> None:
     if type(value) is not str or not pattern.fullmatch(value):

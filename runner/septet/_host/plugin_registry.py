@@ -14,8 +14,8 @@ from septet._host.installed import points
 from septet._host.manifests import (
     StrangersError,
     components_of,
-    insist_distribution,
     name_of,
+    require_valid_distribution,
     strangers_code,
 )
 from septet.errors import PluginError
@@ -85,7 +85,7 @@ class Host:
         """
         target = name_of(manifest)
         try:
-            insist_distribution(distribution, version)
+            require_valid_distribution(distribution, version)
             components = components_of(manifest)
         except PluginError as error:
             self._failures.append(Failure(str(distribution), target, error.message))
@@ -192,6 +192,7 @@ class Host:
         similar = difflib.get_close_matches(name, names, n=3)
         stem = name.lower().rstrip("0123456789_")  # RSI14 means rsi
         similar = similar or difflib.get_close_matches(stem, names, n=3)
+        similar = similar or [each for each in names if len(each) > 2 and stem.startswith(each)]
         text = f"did you mean {' or '.join(similar)}?" if similar else f"known: {', '.join(names)}"
         broken = "; ".join(
             f"{each.distribution} failed to load: {each.reason}" for each in self._failures

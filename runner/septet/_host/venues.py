@@ -32,7 +32,7 @@ __all__ = [
     "StreamDown",
     "Streams",
     "VenueFacts",
-    "insist_on_listed",
+    "require_listed_symbols",
     "leaving",
     "may_leave",
 ]
@@ -41,7 +41,7 @@ Sink = Callable[[Any], None]
 _WANTED: ContextVar[Callable[[], bool] | None] = ContextVar("septet_wanted", default=None)
 
 
-def insist_on_listed(exchange: str, unlisted: Mapping[str, Sequence[str]]) -> None:
+def require_listed_symbols(exchange: str, unlisted: Mapping[str, Sequence[str]]) -> None:
     """Refuse symbols that an exchange does not list: the first of them, as every place does.
 
     Parameters

@@ -1,1 +1,1 @@
-"""Long work of servers: jobs with progress and cancel, and processes for backtests and checks."""
+"""Long work of servers: jobs with progress and cancellation, and child processes."""

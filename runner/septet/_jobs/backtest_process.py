@@ -1,4 +1,4 @@
-"""A backtest in a process of its own: what is run, and for whom."""
+"""A backtest in a process of its own, as seen by the server."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ __all__ = ["Backtest", "run_in_process"]
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """What is run: the text of a strategy as if it were `file` of a workspace, and for whom.
+    """A request for a backtest: the text of a strategy, as if it were `file` of a workspace.
 
-    `workspace` and `runs` are folders, `settings` values by the paths of ``--set``.
+    `workspace` and `runs` are folders; `settings` are values by the paths of ``--set``; the other
+    fields say who asks.
     """
 
     workspace: str
@@ -31,15 +32,15 @@ class Backtest:
 
 
 def run_in_process(wanted: Backtest, progress: Progress, bounds: Bounds = LONG_WORK) -> str:
-    """Run and store a backtest in a new process, and return the id of the run.
+    """Run and store a backtest in a new process; return the id of the run.
 
     Raises
     ------
     InputError
-        If it takes more than its bounds.
+        If it exceeds its bounds.
     SeptetError
-        What ended it, problems included.
+        If the backtest failed, problems of the file included.
     Cancelled
-        What `progress` raised: the process is killed. A run that is not stored whole is not stored.
+        If `progress` raised it: the process is killed, and an incomplete run is not stored.
     """
     return str(result_of("septet._jobs.backtest_worker", asdict(wanted), progress, bounds))

@@ -1,8 +1,8 @@
-"""A backtest in a process of its own: its input on stdin, its progress and result on stdout.
+"""The process that runs a backtest: input on stdin, progress and result on stdout.
 
-One JSON document comes in (`backtest_process.Backtest`), the id of the stored run is its result.
-No line has a figure of the backtest before its try is in the ledger: whenever the process is
-killed, what anybody can have seen is counted.
+It reads one JSON document (`backtest_process.Backtest`); its result is the id of the stored run. No
+line contains a figure of the backtest before the try is in the ledger: whenever the process is
+killed, every figure that could be seen is counted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["main"]
 
 
 def _run(given: dict[str, Any], reports: Reports) -> str:
-    """Run what was asked for, store it, and return its id."""
+    """Run the requested backtest, store it and return its id."""
     workspace = Workspace(Path(given["workspace"]))
     loaded = workspace.load(
         text=given["text"], beside=given["file"], settings=given["settings"]
@@ -34,7 +34,3 @@ def _run(given: dict[str, Any], reports: Reports) -> str:
 def main() -> None:
     """Run one backtest."""
     serve_one(_run)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What work in a process of its own may take: seconds, and bytes of memory."""
+"""Bounds of work in a process of its own: seconds, and bytes of memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["LONG_WORK", "Bounds", "bound_memory", "size_text"]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one piece of work may take: seconds, and bytes of memory where the system enforces them.
+    """Seconds, and bytes of memory where the system enforces them.
 
     The defaults are those of a check.
     """
@@ -22,7 +22,7 @@ class Bounds:
     memory: int = 4 << 30
 
     def here(self) -> Bounds:
-        """Return the bounds on this machine: at most half of its memory."""
+        """Return the bounds for this machine: at most half of its memory."""
         return Bounds(self.seconds, min(self.memory, memory_bytes() // 2))
 
 
@@ -31,7 +31,7 @@ LONG_WORK: Final = Bounds(seconds=3_600.0, memory=1 << 40)
 
 
 def bound_memory(memory: int) -> None:
-    """Give this process so many bytes for its data, and no more; Linux enforces it."""
+    """Limit the memory of this process; Linux enforces it."""
     import resource
 
     with contextlib.suppress(OSError, ValueError):  # not every system has this bound
@@ -41,5 +41,5 @@ def bound_memory(memory: int) -> None:
 
 
 def size_text(memory: int) -> str:
-    """Write a bound of memory."""
+    """Format a bound of memory."""
     return f"{memory / (1 << 30):.3g} GiB of memory"

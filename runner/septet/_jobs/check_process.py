@@ -1,8 +1,8 @@
-"""Checks of strategies in a process of its own, which is kept for the next one.
+"""Checks of strategies in a process of its own, which is reused.
 
-A check reads whatever data a file names and computes with whatever settings it has. In the
-process of a server it could take all its memory, or end it. Here it is bounded in time and memory;
-a check that passes a bound ends the process, and the next check begins another.
+A check reads any data that a file names and computes with any settings. In the process of a server
+it could use up the memory, or end the process. Here it is bounded in time and memory; a check that
+exceeds a bound ends its process, and the next check starts another.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from septet._jobs.jobs import TooManyJobs
 from septet._progress import Progress
 from septet.errors import InputError, Problem, SeptetError
 
-__all__ = ["CheckAnswer", "CheckProcess", "CheckRequest"]
+__all__ = ["CheckAnswer", "CheckExceeded", "CheckProcess", "CheckRequest"]
 
 MOST_WAITING: Final = 8
 _PROGRAM: Final = (
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
     "import os; os.dup2(2, 1); "  # what a plugin prints is no part of a server's answers
     "import sys; sys.path[:] = sys.argv[4:]; "
+    "from septet._kernel.garbage_collection import collect_seldom; collect_seldom(); "
     "from septet._jobs.check_worker import serve; "
     "serve(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))"
 )
@@ -39,10 +40,11 @@ _PROGRAM: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CheckRequest:
-    """What is checked: a file of a workspace, or a text, with `settings` over it.
+    """The subject of a check: a file of a workspace or a text, with `settings` over it.
 
-    A text is checked as if it stood in the file `beside`, there or not. With `values` the answer
-    has the effective values. `is_loaded_only` leaves the data and what is computed from it out.
+    A text is checked as if it were the content of the file `beside`, which need not exist. With
+    `values` the answer has the effective values. With `is_loaded_only` the data, and everything
+    computed from it, is not checked.
     """
 
     workspace: str
@@ -56,9 +58,9 @@ class CheckRequest:
 
 @dataclass(frozen=True, slots=True)
 class CheckAnswer:
-    """What a check found; of many problems the first, and how many are `left_out`.
+    """The findings of a check: the first problems, and the number of those `left_out`.
 
-    `values` are key, value and origin, where they were asked for and there is no error.
+    `values` are key, value and origin, if requested and there is no error.
     """
 
     ok: bool
@@ -67,8 +69,12 @@ class CheckAnswer:
     values: tuple[tuple[str, str, str], ...] = ()
 
 
+class CheckExceeded(InputError):
+    """A check exceeded its bounds: whether the strategy has a problem is not known."""
+
+
 class CheckProcess:
-    """Checks one strategy after another in a process that begins with the first."""
+    """Checks strategies one at a time in a process that starts with the first check."""
 
     def __init__(self, bounds: Bounds | None = None) -> None:
         self._bounds = (bounds or Bounds()).here()
@@ -79,20 +85,20 @@ class CheckProcess:
 
     @property
     def pid(self) -> int | None:
-        """The id of the process; None while there is none."""
+        """The id of the process; None if there is none."""
         return None if self._child is None else self._child.pid
 
     def check(self, wanted: CheckRequest, progress: Progress | None = None) -> CheckAnswer:
-        """Check a strategy once it is its turn; what `progress` raises ends it.
+        """Check a strategy when its turn comes; an exception of `progress` ends it.
 
         Raises
         ------
-        InputError
-            If it takes more than its bounds.
+        CheckExceeded
+            If it exceeds its bounds.
         TooManyJobs
-            If too many wait already.
+            If too many are waiting.
         SeptetError
-            As `Workspace.check`, but for problems of the file.
+            As `Workspace.check`, except for problems of the file.
         """
         if not self._waiting.acquire(blocking=False):
             raise TooManyJobs(
@@ -121,12 +127,12 @@ class CheckProcess:
             )
         except ChildSilent:
             self._end()
-            raise InputError(
+            raise CheckExceeded(
                 f"the check took longer than {self._bounds.seconds:g} s and was ended", hint=_LESS
             ) from None
         except (ChildLost, MemoryError):
             self._end()
-            raise InputError(
+            raise CheckExceeded(
                 "the process of the check ended: the check took more than "
                 f"{size_text(self._bounds.memory)}, or a library failed in it",
                 hint=_LESS,
@@ -136,7 +142,7 @@ class CheckProcess:
             raise
         if isinstance(answer, MemoryError):
             self._end()
-            raise InputError(
+            raise CheckExceeded(
                 f"the check takes more than {size_text(self._bounds.memory)}",
                 hint=_LESS,
             )
@@ -161,7 +167,7 @@ class CheckProcess:
             self._ends()
 
     def close(self) -> None:
-        """End the process, whatever it does; what waits for its answer is refused."""
+        """End the process at once; a check in progress is rejected."""
         child = self._child
         if child is not None:
             child.kill()

@@ -26,7 +26,7 @@ def check_here(wanted: CheckRequest) -> CheckAnswer:
     Raises
     ------
     SeptetError
-        As `Workspace.check`, but for problems of the file.
+        As `Workspace.check`, except for problems of the file.
     """
     workspace = Workspace(Path(wanted.workspace))
     given: dict[str, Any] = {
@@ -55,8 +55,8 @@ def _answered(
 def serve(answers: int, seconds: int, memory: int) -> None:
     """Answer checks until the process that sends them ends.
 
-    A check that goes on longer than `seconds` ends this process, whoever still waits for it; so
-    does memory that a library cannot have: on Linux it is given `memory` bytes.
+    A check that takes longer than `seconds` ends this process. On Linux the process is limited to
+    `memory` bytes, and a library that fails to allocate ends it too.
     """
     bound_memory(memory)
     # Neither a plugin nor what it starts may read the tasks.

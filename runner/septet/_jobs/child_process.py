@@ -1,7 +1,7 @@
-"""Work in a process of its own: it ends when it is cancelled, whatever it does.
+"""Work in a child process, which ends at any point when it is cancelled.
 
-A model's fit asks nobody whether to go on, and a plan that runs uncompiled keeps the interpreter
-busy; neither may keep a server from answering. It ends with the server as well, however that ends.
+Neither the fit of a model nor an uncompiled plan can be interrupted, and both would keep a server
+from answering. The child also ends with the server, however that ends.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ __all__ = ["LESS", "result_of"]
 
 LESS: Final = "a shorter span, fewer symbols, features or settings, smaller files of data"
 
+_PROGRAM: Final = (
+    "from septet._kernel.garbage_collection import collect_seldom; collect_seldom(); "
+    "import importlib, sys; importlib.import_module(sys.argv[2]).main()"
+)
 _LOOK_S: Final = 0.1
 _LAST_S: Final = 10.0
 _LONGEST: Final = 4 << 20
@@ -34,32 +38,31 @@ _LAST_WORDS: Final = ("result", "error", "memory")
 
 
 class _TooLong(Exception):
-    """The work took longer than its bound."""
+    """The work exceeded its bound of time."""
 
 
 def result_of(
     module: str, given: Mapping[str, Any], progress: Progress, bounds: Bounds = LONG_WORK
 ) -> Any:
-    """Give a module of workers what it needs, in a new process, and return what it found.
+    """Run a worker module on a document in a new process; return its result.
 
-    It is bounded, and has the memory of `Bounds.here` at most.
-
-    The module reads one document from stdin and writes lines, as `child_side.serve_one` does.
+    The process is bounded in time and limited to the memory of `Bounds.here`. The module reads one
+    document from stdin and writes lines, as `child_side.serve_one` does.
 
     Raises
     ------
     InputError
-        If it takes more than its bounds: the process is killed.
+        If it exceeds its bounds: the process is killed.
     SeptetError
-        What ended it, problems included.
+        If the work failed, problems of the file included.
     Cancelled
-        What `progress` raised: the process is killed.
+        If `progress` raised it: the process is killed.
     """
     # -P: nothing is imported from the folder where the server was started.
     bounds = bounds.here()
     ends = time.monotonic() + bounds.seconds
     child = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-m", module, str(bounds.memory)],
+        [sys.executable, "-P", "-c", _PROGRAM, str(bounds.memory), module],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
     )  # fmt: skip
     assert child.stdin is not None
@@ -92,13 +95,13 @@ def result_of(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a process and what it has started."""
+    """End a process and the processes that it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
 
 
 def _followed(source: int, progress: Progress, ends: float) -> dict[str, Any]:
-    """Pass on what a process reports until it ends; return its last word."""
+    """Forward what a process reports until it ends; return its last report."""
     last: list[Any] = ["start", 0, None, ""]
     unread, message = b"", dict[str, Any]()
     with selectors.DefaultSelector() as ready:

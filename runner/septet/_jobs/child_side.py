@@ -1,8 +1,8 @@
-"""The side of a process that works for a server: what it is given on stdin, and reports on stdout.
+"""The child side of work for a server: a document on stdin, reports on stdout.
 
-One line of JSON comes in; lines of JSON go out: ``progress``, and at the end ``result``, ``error``
-or ``memory``, where there was not enough. What plugins print goes to stderr. Stdin stays open for
-as long as the process that started this one lives, and this one ends with it.
+One line of JSON comes in. Lines of JSON go out: ``progress``, and at the end ``result``, ``error``,
+or ``memory`` if there was not enough. What plugins print goes to stderr. Stdin stays open as long
+as the parent process lives, and the child ends with it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 class Reports:
-    """Writes lines to whoever started the process; who has gone is sent nothing more."""
+    """Writes lines to the parent process; after the parent has ended nothing is written."""
 
     def __init__(self) -> None:
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -54,10 +54,11 @@ class Reports:
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it ends, whatever this one does then.
+    """End this process when its parent ends.
 
-    On Linux the kernel kills it: compiled code may keep the interpreter busy for a long time. The
-    end of stdin serves elsewhere, and where the other had ended before the kernel was asked.
+    On Linux the kernel kills it, because compiled code may keep the interpreter busy for a long
+    time. On other systems, and if the parent had ended before the kernel was asked, the end of
+    stdin serves.
     """
 
     def watch() -> None:
@@ -71,10 +72,7 @@ def _end_with_parent() -> None:
 
 
 def serve_one(work: Callable[[dict[str, Any], Reports], Any]) -> None:
-    """Do one piece of work, and report its result or what ended it.
-
-    The program's first argument bounds its memory.
-    """
+    """Do one piece of work and report its result or error; the first argument bounds its memory."""
     bound_memory(int(sys.argv[1]))
     reports = Reports()
     line = sys.stdin.readline()

@@ -1,4 +1,4 @@
-"""The gap between two runs, explained in a process of its own."""
+"""The comparison of two runs in a process of its own, as seen by the server."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["diff_in_process"]
 def diff_in_process(
     live: Path, backtest: Path, progress: Progress, bounds: Bounds = LONG_WORK
 ) -> dict[str, Any]:
-    """Return why a paper or live run differs from a backtest, as `Gap.document` has it.
+    """Return why a paper or live run differs from a backtest, in the form of `Gap.document`.
 
-    Of each kind of cause the largest are in it.
+    It has the largest causes of each kind.
 
     Raises
     ------
     InputError
-        If it takes more than its bounds.
+        If it exceeds its bounds.
     SeptetError
         If the two cannot be compared.
     Cancelled
-        What `progress` raised: the process is killed.
+        If `progress` raised it: the process is killed.
     """
     arguments = {"live": str(live), "backtest": str(backtest)}
     return cast(

@@ -1,4 +1,4 @@
-"""The gap between two runs, explained for a server: see `diff_process`."""
+"""The process that compares two runs for a server: see `diff_process`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CAUSES: Final = 5
 
 
 def _diff(given: dict[str, Any], reports: Reports) -> dict[str, Any]:
-    """Explain a gap, with the largest causes of each kind."""
+    """Compare two runs; return the largest causes of each kind."""
     with reading_run():
         live, past = (open_run(Path(given[name])) for name in ("live", "backtest"))
         gap = diff_runs(live, past, log=reports.note, progress=reports.progress)
@@ -28,9 +28,5 @@ def _diff(given: dict[str, Any], reports: Reports) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Explain one gap."""
+    """Compare two runs."""
     serve_one(_diff)
-
-
-if __name__ == "__main__":
-    main()

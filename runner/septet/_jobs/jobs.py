@@ -1,4 +1,4 @@
-"""Work of servers: one job of a lane at a time, each with progress, stopped when it is asked to."""
+"""Jobs of servers: one at a time in each lane, with progress and cancellation."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Work = Callable[[Progress], dict[str, Any]]
 _LOG = logging.getLogger(__name__)
 MOST_KEPT: Final = 50
 ENDS_WITHIN_S: Final = 5.0
-"""So long a server waits at its end for what it cancelled."""
+"""How long a server waits for cancelled jobs when it ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Jobs of which one runs at a time, and the others wait in their order.
+    """A queue in which one job runs at a time.
 
-    At most `most` are open, and `most_each` of one owner. `is_kept` means that they are listed
-    after their end.
+    At most `most` jobs are open, and `most_each` of one owner. `is_kept` keeps them listed after
+    they have ended.
     """
 
     name: str
@@ -46,18 +46,18 @@ CHECKS: Final = Lane("checks", most=4, most_each=1, is_kept=False)
 
 
 class TooManyJobs(InputError):
-    """As many jobs are open as may be: it can be asked again when one has ended."""
+    """The queue is full; the request can be repeated when a job has ended."""
 
 
 def bug_of(error: Exception) -> SeptetError:
-    """Return what a client receives for an exception that septet did not expect."""
+    """Return the answer to a client for an exception that is a bug of septet."""
     return SeptetError(
         f"a bug of septet: {type(error).__name__}", hint="the log of the server shows it"
     )
 
 
 class Job:
-    """Work of a thread of its own. `error` is what ended it, `result` what it found."""
+    """Work in a thread of its own; `error` is set if it failed, `result` if it succeeded."""
 
     def __init__(
         self, kind: str, work: Work, changed: threading.Condition, lane: Lane = LONG,
@@ -75,21 +75,21 @@ class Job:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it has not ended yet."""
         return not self._ended.is_set()
 
     def cancel(self) -> None:
-        """Ask it to stop: it does between two parts of its work, or while it waits."""
+        """Request that it stops; it does so at its next report of progress, or while it waits."""
         self._cancel.set()
         with self._changed:
             self._changed.notify_all()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait until it has ended, at most so long."""
+        """Wait until it has ended, up to a timeout."""
         self._ended.wait(seconds)
 
     def document(self) -> dict[str, Any]:
-        """Return how far it is."""
+        """Return its state and progress."""
         return {
             "id": self.id, "kind": self.kind, "state": self.state, "stage": self._stage,
             "done": self._done, "total": self._total, "text": shortened(self._text, 200),
@@ -99,7 +99,7 @@ class Job:
         self._stage, self._done, self._total, self._text = stage, done, total, text
 
     def run(self, waiting: deque[Job]) -> None:
-        """Do the work once it is the first of its lane."""
+        """Do the work when it is first in its lane."""
         report = stoppable(self._report, self._cancel)
         try:
             with self._changed:
@@ -126,7 +126,7 @@ class Job:
 class Jobs:
     """The jobs of a server, the latest `MOST_KEPT`; they end with its process.
 
-    `hint` states how one is ended, where too many are open.
+    `hint` says how to end a job, for the error when too many are open.
     """
 
     def __init__(self, hint: str) -> None:
@@ -139,18 +139,18 @@ class Jobs:
     def start(
         self, kind: str, work: Work, lane: Lane = LONG, owner: str | None = None
     ) -> Job:  # fmt: skip
-        """Begin work, or let it wait for its turn.
+        """Start a job, or queue it.
 
-        Without an `owner` the jobs of all are counted, and not those of one.
+        Without an `owner` all jobs of the lane are counted, otherwise those of the owner.
 
         Raises
         ------
         TooManyJobs
-            If as many are open already as may be.
+            If as many are open as allowed.
         """
         job = Job(kind, work, self._changed, lane, owner)
         with self._lock:
-            self._insist_on_room(lane, owner)
+            self._require_free_slot(lane, owner)
             ended = [each.id for each in self._jobs.values() if not each.is_open]
             unlisted = [each for each in ended if not self._jobs[each].lane.is_kept]
             for old in {*ended[: max(0, len(self._jobs) + 1 - MOST_KEPT)], *unlisted}:
@@ -166,7 +166,7 @@ class Jobs:
         ).start()
         return job
 
-    def _insist_on_room(self, lane: Lane, owner: str | None) -> None:
+    def _require_free_slot(self, lane: Lane, owner: str | None) -> None:
         opened = [each for each in self._jobs.values() if each.is_open and each.lane == lane]
         own = [each for each in opened if owner is not None and each.owner == owner]
         for found, most, words in (
@@ -178,20 +178,20 @@ class Jobs:
                 raise TooManyJobs(f"{words}{most}", hint=f"{self._hint}: {names}")
 
     def latest(self) -> list[Job]:
-        """Return the jobs that are open or kept, the latest first."""
+        """Return the open and kept jobs, the latest first."""
         with self._lock:
             found = [each for each in self._jobs.values() if each.is_open or each.lane.is_kept]
         return found[::-1]
 
     def close(self) -> None:
-        """Ask all that are open to stop, and each that is begun from now on."""
+        """Cancel all open jobs, and every job that is started from now on."""
         with self._lock:
             self._closed = True
         for each in self.latest():
             each.cancel()
 
     def end(self, within_s: float = ENDS_WITHIN_S) -> bool:
-        """Cancel all that are open and wait for them, at most so long; return if all have ended."""
+        """Cancel all jobs and wait for them, up to a timeout; return whether all have ended."""
         self.close()
         until = time.monotonic() + within_s
         for each in self.latest():
@@ -199,10 +199,10 @@ class Jobs:
         return not any(each.is_open for each in self.latest())
 
     def leave(self, status: int, within_s: float = ENDS_WITHIN_S) -> None:
-        """End all jobs; what goes on ends with the process, now.
+        """End all jobs; if one goes on, end the process at once.
 
-        A thread in native code must not outlive the interpreter: as that is finalised, it aborts
-        the process. `status` is that of the process if it ends here.
+        A thread in native code must not outlive the interpreter: at its finalisation it would abort
+        the process. `status` is the exit status if the process ends here.
         """
         if not self.end(within_s):
             logging.shutdown()
@@ -217,7 +217,7 @@ class Jobs:
         Raises
         ------
         InputError
-            If there is none.
+            If there is none with this id.
         """
         with self._lock:
             job = self._jobs.get(name)

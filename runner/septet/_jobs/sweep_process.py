@@ -1,4 +1,4 @@
-"""A sweep in a process of its own: what is run, and for whom."""
+"""A sweep in a process of its own, as seen by the server."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["SweepWork", "sweep_in_process"]
 
 @dataclass(frozen=True, slots=True)
 class SweepWork:
-    """What is run: `file` of a workspace over `axes`, with `section` as its other keys.
+    """A request for a sweep: `file` of a workspace over `axes`, with `section` as its other keys.
 
-    `face`, `client` and `hypothesis` are who asks and why, for the ledger of trials.
+    `face`, `client` and `hypothesis` go to the ledger of trials.
     """
 
     workspace: str
@@ -32,16 +32,16 @@ class SweepWork:
 def sweep_in_process(
     wanted: SweepWork, progress: Progress, bounds: Bounds = LONG_WORK
 ) -> dict[str, Any]:
-    """Run and store a sweep in a new process, without its page; return its document.
+    """Run and store a sweep, without its page, in a new process; return its document.
 
     Raises
     ------
     InputError
-        If it takes more than its bounds.
+        If it exceeds its bounds.
     SeptetError
-        What ended it, problems included.
+        If the sweep failed, problems of the file included.
     Cancelled
-        What `progress` raised: the process is killed. Settings stored before remain stored.
+        If `progress` raised it: the process is killed. Settings stored before remain stored.
     """
     found = result_of("septet._jobs.sweep_worker", asdict(wanted), progress, bounds)
     return cast("dict[str, Any]", found)

@@ -1,8 +1,8 @@
-"""A sweep in a process of its own: its input on stdin, its progress and result on stdout.
+"""The process that runs a sweep: input on stdin, progress and result on stdout.
 
-One JSON document comes in (`sweep_process.SweepWork`), the document of the sweep is its result. No
-line has a figure of a setting before the tries are in the ledger: whenever the process is killed,
-what anybody can have seen is counted.
+It reads one JSON document (`sweep_process.SweepWork`); its result is the document of the sweep. No
+line contains a figure of a setting before its try is in the ledger: whenever the process is killed,
+every figure that could be seen is counted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 
 def _sweep(given: dict[str, Any], reports: Reports) -> dict[str, Any]:
-    """Run what was asked for, store it, and return its document."""
+    """Run the requested sweep, store it and return its document."""
     workspace = Workspace(Path(given["workspace"]))
     loaded = workspace.load_sweep(given["file"], given["axes"], given["section"])
     request = SweepRequest(
@@ -38,7 +38,3 @@ def _sweep(given: dict[str, Any], reports: Reports) -> dict[str, Any]:
 def main() -> None:
     """Run one sweep."""
     serve_one(_sweep)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,8 @@ from septet import messages as m
 
 __all__ = ["correct_rows"]
 
-SYMBOL, TRADE_ID, QUANTITY, PRICE, FEE, CURRENCY, FEE_QUOTE = 1, 4, 6, 7, 8, 9, 10
+TIME, SYMBOL, TRADE_ID, SIDE = 0, 1, 4, 5
+QUANTITY, PRICE, FEE, CURRENCY, FEE_QUOTE = 6, 7, 8, 9, 10
 """Places in a row."""
 ZERO_SHARE: Final = 1e-9
 """Share of a quantity that is none: sums are rounded."""
@@ -17,8 +18,12 @@ ZERO_SHARE: Final = 1e-9
 def correct_rows(fills: list[tuple[Any, ...]], row: m.Corrected) -> None:
     """Replace the same quantity of presumed fills by the fills that the venue lists.
 
-    A fee that was booked in the base currency stays, in proportion.
+    A fee that was booked in the base currency stays, in proportion. Where the fee alone is
+    corrected, the row of the fill gets it.
     """
+    if row.fee_booked is not None:
+        _correct_fee(fills, row)
+        return
     for number in range(len(fills) - 1, -1, -1):
         presumed = fills[number]
         if presumed[SYMBOL] != row.symbol or presumed[TRADE_ID] != row.of:
@@ -40,3 +45,15 @@ def correct_rows(fills: list[tuple[Any, ...]], row: m.Corrected) -> None:
             rows.append(tuple(remainder))
         fills[number : number + 1] = rows
         return
+
+
+def _correct_fee(fills: list[tuple[Any, ...]], row: m.Corrected) -> None:
+    """Put the corrected fee into the row of its fill."""
+    of = row.booked_ns, row.symbol, row.of, row.side
+    for number in range(len(fills) - 1, -1, -1):
+        booked = fills[number]
+        if (booked[TIME], booked[SYMBOL], booked[TRADE_ID], booked[SIDE]) == of:
+            new = list(booked)
+            new[FEE], new[CURRENCY], new[FEE_QUOTE] = row.fee, row.fee_currency, row.fee_quote
+            fills[number] = tuple(new)
+            return

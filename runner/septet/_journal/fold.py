@@ -19,6 +19,7 @@ from septet._journal.trades import Instrument, TradeBook
 __all__ = ["Block", "Fold", "OrderRow", "order_id"]
 
 NAN: Final = math.nan
+ADOPTED: Final = "adopted"
 GIVEN_UP: Final = ("cancelled", "expired", "rejected")
 BAR: Final = ("open_ns", "known_ns", "open", "high", "low", "close", "volume")
 
@@ -345,23 +346,20 @@ class Fold:
         signed = gross if row.side == "buy" else -gross
         slippage = distance * signed if distance == distance else 0.0
         self.trades.fill(
-            row.symbol,
-            net_units,
-            row.price,
-            fee_quote,
-            row.market_ns,
-            reason,
-            slippage,
+            row.symbol, net_units, row.price, fee_quote, row.market_ns, reason, slippage,
             row.liquidation,
-        )
+        )  # fmt: skip
 
     def _corrected(self, row: m.Corrected) -> None:
-        """Show the fill that the venue lists in place of the presumed one."""
-        quantity = row.quantity if row.side == "buy" else -row.quantity
+        """Show the fill or the fee that the venue states in place of the presumed one."""
+        quantity, k = row.quantity if row.side == "buy" else -row.quantity, row.symbol
+        if row.units:
+            units = float(round(row.units * self.trades.scale(k)))
+            self.trades.fill(k, units, row.price, 0.0, row.market_ns, ADOPTED)
+        fee = row.fee_quote - (row.fee_booked or 0.0)
         self.trades.correct(
-            row.symbol, quantity, row.booked_price, row.price, row.fee_quote, row.booked_ns,
-            row.fee_revalued,
-        )  # fmt: skip
+            k, quantity, row.booked_price, row.price, fee, row.booked_ns, row.fee_revalued
+        )
         correct_rows(self.fills, row)
 
     def _funded(self, row: m.Funded) -> None:

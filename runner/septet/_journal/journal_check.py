@@ -20,8 +20,8 @@ from septet._journal.write_ahead_tail import read_tail, tail_of
 from septet.errors import JournalError, SeptetError
 
 __all__ = [
-    "FindingKind", "JournalFinding", "query_readable", "doubt_of", "insist_whole", "check",
-    "check_file", "is_without_tail", "missing_entries_text", "open_to_check",
+    "FindingKind", "JournalFinding", "query_readable", "doubt_of", "require_verified_journal",
+    "check", "check_file", "is_without_tail", "missing_entries_text", "open_to_check",
 ]  # fmt: skip
 
 Answer = TypeVar("Answer")
@@ -187,7 +187,7 @@ def doubt_of(reader: Reader) -> str:
     return finding.what if finding is not None else ""
 
 
-def insist_whole(reader: Reader) -> int | None:
+def require_verified_journal(reader: Reader) -> int | None:
     """Verify a journal before a proof; return how many of its last entries it lacks.
 
     None where it lacks an unknown number.

@@ -23,8 +23,8 @@ from septet._text import decode_json
 from septet.errors import JournalError
 
 __all__ = [
-    "COUNT", "PROMISED_AT", "Mark", "beside", "insist_kept", "make", "make_mark", "only_writer",
-    "projected_seq", "read_mark", "sync_folder",
+    "COUNT", "PROMISED_AT", "Mark", "beside", "make", "make_mark", "only_writer", "projected_seq",
+    "require_not_deleted", "read_mark", "sync_folder",
 ]  # fmt: skip
 
 COUNT: Final = struct.Struct("<q")
@@ -97,7 +97,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def insist_kept(path: Path, *handles: int) -> None:
+def require_not_deleted(path: Path, *handles: int) -> None:
     """Refuse to write to deleted files: an open file that was deleted still accepts rows.
 
     In a folder that was moved the files are still there.

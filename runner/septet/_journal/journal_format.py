@@ -151,7 +151,7 @@ def encode_event(event: m.Event | bytes) -> tuple[int, str, bytes]:
         return stub.at_ns, stub.kind, event
     text = _encode(event)
     if b"null" in text:
-        _insist_on_numbers(event)
+        _require_valid_numbers(event)
     return event.at_ns, _KINDS[type(event)], text
 
 
@@ -164,7 +164,7 @@ def encode_commands(commands: Sequence[m.Command] | bytes) -> bytes:
     text = _encode(commands)
     if b"null" in text:
         for command in commands:
-            _insist_on_numbers(command)
+            _require_valid_numbers(command)
     return text
 
 
@@ -183,7 +183,7 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
     return kind.__struct_fields__
 
 
-def _insist_on_numbers(value: Any, path: str = "") -> None:
+def _require_valid_numbers(value: Any, path: str = "") -> None:
     """Raise if a message contains NaN or infinity, which JSON cannot represent."""
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -191,13 +191,13 @@ def _insist_on_numbers(value: Any, path: str = "") -> None:
     elif isinstance(value, msgspec.Struct):
         name = path or type(value).__name__
         for field in _fields(type(value)):
-            _insist_on_numbers(getattr(value, field), f"{name}.{field}")
+            _require_valid_numbers(getattr(value, field), f"{name}.{field}")
     elif isinstance(value, dict):
         for key, item in value.items():
-            _insist_on_numbers(item, f"{path}[{key!r}]")
+            _require_valid_numbers(item, f"{path}[{key!r}]")
     elif isinstance(value, tuple | list):
         for position, item in enumerate(value):
-            _insist_on_numbers(item, f"{path}[{position}]")
+            _require_valid_numbers(item, f"{path}[{position}]")
 
 
 def first_hash(head: bytes) -> bytes:
@@ -248,14 +248,14 @@ def row_of(
         at_ns, kind, text = event.at_ns, _KINDS[type(event)], _encode(event)
         event_text = text.decode()  # searching a string is faster than searching bytes
         if "null" in event_text:
-            _insist_on_numbers(event)
+            _require_valid_numbers(event)
         caused, commands_text = b"[]", "[]"
         if commands:
             caused = _encode(commands)
             commands_text = caused.decode()
             if "null" in commands_text:
                 for command in commands:
-                    _insist_on_numbers(command)
+                    _require_valid_numbers(command)
     link = linked(previous_hash, seq, at_ns, kind, text, caused)
     return (seq, at_ns, kind, event_text, commands_text, _sha256(link).digest()), link
 

@@ -19,17 +19,17 @@ from typing import Final, Literal, Self
 import msgspec
 
 from septet import messages as m
-from septet._files import insist_regular, open_lock
+from septet._files import open_lock, require_regular_files
 from septet._journal.journal_files import (
     COUNT,
     PROMISED_AT,
     Mark,
     beside,
-    insist_kept,
     make,
     make_mark,
     only_writer,
     read_mark,
+    require_not_deleted,
     sync_folder,
 )
 from septet._journal.journal_format import (
@@ -119,7 +119,7 @@ class Journal(Reader):
         held = only_writer(path)
         try:
             with guarded(path, "making a journal"):
-                insist_regular(*(Path(f"{path}{end}") for end in ("-wal", "-shm")))
+                require_regular_files(*(Path(f"{path}{end}") for end in ("-wal", "-shm")))
                 make(path, msgspec.json.encode(head))
             journal = cls(path, durability=durability, held=held, busy_s=busy_s)
         except BaseException:
@@ -293,7 +293,7 @@ class Journal(Reader):
             be synced.
         """
         if not reduces:
-            insist_kept(self.path, self._file, self._wal)
+            require_not_deleted(self.path, self._file, self._wal)
         if self.failing:
             try:
                 self.move()
@@ -314,7 +314,7 @@ class Journal(Reader):
                 self._mark[:] = self._mark_at(self.findings.last).packed()
                 self._holds_mark = False
         if durable and self.durability == "power":
-            self._insist_on_sync()
+            self._require_sync()
             self._promise()
         return count
 
@@ -394,7 +394,7 @@ class Journal(Reader):
                 self._sync_failed = problem.strerror or str(problem)
         return not self._sync_failed
 
-    def _insist_on_sync(self) -> None:
+    def _require_sync(self) -> None:
         if self._unsynced and self._synced(self._tail.handle):
             self._unsynced = False
         if self._sync_failed:

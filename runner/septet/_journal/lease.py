@@ -39,7 +39,7 @@ __all__ = [
     "starting_process_in",
     "boot_id",
     "holder_of",
-    "insist_alone",
+    "require_no_other_machine",
     "mark_path",
 ]
 
@@ -309,7 +309,7 @@ def _lease_row(journal: Reader) -> _LeaseRow | None:
     return _LeaseRow(pid, str(host, "utf-8"), str(boot, "utf-8"), since_ns, heartbeat_ns)
 
 
-def insist_alone(journal: Reader, *, now_ns: int) -> None:
+def require_no_other_machine(journal: Reader, *, now_ns: int) -> None:
     """Refuse a folder to which another machine wrote a recent heartbeat.
 
     Raises

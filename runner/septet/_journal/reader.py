@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from septet._files import insist_regular
+from septet._files import require_regular_files
 from septet._journal.journal_format import (
     APPLICATION,
     FORMAT,
@@ -25,7 +25,7 @@ from septet._journal.journal_format import (
     snapshot_digest,
 )
 from septet._journal.write_ahead_tail import Seen, read_tail, tail_of
-from septet._text import insist_shallow
+from septet._text import require_shallow
 from septet.errors import InputError, JournalError, SeptetError
 
 __all__ = [
@@ -151,7 +151,7 @@ def connect(
         It cannot be opened or read.
     """
     with guarded(path, "opening"):
-        insist_regular(*(path.with_name(path.name + end) for end in ("", "-wal", "-shm")))
+        require_regular_files(*(path.with_name(path.name + end) for end in ("", "-wal", "-shm")))
     if not path.exists():
         raise InputError(f"there is no journal at {path}")
     if path.stat().st_size < 100:  # SQLite would delete the -wal of an empty file
@@ -181,15 +181,15 @@ def _opened(path: Path, how: str, busy_s: float, salvage: bool) -> sqlite3.Conne
             db.execute("PRAGMA writable_schema = ON")
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)
         db.execute("PRAGMA trusted_schema = OFF")
-        _insist_on_format(db, path)
-        _insist_on_schema(db, path)
+        _require_known_format(db, path)
+        _require_known_schema(db, path)
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _insist_on_format(db: sqlite3.Connection, path: Path) -> None:
+def _require_known_format(db: sqlite3.Connection, path: Path) -> None:
     application = int(db.execute("PRAGMA application_id").fetchone()[0])
     if application != APPLICATION:
         raise InputError(f"{path} is an SQLite database, but no journal of septet")
@@ -202,7 +202,7 @@ def _insist_on_format(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _insist_on_schema(db: sqlite3.Connection, path: Path) -> None:
+def _require_known_schema(db: sqlite3.Connection, path: Path) -> None:
     """Refuse a view, a trigger, an index or another table: each can run a query of its author."""
     question = "SELECT type, name, sql FROM sqlite_master LIMIT ?"
     rows = db.execute(question, (len(TABLES) + 1,)).fetchall()
@@ -257,7 +257,7 @@ class Reader:
         self.first_hash: bytes = row[1]
         with understood(self.path):
             self.head: Head = msgspec.json.decode(row[0], type=Head)
-            insist_shallow(self.head.facts)
+            require_shallow(self.head.facts)
 
     def close(self) -> None:
         """Close the connection."""

@@ -154,7 +154,7 @@ def _walk(reader: Reader, after: Snapshot | None, expected: int) -> Findings:
         if after is not None and not _stands(reader, after):
             after = None
         if after is None:
-            _insist_on_start(reader)
+            _require_start(reader)
         else:
             first = after.seq + 1
         start = (after.seq, after.hash) if after else (0, reader.first_hash)
@@ -258,7 +258,7 @@ def _rows(reader: Reader, after: int) -> Iterator[Any]:
             return
 
 
-def _insist_on_start(reader: Reader) -> None:
+def _require_start(reader: Reader) -> None:
     row = reader._one("verifying", "SELECT min(seq) FROM entries")
     if row[0] is not None and row[0] < 1:
         raise _Broken(f"entry {row[0]} was put before the first")

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from septet._files import create_file, insist_size, open_regular
+from septet._files import create_file, open_regular, require_file_size
 from septet._journal.disk_reserve import Reserve, is_full, reserve_of
 from septet._journal.journal_format import HASH_BYTES, Entry, unlinked
 
@@ -167,7 +167,7 @@ def read_tail(path: Path, first: bytes, *, traces: bool = False, known: Seen | N
     """
     try:
         with open_regular(path) as file:
-            if insist_size(file, _MAX_BYTES) < _HEAD.size:
+            if require_file_size(file, _MAX_BYTES) < _HEAD.size:
                 return Seen(alien=True)
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _seen(data, first, traces, known or Seen())

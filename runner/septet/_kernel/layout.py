@@ -8,7 +8,7 @@ T      int64 (2 + symbols, times)    decision times, day numbers, each symbol's 
                                      more, their flags
 M      int64 (symbols, 4, bars)      a bar's open time, its age since history (re)started, how
                                      many scheduled bars are missing right before it, and
-                                     whether it was made up to fill a gap
+                                     whether it is synthetic (fills a gap)
 X      float64 (symbols, c, bars)    bar columns and series
 F      float64 (symbols, f, bars)    features, predictions, sizes of decisions
 D      int8 (symbols, 4, bars)       decisions as codes; the first row alone without tables

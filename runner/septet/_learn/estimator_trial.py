@@ -1,4 +1,4 @@
-"""A fit on a few made-up rows: parameters that an estimator refuses are found before a run."""
+"""A fit on a few synthetic rows: parameters that an estimator refuses are found before a run."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _ShortRecipe:
 
 
 def trial_fit(trainer: Any, names: tuple[str, ...], rows: int) -> Refusal | None:
-    """Fit a trainer on made-up rows; None if it fits, or fits rows by itself.
+    """Fit a trainer on synthetic rows; None if it fits, or fits rows by itself.
 
     Parameters
     ----------

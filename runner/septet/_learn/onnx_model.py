@@ -24,7 +24,7 @@ from septet._learn.onnx_graph import check_graph
 from septet._learn.soundness import DAMAGED, STRIDE, check_frame, probability
 from septet.errors import ModelError, RunError
 
-__all__ = ["Exported", "OnnxModel", "ServingError", "convert", "insist_installed"]
+__all__ = ["Exported", "OnnxModel", "ServingError", "convert", "require_onnx_packages"]
 
 _INPUT: Final = "x"
 _PREFIX: Final = "session_"
@@ -41,7 +41,7 @@ class Exported(msgspec.Struct, frozen=True):
     member: Member
 
 
-def insist_installed(estimator: Any) -> None:
+def require_onnx_packages(estimator: Any) -> None:
     """Refuse an estimator that is served by ONNX where the packages for it are missing.
 
     Raises
@@ -63,7 +63,7 @@ def convert(estimator: Any, response: Response, width: int, *, double: bool) -> 
     InputError
         If they are not installed: they come with the extra `onnx`.
     """
-    insist_installed(estimator)
+    require_onnx_packages(estimator)
     import skl2onnx
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from septet._files import insist_size, make_folders, open_regular, read_bounded, replace_file
+from septet._files import make_folders, open_regular, read_bounded, replace_file, require_file_size
 from septet._learn.cards import TRAIN_AGAIN, check_card, iso_time, trainer_facts
 from septet._learn.fitting import Fitted, Served
 from septet._learn.flat_model import FlatModel
@@ -222,7 +222,7 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _archive(file: BinaryIO) -> zipfile.ZipFile:
-    insist_size(file, _LARGEST_BYTES)
+    require_file_size(file, _LARGEST_BYTES)
     return zipfile.ZipFile(file)
 
 

@@ -30,7 +30,7 @@ from septet._learn.onnx_model import (
     OnnxModel,
     ServingError,
     convert,
-    insist_installed,
+    require_onnx_packages,
 )
 from septet.errors import InputError, RunError, SeptetError
 
@@ -144,13 +144,13 @@ _OF_SEPTET: Final = "Balanced"
 """The wrapper that `class_weight` at the top of a model makes."""
 
 
-def _insist_served(estimator: Any) -> None:
+def _require_served(estimator: Any) -> None:
     """Refuse, before its fit, an estimator that this installation could not serve after it."""
     inner = estimator
     while inner is not None and type(inner).__name__ in (*_WRAPPERS, _OF_SEPTET):
         inner = getattr(inner, "estimator", None)
     if inner is not None and not has_reader(inner):
-        insist_installed(inner)
+        require_onnx_packages(inner)
 
 
 class Calibrated(msgspec.Struct, frozen=True):
@@ -279,7 +279,7 @@ class EstimatorTrainer:
 
         y, weight = window.y[rows], window.weight
         estimator = self.recipe.estimator(window.seed, len(y))
-        _insist_served(estimator)
+        _require_served(estimator)
         if weight is not None and has_fit_parameter(estimator, "sample_weight"):
             try:
                 estimator.fit(x[rows], y, sample_weight=weight[rows])

@@ -1,4 +1,4 @@
-"""That an estimator of septet fits made-up rows, tried once for its settings and its libraries.
+"""That an estimator of septet fits synthetic rows, tried once for its settings and its libraries.
 
 The trial imports scikit-learn and the compiler, which takes longer than the rest of a check. Only
 a success is kept, in the folder of compiled plans and used only if that is the user's alone. What
@@ -36,7 +36,7 @@ _LIBRARIES: Final = (
 
 
 def trial_fit_once(block: UseBlock, names: tuple[str, ...], rows: int) -> Refusal | None:
-    """Fit the trainer of a `model:` block on made-up rows, unless an earlier check saw it fit.
+    """Fit the trainer of a `model:` block on synthetic rows, unless an earlier check saw it fit.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ __all__ = [
     "WalkModel",
     "answers",
     "fit_window",
-    "insist_unseen",
+    "require_unseen_span",
     "predict_checked",
     "stored_walk",
     "walk_forward",
@@ -368,7 +368,7 @@ def _untrained(dataset: Dataset, models: Sequence[WalkModel]) -> RunError:
     )
 
 
-def insist_unseen(stored: StoredModel, start_ns: int | None, end_ns: int) -> None:
+def require_unseen_span(stored: StoredModel, start_ns: int | None, end_ns: int) -> None:
     """Refuse a span that begins, or ends, before the last label a stored model was fitted on.
 
     Raises
@@ -401,7 +401,7 @@ def stored_walk(
         If the model was fitted on labels of the span it is asked to predict.
     """
     last = stored.last_label_ns
-    insist_unseen(stored, start_ns, int(dataset.time_ns[-1]) if len(dataset) else last)
+    require_unseen_span(stored, start_ns, int(dataset.time_ns[-1]) if len(dataset) else last)
     expires = NEVER_NS if expire_after_ns is None else last + expire_after_ns
     card = stored.card
     trained_to = int(card.get("trained_to_ns", last))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from septet import messages as m
+from septet._core.block_rules import cleared_by
 from septet._core.engine_messages import DOES
 from septet._core.guards import RULES
 from septet._live.logs import NOT_RECEIVED
@@ -43,7 +44,6 @@ _ACTIONS: Final = {
     "halt": "halted", "flatten": "halted and flattened", "resume": "resumed", "rearm": "rearmed",
     "stop": "stopped",
 }  # fmt: skip
-_RESUME: Final = ("manual", "septet resume")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +158,6 @@ def _name(symbols: Sequence[str], k: int) -> str:
     return symbols[k] if 0 <= k < len(symbols) else ""
 
 
-def _cleared_by(clears_when: str) -> str:
-    return "a person: septet resume RUN" if clears_when in _RESUME else clears_when
-
-
 def _of_tripped(each: m.Tripped, symbols: Sequence[str], grave: Iterable[str]) -> _Part:
     base = _base(each.rule)
     kinds = {"block", _GUARD_KINDS.get(base, "block")} | ({"error"} if base in grave else set())
@@ -174,7 +170,7 @@ def _of_tripped(each: m.Tripped, symbols: Sequence[str], grave: Iterable[str]) -
     lines = [
         f"why: {each.text}" if each.text else f"why: {each.rule} at equity {each.equity:.2f}",
         f"did: {DOES.get(each.then, each.then)}",
-        f"cleared by: {_cleared_by(each.clears_when)}",
+        f"cleared by: {cleared_by(each.clears_when)}",
     ]
     if each.text and halts:
         lines.append(f"equity: {each.equity:.2f}")
@@ -191,7 +187,7 @@ def _of_operated(event: m.Operated, tripped: Sequence[m.Tripped]) -> _Part:
     lines.append(f"did: {_DID[event.action]}")
     severity: Severity = "warning" if blocks else "info"
     if blocks:
-        lines.append(f"cleared by: {_cleared_by('manual')}")
+        lines.append(f"cleared by: {cleared_by('manual')}")
         levels = [RULES[base].level for each in tripped if (base := _base(each.rule)) in RULES]
         severity = max((severity, *(_SEVERITY[level] for level in levels)), key=_RANK.__getitem__)
     return _Part(kinds, severity, event.action, f"{_ACTIONS[event.action]} by {event.name}", lines)

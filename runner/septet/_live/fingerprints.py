@@ -11,7 +11,7 @@ from typing import Any, Final
 from septet._config.plugin_verdicts import sources_text
 from septet.errors import InputError
 
-__all__ = ["changed_since", "fingerprints_of", "insist_on_same", "versions_of"]
+__all__ = ["changed_since", "fingerprints_of", "require_same_fingerprints", "versions_of"]
 
 _EXACT: Final = {
     "strategy": (
@@ -66,7 +66,9 @@ def changed_since(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[st
     )
 
 
-def insist_on_same(before: Mapping[str, str], now: Mapping[str, str], folder: Path) -> None:
+def require_same_fingerprints(
+    before: Mapping[str, str], now: Mapping[str, str], folder: Path
+) -> None:
     """Refuse to resume a run that was started with another file or other plugin code.
 
     Raises

@@ -17,14 +17,14 @@ from septet._live.retry import retry_until_answered
 from septet._live.shell import Notify
 from septet.errors import InputError
 
-__all__ = ["adopted_value", "find_capital", "insist_on_capital", "insist_on_funds"]
+__all__ = ["adopted_value", "find_capital", "require_capital", "require_funds"]
 
 PAUSES_S: tuple[float, ...] = (0.25, 0.5, 1.0)
 """Before a first start is refused the balance is asked for again, after these pauses."""
 _EXACT: Final = 1e-9
 
 
-def insist_on_funds(
+def require_funds(
     capitals: Mapping[str, float], currency: str, holdings: m.Holdings, adopted: float = 0.0
 ) -> None:
     """Refuse a first start if the account lacks its capital.
@@ -57,7 +57,7 @@ def adopted_value(runs: Sequence[Any], holdings: m.Holdings) -> float:
     return sum(values.values())
 
 
-async def insist_on_capital(
+async def require_capital(
     runs: Sequence[Any],
     venue: LiveVenue,
     capitals: Mapping[str, float],
@@ -66,24 +66,24 @@ async def insist_on_capital(
     """Refuse a first start if the account lacks its capital; see `find_capital`."""
     notify, account = runs[0].notify, runs[0].strategy.account.currency
 
-    def insist(holdings: m.Holdings) -> None:
-        insist_on_funds(capitals, account, holdings, adopted_value(runs, holdings))
+    def require_balance(holdings: m.Holdings) -> None:
+        require_funds(capitals, account, holdings, adopted_value(runs, holdings))
 
     reads = partial(
         retry_until_answered, "balances", venue.holdings, notify=notify, stopping=stopping
     )
-    await find_capital(reads, insist, notify=notify, stopping=stopping)
+    await find_capital(reads, require_balance, notify=notify, stopping=stopping)
 
 
 async def find_capital(
     ask: Callable[[], Awaitable[m.Holdings]],
-    insist: Callable[[m.Holdings], None],
+    require_balance: Callable[[m.Holdings], None],
     *,
     notify: Notify,
     stopping: asyncio.Event,
     pauses_s: tuple[float, ...] | None = None,
 ) -> None:
-    """Read the balance until `insist` accepts it: a single low read may be wrong.
+    """Read the balance until `require_balance` accepts it: a single low read may be wrong.
 
     Raises
     ------
@@ -92,14 +92,14 @@ async def find_capital(
     """
     for pause_s in PAUSES_S if pauses_s is None else pauses_s:
         try:
-            insist(await ask())
+            require_balance(await ask())
         except InputError as refused:
             text = f"{refused.message}; asking once more"
             notify("warning", "funds", {"text": text})
             await _pause(stopping, pause_s)
         else:
             return
-    insist(await ask())
+    require_balance(await ask())
 
 
 async def _pause(stopping: asyncio.Event, pause_s: float) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from septet._core.block_rules import PERSON, cleared_by
 from septet._data.day_calendars import day_calendar, written_calendars
 
 __all__ = ["Condition", "condition_of"]
@@ -15,6 +16,8 @@ LATE_BARS: Final = 2
 LATE_S: Final = 60.0
 """A decision may be two bars and so many seconds old."""
 ROUND_THE_CLOCK: Final = "24x7"
+BY_PERSON: Final = frozenset({"operator", "operator_halt"})
+"""The halt of a person and the block that comes with it: one reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +47,18 @@ def _reasons(run: Any) -> Sequence[str]:
     if run.ended.done():
         return [f"it has ended: {run.ended.result().text or run.ended.result().why}"]
     calendars = written_calendars(run.strategy)
+    tripped = run.known.tripped
     reasons = [
-        f"{rule} holds; it is cleared by: {clears_when}"
-        for rule, clears_when in sorted(run.known.tripped.items())
+        f"{rule} holds; it is cleared by: {cleared_by(clears_when)}"
+        for rule, clears_when in sorted(tripped.items())
+        if rule not in BY_PERSON
     ]
-    if run.switch_holds:
-        reasons.append("a person has halted it")
+    if run.switch_holds or not BY_PERSON.isdisjoint(tripped):
+        reasons.append(f"a person has halted it; it is cleared by: {PERSON}")
     if run.known.model_expired:
         reasons.append("its model has expired: decisions are rejected until another one is ready")
     if not run.shell.journal_works:
-        reasons.append("the journal cannot be written: no order leaves")
+        reasons.append("the journal cannot be written: no entry is sent")
     if day_calendar(each or ROUND_THE_CLOCK for each in calendars) == ROUND_THE_CLOCK:
         age_s, most_s = decision_age_s(run), _longest_s(run)
         if age_s is None or age_s > most_s:

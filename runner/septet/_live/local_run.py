@@ -11,7 +11,7 @@ from septet import messages as m
 from septet._data.bars import Instrument
 from septet._host.venues import LiveVenue, VenueFacts
 from septet._journal.journal_writer import Durability, Journal
-from septet._journal.lease import Holder, Lease, insist_alone, mark_path
+from septet._journal.lease import Holder, Lease, mark_path, require_no_other_machine
 from septet._learn.stored import StoredModel
 from septet._live import start as begin
 from septet._live.alerts import Alerts
@@ -166,10 +166,10 @@ class LocalRun(ABC):
         self.journal = Journal.open(
             self.location.journal, durability=self.durability, mark=mark_path(self.location.run_id)
         )
-        insist_alone(self.journal, now_ns=now_ns)
+        require_no_other_machine(self.journal, now_ns=now_ns)
         if not self.journal.findings.ok:
             self.notify("warning", "journal", {"text": str(self.journal.findings)})
-        begin.insist_on_newest(self.journal)
+        begin.require_newest_copy(self.journal)
         facts = self.journal.head.facts
         self._mend_copy(facts.get("stored_model"))
         self._make_core(instruments_in(facts), facts["core"])

@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 
 from septet import messages as m
 from septet._config.secrets import HIDDEN, looks_secret, names_secret
+from septet._core.block_rules import cleared_by
 from septet._core.engine_messages import DOES
 from septet._files import open_append
 from septet._host.monitoring import figures_text
@@ -266,6 +267,14 @@ def _fill(command: m.Traded, symbol: str) -> Line:
 
 
 def _correction(command: m.Corrected, symbol: str) -> Line:
+    if command.fee_booked is not None:
+        text = (
+            f"{_side(command.side)} {_number(command.quantity)} {symbol} at "
+            f"{_number(command.price)}: its fee is {_number(command.fee)} {command.fee_currency}, "
+            f"booked as {_number(command.fee_booked)} in the quote currency before: cash changes "
+            f"by {_number(command.cash)}"
+        )
+        return "info", "corrected", {"text": text, "order": _order(command.order)}
     text = (
         f"{_side(command.side)} {_number(command.quantity)} {symbol}, booked at "
         f"{_number(command.booked_price)}, was at {_number(command.price)}: cash changes by "
@@ -314,7 +323,7 @@ def _of_command(command: m.Command, symbols: Sequence[str]) -> Line | None:
             return level, "changed", {"text": text, "symbol": symbol, "order": order}
         case m.Tripped():
             does = DOES.get(command.then, command.then)
-            text = f"{command.rule}: {does}, until: {command.clears_when}"
+            text = f"{command.rule}: {does}, until: {cleared_by(command.clears_when)}"
             text += f" ({command.text})" if command.text else ""
             level = "warning" if command.then == "block_entries" else "error"
             level = "info" if command.text.endswith(NOT_RECEIVED) else level

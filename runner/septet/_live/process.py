@@ -17,7 +17,7 @@ from septet._journal.machine_lock import scope_text
 from septet._journal.state_folder import state_folder
 from septet._live import start as begin
 from septet._live.clock import LiveClock, WallClock
-from septet._live.funds_check import insist_on_capital
+from septet._live.funds_check import require_capital
 from septet._live.metrics import MetricsServer, addresses_of
 from septet._live.run_location import find_run_location, only_start
 from septet._live.run_steps import MeasurePace, agree, check_books, doubts, ended
@@ -102,7 +102,7 @@ def run_live(
         The run could not start; nothing is left running.
     """
     _report_crashes()
-    _insist_on_one_account(files)
+    _require_one_account(files)
     process = _Process(files, options, confirm, clock or WallClock(), wiring, signals=signals)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(process.run())
@@ -140,7 +140,7 @@ def tidy() -> None:
     gc.collect(2 if gc.get_count()[2] > _WHOLE_AFTER else 1)
 
 
-def _insist_on_one_account(files: Sequence[Any]) -> None:
+def _require_one_account(files: Sequence[Any]) -> None:
     first = files[0].strategy
     names = [each.strategy.name for each in files]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -307,12 +307,12 @@ class _Process:
             assert venue is not None
             await run.reach(venue)
         if before:
-            await self._insist(before[0])
+            await self._require_start_conditions(before[0])
             await agree(before)
         for run in after:
             await self._step(run.connect(feeds[run], reached[run]))
         if live and not before:
-            await self._insist(self.runs[0])
+            await self._require_start_conditions(self.runs[0])
         await self._step(agree(after))
         for run in before:
             await self._step(run.connect(feeds[run], reached[run]))
@@ -324,7 +324,7 @@ class _Process:
         first, _ = await race(call, *(ended(run) for run in self._awake()))
         if first:
             for run in self._awake():
-                run.insist_on_going()
+                run.require_running_strategy()
 
     async def _serve(self) -> None:
         """Serve metrics and health at the addresses of the files.
@@ -363,7 +363,7 @@ class _Process:
         shared = SharedVenue(venue, gate)
         return [shared.share(run.member, run.location.tag) for run in self.runs]
 
-    async def _insist(self, run: StrategyRun) -> None:
+    async def _require_start_conditions(self, run: StrategyRun) -> None:
         """Refuse a start with real money without sufficient rights, funds or confirmation."""
         facts, strategy = run.facts, run.strategy
         assert facts is not None
@@ -371,7 +371,7 @@ class _Process:
         assert run.lease is not None
         block = next(iter(strategy.execution.venues.values()))
         allowed = bool(getattr(block.config, "allow_withdrawal", False))
-        begin.insist_on_rights(
+        begin.require_allowed_rights(
             facts, allowed=allowed, goes_on=any(each.resumed for each in self.runs),
             notify=run.notify,
         )  # fmt: skip
@@ -380,10 +380,10 @@ class _Process:
         text = f"this account is shared by {beyond if facts.is_test else f'no run {scope_text()}'}"
         run.notify("info", "account_lease", {"text": text})
         for each in self.runs:
-            each.insist_on_account(facts)
+            each.require_same_account(facts)
         capitals = {each.strategy.name: each.member.booked_cash for each in self.runs}
         if not any(each.resumed for each in self.runs):
-            await insist_on_capital(self.runs, run.venue, capitals, self.stopping)
+            await require_capital(self.runs, run.venue, capitals, self.stopping)
         if not self._confirmed(self._question(facts, capitals)):
             raise InputError(
                 "nobody confirmed that real orders may be sent",
@@ -441,9 +441,10 @@ class _Process:
         return [run for run in self.runs if run.strategy.name not in self.ends]
 
     def _check_clock(self) -> None:
-        check = getattr(self.clock, "check", None)
-        jump = check() if check is not None else None
+        jump = getattr(self.clock, "check", lambda: None)()
         if jump is not None:
+            for run in self._awake() if jump.by_ns > 0 else ():  # before anything has a new stamp
+                run.clock_jumped(jump.by_ns)
             self._notify("error", "clock", {"text": str(jump)})
             self._stood_still(abs(jump.by_ns) / _NS, "the clock jumped")
 

@@ -13,7 +13,7 @@ import yaml
 from septet import messages as m
 from septet._config.load import Loaded, reopen
 from septet._config.read import parse_text
-from septet._journal.journal_check import insist_whole, missing_entries_text
+from septet._journal.journal_check import missing_entries_text, require_verified_journal
 from septet._journal.journal_format import Entry, Head, encode_commands
 from septet._journal.reader import Reader
 from septet._live.build_core import Build, core_of
@@ -125,7 +125,7 @@ def replay(folder: Path, *, progress: Progress | None = None, log: Any = None) -
     """
     with Reader(folder / JOURNAL) as journal:
         last = journal.last_seq
-        lost = insist_whole(journal)
+        lost = require_verified_journal(journal)
         build = build_again(journal.head, folder, log=log)
         now = fingerprints_of(build.loaded, build.plan.name)
         before = journal.head.fingerprints

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from septet._files import alone_in, insist_no_links, make_folders, open_regular
+from septet._files import alone_in, make_folders, open_regular, require_no_links
 from septet._journal.lease import RUN_LOCK, starting_process_in
 from septet._journal.reader import Reader
 from septet._store.run_folder import folder_name, id_end
@@ -111,7 +111,7 @@ def only_start(out: Path, strategy: str) -> Iterator[None]:
         yield
 
 
-def _insist_none_begins(parent: Path, strategy: str, mode: str) -> None:
+def _require_no_start(parent: Path, strategy: str, mode: str) -> None:
     """Refuse a start while another one of the same mode has a folder and no journal yet.
 
     Raises
@@ -149,7 +149,7 @@ def find_run_location(
             hint="remove the link, or name another folder with --out",
         )
     if not fresh:
-        _insist_none_begins(parent, strategy, mode)
+        _require_no_start(parent, strategy, mode)
         if (location := _newest(parent, mode)) is not None:
             return location
     stamp = _stamp_after(parent, now_ns)
@@ -207,7 +207,7 @@ def _folders(parent: Path) -> Iterable[Path]:
 
 def _look(folder: Path) -> _Found:
     try:
-        insist_no_links(folder)
+        require_no_links(folder)
         with Reader(folder / JOURNAL) as journal:
             return _Found(folder, journal.head.run_id, journal.head.mode)
     except SeptetError as problem:

@@ -20,7 +20,7 @@ from septet._core.events import DecisionTime
 from septet._core.live_core import LiveCore
 from septet._core.venue_fills import VenueFillsEngine
 from septet._core.window import Window
-from septet._journal.journal_check import insist_whole
+from septet._journal.journal_check import require_verified_journal
 from septet._journal.journal_format import Entry
 from septet._journal.reader import Reader
 from septet._kernel import layout
@@ -59,7 +59,7 @@ def shadow(folder: Path, *, progress: Progress | None = None, log: Any = None) -
     """
     with Reader(folder / JOURNAL) as journal:
         last = journal.last_seq
-        lost = insist_whole(journal)
+        lost = require_verified_journal(journal)
         first = build_again(journal.head, folder, log=log)
         inputs = _collect_inputs(journal, last, first)
         build = build_again(journal.head, folder, log=log)

@@ -150,6 +150,8 @@ class Member:
                 self._pay(each)
             elif type(each) is m.Corrected:
                 self.cash += each.cash
+                if each.position is not None:
+                    self.positions[self.symbols[each.symbol]] = each.position
             elif type(each) is m.Changed:
                 self.update(each)
             elif type(each) is m.Ruled:

@@ -26,7 +26,7 @@ from septet._host.venues import LiveVenue, VenueFacts
 from septet._journal.journal_format import encode_commands
 from septet._journal.journal_writer import Durability, Journal
 from septet._journal.reader import Reader
-from septet._live.fingerprints import fingerprints_of, insist_on_same, versions_of
+from septet._live.fingerprints import fingerprints_of, require_same_fingerprints, versions_of
 from septet._live.retry import Stopped, retry_until_answered
 from septet._live.shell import Core, Notify
 from septet.errors import InputError, JournalError, RunError
@@ -34,8 +34,8 @@ from septet.errors import InputError, JournalError, RunError
 __all__ = [
     "CRASHES", "CRASH_WINDOW_NS", "Keeps", "Kept", "OVERLAP_NS", "Options",
     "Recovered", "Stopped", "differences_of", "doubts", "fingerprints_of",
-    "first_model", "insist_on_agreement", "insist_on_newest", "insist_on_rights", "new_id_part",
-    "retry_until_answered",
+    "first_model", "new_id_part", "require_allowed_rights", "require_newest_copy",
+    "require_venue_agreement", "retry_until_answered",
     "reconcile", "reconcile_account", "reconcile_clock", "reconcile_orders",
     "recover", "until_enough", "versions_of",
 ]  # fmt: skip
@@ -142,7 +142,7 @@ def recover(
         The core gives other commands than the journal holds, on the same versions.
     """
     before = journal.head.fingerprints
-    insist_on_same(before, now, journal.path.parent)
+    require_same_fingerprints(before, now, journal.path.parent)
     changed = sorted(name for name in now if before.get(name, now[name]) != now[name])
     recovered = Recovered(last_seq=journal.last_seq)
     if changed:
@@ -179,7 +179,7 @@ def recover(
     return recovered
 
 
-def insist_on_newest(journal: Journal) -> None:
+def require_newest_copy(journal: Journal) -> None:
     """Refuse an old copy of a live run's folder: it would reuse ids that the venue has seen.
 
     Raises
@@ -274,7 +274,7 @@ def until_enough(
 # ---------------------------------------------------------------- the venue
 
 
-def insist_on_rights(
+def require_allowed_rights(
     facts: VenueFacts, *, allowed: bool, notify: Notify, goes_on: bool = False
 ) -> None:
     """Refuse a key that can withdraw, unless the file allows it.
@@ -411,7 +411,9 @@ def differences_of(rows: Sequence[tuple[m.Event, Sequence[m.Command]]]) -> list[
     return differences
 
 
-def insist_on_agreement(rows: Sequence[tuple[m.Event, Sequence[m.Command]]], folder: Path) -> None:
+def require_venue_agreement(
+    rows: Sequence[tuple[m.Event, Sequence[m.Command]]], folder: Path
+) -> None:
     """Refuse to resume if journal and venue differ (``at_start: refuse_if_different``).
 
     Raises

@@ -12,7 +12,7 @@ import msgspec
 from septet import messages as m
 from septet._core.venue_fills import VenueFillsEngine
 from septet._host.background_tasks import CLOSE_S
-from septet._host.venues import FeedFacts, LiveFeed, LiveVenue, VenueFacts, insist_on_listed
+from septet._host.venues import FeedFacts, LiveFeed, LiveVenue, VenueFacts, require_listed_symbols
 from septet._journal.journal_writer import Journal
 from septet._journal.lease import boot_id, mark_path
 from septet._live import start as begin
@@ -75,7 +75,7 @@ class StrategyRun(LocalRun):
             )
             self.facts, self.venue = facts, venue
             if not self.resumed:
-                insist_on_listed(facts.exchange, facts.unlisted)
+                require_listed_symbols(facts.exchange, facts.unlisted)
 
     async def _open_feed(self, market: MarketDataHandler) -> FeedFacts:
         return require_kinds(request_of(self.strategy), await market.open())
@@ -164,7 +164,7 @@ class StrategyRun(LocalRun):
             mark=mark_path(self.location.run_id),
         )  # fmt: skip
 
-    def insist_on_account(self, facts: VenueFacts) -> None:
+    def require_same_account(self, facts: VenueFacts) -> None:
         """Refuse to resume with another account than the run began with.
 
         Raises
@@ -248,7 +248,7 @@ class StrategyRun(LocalRun):
             await self._handled()
             rows, self._reconciling = self._reconciling or [], None
             if not self._first and self.strategy.execution.at_start == "refuse_if_different":
-                begin.insist_on_agreement(rows, self.location.folder)
+                begin.require_venue_agreement(rows, self.location.folder)
         self.switch.agreed = True
         self.switch.look()
         for at_ns in list(self.known.wakes):
@@ -298,9 +298,9 @@ class StrategyRun(LocalRun):
     async def _handled(self) -> None:
         await self.shell.drain()
         await asyncio.sleep(0)  # what was handled reaches `_watch` a step later
-        self.insist_on_going()
+        self.require_running_strategy()
 
-    def insist_on_going(self) -> None:
+    def require_running_strategy(self) -> None:
         """Refuse to continue a start whose strategy has failed.
 
         Raises
@@ -394,6 +394,11 @@ class StrategyRun(LocalRun):
         for each in events:
             if each is not None:
                 self.put(each)
+
+    def clock_jumped(self, by_ns: int) -> None:
+        """Let the core count its bounds anew: the clock jumped ahead, and less time has passed."""
+        clock = self.clock
+        self.put(m.Ticked(at_ns=clock.now_ns(), market_ns=clock.market_ns(), jumped_ns=by_ns))
 
     def stood_still(self, seconds: float, why: str) -> None:
         """Block entries until fresh data arrives after a suspension."""

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeVar
 from septet import _learn as learn
 from septet import messages as m
 from septet._data.stamps import iso
-from septet._host.venues import FeedFacts, Market, VenueFacts, insist_on_listed
+from septet._host.venues import FeedFacts, Market, VenueFacts, require_listed_symbols
 from septet._live.build_core import currencies
 from septet._live.clock import LiveClock, WallClock
 from septet._live.market_data.opening import history_ns_of, request_of, require_kinds
@@ -239,7 +239,7 @@ class _Looking:
         assert venue is not None, "live mode has a venue or was refused"
         try:
             facts = await venue.open(symbols, _ignore)
-            insist_on_listed(facts.exchange, facts.unlisted)
+            require_listed_symbols(facts.exchange, facts.unlisted)
             await self._clock(venue)
             holdings = await venue.holdings()
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from septet._kernel import layout, ledger, match, maths, time_frames, touch
+from septet._kernel import forecast_sums, layout, ledger, match, maths, time_frames, touch
 from septet._plan.binding import Binder
 
 __all__ = ["import_kernel"]
@@ -10,7 +10,7 @@ __all__ = ["import_kernel"]
 
 def import_kernel(binder: Binder) -> None:
     """Import the arithmetic that the rules of trading call, and the names of all slots."""
-    for module in (ledger, match, touch):
+    for module in (forecast_sums, ledger, match, touch):
         for name in module.__all__:
             binder.helper(getattr(module, name))
     for function in (

@@ -10,6 +10,7 @@ import numpy as np
 from septet._expressions import names_in, parse_expression
 from septet._kernel import layout
 from septet._plan.binding import Binder
+from septet._plan.observe import Observing
 from septet._plan.parameter_names import LAYOUT
 from septet._plan.run_terms import Terms
 from septet_schemas.blocks import UseBlock
@@ -100,7 +101,7 @@ class PortfolioPart:
         return {self._groups: ("float64", 2), **added}
 
     def bind(
-        self, scalar: Any, condition: Any, reason: Callable[[str], int]
+        self, observing: Observing, condition: Any, reason: Callable[[str], int]
     ) -> dict[str, Any] | None:
         """Bind what it reads, and number its reasons."""
         if self.terms.portfolio is None:
@@ -109,13 +110,25 @@ class PortfolioPart:
         if self._table is not None:
             self.binder.tables.append(self._table)
 
-        def column(name: str) -> str:
+        def edge_rows(name: str) -> list[str]:
             if name != EDGE or self.model_row is None:
-                return str(scalar(name, 0, None))
-            up, state = (self.binder.row(self.model_row + n) for n in (0, 1))
-            return f"(2.0 * F[k, {up}, i] - 1.0 if F[k, {state}, i] == 0.0 else nan)"
+                return []
+            return [self.binder.row(self.model_row + n) for n in (0, 1)]
 
-        return texts_of(self.terms, self.binder, column, condition, self._groups)
+        def column(name: str) -> str:
+            if not (rows := edge_rows(name)):
+                return observing.scalar(observing.graph.column(name))
+            return f"(2.0 * F[k, {rows[0]}, i] - 1.0 if F[k, {rows[1]}, i] == 0.0 else nan)"
+
+        def place_of(name: str) -> str:
+            if rows := edge_rows(name):
+                return f"(F, {rows[0]}, {rows[1]})"
+            found = observing.graph.column(name)
+            if found.kind == "node":
+                return f"(F, {self.binder.row(observing.f_row(found))}, -1)"
+            return f"(X, {observing.rows.x_row(found)}, -1)"
+
+        return texts_of(self.terms, self.binder, column, place_of, condition, self._groups)
 
 
 def portfolio_columns(terms: Terms) -> list[str]:
@@ -159,12 +172,12 @@ def _limit(terms: Terms, use: str) -> float | None:
 
 
 def texts_of(
-    terms: Terms, binder: Binder, column: Any, condition: Any, groups: str
+    terms: Terms, binder: Binder, column: Any, place: Any, condition: Any, groups: str
 ) -> dict[str, Any]:
     """Bind what a portfolio reads: values, numbers and conditions as texts.
 
-    `column` and `condition` write the value of a column and of an expression at bar `i` of `k`;
-    `groups` names the array of the groups' table.
+    `column` and `condition` write the value of a column and of an expression at bar `i` of `k`,
+    `place` where a column is; `groups` names the array of the groups' table.
     """
     portfolio: Portfolio = terms.portfolio
     number, rebalance, net = binder.number, portfolio.rebalance, portfolio.net
@@ -210,12 +223,12 @@ def texts_of(
             {"holds": f"{groups}[{row}, k + 1] == 1.0", "most": f"{groups}[{row}, 0]"}
             for row in range(count)
         ],
-        **_forecasts(portfolio, binder, column),
+        **_forecasts(portfolio, binder, column, place),
         "leaves": portfolio.exit_if is not None,
     }  # fmt: skip
 
 
-def _forecasts(portfolio: Portfolio, binder: Binder, column: Any) -> dict[str, Any]:
+def _forecasts(portfolio: Portfolio, binder: Binder, column: Any, place: Any) -> dict[str, Any]:
     """Bind the forecasts with their shares, and what they are sized by."""
     forecast = portfolio.forecast
     if forecast is None:
@@ -223,7 +236,7 @@ def _forecasts(portfolio: Portfolio, binder: Binder, column: Any) -> dict[str, A
     return {
         "forecasts": [
             {
-                "number": str(number), "value": column(name),
+                "number": str(number), "column": place(name),
                 "share": binder.number(f"portfolio.forecast.of.{name}", share),
             }
             for number, (name, share) in enumerate(forecast.of.items())

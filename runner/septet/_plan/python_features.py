@@ -146,7 +146,7 @@ def _advance(
                 arguments[position] = ages[i] if is_age else i
             result = column.function(*arguments)
             if watch is not None:
-                watch.insist()
+                watch.raise_fault()
             values = result if len(outs) > 1 else (result,)
             for out, value in zip(outs, values, strict=True):
                 out[i] = value

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
-from septet._kernel import layout, match, maths, time_frames, touch
+from septet._kernel import forecast_sums, layout, match, maths, time_frames, touch
 from septet._kernel import ledger as ledger_arithmetic
 from septet._plan.hours_choices import hours_values
 from septet._plan.invalid_answers import Checked
@@ -77,7 +77,7 @@ CAPS: Final = ("position", "groups", "correlated", "gross_exposure")
 @cache
 def names_of_rules() -> frozenset[str]:
     """Return the names that a plan's text has for the rules and for what they call."""
-    called = (time_frames, ledger_arithmetic, match, maths, touch)
+    called = (forecast_sums, time_frames, ledger_arithmetic, match, maths, touch)
     rules = (
         name
         for module in RULES

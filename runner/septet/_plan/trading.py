@@ -229,7 +229,7 @@ class Trading:
             "bar_ns": self.binder.number("bar", self.terms.bar_ns), **(costs := costs_of(
                 self.terms.simulation, self.binder, self.observing, self.slippage_column
             )), **self._orders(), **self._stops(costs), **self._exits(), **self._limits(),
-            "portfolio": self.weighed.bind(self._scalar, self._expression, self._reason),
+            "portfolio": self.weighed.bind(self.observing, self._expression, self._reason),
             **self._sizing(), **self._halts(), **self._signal(),
             **hours_choices(self.terms, self._reason, self.hours_slot),
             **position_choices(self.terms, self._reason, self.binder.number),

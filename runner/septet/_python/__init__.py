@@ -1,1 +1,1 @@
-"""Python's face of the application: what `import septet` offers, class by class."""
+"""The Python API: the classes and functions of `import septet`."""

@@ -1,4 +1,4 @@
-"""Arguments of the public functions: one of another kind is refused by name, and nothing runs."""
+"""Checks of the arguments of public functions, before anything runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from septet.errors import InputError
 
 __all__ = [
-    "insist", "insist_choice", "insist_count", "insist_flag", "insist_path", "insist_seconds",
-    "insist_text", "insist_watchers",
+    "require", "require_choice", "require_count", "require_flag", "require_path", "require_seconds",
+    "require_text", "require_callbacks",
 ]  # fmt: skip
 
 
@@ -20,8 +20,8 @@ def _named(value: object) -> str:
     return "None" if value is None else f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
 
 
-def insist(fits: bool, name: str, expected: str, value: object, hint: str = "") -> None:
-    """Refuse an argument unless it fits.
+def require(fits: bool, name: str, expected: str, value: object, hint: str = "") -> None:
+    """Raise unless an argument fits.
 
     Raises
     ------
@@ -32,57 +32,59 @@ def insist(fits: bool, name: str, expected: str, value: object, hint: str = "") 
         raise InputError(f"{name}: expected {expected}, found {_named(value)}", hint=hint)
 
 
-def insist_text(name: str, value: Any, hint: str = "", *, optional: bool = False) -> None:
-    """Refuse what is no text."""
-    insist(isinstance(value, str) or (optional and value is None), name, "a text", value, hint)
+def require_text(name: str, value: Any, hint: str = "", *, optional: bool = False) -> None:
+    """Raise unless the argument is a text."""
+    require(isinstance(value, str) or (optional and value is None), name, "a text", value, hint)
 
 
-def insist_flag(name: str, value: Any) -> None:
-    """Refuse what is neither True nor False."""
-    insist(isinstance(value, bool), name, "True or False", value)
+def require_flag(name: str, value: Any) -> None:
+    """Raise unless the argument is True or False."""
+    require(isinstance(value, bool), name, "True or False", value)
 
 
-def insist_path(name: str, value: Any, *, optional: bool = False) -> None:
-    """Refuse what is no path: texts and path objects are."""
+def require_path(name: str, value: Any, *, optional: bool = False) -> None:
+    """Raise unless the argument is a path: a text or a path object."""
     fits = isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str)
-    insist(fits or (optional and value is None), name, "a path", value, "a text or a pathlib.Path")
+    require(fits or (optional and value is None), name, "a path", value, "a text or a pathlib.Path")
 
 
-def insist_count(name: str, value: Any, *, least: int | None = 1, optional: bool = False) -> None:
-    """Refuse what is no whole number, or one below `least`."""
+def require_count(name: str, value: Any, *, least: int | None = 1, optional: bool = False) -> None:
+    """Raise unless the argument is a whole number, at least `least`."""
     if optional and value is None:
         return
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
-    insist(is_integer, name, "a whole number", value)
+    require(is_integer, name, "a whole number", value)
     if least is not None and value < least:
         raise InputError(f"{name} was {value}", hint=f"{least} or more")
 
 
-def insist_seconds(name: str, value: Any) -> None:
-    """Refuse what is no number of seconds."""
+def require_seconds(name: str, value: Any) -> None:
+    """Raise unless the argument is a number of seconds."""
     fits = isinstance(value, Real) and not isinstance(value, bool)
-    insist(fits, name, "a number of seconds", value)
+    require(fits, name, "a number of seconds", value)
     if not value >= 0:
         raise InputError(f"{name} was {value}", hint="0 or more seconds")
 
 
-def insist_choice(name: str, value: Any, choices: Sequence[str], *, optional: bool = False) -> None:
-    """Refuse what is none of some words."""
+def require_choice(
+    name: str, value: Any, choices: Sequence[str], *, optional: bool = False
+) -> None:
+    """Raise unless the argument is one of some words."""
     if optional and value is None:
         return
     words = ", ".join(choices)
-    insist(isinstance(value, str), name, f"one of {words}", value)
+    require(isinstance(value, str), name, f"one of {words}", value)
     if value not in choices:
         raise InputError(f"there is no {name} {value[:80]!r}", hint=f"one of {words}")
 
 
-def insist_watchers(progress: Any, cancel: Any = None) -> None:
-    """Refuse a progress that cannot be called, and a cancel that cannot be asked."""
-    insist(
+def require_callbacks(progress: Any, cancel: Any = None) -> None:
+    """Raise unless `progress` can be called, and `cancel` has a method `is_set`."""
+    require(
         progress is None or callable(progress), "progress", "a function", progress,
         "it is called with (stage, done, total, text)",
     )  # fmt: skip
-    insist(
+    require(
         cancel is None or callable(getattr(cancel, "is_set", None)), "cancel",
         "an object with is_set()", cancel, "a threading.Event fits",
     )  # fmt: skip

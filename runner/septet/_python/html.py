@@ -1,4 +1,4 @@
-"""Static HTML for a notebook: tables and a line, without script, every value escaped."""
+"""Static HTML for notebooks: tables and a line chart, without scripts, every value escaped."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _CELL: Final = "padding:2px 10px 2px 0;text-align:left"
 
 
 def page(*parts: str) -> str:
-    """Put parts together; colours are those of the reader's theme."""
+    """Join parts; the colours follow the reader's theme."""
     style = "font-family:sans-serif;color:currentColor;overflow-x:auto"
     return f'<div style="{style}">{"".join(parts)}</div>'
 
 
 def _shown(value: object, most: int = _LONGEST_CELL) -> str:
-    """Escape a value to one short line."""
+    """Format a value as one short, escaped line."""
     return escape(shortened(one_line(value), most))
 
 
@@ -42,12 +42,12 @@ def heading(text: object) -> str:
 
 
 def paragraph(text: object) -> str:
-    """Return a paragraph; a verdict may be long."""
+    """Return a paragraph; the text may be long, as verdicts are."""
     return f'<p style="margin:4px 0;max-width:70em">{_shown(text, 2_000)}</p>'
 
 
 def pairs(values: Iterable[tuple[str, object]]) -> str:
-    """Return names and values, one pair a row."""
+    """Return a table of names and values, one pair in a row."""
     rows = "".join(
         f'<tr><th scope="row" style="{_CELL};font-weight:normal">{_shown(name)}</th>'
         f'<td style="{_CELL}">{_shown("" if value is None else value)}</td></tr>'
@@ -57,7 +57,7 @@ def pairs(values: Iterable[tuple[str, object]]) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], total: int | None = None) -> str:
-    """Return a table of at most 60 rows; `total` is how many there are."""
+    """Return a table of at most 60 rows; `total` is the number of rows there are."""
     head = "".join(f'<th scope="col" style="{_CELL}">{_shown(each, 60)}</th>' for each in columns)
     body = "".join(
         "<tr>"
@@ -84,7 +84,7 @@ def _text(value: object) -> str:
 
 
 def problem_list(problems: Sequence[Problem]) -> str:
-    """Return problems, each with its place, and below it what was expected, found, and the hint."""
+    """Return a list of problems: each with its place, what was expected and found, and the hint."""
     items = "".join(f"<li>{_problem(each)}</li>" for each in problems[:_MOST_ROWS])
     unlisted = len(problems) - _MOST_ROWS
     note = paragraph(f"and {unlisted:,} more problems") if unlisted > 0 else ""
@@ -99,7 +99,7 @@ def _problem(problem: Problem) -> str:
 
 
 def curve(values: Sequence[float], seconds: Sequence[float], title: str) -> str:
-    """Return values over time as SVG, thinned to the lowest and highest of each stretch."""
+    """Return values over time as SVG, reduced to the lowest and highest of each span."""
     points_known = [
         (at, value) for at, value in zip(seconds, values, strict=True) if value == value
     ]
@@ -114,7 +114,7 @@ def curve(values: Sequence[float], seconds: Sequence[float], title: str) -> str:
 
 
 def _thinned(points: Sequence[float]) -> list[tuple[int, float]]:
-    """Return the first, the last, and of each stretch the lowest and the highest, in order."""
+    """Return the first and last value, and the lowest and highest of each span, in order."""
     if len(points) <= 2 * _POINTS:
         return list(enumerate(points))
     step = -(-len(points) // _POINTS)

@@ -1,4 +1,4 @@
-"""What a run found, as values: figures, verdict, why an order was made, a gap between two runs."""
+"""Results of a run as values: figures, verdict, the reason of an order, the gap of two runs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["Gap", "Model", "Summary", "Trials", "Verdict", "Why"]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The figures of a run, as summary.json has them: fractions, not percents; None if undefined.
+    """The figures of a run, as in summary.json: fractions, not percents; None if undefined.
 
-    `more` holds what is not a figure of every run: the currency, round trips, rejections, halts.
+    `more` has the entries that not every run has: the currency, round trips, rejections, halts.
     """
 
     run_id: str
@@ -57,7 +57,7 @@ class Summary:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Summary:
-        """Take the figures out of the document of a summary."""
+        """Return the figures in the document of a summary."""
         own_fields = {each.name for each in fields(cls)} - {"more"}
         other_fields = {name: value for name, value in document.items() if name not in own_fields}
         return cls(
@@ -65,7 +65,7 @@ class Summary:
         )
 
     def document(self) -> dict[str, Any]:
-        """Return it as plain data, with the keys of summary.json."""
+        """Return the summary as plain data, with the keys of summary.json."""
         own_fields = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
             **{name: value for name, value in own_fields.items() if name != "more"},
@@ -75,7 +75,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a result is worth, in words; `tone` is ``bad``, ``caution`` or ``plain``."""
+    """An assessment of a result in words; `tone` is ``bad``, ``caution`` or ``plain``."""
 
     text: str
     tone: Literal["bad", "caution", "plain"]
@@ -86,12 +86,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """How many plans were tried on the data of a run, as the ledger of this user knows.
+    """The number of plans tried on the data of a run, from this user's ledger.
 
-    `count` has this one in it, `effective` is how many independent ones they are worth, and
-    `deflated_sharpe` the probability that the true Sharpe ratio of the best of them is above zero.
-    Where the ledger does not know (`complete` is False) they are None, or the least there were.
-    `frame` lists its rows where `septet.trials` was asked, and has none of those of a summary.
+    `count` includes this plan, `effective` is the number of independent tries that they are worth,
+    and `deflated_sharpe` is the probability that the true Sharpe ratio of the best of them is above
+    zero. If the ledger does not know (`complete` is False) they are None, or lower bounds. `frame`
+    has the rows of the ledger if the value came from `septet.trials`, and no rows if it came from a
+    summary.
     """
 
     count: int | None
@@ -104,7 +105,7 @@ class Trials:
 
     @property
     def frame(self) -> pl.DataFrame:
-        """Rows of the ledger: `time strategy face client hypothesis plan`, as they were written.
+        """Rows of the ledger: `time strategy face client hypothesis plan`, in the order of writing.
 
         A plan has a row for each client and each hypothesis; `count` counts plans.
         """
@@ -135,10 +136,10 @@ class Trials:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """Why a run made an order, or made none: `text` in a sentence, and what it rests on.
+    """The reason why a run made an order, or none: `text` states it, `facts` has its values.
 
-    `order`, `decision`, `features`, `bar`, `fills` and the rest stand in `facts`, as
-    ``septet why --json`` prints them.
+    The keys of `facts` are those of ``septet why --json``, among them `order`, `decision`,
+    `features`, `bar` and `fills`.
     """
 
     run_id: str
@@ -148,7 +149,7 @@ class Why:
     facts: Mapping[str, Any]
 
     def document(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the reason as plain data."""
         return dict(self.facts)
 
     def _repr_html_(self) -> str:
@@ -162,10 +163,10 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What a paper or live run made otherwise than its backtest.
+    """The difference between the results of a paper or live run and its backtest.
 
-    `parts` are amounts that each cause lost (negative) or gained, in `currency`; `remainder` is
-    what no cause explains, and `explained` means that it is only rounding.
+    `parts` are the amounts that each cause lost (negative) or gained, in `currency`. `remainder` is
+    the amount without a cause; with `explained` it is only rounding.
     """
 
     live: str
@@ -177,7 +178,7 @@ class Gap:
     facts: Mapping[str, Any]
 
     def document(self) -> dict[str, Any]:
-        """Return it as plain data, as ``septet runs diff --json`` prints it."""
+        """Return the gap as plain data, as ``septet runs diff --json`` prints it."""
         return dict(self.facts)
 
     def _repr_html_(self) -> str:
@@ -188,7 +189,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A stored model: its folder, and the card that records what it was fitted on."""
+    """A stored model: its folder, and its card, which records the data it was fitted on."""
 
     folder: Path
     card: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Make runs: one, or several at once."""
+"""Backtests: one run, or many in parallel."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from septet._python.arguments import (
-    insist,
-    insist_choice,
-    insist_count,
-    insist_flag,
-    insist_text,
-    insist_watchers,
+    require,
+    require_callbacks,
+    require_choice,
+    require_count,
+    require_flag,
+    require_text,
 )
 from septet._python.runs import Run
 from septet._python.strategies import Strategy, loaded_of
@@ -30,7 +30,7 @@ __all__ = ["Data", "Engine", "Failed", "interruptible", "run", "run_many"]
 
 
 class ArrowStream(Protocol):
-    """A frame of polars, pandas, pyarrow or another library that speaks Arrow."""
+    """A frame of polars, pandas, pyarrow or another library that supports the Arrow C stream."""
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Return the capsule of a stream."""
@@ -39,13 +39,13 @@ class ArrowStream(Protocol):
 Data: TypeAlias = ArrowStream | Mapping[str, ArrowStream]
 """One frame, or a frame for each symbol."""
 Engine: TypeAlias = Literal["auto", "batch", "event"]
-"""How a backtest goes through its bars; the result is the same."""
+"""How a backtest is computed: over arrays or event by event; the result is the same."""
 _ENGINES: Final = ("auto", "batch", "event")
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A strategy whose run could not be made, and why."""
+    """A strategy that could not run, and the reason."""
 
     strategy: Strategy
     error: SeptetError
@@ -53,7 +53,7 @@ class Failed:
 
 @contextmanager
 def interruptible(work: str) -> Iterator[None]:
-    """Turn Ctrl-C into `Cancelled`."""
+    """Convert Ctrl-C into `Cancelled`."""
     try:
         yield
     except KeyboardInterrupt:
@@ -79,17 +79,17 @@ def run(
     strategy
         A strategy in mode ``backtest``.
     data
-        Bars in place of those that the file names: a frame that speaks Arrow, or one for each
-        symbol. They are validated as a file is.
+        Bars that replace those of the file: an Arrow frame, or one for each symbol. They are
+        validated like a file.
     time, zone
-        The column of time stamps, and the time zone of stamps that have none. Without it the
+        The column of time stamps, and the time zone of stamps without one. By default the
         column is `time`, in a frame that has no other column of times.
     engine
-        Arrays (``batch``) or one event at a time (``event``): the same bits.
+        Over arrays (``batch``) or event by event (``event``); the results are equal to the bit.
     tables
-        False leaves the decisions out; the figures are the same.
+        False omits the decisions; the figures are the same.
     threads
-        1: one backtest runs on the thread that calls. `run_many` and `sweep` use several.
+        1: a single backtest runs on the calling thread. `run_many` and `sweep` use several.
     progress
         Called with stage, done, total and text.
     cancel
@@ -103,8 +103,8 @@ def run(
         If `cancel` was set, or at Ctrl-C; nothing is left behind.
     """
     loaded = loaded_of(strategy)
-    insist_flag("tables", tables)
-    insist_watchers(progress, cancel)
+    require_flag("tables", tables)
+    require_callbacks(progress, cancel)
     _check_options(strategy, engine, threads)
     _check_stamps(data, time, zone)
     from septet._progress import stoppable
@@ -118,8 +118,8 @@ def run(
 
 
 def _check_stamps(data: Data | None, time: str | None, zone: str | None) -> None:
-    insist_text("time", time, "the name of the column of times", optional=True)
-    insist_text("zone", zone, "such as UTC or America/New_York", optional=True)
+    require_text("time", time, "the name of the column of times", optional=True)
+    require_text("zone", zone, "such as UTC or America/New_York", optional=True)
     if zone is not None and data is None:
         raise InputError(
             f"zone {zone!r} is that of data, and no data was given",
@@ -139,8 +139,8 @@ def _check_options(strategy: Strategy, engine: str, threads: int) -> None:
             f"run() is for backtests, and the mode of {strategy.name[:64]} is {strategy.mode}",
             hint='septet.load(..., mode="backtest"); `septet run` starts paper and live runs',
         )
-    insist_choice("engine", engine, _ENGINES)
-    insist_count("threads", threads)
+    require_choice("engine", engine, _ENGINES)
+    require_count("threads", threads)
     if threads != 1:
         raise InputError(
             f"a backtest runs on one thread, and threads was {threads}",
@@ -171,10 +171,10 @@ def run_many(
     progress: Progress | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[Run | Failed]:
-    """Run strategies, several at once, and yield their runs in order.
+    """Run strategies in parallel, and yield their runs in order.
 
-    No more are taken from `strategies` than run at once, so memory is bounded where each run is
-    let go. A strategy that cannot run gives a `Failed` in its place.
+    No more strategies are taken from `strategies` than run in parallel, so memory is bounded if
+    each run is released. A strategy that cannot run gives a `Failed` in its place.
 
     Parameters
     ----------
@@ -183,17 +183,17 @@ def run_many(
     data, time, zone
         As in `run`.
     threads
-        Runs at once; by default one for each core.
+        Runs in parallel; by default one for each core.
 
     Raises
     ------
     Cancelled
         If `cancel` was set, or at Ctrl-C.
     """
-    insist_count("threads", threads, optional=True)
+    require_count("threads", threads, optional=True)
     fits = isinstance(strategies, Iterable) and not isinstance(strategies, str | bytes | Mapping)
-    insist(fits, "strategies", "strategies in a list or another iterable", strategies)
-    insist_watchers(progress, cancel)
+    require(fits, "strategies", "strategies in a list or another iterable", strategies)
+    require_callbacks(progress, cancel)
     _check_stamps(data, time, zone)
 
     def one(strategy: Strategy) -> Run:

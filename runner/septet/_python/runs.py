@@ -1,4 +1,4 @@
-"""Stored and finished runs as values: tables are read when they are asked for."""
+"""Runs as values, stored or in memory; tables are read on first use."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from septet._app.halt import Halted
 from septet._app.run_folder_errors import reading_run
 from septet._python import html
 from septet._python.arguments import (
-    insist,
-    insist_flag,
-    insist_path,
-    insist_seconds,
-    insist_text,
+    require,
+    require_flag,
+    require_path,
+    require_seconds,
+    require_text,
 )
 from septet._python.results import Gap, Summary, Trials, Verdict, Why
 from septet._python.strategies import Strategy, load
@@ -43,10 +43,10 @@ _SHARES: Final = ("total_return", "max_drawdown", "win_rate", "exposure")
 
 
 class Run:
-    """A run: its figures at once, its tables when they are first read.
+    """A run with its figures and tables; a table is read on first use.
 
-    A run of this process stays in memory until `save` stores it; `folder` is None until then.
-    `problem` is the reason why a stored run cannot be read, and is empty where it can.
+    A run of this process stays in memory until `save` stores it; until then `folder` is None. If a
+    stored run cannot be read, `problem` has the reason; otherwise it is empty.
     """
 
     __slots__ = ("_copies", "_folder", "_stored", "_strategy", "_tables")
@@ -59,32 +59,32 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The id of the run, which its folder is called by."""
+        """The id of the run, which is the name of its folder."""
         return self._stored.folder.name if self.problem else self._stored.run_id
 
     @property
     def folder(self) -> Path | None:
-        """Where it was stored first; None while it is only in memory."""
+        """The folder in which it was first stored; None while it is only in memory."""
         return self._folder
 
     @property
     def problem(self) -> str:
-        """Why a stored run cannot be read; empty where it can."""
+        """Why a stored run cannot be read; empty if it can."""
         if _in_memory(self._stored) is not None:
             return ""
         try:
             with reading_run():
-                self._stored.insist_listed()
+                self._stored.require_summary()
         except SeptetError as error:
             return error.message
         return ""
 
     @property
     def doubt(self) -> str:
-        """Why a stored run that can be read is not what was written; empty where it is.
+        """Why a stored run is not as it was written, although it can be read; empty if it is.
 
-        Its journal is damaged, its tables and documents are not those that the journal records, or
-        a table of a backtest cannot be opened.
+        Its journal is damaged, its tables or documents differ from the record in the journal, or a
+        table of a backtest cannot be opened.
         """
         from septet._store.files_check import problem_text
 
@@ -99,9 +99,10 @@ class Run:
 
     @property
     def strategy(self) -> Strategy:
-        """The strategy that ran; of a stored run its effective values.
+        """The strategy that ran; for a stored run with its effective values.
 
-        Paths in that of a stored run start from the working directory: a run keeps no folder.
+        Relative paths in the strategy of a stored run start from the working directory, since a run
+        does not store the original folder.
         """
         if self._strategy is None:
             with self._reading():
@@ -119,7 +120,7 @@ class Run:
 
     @property
     def trials(self) -> Trials | None:
-        """How many tries preceded it on its data; None in paper and live, which are no tries."""
+        """The number of tries before it on its data; None in paper and live, which are no tries."""
         with self._reading():
             tries = self._stored.summary.get("tries")
         if not isinstance(tries, dict):
@@ -131,9 +132,9 @@ class Run:
 
     @property
     def forward(self) -> Summary | None:
-        """The figures of what came after its file was first tried; None if that is under a day.
+        """The figures over the time after its file was first tried; None if less than a day.
 
-        None as well in paper and live, which came after it as a whole, and in stretches.
+        None as well in paper and live, where every bar is later, and in runs with ``--chunk``.
         """
         with self._reading():
             found = self._stored.summary.get("forward")
@@ -141,7 +142,7 @@ class Run:
 
     @property
     def verdict(self) -> Verdict:
-        """What the result is worth, in words."""
+        """An assessment of the result in words."""
         from septet._results.verdict import tone
 
         with self._reading():
@@ -151,12 +152,12 @@ class Run:
 
     @property
     def trades(self) -> pl.DataFrame:
-        """Trades, flat to flat; one that is open has the exit reason ``open``."""
+        """Trades from flat to flat; an open trade has the exit reason ``open``."""
         return self._table("trades")
 
     @property
     def orders(self) -> pl.DataFrame:
-        """Orders, with what decided their size."""
+        """Orders, with the rule that decided their size."""
         return self._table("orders")
 
     @property
@@ -171,12 +172,12 @@ class Run:
 
     @property
     def decisions(self) -> pl.DataFrame:
-        """What was decided for each symbol at each time, with every feature."""
+        """The decision for each symbol at each time, with every feature."""
         return self._table("decisions")
 
     @property
     def monitoring(self) -> pl.DataFrame:
-        """Readings of the monitors, each with its verdict."""
+        """Readings of the monitors with their verdicts."""
         return self._table("monitoring")
 
     def _table(self, name: str) -> pl.DataFrame:
@@ -187,7 +188,7 @@ class Run:
         return stored
 
     def scan(self, table: Table) -> pl.LazyFrame:
-        """Scan a table lazily, bars and round trips among them.
+        """Scan a table lazily; `bars` and `round_trips` are tables too.
 
         Raises
         ------
@@ -196,7 +197,7 @@ class Run:
         """
         from septet._results.result import TABLES
 
-        insist_text("table", table)
+        require_text("table", table)
         if table not in TABLES:
             raise InputError(
                 f"there is no table {table!r}", hint=f"the tables are {', '.join(TABLES)}"
@@ -205,9 +206,9 @@ class Run:
             return self._stored.scan(table)
 
     def close(self) -> None:
-        """Let the tables go; those of a stored run are read again when they are asked for.
+        """Release the tables; those of a stored run are read again on next use.
 
-        Of a run in memory the figures stay if they were read before; they are not computed here.
+        A run in memory keeps the figures that were read before; others are not computed here.
         """
         from septet._store.find_runs import open_run as open_stored
 
@@ -224,7 +225,7 @@ class Run:
         return in_memory is not None and in_memory.is_empty
 
     def why(self, order: str) -> Why:
-        """Return why an order was made, or none; `order` is its id, or ``SYMBOL@TIME`` (UTC).
+        """Return why an order was made, or why none; `order` is an id, or ``SYMBOL@TIME`` (UTC).
 
         Raises
         ------
@@ -234,7 +235,7 @@ class Run:
         from septet._app.runs import why_order
         from septet._report.why import sentence_of
 
-        insist_text("order", order, "the id of an order, or SYMBOL@TIME")
+        require_text("order", order, "the id of an order, or SYMBOL@TIME")
         with self._reading():
             explanation = why_order(self._stored, order)
             return Why(
@@ -246,7 +247,7 @@ class Run:
             )
 
     def diff(self, other: Run) -> Gap:
-        """Explain the gap between a paper or live run and its backtest, whichever is which.
+        """Explain the gap between a paper or live run and its backtest; either may be `other`.
 
         Raises
         ------
@@ -256,7 +257,7 @@ class Run:
         from septet._app.run_parts import is_live
         from septet._app.runs import diff_runs
 
-        insist(isinstance(other, Run), "other", "a Run", other)
+        require(isinstance(other, Run), "other", "a Run", other)
         lives = [each for each in (self, other) if is_live(each._stored)]
         if not lives:
             raise InputError(
@@ -273,9 +274,9 @@ class Run:
         )  # fmt: skip
 
     def save(self, root: str | PathLike[str] = "runs", *, report: bool = True) -> Path:
-        """Store the run under ``root/STRATEGY/ID``, and return that folder.
+        """Store the run under ``root/STRATEGY/ID`` and return that folder.
 
-        The folder appears whole or not at all. Under a root that has the run already nothing is
+        The folder appears complete or not at all. If the root already has the run, nothing is
         written; another root gets a folder of its own. A run that was opened, or closed, is copied.
 
         Raises
@@ -283,13 +284,13 @@ class Run:
         RunError
             If it cannot be written.
         InputError
-            If the run was closed and not saved, or is a paper or live run, which has one folder.
+            If the run was closed before it was saved, or is a paper or live run with one folder.
         """
         from septet._report.save import save_run
         from septet._store.copy_run import copy_run
 
-        insist_path("root", root)
-        insist_flag("report", report)
+        require_path("root", root)
+        require_flag("report", report)
         folder, in_memory = Path(root).resolve(), _in_memory(self._stored)
         copied = self._copies.get(folder)
         if copied is not None and copied.is_dir():
@@ -307,17 +308,17 @@ class Run:
         return copied
 
     def report(self, path: str | PathLike[str] | None = None) -> Path:
-        """Write the page of the run, by default into its folder, and return its path.
+        """Write the report of the run, by default into its folder, and return its path.
 
         Raises
         ------
         InputError
-            If the run is not stored and `path` is left out, or it cannot be written.
+            If the run is not stored and `path` is not given, or the file cannot be written.
         """
         from septet._app.runs import report_run, write_page
         from septet._store.find_runs import open_run as open_stored
 
-        insist_path("path", path, optional=True)
+        require_path("path", path, optional=True)
         if path is not None:
             with self._reading():
                 return write_page(self._stored, Path(path))
@@ -395,17 +396,17 @@ def _figure(name: str, value: object) -> str:
 
 
 def runs(strategy: str | None = None, *, root: str | PathLike[str] = "runs") -> Sequence[Run]:
-    """List the runs stored under `root`, the latest last; one that is damaged has a `problem`.
+    """List the runs stored under `root`, the latest last; a damaged run has a `problem`.
 
     Parameters
     ----------
     strategy
-        Only those of the strategy with this name.
+        Only runs of the strategy with this name.
     """
     from septet._store.find_runs import list_runs
 
-    insist_text("strategy", strategy, "the name of a strategy", optional=True)
-    insist_path("root", root)
+    require_text("strategy", strategy, "the name of a strategy", optional=True)
+    require_path("root", root)
     stored = list_runs(Path(root))
     return [Run(each) for each in stored if strategy in (None, each.folder.parent.name)]
 
@@ -416,20 +417,20 @@ def open_run(reference: str | PathLike[str], *, root: str | PathLike[str] = "run
     Raises
     ------
     InputError
-        If none fits, several do, or it is damaged.
+        If no run or several runs match, or the run is damaged.
     """
     from os import fspath
 
     from septet._store.find_runs import find_run
 
-    insist_path("reference", reference)
-    insist_path("root", root)
+    require_path("reference", reference)
+    require_path("root", root)
     with reading_run():
         return Run(find_run(fspath(reference), Path(root)))
 
 
 def halt(run: Run, *, name: str, reason: str, flatten: bool = False, wait: float = 10.0) -> Halted:
-    """Halt a paper or live run, durably, and wait for its process to confirm it.
+    """Halt a paper or live run durably, and wait until its process confirms it.
 
     Parameters
     ----------
@@ -438,7 +439,7 @@ def halt(run: Run, *, name: str, reason: str, flatten: bool = False, wait: float
     name, reason
         Who halts it and why; both are written to the journal.
     flatten
-        Close its positions as well, at market.
+        Also close its positions at market.
     wait
         Seconds to wait.
 
@@ -449,13 +450,13 @@ def halt(run: Run, *, name: str, reason: str, flatten: bool = False, wait: float
     """
     from septet._app.halt import halt_run
 
-    insist_flag("flatten", flatten)
+    require_flag("flatten", flatten)
     folder = _acted_on(run, name, reason, wait)
     return halt_run(folder, name=name, reason=reason, flatten=flatten, wait_s=wait)
 
 
 def resume(run: Run, *, name: str, reason: str, wait: float = 10.0) -> Halted:
-    """Let a halted run trade again; as `halt`.
+    """Clear the halt of a run; the arguments are those of `halt`.
 
     Raises
     ------
@@ -469,17 +470,17 @@ def resume(run: Run, *, name: str, reason: str, wait: float = 10.0) -> Halted:
 
 
 def _acted_on(run: Run, name: str, reason: str, wait: float) -> Path:
-    insist(isinstance(run, Run), "run", "a Run", run, "septet.open_run(...) opens one")
-    insist_seconds("wait", wait)
+    require(isinstance(run, Run), "run", "a Run", run, "septet.open_run(...) opens one")
+    require_seconds("wait", wait)
     folder = _live_folder(run)
-    insist_text("name", name)
-    insist_text("reason", reason)
-    _insist_named(name, reason)
+    require_text("name", name)
+    require_text("reason", reason)
+    _require_name_and_reason(name, reason)
     return folder
 
 
 def _live_folder(run: Run) -> Path:
-    """Return the folder of a paper or live run, be its journal damaged or not."""
+    """Return the folder of a paper or live run, even if its journal is damaged."""
     from septet._store.damage_messages import is_trading
 
     folder = run.folder
@@ -491,7 +492,7 @@ def _live_folder(run: Run) -> Path:
     return folder
 
 
-def _insist_named(name: str, reason: str) -> None:
+def _require_name_and_reason(name: str, reason: str) -> None:
     if not name.strip() or not reason.strip():
         raise InputError(
             "name and reason are needed: they are written to the journal",

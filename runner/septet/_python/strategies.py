@@ -1,4 +1,4 @@
-"""Strategies as values: load one, change it, ask what it means, check it."""
+"""Strategies as values: load, change, explain and check them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from septet._app.settings import laid
 from septet._python import html
-from septet._python.arguments import insist_choice, insist_flag, insist_path
+from septet._python.arguments import require_choice, require_flag, require_path
 from septet.errors import ConfigError, InputError, Problem, RunError, SeptetError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Mode", "Settings", "Strategy", "check", "laid", "load", "loaded_of", "loads"]
 
 Settings: TypeAlias = Mapping[str, object]
-"""Values by key path, as ``--set`` has them: ``{"features.fast.period": 25}``."""
+"""Values by key path, as in ``--set``: ``{"features.fast.period": 25}``."""
 Mode: TypeAlias = Literal["backtest", "paper", "live"]
 """The mode of a strategy."""
 _TEXT: Final = "<text>"
@@ -38,9 +38,9 @@ _LINE: Final = re.compile(r":(\d+):\d+$")
 
 
 class Strategy:
-    """A strategy that may run: a file with its settings, checked, and never changed.
+    """A checked strategy: a file with its settings; it is immutable.
 
-    Two are equal if they mean the same: every effective value, and where paths in them start.
+    Two strategies are equal if every effective value and the folder of relative paths are equal.
     """
 
     __slots__ = ("_hash", "_loaded", "_mode", "_settings")
@@ -75,22 +75,22 @@ class Strategy:
 
     @property
     def text(self) -> str:
-        """The file as it was read, without the settings."""
+        """The text of the file, without the settings."""
         return self._loaded.text
 
     @property
     def settings(self) -> Settings:
-        """What lies over the file, by key path."""
+        """The values laid over the file, by key path."""
         return MappingProxyType(dict(self._settings))
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """What is allowed, and probably not meant."""
+        """Findings that are allowed but probably not intended."""
         return self._loaded.warnings
 
     @property
     def hash(self) -> str:
-        """SHA-256 of every effective value, and of the sources of plugins beside septet's."""
+        """SHA-256 of every effective value and of the sources of plugins that are not septet's."""
         if not self._hash:
             object.__setattr__(self, "_hash", self._hash_of_content())
         return self._hash
@@ -114,7 +114,7 @@ class Strategy:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def with_(self, settings: Settings, /) -> Strategy:
-        """Return the strategy with other values for some keys, checked at once.
+        """Return the strategy with other values of some keys, checked at once.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class Strategy:
         ConfigError
             With every problem, in `problems`.
         """
-        settings_given = _insist_settings(settings)
+        settings_given = _require_settings(settings)
         unchanged = {key: value for key, value in self._settings if key not in settings_given}
         merged = {
             **unchanged,
@@ -136,7 +136,7 @@ class Strategy:
         return _made(loaded.text, loaded.path, loaded.base_dir, merged, self._mode)
 
     def explain(self) -> pl.DataFrame:
-        """Return every effective value: `path`, `value` as a file writes it, `origin`, `line`."""
+        """Return every effective value: `path`, `value` as in a file, `origin`, `line`."""
         import polars as pl
 
         from septet._app.explain import explain_values
@@ -150,19 +150,19 @@ class Strategy:
         return pl.DataFrame(rows, schema=kinds, orient="row")
 
     def save(self, path: str | PathLike[str], *, replace: bool = False) -> Path:
-        """Write the strategy as a file, and return its path.
+        """Write the strategy as a file and return its path.
 
-        With settings the file holds the values laid over it, and no comments.
+        If it has settings, the file has the values with them applied and no comments.
 
         Raises
         ------
         InputError
-            If the file is there and `replace` is false, or it cannot be written.
+            If the file exists and `replace` is false, or it cannot be written.
         """
         from septet._files import replace_file
 
-        insist_path("path", path)
-        insist_flag("replace", replace)
+        require_path("path", path)
+        require_flag("replace", replace)
         target = Path(path)
         if not replace and os.path.lexists(target):
             raise InputError(f"{target} is there already", hint="replace=True overwrites it")
@@ -202,7 +202,7 @@ class Strategy:
         return f"<Strategy {self.name[:64]!r} {self.mode}{laid} {self.hash[:12]}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Load the text again where a copy is made, as in another process."""
+        """Pickle the source, which is loaded again where it is unpickled."""
         old = self._loaded
         return _made, (old.text, old.path, old.base_dir, dict(self._settings), self._mode)
 
@@ -218,9 +218,10 @@ class Strategy:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was found in a strategy: `ok`, `problems` each with its place, the strategy if it is.
+    """The findings for a strategy: `ok`, `problems` with places, and the strategy if it is valid.
 
-    `settings` counts those of its sweep. `world` are the answers of feed and venue, where asked.
+    `settings` is the number of settings of its sweep. `world` has the answers of feed and venue, if
+    they were asked.
     """
 
     ok: bool
@@ -237,12 +238,12 @@ class Check:
 
 
 def loaded_of(strategy: Strategy) -> Loaded:
-    """Return what the application knows a strategy as.
+    """Return the application's form of a strategy.
 
     Raises
     ------
     InputError
-        If it is no strategy.
+        If the argument is not a strategy.
     """
     if not isinstance(strategy, Strategy):
         raise InputError(
@@ -258,26 +259,27 @@ def load(
     settings: Settings | None = None,
     mode: Mode | None = None,
 ) -> Strategy:
-    """Load a strategy from a file, or from a mapping with the keys of one.
+    """Load a strategy from a file, or from a mapping with the keys of a file.
 
     Parameters
     ----------
     source
-        The path of a file, or a mapping; paths in a mapping start from the working directory.
+        The path of a file, or a mapping; relative paths in a mapping start from the working
+        directory.
     settings
-        Values laid over it, by key path.
+        Values that replace those of the source, by key path.
     mode
-        Wins over the file.
+        Replaces the mode of the file.
 
     Raises
     ------
     ConfigError
         With every problem, each with its place.
     InputError
-        If `source` is text: `loads` takes that.
+        If `source` is the text of a file: use `loads`.
     """
-    laid_over = _insist_settings({} if settings is None else settings)
-    insist_choice("mode", mode, _MODES, optional=True)
+    laid_over = _require_settings({} if settings is None else settings)
+    require_choice("mode", mode, _MODES, optional=True)
     if isinstance(source, Strategy):
         raise InputError("this is a Strategy already", hint="with_() lays settings over it")
     source_given = _given(source)
@@ -289,7 +291,7 @@ def load(
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """A source before it is loaded: its text, what messages call it, where its paths start."""
+    """A source before it is loaded: its text, its name in messages, and the base folder."""
 
     text: str
     name: Path
@@ -306,7 +308,7 @@ def _given(source: Any) -> _Given:
     ConfigError
         If a file cannot be read.
     InputError
-        If it is none of them.
+        If the argument is none of them.
     """
     if isinstance(source, Strategy):
         old = source._loaded
@@ -334,14 +336,14 @@ def _given(source: Any) -> _Given:
 def loads(
     text: str, *, base: str | PathLike[str] = ".", settings: Settings | None = None
 ) -> Strategy:
-    """Load a strategy from the text of a file; paths in it start from `base`.
+    """Load a strategy from the text of a file; relative paths in it start from `base`.
 
     Raises
     ------
     ConfigError
         With every problem, each with its line.
     InputError
-        If `text` is the path of a file: `load` takes that.
+        If `text` is the path of a file: use `load`.
     """
     from septet._config.read import check_text
 
@@ -355,18 +357,18 @@ def loads(
             f"expected the text of a strategy, found the path {text.strip()[:80]!r}",
             hint="septet.load(path) reads a file",
         )
-    insist_path("base", base)
+    require_path("base", base)
     return _made(
         check_text(text, _TEXT),
         Path(_TEXT),
         Path(base).resolve(),
-        _insist_settings({} if settings is None else settings),
+        _require_settings({} if settings is None else settings),
         None,
     )
 
 
 def _text_of(source: Mapping[str, Any]) -> str:
-    """Write a mapping as the text of a file."""
+    """Format a mapping as the text of a file."""
     import yaml
 
     from septet._config.overlay import plain_value
@@ -383,11 +385,11 @@ def _text_of(source: Mapping[str, Any]) -> str:
 
 
 def _without_lines(problem: Problem) -> Problem:
-    """Leave out the line in a mapping: it is that of a text which nobody wrote."""
+    """Remove line numbers from problems of a mapping, whose text was generated."""
     return replace(problem, line=0, column=0) if problem.file == _MAPPING else problem
 
 
-def _insist_settings(settings: Settings) -> dict[str, object]:
+def _require_settings(settings: Settings) -> dict[str, object]:
     if not isinstance(settings, Mapping):
         raise InputError(
             f"settings: expected settings by key path, found a {type(settings).__name__}",
@@ -410,22 +412,22 @@ def check(
     mode: Mode | None = None,
     world: bool = False,
 ) -> Check:
-    """Check a strategy and the data it needs; what is wrong in them is returned and not raised.
+    """Check a strategy and its data; problems are returned, not raised.
 
     Parameters
     ----------
     source
         A strategy, the path of a file, or a mapping.
     mode
-        Wins over the file.
+        Replaces the mode of the file.
     world
-        In paper and live mode, ask the feed and the venue too; only reads.
+        In paper and live mode, ask the feed and the venue too, by requests that only read.
     """
     from septet._app.check import CheckRequest, check_loading
     from septet._config.load import load_text
 
-    insist_choice("mode", mode, _MODES, optional=True)
-    insist_flag("world", world)
+    require_choice("mode", mode, _MODES, optional=True)
+    require_flag("world", world)
     try:
         source_given = _given(source)
         load_again = partial(

@@ -1,4 +1,4 @@
-"""Sweeps and training as values."""
+"""Sweeps and training."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from septet._python import html
 from septet._python.arguments import (
-    insist_choice,
-    insist_count,
-    insist_path,
-    insist_text,
-    insist_watchers,
+    require_callbacks,
+    require_choice,
+    require_count,
+    require_path,
+    require_text,
 )
 from septet._python.results import Model, Trials, Verdict
 from septet._python.running import interruptible
@@ -40,9 +40,9 @@ _BLOCKS = ("block_sums", "block_squares", "over_sums", "over_squares")
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Sweep:
-    """A finished sweep: every setting with its figures, and what the best of them is worth.
+    """A finished sweep: every setting with its figures, and an assessment of the best.
 
-    `folder` is where it is stored, None where it was not.
+    `folder` is where it is stored; None if it is only in memory.
     """
 
     settings: pl.DataFrame
@@ -53,7 +53,7 @@ class Sweep:
 
     @property
     def trials(self) -> Trials | None:
-        """How many tries there are on its data with its settings; None where nobody asked."""
+        """The number of tries on its data with its settings; None if the ledger was not asked."""
         from septet._results.previous_trials import sentence
 
         tries = self._outcome.tries
@@ -65,13 +65,13 @@ class Sweep:
         )  # fmt: skip
 
     def best(self, count: int = 10) -> pl.DataFrame:
-        """Return the best settings by the goal, the best first."""
-        insist_count("count", count)
+        """Return the best settings by the goal, best first."""
+        require_count("count", count)
         ranked: pl.DataFrame = self._outcome.findings.ranked
         return ranked.head(count).drop(*_BLOCKS, strict=False)
 
     def strategy(self, row: int) -> Strategy:
-        """Return the strategy of a row: the number in its column `setting`.
+        """Return the strategy of a row; `row` is the number in its column `setting`.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Sweep:
         """
         import polars as pl
 
-        insist_count("row", row, least=None)
+        require_count("row", row, least=None)
         rows = self.settings.filter(pl.col("setting") == row)
         if not rows.height:
             raise InputError(
@@ -126,14 +126,14 @@ def sweep(
     Parameters
     ----------
     axes
-        Values by key path: a list, or a text as ``--sweep`` takes it (``"5..50:5"``). Without
-        them the strategy's own `sweep:` section holds; what is given here wins over it.
+        Values by key path: a list, or a text as in ``--sweep`` (``"5..50:5"``). By default those of
+        the strategy's own `sweep:` section, which these arguments replace.
     method, trials, seed, goal, where
         As in that section.
     threads
-        Settings run at once; by default one for each core.
+        Settings that run in parallel; by default one for each core.
     out
-        Where the sweep is stored; left out, it stays in memory.
+        The folder in which the sweep is stored; without it, it stays in memory.
     progress, cancel
         As in `run`.
 
@@ -149,9 +149,9 @@ def sweep(
 
     _check_arguments(axes, method, {"goal": goal, "where": where}, out)
     for name, number in (("trials", trials), ("threads", threads)):
-        insist_count(name, number, optional=True)
-    insist_count("seed", seed, least=0, optional=True)
-    insist_watchers(progress, cancel)
+        require_count(name, number, optional=True)
+    require_count("seed", seed, least=0, optional=True)
+    require_callbacks(progress, cancel)
     section = {"method": method, "trials": trials, "goal": goal, "where": where}
     loaded = _swept(strategy, axes or {}, section)
     report = stoppable(progress, cancel)
@@ -160,7 +160,7 @@ def sweep(
         report("note", 0, None, text)
 
     def work(folder: Path, *, page: bool) -> Outcome:
-        request = SweepRequest(out=folder, seed=seed, threads=threads, page=page)
+        request = SweepRequest(out=folder, seed=seed, threads=threads, page=page, face="python")
         with interruptible("the sweep"):
             report("sweep", 0, None, "")
             return sweep_file(loaded, request, log=log, progress=report)
@@ -173,10 +173,10 @@ def sweep(
 
 
 def _check_arguments(axes: Any, method: Any, texts: Mapping[str, Any], out: Any) -> None:
-    insist_choice("method", method, _METHODS, optional=True)
+    require_choice("method", method, _METHODS, optional=True)
     for name, text in texts.items():
-        insist_text(name, text, optional=True)
-    insist_path("out", out, optional=True)
+        require_text(name, text, optional=True)
+    require_path("out", out, optional=True)
     if axes is not None and not isinstance(axes, Mapping):
         raise InputError(
             f"axes: expected values by key path, found a {type(axes).__name__}",
@@ -196,7 +196,7 @@ def _swept_as(strategy: Strategy, outcome: Outcome, folder: Path | None) -> Swee
 def _swept(
     strategy: Strategy, axes: Mapping[str, str | Sequence[object]], section: Mapping[str, Any]
 ) -> Loaded:
-    """Load the strategy again with its sweep section as given here."""
+    """Load the strategy again with the sweep section of these arguments."""
     import yaml
 
     from septet._app.sweep import sweep_settings
@@ -247,8 +247,8 @@ def train(
     """
     from septet._app.train import train_model
 
-    insist_path("to", to, optional=True)
-    insist_watchers(progress)
+    require_path("to", to, optional=True)
+    require_callbacks(progress)
     with interruptible("the training"):
         trained = train_model(
             loaded_of(strategy), None if to is None else Path(to), progress=progress

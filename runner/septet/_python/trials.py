@@ -1,10 +1,10 @@
-"""What the ledger of trials of this user knows."""
+"""Queries to this user's ledger of trials."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from septet._python.arguments import insist
+from septet._python.arguments import require
 from septet._python.results import Trials
 from septet._python.runs import Run
 from septet._python.strategies import Strategy
@@ -21,9 +21,9 @@ def trials(subject: Strategy | Run | None = None) -> Trials:
     Parameters
     ----------
     subject
-        A run: the plans tried on its data. A strategy: those on all data on which one of its name
-        was tried. None: all of the ledger; how many independent ones tries on different data are
-        worth is then not given.
+        A run: the plans tried on its data. A strategy: the plans tried on any data on which a
+        strategy of its name was tried. None: the whole ledger, without an effective number, since
+        the tries are on different data.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def trials(subject: Strategy | Run | None = None) -> Trials:
     from septet._app.trial_records import listed_tries
 
     fits = subject is None or isinstance(subject, Run | Strategy)
-    insist(fits, "subject", "a Strategy, a Run or None", subject)
+    require(fits, "subject", "a Strategy, a Run or None", subject)
     if isinstance(subject, Run):
         tries, rows = listed_tries(_months(subject))
     else:

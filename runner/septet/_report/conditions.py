@@ -29,7 +29,11 @@ class _NotStoredError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition at a decision: its text, true, false or None for unknown, and what it read."""
+    """A condition at a decision: its text, true, false or None for unknown, and its values.
+
+    `values` has what the condition read, each by its name as the file writes it: the value of three
+    bars before as ``prev(fast, 3)``.
+    """
 
     text: str
     state: bool | None
@@ -57,12 +61,22 @@ def condition_at(run: Run, text: str, symbol: str, time_ns: int) -> Condition | 
         look_back_bars = look_back(tree)
         names = {str(name): name for name in names_in(tree)}
         values = _Values(run, symbol, time_ns, look_back_bars + 1)
-        values_read = {shown: values.at(name, 0) for shown, name in names.items()}
-        state = plain_expression(tree)(lambda name, bars: values.at(names[name], bars))
+        reads: dict[tuple[int, str], float] = {}
+
+        def read(name: str, bars_back: int) -> float:
+            value = reads[bars_back, name] = values.at(names[name], bars_back)
+            return value
+
+        state = plain_expression(tree)(read)
         if look_back_bars and values.is_broken():
             state = math.nan
     except (ExpressionError, _NotStoredError):
         return None
+    newest_first = sorted(reads.items(), key=lambda each: each[0][0])
+    values_read = {
+        f"prev({name}, {bars_back})" if bars_back else name: value
+        for (bars_back, name), value in newest_first
+    }
     return Condition(text, None if state != state else state == 1.0, values_read)
 
 

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from septet._journal.open_orders import OpenOrder
     from septet._store.run_folder import Run
 
-__all__ = ["lines_of", "open_state", "order_text", "state_of_fold", "stop_text"]
+__all__ = [
+    "late_model_lines", "lines_of", "open_state", "order_text", "state_of_fold", "stop_text",
+]  # fmt: skip
 
 _STOPS: Final = ("stop_loss", "trailing")
 """Rules of `risk.stops` that limit the loss of a position."""
 _REMAINDER: Final = 0.01
 """Share of equity below which a position that is too small to be sold is a remainder."""
+_LATE_MODELS: Final = {"late": "model_late", "skipped": "model_skipped"}
+"""Alerts about fits that took longer than the schedule, by their names in the document."""
 _AT_VENUE: Final = ("open", "partially_filled")
 
 
@@ -64,9 +68,31 @@ def state_of_fold(fold: Fold, *, doubt: str, running: bool) -> dict[str, Any]:
                 for k, quantity, average in fold.trades.held()
             ],
             "orders": [_order(fold, each) for each in fold.open_orders.all],
+            "late_models": _late_models(fold),
         }
     )
     return document
+
+
+def _late_models(fold: Fold) -> dict[str, Any]:
+    """Return how often a fit was late and models were skipped, and the newest alert of each."""
+    found: dict[str, Any] = {}
+    for name, event in _LATE_MODELS.items():
+        of = [each for each in fold.alerts if each["event"] == event]
+        last = {"at": iso(of[-1]["at_ns"]), "text": of[-1]["text"]} if of else None
+        found[name] = {"count": len(of), "last": last}
+    return found
+
+
+def late_model_lines(state: dict[str, Any]) -> list[str]:
+    """Return what the terminal shows of late and skipped models of `open_state`, if any were."""
+    lines = []
+    for name, of in state["late_models"].items():
+        if of["last"] is not None:
+            times = "once" if of["count"] == 1 else f"{of['count']} times, last"
+            text = f"{times} at {of['last']['at']}: {of['last']['text']}"
+            lines.append(_line(f"Models {name}", text))
+    return lines
 
 
 def _position(

@@ -12,7 +12,16 @@ from rich.text import Text
 
 from septet._host.monitoring import figures_text
 from septet._results.forward import forward_text
-from septet._results.number_texts import UNDEFINED, count, duration, money, number, percent, times
+from septet._results.number_texts import (
+    UNDEFINED,
+    count,
+    duration,
+    money,
+    number,
+    percent,
+    plural,
+    times,
+)  # fmt: skip
 from septet._results.result import TABLES
 from septet._results.verdict import tone
 
@@ -62,14 +71,13 @@ def _figures(summary: Mapping[str, Any]) -> Table:
 
 
 def _findings(run: Run) -> list[str]:
-    lines = []
+    subjects: dict[str, list[str]] = {}  # one line for all symbols of which the same is found
     for item in run.findings:
-        subject = item.get("symbol") or item.get("source")
         often = int(item.get("count", 0))
         described = f"{item.get('kind')} {count(often)}, {item.get('policy')}"
-        lines.append(
-            f"{subject}: {described if often else item.get('message') or item.get('kind')}"
-        )
+        text = described if often else str(item.get("message") or item.get("kind"))
+        subjects.setdefault(text, []).append(str(item.get("symbol") or item.get("source")))
+    lines = [f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in subjects.items()]
     unlisted = len(lines) - _FINDINGS
     return (
         [*lines[:_FINDINGS], f"and {unlisted} more kinds, see the report"]
@@ -102,6 +110,21 @@ def _reading(row: Mapping[str, Any]) -> str:
     return f"{name} {figures}: {row['verdict']}"
 
 
+def _open_positions(run: Run) -> str:
+    """Return how many positions a backtest left open, and their result at the last close."""
+    if run.facts.mode != "backtest":
+        return ""
+    trades = run.table("trades", ["exit_reason", "pnl"])
+    results = trades.filter(trades.get_column("exit_reason") == "open").get_column("pnl")
+    if not len(results):
+        return ""
+    unit = str(run.summary.get("currency", ""))
+    return (
+        f"{plural(len(results), 'position')} at the end, not counted as trades: "
+        f"{money(float(results.sum()), unit)} at the last close"
+    )
+
+
 def _speed(summary: Mapping[str, Any]) -> str:
     rate = summary.get("bars_per_second")
     rate_text = f", {number(rate, 0)} bars a second" if rate else ""
@@ -118,6 +141,7 @@ def _lines(run: Run) -> list[tuple[str, Sequence[str]]]:
     ]
     return [
         ("Data", _findings(run)),
+        ("Open", [text] if (text := _open_positions(run)) else []),
         ("Did not act", [", ".join(rejected[:5])] if rejected else []),
         ("Decisions", ["left out (--fast)"] if "decisions" in run.left_out else []),
         ("Ratios", [f"of {count(summary.get('days', 0))} whole days; parts of days are left out"]),

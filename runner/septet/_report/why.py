@@ -10,7 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.stamps import iso
-from septet._report.rule_texts import rule_states, text_of_rule, text_of_threshold
+from septet._report.rule_texts import (
+    NO_BUY,
+    rule_states,
+    text_of_rule,
+    text_of_signal,
+    text_of_threshold,
+)
 from septet._report.why_rebalance import (
     no_order_sentence,
     not_traded_words,
@@ -231,19 +237,34 @@ def _entry_of(
     }  # fmt: skip
 
 
+def _held(run: Run, symbol: str, time_ns: int) -> dict[str, Any] | None:
+    """Return side and entry time of the trade that was open at a decision; None while flat."""
+    import polars as pl
+
+    at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    is_open = (pl.col("exit_time") > at) | (pl.col("exit_reason").cast(pl.String) == "open")
+    is_of_symbol = pl.col("symbol").cast(pl.String) == symbol
+    found = run.table("trades").filter(is_of_symbol & (pl.col("entry_time") <= at) & is_open)
+    if not found.height:
+        return None
+    last = found.sort("entry_time").tail(1)
+    return {"side": str(last.item(0, "side")), "entry_time": _row(last)["entry_time"]}
+
+
 def explain(run: Run, reference: str) -> dict[str, Any]:
     """Explain an order (its id) or the lack of one (``SYMBOL@TIME``).
 
     Returns
     -------
-    dict with the keys run_id, symbol, time, order, decision, rule, entry, rebalance, features,
-    threshold, model, bar, sizing_inputs, fills, trace, left_out; what there is not is null or
-    empty. `decision` is the last one by the time of the order; of a stop or target, which no
-    decision sends, `entry` is the order whose position it closed, with its decision. `rule`
-    explains a reason that follows from the calendar or from what else is held, or states the rule
-    of the file that signalled, or those of entry that were not true where none did; `rebalance` is
-    what a portfolio asked at that time. `trace` are the steps of an order of a paper or live run,
-    with the milliseconds between them.
+    dict with the keys run_id, symbol, time, order, decision, rule, entry, held, rebalance,
+    features, threshold, model, bar, sizing_inputs, fills, trace, left_out; missing ones are null
+    or empty. `decision` is the last one by the time of the order; for a stop or target, which no
+    decision sends, `entry` is the order whose position it closed, with its decision. `held` is the
+    side and entry time of the position at a decision without an order. `rule` explains a reason
+    that follows from the calendar or from other positions; otherwise it states the rule of the
+    file that signalled, or the rules of entry that were not true. `rebalance` is what a portfolio
+    required at that time. `trace` has the steps of an order of a paper or live run, with the
+    milliseconds between them.
 
     Raises
     ------
@@ -283,8 +304,10 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
                 order_type="" if order is None else str(order["type"]),
             )
             or text_of_threshold(run, resolved, reason)
+            or text_of_signal(resolved, decision, threshold, reason, ordered=order is not None)
             or (rule_states(run, resolved, symbol, decided_ns, side) if by_rule else None),
             "entry": _entry_of(run, order, resolved, time_ns),
+            "held": _held(run, symbol, decided_ns) if order is None else None,
             "rebalance": rebalance_of(run, symbol, decided_ns, decision),
             "features": {name: decision[name] for name in names if name not in LEVEL_COLUMNS},
             "levels": {name: decision[name] for name in names if name in LEVEL_COLUMNS},
@@ -367,8 +390,11 @@ def sentence_of(explanation: Mapping[str, Any]) -> str:
         clip = decision["capped_by"]
         cut = f", cut by {clip} from {value_text(decision['requested'])}" if clip else ""
         weight = explanation["features"].get("target_weight")
-        to = f" to a weight of {value_text(weight)}" if order["reason"] == "rebalance" else ""
-        to += rebalance_words(explanation["rebalance"]) if to else ""
+        to = ""
+        if order["reason"] == "rebalance":
+            known = isinstance(weight, float) and math.isfinite(weight)
+            to = f" to a weight of {100.0 * weight:.4g}%" if known else ""
+            to += rebalance_words(explanation["rebalance"])
         return (
             f"{order['side']} {value_text(order['quantity'])} {explanation['symbol']}: "
             f"{order['reason']}{to}{cut}; {_end(order)}."
@@ -381,7 +407,19 @@ def sentence_of(explanation: Mapping[str, Any]) -> str:
         return f"No order for {explanation['symbol']}: rejected by {decision['rejected_by']}."
     if explanation["rebalance"] and decision["signal"] == "none":
         return no_order_sentence(explanation["symbol"], explanation["rebalance"])
-    return f"No order for {explanation['symbol']}: the signal was {decision['signal']}."
+    return f"No order for {explanation['symbol']}: {_no_change(explanation)}."
+
+
+def _no_change(explanation: Mapping[str, Any]) -> str:
+    """Return why a signal that no rule rejected asked for no order."""
+    signal, held = str(explanation["decision"]["signal"]), explanation["held"]
+    if held and signal == held["side"]:
+        return f"the signal was {signal}, and it is held {signal} since {held['entry_time']}"
+    if signal == "none" and NO_BUY in (explanation["rule"] or ""):
+        return NO_BUY
+    if signal == "flat" and not held:
+        return "the signal was flat, and nothing is held"
+    return f"the signal was {signal}"
 
 
 def _end(order: Mapping[str, Any]) -> str:

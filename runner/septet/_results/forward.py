@@ -40,7 +40,7 @@ def forward_part(
     tuple or None
         None where the ledger does not know the file, less than a day came after, the run was made
         in stretches (which keep one row a day), or its data end after it was made: bars that
-        nobody can have seen yet are made up.
+        nobody can have seen yet are synthetic.
     """
     first_ns = None if result.tries is None else result.tries.file_first_ns
     facts, equity = result.facts, frames["equity"]

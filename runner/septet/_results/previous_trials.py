@@ -33,15 +33,19 @@ class Tries(msgspec.Struct, frozen=True):
     asked_ns: int = 0
 
     def document(
-        self, sharpe_daily: float | None, days: int, skew: float | None, kurtosis: float | None
-    ) -> dict[str, Any]:
-        """Return what summary.json holds, for a run with this ratio: see `deflated`."""
+        self, sharpe_daily: float | None, days: int, skew: float | None, kurtosis: float | None, *,
+        over_holding: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Return the entry of summary.json for a run with this ratio: see `deflated`.
+
+        `over_holding` means that the ratio is of returns over those of holding.
+        """
         probability = deflated(self, sharpe_daily, days, skew, kurtosis)
         return {
             "count": self.count, "effective": self.effective, "declared": self.declared,
             "deflated_sharpe": probability, "problem": self.problem or None,
             "file_first": None if self.file_first_ns is None else iso(self.file_first_ns),
-            "text": sentence(self, probability),
+            "text": sentence(self, probability, over_holding=over_holding),
         }  # fmt: skip
 
 
@@ -70,8 +74,8 @@ def deflated(
     return probabilistic_sharpe(sharpe_daily, days, skew, kurtosis, expected or 0.0)
 
 
-def sentence(tries: Tries, probability: float | None) -> str:
-    """Return the verdict's sentence on the tries, or nothing after the first one."""
+def sentence(tries: Tries, probability: float | None, *, over_holding: bool = False) -> str:
+    """Return the verdict's sentence on the tries; empty if there is nothing to state."""
     if tries.problem:
         return f"How many tries preceded it is not known: {tries.problem}."
     if tries.count is None or tries.effective is None:
@@ -84,9 +88,7 @@ def sentence(tries: Tries, probability: float | None) -> str:
         text += f", worth {number(tries.effective, 1)} independent ones"
     if probability is None:
         return f"{text}."
-    text += f": its true Sharpe ratio is above zero with {chance(probability)} (deflated)"
-    return (
-        f"{text}."
-        if probability >= CONFIDENCE
-        else f"{text}, and cannot be distinguished from chance."
-    )
+    ratio = "its true Sharpe ratio" + (" over holding" if over_holding else "")
+    sure = f"is above zero with a probability of {chance(probability)} (deflated Sharpe ratio)"
+    unsure = "" if probability >= CONFIDENCE else ", so it cannot be distinguished from chance"
+    return f"{text}: {ratio} {sure}{unsure}."

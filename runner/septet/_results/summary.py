@@ -230,9 +230,9 @@ def _tries(
     away = returns - returns.mean() if count else returns
     spread = float((away @ away) / count) if count else 0.0
     if not spread > 0.0:
-        return result.tries.document(ratio, count, None, None)
+        return result.tries.document(ratio, count, None, None, over_holding=only_long)
     skew, kurtosis = (float((away**n).mean() / spread ** (n / 2)) for n in (3, 4))
-    return result.tries.document(ratio, count, skew, kurtosis)
+    return result.tries.document(ratio, count, skew, kurtosis, over_holding=only_long)
 
 
 def _exposure(result: RunResult, equity: pl.DataFrame) -> float | None:

@@ -15,6 +15,16 @@ from __future__ import annotations
 import math
 from math import nan
 
+from septet._kernel.forecast_sums import (
+    add_clipped,
+    add_products,
+    all_finite,
+    clip,
+    common_products,
+    median_size,
+    returns_finite,
+    value_of,
+)
 from septet._kernel.layout import AGE, KEEPS_UNITS, MEMBER_BARS
 from septet._rules.compile_marks import at, kernel, routine
 from septet._rules.ranking import is_known
@@ -34,10 +44,9 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "clip", "correlation_of", "correlation_of_returns", "count_common", "count_members",
-    "find_full", "forecast_weights", "has_window", "insert_size", "mean_forecasts", "multiplier",
-    "multiplier_of_forecasts", "multiplier_of_returns", "newest_member_bar", "scale_forecasts",
-    "weigh_forecasts",
+    "correlation_of", "correlation_of_returns", "count_members", "find_full", "forecast_weights",
+    "has_window", "mean_forecasts", "multiplier", "multiplier_of_forecasts",
+    "multiplier_of_returns", "newest_member_bar", "scale_forecasts", "weigh_forecasts",
 ]  # fmt: skip
 
 
@@ -45,12 +54,6 @@ __all__ = [
 def count_members(t, run: Run):
     """Return how many symbols have had a bar by t and whose bars have not ended."""
     return 1 if ONE_SYMBOL else run.T[MEMBERS_ROW, at(t)]
-
-
-@kernel
-def clip(value, cap):
-    """Return a value limited to +-cap; NaN stays NaN."""
-    return max(-cap, min(cap, value)) if value == value else nan
 
 
 @kernel
@@ -73,15 +76,13 @@ def correlation_of(xx, yy, xy, scale):
 @routine
 def has_window(k, last, run: Run):
     """Whether forecasts and returns of k are finite over its last bars up to `last`."""
-    if last < FORECAST_WINDOW or run.M[k, AGE, last] < FORECAST_WINDOW:
+    first = last - FORECAST_WINDOW + 1
+    if first < 1 or run.M[k, AGE, last] < FORECAST_WINDOW:
         return False
-    for i in range(last - FORECAST_WINDOW + 1, last + 1):
-        if not is_known(run.close[k, i] / run.close[k, i - 1]):
-            return False
-        for forecast in FORECASTS:
-            if not is_known(forecast.value(k, i, run)):
-                return False
-    return True
+    known = returns_finite(k, first, last, run.X)
+    for forecast in FORECASTS:
+        known = known and all_finite(k, first, last, forecast.column(run))
+    return known
 
 
 @routine
@@ -117,38 +118,13 @@ def find_full(t, run: Run):
     return count
 
 
-@kernel
-def insert_size(value, count, run: Run):
-    """Insert |forecast| into the sorted list of one time; return the length of the list."""
-    if value == 0.0:
-        return count
-    n = count
-    while n > 0 and run.proportion[n - 1] > value:
-        run.proportion[n] = run.proportion[n - 1]
-        n -= 1
-    run.proportion[n] = value
-    return count + 1
-
-
 @routine
 def scale_forecasts(t, run: Run):
     """Find m of each forecast: the mean over the last times of the symbols' median size."""
     for forecast in FORECASTS:
-        total, times = 0.0, 0
-        for back in range(FORECAST_WINDOW):
-            count = 0
-            for k in range(SYMBOLS):
-                i = t - back if ONE_SYMBOL else run.bar[k, t - back]
-                if run.role[k] == 1 and i >= 0:
-                    count = insert_size(abs(forecast.value(k, i, run)), count, run)
-            if count > 0:
-                half = count // 2
-                median = run.proportion[half]
-                if count % 2 == 0:
-                    median = (run.proportion[half - 1] + median) / 2.0
-                total += median
-                times += 1
-        run.A[FORECAST_SLOT + forecast.number] = total / times if times > 0 else nan
+        run.A[FORECAST_SLOT + forecast.number] = median_size(
+            t, FORECAST_WINDOW, forecast.column(run), ONE_SYMBOL, run.T, run.B, run.I
+        )
 
 
 @routine
@@ -160,8 +136,8 @@ def mean_forecasts(t, count, run: Run):
         for k in range(SYMBOLS):
             if run.role[k] == 1:
                 last = newest_member_bar(k, t, run)
-                for i in range(last - FORECAST_WINDOW + 1, last + 1):
-                    total += clip(forecast.value(k, i, run) / m, FORECAST_CAP)
+                first = last - FORECAST_WINDOW + 1
+                total = add_clipped(total, k, first, last, forecast.column(run), m, FORECAST_CAP)
         mean = total / (count * FORECAST_WINDOW)
         run.A[FORECAST_SLOT + FORECAST_COUNT + forecast.number] = mean
 
@@ -175,43 +151,26 @@ def multiplier_of_forecasts(t, run: Run):
             if forecast_a.number == forecast_b.number:
                 total += forecast_a.share * forecast_a.share
             else:
-                m, n = (
+                columns = (forecast_a.column(run), forecast_b.column(run))
+                scales = (
                     run.A[FORECAST_SLOT + forecast_a.number],
                     run.A[FORECAST_SLOT + forecast_b.number],
                 )
-                a = run.A[FORECAST_SLOT + FORECAST_COUNT + forecast_a.number]
-                b = run.A[FORECAST_SLOT + FORECAST_COUNT + forecast_b.number]
-                xx, yy, xy, scale = 0.0, 0.0, 0.0, 0.0
+                means = (
+                    run.A[FORECAST_SLOT + FORECAST_COUNT + forecast_a.number],
+                    run.A[FORECAST_SLOT + FORECAST_COUNT + forecast_b.number],
+                )
+                sums = (0.0, 0.0, 0.0, 0.0)
                 for k in range(SYMBOLS):
                     if run.role[k] == 1:
                         last = newest_member_bar(k, t, run)
-                        for i in range(last - FORECAST_WINDOW + 1, last + 1):
-                            x = clip(forecast_a.value(k, i, run) / m, FORECAST_CAP)
-                            y = clip(forecast_b.value(k, i, run) / n, FORECAST_CAP)
-                            scale += x * x + y * y
-                            xx += (x - a) * (x - a)
-                            yy += (y - b) * (y - b)
-                            xy += (x - a) * (y - b)
+                        first = last - FORECAST_WINDOW + 1
+                        sums = add_products(
+                            sums, k, first, last, columns, scales, means, FORECAST_CAP
+                        )
+                xx, yy, xy, scale = sums
                 total += forecast_a.share * forecast_b.share * correlation_of(xx, yy, xy, scale)
     return multiplier(total)
-
-
-@routine
-def count_common(k, other_k, t, run: Run):
-    """Count the returns of two symbols between common bars of the last times; sum both."""
-    count, sum_x, sum_y = 0, 0.0, 0.0
-    before_x, before_y = nan, nan
-    for u in range(t - FORECAST_WINDOW, t + 1):
-        i, j = run.bar[k, u], run.bar[other_k, u]
-        if i < 0 or j < 0:
-            continue
-        x, y = run.close[k, i], run.close[other_k, j]
-        if before_x == before_x:
-            count += 1
-            sum_x += x / before_x - 1.0
-            sum_y += y / before_y - 1.0
-        before_x, before_y = x, y
-    return count, sum_x, sum_y
 
 
 @routine
@@ -220,25 +179,8 @@ def correlation_of_returns(k, other_k, t, run: Run):
 
     1 where less than half of the window is common.
     """
-    count, sum_x, sum_y = count_common(k, other_k, t, run)
-    if 2 * count < FORECAST_WINDOW:
-        return 1.0
-    mean_x, mean_y = sum_x / count, sum_y / count
-    xx, yy, xy, scale = 0.0, 0.0, 0.0, 0.0
-    before_x, before_y = nan, nan
-    for u in range(t - FORECAST_WINDOW, t + 1):
-        i, j = run.bar[k, u], run.bar[other_k, u]
-        if i < 0 or j < 0:
-            continue
-        x, y = run.close[k, i], run.close[other_k, j]
-        if before_x == before_x:
-            moved_x, moved_y = x / before_x - 1.0, y / before_y - 1.0
-            scale += moved_x * moved_x + moved_y * moved_y
-            xx += (moved_x - mean_x) * (moved_x - mean_x)
-            yy += (moved_y - mean_y) * (moved_y - mean_y)
-            xy += (moved_x - mean_x) * (moved_y - mean_y)
-        before_x, before_y = x, y
-    return correlation_of(xx, yy, xy, scale)
+    count, xx, yy, xy, scale = common_products(k, other_k, t, FORECAST_WINDOW, run.T, run.X)
+    return 1.0 if 2 * count < FORECAST_WINDOW else correlation_of(xx, yy, xy, scale)
 
 
 @routine
@@ -267,7 +209,8 @@ def weigh_forecasts(t, fdm, idm, run: Run):
         combined = 0.0
         for forecast in FORECASTS:
             m = run.A[FORECAST_SLOT + forecast.number]
-            combined += forecast.share * clip(forecast.value(k, i, run) / m, FORECAST_CAP)
+            value = value_of(k, i, forecast.column(run))
+            combined += forecast.share * clip(value / m, FORECAST_CAP)
         volatility = volatility_at(k, i, run)
         weight = nan
         if volatility > 0.0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from septet._rules.run_state import Run
@@ -21,11 +21,11 @@ class Group(Protocol):
 
 
 class Forecast(Protocol):
-    """A forecast of a portfolio: its place among them, its share, and its value."""
+    """A forecast of a portfolio: its place among them, its share, and its column."""
 
     number: int
     share: float
 
-    def value(self, k: int, i: int, run: Run) -> float:
-        """Return the forecast at bar `i`."""
+    def column(self, run: Run) -> tuple[Any, int, int]:
+        """Return where its values are: see `septet._kernel.forecast_sums`."""
         ...

@@ -214,7 +214,7 @@ def align_bars(plan: Plan, market: MarketData, terms: AlignmentRules | None = No
         M[k, layout.AGE, :n] = _ages(missing, rules.reset_after)
         M[k, layout.MISSING, :n] = missing
         if table.filled is not None:
-            M[k, layout.MISSING, :n] += _made_up_before(table.filled)
+            M[k, layout.MISSING, :n] += _filled_before(table.filled)
             M[k, layout.SYNTHETIC, :n] = table.filled
         X[k, :, n:] = np.nan
         for row, name in enumerate(names):
@@ -267,8 +267,8 @@ def _ages(missing: Ints, reset_after: int) -> Ints:
     return rows - start
 
 
-def _made_up_before(made_up: npt.NDArray[np.bool_]) -> Any:
-    """1 where the bar before was made up: the scheduled open after a decision did not exist."""
-    flags = np.zeros(len(made_up), np.int64)
-    flags[1:] = made_up[:-1] & ~made_up[1:]
+def _filled_before(filled: npt.NDArray[np.bool_]) -> Any:
+    """1 where the bar before is synthetic: the scheduled open after a decision did not exist."""
+    flags = np.zeros(len(filled), np.int64)
+    flags[1:] = filled[:-1] & ~filled[1:]
     return flags

@@ -24,7 +24,7 @@ from septet._progress import Progress
 from septet._results.result import RunFacts, RunResult
 from septet._shell import result_tables
 from septet._shell.compile_policy import choose_plain, plain_bars, ran_plain_first
-from septet._shell.declared_memory import insist_memory, tried_nodes
+from septet._shell.declared_memory import require_declared_memory, tried_nodes
 from septet._shell.late_start import LateStart, ModelWindow, late_start, ready_of
 from septet._shell.model_layer import Learned, health_of, learn_walk, move_first
 from septet._shell.monitor_actions import Act
@@ -125,7 +125,7 @@ def backtest(
         ran, watchers = ran_plain_first(session, lambda: _ran(session, chosen, progress))
         for each in () if ran.learned is None else ran.learned.doubts:
             session.log(f"doubtful: {each}")
-        insist_memory(session, ran.outcome.F)
+        require_declared_memory(session, ran.outcome.F)
         result = _result(session, ran, watchers, chosen, digests)
         if refuses and not len(ran.outcome.rows(layout.ORDER)):
             refuse_no_value(loaded)

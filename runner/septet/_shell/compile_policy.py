@@ -27,6 +27,10 @@ that plain Python reads by numpy, a thousand values in some microseconds, does n
 SCANNED: Final = 60
 CANDIDATES: Final = 20
 """Bars for each at which a symbol may be entered: only there are its correlations computed."""
+WINDOWS: Final = 3
+"""Windows of forecasts for each bar: numpy reads one in some microseconds, a bar takes tens."""
+READ_AT_ONCE: Final = 1_000
+"""Values of a window that numpy reads in the time that its calls take."""
 KEPT: Final = tuple(f"septet._kernel.{each}" for each in ("sums", "moments", "recursive"))
 """Modules whose helpers read a window now and then, not on every bar."""
 
@@ -51,17 +55,21 @@ def plain_bars(session: Session) -> int:
         if node.step.function is not None and not renews and _scans(node.step.function):
             scanned += min(node.reach, node.memory.bars)  # not what its inner features remember
     work = sum(session.aligned.lengths) * (SCANNED + scanned) // SCANNED
-    return work + _forecast_values(session) // SCANNED
+    return work + _forecast_bars(session)
 
 
-def _forecast_values(session: Session) -> int:
-    """Return how many values the forecasts of a portfolio read, over all rebalances."""
+def _forecast_bars(session: Session) -> int:
+    """Return how many bars the estimates of a portfolio's forecasts count for, of all rebalances.
+
+    Plain Python reads their windows by numpy: `septet._kernel.forecast_sums`.
+    """
     forecast = getattr(session.plan.assembly.terms.portfolio, "forecast", None)
     if forecast is None:
         return 0
-    symbols, count = len(session.aligned.lengths), len(forecast.of)
-    each = symbols * int(forecast.window) * (4 * count + count * count + symbols)
-    return int(session.aligned.DUE.sum()) * each
+    symbols, count, window = len(session.aligned.lengths), len(forecast.of), int(forecast.window)
+    windows = symbols * (1 + count * (count + 1)) + symbols * (symbols - 1) // 2 + 2 * count
+    due = int(session.aligned.DUE.sum())
+    return due * windows * (READ_AT_ONCE + window) // (WINDOWS * READ_AT_ONCE)
 
 
 @cache

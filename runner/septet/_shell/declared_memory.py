@@ -23,7 +23,7 @@ from septet._shell.feature_values import cut_of
 from septet._shell.session import Session
 from septet.errors import RunError
 
-__all__ = ["Boundary", "insist_memory", "tried_nodes"]
+__all__ = ["Boundary", "require_declared_memory", "tried_nodes"]
 
 DRAWS: Final = 4
 """Places beside the newest bar at which each memory is tried."""
@@ -58,7 +58,7 @@ def _inputs(node: Node) -> Iterator[Column]:
         yield from columns.values()
 
 
-def insist_memory(session: Session, F: Floats, first: int = 0) -> None:
+def require_declared_memory(session: Session, F: Floats, first: int = 0) -> None:
     """Compute features again from as many bars as they declare, at places of the run.
 
     Parameters

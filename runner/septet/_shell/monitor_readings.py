@@ -168,7 +168,7 @@ def _checked(watcher: Watcher, reading: Reading, run: RunView) -> Reading:
     """Return the reading under its block's name, or refuse what is none."""
     if not isinstance(reading, Reading):
         raise watcher.failed(f"returned {reading!r:.60}, expected a Reading")
-    _insist_types(watcher, reading)
+    _require_reading_types(watcher, reading)
     if reading.verdict not in MONITOR_VERDICTS:
         expected = ", ".join(MONITOR_VERDICTS)
         raise watcher.failed(f"gave the verdict {reading.verdict!r}, expected one of {expected}")
@@ -198,7 +198,7 @@ _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 }
 
 
-def _insist_types(watcher: Watcher, reading: Reading) -> None:
+def _require_reading_types(watcher: Watcher, reading: Reading) -> None:
     """Refuse a reading of which a part is not of its declared type."""
     for name, (kinds, expected) in _TYPES.items():
         value = getattr(reading, name)

@@ -53,4 +53,4 @@ def refuse_seen(loaded: Any, stored: Any, end_ns: int) -> None:
         With its place in the file.
     """
     with placed(loaded, *stored_key(loaded.strategy.model)):
-        learn.insist_unseen(stored, loaded.strategy.universe.start, end_ns)
+        learn.require_unseen_span(stored, loaded.strategy.universe.start, end_ns)

@@ -210,7 +210,7 @@ def _of_label(label: Any) -> str:
 
 
 def parameter_problems(loaded: Any, names: list[str]) -> list[Problem]:
-    """Return which parameters of a model's trainer do not fit each other, by a fit of made-up rows.
+    """Return contradicting parameters of a model's trainer, found by a fit of synthetic rows.
 
     `names` are the features that the model reads.
     """
@@ -237,7 +237,7 @@ def parameter_problems(loaded: Any, names: list[str]) -> list[Problem]:
     message = refused.error.message
     return [
         problem_at(
-            loaded.tree, path, message if is_certain else f"{message} (on made-up rows)",
+            loaded.tree, path, message if is_certain else f"{message} (on synthetic rows)",
             hint=refused.error.hint, severity="error" if is_certain else "warning",
         )
     ]  # fmt: skip

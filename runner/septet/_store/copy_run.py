@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from septet._files import insist_no_links, make_folders, open_regular, replacing
+from septet._files import make_folders, open_regular, replacing, require_no_links
 from septet.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def copy_run(run: Run, root: Path) -> Path:
             hint="septet runs export writes its tables; no run goes on in a copy of a journal",
         )
     try:
-        insist_no_links(source)
+        require_no_links(source)
         parent = make_folders(root, source.parent.name)
         target, partial = parent / source.name, parent / f".{source.name}.partial"
         if target.is_dir():

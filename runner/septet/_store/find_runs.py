@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from septet._files import insist_no_links
+from septet._files import require_no_links
 from septet._store.damage_messages import JOURNAL, LIVE_SIGNS, damaged
 from septet._store.run_folder import Run
 from septet._store.run_order import in_order, run_id_in
@@ -86,12 +86,12 @@ def open_run(path: Path | str, before: Run | None = None) -> Run:
 
 def _run_in(folder: Path, before: Run | None = None) -> Run:
     """Return the run of a folder, from its journal where that knows more than the tables."""
-    insist_no_links(folder)
+    require_no_links(folder)
     for name in _SIGNS:
         if os.path.isdir(folder / name):
             raise damaged(folder, f"{name} is a folder, expected a file")
     run = Run(folder)
-    run.insist_sizes()
+    run.require_document_sizes()
     if not os.path.isfile(folder / JOURNAL):
         return run
     from septet._store.journal_view import open_live
@@ -191,7 +191,7 @@ def find_to_mend(reference: str, root: Path | str) -> Run:
     folder = find_folder(reference, root)
     if not os.path.isfile(folder / JOURNAL):
         return open_run(folder)
-    insist_no_links(folder)
+    require_no_links(folder)
     return Run(folder)
 
 

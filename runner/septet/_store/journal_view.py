@@ -166,8 +166,12 @@ def _doubts(fold: Fold, doubt: str) -> list[str]:
 
 
 def _critical(alerts: Sequence[Mapping[str, Any]]) -> str:
-    """Return how many alerts are critical, with the names of the most frequent; "" for none."""
+    """Return how many alerts are critical, with the names of the most frequent; "" for none.
+
+    Halts are left out: the verdict states them, and they make no figure doubtful.
+    """
     critical = Counter(each["event"] for each in alerts if each["level"] == "critical")
+    del critical["halt"]
     named = ", ".join(f"{name} {times}" for name, times in critical.most_common(4))
     count = sum(critical.values())
     return f"{count} critical alert{'s' if count > 1 else ''} ({named})" if critical else ""
@@ -327,7 +331,7 @@ class LiveRun(Run):
                 alone_ns=order_times(self.result.orders),
             )  # fmt: skip
 
-    def insist_listed(self) -> dict[str, Any]:
+    def require_summary(self) -> dict[str, Any]:
         """Return the summary: the journal it is made of was read for it."""
         return self.summary
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from septet._data.parquet_bounds import columns_within_memory, insist_texts_within_memory
+from septet._data.parquet_bounds import columns_within_memory, require_texts_within_memory
 from septet._files import make_folders, read_bounded, replace_file, replacing
 from septet._results.result import (
     COUNT,
@@ -272,7 +272,7 @@ class Run:
             raise damaged(self.folder, f"{name} holds a {type(value).__name__}")
         return value
 
-    def insist_sizes(self) -> None:
+    def require_document_sizes(self) -> None:
         """Refuse a run one of whose documents is larger than any that is read.
 
         Raises
@@ -285,7 +285,7 @@ class Run:
             if os.path.lexists(path) and path.lstat().st_size > most:
                 raise damaged(self.folder, f"{name} is larger than {most >> 20} MiB")
 
-    def insist_listed(self) -> dict[str, Any]:
+    def require_summary(self) -> dict[str, Any]:
         """Return the summary of a run that can be shown and reported.
 
         Raises
@@ -380,7 +380,7 @@ class Run:
             raise damaged(self.folder, f"{name}.parquet is missing")
         path = self.folder / f"{name}.parquet"
         try:
-            insist_texts_within_memory(path)
+            require_texts_within_memory(path)
             impossible = impossible_value(path, name) if whole else ""
         except DataError as problem:
             raise damaged(self.folder, problem.message) from problem

@@ -23,12 +23,12 @@ from septet._config.tree import dotted
 from septet._data.parquet_bounds import columns_within_memory
 from septet._data.stamps import iso
 from septet._files import (
-    insist_no_links,
     make_folder,
     make_folders,
     open_lock,
     read_bounded,
     replace_file,
+    require_no_links,
 )
 from septet._store.run_folder import folder_name, run_id_at
 from septet._sweep.setting_row import FIGURES, STATUSES
@@ -278,7 +278,7 @@ def open_unfinished(root: Path, strategy: str) -> SweepFolder:
     """
     parent, unreadable = Path(root) / folder_name(strategy), ""
     for path in sorted(parent.glob("*/manifest.json"), reverse=True):
-        insist_no_links(path.parent)
+        require_no_links(path.parent)
         try:
             manifest = decode_json(read_bounded(path, _MAX_MANIFEST_BYTES))
             if not isinstance(manifest, dict):

@@ -110,7 +110,7 @@ def run_sweep(
     log = log or (lambda message: None)
     began = time.perf_counter()
     space = space_of(loaded, seed=seed)
-    _insist_optuna(space)
+    _require_optuna(space)
     _log_count(space, log)
     numbers = numbers_of(loaded, space)
     beginning = begin_sweep(loaded, space, numbers, log)
@@ -131,7 +131,7 @@ def run_sweep(
         evaluator.close()
 
 
-def _insist_optuna(space: Space) -> None:
+def _require_optuna(space: Space) -> None:
     """Report a missing optuna before anything is checked, not after."""
     if space.method == "tpe":
         from septet._sweep.tune import need_optuna

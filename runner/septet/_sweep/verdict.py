@@ -32,7 +32,7 @@ def overview(findings: Findings) -> str:
         )
     without_result = [
         f"{count(findings.count(status))} {outcome}"
-        for status, outcome in (("failed", "failed"), ("pruned", "were put aside early"))
+        for status, outcome in (("failed", "failed"), ("pruned", "were pruned"))
         if findings.count(status)
     ]
     silent = done - findings.ranked.height
@@ -85,8 +85,8 @@ def _ratios(findings: Findings, best: dict[str, Any]) -> str:
     over = ""
     if findings.over_holding:
         over = f" over holding the same exposure, {number(best['excess_sharpe'])} here,"
-    above = f"is above zero with {chance(best['psr'])} (PSR)"
-    alone = f"Seen alone, its true Sharpe ratio{over} {above}"
+    above = f"is above zero with a probability of {chance(best['psr'])} (PSR)"
+    alone = f"By itself, its true Sharpe ratio{over} {above}"
     if not findings.over_holding:
         alone += ", measured against zero and not against holding"
     if best["dsr"] is None or findings.chosen_from < 2:
@@ -94,21 +94,20 @@ def _ratios(findings: Findings, best: dict[str, Any]) -> str:
     some = findings.chosen_from < findings.table.height
     which = " that have a ratio" if some else ""
     if some and findings.count("pruned"):
-        which += " or were put aside early"
+        which += " or were pruned"
     sentence = (
-        f"{alone}; as the best of {count(findings.chosen_from)}{which}, with "
-        f"{chance(best['dsr'])} (DSR), for the best of as many worthless settings reaches "
-        f"{number(findings.expected_best)} by chance."
+        f"{alone}; as the best of {count(findings.chosen_from)} settings{which}, with a "
+        f"probability of {chance(best['dsr'])} (DSR), since the best of as many settings without "
+        f"skill reaches {number(findings.expected_best)} by chance."
     )
     if best["dsr"] < _CONFIDENCE:
-        return f"{sentence} So it cannot be distinguished from chance."
+        return f"{sentence} It cannot be distinguished from chance."
     if not findings.over_holding:
         return (
-            f"{sentence} In this sample it stands above zero by more than the choice alone "
-            "explains. How much of that a rising market made is not measured, because settings "
-            "went short."
+            f"{sentence} In this sample it is above zero by more than selection explains. How "
+            "much of it is due to a rising market is not measured, because settings went short."
         )
-    return f"{sentence} In this sample it stands above chance; one history is no promise."
+    return f"{sentence} In this sample it exceeds chance; another sample may differ."
 
 
 def overfitted(findings: Findings) -> str:
@@ -118,19 +117,19 @@ def overfitted(findings: Findings) -> str:
         return f"No overfitting probability: {seen.problem}."
     share = seen.probability
     sentence = (
-        f"Overfitting probability {chance(share)}: in so many of {count(len(seen.logits))} splits "
-        "of the days into halves, the setting with the best Sharpe ratio in one half was no better "
-        "than the middle one in the other."
+        f"Overfitting probability {chance(share)}: in this share of the "
+        f"{count(len(seen.logits))} splits of the days into halves, the setting with the best "
+        "Sharpe ratio in one half was no better than the median in the other."
     )
     if share <= _LOW_OVERFITTING:
-        return f"{sentence} Within these days the choice carried over; later days were not asked."
+        return f"{sentence} Within these days the choice carried over; later days were not tested."
     if share < _EVEN_CHANCE[0]:
-        return f"{sentence} The choice carried over more often than not, and not reliably."
+        return f"{sentence} The choice carried over more often than not, but not reliably."
     than = "about" if share <= _EVEN_CHANCE[1] else "no better than"
     return (
         f"{sentence} That is {than} a coin toss: being best here proves nothing for other days. "
-        "It compares the settings with one another: where all share one edge, it states that the "
-        "choice among them does not matter, and nothing of the edge."
+        "It compares the settings with one another: if they all share one edge, it shows that the "
+        "choice among them does not matter, and nothing about the edge."
     )
 
 

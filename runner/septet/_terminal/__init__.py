@@ -1,1 +1,1 @@
-"""`septet top`: one run on a terminal that redraws itself, or as a line every few seconds."""
+"""`septet top`: one run on a terminal that is redrawn, or as a line every few seconds."""

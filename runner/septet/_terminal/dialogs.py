@@ -1,4 +1,4 @@
-"""The dialogs of the screen: a text to read, a halt, a resume."""
+"""The dialogs of the screen: a text, a halt, a resume."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _RESUMES: Final = "Clears every block that waits for a person: the run may enter
 _KEEP: Final = "Positions: keep them (press to change)"
 _CLOSE: Final = "Positions: CLOSE ALL AT MARKET (press to change)"
 _LEAST: Final = 8
-"""So many characters of the run's id confirm a resume."""
+"""How many characters of the run's id confirm a resume."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a person asks of a run."""
+    """A halt or resume that a person requests."""
 
     action: str
     name: str
@@ -62,7 +62,7 @@ class TextDialog(ModalScreen[None]):
 
 
 class ActDialog(ModalScreen[Act | None]):
-    """Asks who halts or resumes a run and why; nothing happens before the last button."""
+    """Asks who halts or resumes a run and why; it acts only on the last button."""
 
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss(None)", "Cancel")]
 
@@ -73,7 +73,7 @@ class ActDialog(ModalScreen[Act | None]):
 
     @property
     def halts(self) -> bool:
-        """Whether it is a halt, else a resume."""
+        """Whether it is a halt; otherwise a resume."""
         return self.action == "halt"
 
     def compose(self) -> ComposeResult:
@@ -95,11 +95,11 @@ class ActDialog(ModalScreen[Act | None]):
                 yield Button("Cancel", id="cancel")
 
     def on_mount(self) -> None:
-        """Begin with the reason, if the name is known."""
+        """Focus the reason if the name is known."""
         self.query_one("#reason" if self.name_ else "#name", Input).focus()
 
     def on_input_submitted(self) -> None:
-        """Go on to the next field: Enter in a field acts on nothing."""
+        """Focus the next field; Enter in a field does not act."""
         self.focus_next()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:

@@ -1,7 +1,7 @@
-"""A run as lines: one every few seconds, for a file, a pipe or a log of another program.
+"""A run as lines: one every few seconds, for a file, a pipe or a log.
 
-A line is `key=value` pairs in a fixed order. A value that holds a space, a quote or an equals sign
-stands in double quotes, as JSON writes it; one that is not known is `-`.
+A line has `key=value` pairs in a fixed order. A value with a space, a quote or an equals sign is in
+double quotes, as in JSON; an unknown value is `-`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _value(value: object) -> str:
 
 
 def line_of(look: Look, now_ns: int, name: str) -> str:
-    """Return a look at a run as one line; `name` is that of its folder."""
+    """Return a reading of a run as one line; `name` is that of its folder."""
     from septet._data.stamps import iso
 
     view = look.view
@@ -64,7 +64,7 @@ def line_of(look: Look, now_ns: int, name: str) -> str:
 
 
 def document_of(look: Look, now_ns: int, name: str) -> dict[str, Any]:
-    """Return a look at a run as plain data: the view, and how current it is."""
+    """Return a reading of a run as plain data: the view, and how current it is."""
     from septet._data.stamps import iso
 
     return {
@@ -84,15 +84,15 @@ def watch(
     now_ns: Callable[[], int] = time.time_ns,
     wait: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Emit a line of a run every `every_s` seconds until no process runs it; return the status.
+    """Emit a line of a run every `every_s` seconds until its process ends; return the exit status.
 
-    The status is 0, 1 where the folder went while it was shown, and 1 or 2 where the run's journal
-    or its files cannot be relied on.
+    The status is 0, 1 if the folder was removed meanwhile, and 1 or 2 if the run's journal or files
+    cannot be relied on.
 
     Raises
     ------
     InputError
-        If the run cannot be read at the first look.
+        If the run cannot be read at first.
     """
     from septet._app.run_follow import RunFollower
 

@@ -1,6 +1,6 @@
-"""What the screen shows of a run, as texts: its head, and the rows of its tables.
+"""The texts of the screen: the head of a run, and the rows of its tables.
 
-Every text from the run passes `cell`, which escapes what a terminal obeys and bounds its length.
+Every text of the run passes `cell`, which escapes control characters and bounds its length.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TABLES: Final = {
     "events": ("HALT OR ALERT", "LEVEL", "NAME", "TEXT"),
     "log": ("LOG", "LEVEL", "EVENT", "TEXT"),
 }
-"""The tables of the screen and their columns; the first names the table."""
+"""The tables of the screen and their columns; the first column names the table."""
 _NONE: Final = {
     "positions": "holds nothing", "orders": "none", "decisions": "none yet", "events": "none",
     "log": "empty",
@@ -33,7 +33,7 @@ _NONE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table; `reference` is what `septet why` takes, `detail` its whole text."""
+    """A row of a table; `reference` is an argument of `septet why`, `detail` the whole text."""
 
     cells: tuple[str, ...]
     reference: str = ""
@@ -41,7 +41,7 @@ class Row:
 
 
 def cell(value: object, most: int = _LONG) -> str:
-    """Write a value in one line of at most about `most` characters."""
+    """Format a value as one line of at most about `most` characters."""
     return shortened(one_line(value), most)
 
 
@@ -50,12 +50,12 @@ def _number(value: float | None) -> str:
 
 
 def _clock(stamp: str) -> str:
-    """Return a time as month, day and clock: what a row has room for."""
+    """Return a time as month, day and clock time, which fit into a row."""
     return f"{stamp[5:10]} {stamp[11:19]}" if len(stamp) >= 19 else cell(stamp, 40)
 
 
 def _time(stamp: str) -> str:
-    """Return the clock alone: the lines of a log are of the last minutes or hours."""
+    """Return the clock time only: the lines of a log are from the last minutes or hours."""
     return stamp[11:19] if len(stamp) >= 19 else cell(stamp, 40)
 
 
@@ -66,7 +66,7 @@ def _age(since_ns: int, now_ns: int) -> str:
 
 
 def head_lines(view: RunView | None, now_ns: int, name: str) -> list[str]:
-    """Return the lines above the tables: what it is, whether it may enter, what it is worth."""
+    """Return the lines above the tables: the run, its blocks, its equity."""
     from septet._results.number_texts import money, percent
 
     if view is None:
@@ -99,7 +99,7 @@ def head_lines(view: RunView | None, now_ns: int, name: str) -> list[str]:
 
 
 def stale_line(look: Look | None, now_ns: int) -> str:
-    """Return that what is shown is not the run's present state, and why; empty where it is."""
+    """Return why the screen does not show the present state; empty if it does."""
     from septet._results.number_texts import duration
 
     if look is None or look.is_current:
@@ -110,7 +110,7 @@ def stale_line(look: Look | None, now_ns: int) -> str:
 
 
 def tables_of(view: RunView, log: list[dict[str, str]]) -> dict[str, list[Row]]:
-    """Return the rows of every table; one that is empty has a row that states it."""
+    """Return the rows of every table; an empty table has a row that says so."""
     tables = {
         "positions": _positions(view), "orders": _orders(view), "decisions": _decisions(view),
         "events": [

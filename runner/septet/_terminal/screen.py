@@ -1,4 +1,4 @@
-"""The screen of `septet top`: one run, read again as it writes, and what may be done to it."""
+"""The screen of `septet top`: one run, read again while it writes, with halt and resume."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class _Table(DataTable[Text]):
 
 
 class TopScreen(App[int]):
-    """One run on one screen; nothing is written into its folder but a halt or a resume."""
+    """One run on one screen; it writes nothing into the run's folder except halts and resumes."""
 
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [
@@ -80,7 +80,7 @@ class TopScreen(App[int]):
         self._look_s, self._looking = look_s, False
 
     def compose(self) -> ComposeResult:
-        """Put the head, the tables and the keys below each other."""
+        """Lay out the head, the tables and the keys."""
         yield Static("", markup=False, id="head")
         yield Static("", markup=False, id="stale")
         with Container(id="tables"):
@@ -93,7 +93,7 @@ class TopScreen(App[int]):
         yield Footer(show_command_palette=False)
 
     async def on_mount(self) -> None:
-        """Make the columns, look once, and then every second."""
+        """Create the columns, read the run, and read it again every second."""
         for name, columns in TABLES.items():
             self.query_one(f"#{name}", DataTable).add_columns(*(Text(each) for each in columns))
         self.query_one("#orders").focus()
@@ -106,7 +106,7 @@ class TopScreen(App[int]):
             self.run_worker(self.look(), group="look", exit_on_error=True)
 
     async def look(self) -> None:
-        """Look at the run and show it; reading happens beside the screen."""
+        """Read the run in a thread and show it."""
         self._looking = True
         try:
             look, log = await asyncio.to_thread(self._read)
@@ -134,7 +134,7 @@ class TopScreen(App[int]):
         stale.update(text)
 
     def _fill(self, name: str, rows: list[Row]) -> None:
-        """Show rows in a table, if they changed; the cursor stays on its row."""
+        """Show rows in a table if they changed; the cursor stays on its row."""
         if self.rows.get(name) == rows:
             return
         table = self.query_one(f"#{name}", _Table)
@@ -152,11 +152,11 @@ class TopScreen(App[int]):
     # ------------------------------------------------------------ keys
 
     def action_help(self) -> None:
-        """Show what the keys do and what the figures are."""
+        """Show the keys and the meaning of the figures."""
         self.push_screen(TextDialog("septet top", _HELP))
 
     def on_data_table_row_selected(self) -> None:
-        """Answer Enter on a row as `w` does."""
+        """Handle Enter on a row like `w`."""
         self.action_why()
 
     def action_why(self) -> None:
@@ -211,7 +211,7 @@ class TopScreen(App[int]):
             self.run_worker(self._act(act), group="act")
 
     async def _act(self, act: Act) -> None:
-        """Halt or resume as the command line does, and show what came of it."""
+        """Halt or resume as the command line does, and show the result."""
 
         def ask() -> list[str]:
             from septet._app.halt import halt_run, resume_run

@@ -1,5 +1,5 @@
-"""The ledger of trials: which backtests a user has made on which data, whichever way he asked.
+"""The ledger of trials: the backtests that a user has made, on which data, from any face.
 
-`months` recognises data, `ledger` keeps and finds trials, `effective` estimates how many
-independent ones they are worth.
+`months` identifies data, `ledger` stores and finds trials, and `effective` estimates the number of
+independent trials.
 """

@@ -1,4 +1,4 @@
-"""How many independent trials a number of correlated ones are worth."""
+"""The effective number of independent trials among correlated ones."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["effective_number", "mean_correlation"]
 
 
 def mean_correlation(returns: Floats) -> float:
-    """Mean correlation of each pair of rows, at least 0.
+    """Return the mean correlation over all pairs of rows, at least 0.
 
     Parameters
     ----------
     returns : array, shape (N, n)
-        Daily returns of N trials on the same n days; NaN where a trial has none, which counts as
-        its mean. A row without any spread is left out.
+        Daily returns of N trials on the same n days. NaN where a trial has no return; it counts as
+        the trial's mean. A constant row is left out.
 
     Returns
     -------
     float
-        From 0 to 1; 0 with fewer than two rows that differ.
+        From 0 to 1; 0 with fewer than two rows that vary.
 
     Notes
     -----
-    Of standardised rows z the mean over days of (sum over rows of z)^2 is N + N (N - 1) rho.
+    For standardised rows z, the mean over days of (sum over rows of z)^2 is N + N (N - 1) rho.
     """
     if not returns.size:
         return 0.0
@@ -46,12 +46,13 @@ def mean_correlation(returns: Floats) -> float:
 
 
 def effective_number(count: int, *returns: Floats) -> float:
-    """Return how many independent trials `count` of them are worth: 1 + (count - 1)(1 - rho).
+    """Return the effective number of independent trials, 1 + (count - 1)(1 - rho).
 
-    rho is the mean correlation of those whose returns are known: groups of shape (N, n), weighted
-    by their N. Trials whose returns are not known count as correlated like the others. Never below
-    1, never above the count. The best of equally correlated trials lies at most as far above their
-    common part as the best of so many independent ones; tests simulate searchers, and hold it.
+    rho is the mean correlation of the trials whose returns are known: groups of shape (N, n),
+    weighted by N. Trials without known returns are assumed to be correlated like the others. The
+    result is never below 1 or above the count. The best of equally correlated trials exceeds their
+    common part by no more than the best of this many independent trials does; tests with simulated
+    searchers verify it.
     """
     if count < 1:
         return 0.0

@@ -1,12 +1,12 @@
-"""The ledger: one append-only SQLite file of the user, which every backtest and sweep writes.
+"""The ledger: one append-only SQLite file of the user with every backtest and sweep.
 
 A trial is a plan on data. The same plan on the same months is one trial, however often it runs and
-whoever asks: each client and each hypothesis has a row, and plans are counted. Nothing decays,
-since chance does not. Each row carries the hash of the one before, so that one that was changed or
-removed shows, to every run: `ledger_mark`. What the ledger cannot do it reports; it never answers 1
-for unknown.
+whichever client runs it: each client and each hypothesis has a row, and the count is of plans.
+Trials never expire, since selection bias does not. Each row contains the hash of the row before, so
+that every run detects a row that was changed or removed: see `ledger_mark`. If the ledger cannot
+answer it reports the reason; it never returns 1 for an unknown number.
 
-`SEPTET_TRIALS=off` keeps no ledger; verdicts state it.
+With `SEPTET_TRIALS=off` there is no ledger, and verdicts state this.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 import msgspec
 import numpy as np
 
-from septet._files import insist_regular, make_folders, open_append
+from septet._files import make_folders, open_append, require_regular_files
 from septet._journal.state_folder import state_folder
 from septet._results.previous_trials import Tries
 from septet._trials.effective import effective_number
@@ -49,13 +49,13 @@ __all__ = [
 OFF: Final = "the ledger of trials is off (SEPTET_TRIALS=off)"
 FORMAT: Final = 3
 BLOCKS: Final = -1
-"""First day of returns that are sums of blocks of days."""
+"""The first day of returns that are sums over blocks of days."""
 OVERLAP: Final = 0.25
-"""Share of the months of a run that another trial has to share with it to count."""
+"""Share of a run's months that another trial must have in common with it to count."""
 MOST_ROWS: Final = 2_000
-"""Trials, the newest, whose daily returns are compared."""
+"""How many trials, the newest first, are compared by their daily returns."""
 Row: TypeAlias = tuple[int, str, str, str, str, str]
-"""When (UTC ns), strategy, face, client, hypothesis and plan."""
+"""Time (UTC ns), strategy, face, client, hypothesis and plan."""
 _BUSY_MS: Final = 10_000
 _SCHEMA: Final = """
 CREATE TABLE months (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, count INTEGER NOT NULL)
@@ -76,11 +76,11 @@ CREATE TRIGGER trials_same BEFORE UPDATE ON trials BEGIN SELECT RAISE (ABORT, 'a
 
 
 class LedgerError(Exception):
-    """The ledger cannot be read or written; its text is the reason, for a verdict."""
+    """The ledger cannot be read or written; the text is the reason, for a verdict."""
 
     @property
     def hint(self) -> str:
-        """What to do: a full or read-only disk is not the file's fault."""
+        """What to do; a full or read-only disk is not a fault of the file."""
         if isinstance(self.__cause__, OSError | sqlite3.OperationalError):
             return "leave the file as it is; it needs a disk with room that may be written to"
         return (
@@ -91,13 +91,13 @@ class LedgerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A plan on data, as it is written.
+    """A plan on data, as stored.
 
-    `plan` names the resolved values, plugins and models, `file` the same without models, which
-    more data add to: the file that was tried. `returns` are
-    the daily returns from day `first_day` on (days since 1970), one a calendar day, NaN on days
-    without one, kept as float32; of a setting of a
-    sweep they are the sums of its blocks of days, and `first_day` is `BLOCKS`.
+    `plan` is a digest of the resolved values, plugins and models. `file` is the same without
+    models, because more data give more models: it identifies the file that was tried. `returns` are
+    daily returns from day `first_day` on (days since 1970), one per calendar day, NaN on days
+    without one, stored as float32; for a setting of a sweep they are sums over blocks of days, and
+    `first_day` is `BLOCKS`.
     """
 
     plan: bytes
@@ -111,29 +111,29 @@ class Trial:
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What the ledger knows of some months: how many plans, and when the file was first tried."""
+    """The ledger's answer for some months: a number of plans, and when the file was first tried."""
 
     tries: Tries
     file_first_ns: int | None = None
 
 
 def ledger_path() -> Path:
-    """Return where the ledger of this user is."""
+    """Return the path of this user's ledger."""
     return state_folder() / "trials.sqlite"
 
 
 def has_begun(path: Path) -> bool:
-    """Whether there is a ledger, or was one."""
+    """Whether a ledger exists, or once existed."""
     return path.exists() or read_mark(path) is not None
 
 
 def is_off() -> bool:
-    """Whether the user has asked for no ledger."""
+    """Whether the user has switched the ledger off."""
     return os.environ.get("SEPTET_TRIALS", "").strip().lower() in ("off", "0", "no")
 
 
 class Ledger:
-    """The ledger, open; a context manager."""
+    """The open ledger; a context manager."""
 
     def __init__(self, path: Path) -> None:
         self.path, mark = path, read_mark(path)
@@ -143,7 +143,7 @@ class Ledger:
         try:
             make_folders(path.parent.parent, path.parent.name, mode=0o700)
             if path.exists():
-                insist_regular(path)
+                require_regular_files(path)
             else:
                 os.close(open_append(path, mode=0o600))
             self._db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1_000)
@@ -152,7 +152,7 @@ class Ledger:
         try:
             self._prepare()
             if mark is None or mark.signs != signs:
-                self.insist_whole()
+                self.verify_rows()
         except sqlite3.Error as problem:
             self._db.close()
             raise LedgerError(f"{path} cannot be used: {problem}") from problem
@@ -194,7 +194,7 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the file, and note in its mark what it holds."""
+        """Close the file and write its state to the mark."""
         last = None
         with suppress(sqlite3.Error):  # a mark that stays is verified
             last = self._db.execute("SELECT seq, hash FROM trials ORDER BY seq DESC LIMIT 1")
@@ -211,7 +211,7 @@ class Ledger:
         Raises
         ------
         LedgerError
-            The file is locked, damaged, read-only or the disk is full.
+            The file is locked, damaged or read-only, or the disk is full.
         """
         try:
             with self._writing():
@@ -251,19 +251,19 @@ class Ledger:
     # ------------------------------------------------------------ reading
 
     def is_empty(self) -> bool:
-        """Whether it has no trial yet."""
+        """Whether it has no trials yet."""
         return self._db.execute("SELECT 1 FROM trials LIMIT 1").fetchone() is None
 
     def known(self, months: Sequence[Month], file: bytes = b"", *, declared: int = 0) -> Known:
-        """Return how many plans were tried on months that overlap these by a quarter or more.
+        """Return the number of plans tried on months that overlap these by a quarter or more.
 
-        A month is shared where its closes are the same, a stretch of a column, or its asset.
-        `declared` tries made elsewhere are added.
+        Two months are the same if they have the same closes, the same hash of a column, or the same
+        asset. `declared` tries made elsewhere are added.
 
         Raises
         ------
         LedgerError
-            The file cannot be read, or its rows are not those that were written.
+            The file cannot be read, or its rows were changed.
         """
         try:
             self._find_overlapping(months)
@@ -288,7 +288,7 @@ class Ledger:
         return Known(Tries(tries, worth, max(0, declared)), first)
 
     def _find_overlapping(self, months: Sequence[Month]) -> None:
-        """Leave the sets of months that share enough of these in the table `shared`."""
+        """Fill the table `shared` with the sets of months that have enough of these in common."""
         distinct_months = sorted(set(months))
         with closing(self._db.cursor()) as cursor:
             cursor.execute("CREATE TEMP TABLE IF NOT EXISTS ours (closes TEXT, asset TEXT)")
@@ -308,7 +308,7 @@ class Ledger:
             )
 
     def months_of(self, strategy: str) -> tuple[Month, ...]:
-        """Return the months on which plans of this name were tried.
+        """Return the months on which plans with this name were tried.
 
         Raises
         ------
@@ -348,7 +348,7 @@ class Ledger:
             raise LedgerError(f"{self.path} cannot be read: {problem}") from problem
 
     def strategies(self) -> list[tuple[str, int, int, int]]:
-        """Return strategies with their plans, and when the first and the last was tried (UTC ns).
+        """Return strategies with their plans and the times of the first and last try (UTC ns).
 
         Raises
         ------
@@ -363,13 +363,13 @@ class Ledger:
         except sqlite3.Error as problem:
             raise LedgerError(f"{self.path} cannot be read: {problem}") from problem
 
-    def insist_whole(self) -> int:
-        """Follow the hashes of all rows; return how many there are.
+    def verify_rows(self) -> int:
+        """Verify the hashes of all rows; return the number of rows.
 
         Raises
         ------
         LedgerError
-            A row was changed, or one is missing before the last, or after it by the mark.
+            A row was changed or removed, or the mark has a later row than the file.
         """
         mark, last, count = read_mark(self.path), b"", 0
         rows = self._db.execute(
@@ -419,7 +419,7 @@ def _chained(last: bytes, row: tuple[object, ...]) -> bytes:
 
 
 def _aligned(rows: Sequence[tuple[int, Floats]]) -> Floats:
-    """Put returns on the days of all of them, NaN where one has none; shape (N, n)."""
+    """Align returns on the days that any of them has; NaN elsewhere; shape (N, n)."""
     non_empty = [(day, values) for day, values in rows if len(values)]
     if not non_empty:
         return np.zeros((0, 0))

@@ -1,8 +1,8 @@
-"""A small file beside the ledger: its last row, and what the files were when septet closed them.
+"""The mark: a small file beside the ledger with its last row and its state at closing.
 
-Files that are as they were left hold what was verified before, so that a run does not follow the
-hashes of all rows. Files that are not are verified; where the row of the mark is missing, the
-ledger lost its end, or was replaced by an older copy.
+If the files are as septet left them, their rows were verified before, and a run need not verify all
+hashes again. Otherwise all rows are verified. If the row of the mark is missing, the end of the
+ledger was removed, or an older copy has replaced it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LONGEST: Final = 1 << 16
 
 
 class LedgerMark(msgspec.Struct, frozen=True):
-    """The number and the hash of the last row, and the signs of the files after it."""
+    """The number and hash of the last row, and size, time and inode of the files after it."""
 
     seq: int
     digest: str
@@ -32,7 +32,7 @@ class LedgerMark(msgspec.Struct, frozen=True):
 
 
 def mark_of(ledger: Path) -> Path:
-    """Return where the mark of a ledger is."""
+    """Return the path of a ledger's mark."""
     return ledger.with_name(f"{ledger.name}-mark")
 
 
@@ -51,7 +51,7 @@ def signs_of_ledger(ledger: Path) -> list[list[int]]:
 
 
 def read_mark(ledger: Path) -> LedgerMark | None:
-    """Return the mark of a ledger; None where there is none, or it cannot be read."""
+    """Return the mark of a ledger; None if it does not exist or cannot be read."""
     try:
         mark = decode_json(read_bounded(mark_of(ledger), _LONGEST))
         return LedgerMark(int(mark["seq"]), str(mark["digest"]), mark["signs"])
@@ -60,7 +60,7 @@ def read_mark(ledger: Path) -> LedgerMark | None:
 
 
 def write_mark(ledger: Path, seq: int, digest: bytes) -> None:
-    """Write the mark of a ledger that was just closed; without room the old one stays."""
+    """Write the mark of a ledger that was just closed; on a full disk the old mark stays."""
     mark = {"seq": seq, "digest": digest.hex(), "signs": signs_of_ledger(ledger)}
     with suppress(OSError):
         replace_file(mark_of(ledger), json.dumps(mark), mode=0o600)

@@ -1,9 +1,9 @@
-"""By what data are recognised again: what each month holds, or its asset and month.
+"""Identification of data: the content of each month, or its asset and month.
 
-Another start, bar length, name, path or frame of the same prices has the same daily closes. Another
-venue's prices of the same asset have the same assets and months. The same rows under another name,
-read with another stamp, time zone or order of columns, have a stretch of a column in common. A part
-of a month is recognised by the daily closes of each stretch of five of its days.
+Another start, bar length, name, path or frame of the same prices has the same daily closes. Prices
+of the same asset from another venue have the same assets and months. The same rows under another
+name, read with another stamp, time zone or order of columns, have 12 consecutive values of a column
+in common. A part of a month is identified by the daily closes of each block of five days.
 """
 
 from __future__ import annotations
@@ -27,26 +27,25 @@ _DAY_NS: Final = 86_400 * 10**9
 _ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 _MOST: Final = np.uint64(2**64 - 1)
 _DIGITS: Final = 5
-"""Significant digits of a close: fewer than two feeds of one venue round differently."""
+"""Significant digits of a close: few enough that two feeds of one venue give the same number."""
 _WINDOW: Final = 12
-"""Bars whose values in a row are one stretch of a column."""
+"""Bars with consecutive values of a column that are hashed together."""
 _LEAST_BARS: Final = 128
 _DAYS: Final = 2
-"""Days in the middle of a month, and at least so many bars, of which stretches are taken."""
+"""Days in the middle of a month, with at least this many bars, in which such values are hashed."""
 _BLOCK_DAYS: Final = 5
 _BLOCKS: Final = 6
 _FEWEST_CLOSES: Final = 3
 _FEWEST_VALUES: Final = 16
-"""Values of a column in a month that differ by their hash, of 64: with fewer its stretches may be
-those of another market, such as of prices that hardly move."""
+"""Distinct values of a column in a month, counted by 64 hashes. With fewer, for example if prices
+hardly move, its consecutive values may equal those of another market."""
 
 
 class Month(msgspec.Struct, frozen=True, order=True):
-    """What a month of one symbol is recognised by; a month has several of them.
+    """One identification of a month of one symbol; a month has several.
 
-    `closes` names its daily closes, those of five of its days, or a stretch of one of its columns:
-    16 hexadecimal digits.
-    `asset` names what was traded, and when: a text such as ``BTC:2023-05``.
+    `closes` is a digest of the daily closes, of the closes of five days, or of consecutive values
+    of a column: 16 hexadecimal digits. `asset` is the asset and month, such as ``BTC:2023-05``.
     """
 
     closes: str
@@ -75,14 +74,15 @@ def months_of(bars: Mapping[str, BarTable], start_ns: int, end_ns: int) -> tuple
 def months_of_closes(
     symbol: str, known_ns: Ints, closes: Floats, columns: Sequence[Floats] = ()
 ) -> Iterable[Month]:
-    """Yield what the months of closes are recognised by, known at UTC nanoseconds in order.
+    """Yield the identifications of the months of closes known at UTC nanoseconds, in order.
 
-    The close of a day is the last one known in it; a close known at midnight is of the day before.
+    The close of a day is the last one known in it; a close known at midnight belongs to the day
+    before.
 
     Parameters
     ----------
     columns
-        Columns of the same bars, whose stretches are yielded too.
+        Columns of the same bars, whose consecutive values are hashed too.
     """
     if not len(known_ns):
         return
@@ -118,11 +118,11 @@ def months_of_closes(
 def _blocks(
     texts: Sequence[str], days: Sequence[int], first: int, last: int, length: int
 ) -> Iterator[str]:
-    """Yield digests of the daily closes of each block of days of a month that data hold whole.
+    """Yield digests of the daily closes of each complete block of days of a month.
 
     Blocks begin at the 1st, 6th, 11th, 16th, 21st and 26th; `days`, `first` and `last` count from
-    the first of the month, which has `length`. One needs three closes, of which at most two are the
-    same: other markets may have those of a price that hardly moves.
+    the first of the month, which has `length` days. A block needs three closes, at most two of them
+    equal: closes of a price that hardly moves may occur in other markets.
     """
     parts: list[list[str]] = [[] for _ in range(_BLOCKS)]
     for text, day in zip(texts, days, strict=True):
@@ -140,8 +140,8 @@ def _blocks(
 def _middles(known_ns: Ints, ends: Sequence[int], months: Dates) -> list[tuple[int, int]]:
     """Return the bars in the middle of each month, as (begin, end).
 
-    The first and the last month may be there in part: then the times are those that the whole month
-    would have, with bars as far from each other as they are in that part.
+    The first and last month may be incomplete: the times are then those of the complete month,
+    assuming bars spaced as in the part that exists.
     """
     spans = []
     for number, (start, end) in enumerate(zip((0, *ends[:-1]), ends, strict=True)):
@@ -166,11 +166,12 @@ def _middles(known_ns: Ints, ends: Sequence[int], months: Dates) -> list[tuple[i
 def _stretches(
     columns: Sequence[Floats], spans: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[int, str]]:
-    """Yield digests of a stretch of each column in each span of bars, with its place.
+    """Yield digests of consecutive values of each column in each span of bars, with its place.
 
-    Of the digests of all stretches of `_WINDOW` bars in a month the least is taken: a shift by some
-    bars makes it another one only if it stands where the month begins or ends. Values count to the
-    last bit, in their order. Columns have no names here: whichever a file calls the close.
+    Of the digests of all `_WINDOW` consecutive bars in a month the smallest is taken: a shift by
+    some bars changes it only if these bars are at the beginning or end of the month. Values are
+    compared to the last bit, in order. Columns are not named, since files name the close
+    differently.
     """
     if not len(columns):
         return
@@ -204,6 +205,6 @@ def _stretches(
 
 
 def _mixed(numbers: Hashes) -> Hashes:
-    """Spread every bit of numbers over all bits (a step of SplitMix64)."""
+    """Mix the bits of numbers (one step of SplitMix64)."""
     spread = (numbers ^ (numbers >> np.uint64(30))) * _ODD
     return spread ^ (spread >> np.uint64(27))

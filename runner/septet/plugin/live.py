@@ -41,8 +41,8 @@ if TYPE_CHECKING:
         StreamDown,
         Streams,
         VenueFacts,
-        insist_on_listed,
         may_leave,
+        require_listed_symbols,
     )
 
 __all__ = [
@@ -75,7 +75,7 @@ __all__ = [
     "VenueFacts",
     "Verdict",
     "alerts",
-    "insist_on_listed",
+    "require_listed_symbols",
     "is_programming_error",
     "may_leave",
     "monitor",

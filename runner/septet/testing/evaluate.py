@@ -235,7 +235,7 @@ class Evaluation:
                     arguments[place] = values[cursor]
             result = called(*arguments)
             if self.guarded:
-                watch.insist()
+                watch.raise_fault()
                 require_outputs(watch.step, result, len(out))
                 self._count(watch)
             if age >= publish:

@@ -26,7 +26,7 @@ def read_nothing(books: Books) -> None:
 READS = {BLOCK: read_short, "account_unread": read_nothing}
 
 
-def insist_on_protection(bench: Bench, stop: m.Submit, rule: str) -> None:
+def assert_protection_stays(bench: Bench, stop: m.Submit, rule: str) -> None:
     """Insist that the stop stays, moves, and comes back, and that only an entry is kept."""
     bench.after_s(120)
     assert bench.guards.blocked(0) == rule
@@ -59,7 +59,7 @@ def test_no_block_takes_a_stop_or_holds_back_an_exit(rule: str) -> None:
     bench = Bench()
     stop = bench.hold_with_stop(HELD, LEVEL)
     bench.guards.trip(rule, bench.now, text="a test")
-    insist_on_protection(bench, stop, rule)
+    assert_protection_stays(bench, stop, rule)
 
 
 @pytest.mark.parametrize("rule", READS)
@@ -68,7 +68,7 @@ def test_a6_what_is_held_stays_protected_whatever_is_read(rule: str) -> None:
     bench, read = books.bench, READS[rule]
     stop = bench.hold_with_stop(HELD, LEVEL)
     read(books)
-    insist_on_protection(bench, stop, rule)
+    assert_protection_stays(bench, stop, rule)
 
 
 @pytest.mark.parametrize("rule", READS)

@@ -17,7 +17,7 @@ CAPITAL = 1_000.0
 BLOCK = "insufficient_funds"
 
 
-def _nothing(k: int, quantity: float, price: float) -> None:
+def _nothing(*given: object) -> None:
     """Book nothing."""
 
 

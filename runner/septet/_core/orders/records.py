@@ -17,7 +17,7 @@ from septet._core.orders.recent_fills import Fill, RecentFills
 
 __all__ = [
     "DUST", "FINAL", "NO_ORDER", "RANK", "Booked", "Child", "Corrected", "Disputed", "Ended",
-    "Fill",
+    "FeeReported", "Fill",
     "ForeignOrder", "NeverSentOrder", "RecentFills", "Outcome", "Parent", "Protection", "Records",
     "StopEnded", "Stranger", "ThirdPartyActivity", "ThirdPartyOrder", "Timing", "Triggered",
     "Unnamed", "Work", "tolerated",
@@ -362,6 +362,16 @@ class Corrected(msgspec.Struct, frozen=True):
     base_fee: float = 0.0
 
 
+class FeeReported(msgspec.Struct, frozen=True):
+    """The venue states the fee of a fill that was booked with the expected one.
+
+    `key` is that of its trade, `fill` as the venue reports it now.
+    """
+
+    key: str
+    fill: m.Filled
+
+
 class Ended(msgspec.Struct, frozen=True):
     """A parent has ended: nothing more is sent for it. `filled` is unsigned (base)."""
 
@@ -407,7 +417,10 @@ class NeverSentOrder(msgspec.Struct, frozen=True):
     text: str
 
 
-Outcome = Booked | Corrected | Ended | Triggered | StopEnded | ThirdPartyActivity | NeverSentOrder
+Outcome = (
+    Booked | Corrected | FeeReported | Ended | Triggered | StopEnded | ThirdPartyActivity
+    | NeverSentOrder
+)  # fmt: skip
 Kill = Literal["", "cancelling", "done"]
 
 
@@ -418,7 +431,8 @@ class Records(msgspec.Struct, kw_only=True):
     `account_units` a position of the account below the booked one (base, signed; ``there`` in
     snapshots), `listed_ns` when the newest list of open orders was requested (wall time). `start`
     is the part of the ids of this start of the process, `starts` the highest parent of each earlier
-    one, `unnamed` and `named` are orders behind executions without a client id.
+    one, `unnamed` and `named` are orders behind executions without a client id. `jumped_ns` is when
+    the local clock jumped ahead (wall time, after the jump), by `jumped_by_ns`.
     """
 
     works: dict[int, Work] = {}
@@ -452,6 +466,8 @@ class Records(msgspec.Struct, kw_only=True):
     held: dict[int, tuple[float, int]] = {}
     unfunded: list[int] = []
     started_ns: int = 0
+    jumped_ns: int = 0
+    jumped_by_ns: int = 0
     listed_ns: int = 0
     paused_ns: int = 0
     refused_ns: dict[int, int] = {}
