@@ -44,7 +44,7 @@ def halted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Forecast]:
     path = strategy_that_turns(folder, opens, "1h", "calendar: 24x7")
     text = path.read_text(encoding="utf-8").replace("bar: 1h}", "bar: 1h, start: 2021-01-05}")
     path.write_text(text, encoding="utf-8")
-    result = backtest(load(path))
+    result: Any = backtest(load(path))
     session = open_session(load(path))
     (folder / "run").mkdir()
     runner = Forecast(load(path, mode="paper"), folder / "run", session, snapshots=313)
