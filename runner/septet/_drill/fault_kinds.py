@@ -39,19 +39,20 @@ Draw = Callable[[random.Random], dict[str, Any]]
 class Kind:
     """A fault of the drill.
 
-    `needs` is the precondition: the request, fill or position that it acts on; `duration_ms` how long it lasts;
-    `draw` gives its parameters. `way` is how it is made: ``armed`` at the venue, ``restart``
-    while the run is down and starts, ``stop`` by a signal while a send is under way, ``kill``
-    with signal 9, ``process`` inside the run's own process, ``operator`` by what a person does to
-    the run: `draw` gives the way. `made_by` is the venue's fault that it
-    is made with. `blocks` are rules of which one must have kept entries back at least for a moment,
-    `logs` events of which one must stand in the run's log. Where `texts` are given the event is
-    logged once a minute at most: a line with one of them counts that is up to a minute older than
-    the fault. While the fault acts, no position is without a stop or an exit at the venue for
-    longer than `unprotected_ms`; 0 asks for nothing. What it
-    brings about may take `rest_ms` more to be seen. One that is only `answered` has occurred when a
-    request was answered with it, and not before; one that is `listed` when the venue has accepted
-    an order under another client id.
+    `needs` is the precondition: the request, fill or position that it acts on; `duration_ms` is how
+    long it lasts; `draw` gives its parameters. `way` is how it is made: ``armed`` at the venue,
+    ``restart`` while the run is down and starts, ``stop`` by a signal while a send is under way,
+    ``kill`` with signal 9, ``process`` inside the run's own process, ``operator`` by what a person
+    does to the run: `draw` gives the way. `made_by` is the venue's fault that it is made with.
+    `blocks` are rules, one of which must have blocked entries at least for a moment; `logs` are
+    events, one of which must be in the run's log.
+
+    If `texts` are given, the event is logged at most once a minute: a line with one of them counts
+    that is up to a minute older than the fault. While the fault acts, no position is without a stop
+    or an exit at the venue for longer than `unprotected_ms` (0: no bound). Its effects may take
+    `rest_ms` more to be seen. A fault that is only `answered` has occurred once a request was
+    answered with it; one that is `listed`, once the venue has accepted an order under another
+    client id.
     """
 
     code: str

@@ -202,7 +202,8 @@ class RunFacts:
     counts bars of all symbols. `days_a_year` is 365 where one of the symbols trades around the
     clock, otherwise the sessions a year (of several calendars, of that with the most); then only
     days that have an equity row count as days (`sessions`), and `ends_inside` means that the last
-    row lies inside a session.
+    row lies inside a session. `session_close` is when sessions usually end (``17:00 ZONE``): rows
+    count for the day on which their session ends; empty, for their own day.
     `long_only`: nothing in the file can open a short. A run whose positions were all long is
     measured over holding its exposure; one without positions goes by `long_only`.
     `benchmark` is the symbol that holding means, empty for all of the universe equally.
@@ -227,6 +228,7 @@ class RunFacts:
     days_a_year: float = 365.0
     sessions: bool = False
     ends_inside: bool = False
+    session_close: str = ""
     day_start: str = "00:00"
     time_zone: str = "UTC"
     seed: int = 0
