@@ -245,9 +245,8 @@ class Checks:
     ) -> None:  # fmt: skip
         """Take a bar that has ended; its close is the price if no quote or trade is fresh.
 
-        A fresh quote is kept: a bad bar must not be the reference for the order it caused. While
-        bars and quotes contradict each other neither sets the price, and entries are rejected
-        without one.
+        A fresh quote is kept: a bad bar must not be the reference for the order it caused. Bars and
+        quotes that contradict each other set no price, and entries are rejected without one.
         """
         state = self.symbols[k]
         state.range.widen(low, high, now_ns)
