@@ -103,7 +103,9 @@ def _view(host: str, path: str, streams: int, cookies: Sequence[str]) -> None:
     ready, read = threading.Barrier(streams + 1), [0] * streams
 
     name, port = host.split(":")
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # no thread takes it
+    # Threads of libraries were begun before: a blocked signal would end the process in one of them.
+    asked, ask = os.pipe()
+    signal.signal(signal.SIGTERM, lambda *_: os.write(ask, b"x"))
 
     def viewer(number: int, cookie: str) -> None:
         events = http.client.HTTPConnection(name, int(port))
@@ -128,8 +130,9 @@ def _view(host: str, path: str, streams: int, cookies: Sequence[str]) -> None:
         threading.Thread(target=viewer, args=given, daemon=True).start()
     ready.wait()
     print("all", flush=True)
-    signal.sigwait({signal.SIGTERM})
+    os.read(asked, 1)
     print(sum(read), flush=True)
+    os._exit(0)  # viewers may be reading
 
 
 def _burn() -> None:
@@ -217,15 +220,16 @@ def _pages_read(looking: subprocess.Popen[str]) -> int:
     RuntimeError
         If they had ended before, or do not say.
     """
-    ended = looking.poll()
-    if ended is None:
+    had_ended = looking.poll() is not None
+    if not had_ended:
         looking.terminate()
-    text = looking.communicate(timeout=30)[0].strip()
-    if ended is not None or not text.isdigit():
-        how = "when they were ended" if ended is None else f"of themselves, with status {ended}"
+    text, status = looking.communicate(timeout=30)[0].strip(), looking.returncode
+    if had_ended or status != 0 or not text.isdigit():
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        when = "before they were asked to" if had_ended else "when they were asked to"
         raise RuntimeError(
-            f"the viewers ended {how} and printed {text!r} in place of a count of pages: a viewer "
-            "that gets a page without figures ends them, and says so above"
+            f"the viewers ended {when}, {how}, and printed {text!r}, expected a count of pages; "
+            "one that gets a page without figures ends all of them, and says so on stderr"
         )
     return int(text)
 
