@@ -48,6 +48,7 @@ LEAST_ROUNDS: Final = 12
 """The interval of the median is between the third and the tenth of twelve values."""
 RESTS_WITHIN_S: Final = 1.5
 """So long a dashboard may finish what is under way before it is halted; then it is halted in it."""
+_ENDS_WITHIN_S: Final = 120.0
 KINDS: Final = ("alone", "viewed", "other")
 
 
@@ -65,7 +66,7 @@ def dashboard(root: Path) -> Iterator[tuple[str, Iterator[str], int]]:
         yield host, map(str.strip, served.stdout), served.pid
     finally:
         served.terminate()
-        served.communicate(timeout=30)
+        served.communicate(timeout=_ENDS_WITHIN_S)
 
 
 def _serve(root: Path) -> None:
@@ -223,7 +224,7 @@ def _pages_read(looking: subprocess.Popen[str]) -> int:
     had_ended = looking.poll() is not None
     if not had_ended:
         looking.terminate()
-    text, status = looking.communicate(timeout=30)[0].strip(), looking.returncode
+    text, status = looking.communicate(timeout=_ENDS_WITHIN_S)[0].strip(), looking.returncode
     if had_ended or status != 0 or not text.isdigit():
         how = f"by signal {-status}" if status < 0 else f"with status {status}"
         when = "before they were asked to" if had_ended else "when they were asked to"
@@ -256,7 +257,7 @@ def _beside(mill: live_mill.Mill, root: Path, viewers: int) -> Iterator[Beside]:
                     os.kill(pid, signal.SIGCONT)
             for each in (looking, *burning):
                 each.terminate()
-                each.communicate(timeout=30)
+                each.communicate(timeout=_ENDS_WITHIN_S)
 
 
 # ---------------------------------------------------------------- the trading process
