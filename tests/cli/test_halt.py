@@ -13,11 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from septet import messages as m
 from septet._app import halt_texts
 from septet._app.halt import Halted
+from septet._cli import options
 from septet._journal.journal_format import Head
 from septet._journal.journal_writer import Journal
 from septet._journal.lease import Holder, Lease
@@ -363,3 +365,17 @@ def test_a_halt_of_a_run_whose_process_ends_meanwhile_states_that_nothing_was_ca
     assert [each["client_id"] for each in found["state"]["orders"]] == ["s1"]
     output = septet("resume", folder, "--name", "ann", "--reason", "seen")
     assert (output.code, "its next start may trade" in output.out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0.0), ("2.5", 2.5), ("30s", 30.0), ("2m", 120.0)]
+)
+def test_a_wait_is_seconds_or_a_duration(text: str, seconds: float) -> None:
+    """`--wait 30s` was refused, and nothing was halted."""
+    assert options.Seconds(0.0).convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "inf", "nan", "", "3 bars"])
+def test_a_wait_that_is_none_is_named(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        options.Seconds(0.0).convert(text, None, None)

@@ -129,3 +129,36 @@ def test_lengths_and_shares_are_found_by_their_type(tmp_path: Path) -> None:
     assert {"signal.min_interval", "risk.stops.time_limit.after"} <= lengths
     shares = {".".join(map(str, path)) for path, _ in shares_of(strategy)}
     assert {"risk.cash_buffer", "execution.simulation.fee.taker", "risk.sizing.fraction"} <= shares
+
+
+LEARNED = TEXT.replace(
+    "signal: {use: rules, long_if: close > fast, exit_if: close < fast}",
+    "model: {use: sklearn, estimator: RandomForestClassifier, label: {use: triple_barrier, "
+    "take_profit: 2%, stop_loss: 1%, time_limit: 24 bars}}\n"
+    "signal: {use: confidence, threshold: 10%}",
+)
+
+
+def test_uneven_barriers_that_pass_the_threshold_without_skill(tmp_path: Path) -> None:
+    """On a random walk such a model was short at 8,544 of 8,544 decisions."""
+    perpetual = ("account.type=perpetual", "perpetual.funding.rate=1bps")
+    message = warned(*perpetual, text=LEARNED, folder=tmp_path)["signal.threshold"]
+    assert "predicts about 0.33, the base rate, and a confidence of 33% short" in message
+    long = ("model.label.take_profit=1%", "model.label.stop_loss=3%")
+    message = warned(*long, text=LEARNED, folder=tmp_path)["signal.threshold"]
+    assert "a confidence of 50% long: it would enter long at every bar" in message
+    for sets in (
+        (),  # spot is never short
+        (*perpetual, "signal.threshold=34%"),
+        (*perpetual, "model.class_weight=balanced"),
+        ("model.label.take_profit=1%",),
+    ):
+        assert "signal.threshold" not in warned(*sets, text=LEARNED, folder=tmp_path), sets
+
+
+@pytest.mark.parametrize(("bar", "warns"), [("15m", False), ("4h", False), ("1d", True)])
+def test_a_daily_loss_on_daily_bars_never_trips(bar: str, warns: bool, tmp_path: Path) -> None:
+    halt = "risk.halts={daily_loss: {above: 4%, then: flatten, resume: next_day}}"
+    found = warned(f"universe.bar={bar}", halt, folder=tmp_path)
+    assert ("never trips in a backtest" in found.get("risk.halts.daily_loss", "")) == warns
+    assert not warned(f"universe.bar={bar}", halt, "mode=paper", folder=tmp_path)

@@ -197,7 +197,7 @@ def test_why_states_rank_weights_and_change_of_each_order_of_a_rebalance(run: Ru
         )  # fmt: skip
         better = sum(value > month[row["symbol"]] for value in month.values())
         assert (asked["place"], asked["places"]) == (better + 1, len(month))
-        assert f"place {better + 1} of {len(month)} by month" in sentence_of(found)
+        assert f"rank {better + 1} of {len(month)} by month" in sentence_of(found)
         assert f"{asked['held_weight'] * 100:.4g}% held" in sentence_of(found)
 
 
@@ -210,7 +210,7 @@ def test_why_shows_what_was_not_traded(run: Run) -> None:
         found = explain(run, f"{symbol}@{day}")
         text = sentence_of(found)
         if found["order"] is None and weights[-1] == 0.0 and not found["decision"]["rejected_by"]:
-            assert "it is not among those that are chosen, place " in text
+            assert "it is not among those that are chosen, rank " in text
             seen.add("chosen")
         elif found["order"] is None and found["decision"]["rejected_by"] == "drift":
             assert "its weight differs by less than the drift" in text

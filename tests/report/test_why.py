@@ -384,3 +384,21 @@ def test_a_decision_under_the_threshold_states_the_probability_it_asks_for(tmp_p
     assert text.endswith(f"the highest confidence of the run was {highest:.3g}")
     assert text_of_threshold(run, resolved, "not_finite") is None
     assert text_of_threshold(run, {"signal": {"use": "rules"}}, "below_threshold") is None
+
+
+def test_a_time_at_which_no_regular_buy_was_due(tmp_path: Path) -> None:
+    """The file has no signal, so that "the signal was none" explains nothing."""
+    text = """\
+version: 1
+name: regular
+universe: {symbols: [AA/USDT], bar: 1h}
+data: {candles: {use: synthetic, bars: 100}}
+risk: {position: {buy_every: {every: 1d at 12:00, amount: 50}}}
+"""
+    path = tmp_path / "regular.yaml"
+    path.write_text(text, encoding="utf-8")
+    run = ReadOnce(save_run(backtest(load(path)), tmp_path / "runs", report=False).folder)
+    found = explain(run, "AA/USDT@2020-01-02T11:00")
+    assert sentence_of(found) == "No order for AA/USDT: no regular buy was due."
+    assert found["rule"] == "no regular buy was due (risk.position.buy_every: 1d at 12:00)"
+    assert "buy_every" in sentence_of(explain(run, "AA/USDT@2020-01-02T12:00"))

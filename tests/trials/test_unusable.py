@@ -144,7 +144,7 @@ def test_an_older_copy_and_a_removed_ledger_are_reported(tmp_path: Path) -> None
     assert first["count"] == 1, "a copy of the newest state is as good as the file"
     mark_of(ledger_path()).unlink()
     ledger_path().unlink()
-    assert "began with it" in tries(tmp_path / "first")["text"]
+    assert "the first in a new ledger" in tries(tmp_path / "first")["text"]
 
 
 def test_what_septet_wrote_itself_is_not_verified_again(

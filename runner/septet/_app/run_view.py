@@ -202,7 +202,9 @@ def standing_words(standing: Standing) -> tuple[str, str, tuple[str, ...]]:
     elif standing.doubt:
         state_text = f"not running: how it ended is not known: {standing.doubt}"
     elif standing.ended is None:
-        state_text = "not running: it was killed or crashed; the same command goes on"
+        state_text = (
+            "not running: it was killed or crashed; start it with the same command to continue"
+        )
     else:
         state_text = f"not running: {standing.ended or 'it never began'}"
     return standing.state, state_text, tuple(blocks)

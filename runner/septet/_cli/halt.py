@@ -20,10 +20,10 @@ __all__ = ["halt", "resume"]
 _wait = click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0.0),
-    default=10.0,
+    type=options.Seconds(0.0),
+    default="10s",
     show_default=True,
-    metavar="SECONDS",
+    metavar="TIME",
     help="How long to wait for the run to report that it is done.",
 )
 

@@ -15,13 +15,41 @@ if TYPE_CHECKING:
     from septet._config.access_rights import Access
 
 __all__ = [
-    "RUN_HELP", "access", "access_of", "as_json", "log_to_stderr", "mode", "runs_folder",
+    "RUN_HELP", "Seconds", "access", "access_of", "as_json", "log_to_stderr", "mode", "runs_folder",
     "settings", "strategy_file", "unchecked",
 ]  # fmt: skip
 
 RUN_HELP: Final = "RUN is a folder, a run id or its beginning, a strategy's name, or `latest`."
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Seconds(click.ParamType[float]):
+    """A length of time: a number of seconds, or a duration such as ``30s`` or ``2m``."""
+
+    name = "duration"
+
+    def __init__(self, least: float) -> None:
+        self.least = least
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the time in seconds."""
+        from pydantic_core import PydanticCustomError
+
+        from septet_schemas.units import parse_duration
+
+        try:
+            seconds = float(value)
+        except ValueError:
+            try:
+                seconds = parse_duration(value) / 1e9
+            except PydanticCustomError:
+                self.fail(f"{value!r} is not a duration such as 30s or 2m", param, ctx)
+        if not self.least <= seconds < float("inf"):
+            self.fail(f"{value} is below {self.least:g} seconds, or without an end", param, ctx)
+        return seconds
 
 
 def log_to_stderr(message: str) -> None:

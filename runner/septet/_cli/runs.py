@@ -129,7 +129,10 @@ def _standing(run: Run) -> list[str]:
     elif standing.doubt:
         lines = [f"  Not running       how it ended is not known: {standing.doubt}"]
     elif standing.ended is None:
-        lines = ["  Not running       it was killed or crashed; the same command goes on"]
+        lines = [
+            "  Not running       it was killed or crashed; start it with the same "
+            "command to continue"
+        ]
     else:
         lines = [f"  Not running       {standing.ended or 'it never began'}"]
     if standing.halted is not None and standing.holder is None:

@@ -22,8 +22,8 @@ __all__ = ["top"]
 )
 @click.argument("run", default="latest")
 @click.option(
-    "--every", "every_s", type=click.FloatRange(min=0.2), default=10.0, show_default=True,
-    metavar="SECONDS", help="How long between two lines.",
+    "--every", "every_s", type=options.Seconds(0.2), default="10s", show_default=True,
+    metavar="TIME", help="How long between two lines.",
 )  # fmt: skip
 @click.option("--once", is_flag=True, help="Print one line and end.")
 @click.option("--lines", is_flag=True, help="Print lines, on a terminal as well.")

@@ -75,6 +75,37 @@ def check_threshold(context: CheckContext) -> None:
     )
 
 
+def check_uneven_barriers(context: CheckContext) -> None:
+    """A model without skill does not enter on one side at every bar.
+
+    Its probability of an up move is the base rate of the label: with barriers at distances t
+    (take profit) and s (stop loss), a price without drift reaches the upper one first with the
+    probability s / (t + s). Balanced class weights move it to one half.
+    """
+    model, signal = context.strategy.model, context.strategy.signal
+    label = model.extra["label"] if model is not None and _is_trained(model) else None
+    if not isinstance(label, TripleBarrierLabel) or context.doubtful("model", "label"):
+        return
+    if getattr(model.config, "class_weight", None) is not None:  # type: ignore[union-attr]
+        return
+    threshold = getattr(signal.config, "threshold", None)
+    if signal.use != "confidence" or threshold is None:
+        return
+    base_rate = label.stop_loss / (label.take_profit + label.stop_loss)
+    confidence = 2.0 * abs(base_rate - 0.5)
+    side = "long" if base_rate > 0.5 else "short"
+    if confidence < threshold or (side == "short" and not context.is_perpetual):
+        return
+    context.warn(
+        ("signal", "threshold") if context.written("signal", "threshold") else ("model", "label"),
+        f"with barriers of {100 * label.take_profit:.4g}% and {100 * label.stop_loss:.4g}% a model "
+        f"without skill predicts about {base_rate:.2g}, the base rate, and a confidence of "
+        f"{100 * confidence:.2g}% {side}: it would enter {side} at every bar",
+        hint="equal barriers, class_weight: balanced, or a threshold above "
+        f"{100 * confidence:.2g}%",
+    )
+
+
 def check_exit_below(context: CheckContext) -> None:
     """An exit by confidence needs a model."""
     if context.strategy.model is None and context.strategy.signal.extra["exit"].below is not None:
@@ -381,6 +412,7 @@ def check_model_monitor(context: CheckContext) -> None:
 CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_model_used,
     check_threshold,
+    check_uneven_barriers,
     check_exit_after,
     check_exit_below,
     check_learns,

@@ -10,6 +10,8 @@ from septet._config.pydantic_problems import closest
 
 __all__ = ["CHECKS"]
 
+DAY_NS: Final = 86_400 * 1_000_000_000
+
 
 def _limit(context: CheckContext, name: str) -> float | None:
     if context.doubtful("risk", "limits", name):
@@ -136,6 +138,22 @@ def check_halts(context: CheckContext) -> None:
         )
 
 
+def check_daily_loss(context: CheckContext) -> None:
+    """A loss within a day is seen on bars that are shorter than a day."""
+    strategy = context.strategy
+    if "daily_loss" not in strategy.risk.halts or context.doubtful("risk", "halts", "daily_loss"):
+        return
+    if strategy.mode != "backtest" or context.bar_ns < DAY_NS:
+        return
+    context.warn(
+        ("risk", "halts", "daily_loss"),
+        "this halt never trips in a backtest with bars of a day or longer: it compares with the "
+        "equity at the first close of the day, which is the only one",
+        on_key=True,
+        hint="use drawdown, or shorter bars; paper and live compare prices within the day as well",
+    )
+
+
 def _above(context: CheckContext, name: str) -> float | None:
     if context.doubtful("risk", "halts", name):
         return None
@@ -204,6 +222,7 @@ CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     check_groups,
     check_stops,
     check_halts,
+    check_daily_loss,
     check_venues,
     check_live_type,
     check_regime,

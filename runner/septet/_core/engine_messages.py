@@ -28,6 +28,7 @@ __all__ = [
     "ruled",
     "traded",
     "tripped",
+    "until_text",
 ]
 
 KINDS: Final[Sequence[Any]] = ("market", "limit", "stop", "stop_limit")
@@ -80,9 +81,15 @@ def ended(each: core.OrderEnded, reason: str, trace: str) -> m.Changed:
     return changed(each.order, each.symbol, state, "" if state == "filled" else reason, trace)
 
 
+def until_text(clears_when: str) -> str:
+    """Return how long a halt holds, in words."""
+    lasts = f"for {clears_when}" if clears_when[:1].isdigit() else f"until {clears_when}"
+    return _ENDS_WITH.get(clears_when, lasts)
+
+
 def halted(rule: str, then: str, clears_when: str, equity: float) -> str:
     """Return a text for the operator: the effect of a halt of the file, and its duration."""
-    until = _ENDS_WITH.get(clears_when, f"for {clears_when}")
+    until = until_text(clears_when)
     what = "a person halted the run" if rule == "operator" else f"{rule} tripped"
     return f"{what} at equity {equity:.2f}: {DOES.get(then, then)}, {until}"
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from septet import messages as m
-from septet._core.engine_messages import DOES
+from septet._core.engine_messages import DOES, until_text
 from septet._core.monitor_blocks import MonitorHook
 
 __all__ = ["LATENCY", "Latency", "MonitorPort", "Monitoring"]
@@ -67,7 +67,7 @@ class Monitoring:
                     text=act.text,
                 )
             )
-            text = f"{act.rule}: {act.text}: {DOES[act.then]}, until: {act.clears_when}"
+            text = f"{act.rule}: {act.text}: {DOES[act.then]}, {until_text(act.clears_when)}"
             out.append(alerted("critical", "halt", text))
         return out, results.drift_ns
 

@@ -115,7 +115,7 @@ def _check_zone(zone: str | None) -> None:
     if zone is None:
         return
     if hint := fixed_zone_hint(zone):
-        raise DataError(f"{zone!r} is no time zone of a place", hint=hint)
+        raise DataError(f"{zone!r} is not a time zone of the time zone database", hint=hint)
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -41,7 +41,7 @@ def refuse_pandas(value: Any, name: str, time: str) -> None:
     if named or type(index).__name__ != "RangeIndex":
         called = f" ({', '.join(map(str, named))})" if named else ""
         raise DataError(
-            f"{name} has its times, or something else that is no row number, as the index{called}",
+            f"{name} has an index that is not the row number, such as its times{called}",
             hint=f"make it a column: frame.reset_index(names={time!r})",
         )
 

@@ -180,6 +180,6 @@ class Outcome:
         lines += self.failures
         if self.over:
             lines.append(f"the bars are over: {self.over}; play more of them with --bars")
-        verdict = "everything that was reached held" if self.ok else "something did not hold"
+        verdict = "every promise that was tested held" if self.ok else "a promise did not hold"
         again = "" if self.ok else f"; repeat it with --seed {self.seed}"
         return [*lines, f"{verdict} (seed {self.seed}){again}", self.folder]

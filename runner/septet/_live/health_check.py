@@ -58,7 +58,7 @@ def _reasons(run: Any) -> Sequence[str]:
     if run.known.model_expired:
         reasons.append("its model has expired: decisions are rejected until another one is ready")
     if not run.shell.journal_works:
-        reasons.append("the journal cannot be written: no order leaves")
+        reasons.append("the journal cannot be written: no entry is sent")
     if day_calendar(each or ROUND_THE_CLOCK for each in calendars) == ROUND_THE_CLOCK:
         age_s, most_s = decision_age_s(run), _longest_s(run)
         if age_s is None or age_s > most_s:

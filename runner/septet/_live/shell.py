@@ -357,7 +357,7 @@ class Shell:
         broken = self._broken
         if broken is None:
             broken = self._broken = _Broken(now_ns, limits.first_retry_s)
-            text = f"the journal cannot be written ({error}): no order leaves until it can"
+            text = f"the journal cannot be written ({error}): no entry is sent until it can"
             self._notify("critical", "journal_failed", {"text": text})
         else:
             broken.wait_s = min(broken.wait_s * 2, limits.longest_retry_s)

@@ -396,6 +396,11 @@ class StrategyRun(LocalRun):
             if each is not None:
                 self.put(each)
 
+    def clock_jumped(self, by_ns: int) -> None:
+        """Let the core count its bounds anew: the clock jumped ahead, and less time has passed."""
+        clock = self.clock
+        self.put(m.Ticked(at_ns=clock.now_ns(), market_ns=clock.market_ns(), jumped_ns=by_ns))
+
     def stood_still(self, seconds: float, why: str) -> None:
         """Block entries until fresh data arrives after a suspension."""
         text = f"{why} for {seconds:.1f} s: entries wait for fresh data"

@@ -69,9 +69,50 @@ def _join(frame: pl.DataFrame, limit: int) -> tuple[dict[str, Any], int]:
     return columns, step
 
 
-def _markers(trades: pl.DataFrame) -> dict[str, Any]:
-    rows = np.unique(np.linspace(0, trades.height - 1, MARKERS).astype(np.int64))
-    drawn = trades if trades.height <= MARKERS else trades[rows]
+def _evenly(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return at most `MARKERS` rows, equally spaced, the first and the last included."""
+    rows = np.unique(np.linspace(0, frame.height - 1, MARKERS).astype(np.int64))
+    return frame if frame.height <= MARKERS else frame[rows]
+
+
+def _steps(run: Run, symbol: str, trades: pl.DataFrame) -> dict[str, Any]:
+    """Return the fills between entry and exit of the trades drawn: adds, takes, resizes, buys.
+
+    `row` is the trade of each, `up` whether it increases the position.
+    """
+    import polars as pl
+
+    stored = {name for name in ("fills", "orders") if run.has(name)}
+    if len(stored) < 2 or not trades.height:
+        return {"row": [], "t": [], "price": [], "up": [], "reason": []}
+    fills = run.table("fills").filter(pl.col("symbol").cast(pl.String) == symbol)
+    reasons = run.table("orders", ["order_id", "reason"]).unique("order_id", keep="first")
+    known = fills.with_columns(pl.col("order_id").cast(pl.String)).join(
+        reasons.select(pl.all().cast(pl.String)), on="order_id", how="left", maintain_order="left"
+    )
+    row = np.searchsorted(stamps(trades, "entry_time"), stamps(known), side="left") - 1
+    known = known.with_columns(row=pl.Series(row)).filter(pl.col("row") >= 0)
+    row = known.get_column("row").to_numpy()
+    side = trades.get_column("side").cast(pl.String).to_numpy()[row]
+    is_buy = (known.get_column("side").cast(pl.String) == "buy").to_numpy()
+    up, left_ns = is_buy == (side == "long"), stamps(trades, "exit_time")[row] - stamps(known)
+    # Inside the last bar an increase has the time of the exit.
+    drawn = _evenly(
+        known.with_columns(up=pl.Series(up)).filter(
+            pl.Series((left_ns > 0) | (up & (left_ns == 0)))
+        )
+    )
+    return {
+        "row": drawn.get_column("row").to_list(),
+        "t": milliseconds(stamps(drawn)),
+        "price": short(floats(drawn, "price")),
+        "up": drawn.get_column("up").to_list(),
+        "reason": drawn.get_column("reason").fill_null("").to_list(),
+    }
+
+
+def _markers(run: Run, symbol: str, trades: pl.DataFrame) -> dict[str, Any]:
+    drawn = _evenly(trades.sort("entry_time", maintain_order=True))
     return {
         "side": drawn.get_column("side").to_list(),
         "entry_t": milliseconds(stamps(drawn, "entry_time")),
@@ -80,6 +121,7 @@ def _markers(trades: pl.DataFrame) -> dict[str, Any]:
         "exit": short(floats(drawn, "exit_price")),
         "pnl": short(floats(drawn, "pnl")),
         "reason": drawn.get_column("exit_reason").to_list(),
+        "steps": _steps(run, symbol, drawn),
         "all": trades.height,
     }
 
@@ -124,7 +166,7 @@ def _price(run: Run, bars: dict[str, pl.DataFrame], share: int) -> list[dict[str
                 "joined": step * int(joined.get(symbol, 1)),
                 **columns,
                 "levels": _levels(levels.get(symbol), columns["t"]),
-                "trades": _markers(own),
+                "trades": _markers(run, symbol, own),
             }
         )
     return priced

@@ -125,8 +125,8 @@ def _price(data: dict[str, Any], body: str) -> str:
         f'<select id="symbol" aria-label="Symbol">{options}</select>' if len(prices) > 1 else ""
     )
     name = "" if len(prices) > 1 else f": {prices[0]['symbol']}"
-    note = "An arrow up is a long entry, an arrow down a short one; a circle is an exit with a "
-    note += "gain, a square one with a loss."
+    note = "An arrow up is a long entry or increase, an arrow down a short one; a circle on a bar "
+    note += "is a reduction, one above it an exit with a gain, a square an exit with a loss."
     return section(f"Price, entries and exits{name}", body, note, chosen)
 
 

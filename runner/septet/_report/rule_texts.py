@@ -11,8 +11,11 @@ from septet._results.no_trades import highest_confidence, threshold_of, threshol
 if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
-__all__ = ["rule_states", "text_of_rule", "text_of_threshold"]
+__all__ = [
+    "NO_BUY", "rule_states", "text_of_rule", "text_of_signal", "text_of_threshold",
+]  # fmt: skip
 
+NO_BUY: Final = "no regular buy was due"
 _RULES: Final = {"long": "long_if", "short": "short_if", "flat": "exit_if"}
 
 
@@ -51,6 +54,28 @@ def text_of_threshold(run: Run, resolved: Mapping[str, Any], reason: str) -> str
         return None
     highest = highest_confidence(run.table("decisions")) if run.has("decisions") else None
     return threshold_text(threshold, highest)
+
+
+def text_of_signal(
+    resolved: Mapping[str, Any], decision: Mapping[str, Any], threshold: Any, reason: str, *,
+    ordered: bool,
+) -> str | None:  # fmt: skip
+    """Return that a confidence gave the signal, or that no regular buy was due; else None.
+
+    `ordered`: `reason` is that of the order that follows, else that of a rejection.
+    """
+    buys = _block(_block(_block(resolved, "risk"), "position"), "buy_every")
+    if buys and not ordered and not reason:
+        return f"{NO_BUY} (risk.position.buy_every: {buys.get('every')})"
+    confidence, side = decision.get("confidence"), decision.get("signal")
+    if ordered and reason not in ("entry", "opposite", "reversal"):
+        return None
+    if (reason and not ordered) or side not in ("long", "short") or confidence is None:
+        return None
+    if not isinstance(threshold, float) or not confidence >= threshold:
+        return None
+    reached = _percent(round(confidence, 6))
+    return f"the confidence of {reached} reaches the threshold of {_percent(threshold)}"
 
 
 def rule_states(

@@ -199,7 +199,16 @@ def _trade_marks(trades: Mapping[str, Any], currency: str) -> list[dict[str, Any
                     "trade": row,
                 }
             )
-    return marks
+    steps = trades["steps"]
+    for row, time, price, up, reason in zip(
+        *(steps[name] for name in ("row", "t", "price", "up", "reason")), strict=True
+    ):
+        is_short = trades["side"][row] == "short"
+        kind = ("more-short" if is_short else "more-long") if up else "less"
+        words = reason.replace("_", " ") or ("more" if up else "less")
+        text = f"{words} at {price:g}"
+        marks.append({"t": time // 1000, "kind": kind, "text": text, "trade": row})
+    return sorted(marks, key=lambda mark: mark["t"])
 
 
 def _price_series(levels: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -256,7 +265,17 @@ def price_chart(data: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
 def _still_marks(item: Mapping[str, Any]) -> list[Mark]:
     trades = item["trades"]
     rows = range(len(trades["side"])) if len(trades["side"]) <= 150 else ()
+    steps = trades["steps"]
+    inside = range(len(steps["row"])) if len(rows) and len(steps["row"]) <= 300 else ()
     return [
+        Mark(
+            steps["t"][k] / 1000, steps["price"][k],
+            "triangle" if steps["up"][k] else "diamond",
+            "accent" if steps["up"][k] else "contrast",
+            steps["reason"][k].replace("_", " ") or "fill",
+        )
+        for k in inside
+    ] + [
         Mark(trades["entry_t"][k] / 1000, trades["entry"][k], "triangle", "accent",
         f"{trades['side'][k]} in")
         for k in rows

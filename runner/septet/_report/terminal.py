@@ -71,14 +71,13 @@ def _figures(summary: Mapping[str, Any]) -> Table:
 
 
 def _findings(run: Run) -> list[str]:
-    lines = []
+    subjects: dict[str, list[str]] = {}  # one line for all symbols of which the same is found
     for item in run.findings:
-        subject = item.get("symbol") or item.get("source")
         often = int(item.get("count", 0))
         described = f"{item.get('kind')} {count(often)}, {item.get('policy')}"
-        lines.append(
-            f"{subject}: {described if often else item.get('message') or item.get('kind')}"
-        )
+        text = described if often else str(item.get("message") or item.get("kind"))
+        subjects.setdefault(text, []).append(str(item.get("symbol") or item.get("source")))
+    lines = [f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in subjects.items()]
     unlisted = len(lines) - _FINDINGS
     return (
         [*lines[:_FINDINGS], f"and {unlisted} more kinds, see the report"]

@@ -10,7 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from septet._data.stamps import iso
-from septet._report.rule_texts import rule_states, text_of_rule, text_of_threshold
+from septet._report.rule_texts import (
+    NO_BUY,
+    rule_states,
+    text_of_rule,
+    text_of_signal,
+    text_of_threshold,
+)
 from septet._report.why_rebalance import (
     no_order_sentence,
     not_traded_words,
@@ -298,6 +304,7 @@ def explain(run: Run, reference: str) -> dict[str, Any]:
                 order_type="" if order is None else str(order["type"]),
             )
             or text_of_threshold(run, resolved, reason)
+            or text_of_signal(resolved, decision, threshold, reason, ordered=order is not None)
             or (rule_states(run, resolved, symbol, decided_ns, side) if by_rule else None),
             "entry": _entry_of(run, order, resolved, time_ns),
             "held": _held(run, symbol, decided_ns) if order is None else None,
@@ -383,8 +390,11 @@ def sentence_of(explanation: Mapping[str, Any]) -> str:
         clip = decision["capped_by"]
         cut = f", cut by {clip} from {value_text(decision['requested'])}" if clip else ""
         weight = explanation["features"].get("target_weight")
-        to = f" to a weight of {value_text(weight)}" if order["reason"] == "rebalance" else ""
-        to += rebalance_words(explanation["rebalance"]) if to else ""
+        to = ""
+        if order["reason"] == "rebalance":
+            known = isinstance(weight, float) and math.isfinite(weight)
+            to = f" to a weight of {100.0 * weight:.4g}%" if known else ""
+            to += rebalance_words(explanation["rebalance"])
         return (
             f"{order['side']} {value_text(order['quantity'])} {explanation['symbol']}: "
             f"{order['reason']}{to}{cut}; {_end(order)}."
@@ -405,6 +415,8 @@ def _no_change(explanation: Mapping[str, Any]) -> str:
     signal, held = str(explanation["decision"]["signal"]), explanation["held"]
     if held and signal == held["side"]:
         return f"the signal was {signal}, and it is held {signal} since {held['entry_time']}"
+    if signal == "none" and NO_BUY in (explanation["rule"] or ""):
+        return NO_BUY
     if signal == "flat" and not held:
         return "the signal was flat, and nothing is held"
     return f"the signal was {signal}"

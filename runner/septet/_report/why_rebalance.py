@@ -153,7 +153,7 @@ def rebalance_words(rebalance: Mapping[str, Any]) -> str:
 
 
 def _place_text(rebalance: Mapping[str, Any]) -> str:
-    return f"place {rebalance['place']} of {rebalance['places']} by {rebalance['by']}"
+    return f"rank {rebalance['place']} of {rebalance['places']} by {rebalance['by']}"
 
 
 def not_traded_words(rebalance: Mapping[str, Any], reason: str) -> str:
@@ -198,7 +198,7 @@ def no_order_sentence(symbol: str, rebalance: Mapping[str, Any]) -> str:
         last = (
             f"the last was at {rebalance['last_rebalance']}" if rebalance["last_rebalance"] else ""
         )
-        since = f"; {last}, to a weight of {rebalance['weight_before']:.4g}" if last else ""
+        since = f"; {last}, to a weight of {100 * rebalance['weight_before']:.4g}%" if last else ""
         return f"No order for {symbol}: no rebalance was made at this time{since}."
     if rebalance["target_weight"] == 0.0:
         if rebalance["use"] != "top":
