@@ -24,6 +24,9 @@ os.environ.setdefault("SEPTET_TRIALS", "off")
 # OpenMP reads this when it is loaded, in every process that a test starts as well.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# So do those of OpenBLAS, as the command line sets it for its own process: 2**20 ticks, not 2**26.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
+
 # Files in memory cost no write to a disk; journals of tests are flushed thousands of times.
 MEMORY = Path("/dev/shm")
 ENOUGH = 6 << 30

@@ -5,8 +5,6 @@ A user's error prints a message and returns its exit status; a bug keeps its tra
 
 from __future__ import annotations
 
-import atexit
-import gc
 import importlib
 import os
 import sys
@@ -30,6 +28,7 @@ from septet._cli.terminal import (
     let_plugin_print,
     traceback_text,
 )
+from septet._kernel.garbage_collection import collect_seldom
 from septet._text import one_line
 from septet.errors import ConfigError, PluginError, SeptetError
 
@@ -63,11 +62,6 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "mcp": ("septet._cli.mcp:mcp", "Serve tools for agents over stdin and stdout."),
 }
 """Name -> (module:command, one line of help); plugins add theirs through `septet_commands`."""
-_YOUNG: Final = 250_000
-"""Objects that are made before a collection looks at them: 700 is meant for small programs.
-
-A short backtest makes over 100,000, most of them while modules are imported, and they stay.
-"""
 
 
 def _import(target: str) -> Any:
@@ -180,10 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
     # pydantic reads the entry points of every installed package to find plugins of its own.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # What is imported stays: looking for cycles in it on the way, and in everything once more at
-    # the end, took 0.14 of the 1.27 s of a warm start.
-    gc.set_threshold(_YOUNG)
-    atexit.register(gc.freeze)
+    collect_seldom()
     words = list(sys.argv[1:] if arguments is None else arguments)
     sys.excepthook = _show_bug
     early = EarlySignals()

@@ -69,9 +69,14 @@ class Started(Event, frozen=True, kw_only=True, tag="started"):
 
 
 class Ticked(Event, frozen=True, kw_only=True, tag="ticked"):
-    """Time has passed: actions that waited for it may continue."""
+    """Time has passed: actions that waited for it may continue.
+
+    `jumped_ns` is by how much the local clock jumped ahead just before: so much less time has
+    passed than stamps from before the jump show.
+    """
 
     market_ns: int
+    jumped_ns: int = 0
 
 
 class Operated(Event, frozen=True, kw_only=True, tag="operated"):

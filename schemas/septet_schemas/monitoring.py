@@ -54,7 +54,7 @@ class FillMonitoring(Config):
     """Whether fills still cost what was assumed."""
 
     slippage_alarm: Cost = Field(default="20bps")  # type: ignore[assignment]
-    """Warn where the mean slippage of fills against the decision price is above this."""
+    """Warn if the mean slippage of fills, by its lower 95 % end, is above this share of a price."""
     latency_alarm: WallDuration = Field(default="2s")  # type: ignore[assignment]
     """Warn where a venue takes longer to answer an order."""
 

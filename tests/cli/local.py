@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from septet._drill.parent_death import command_of
 from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
 
 STRATEGY = """\
@@ -126,9 +127,8 @@ def local(folder: Path, *, bar_wall_ns: int = 250_000_000) -> Iterator[Local]:
     path = folder / "venue.json"
     path.write_bytes(msgspec.json.encode(config))
     venue = subprocess.Popen(
-        [sys.executable, "-m", "septet._drill.venue", "--config", str(path)],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        command_of("septet._drill.venue", "--config", str(path)), stdout=subprocess.PIPE, text=True
+    )
     assert venue.stdout is not None
     made: Local | None = None
     try:

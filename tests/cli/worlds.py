@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from septet._drill.parent_death import command_of
 from septet._drill.venue import SymbolConfig, Synthetic, VenueConfig
 
 __all__ = ["World", "world"]
@@ -33,7 +33,7 @@ def world(folder: Path, **changes: Any) -> Iterator[World]:
     config = VenueConfig(symbols=[bars], **{"history": 400, "seed": 3, **changes})
     path = folder / "venue.json"
     path.write_bytes(msgspec.json.encode(config))
-    command = [sys.executable, "-m", "septet._drill.venue", "--config", str(path)]
+    command = command_of("septet._drill.venue", "--config", str(path))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -337,6 +337,7 @@ CATALOGUE: Final = {
         (),
         (
             "live/test_clock.py::test_a9_a_clock_that_ran_ahead_and_is_right_again_is_followed",
+            "core/orders/test_network.py::test_a_jump_of_the_clock_makes_no_answer_final",
             "live/test_clock.py::test_time_never_goes_backwards",
         ),
     ),

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from septet import messages as m
 from septet._host.venues import BarSeen, QuoteSeen
 from septet._live.clock import WallClock
+from septet._live.process import _Process
+from septet._live.strategy_run import StrategyRun
 from tests.live.test_market import MINUTE, SECOND, START, Silent, make_handler
 
 
@@ -73,3 +78,22 @@ def test_a9_no_bar_is_late_once_the_clock_is_right(seed: int) -> None:
         assert set(states.values()) == {"live"}, "nothing blocks entries any more"
 
     asyncio.run(scene())
+
+
+def test_the_core_is_told_of_a_jump_ahead_before_anything_has_a_stamp_after_it() -> None:
+    """Its bounds are counted by stamps; a clock that is set back shortens none."""
+    wall_ns, monotonic_ns, put = START, 5 * SECOND, list[Any]()
+    clock = WallClock(wall=lambda: wall_ns, monotonic=lambda: monotonic_ns)
+    run: Any = SimpleNamespace(clock=clock, put=put.append)
+    run.clock_jumped = partial(StrategyRun.clock_jumped, run)
+    process: Any = SimpleNamespace(
+        clock=clock, _awake=lambda: [run], _notify=lambda *said: put.append(said),
+        _stood_still=lambda *said: put.append(said),
+    )  # fmt: skip
+    for by_s, jumped in ((0, []), (120, [120 * SECOND]), (-60, [])):
+        put.clear()
+        wall_ns += by_s * SECOND
+        _Process._check_clock(process)
+        assert [each.jumped_ns for each in put if isinstance(each, m.Ticked)] == jumped
+        if jumped:
+            assert put[0].at_ns == START + 120 * SECOND

@@ -133,6 +133,24 @@ def test_a_part_that_is_gone_leaves_the_rest_with_its_stop() -> None:
     assert core.handle(holdings(NOW + 401 * SECOND, 0.004)) == []
 
 
+def test_an_accepted_surplus_is_not_what_is_gone_of_a_position_sold_twice() -> None:
+    """Five of the owner lie beside the run's; a sale that was executed twice took of them."""
+    core: Any = core_of_seed(4)()
+    held_long(core)
+    at_ns = NOW + 310 * SECOND
+    quote(core, at_ns, 99.5, 99.52)
+    core.handle(holdings(at_ns, 5.01))
+    core.handle(resume(at_ns + SECOND))
+    core.handle(holdings(at_ns + 2 * SECOND, 5.01))
+    units = round(core.engine.held(0) * core._scales[0])
+    core._carry(core.engine.adopt(0, -2.0 * units, 99.5, at_ns + 3 * SECOND))
+    assert core.engine.held(0) == -0.01
+    found = core.handle(holdings(at_ns + 70 * SECOND, 4.99))
+    assert closings(found) == []
+    assert core.engine.held(0) == -0.01
+    assert core.guards.sellable_position(0, -0.01) == -0.01, "it can be bought back"
+
+
 def test_units_that_come_back_are_somebody_elses() -> None:
     core: Any = core_of_seed(4)()
     held_long(core)

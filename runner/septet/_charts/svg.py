@@ -65,10 +65,15 @@ def text(x: float, y: float, words: object, anchor: str = "middle", color: str =
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Return round values inside a range, about as many as asked for."""
+    """Return round values inside a range, about as many as asked for, and two at the least."""
     if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
         return [low] if math.isfinite(low) else []
-    rough = (high - low) / max(count, 1)
+    found = _round_values(low, high, max(count, 1))
+    return found if len(found) > 1 else _round_values(low, high, 2 * max(count, 2))
+
+
+def _round_values(low: float, high: float, count: int) -> list[float]:
+    rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((each * power for each in _STEPS if each * power >= rough * 0.999), 10 * power)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

@@ -36,9 +36,14 @@ class GonePositions(msgspec.Struct):
     accepted: dict[int, tuple[float, int]] = {}
     cash: float = 0.0
 
-    def differs(self, k: int, price: float, *, anew: bool) -> None:
-        """Note a difference of the account; `anew` if it is new, or of another size."""
-        if anew or not self.first_seen.get(k, 0.0) > 0.0:
+    def differs(self, k: int, price: float, *, anew: bool, lacks: bool) -> None:
+        """Note a difference of the account; `anew` if it is new, or of another size.
+
+        Nothing is gone unless the account `lacks` a part of the booked position.
+        """
+        if not lacks:
+            self.first_seen.pop(k, None)
+        elif anew or not self.first_seen.get(k, 0.0) > 0.0:
             self.first_seen[k] = price
 
     def agrees(self, k: int) -> None:
@@ -49,8 +54,15 @@ class GonePositions(msgspec.Struct):
     def accept(self, symbols: list[int], now_ns: int) -> bool:
         """Note that a person accepts the differences of symbols; return whether there is any."""
         for k in symbols:
-            self.accepted[k] = self.first_seen.pop(k, 0.0), now_ns
+            if k in self.first_seen:
+                self.accepted[k] = self.first_seen.pop(k), now_ns
+            else:
+                self.accepted.pop(k, None)
         return bool(symbols)
+
+    def is_accepted(self, k: int) -> bool:
+        """Whether a person has accepted that a part of the position of a symbol is gone."""
+        return k in self.accepted
 
     def price(self, k: int, asked_ns: int, last_price: float) -> float:
         """Return the price at which an accepted difference is booked; 0 if it is not to be booked.

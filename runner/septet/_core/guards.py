@@ -367,7 +367,9 @@ class Guards:
                 return []
             if complete_until_ns <= since_ns or explains(*(unread(since_ns) if unread else band)):
                 return []
-        self._gone.differs(k, price, anew=not abs(gap - self._gaps.get(k, math.inf)) <= tolerance)
+        anew = not abs(gap - self._gaps.get(k, math.inf)) <= tolerance
+        lacks = abs(missing_of(booked_units, gap)) >= tolerance
+        self._gone.differs(k, price, anew=anew, lacks=lacks)
         self._gaps[k] = gap
         text = MISMATCH_TEXT.format(symbol=self.symbols[k], ours=booked_units, theirs=account_units)
         return self.trip("position_mismatch", now_ns, symbol=k, text=text)
@@ -379,9 +381,11 @@ class Guards:
     def sellable_position(self, k: int, position: float) -> float:
         """Return the part of a booked position (base, signed) that the account still holds.
 
-        It is less than the position only as far as a person has accepted by a resume.
+        It is less than the position only as far as a person has accepted by a resume that it is
+        gone: what the account holds beyond the ledger is no part of it.
         """
-        return position - missing_of(position, self.accepted(k))
+        gone = missing_of(position, self.accepted(k)) if self._gone.is_accepted(k) else 0.0
+        return position - gone
 
     def gone(
         self, k: int, booked_units: float, account_units: float, *, tolerance: float,

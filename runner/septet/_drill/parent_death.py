@@ -14,6 +14,8 @@ import signal
 import sys
 from typing import Final
 
+from septet._kernel.garbage_collection import collect_seldom
+
 __all__ = ["command_of", "main"]
 
 _PARENT_DEATH_SIGNAL: Final = 1
@@ -38,6 +40,7 @@ def main() -> None:
     """Run the module that the second word names, with the words after it."""
     parent, module, *words = sys.argv[1:]
     _end_with(int(parent))
+    collect_seldom()
     sys.argv[1:] = words
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

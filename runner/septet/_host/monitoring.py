@@ -71,7 +71,7 @@ def figures_text(
 
 _COMPARED: Final = {
     "auc": "upper 95 % end", "hit_rate": "upper 95 % end", "brier": "lower 95 % end",
-    "calibration": "size",
+    "slippage": "lower 95 % end", "calibration": "size",
 }  # fmt: skip
 
 

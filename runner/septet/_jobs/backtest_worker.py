@@ -34,7 +34,3 @@ def _run(given: dict[str, Any], reports: Reports) -> str:
 def main() -> None:
     """Run one backtest."""
     serve_one(_run)
-
-
-if __name__ == "__main__":
-    main()

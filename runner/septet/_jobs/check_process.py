@@ -32,6 +32,7 @@ _PROGRAM: Final = (
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
     "import os; os.dup2(2, 1); "  # what a plugin prints is no part of a server's answers
     "import sys; sys.path[:] = sys.argv[4:]; "
+    "from septet._kernel.garbage_collection import collect_seldom; collect_seldom(); "
     "from septet._jobs.check_worker import serve; "
     "serve(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))"
 )

@@ -26,6 +26,10 @@ __all__ = ["LESS", "result_of"]
 
 LESS: Final = "a shorter span, fewer symbols, features or settings, smaller files of data"
 
+_PROGRAM: Final = (
+    "from septet._kernel.garbage_collection import collect_seldom; collect_seldom(); "
+    "import importlib, sys; importlib.import_module(sys.argv[2]).main()"
+)
 _LOOK_S: Final = 0.1
 _LAST_S: Final = 10.0
 _LONGEST: Final = 4 << 20
@@ -58,7 +62,7 @@ def result_of(
     bounds = bounds.here()
     ends = time.monotonic() + bounds.seconds
     child = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-m", module, str(bounds.memory)],
+        [sys.executable, "-P", "-c", _PROGRAM, str(bounds.memory), module],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
     )  # fmt: skip
     assert child.stdin is not None

@@ -30,7 +30,3 @@ def _diff(given: dict[str, Any], reports: Reports) -> dict[str, Any]:
 def main() -> None:
     """Compare two runs."""
     serve_one(_diff)
-
-
-if __name__ == "__main__":
-    main()

@@ -38,7 +38,3 @@ def _sweep(given: dict[str, Any], reports: Reports) -> dict[str, Any]:
 def main() -> None:
     """Run one sweep."""
     serve_one(_sweep)
-
-
-if __name__ == "__main__":
-    main()

@@ -441,9 +441,10 @@ class _Process:
         return [run for run in self.runs if run.strategy.name not in self.ends]
 
     def _check_clock(self) -> None:
-        check = getattr(self.clock, "check", None)
-        jump = check() if check is not None else None
+        jump = getattr(self.clock, "check", lambda: None)()
         if jump is not None:
+            for run in self._awake() if jump.by_ns > 0 else ():  # before anything has a new stamp
+                run.clock_jumped(jump.by_ns)
             self._notify("error", "clock", {"text": str(jump)})
             self._stood_still(abs(jump.by_ns) / _NS, "the clock jumped")
 

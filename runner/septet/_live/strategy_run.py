@@ -205,6 +205,7 @@ class StrategyRun(LocalRun):
         if ended := begin.unrecorded_end(journal, tail.at_ns):
             self.notify("error", "unrecorded_end", {"text": ended})
         self.ended = self.shell.start()
+        self.take_up_halts()  # one may have been asked for since the lease was taken
         operated = self.switch.look()  # it is first in `_early`
         early, self._early = self._early or [], None
         # A halt goes before the start. A resume goes after it: what it sends, a stop among it,
@@ -394,6 +395,11 @@ class StrategyRun(LocalRun):
         for each in events:
             if each is not None:
                 self.put(each)
+
+    def clock_jumped(self, by_ns: int) -> None:
+        """Let the core count its bounds anew: the clock jumped ahead, and less time has passed."""
+        clock = self.clock
+        self.put(m.Ticked(at_ns=clock.now_ns(), market_ns=clock.market_ns(), jumped_ns=by_ns))
 
     def stood_still(self, seconds: float, why: str) -> None:
         """Block entries until fresh data arrives after a suspension."""

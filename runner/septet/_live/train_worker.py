@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Final
 from septet._data.bars import MarketData
 from septet._data.day_calendars import market_day_calendar
 from septet._files import replace_file
+from septet._kernel.garbage_collection import collect_seldom
 from septet.errors import SeptetError
 
 __all__ = ["HEAD", "RESULT", "Work", "fit", "main"]
@@ -137,5 +138,6 @@ if __name__ == "__main__":
     # By its own name, so that the work unpickles into the classes of this module.
     from septet._live import train_worker
 
+    collect_seldom()
     sys.stdout.flush()
     os._exit(train_worker.main(sys.argv[1:], sys.stdin.buffer))

@@ -118,6 +118,11 @@ class Excursions(msgspec.Struct):
             self._go_on(symbol, table, (still_open or {}).get(symbol))
         return _with_columns(trades, HeldRange(lowest, highest, held), dust)
 
+    def go_on(self, bars: Mapping[str, BarTable], still_open: Mapping[str, int]) -> None:
+        """Do what `take` does for a stretch in which no trade ended."""
+        for symbol, table in bars.items():
+            self._go_on(symbol, table, still_open.get(symbol))
+
     def _ranges(self, symbol: str, entry_ns: Ints, exit_ns: Ints, bars: BarTable) -> HeldRange:
         after_ns = self._until.get(symbol, -(2**63))
         ranges = ranges_held(entry_ns, exit_ns, bars, after_ns)

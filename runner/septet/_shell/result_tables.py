@@ -23,6 +23,7 @@ __all__ = [
     "Outcome",
     "Ran",
     "decisions_of",
+    "entries_of_open",
     "equity_of",
     "fills_of",
     "halts_of",
@@ -220,6 +221,13 @@ def trades_of(session: Session, outcome: Outcome, *, over: bool = True) -> dict[
         "slippage": column("slippage", LF[:, 8]),
         "exit_reason": coded(column("reason", LI[:, 4]), [*reasons, "open", "dust"]),
     }
+
+
+def entries_of_open(session: Session, outcome: Outcome) -> dict[str, int]:
+    """Return when the trades that are open were entered (UTC, ns), by symbol."""
+    integers, names = outcome.state.I, session.market.symbols
+    held = np.flatnonzero(integers[:, layout.OPEN_SIDE]).tolist()
+    return {names[k]: int(integers[k, layout.TRADE_NS]) for k in held}
 
 
 def _still_held(session: Session, state: Any, reason: int) -> dict[str, Any]:

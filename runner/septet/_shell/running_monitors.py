@@ -14,7 +14,7 @@ import numpy as np
 from septet._core.events import Curve
 from septet._core.monitor_blocks import NOTHING, Change
 from septet._host.monitoring import Reading, RunView
-from septet._learn.fill_costs import METRIC, WINDOW, slippage_rows
+from septet._learn.fill_costs import FEWEST, METRIC, WINDOW, slippage_rows
 from septet._shell.monitor_actions import MODEL, Act, Acts
 from septet._shell.monitor_readings import Watcher, watch
 from septet._shell.run_record import Floats, Ints, Record
@@ -122,18 +122,19 @@ class RunMonitors:
             own_fills = np.flatnonzero((fills.symbol[:fresh] == k) & priced[:fresh])[-WINDOW:]
             first = min([first, *own_fills[:1].tolist()])
         tail = slice(first, None)
-        known_ns, mean, count = slippage_rows(
+        known_ns, mean, low, count = slippage_rows(
             fills.symbol[tail], len(symbols), fills.side[tail], fills.price[tail],
             fills.decision_price[tail],
         )  # fmt: skip
+        threshold = np.where(count >= FEWEST, self._alarm, np.nan)
         return [
             Reading(
-                int(fills.time_ns[first + row]), METRIC, value, self._alarm,
-                "warn" if value > self._alarm else "ok", size,
-                symbols[int(fills.symbol[first + row])],
+                int(fills.time_ns[first + row]), METRIC, value, alarm,
+                "warn" if end > alarm else "ok", size, symbols[int(fills.symbol[first + row])], end,
             )
-            for row, value, size in zip(
-                known_ns.tolist(), mean.tolist(), count.tolist(), strict=True
+            for row, value, end, alarm, size in zip(
+                known_ns.tolist(), mean.tolist(), low.tolist(), threshold.tolist(), count.tolist(),
+                strict=True,
             )
             if first + row >= fresh
         ]  # fmt: skip

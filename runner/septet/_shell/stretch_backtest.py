@@ -369,9 +369,14 @@ class _Run:
         """Turn the log of a stretch into rows of tables; what concerns open orders waits."""
         new = self._outcome(LI, LF)
         kinds = LI[:, 0]
-        self._add("fills", result_tables.fills_of(session, new, self.venue, before=self.fills))
-        self._add_trades(session, result_tables.trades_of(session, new, over=False))
-        self._watch(session, LI, LF)
+        if self._grows("fills", layout.FILL, LI):
+            self._add("fills", result_tables.fills_of(session, new, self.venue, before=self.fills))
+        if self._grows("trades", layout.TRADE, LI):
+            self._add_trades(session, new, over=False)
+        else:
+            self.excursions.go_on(session.market.bars, result_tables.entries_of_open(session, new))
+        if self._grows("monitoring", layout.FILL, LI):
+            self._watch(session, LI, LF)
         self.fills += int((kinds == layout.FILL).sum())
         self.events = _stack(self.events, LI, LF, np.isin(kinds, EVENTS))
         both = _stack(self.waiting, LI, LF, np.isin(kinds, ABOUT_ORDERS))
@@ -379,7 +384,12 @@ class _Run:
         waits = ~np.isin(both[0][:, 3], ended)  # also those that rest beside the working one
         self.waiting = both[0][waits], both[1][waits]
         final = self._outcome(both[0][~waits], both[1][~waits])
-        self._add("orders", result_tables.orders_of(session, final))
+        if self._grows("orders", layout.ORDER, final.LI):
+            self._add("orders", result_tables.orders_of(session, final))
+
+    def _grows(self, name: str, kind: int, LI: Ints) -> bool:
+        """Whether a log adds rows to a table, or is the first, which gives it its types."""
+        return not self.frames[name] or bool((LI[:, 0] == kind).any())
 
     def _watch(self, session: Session, LI: Ints, LF: Floats) -> None:
         """Read the costs of the fills; the window over them reaches back into other stretches."""
@@ -403,15 +413,10 @@ class _Run:
     def _add(self, name: str, table: dict[str, Any]) -> None:
         self.frames[name].append(as_frame(name, table))
 
-    def _add_trades(self, session: Session, table: dict[str, Any]) -> None:
+    def _add_trades(self, session: Session, new: result_tables.Outcome, *, over: bool) -> None:
         """Add trades with their figures from the bars of this stretch and of those before."""
-        assert self.state is not None
-        names, integers = session.market.symbols, self.state.I
-        still_open = {
-            names[k]: int(integers[k, layout.TRADE_NS])
-            for k in np.flatnonzero(integers[:, layout.OPEN_SIDE]).tolist()
-        }
-        frame = as_frame("trades", table)
+        frame = as_frame("trades", result_tables.trades_of(session, new, over=over))
+        still_open = result_tables.entries_of_open(session, new)
         measured = self.excursions.take(frame.drop(COLUMNS), session.market.bars, still_open)
         self.frames["trades"].append(measured.select(frame.columns))
 
@@ -436,9 +441,8 @@ class _Run:
         problems = [each.problem(self.loaded, name) for name, each in self.ticks.items()]
         refuse_ticks([each for each in problems if each is not None])
         session, state = self.session, self.state
-        no_rows = self._outcome(*self.plan.log(0))
         self._add("orders", result_tables.orders_of(session, self._outcome(*self.waiting)))
-        self._add_trades(session, result_tables.trades_of(session, no_rows))
+        self._add_trades(session, self._outcome(*self.plan.log(0)), over=True)
         trades = self._all("trades")
         check_books(state, self.loaded.strategy.account.capital, trades.to_dict())
         bars = self.shown.tables(session.market)

@@ -22,6 +22,7 @@ __all__ = ["WorkerProcesses", "serve"]
 _PROGRAM: Final = (
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
     "import sys; sys.path[:] = sys.argv[4:]; "
+    "from septet._kernel.garbage_collection import collect_seldom; collect_seldom(); "
     "from importlib import import_module; "
     "from septet._sweep.worker_processes import serve; "
     "serve(getattr(import_module(sys.argv[2]), sys.argv[3]), int(sys.argv[1]))"

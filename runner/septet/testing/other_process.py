@@ -42,6 +42,7 @@ SEEDS: Final = ("1", "2")
 LIMIT_S: Final = 40.0
 _PROGRAM: Final = (
     "import sys; sys.path[:] = sys.argv[3:]; "
+    "from septet._kernel.garbage_collection import collect_seldom; collect_seldom(); "
     "from septet.testing.altered_process import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
 )
 _CAUSES: Final = (

@@ -29,6 +29,12 @@ class Bench(World):
             self.handle(m.Ticked(at_ns=self.now, market_ns=self.now))
         return self
 
+    def jump_s(self, seconds: float) -> None:
+        """Let the local clock jump ahead, as the process reports it: no time has passed."""
+        by_ns = round(seconds * SECOND)
+        self.now += by_ns
+        self.handle(m.Ticked(at_ns=self.now, market_ns=self.now, jumped_ns=by_ns))
+
     def proceed(self) -> list[m.Command]:
         commands = super().proceed()
         self.sent = commands

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import msgspec
+import pytest
 
 from septet import messages as m
 from tests.core.orders.bench import FINAL_AFTER, Bench
@@ -54,6 +55,51 @@ def test_n2_a_reduction_that_was_never_accepted_gets_a_new_id() -> None:
     again = bench.only(m.Submit)
     assert again.client_id != order.client_id
     assert (again.parent, again.quantity) == (1, 1.0)
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_jump_of_the_clock_makes_no_answer_final(stop: bool) -> None:
+    """Half a second after a sale was sent the clock is set ahead: "no such order" is not yet true.
+
+    Its bound, and that of reads of the account, counts anew from the jump.
+    """
+    bench = Bench()
+    bench.hold(1.0)
+    if stop:
+        bench.core.protect(0, 1.0, 90.0)
+        bench.proceed()
+        order = bench.only(m.Submit)
+    else:
+        order = bench.order(1, -1.0)
+    bench.lose(order.client_id)
+    bench.after_s(0.5)
+    bench.jump_s(FINAL_AFTER + 60)
+    for _ in range(int(FINAL_AFTER) - 1):
+        bench.after_s(1)
+        bench.read()
+        bench.miss(order.client_id)
+        assert bench.states[order.client_id] == "unknown"
+        assert bench.take(m.Submit) == []
+    bench.twin()
+    bench.after_s(2)
+    bench.read()
+    bench.miss(order.client_id)
+    assert bench.states[order.client_id] == "rejected"
+    assert bench.only(m.Submit).client_id != order.client_id
+
+
+def test_jumps_within_a_bound_of_each_other_add_up() -> None:
+    bench = Bench()
+    before_ns = bench.now
+    for _ in range(2):
+        bench.jump_s(100)
+        bench.after_s(1)
+    bound_ns = bench.timing.answers_final_after_ns
+    assert bench.core.complete_until_ns(bench.now) == before_ns + 2 * SECOND - bound_ns
+    bench.after_s(FINAL_AFTER + 1)
+    assert bench.core.complete_until_ns(bench.now) == bench.now - bound_ns
+    bench.jump_s(30)
+    assert bench.core.complete_until_ns(bench.now) == bench.now - 30 * SECOND - bound_ns
 
 
 def test_n2_queries_come_with_growing_pauses() -> None:

@@ -139,7 +139,7 @@ globalThis.septetTimeChart = (() => {
           panes: { separatorColor: color("line"), separatorHoverColor: color("line"), enableResize: true },
         },
         grid: { vertLines: { visible: false }, horzLines: { color: color("grid") } },
-        rightPriceScale: { borderVisible: false, minimumWidth: 64 },
+        rightPriceScale: { borderVisible: false, minimumWidth: 64, entireTextOnly: true },
         timeScale: {
           lockVisibleTimeRangeOnResize: true,
           borderColor: color("line"), timeVisible: true, secondsVisible: false, minBarSpacing: 0.05,
@@ -156,7 +156,9 @@ globalThis.septetTimeChart = (() => {
     look(each) {
       const color = this.color;
       const paint = each.color || "accent";
-      const format = { type: "custom", minMove: 1e-9, formatter: (v) => figure(v, each.unit) };
+      const isPrice = each.kind === "candles";  // none is below zero, and the margin of its axis may be
+      const format = { type: "custom", minMove: 1e-9,
+        formatter: (v) => (isPrice && v < 0 ? "" : figure(v, each.unit)) };
       const plain = { priceFormat: format, lastValueVisible: false, priceLineVisible: false };
       if (each.kind === "candles") return {
         ...plain, borderUpColor: color("candle"), borderDownColor: color("candle"),
@@ -169,6 +171,7 @@ globalThis.septetTimeChart = (() => {
       }
       const line = { lineWidth: each.thin ? 1 : 2, lineStyle: each.dash ? 2 : 0,
         lineType: each.steps ? 1 : 0, crosshairMarkerRadius: 3 };
+      if (each.kind === "area") each.made.priceScale().applyOptions({ scaleMargins: { top: 0.16, bottom: 0.2 } });
       if (each.kind === "area") return {
         ...plain, ...line, lineWidth: 1, baseValue: { type: "price", price: 0 },
         topLineColor: color(paint), bottomLineColor: color(paint),

@@ -20,6 +20,7 @@ import msgspec
 
 from septet import messages as m
 from septet._core.orders import contradictions
+from septet._core.orders.finality import complete_until_ns, final_after_ns
 from septet._core.orders.lifecycle import CLOCKS_NS, OrderLifecycle, trade_key
 from septet._core.orders.records import SECOND_NS, Child, Corrected, Disputed, FeeReported
 
@@ -211,7 +212,7 @@ def _time_fault(lifecycle: OrderLifecycle, child: Child, fill: m.Filled) -> str:
     if not skewed and fill.venue_ns < child.sent_ns - CLOCKS_NS:
         return "it is stamped before its order was sent"
     reported = child.counted + fill.quantity
-    old = fill.venue_ns < child.read_ns - lifecycle.timing.answers_final_after_ns
+    old = fill.venue_ns < complete_until_ns(lifecycle, child.read_ns)
     if old and reported > child.read_filled + child.tolerance:
         return f"its order, read later, shows {child.read_filled:.12g} filled"
     return ""
@@ -294,9 +295,8 @@ def _ask(lifecycle: OrderLifecycle, k: int, now_ns: int) -> None:
     lifecycle.commands.append(m.Refresh(what="holdings"))
     pause_ns = records.dispute_pause_ns.get(k, FIRST_NS)
     newest_ns = max((each.since_ns for each in _open(lifecycle, k)), default=now_ns)
-    complete_ns = (
-        newest_ns + lifecycle.timing.answers_final_after_ns + FIRST_NS
-    )  # a read requested later than this is complete
+    # a read requested later than this is complete
+    complete_ns = final_after_ns(lifecycle, newest_ns) + FIRST_NS
     next_ns = now_ns + pause_ns
     records.dispute_next_ns[k] = complete_ns if now_ns < complete_ns < next_ns else next_ns
     records.dispute_pause_ns[k] = min(2 * pause_ns, MOST_NS)
@@ -429,7 +429,7 @@ def resolve(
         if held and abs(gap) > tolerance and agrees and newest_ns < asked_ns and not others:
             return _book(lifecycle, k, held, now_ns)
     newest_ns = max((each.since_ns for each in open_), default=now_ns)
-    if abs(gap) <= tolerance and asked_ns - lifecycle.timing.answers_final_after_ns > newest_ns:
+    if abs(gap) <= tolerance and asked_ns > final_after_ns(lifecycle, newest_ns):
         for each in open_:
             each.resolved = True
             text = f"{each.client_id}: trade {each.fill.trade_id} is not in the account: left out"
@@ -443,7 +443,7 @@ def _may_be_stale(
 ) -> bool:
     """Whether the difference may be that of a read older than some booked fills."""
     recent = lifecycle.records.recent_fills.get(k)
-    since_ns = asked_ns - lifecycle.timing.answers_final_after_ns
+    since_ns = complete_until_ns(lifecycle, asked_ns)
     lags = recent.lags(since_ns) if recent is not None else []
     return any(low - tolerance <= gap <= high + tolerance for low, high in lags)
 

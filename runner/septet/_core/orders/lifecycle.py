@@ -11,6 +11,7 @@ from typing import Literal
 from septet import messages as m
 from septet._core.checks import Checks, Instrument
 from septet._core.guards import Guards
+from septet._core.orders.finality import complete_until_ns
 from septet._core.orders.records import (
     FINAL,
     RANK,
@@ -26,19 +27,13 @@ from septet._core.orders.records import (
 from septet._core.unsellable import is_gone
 
 __all__ = [
-    "CLOCKS_NS",
-    "FILLS_BEFORE_NS",
-    "LOST",
-    "UNEXPLAINED",
-    "Level",
-    "OrderLifecycle",
-    "trade_key",
-]
+    "CLOCKS_NS", "FILLS_BEFORE_NS", "LOST", "UNEXPLAINED", "Level", "OrderLifecycle", "trade_key",
+]  # fmt: skip
 
 Level = Literal["info", "warning", "error", "critical"]
 
 LOST = "lost_fill"
-"""The block of a symbol while executions are missing that the venue counts as made."""
+"""The block of a symbol while the venue reports executions that the journal lacks."""
 UNEXPLAINED = "unexplained_order"
 """The block of a symbol while an unknown order may be at the venue under another id."""
 FILLS_BEFORE_NS = 60 * SECOND_NS
@@ -310,7 +305,7 @@ class OrderLifecycle:
         if k in records.held and not child.protects:
             held, asked_ns = records.held[k]
             records.held[k] = held + self._unread_move(fill, held, asked_ns), asked_ns
-        keep_ns = self.timing.answers_final_after_ns + LONGEST_READ_NS
+        keep_ns = now_ns - complete_until_ns(self, now_ns) + LONGEST_READ_NS
         records.recent_fills.setdefault(k, RecentFills()).add(fill, now_ns, keep_ns)
         self.touched.add(k)
         if work is not None and not child.protects:
@@ -335,8 +330,10 @@ class OrderLifecycle:
         """
         moved = fill.quantity if fill.side == "buy" else -fill.quantity
         enlarges = held * moved > 0.0 or held == 0.0
-        margin_ns = CLOCKS_NS if enlarges else -CLOCKS_NS - self.timing.answers_final_after_ns
-        return moved if fill.venue_ns > asked_ns + margin_ns else 0.0
+        until_ns = asked_ns + CLOCKS_NS
+        if not enlarges:
+            until_ns = complete_until_ns(self, asked_ns) - CLOCKS_NS
+        return moved if fill.venue_ns > until_ns else 0.0
 
     def _trigger(self, child: Child) -> None:
         stop = self.records.stops[child.symbol]

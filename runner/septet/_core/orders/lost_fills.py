@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from septet import messages as m
 from septet._core.checks import floor_to_lot
 from septet._core.orders import contradictions, disputes
+from septet._core.orders.finality import complete_until_ns, final_after_ns
 from septet._core.orders.lifecycle import LOST, OrderLifecycle
 from septet._core.orders.recent_fills import LARGEST_FEE
 from septet._core.orders.records import RANK, SECOND_NS, Child, Disputed
@@ -53,7 +54,7 @@ def tick(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
         lifecycle.query(child)
     lifecycle.commands.append(m.Refresh(what="holdings"))
     pause_ns = child.account_pause_ns
-    complete_ns = child.reported_ns + lifecycle.timing.answers_final_after_ns + FIRST_NS
+    complete_ns = final_after_ns(lifecycle, child.reported_ns) + FIRST_NS
     next_ns = now_ns + pause_ns
     child.account_ns = complete_ns if now_ns < complete_ns < next_ns else next_ns
     child.account_pause_ns = min(2 * pause_ns, MOST_NS)
@@ -125,7 +126,6 @@ def resolve(
     bool
         Whether something was booked, after which `gap` is outdated.
     """
-    final_after_ns = lifecycle.timing.answers_final_after_ns
     lot = lifecycle.instrument(k).lot
     contradictions.resolve(lifecycle, k, gap, asked_ns, now_ns)
     lost, recent = _lost(lifecycle, k), lifecycle.records.recent_fills.get(k)
@@ -133,9 +133,9 @@ def resolve(
     names = {each.client_id for each in open_ if not each.booked_price}
     if not lost or any(child.client_id in names for child in lost):
         return False  # a disputed execution of it is resolved first
-    if any(asked_ns <= child.reported_ns + final_after_ns for child in lost):
+    if any(asked_ns <= final_after_ns(lifecycle, child.reported_ns) for child in lost):
         return False
-    if recent is not None and len(recent.lags(asked_ns - final_after_ns)) > 1:
+    if recent is not None and len(recent.lags(complete_until_ns(lifecycle, asked_ns))) > 1:
         return False  # the read may be older than what is booked
     if set(in_doubt(lifecycle, k, gap)) - {child.client_id for child in lost}:
         return False  # an order of which nothing is known yet may have moved the account
@@ -183,7 +183,7 @@ def _happened(
 
 def _is_answered(lifecycle: OrderLifecycle, child: Child) -> bool:
     """Whether a query of the order was answered late enough after the last report."""
-    return child.shown_ns > child.reported_ns + lifecycle.timing.answers_final_after_ns
+    return child.shown_ns > final_after_ns(lifecycle, child.reported_ns)
 
 
 def _is_denied(lifecycle: OrderLifecycle, child: Child) -> bool:

@@ -27,6 +27,7 @@ from septet._core.orders import (
     accepted_orders,
     disputes,
     exposed,
+    finality,
     foreign_orders,
     ghosts,
     lost_fills,
@@ -53,7 +54,7 @@ __all__ = ["Orders"]
 
 NEVER_NS = 1 << 63
 ENDLESS = 1e300
-"""More than any position; the journal has no word for infinity."""
+"""Stands for infinity, which the journal cannot encode: more than any position."""
 ROUNDS = 1_000
 """More rounds than any event can need; reaching it is a bug."""
 
@@ -182,6 +183,8 @@ class Orders:
                     work.retry_ns = 0
                 for stop in lifecycle.records.stops.values():
                     stop.retry_ns = 0
+            case m.Ticked() if event.jumped_ns > 0:
+                finality.jumped(lifecycle, event)
             case m.Started():
                 venue_reports.started(lifecycle, event)
                 missing_stops.started(lifecycle)
@@ -424,7 +427,7 @@ class Orders:
 
     def complete_until_ns(self, asked_ns: int) -> int:
         """Return the wall time (UTC ns) up to which a read requested at `asked_ns` is complete."""
-        return asked_ns - self._lifecycle.timing.answers_final_after_ns
+        return finality.complete_until_ns(self._lifecycle, asked_ns)
 
     def unread(self, k: int, asked_ns: int) -> tuple[tuple[float, float], tuple[Fill, ...]]:
         """Return the unreported amounts that other strategies must allow for in their comparison.

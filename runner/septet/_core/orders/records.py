@@ -32,9 +32,9 @@ RANK: dict[m.OrderState, int] = {
 """States only ever gain rank."""
 FINAL = 5
 NO_ORDER: Final = -2
-"""Number of the order of what no order of this journal has bought or sold."""
+"""The order number of executions that no order of this journal explains."""
 DUST: Final = 1e-6
-"""Share of a quantity that is none: sums of fills are rounded."""
+"""Relative tolerance for a remainder of zero: sums of fills are rounded."""
 
 
 def tolerated(quantity: float, lot: float) -> float:
@@ -431,7 +431,8 @@ class Records(msgspec.Struct, kw_only=True):
     `account_units` a position of the account below the booked one (base, signed; ``there`` in
     snapshots), `listed_ns` when the newest list of open orders was requested (wall time). `start`
     is the part of the ids of this start of the process, `starts` the highest parent of each earlier
-    one, `unnamed` and `named` are orders behind executions without a client id.
+    one, `unnamed` and `named` are orders behind executions without a client id. `jumped_ns` is when
+    the local clock jumped ahead (wall time, after the jump), by `jumped_by_ns`.
     """
 
     works: dict[int, Work] = {}
@@ -465,6 +466,8 @@ class Records(msgspec.Struct, kw_only=True):
     held: dict[int, tuple[float, int]] = {}
     unfunded: list[int] = []
     started_ns: int = 0
+    jumped_ns: int = 0
+    jumped_by_ns: int = 0
     listed_ns: int = 0
     paused_ns: int = 0
     refused_ns: dict[int, int] = {}

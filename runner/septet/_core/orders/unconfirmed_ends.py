@@ -12,6 +12,7 @@ answer to a cancel of ours, and an error in place of the answer to an order, nee
 from __future__ import annotations
 
 from septet import messages as m
+from septet._core.orders.finality import final_after_ns
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import Child
 
@@ -67,7 +68,7 @@ def read(
         _disprove(lifecycle, child, reported, state, filled)
     if filled > child.counted + child.tolerance:
         lifecycle.refresh_fills(child)
-    if ended or now_ns > child.unconfirmed_ns + lifecycle.timing.answers_final_after_ns:
+    if ended or now_ns > final_after_ns(lifecycle, child.unconfirmed_ns):
         child.unconfirmed = None
 
 
@@ -86,7 +87,7 @@ def agrees(lifecycle: OrderLifecycle, child: Child, asked_ns: int, now_ns: int) 
     """End an order by the answer "no such order", if the query was sent late enough."""
     if child.unconfirmed is None:
         return False
-    if asked_ns > child.unconfirmed_ns + lifecycle.timing.answers_final_after_ns:
+    if asked_ns > final_after_ns(lifecycle, child.unconfirmed_ns):
         child.claim = child.unconfirmed
         lifecycle.update(child, now_ns)
     return True

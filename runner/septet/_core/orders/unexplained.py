@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from septet import messages as m
+from septet._core.orders.finality import complete_until_ns, final_after_ns
 from septet._core.orders.ids import is_marked
 from septet._core.orders.lifecycle import (
     CLOCKS_NS,
@@ -111,7 +112,7 @@ def _read(lifecycle: OrderLifecycle, child: Child, now_ns: int) -> None:
 
 def _decisive_ns(lifecycle: OrderLifecycle, child: Child) -> int:
     """Return after which wall time (UTC ns) a read shows the order if the venue has accepted it."""
-    return child.unknown_ns + lifecycle.timing.answers_final_after_ns
+    return final_after_ns(lifecycle, child.unknown_ns)
 
 
 def _is_covered(lifecycle: OrderLifecycle, child: Child) -> bool:
@@ -221,7 +222,7 @@ def surplus(lifecycle: OrderLifecycle, k: int) -> float:
     if k not in records.held or any(records.children[name].symbol == k for name in records.live):
         return 0.0
     recent = records.recent_fills.get(k)
-    since_ns = records.held[k][1] - lifecycle.timing.answers_final_after_ns
+    since_ns = complete_until_ns(lifecycle, records.held[k][1])
     if recent is not None and len(recent.lags(since_ns)) > 1:
         return 0.0
     return records.held[k][0] - lifecycle.position(k)
@@ -242,7 +243,7 @@ def account_gap(lifecycle: OrderLifecycle, child: Child) -> float:
     if abs(gap) <= lot or gap * child.sign < 0.0:
         return 0.0
     recent = records.recent_fills.get(k)
-    since_ns = asked_ns - lifecycle.timing.answers_final_after_ns
+    since_ns = complete_until_ns(lifecycle, asked_ns)
     lags = recent.lags(since_ns) if recent is not None else []
     if any(low - lot <= gap <= high + lot for low, high in lags):
         return 0.0

@@ -5,6 +5,7 @@ An order that was read later than the difference, and shows no more than is book
 
 from __future__ import annotations
 
+from septet._core.orders.finality import complete_until_ns
 from septet._core.orders.lifecycle import OrderLifecycle
 from septet._core.orders.records import RANK, Child
 
@@ -39,5 +40,5 @@ def _is_read(lifecycle: OrderLifecycle, child: Child, since_ns: int) -> bool:
         return False
     if child.unconfirmed is not None or child.missing_ns or child.contradicted_ns or child.lost:
         return False
-    complete_ns = child.read_ns - lifecycle.timing.answers_final_after_ns
+    complete_ns = complete_until_ns(lifecycle, child.read_ns)
     return complete_ns > since_ns and child.read_filled <= child.counted + child.tolerance

@@ -20,6 +20,7 @@ from septet._core.orders import (
     unexplained,
     unnamed_fills,
 )
+from septet._core.orders.finality import complete_until_ns, final_after_ns
 from septet._core.orders.ids import is_marked, own_id, parse
 from septet._core.orders.lifecycle import FILLS_BEFORE_NS, OrderLifecycle, trade_key
 from septet._core.orders.records import (
@@ -198,7 +199,7 @@ def _uncertain(lifecycle: OrderLifecycle, event: m.Uncertain) -> None:
 
 def _not_found(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
     child = lifecycle.records.children.get(event.client_id)
-    now_ns, answers_final_after_ns = event.at_ns, lifecycle.timing.answers_final_after_ns
+    now_ns, asked_ns = event.at_ns, event.asked_ns
     if child is None or child.is_final:
         if event.by == "cancel":
             ghosts.ended(lifecycle, event.client_id, now_ns)
@@ -209,20 +210,20 @@ def _not_found(lifecycle: OrderLifecycle, event: m.NotFound) -> None:
     if unconfirmed_ends.agrees(lifecycle, child, event.asked_ns, now_ns):
         return
     if not child.exists:
-        if child.state == "unknown" and event.asked_ns > child.unknown_ns + answers_final_after_ns:
+        if child.state == "unknown" and asked_ns > final_after_ns(lifecycle, child.unknown_ns):
             if unexplained.is_absent(lifecycle, child, now_ns):
                 lifecycle.finish(child, "rejected", "never_accepted", now_ns)
         elif child.state == "unknown":
             unexplained.look(lifecycle, child, now_ns)
         return
-    if child.missing_ns and event.asked_ns > child.reported_ns + answers_final_after_ns:
+    if child.missing_ns and asked_ns > final_after_ns(lifecycle, child.reported_ns):
         lost_fills.shown(lifecycle, child, 0.0, now_ns)
-    if child.claim is not None or event.asked_ns <= child.received_ns + answers_final_after_ns:
+    if child.claim is not None or asked_ns <= final_after_ns(lifecycle, child.received_ns):
         return
     if child.vanished_ns == 0:
         child.vanished_ns = event.asked_ns
         lifecycle.refresh_fills(child)
-    elif event.asked_ns > child.vanished_ns + answers_final_after_ns:
+    elif asked_ns > final_after_ns(lifecycle, child.vanished_ns):
         text = f"{child.client_id}: the venue knows it no more"
         lifecycle.alert("critical", "order_vanished", text, child.symbol)
         lifecycle.finish(child, "cancelled", "vanished", now_ns)
@@ -299,7 +300,7 @@ def _unreadable(lifecycle: OrderLifecycle, event: m.Unreadable) -> None:
     if child is not None:
         lifecycle.query_until_known(child, event.at_ns)
     symbols = (event.symbol,) if event.symbol >= 0 else tuple(range(len(lifecycle.checks.symbols)))
-    since_ns = max(0, event.at_ns - lifecycle.timing.answers_final_after_ns - FILLS_BEFORE_NS)
+    since_ns = max(0, complete_until_ns(lifecycle, event.at_ns) - FILLS_BEFORE_NS)
     lifecycle.commands.append(m.Refresh(what="open_orders"))
     lifecycle.commands.append(m.Refresh(what="fills", symbols=symbols, since_ns=since_ns))
 
@@ -310,7 +311,7 @@ def _unreadable(lifecycle: OrderLifecycle, event: m.Unreadable) -> None:
 def _open_orders(lifecycle: OrderLifecycle, event: m.OpenOrders) -> None:
     records, now_ns = lifecycle.records, event.at_ns
     records.listed_ns = max(records.listed_ns, event.asked_ns)
-    stale_ns = event.asked_ns - lifecycle.timing.answers_final_after_ns
+    stale_ns = complete_until_ns(lifecycle, event.asked_ns)
     listed: set[str] = set()
     third_party: dict[str, ThirdPartyOrder] = {}
     own_count = 0
