@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from math import nan
 
-from septet._kernel.layout import LIMIT, MARKET, STOP
+from septet._kernel.layout import LIMIT, MARKET, STOP, TOLERANCE
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import round_against
 from septet._rules.compile_marks import routine
@@ -17,7 +17,7 @@ from septet._rules.enter import (
     cap,
     cost_of_rungs,
     describe_entry,
-    rejection_by_wires,
+    rejection_by_order_limits,
     rejection_of_increase,
     rejection_of_size,
 )
@@ -60,7 +60,7 @@ def place_ladder(k, i, t, time_ns, run: Run):
         number, near = -1, math.inf
         for rung in RUNGS:
             away = abs(run.B[k, rung.price] - first_price)
-            if (tried >> rung.number) & 1 == 0 and 0.0 < away < near:
+            if (tried >> rung.number) & 1 == 0 and 0.0 < away < near - TOLERANCE * first_price:
                 number, near = rung.number, away
         if number < 0:
             return
@@ -86,7 +86,7 @@ def place_rung(k, i, t, units_at, price_at, order_at, portion, time_ns, run: Run
     units, capped = cap(k, t, i, time_ns, requested / run.scale[k], 1.0, run)
     if units < requested or rejection_of_size(k, units, capped, run) >= 0:
         return
-    if rejection_by_wires(k, i, time_ns, units, run) >= 0:
+    if rejection_by_order_limits(k, i, time_ns, units, run) >= 0:
         return
     run.B[k, units_at] = side * units
     if VENUE_FILLS:  # the engine watches its price
@@ -111,9 +111,7 @@ def find_adds(k, i, run: Run):
     """Return a bit for each add of k whose condition is true at bar i and that may act again."""
     due = 0
     for add in ADDS_WHEN:
-        since = run.B[k, add.since]
-        bars = run.bars_since_entry[k] if since < 0.0 else since
-        may = run.B[k, add.sent] < add.times and bars >= add.min_interval
+        may = run.B[k, add.sent] < add.times and run.B[k, add.since] >= add.min_interval
         if may and add.is_met(k, i, run) == 1.0:
             due = due | (1 << add.number)
     return due
@@ -154,7 +152,7 @@ def send_add(k, t, i, now_ns, portion, run: Run):
         units, capped = cap(k, t, i, now_ns, requested / run.scale[k], 1.0, run)
         rejected = rejection_of_size(k, units, capped, run)
         if rejected < 0:
-            rejected = rejection_by_wires(k, i, now_ns, units, run)
+            rejected = rejection_by_order_limits(k, i, now_ns, units, run)
     if TABLES:
         run.requested[k, i] = run.requested[k, i] + side * requested / run.scale[k]
         if capped >= 0:

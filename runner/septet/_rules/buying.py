@@ -11,7 +11,7 @@ from septet._rules.enter import (
     buying_power,
     cap,
     describe_entry,
-    rejection_by_wires,
+    rejection_by_order_limits,
     rejection_of_increase,
     rejection_of_size,
     take_costs,
@@ -57,6 +57,8 @@ def rejection_of_buy(k, i, now_ns, run: Run):
         return rejected
     if run.open_side[k] != 0 and leaving_units(k, run) == abs(run.units[k]):
         return R_EXIT
+    if run.working[k] == 1:  # its place is taken: missing bars can delay what is due
+        return R_EXIT if run.reduces[k] == 1 else R_BUY_EVERY
     if run.open_side[k] == 0 or is_too_small(k, run.close[k, i], run):  # it reads its distances
         return rejection_of_stops(k, i, 1.0, run.close[k, i], now_ns, run)
     return -1
@@ -89,7 +91,7 @@ def buy(k, t, i, now_ns, run: Run):
             units, capped = tighter(units, capped, room, R_CASH, run.lot[k])
         rejected = rejection_of_size(k, units, capped, run)
         if rejected < 0:
-            rejected = rejection_by_wires(k, i, now_ns, units, run)
+            rejected = rejection_by_order_limits(k, i, now_ns, units, run)
     if TABLES:
         run.requested[k, i] = requested
         run.granted[k, i] = units / run.scale[k] if rejected < 0 else 0.0
