@@ -104,9 +104,12 @@ def _view(host: str, path: str, streams: int, cookies: Sequence[str]) -> None:
     ready, read = threading.Barrier(streams + 1), [0] * streams
 
     name, port = host.split(":")
-    # Threads of libraries were begun before: a blocked signal would end the process in one of them.
+    # Threads of libraries were begun before: a blocked signal would end the process in one of them,
+    # and a handler waits for this thread, which reads: so whatever thread is given it writes.
     asked, ask = os.pipe()
-    signal.signal(signal.SIGTERM, lambda *_: os.write(ask, b"x"))
+    os.set_blocking(ask, False)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.set_wakeup_fd(ask)
 
     def viewer(number: int, cookie: str) -> None:
         events = http.client.HTTPConnection(name, int(port))
