@@ -272,7 +272,7 @@ def decide(t, now_ns, count, run: Run):
         else:
             enter_all(t, now_ns, count, run)
     if HOURS:
-        cancel_outside(now_ns, count, run)
+        cancel_outside(t, now_ns, count, run)
 
 
 @routine
