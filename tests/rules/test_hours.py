@@ -222,12 +222,12 @@ def test_what_is_held_or_being_entered_is_counted_and_what_leaves_is_not() -> No
     rest(run, MARKET, k=1)
     hold(run, k=2)
     place_order(2, order_of(MARKET, -2.0, reason=1), 0, 0, 1, 0, run)
-    with set_to(SYMBOLS=4, MOST_POSITIONS=2):
+    with set_to(SYMBOLS=4, MAX_POSITIONS=2):
         taken = [position_count.is_held_or_entered(k, run) for k in range(4)]
         assert taken == [True, True, False, False]
         assert position_count.positions_now(run) == 2
         assert [position_count.has_place(k, run) for k in range(4)] == [True, True, False, False]
-    with set_to(SYMBOLS=4, MOST_POSITIONS=3):
+    with set_to(SYMBOLS=4, MAX_POSITIONS=3):
         assert position_count.has_place(3, run)
 
 
@@ -251,7 +251,7 @@ def test_an_entry_queued_behind_an_exit_keeps_its_place() -> None:
 def test_the_bound_is_a_reason_of_its_own() -> None:
     run = run_of(symbols=2)
     hold(run, k=0)
-    with set_to(SYMBOLS=2, MAX_POSITIONS=True, MOST_POSITIONS=1, ONE_SYMBOL=False):
+    with set_to(SYMBOLS=2, LIMITS_POSITIONS=True, MAX_POSITIONS=1, ONE_SYMBOL=False):
         assert enter.rejection_before_size(1, 0, 60, 1.0, run) == settings.R_MAX_POSITIONS
         assert enter.rejection_before_size(0, 0, 60, 1.0, run) == -1
 

@@ -155,7 +155,8 @@ TABLES: Final[dict[str, dict[str, str]]] = {
 NOT_CLOSED: Final = ("open", "dust")
 """Values of `exit_reason` of what the last close marks; it does not count as a trade."""
 
-# What every summary.json has, in order; a number that is undefined is null.
+# The figures of every summary.json, in order; a number that is undefined is null. `summary.py`
+# adds what is no figure of a run alone: holding, tries, the forward part, rejections, halts.
 SUMMARY: Final[dict[str, str]] = {
     **dict.fromkeys(("run_id", "strategy", "mode", "engine"), TEXT),
     **dict.fromkeys(("start", "end", "first_decision"), TEXT),
