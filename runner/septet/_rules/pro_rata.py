@@ -19,8 +19,8 @@ from septet._rules.enter import (
     enter,
     gross_now,
     place_entry,
+    rejection_of_order,
     rejection_of_size,
-    rejection_of_wire,
     requested_size,
     take_costs,
 )
@@ -143,7 +143,7 @@ def enter_share(k, t, i, now_ns, share, run: Run):
         capped = R_CASH if SPOT else R_MARGIN
     rejected = rejection_of_size(k, units, capped, run)
     if rejected < 0:
-        rejected = rejection_of_wire(k, i, now_ns, side, units, run)
+        rejected = rejection_of_order(k, i, now_ns, side, units, run)
     if TABLES:
         run.granted[k, i] = side * units / run.scale[k] if rejected < 0 else 0.0
         run.rejected_code[k, i] = rejected + 1

@@ -88,7 +88,7 @@ class Explained(Protocol):
 class Halt(Protocol):
     """A halt: its place among the file's halts, what it does, and what clears it.
 
-    `then` is 0 to close every position, 1 to block entries, 2 to cancel what works as well;
+    `then` is FLATTEN, BLOCK_ENTRIES or CANCEL_ALL of `layout`;
     `resumes` is ``manual``, ``next_day``, or ``after`` the time `resume_ns`.
     """
 
@@ -240,7 +240,7 @@ CASH_BUFFER: float = 0.0
 SLIPPAGE_HINT: float = 0.0
 """Slippage of working orders as far as it is known before they fill, a fraction."""
 CAPS: tuple[Limit, ...] = ()
-WIRES: tuple[Limit, ...] = ()
+ORDER_LIMITS: tuple[Limit, ...] = ()
 CHECKED_SLOT: int = layout.C_SLOTS
 """Where C holds what is counted of rules of other packages: see `septet._rules.checked`."""
 CHECKS_SIZE: bool = False
@@ -279,8 +279,8 @@ HOURS_ROW: int = layout.ROW
 """The first of the rows of T, one a symbol, that hold the flags of each decision time."""
 HOURS_SLOT: int = layout.C_SLOTS
 """The first of the slots of C, one a symbol, that hold those of the newest."""
-MAX_POSITIONS: bool = False
-MOST_POSITIONS: int = 0
+LIMITS_POSITIONS: bool = False
+MAX_POSITIONS: int = 0
 """Symbols that may be held or being entered."""
 
 # ---------------------------------------------------------------- a portfolio
