@@ -50,11 +50,11 @@ __all__ = ["enter_share", "funds_for_entries", "plan_entry", "share_of_entries"]
 
 @routine
 def share_of_entries(t, now_ns, count, run: Run):
-    """Plan all entries and return the part of them that can be paid for, at most 1.
+    """Plan all entries and return the share of them that can be paid for, at most 1.
 
-    Adds are not scaled: they are entered before. Candidates that are rejected are none afterwards,
-    and resizes that reduce are sent. Until its order is placed, the `limit_price` of a candidate
-    holds its planned units, and a position that it turns is a working order that closes it.
+    Adds are not scaled: they are entered before. Rejected candidates are dropped, and resizes that
+    reduce are sent. Until its order is placed, the `limit_price` of a candidate holds its planned
+    units, and a position that it reverses is a working order that closes it.
     """
     for n in range(count):
         k = run.active_symbol[n]

@@ -1,7 +1,7 @@
 """One decision time, in the order in which everything happens at it.
 
-Bars that a paper or live run missed run steps 1 and 2 only, and their closes are marks where fills
-are simulated. Halts are tested and decisions made at the newest bar only.
+Bars that a paper or live run missed are only matched against orders, and their closes are marks if
+fills are simulated. Halts are tested and decisions made at the newest bar only.
 """
 
 from __future__ import annotations
