@@ -29,13 +29,15 @@ class Look:
     """Result of reading a run: the last readable view, and how current it is.
 
     `read_ns` is when `view` was read (wall time). `problem` states why the run cannot be read now,
-    or is empty; `gone` is whether its folder no longer exists.
+    or is empty; `gone` is whether its folder no longer exists; `starting` whether its process has
+    made no journal yet.
     """
 
     view: RunView | None
     read_ns: int
     problem: str = ""
     gone: bool = False
+    starting: bool = False
 
     @property
     def is_current(self) -> bool:
@@ -73,9 +75,12 @@ class RunFollower:
         Errors of the folder are reported in the result and not raised.
         """
         from septet._journal.lease import holder_of
+        from septet._store.starting_runs import is_starting, starting_problem
 
         if file_stamps_of(self.folder) is None:
             return Look(self._view, self._read_ns, "its folder is gone", gone=True)
+        if self._view is None and is_starting(self.folder):
+            return Look(None, 0, starting_problem(self.folder).message, starting=True)
         try:
             with reading_run():
                 signs = settled_stamps_of(self.folder, sleep=lambda seconds: None)

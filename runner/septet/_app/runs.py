@@ -75,9 +75,10 @@ class Standing:
 class ListedRun:
     """A listed run: its summary, or in `damaged` the reason why it cannot be read.
 
-    `state` is finished for a backtest, else that of `Standing` or failed; empty if it is damaged.
-    `problem` states defects of its journal and files, with a hint: the tables of a backtest are not
-    opened for a list, and a journal above 256 MiB is not verified for it.
+    `state` is finished for a backtest, else that of `Standing`, failed, or starting (its process
+    has made no journal yet); empty if it is damaged. `problem` states defects of its journal and
+    files, with a hint: the tables of a backtest are not opened for a list, and a journal above 256
+    MiB is not verified for it.
     """
 
     run_id: str
@@ -153,8 +154,15 @@ def _state_of(run: Run, summary: Mapping[str, Any], condition: RunCondition) -> 
 
 def _listed(run: Run) -> ListedRun:
     from septet._store.run_condition import condition_of
+    from septet._store.starting_runs import is_starting, starting_problem
 
     folder = run.folder
+    if is_starting(folder):
+        text = starting_problem(folder).message
+        return ListedRun(
+            folder.name, folder.parent.name, folder, {"verdict": text}, problem=text,
+            state="starting",
+        )  # fmt: skip
     try:
         summary = run.require_summary()
         condition = condition_of(run, listed=True)
