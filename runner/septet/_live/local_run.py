@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ from septet._live.model_in_force import Models
 from septet._live.run_location import RunLocation
 from septet._live.shared_account import AccountGate, AccountLimits, Member
 from septet._live.shell import Ended, Shell
+from septet._live.starting_halts import take_up_halts
 from septet._live.stored_model import (
     announce_stored,
     changed_source,
@@ -152,6 +154,15 @@ class LocalRun(ABC):
             now_ns=self.clock.now_ns(), mode=self.strategy.mode,
         )  # fmt: skip
         self.lease = Lease.take(holder)
+        self.take_up_halts()
+
+    def take_up_halts(self) -> None:
+        """Halt this run by a request for a starting run that lies in another folder."""
+        texts = take_up_halts(
+            self.location.folder, began_ns=self.options.began_ns, now_ns=time.time_ns()
+        )
+        for text in texts:
+            self.notify("warning", "halted_before_start", {"text": text})
 
     def prepare(self) -> None:
         """Open the journal and fold it: all steps that need no connection; the lease is taken."""

@@ -205,6 +205,7 @@ class StrategyRun(LocalRun):
         if ended := begin.unrecorded_end(journal, tail.at_ns):
             self.notify("error", "unrecorded_end", {"text": ended})
         self.ended = self.shell.start()
+        self.take_up_halts()  # one may have been asked for since the lease was taken
         operated = self.switch.look()  # it is first in `_early`
         early, self._early = self._early or [], None
         # A halt goes before the start. A resume goes after it: what it sends, a stop among it,
