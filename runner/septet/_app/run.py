@@ -147,10 +147,10 @@ def compute_backtest(
 
 
 def store_backtest(result: RunResult, out: Path, *, report: bool = True) -> Run:
-    """Store a result under `out` and return the stored run."""
+    """Store a result under `out` and return the stored run, its tables still in memory."""
     from septet._report.save import save_run
 
-    return save_run(result, out, report=report)
+    return save_run(result, out, report=report, keeps_tables=True)
 
 
 def run_document(run: Run) -> dict[str, Any]:
