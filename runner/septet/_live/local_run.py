@@ -40,6 +40,7 @@ from septet._live.stored_model import (
     stored_of,
 )
 from septet._live.supervisor import Supervisor
+from septet._live.unwatched import UnwatchedPositions
 from septet._live.wiring import Wiring, core_terms, core_with
 from septet.errors import ModelError
 
@@ -76,6 +77,7 @@ class LocalRun(ABC):
             loaded.base_dir, self.log.notify, loaded.access, goes_on=not location.fresh,
         )  # fmt: skip
         self.seen, self.live_ns, self._alerting = Seen(), -1, False
+        self._unwatched = UnwatchedPositions(self.notify)
         self.supervisor = supervisor
         self.tasks = supervisor.of(notify=self.notify, puts=lambda: [self.put])
         self.member = self._member(gate)
