@@ -55,7 +55,7 @@ def _curve(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
 
 
 def _join(frame: pl.DataFrame, limit: int) -> tuple[dict[str, Any], int]:
-    """Join neighbouring display bars once more, to the share of the page this symbol has."""
+    """Join neighbouring display bars once more, to this symbol's share of the page."""
     step = max(1, -(-frame.height // limit))
     starts = np.arange(0, frame.height, step)
     last = np.append(starts[1:], frame.height) - 1
@@ -70,7 +70,7 @@ def _join(frame: pl.DataFrame, limit: int) -> tuple[dict[str, Any], int]:
 
 
 def _evenly(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return at most `MARKERS` rows, equally spaced, the first and the last included."""
+    """Return at most `MARKERS` rows, equally spaced, including the first and the last."""
     rows = np.unique(np.linspace(0, frame.height - 1, MARKERS).astype(np.int64))
     return frame if frame.height <= MARKERS else frame[rows]
 
@@ -96,7 +96,7 @@ def _steps(run: Run, symbol: str, trades: pl.DataFrame) -> dict[str, Any]:
     side = trades.get_column("side").cast(pl.String).to_numpy()[row]
     is_buy = (known.get_column("side").cast(pl.String) == "buy").to_numpy()
     up, left_ns = is_buy == (side == "long"), stamps(trades, "exit_time")[row] - stamps(known)
-    # Inside the last bar an increase has the time of the exit.
+    # Within the last bar an increase has the time of the exit.
     drawn = _evenly(
         known.with_columns(up=pl.Series(up)).filter(
             pl.Series((left_ns > 0) | (up & (left_ns == 0)))
@@ -127,7 +127,7 @@ def _markers(run: Run, symbol: str, trades: pl.DataFrame) -> dict[str, Any]:
 
 
 def _level_rows(run: Run) -> dict[str, pl.DataFrame]:
-    """Return the levels of the positions by symbol: time, and each column that the run has."""
+    """Return the levels of the positions by symbol: time, and each existing level column."""
     stored = run.scan("decisions").collect_schema().names() if run.has("decisions") else ()
     names = [each for each in LEVEL_COLUMNS if each in stored]
     if not names:
@@ -137,7 +137,7 @@ def _level_rows(run: Run) -> dict[str, pl.DataFrame]:
 
 
 def _levels(rows: pl.DataFrame | None, opens_ms: list[int]) -> dict[str, list[float | None]]:
-    """Return the levels when each bar opened, as they were decided before; by column."""
+    """Return the levels decided before each bar opened, by column."""
     if rows is None or not opens_ms:
         return {}
     at = np.searchsorted(stamps(rows, "time") // 1_000_000, opens_ms, side="right") - 1
@@ -198,7 +198,7 @@ def _importance(run: Run) -> dict[str, Any]:
 
 
 def _metric(name: str, symbol: str, frame: pl.DataFrame) -> dict[str, Any]:
-    """One metric of one symbol over time; rows with a verdict that is not ok are all kept."""
+    """Return one metric of one symbol over time; all rows with a verdict other than ok are kept."""
     value = floats(frame, "value")
     verdicts = np.array(frame.get_column("verdict").fill_null("").to_list(), dtype=object)
     rows = thin_rows(np.nan_to_num(value), METRIC_POINTS)
@@ -219,7 +219,7 @@ def _metric(name: str, symbol: str, frame: pl.DataFrame) -> dict[str, Any]:
 
 
 def _compared(frame: pl.DataFrame) -> list[float | None]:
-    """Return what was compared with the threshold; empty where that was always the value."""
+    """Return the value compared with the threshold; empty if it was always the reading itself."""
     value, compared = floats(frame, "value"), floats(frame, "compared")
     is_value = np.isnan(compared) | (compared == value)
     return [] if is_value.all() else short(compared)
@@ -243,7 +243,7 @@ def _common(run: Run) -> dict[str, Any]:
 
 
 def curve_data(run: Run) -> dict[str, Any]:
-    """Return what the chart of equity, drawdown and exposure draws, as `chart_data` does."""
+    """Return the data of the chart of equity, drawdown and exposure, as in `chart_data`."""
     return {**_common(run), "curve": _curve(run, _bars(run))}
 
 
@@ -268,7 +268,7 @@ def price_data(
 
 
 def chart_data(run: Run) -> dict[str, Any]:
-    """Everything the page's charts draw. Times are milliseconds, UTC."""
+    """Return the data of all charts of the page. Times are milliseconds, UTC."""
     bars = _bars(run)
     monitored = _monitoring(run)
     return {

@@ -29,10 +29,10 @@ class _NotStoredError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition at a decision: its text, true, false or None for unknown, and its values.
+    """A condition at a decision: its text, its state (None: unknown), and its values.
 
-    `values` has what the condition read, each by its name as the file writes it: the value of three
-    bars before as ``prev(fast, 3)``.
+    `values` has the values read, by their names in the file; the value three bars earlier is
+    ``prev(fast, 3)``.
     """
 
     text: str
@@ -52,9 +52,9 @@ class Condition:
 def condition_at(run: Run, text: str, symbol: str, time_ns: int) -> Condition | None:
     """Evaluate a condition for a symbol at a decision time, or return None.
 
-    None where the run did not store what the condition reads: a word of the position, a bar that
-    was joined with others, the bars before the first decision. It is evaluated by the line that
-    the plan of the run has, as plain Python.
+    The result is None if the run did not store a value that the condition reads: a value of the
+    position, a bar that was joined with others, bars before the first decision. It is evaluated by
+    the line that the plan of the run has, as plain Python.
     """
     try:
         tree = parse_expression(text)
@@ -81,14 +81,14 @@ def condition_at(run: Run, text: str, symbol: str, time_ns: int) -> Condition | 
 
 
 class _Values:
-    """Columns of a symbol's last decisions, and of others at the same time."""
+    """Columns of the last decisions of a symbol, and of others at the same time."""
 
     def __init__(self, run: Run, symbol: str, time_ns: int, rows: int) -> None:
         self.run, self.symbol, self.time_ns, self.rows = run, symbol, time_ns, rows
         self._kept: dict[str, pl.DataFrame] = {}
 
     def at(self, name: Name, bars_back: int) -> float:
-        """Return a value so many bars before the decision; NaN where it was not known."""
+        """Return the value this number of bars before the decision; NaN if it was not known."""
         symbol = name.symbol or self.symbol
         if bars_back and symbol != self.symbol:
             raise _NotStoredError(str(name))
@@ -127,12 +127,12 @@ class _Values:
         return self._kept[symbol]
 
     def is_broken(self) -> bool:
-        """Whether history was cut between the bars that are read: nothing is then before the cut.
+        """Whether the history has a break within the bars that are read; earlier bars do not count.
 
         Raises
         ------
         _NotStoredError
-            The calendar of the bars is not known.
+            The calendar of the bars is unknown.
         """
         times = self._frame(self.symbol).get_column("time").to_physical().to_numpy()
         candles = self.run.manifest["resolved"]["data"]["candles"]
@@ -144,7 +144,7 @@ class _Values:
         if isinstance(calendar, Mapping):
             calendar = calendar.get(self.symbol, "24x7")
         if self.run.facts.sessions and calendar == "24x7":
-            raise _NotStoredError("calendar")  # the source of the data named it
+            raise _NotStoredError("calendar")  # set by the source of the data
         opened = self._frame(self.symbol).get_column("open_time").to_physical()
         if opened.null_count():
             raise _NotStoredError("open_time")

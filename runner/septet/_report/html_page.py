@@ -39,7 +39,7 @@ def _asset(package: str, name: str) -> str:
 
 
 def embed(value: Any) -> str:
-    """Write JSON that cannot end the script element it stands in."""
+    """Write JSON that cannot close the script element that contains it."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
         text = text.replace(sign, code)
@@ -67,9 +67,9 @@ def section(title: str, body: str, note: str = "", aside: str = "") -> str:
 
 
 def chart(name: str, still: str) -> str:
-    """Give the chart `name`, which is markup, a place of its own on the page.
+    """Build the container of the chart `name`, which is markup.
 
-    One that is wide keeps its size on a narrow window: its place scrolls, by keys too.
+    A wide chart keeps its size in a narrow window: its container scrolls, also by keys.
     """
     found = _WIDTH_AND_TITLE.search(still)
     if found is None or float(found[1]) < _WIDE:
@@ -101,7 +101,7 @@ def html_table(
 
 
 def yaml_text(value: Any) -> str:
-    """Write plain data as YAML, in its own order; what JSON does not know becomes text."""
+    """Write plain data as YAML, in its order; values that JSON does not support become text."""
     import yaml
 
     return yaml.safe_dump(
@@ -114,8 +114,8 @@ def document(
 ) -> str:
     """Join header, sections, the data of charts over time and the page's scripts into one file.
 
-    `data` is empty where a page has stills alone. `scripts` are assets as (package, name); they
-    run in one function, so that their names are not global.
+    `data` is empty if the page has only stills. `scripts` are assets as (package, name); they run
+    in one function, so that their names are not global.
     """
     report = "septet._report"
     code = "".join(_asset(*place) for place in scripts)
@@ -143,5 +143,5 @@ def document(
 
 
 def replace_text(path: Path, text: str) -> Path:
-    """Replace a file atomically: the old one stays until the new one is complete."""
+    """Replace a file atomically: the old file stays until the new one is complete."""
     return replace_file(path, text)

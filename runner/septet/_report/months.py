@@ -26,14 +26,14 @@ __all__ = [
 ]
 
 PART_SIGN: Final = "*"
-"""Marks a month or a year of which the run covers a part."""
+"""Marks a month or a year that the run covers partially."""
 MONTHS: Final = tuple(calendar.month_abbr)[1:]
 
 
 class Year(msgspec.Struct, frozen=True):
-    """The returns of a year as fractions: of its twelve months, None where the run has none.
+    """The returns of the twelve months of a year as fractions; None for months without data.
 
-    `value` is their product, None if none is known; `is_whole` is False where the run covers a
+    `value` is their product, None if none is known; `is_whole` is False if the run covers only a
     part of the year.
     """
 
@@ -44,7 +44,7 @@ class Year(msgspec.Struct, frozen=True):
 
 
 def returns_by_year(run: Run) -> tuple[Year, ...]:
-    """Return the returns of a run by month and year; empty where no equity was recorded."""
+    """Return the returns of a run by month and year; empty if no equity was recorded."""
     if not run.has("equity"):
         return ()
     table, facts = run.table("equity", ["time", "equity"]), run.facts
@@ -68,7 +68,7 @@ def returns_by_year(run: Run) -> tuple[Year, ...]:
 
 
 def month_text(row: Month | None) -> str:
-    """Write the return of a month in percent; empty where the run has none."""
+    """Format the return of a month in percent; empty for a month without data."""
     if row is None:
         return ""
     if row.value is None:
@@ -77,17 +77,17 @@ def month_text(row: Month | None) -> str:
 
 
 def year_text(year: Year) -> str:
-    """Write the return of a year."""
+    """Format the return of a year."""
     return percent(year.value, signed=True) + ("" if year.is_whole else PART_SIGN)
 
 
 def gain_or_loss(value: float | None) -> str:
-    """Return `gain` or `loss` for the sign of a return; empty where it is zero or unknown."""
+    """Return `gain` or `loss` by the sign of a return; empty if it is zero or unknown."""
     return "gain" if value and value > 0 else "loss" if value and value < 0 else ""
 
 
 def month_rows(run: Run) -> list[tuple[int, list[tuple[str, str]]]]:
-    """Return of each year the twelve months and the whole: text, and `gain_or_loss` of each."""
+    """Return for each year the twelve months and the total: text, and `gain_or_loss` of each."""
     return [
         (
             year.year,

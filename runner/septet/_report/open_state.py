@@ -31,10 +31,10 @@ _AT_VENUE: Final = ("open", "partially_filled")
 
 
 def open_state(run: Run) -> dict[str, Any] | None:
-    """Return what a run holds and its open orders, as ``--json`` prints them.
+    """Return the positions and open orders of a run, as ``--json`` prints them.
 
-    None of a backtest, and of a run whose journal is missing or cannot be opened.
-    Nothing but the journal is read: what happened at the venue after its last entry is not in it.
+    None for a backtest, and for a run whose journal is missing or cannot be opened. Only the
+    journal is read: events at the venue after its last entry are not included.
     """
     if not (run.folder / JOURNAL).is_file():
         return None
@@ -48,9 +48,9 @@ def open_state(run: Run) -> dict[str, Any] | None:
 
 
 def state_of_fold(fold: Fold, *, doubt: str, running: bool) -> dict[str, Any]:
-    """Return what a run holds as `open_state` does, from a fold of its journal.
+    """Return the result of `open_state` from a fold of the journal.
 
-    `doubt` is why the journal cannot be relied on, or empty; `running` whether a process runs it.
+    `doubt` states why the journal is unreliable, or is empty; `running` whether a process runs it.
     """
     equity = fold.equity[-1][1] if fold.equity else float(fold.head.facts.get("capital", 0.0))
     document: dict[str, Any] = plain_json(
@@ -75,7 +75,7 @@ def state_of_fold(fold: Fold, *, doubt: str, running: bool) -> dict[str, Any]:
 
 
 def _late_models(fold: Fold) -> dict[str, Any]:
-    """Return how often a fit was late and models were skipped, and the newest alert of each."""
+    """Return the counts of late fits and skipped models, and the newest alert of each."""
     found: dict[str, Any] = {}
     for name, event in _LATE_MODELS.items():
         of = [each for each in fold.alerts if each["event"] == event]
@@ -85,7 +85,7 @@ def _late_models(fold: Fold) -> dict[str, Any]:
 
 
 def late_model_lines(state: dict[str, Any]) -> list[str]:
-    """Return what the terminal shows of late and skipped models of `open_state`, if any were."""
+    """Return the terminal lines on late and skipped models of `open_state`, if there are any."""
     lines = []
     for name, of in state["late_models"].items():
         if of["last"] is not None:
@@ -116,7 +116,7 @@ def _position(
 
 
 def _stop(fold: Fold, k: int, quantity: float, running: bool, *, in_trade: bool) -> dict[str, Any]:
-    """Return where the protective stop of a position is held, and whether it acts now."""
+    """Return who holds the protective stop of a position, and whether it acts now."""
     live = fold.head.mode == "live"
     side = "sell" if quantity > 0.0 else "buy"
     sent = [
@@ -132,7 +132,7 @@ def _stop(fold: Fold, k: int, quantity: float, running: bool, *, in_trade: bool)
         if each.symbol == k and each.reduces and each.order_type == "market" and each.side == side
     ]  # fmt: skip
     leaves = sum(each.quantity - each.filled for each in exits) >= 0.99 * abs(quantity)
-    watches = watched and not leaves  # an exit on its way closes the position
+    watches = watched and not leaves  # a working exit closes the position
     return {
         "held": held_at,
         "acts": bool(standing and live) or (running and bool(standing or watches)),
@@ -162,12 +162,12 @@ def _order(fold: Fold, order: OpenOrder) -> dict[str, Any]:
 
 
 def stop_text(position: dict[str, Any], *, simulated: bool, currency: str = "") -> str:
-    """Return where the stop of a position of `open_state` is held, and whether it acts now."""
+    """Return who holds the stop of a position of `open_state`, and whether it acts now."""
     return _stop_text(position, {"simulated": simulated, "currency": currency})
 
 
 def lines_of(state: dict[str, Any]) -> list[str]:
-    """Return what the terminal shows of `open_state`."""
+    """Return the terminal lines of `open_state`."""
     as_of = state["as_of"] or "before the first entry"
     unasked = "" if state["simulated"] else "; no venue was asked"
     lines = [

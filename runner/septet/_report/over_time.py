@@ -31,7 +31,7 @@ ROLLING_DAYS: Final = WINDOW_DAYS + 29
 def notionals(
     time_ns: Ints, fills: pl.DataFrame, bars: dict[str, pl.DataFrame], currency: str
 ) -> Iterator[tuple[str, Floats]]:
-    """Yield what was held of each symbol at some times, in the account's currency, shorts negative.
+    """Yield the notional of each symbol at the given times, in the account's currency (shorts < 0).
 
     Quantities come from the fills, prices are the last closes of `bars`; symbols without bars are
     left out. The first row counts fills before each time, the second those at it as well.
@@ -58,18 +58,18 @@ def held_sides(
     currency: str,
     gross: Floats | None = None,
 ) -> tuple[Floats, Floats]:
-    """Notional that was held long and short at some times, in the account's currency.
+    """Return the long and short notional at the given times, in the account's currency.
 
-    Quantities come from the fills, prices are the last closes of `bars`. A fill at one of the
-    times comes before it or after it, which its time does not show: of both sums the one
-    nearer to `gross` is taken, and without `gross` the fill comes after.
+    Quantities come from the fills, prices are the last closes of `bars`. A fill at exactly one of
+    the times may precede or follow it: of both sums the one closer to `gross` is used; without
+    `gross` the fill follows.
 
     Parameters
     ----------
     time_ns : array, shape (n,)
         Rising UTC times.
     gross : array, shape (n,), optional
-        Notional of both sides together, where it is known.
+        Notional of both sides together, if known.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def held_sides(
 
 
 def exposure(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """Return mean long and short exposure of equal stretches; extremes would draw a solid block.
+    """Return mean long and short exposure of equal time spans; extremes would draw a solid block.
 
     Their sum is the mean of the column `exposure`, of which each side has its share.
     """
@@ -120,7 +120,7 @@ def exposure(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
 
 
 def rolling(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """Sharpe ratio and beta of the last `WINDOW_DAYS` daily returns, at each start of a day."""
+    """Return Sharpe ratio and beta of the last `WINDOW_DAYS` daily returns at each day's start."""
     facts, table = run.facts, run.table("equity", ["time", "equity"])
     days_ns, samples = st.sample_days(
         stamps(table),

@@ -42,7 +42,7 @@ def _header(run: Run) -> str:
 
 
 def _finding(run: Run) -> str:
-    """Build the sentences on a doubtful journal, and on files that it does not record."""
+    """Build the sentences on an unreliable journal, and on files that it does not record."""
     changed = run.files_finding
     texts = (run.doubt, "" if changed is None else f"{changed.what}; {changed.hint}")
     return "".join(
@@ -52,7 +52,7 @@ def _finding(run: Run) -> str:
 
 
 def _tries(summary: Mapping[str, Any]) -> str:
-    """Build the sentences on the tries that preceded a run, and on what came after the first."""
+    """Build the sentences on the tries before a run, and on the period after the first try."""
     tries = summary.get("tries") or {}
     texts = (str(tries.get("text") or ""), forward_text(summary))
     return "".join(f'<p class="note">{escaped(text)}</p>' for text in texts if text)
@@ -230,7 +230,7 @@ def _whole_days(summary: Mapping[str, Any]) -> str:
 
 
 def render(run: Run) -> str:
-    """Return the page of a stored run, from its folder alone."""
+    """Return the page of a stored run, from its folder only."""
     data = chart_data(run)
     curve, curve_data = run_charts.curve_chart(data)
     price, prices = run_charts.price_chart(data) if data["price"] else ("", [])
@@ -245,12 +245,12 @@ def render(run: Run) -> str:
 
 
 def write_report(run: Run) -> Path:
-    """Write the report again in the run's folder; the old one stays until the new is complete.
+    """Write the report again in the run's folder; the old file stays until the new one is complete.
 
     Raises
     ------
     RunError
-        If it cannot be written: a full disk, a folder one may not write to.
+        If it cannot be written: a full disk, or missing permissions.
     """
     path = run.folder / "report.html"
     try:

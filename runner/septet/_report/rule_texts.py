@@ -22,7 +22,7 @@ _RULES: Final = {"long": "long_if", "short": "short_if", "flat": "exit_if"}
 def text_of_rule(
     resolved: Mapping[str, Any], reason: str, *, ordered: bool, order_type: str = ""
 ) -> str | None:
-    """Return a sentence on what a reason means in a run's file, None where its name suffices.
+    """Return a sentence on the meaning of a reason in a run's file; None if its name suffices.
 
     `ordered`: it is the reason of an order of that type, else that of a rejection.
     """
@@ -48,7 +48,7 @@ def text_of_rule(
 
 
 def text_of_threshold(run: Run, resolved: Mapping[str, Any], reason: str) -> str | None:
-    """Return which probability the threshold of a file asks for, where it rejected a decision."""
+    """Return the probability that the file's threshold requires, if it rejected a decision."""
     threshold = threshold_of(resolved)
     if threshold is None or reason != "below_threshold":
         return None
@@ -60,7 +60,7 @@ def text_of_signal(
     resolved: Mapping[str, Any], decision: Mapping[str, Any], threshold: Any, reason: str, *,
     ordered: bool,
 ) -> str | None:  # fmt: skip
-    """Return that a confidence gave the signal, or that no regular buy was due; else None.
+    """Return the sentence that a confidence gave the signal, or that no regular buy was due.
 
     `ordered`: `reason` is that of the order that follows, else that of a rejection.
     """
@@ -81,7 +81,7 @@ def text_of_signal(
 def rule_states(
     run: Run, resolved: Mapping[str, Any], symbol: str, time_ns: int, side: str
 ) -> str | None:
-    """Return which rule of a file gave the signal of a decision, with the values that it read.
+    """Return the rule of the file that gave the signal of a decision, with the values it read.
 
     `side` is the signal, ``long``, ``short`` or ``flat``, or ``both``; of ``none`` it is which
     rules of entry were not true. None where no rules signal, or the run did not store what they
@@ -104,7 +104,7 @@ def rule_states(
 
 
 def _text_of_step(resolved: Mapping[str, Any], reason: str, order_type: str) -> str:
-    """Return which entry of `risk.position`, or which level, an order is of; empty for others."""
+    """Return the entry of `risk.position`, or the level, to which an order belongs; else empty."""
     position = _block(_block(resolved, "risk"), "position")
     if reason in ("add", "take"):
         base_text = "the first order" if reason == "add" else "all that was entered"
@@ -130,7 +130,10 @@ def _text_of_step(resolved: Mapping[str, Any], reason: str, order_type: str) -> 
 
 
 def _reached(entry: Mapping[str, Any], base: str, *, is_resting: bool) -> Iterator[str]:
-    """Yield the condition of an add or a take, and its levels; of a resting order these alone."""
+    """Yield the condition of an increase or partial exit, and its levels.
+
+    For resting orders only these.
+    """
     if entry.get("when") and not is_resting:
         yield f"when {entry['when']}"
     at = entry.get("at")

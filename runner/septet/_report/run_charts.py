@@ -312,7 +312,7 @@ def rolling_still(data: Mapping[str, Any]) -> str:
 
 
 def weights_still(data: Mapping[str, Any]) -> str:
-    """Return weights held above weights asked for, by symbol."""
+    """Return held weights above target weights, by symbol."""
     weights = data["weights"]
     panes = []
     for name in ("held", "target"):
@@ -344,7 +344,7 @@ def weights_still(data: Mapping[str, Any]) -> str:
 
 
 def calibration_still(data: Mapping[str, Any]) -> str:
-    """Return the chart of predicted probabilities against observed shares."""
+    """Return the chart of observed shares by predicted probability."""
     rows = data["calibration"]
     distance = percent(max(abs(row[0] - row[1]) for row in rows))
     summary = (
@@ -370,7 +370,7 @@ def importance_still(data: Mapping[str, Any]) -> str:
 
 
 def drift_map(data: Mapping[str, Any]) -> str:
-    """Return the stability index of features over time; the worst of each stretch."""
+    """Return the stability index of features over time; the worst value of each time span."""
     metrics = sorted(data["psi"], key=lambda metric: -max((v or 0.0) for v in metric["value"]))[
         :DRIFT_ROWS
     ]
@@ -414,7 +414,7 @@ def drift_map(data: Mapping[str, Any]) -> str:
 
 
 def health_still(data: Mapping[str, Any], metric: str) -> str:
-    """Return one metric over time with its thresholds and verdicts, a colour each symbol."""
+    """Return one metric over time with its thresholds and verdicts, one colour for each symbol."""
     lines, marks = [], []
     by_symbol = [readings for readings in data["health"] if readings["metric"] == metric]
     for index, readings in enumerate(by_symbol):

@@ -49,7 +49,7 @@ def save_run(
             summary = run.summary
             _write_documents(writer, run)
         finally:
-            tables.wait()  # the folder goes away when this fails
+            tables.wait()  # the folder is removed after a failure
         tables.result()
         writer.write_json("summary.json", summary)
         if report:
@@ -70,7 +70,7 @@ def _write_tables(writer: RunWriter, frames: Mapping[str, pl.DataFrame]) -> None
 
 
 def _write_documents(writer: RunWriter, run: MemoryRun) -> None:
-    """Write everything of a run but its tables, summary and report."""
+    """Write all files of a run except its tables, summary and report."""
     bars, _ = run.display
     writer.write_table("bars", bars)
     writer.write_json("findings.json", run.findings)

@@ -47,7 +47,7 @@ __all__ = [
 
 
 def tiles(run: Run) -> str:
-    """Build the figures at the top."""
+    """Build the tiles of figures at the top."""
     summary, facts = run.summary, run.facts
     unit, table = facts.currency, run.table("equity", ["time", "equity"])
     underwater_ns = st.longest_underwater_ns(
@@ -84,7 +84,7 @@ def tiles(run: Run) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """Escape a text whose figures keep their percent sign when a narrow page breaks the line."""
+    """Escape a text; figures keep their percent sign when a narrow page breaks the line."""
     return escaped(text).replace(" %", "&nbsp;%")
 
 
@@ -112,7 +112,7 @@ def _yearly(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _relative(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Alpha and beta; the excess over holding the same exposure where it is defined."""
+    """Return alpha and beta, and the excess over holding the same exposure, if defined."""
     items = []
     if summary.get("beta") is not None:
         alpha = percent(summary["alpha"], signed=True)
@@ -179,7 +179,7 @@ def rejected(summary: Mapping[str, Any]) -> str:
 
 
 def costs(run: Run) -> str:
-    """Build the table of costs and of what they took."""
+    """Build the table of costs and of their share of the result."""
     import polars as pl
 
     summary, unit = run.summary, run.facts.currency
@@ -208,7 +208,7 @@ def costs(run: Run) -> str:
 
 
 def findings(run: Run) -> str:
-    """Build the table of what was wrong with the data and what was done about it."""
+    """Build the table of defects in the data and the actions taken."""
     if not run.findings:
         return '<p class="empty">Nothing was found wrong with the data.</p>'
     rows = []
@@ -249,7 +249,7 @@ def halts(run: Run) -> str:
 
 
 def _halt_figure(halt: Any) -> str:
-    """The figure of a halt: of a monitor it is what that reads, else a share of equity."""
+    """Return the figure of a halt: a monitor's reading, else a share of equity."""
     if halt.rule == "operator_halt":
         return "by a person"
     return escaped(halt_figures(halt))
@@ -294,7 +294,7 @@ def _figure(value: float | None) -> str:
 
 
 def configuration(run: Run) -> str:
-    """Build the effective configuration and the file as it was."""
+    """Build the effective configuration and the original file."""
     resolved = run.manifest.get("resolved") or {}
     parts = [("The strategy file", run.strategy_text)] if run.strategy_text else []
     parts.append(("Every effective value", yaml_text(resolved)))
@@ -340,7 +340,7 @@ def provenance(run: Run) -> str:
 
 
 def _check_lines(check: Mapping[str, Any]) -> list[str]:
-    """Return the result of the check of a plugin, and what was not proved or not tried."""
+    """Return the result of the check of a plugin, and what was not proved or not checked."""
     return [
         check["state"],
         *check["not_tried"],

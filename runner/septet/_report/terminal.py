@@ -71,7 +71,7 @@ def _figures(summary: Mapping[str, Any]) -> Table:
 
 
 def _findings(run: Run) -> list[str]:
-    subjects: dict[str, list[str]] = {}  # one line for all symbols of which the same is found
+    subjects: dict[str, list[str]] = {}  # one line for all symbols with the same finding
     for item in run.findings:
         often = int(item.get("count", 0))
         described = f"{item.get('kind')} {count(often)}, {item.get('policy')}"
@@ -87,7 +87,7 @@ def _findings(run: Run) -> list[str]:
 
 
 def _health(run: Run) -> str:
-    """Critical alerts, the last reading of every metric that is not ok, and that of the AUC."""
+    """Return critical alerts, the last reading of every metric that is not ok, and the AUC."""
     table = run.table("monitoring", list(TABLES["monitoring"]))
     critical = [each for each in run.findings if each.get("policy") == "critical"]
     alerts = [f"{each.get('kind')} {count(int(each.get('count', 0)))}" for each in critical]
@@ -111,7 +111,7 @@ def _reading(row: Mapping[str, Any]) -> str:
 
 
 def _open_positions(run: Run) -> str:
-    """Return how many positions a backtest left open, and their result at the last close."""
+    """Return the number of open positions of a backtest, and their result at the last close."""
     if run.facts.mode != "backtest":
         return ""
     trades = run.table("trades", ["exit_reason", "pnl"])
@@ -153,7 +153,7 @@ def _lines(run: Run) -> list[tuple[str, Sequence[str]]]:
 
 
 def show(run: Run, console: Console) -> None:
-    """Print a run. Needs 80 columns at most, and means the same without colour."""
+    """Print a run with at most 80 columns; colour adds no information."""
     summary, facts = run.summary, run.facts
     span = f"{summary['first_decision'][:10]} to {summary['end'][:10]}"
     symbols = ", ".join(facts.symbols[:4]) + (", ..." if len(facts.symbols) > 4 else "")

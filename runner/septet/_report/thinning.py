@@ -35,7 +35,7 @@ def milliseconds(time_ns: Ints) -> list[int]:
 
 
 def short(values: Floats) -> list[float | None]:
-    """Round to seven digits of the largest value; what is not finite becomes null."""
+    """Round to seven digits of the largest value; values that are not finite become null."""
     finite = values[np.isfinite(values)]
     largest = float(np.abs(finite).max(initial=0.0))
     digits = _DIGITS - 1 - math.floor(math.log10(largest)) if largest > 0 else 0
@@ -47,7 +47,7 @@ def short(values: Floats) -> list[float | None]:
 
 
 def thin_rows(values: Floats, limit: int) -> npt.NDArray[np.int64]:
-    """Rows to draw: lowest, highest and last of each of some equal buckets, ends included.
+    """Return the rows to draw: lowest, highest and last of each equal bucket, with both ends.
 
     A line through them shows every extreme that a pixel can show. All rows if there are at most
     `limit`.

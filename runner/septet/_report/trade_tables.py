@@ -44,7 +44,7 @@ ROUND_TRIP_NOTE: Final = (
     "none. Funding is shared out by quantity and time held."
 )
 Cell = tuple[str, float | None]
-"""Markup of a cell, and the number that it is sorted by."""
+"""Markup of a cell, and the number by which it is sorted."""
 
 
 def signed(value: float | None, text: str) -> str:
@@ -114,7 +114,7 @@ def _with_stamps(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def holding_times(trades: pl.DataFrame) -> tuple[float, float] | None:
-    """Median and longest time from entry to exit of closed trades, in seconds; None without one."""
+    """Return the median and longest holding time of closed trades in seconds; None without one."""
     import polars as pl
 
     closed = trades.filter(~pl.col("exit_reason").is_in(NOT_CLOSED).fill_null(False))
@@ -125,7 +125,7 @@ def holding_times(trades: pl.DataFrame) -> tuple[float, float] | None:
 
 
 def drawdowns(run: Run) -> str:
-    """Build the table of the deepest falls of equity."""
+    """Build the table of the deepest drawdowns."""
     table = run.table("equity", ["time", "equity"])
     rows = deepest_drawdowns(stamps(table), floats(table, "equity"), run.facts.initial_capital)
     if not rows:
@@ -152,7 +152,7 @@ def drawdowns(run: Run) -> str:
 
 
 def by_symbol(run: Run) -> str:
-    """Build the table of what each symbol contributed to the result."""
+    """Build the table of the contribution of each symbol."""
     import polars as pl
 
     closed = ~pl.col("exit_reason").is_in(NOT_CLOSED).fill_null(False)
@@ -194,7 +194,7 @@ def _symbol_row(row: dict[str, Any], capital: float) -> list[str | Cell]:
 
 
 def _chosen(table: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """Rows the page carries: all, or the first, the last, the best and the worst of them."""
+    """Return the rows on the page: all, or the first, the last, the best and the worst."""
     import polars as pl
 
     if table.height <= SHOWN_ROWS:
@@ -266,7 +266,7 @@ def _held(row: dict[str, Any]) -> Cell:
 
 
 def round_trips(run: Run) -> str:
-    """Build the list of round trips; an earlier run that has no table of them gets it here."""
+    """Build the list of round trips; for an earlier run without that table it is computed here."""
     if run.has("round_trips"):
         table = run.table("round_trips")
     else:

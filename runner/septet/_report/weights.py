@@ -29,21 +29,21 @@ REBALANCE_REASONS: Final = (
 POINTS: Final = 480
 REBALANCES: Final = 900
 NAMED_SYMBOLS: Final = 7
-"""Symbols that have a colour of their own; the others are drawn together."""
+"""Number of symbols with a separate colour; the others are drawn together."""
 OTHERS: Final = "others"
 
 
 def is_portfolio(run: Run) -> bool:
-    """Whether the weights of a portfolio decide what the run holds."""
+    """Whether the weights of a portfolio decide the positions of the run."""
     portfolio = (run.manifest.get("resolved") or {}).get("portfolio") or {}
     return str(portfolio.get("use", "each")) != "each"
 
 
 def target_weights(run: Run) -> tuple[Ints, dict[str, Floats]]:
-    """Weights that are in force from each rebalance on: the times, and the weights by symbol.
+    """Return the weights in force from each rebalance on: the times, and the weights by symbol.
 
-    A symbol that a rebalance did not decide, for lack of a bar, keeps its weight. Nothing where
-    the decisions were left out.
+    A symbol that a rebalance did not decide, for lack of a bar, keeps its weight. Empty if the
+    decisions were left out.
     """
     import polars as pl
 
@@ -67,9 +67,9 @@ def target_weights(run: Run) -> tuple[Ints, dict[str, Floats]]:
 
 
 def held_weights(run: Run, bars: dict[str, pl.DataFrame]) -> tuple[Ints, dict[str, Floats]]:
-    """Notional over equity of each symbol that was ever held, at equally spaced rows of equity.
+    """Return notional over equity of each symbol ever held, at equally spaced rows of equity.
 
-    A fill at the very time of a row counts as it does in `exposure`.
+    A fill at exactly the time of a row counts as in `exposure`.
     """
     table = run.table("equity", ["time", "equity", "exposure"])
     rows = np.unique(np.linspace(0, table.height - 1, POINTS).astype(np.int64))
@@ -121,7 +121,7 @@ def weights(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
 
 
 def _rows(by_symbol: dict[str, Floats], order: list[str]) -> list[dict[str, Any]]:
-    """One row for each of the named symbols and for all others, long and short apart."""
+    """Return one row for each named symbol and one for all others, long and short separately."""
     rows = []
     groups = [[each] for each in order[:NAMED_SYMBOLS]] + [order[NAMED_SYMBOLS:]]
     for name, group in enumerate(groups):

@@ -68,7 +68,7 @@ def parse_time(text: str) -> int:
 
 
 def _row(frame: pl.DataFrame) -> dict[str, Any]:
-    """One row as plain values; times become text."""
+    """Return one row as plain values; times become text."""
     import polars as pl
 
     stamps = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
@@ -138,10 +138,9 @@ def _decided(
 
 
 def _bar(run: Run, symbol: str, time_ns: int) -> dict[str, Any] | None:
-    """Find the last bar known at a decision, and nothing that holds later ones.
+    """Return the last bar known at a decision, without later data.
 
-    A group of bars that were joined for display is not that bar: then only `bars_joined` is
-    reported.
+    A group of bars joined for display is not that bar: then only `bars_joined` is reported.
     """
     import polars as pl
 
@@ -149,7 +148,7 @@ def _bar(run: Run, symbol: str, time_ns: int) -> dict[str, Any] | None:
     own_bars = run.table("bars").filter(pl.col("symbol") == symbol)
     joined = int(run.manifest.get("display", {}).get("bars_joined", {}).get(symbol, 1))
     last_known = own_bars.filter(pl.col("time") <= at).tail(1)
-    if joined > 1:  # neither the last group, nor one that had begun, may hold the bar
+    if joined > 1:  # neither the last group nor a group already begun may contain the bar
         open_group = own_bars.filter((pl.col("open_time") < at) & (pl.col("time") > at)).head(1)
         length = (pl.col("time") - pl.col("open_time")).dt.total_nanoseconds()
         if pl.concat((last_known, open_group)).filter(length > run.facts.bar_ns).height:
@@ -166,7 +165,7 @@ def _sizing(order: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _model(run: Run, time_ns: int) -> str | None:
-    """Name the model that was current at a time."""
+    """Return the id of the model that was current at a time."""
     ready = [
         card
         for card in run.manifest.get("models", [])
@@ -187,7 +186,7 @@ def _trace(
 
 
 def _target(run: Run, reference: str) -> tuple[pl.DataFrame | None, str, int]:
-    """Read ``ORDER`` or ``SYMBOL@TIME``: the order if there is one, the symbol and the time."""
+    """Parse ``ORDER`` or ``SYMBOL@TIME``: the order if there is one, the symbol and the time."""
     import polars as pl
 
     symbol, sign, moment = reference.rpartition("@")
@@ -205,7 +204,7 @@ def _entry_of(
 ) -> dict[str, Any] | None:
     """Return the entry whose position a stop or target closed, and the decision that sent it.
 
-    None for other orders, and where the run has no trade or no entry of it.
+    None for other orders, and if the run has no trade or entry for it.
     """
     import polars as pl
 
@@ -238,7 +237,7 @@ def _entry_of(
 
 
 def _held(run: Run, symbol: str, time_ns: int) -> dict[str, Any] | None:
-    """Return side and entry time of the trade that was open at a decision; None while flat."""
+    """Return side and entry time of the trade that was open at a decision; None if flat."""
     import polars as pl
 
     at = pl.lit(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
@@ -332,11 +331,11 @@ NOT_TRADED: Final = {
     "keeps_weight": "it has no bar or no rank, and keeps its weight",
     "keeps_units": "nothing is known of its weight, and it keeps its units",
 }
-"""What a rebalance did not trade, in words, by the reason in the decision."""
+"""Texts for the reasons in a decision for which a rebalance did not trade."""
 
 
 def value_text(value: Any) -> str:
-    """Write a value as a person reads it; what is not known is a dash."""
+    """Format a value for display; an unknown value is a dash."""
     if value is None or value == "":
         return UNDEFINED
     if isinstance(value, bool):
@@ -349,7 +348,7 @@ def value_text(value: Any) -> str:
 def parts_of(explanation: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return the facts of an explanation: titles, names and values; empty parts are left out.
 
-    Levels of the position are listed where one is known: none is before the entry has filled.
+    Levels of the position are listed if one is known: none is known before the entry has filled.
     """
     levels = explanation["levels"]
     decision = {
@@ -375,7 +374,7 @@ def parts_of(explanation: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]
 
 
 def _without(values: Mapping[str, Any] | None, *shown_before: str) -> dict[str, Any]:
-    """Return the values without those that another part of the explanation has."""
+    """Return the values that no other part of the explanation contains."""
     return {
         name: value
         for name, value in (values or {}).items()
@@ -384,7 +383,7 @@ def _without(values: Mapping[str, Any] | None, *shown_before: str) -> dict[str, 
 
 
 def sentence_of(explanation: Mapping[str, Any]) -> str:
-    """Return the answer in one sentence."""
+    """Return the explanation in one sentence."""
     order, decision = explanation["order"], explanation["decision"]
     if order is not None:
         clip = decision["capped_by"]
@@ -411,7 +410,7 @@ def sentence_of(explanation: Mapping[str, Any]) -> str:
 
 
 def _no_change(explanation: Mapping[str, Any]) -> str:
-    """Return why a signal that no rule rejected asked for no order."""
+    """Return why a signal that no rule rejected requested no order."""
     signal, held = str(explanation["decision"]["signal"]), explanation["held"]
     if held and signal == held["side"]:
         return f"the signal was {signal}, and it is held {signal} since {held['entry_time']}"

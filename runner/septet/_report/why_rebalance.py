@@ -27,8 +27,8 @@ def rebalance_of(run: Run, symbol: str, time_ns: int, decided: Mapping[str, Any]
 
     `decided` is the symbol's row of the decisions at that time.
 
-    Empty where no portfolio decides, or the decisions were left out. `place` counts the symbols
-    with a value of `by`, the best first; held is what fills left at the close, over equity.
+    Empty if no portfolio decides, or the decisions were left out. `place` is the rank among symbols
+    with a value of `by`, best first; held is the position at the close over equity.
     """
     if not is_portfolio(run) or not run.has("decisions"):
         return {}
@@ -74,7 +74,7 @@ def rebalance_of(run: Run, symbol: str, time_ns: int, decided: Mapping[str, Any]
 def _side_conditions(
     run: Run, symbol: str, time_ns: int, portfolio: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what the conditions of the sides were for a symbol: one where they are the same."""
+    """Return the states of the conditions of both sides for a symbol: one if they are the same."""
     each = portfolio.get("where") or {}
     sides = [side for side in ("long", "short") if portfolio[side] and each.get(side)]
     texts = {side: str(each[side]) for side in sides}
@@ -89,7 +89,7 @@ def _side_conditions(
 
 
 def _rank_of(run: Run, symbol: str, time_ns: int, by: str) -> dict[str, Any]:
-    """Return the place of a symbol by its value among those that have one."""
+    """Return the rank of a symbol's value among those that have one."""
     import polars as pl
 
     names = run.scan("decisions").collect_schema().names()
@@ -115,9 +115,9 @@ def _at(table: pl.LazyFrame, time_ns: int) -> pl.LazyFrame:
 
 
 def _held(run: Run, symbol: str, time_ns: int) -> float | None:
-    """Return the share of equity that was held before the orders of this time, where it is known.
+    """Return the share of equity held before the orders of this time, if known.
 
-    A fill at this very time is of an earlier order, unless its order is one of this rebalance.
+    A fill at exactly this time belongs to an earlier order, unless its order is of this rebalance.
     """
     import polars as pl
 
@@ -138,7 +138,7 @@ def _held(run: Run, symbol: str, time_ns: int) -> float | None:
 
 
 def rebalance_words(rebalance: Mapping[str, Any]) -> str:
-    """Return the rank and the change of a rebalance's order in words, after its weight."""
+    """Return the rank and the change of a rebalance's order as text, after its weight."""
     parts = []
     if rebalance.get("place"):
         parts.append(_place_text(rebalance))
@@ -168,9 +168,10 @@ def not_traded_words(rebalance: Mapping[str, Any], reason: str) -> str:
 
 
 def _not_true(rebalance: Mapping[str, Any]) -> list[str]:
-    """Name the conditions that a symbol does not fulfil: of both sides where it has no weight.
+    """Return the conditions that a symbol does not fulfil: of both sides if it has no weight.
 
-    With a weight it is the condition of its side, and false: an unknown one is treated as true.
+    With a weight it is the condition of its side, which is false: an unknown one is treated as
+    true.
     """
     weight = rebalance.get("target_weight", 0.0)
     sides = ("long",) if weight > 0.0 else ("short",) if weight < 0.0 else ("long", "short")

@@ -15,7 +15,7 @@ __all__ = ["rows_by_symbol"]
 
 
 def rows_by_symbol(frame: pl.DataFrame) -> dict[str, Ints]:
-    """Give the numbers of the rows of each symbol, rising; symbols in the order they come first."""
+    """Return the row numbers of each symbol, rising; symbols in order of first appearance."""
     import polars as pl
 
     column = frame.select(pl.col("symbol").cast(pl.String)).with_row_index("row")

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["Capped", "capped_entries", "capped_text"]
 
 _UNCAPPED_SHARE = 0.99
-"""Above this share of what was asked for a cut is one to lots, or of the last cash."""
+"""A cut that leaves more than this share of the request is due to lots, or to the last cash."""
 _MIN_ENTRIES = 3
 
 
 class Capped(msgspec.Struct, frozen=True):
-    """Entries that were sent, how many of them which limit cut, and the middle share left."""
+    """Sent entries, the number that each limit capped, and the median share that was left."""
 
     entries: int
     by: dict[str, int]
@@ -27,7 +27,7 @@ class Capped(msgspec.Struct, frozen=True):
 
 
 def capped_entries(decisions: pl.DataFrame | None) -> Capped | None:
-    """Count the entries that limits made smaller; None without a decision table."""
+    """Count the entries that limits capped; None without a decision table."""
     import polars as pl
 
     if decisions is None:
@@ -50,7 +50,7 @@ def capped_entries(decisions: pl.DataFrame | None) -> Capped | None:
 
 
 def capped_text(capped: Capped | None) -> str:
-    """Return that every entry was cut by a limit; empty text where one was not."""
+    """Return the sentence that every entry was capped by a limit; empty if one was not."""
     if capped is None or capped.entries < _MIN_ENTRIES or sum(capped.by.values()) < capped.entries:
         return ""
     limits = ", ".join(f"{name} {plural(times, 'time')}" for name, times in capped.by.items())

@@ -69,7 +69,7 @@ def ranges_held(entry_ns: Ints, exit_ns: Ints, bars: BarTable, after_ns: int) ->
 
 
 class Excursions(msgspec.Struct):
-    """Excursions of the trades of a run whose bars may come in stretches."""
+    """Excursions of the trades of a run whose bars may be given in chunks."""
 
     _open: dict[str, tuple[int, float, float, int]] = msgspec.field(default_factory=dict)
     _until: dict[str, int] = msgspec.field(default_factory=dict)
@@ -135,7 +135,7 @@ class Excursions(msgspec.Struct):
         return ranges
 
     def _go_on(self, symbol: str, bars: BarTable, entry_ns: int | None) -> None:
-        """Remember the range of the trade that goes on, and up to which bar it is counted."""
+        """Store the range of the trade that continues, and up to which bar it is counted."""
         if entry_ns is None:
             self._open.pop(symbol, None)
         else:

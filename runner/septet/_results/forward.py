@@ -83,7 +83,7 @@ def _after(name: str, frame: pl.DataFrame, first_ns: int) -> pl.DataFrame:
 
 
 def forward_text(summary: Mapping[str, Any]) -> str:
-    """Return the sentence on the forward figures of a summary; empty where there are none."""
+    """Return the sentence on the forward figures of a summary; empty if there are none."""
     forward = summary.get("forward")
     if not isinstance(forward, Mapping):
         return ""

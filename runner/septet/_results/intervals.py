@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MIN_OF_A_SIDE", "Z95", "MeanInterval", "mean_interval", "student", "trades_at_once"]
 
 MIN_OF_A_SIDE: Final = 5
-"""Winners and losers that a sample must hold before its mean is an estimate of others."""
+"""Number of winners and of losers without which the mean of a sample is no estimate."""
 _MIN_BLOCKS: Final = 10
 _RESAMPLES: Final = 1_000
 _MAX_DRAWN: Final = 1_000
@@ -42,7 +42,7 @@ _SHIFT_CUBED: Final = 24.0
 
 
 class MeanInterval(msgspec.Struct, frozen=True):
-    """A mean and its 95 % interval; `problem` is why there is none; both ends are NaN then."""
+    """A mean and its 95 % interval; without one, `problem` states why and both ends are NaN."""
 
     mean: float
     low: float = math.nan

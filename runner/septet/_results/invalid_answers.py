@@ -23,7 +23,7 @@ EXPECTED: Final = {
     "order": "no price above zero",
     "regime": "no number of a declared label",
 }
-"""What was rejected; the other kinds act on an invalid answer, or have none."""
+"""Rejected values by kind; the other kinds act on an invalid value, or cannot return one."""
 
 
 def invalid_answer_rows(result: RunResult) -> list[dict[str, str | int]]:
@@ -45,7 +45,7 @@ def invalid_answer_rows(result: RunResult) -> list[dict[str, str | int]]:
 
 
 def short_invalid_answers(answers: Iterable[Mapping[str, Any]]) -> str | None:
-    """Write rules and how often they gave an invalid answer in a cell; None if there are none."""
+    """Format rules and their counts of invalid answers for a cell; None if there are none."""
     texts = [f"{each['rule']} {each['times']}" for each in answers]
     return ", ".join(texts) or None
 
@@ -60,7 +60,7 @@ def _plugin_of(resolved: Mapping[str, Any], rule: str) -> str:
 
 
 def invalid_answers_text(answers: list[dict[str, str | int]]) -> list[str]:
-    """Return which rules answered what their kind does not allow, and how often."""
+    """Return the sentence on the rules with invalid answers and their counts."""
     texts = []
     for each in answers:
         times, since = int(each["times"]), f"first at {each['first']}"

@@ -52,7 +52,7 @@ def threshold_of(resolved: Mapping[str, Any]) -> float | None:
 
 
 def threshold_text(threshold: float, highest: float | None) -> str:
-    """Return which probability a threshold asks for, and the highest confidence reached."""
+    """Return the probability that a threshold requires, and the highest confidence reached."""
     text = (
         f"threshold {threshold:.6g} of the confidence, 2 * |p - 0.5|, asks for p of "
         f"{0.5 + threshold / 2:.6g} or more for long, {0.5 - threshold / 2:.6g} or less for short"
@@ -63,7 +63,7 @@ def threshold_text(threshold: float, highest: float | None) -> str:
 
 
 def highest_confidence(decisions: pl.DataFrame) -> float | None:
-    """Return the highest confidence of the decisions of a run; None where none has one."""
+    """Return the highest confidence of the decisions of a run; None if no decision has one."""
     if "confidence" not in decisions.columns:
         return None
     known = decisions["confidence"].drop_nulls().drop_nans().to_numpy()
@@ -102,7 +102,7 @@ def _counts(column: pl.Series) -> dict[str, int]:
 
 
 def _rules_of(resolved: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return which rules a file has whose signal is `rules`."""
+    """Return the rules of a file whose signal is `rules`."""
     signal = resolved.get("signal")
     if not isinstance(signal, Mapping) or str(signal.get("use")) not in ("rules", "septet:rules"):
         return ()
@@ -110,7 +110,7 @@ def _rules_of(resolved: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def why_idle(seen: Idleness) -> str:
-    """Return why a run without a fill traded nothing; empty where its tables do not show it."""
+    """Return why a run without a fill made no trade; empty if its tables do not show it."""
     sent = sum(seen.orders.values())
     if seen.waits and not sent:
         return _no_rebalance(seen.waits)
@@ -132,7 +132,7 @@ def why_idle(seen: Idleness) -> str:
 
 
 def _no_rebalance(waits: Mapping[str, int]) -> str:
-    """Return why no rebalance of a portfolio was made, though one was due."""
+    """Return why no rebalance of a portfolio was made although one was due."""
     text = f"No rebalance was made: a due one could not act whole ({_often(waits)})."
     if "quorum" in waits:
         text += (
@@ -143,7 +143,7 @@ def _no_rebalance(waits: Mapping[str, int]) -> str:
 
 
 def _no_entry(seen: Idleness) -> str:
-    """Return why no decision asked for a position."""
+    """Return why no decision requested a position."""
     assert seen.signals is not None
     entries = [name for name in seen.rules if name in _RULES.values()]
     conflicts = seen.other.get("conflict", 0)
@@ -171,7 +171,7 @@ def _no_entry(seen: Idleness) -> str:
 
 
 def _often(reasons: Mapping[str, int]) -> str:
-    """Name the most frequent reasons, and how many decisions the others account for."""
+    """Return the most frequent reasons, and the number of decisions with other reasons."""
     named = list(reasons.items())
     parts = [f"{name} {plural(times, 'time')}" for name, times in named[:_NAMED_REASONS]]
     rest = sum(times for _, times in named[_NAMED_REASONS:])

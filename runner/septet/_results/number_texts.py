@@ -34,7 +34,7 @@ _UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
 def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
-    """Write a number with thousands separators, a huge one in powers of ten; or ``n/a``."""
+    """Format a number with thousands separators, a huge one in powers of ten; or ``n/a``."""
     if value is None or not math.isfinite(value):
         return UNDEFINED
     sign = "+" if signed else ""
@@ -45,14 +45,14 @@ def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str
 
 
 def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> str:
-    """Write a fraction as a percentage: 0.123 is ``12.3 %``."""
+    """Format a fraction as a percentage: 0.123 is ``12.3 %``."""
     if value is None or not math.isfinite(value):
         return UNDEFINED
     return f"{number(value * 100.0, digits, signed=signed)} %"
 
 
 def chance(value: float | None) -> str:
-    """Write a probability; one that rounds to 0 or 1 is not written as that."""
+    """Format a probability; one that rounds to 0 or 1 is shown as below or above a bound."""
     if value is not None and math.isfinite(value):
         if value < 0.0005:
             return "under 0.1 %"
@@ -99,30 +99,30 @@ def amount_digits(value: float) -> int:
 
 
 def money(value: float | None, currency: str, *, signed: bool = False) -> str:
-    """Write an amount with its currency; small amounts keep the digits that matter."""
+    """Format an amount with its currency; small amounts keep their significant digits."""
     if value is None or not math.isfinite(value):
         return UNDEFINED
     return f"{number(value, amount_digits(value), signed=signed)} {currency}".strip()
 
 
 def count(value: int | None) -> str:
-    """Write a whole number with thousands separators."""
+    """Format a whole number with thousands separators."""
     return UNDEFINED if value is None else f"{value:,}"
 
 
 def times(value: float | None) -> str:
-    """Write a multiple: ``35.2x``."""
+    """Format a multiple: ``35.2x``."""
     text = number(value, 1)
     return text if text == UNDEFINED else f"{text}x"
 
 
 def plural(value: int, word: str) -> str:
-    """Write a count with its noun: ``1 trade``, ``2 trades``."""
+    """Format a count with its noun: ``1 trade``, ``2 trades``."""
     return f"{value:,} {word}" if value == 1 else f"{value:,} {word}s"
 
 
 def duration(seconds: float | None) -> str:
-    """Write a length of time in its largest fitting unit."""
+    """Format a duration in its largest fitting unit."""
     if seconds is None or not math.isfinite(seconds):
         return UNDEFINED
     for size, unit in _UNITS:
@@ -133,11 +133,11 @@ def duration(seconds: float | None) -> str:
 
 
 def when(time_ns: int) -> str:
-    """Write a UTC time to the minute, or to the second where it has seconds."""
+    """Format a UTC time to the minute, or to the second if it has seconds."""
     moment = datetime.fromtimestamp(int(time_ns) // 1_000_000_000, UTC)
     return moment.strftime("%Y-%m-%d %H:%M:%S" if moment.second else "%Y-%m-%d %H:%M")
 
 
 def date(time_ns: int) -> str:
-    """Write the UTC date of a time."""
+    """Format the UTC date of a time."""
     return datetime.fromtimestamp(int(time_ns) // 1_000_000_000, UTC).strftime("%Y-%m-%d")

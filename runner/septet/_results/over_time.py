@@ -39,7 +39,7 @@ class Drawdown(msgspec.Struct, frozen=True):
 def deepest_drawdowns(
     time_ns: Ints, equity: Floats, initial: float, most: int = 5
 ) -> list[Drawdown]:
-    """Give the deepest falls of equity, the deepest first; of equal ones the earlier first.
+    """Return the deepest drawdowns of equity, deepest first; of equal ones the earlier first.
 
     Parameters
     ----------

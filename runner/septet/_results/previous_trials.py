@@ -17,12 +17,12 @@ CONFIDENCE: Final = 0.95
 
 
 class Tries(msgspec.Struct, frozen=True):
-    """What the ledger of trials knows of the data of a run.
+    """The record of the ledger of trials on the data of a run.
 
-    `count` is how many plans were tried on it, this one included, with `declared` tries made
-    elsewhere; `effective` is how many independent ones they are worth. `problem` is why the
-    ledger does not know: then the other figures are None. `file_first_ns` is when the file of the
-    run was first tried, and `asked_ns` when the ledger was asked (UTC ns).
+    `count` is the number of plans tried on it, including this one, with `declared` tries made
+    elsewhere; `effective` is the equivalent number of independent tries. `problem` states why there
+    is no record: then the other figures are None. `file_first_ns` is the time of the first try of
+    the run's file, and `asked_ns` the time of the query (UTC ns).
     """
 
     count: int | None
@@ -75,7 +75,7 @@ def deflated(
 
 
 def sentence(tries: Tries, probability: float | None, *, over_holding: bool = False) -> str:
-    """Return the verdict's sentence on the tries; empty if there is nothing to state."""
+    """Return the verdict's sentence on the tries; empty if there is nothing to report."""
     if tries.problem:
         return f"How many tries preceded it is not known: {tries.problem}."
     if tries.count is None or tries.effective is None:

@@ -202,7 +202,7 @@ def fills_by_symbol(fills: pl.DataFrame, currency: str) -> dict[str, SymbolFills
         np.nan_to_num(fills.get_column(name).to_numpy().astype(np.float64), posinf=0.0, neginf=0.0)
         for name in ("quantity", "price", "fee", "liquidation")
     ]
-    if "fee_quote" in fills.columns:  # a fee in a third currency, as it was booked
+    if "fee_quote" in fills.columns:  # a fee in a third currency, as booked
         booked = fills.get_column("fee_quote").to_numpy().astype(np.float64)
         valued = np.isfinite(booked) & ~in_cash & ~in_base
         numbers[2], in_cash = np.where(valued, booked, numbers[2]), in_cash | valued
@@ -263,7 +263,7 @@ def _of_symbol(
 
 
 class _Funding(msgspec.Struct, frozen=True):
-    """What the trades of one symbol paid, by exit; `apart` is what is part of no trade."""
+    """What the trades of one symbol paid, by exit; `apart` is the part that belongs to no trade."""
 
     begin_ns: Ints
     end_ns: Ints
@@ -273,7 +273,7 @@ class _Funding(msgspec.Struct, frozen=True):
 
 
 def _funding_of(trades: pl.DataFrame) -> dict[str, _Funding]:
-    """Give the funding of the trades of each symbol that paid or received any."""
+    """Return the funding of the trades of each symbol that paid or received any."""
     import polars as pl
 
     paid = np.asarray(trades.get_column("funding").to_numpy(), dtype=np.float64)
@@ -330,7 +330,7 @@ def _shared_funding(
 
 
 def round_trips_won(frame: pl.DataFrame | None) -> dict[str, Any]:
-    """Give how many round trips there are and which share made money; None where unknown."""
+    """Return the number of round trips and the share that made money; None if unknown."""
     if frame is None:
         return {"round_trips": None, "round_trip_win_rate": None}
     pnl = np.asarray(frame.get_column("pnl").to_numpy(), dtype=np.float64)

@@ -266,7 +266,7 @@ class Overfitting(msgspec.Struct, frozen=True, eq=False):
 
 
 def _halves() -> Floats:
-    """Each way to choose half of the blocks, one of every complementary pair, as 0 and 1."""
+    """Return each way to choose half of the blocks, one of every complementary pair, as 0 and 1."""
     picked = list(itertools.combinations(range(1, BLOCKS), BLOCKS // 2 - 1))
     mask = np.zeros((len(picked), BLOCKS))
     mask[:, 0] = 1.0
@@ -302,7 +302,7 @@ def _splits(sums: Floats, squares: Floats, days: Floats) -> tuple[Floats, Floats
 
 
 def _usable(sums: Floats, squares: Floats, days: Floats) -> npt.NDArray[np.bool_]:
-    """Settings whose values are finite and whose returns have a spread."""
+    """Return the settings whose values are finite and whose returns have a spread."""
     known = np.isfinite(np.hstack((sums, squares)))
     finite = np.asarray(known.all(axis=1), dtype=np.bool_)
     total = np.where(finite[:, None], sums, 0.0).sum(axis=1)

@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 class Background(Generic[T]):
-    """A call that runs on a thread of its own from now on; `result` waits for what it gives.
+    """A call that runs in a separate thread from now on; `result` waits for its result.
 
-    A process that ends does not wait for it, so whoever starts it asks for its result.
+    The end of the process does not wait for it, so the caller must request its result.
     """
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -27,16 +27,16 @@ class Background(Generic[T]):
     def _run(self) -> None:
         try:
             self._results.append(self._work())
-        except BaseException as problem:  # raised again by `result`, in the thread that asks
+        except BaseException as problem:  # raised again by `result`, in the caller's thread
             self._raised = problem
 
     def result(self) -> T:
-        """Wait, and give what the call gave or raise what it raised."""
+        """Wait, and return the result of the call or raise its exception."""
         self._thread.join()
         if self._raised is not None:
             raise self._raised
         return self._results[0]
 
     def wait(self) -> None:
-        """Wait for the end, whatever it was."""
+        """Wait for the end, whether the call succeeded or failed."""
         self._thread.join()

@@ -16,12 +16,12 @@ __all__ = ["copy_run"]
 
 
 def copy_run(run: Run, root: Path) -> Path:
-    """Copy a stored backtest to ``root/STRATEGY/ID``, and return that folder; it appears whole.
+    """Copy a stored backtest to ``root/STRATEGY/ID``, and return that folder, created atomically.
 
     Raises
     ------
     InputError
-        If it is a paper or live run, whose journal has one place.
+        If it is a paper or live run, whose journal must not be copied.
     RunError
         If a file cannot be read or written.
     """

@@ -20,9 +20,9 @@ __all__ = [
 ]  # fmt: skip
 
 JOURNAL: Final = "journal.sqlite"
-"""What a paper or live run has, and is read from."""
+"""Files of a paper or live run from which it is read."""
 LIVE_SIGNS: Final = (JOURNAL, f"{JOURNAL}-tail", "log.jsonl")
-"""What only a paper or live run leaves."""
+"""Files that only a paper or live run leaves."""
 _LONGEST: Final = 256 << 20
 _TRADING: Final = ("paper", "live")
 _BACKTEST: Final = "run the strategy again; the folder is safe to delete"
@@ -42,7 +42,7 @@ _UNKNOWN_MODE: Final = (
 
 
 def mode_of(folder: Path) -> str:
-    """Return the mode that the manifest of a run names; empty where it cannot be read."""
+    """Return the mode in the manifest of a run; empty if it is unreadable."""
     try:
         manifest = decode_json(read_bounded(folder / "manifest.json", _LONGEST))
     except (OSError, ValueError, RecursionError):
@@ -51,22 +51,22 @@ def mode_of(folder: Path) -> str:
 
 
 def mode_in(manifest: object) -> str:
-    """Return the mode that a manifest names; empty where it names none."""
+    """Return the mode in a manifest; empty if it has none."""
     facts = manifest.get("facts") if isinstance(manifest, Mapping) else None
     mode = facts.get("mode") if isinstance(facts, Mapping) else None
     return mode if isinstance(mode, str) else ""
 
 
 def is_trading(folder: Path) -> bool:
-    """Whether a folder is that of a paper or live run, whatever of it is missing.
+    """Whether a folder is that of a paper or live run, even if files are missing.
 
-    Its manifest names such a mode, or it holds what only such a run leaves.
+    Its manifest names such a mode, or it contains files that only such a run leaves.
     """
     return any(os.path.lexists(folder / name) for name in LIVE_SIGNS) or mode_of(folder) in _TRADING
 
 
 def hint_for(folder: Path) -> str:
-    """Return what to do about a damaged run: only a backtest's folder may be deleted."""
+    """Return the hint on a damaged run: only a backtest's folder may be deleted."""
     if os.path.isfile(folder / JOURNAL):
         return _EXPORT.format(folder=folder)
     if is_trading(folder):
@@ -80,9 +80,9 @@ def damaged(folder: Path, fault: str) -> InputError:
 
 
 def journal_finding(folder: Path, *modes: str) -> JournalFinding | None:
-    """Return what is wrong with the journal of a run, in the words that every command reports.
+    """Return the defect of a run's journal, in the text that every command reports.
 
-    None of a journal that is whole, and of a backtest, which has none. `modes` are those that its
+    None for an intact journal, and for a backtest, which has none. `modes` are those that its
     documents name; without them its manifest is read.
     """
     has_journal = os.path.isfile(folder / JOURNAL)

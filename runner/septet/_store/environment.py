@@ -35,7 +35,7 @@ _LIBRARIES: Final = (
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of the installed libraries that can change a number."""
+    """Return the versions of the installed libraries that can change a number."""
     versions = {}
     for name in _LIBRARIES:
         try:
@@ -55,13 +55,13 @@ def _cpu_model() -> str:
 
 
 def _llvm_version() -> str:
-    """LLVM's version if a compiler was loaded for the run; loading one to ask costs too much."""
+    """Return LLVM's version if the run loaded a compiler; loading one only for this is too slow."""
     binding: Any = sys.modules.get("llvmlite.binding")
     return ".".join(map(str, binding.llvm_version_info)) if binding is not None else "not loaded"
 
 
 def environment() -> dict[str, Any]:
-    """Describe the machine and the interpreter, as the manifest records them."""
+    """Describe the machine and the interpreter for the manifest."""
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
@@ -74,7 +74,7 @@ def environment() -> dict[str, Any]:
 
 
 def hash_bars(tables: Mapping[str, BarTable]) -> dict[str, str]:
-    """SHA-256 of each symbol's bars: times, prices and volumes, in that order."""
+    """Return the SHA-256 of each symbol's bars: times, prices and volumes, in that order."""
     hashes = {}
     for symbol, bars in tables.items():
         digest = hashlib.sha256(symbol.encode())

@@ -16,7 +16,7 @@ __all__ = ["export_tables", "missing_tables"]
 
 
 def missing_tables(run: Run) -> list[str]:
-    """Return the tables that a run should have and has not: they were removed, or lost."""
+    """Return the tables that a run should have but lacks, because they were removed or lost."""
     from septet._store.run_folder import OPTIONAL_TABLES
 
     expected = (name for name in TABLES if name not in (*OPTIONAL_TABLES, *run.left_out))
@@ -29,7 +29,7 @@ def export_tables(run: Run, folder: Path, kind: str, *, force: bool = False) -> 
     Raises
     ------
     InputError
-        A file is there already and `force` is not set, or the folder cannot be written.
+        A file exists and `force` is not set, or the folder cannot be written.
     """
     names = [name for name in TABLES if run.has(name)]
     paths = {name: folder / f"{name}.{kind}" for name in names}

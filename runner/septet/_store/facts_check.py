@@ -16,7 +16,7 @@ __all__ = ["halts_in", "wrong_fact"]
 _CLOCK: Final = late_pattern(r"([01]\d|2[0-3]):[0-5]\d")
 _LARGEST: Final = (1 << 63) - 1
 _POSITIVE: Final = ("bar_ns", "initial_capital", "days_a_year")
-"""Facts that figures are divided by."""
+"""Facts by which figures are divided."""
 _COUNTS: Final = ("bars", "seconds", "seconds_total", "seed")
 _EXPECTED: Final = {
     "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",
@@ -30,7 +30,7 @@ def halts_in(manifest: Mapping[str, Any]) -> list[HaltEvent]:
     Raises
     ------
     ValueError
-        One is not what a run writes; its text is the reason.
+        One is not as a run writes it; the message is the reason.
     """
     halts = manifest.get("halts", [])
     if not isinstance(halts, list):
@@ -54,7 +54,7 @@ def halts_in(manifest: Mapping[str, Any]) -> list[HaltEvent]:
 
 
 def wrong_fact(facts: RunFacts) -> str:
-    """Return which fact is not what a run writes; empty if all are."""
+    """Return the first fact that is not as a run writes it; empty if all are."""
     for each in fields(facts):
         value, kind = getattr(facts, each.name), str(each.type)
         if not _is_of(value, kind):

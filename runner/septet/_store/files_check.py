@@ -30,15 +30,15 @@ FILES: Final = (
     "summary.json", "manifest.json", "findings.json", "resolved.json", "strategy.yaml",
     *(f"{name}.parquet" for name in TABLES),
 )  # fmt: skip
-"""What is read of a run's folder, apart from its journal."""
+"""Files that are read of a run's folder, apart from its journal."""
 _MADE: Final = ("summary.json", *(f"{name}.parquet" for name in TABLES))
-"""What only a stop or an export writes."""
+"""Files that only a stop or an export writes."""
 _ADDED: Final = "added"
-"""Of these files the sentence speaks last."""
+"""Files that the sentence names last."""
 _NAMED: Final = 4
 _KEPT_HASHES: Final = 4096
 _LARGEST: Final = 4 << 30
-"""Bytes of a file: a stranger's record may name any size, and a sparse file has it at no cost."""
+"""Largest size of a file: an untrusted record may state any size, and sparse files cost nothing."""
 _EXPORT: Final = (
     "`septet runs export {folder}` writes them again from the journal; copy the folder before, if "
     "you need to know what was changed"
@@ -47,7 +47,7 @@ _REMOVE: Final = "; remove what was added"
 
 
 class FilesFinding(msgspec.Struct, frozen=True):
-    """Which files of a run are not those that its journal records, or cannot be read.
+    """Files of a run that differ from its journal's record, or are unreadable.
 
     `what` states it of "the run", `message` names the folder.
     """
@@ -58,15 +58,15 @@ class FilesFinding(msgspec.Struct, frozen=True):
 
     @property
     def exit_status(self) -> int:
-        """The status with which a command ends that shows the run: its journal is shown."""
+        """Exit status of a command that shows the run from its journal."""
         return 1
 
 
 def files_finding(folder: Path) -> FilesFinding | None:
-    """Return what is wrong with the files that a stop or an export wrote; None if nothing is.
+    """Return the defects of the files that a stop or an export wrote; None if there are none.
 
-    None as well of a backtest, of a run that goes on or was killed, which is read from its journal
-    whatever lies beside it, and of one whose journal cannot be read, which is reported instead.
+    None as well for a backtest; for a run in progress or killed, which is read from its journal
+    only; and for a run whose journal is unreadable, which is reported instead.
     """
     path = folder / JOURNAL
     if not os.path.isfile(path):
@@ -94,10 +94,10 @@ def files_finding(folder: Path) -> FilesFinding | None:
 
 
 def tables_finding(run: Run) -> FilesFinding | None:
-    """Return which tables of a run without a journal cannot be opened; None if all can.
+    """Return the tables of a run without a journal that cannot be opened; None if all can.
 
-    A table is opened, and its columns and their types are read, not its rows. A missing one counts,
-    unless the run was asked not to make it.
+    A table is opened, and its columns and their types are read, not its rows. A missing table
+    counts, unless the run was configured not to write it.
     """
     if os.path.lexists(run.folder / JOURNAL):
         return None
@@ -110,7 +110,7 @@ def tables_finding(run: Run) -> FilesFinding | None:
             reasons.append(problem.message.removeprefix(damaged(run.folder, "").message))
     if not reasons:
         return None
-    reasons = list(dict.fromkeys(reasons))  # without a manifest all have the same reason
+    reasons = list(dict.fromkeys(reasons))  # without a manifest the reason is the same for all
     more = f" and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
     fault = f"is damaged: {'; '.join(reasons[:_NAMED])}{more}"
     message = f"the run in {run.folder} {fault}"
@@ -118,12 +118,12 @@ def tables_finding(run: Run) -> FilesFinding | None:
 
 
 def problem_text(run: Run) -> str:
-    """Return what is wrong with the journal of a run and with its files; empty if nothing is."""
+    """Return the defects of a run's journal and files; empty if there are none."""
     return condition_of(run).problem
 
 
 def _compare(folder: Path, record: FilesRecord | None) -> str:
-    """Return how the files differ from what a journal records; empty if they do not."""
+    """Return the differences of the files from a journal's record; empty if there are none."""
     if record is None:
         if not any(os.path.lexists(folder / name) for name in _MADE):
             return ""
@@ -149,7 +149,7 @@ def _differences(folder: Path, files: Mapping[str, tuple[int, str]]) -> list[tup
 
 
 def _is(path: Path, size: int, digest: str) -> bool:
-    """Whether a file has that size and SHA-256; one of another size is not read."""
+    """Whether a file has the given size and SHA-256; a file of another size is not read."""
     try:
         state = path.lstat()
         if state.st_size != size or size > _LARGEST:
@@ -162,6 +162,6 @@ def _is(path: Path, size: int, digest: str) -> bool:
 
 @lru_cache(_KEPT_HASHES)
 def _read_hash(path: Path, signs: tuple[int, ...]) -> str:
-    """Hash a file once for as long as it is not written: lists of runs are made again and again."""
+    """Hash a file once until it is written again: lists of runs are built repeatedly."""
     with open_regular(path, follow=False) as file:
         return size_and_hash(file)[1]

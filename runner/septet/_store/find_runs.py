@@ -35,11 +35,11 @@ __all__ = [
 _HALT: Final = "HALT"
 """The file of a halt: also a start that never began stays halted by it."""
 _SIGNS: Final = ("summary.json", "manifest.json", JOURNAL)
-"""A folder in which one of these names is taken, by whatever it be, is that of a run."""
+"""A folder that contains an entry of one of these names is that of a run."""
 
 
 class UnreadableRun(Run):
-    """A folder that cannot be read as a run: every part of it raises what is wrong."""
+    """A folder that cannot be read as a run: every part of it raises the error."""
 
     def __init__(self, folder: Path, problem: SeptetError) -> None:
         super().__init__(folder)
@@ -47,12 +47,12 @@ class UnreadableRun(Run):
 
     @property
     def run_id(self) -> str:
-        """The name of the folder: nothing in it can be read."""
+        """The name of the folder, since nothing in it is readable."""
         return self.folder.name
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """Raise what is wrong."""
+        """Raise the error."""
         raise self._problem
 
     @cached_property
@@ -62,15 +62,15 @@ class UnreadableRun(Run):
 
 
 def open_run(path: Path | str, before: Run | None = None) -> Run:
-    """Open the run in a folder; its summary is read at once, the rest when asked for.
+    """Open the run in a folder; its summary is read at once, the rest when needed.
 
-    Of the journal of a run that was opened `before`, only the entries since are read; that
-    earlier one is not used any more.
+    If the run was opened `before`, only the new entries of its journal are read; the earlier object
+    must not be used any more.
 
     Raises
     ------
     InputError
-        The folder is no run, or is damaged.
+        The folder is not a run, or is damaged.
     """
     folder = Path(path)
     if not os.path.isdir(folder):
@@ -90,7 +90,7 @@ def open_run(path: Path | str, before: Run | None = None) -> Run:
 
 
 def _run_in(folder: Path, before: Run | None = None) -> Run:
-    """Return the run of a folder, from its journal where that knows more than the tables."""
+    """Return the run of a folder, from its journal if that knows more than the tables."""
     require_no_links(folder)
     if is_starting(folder):
         raise starting_problem(folder)
@@ -107,7 +107,7 @@ def _run_in(folder: Path, before: Run | None = None) -> Run:
 
 
 def _looked(root: Path, signs: Sequence[str] = _SIGNS) -> tuple[list[Path], list[UnreadableRun]]:
-    """Return folders of runs under `root`, and what could not be listed."""
+    """Return folders of runs under `root`, and the folders that could not be listed."""
     folders: list[Path] = []
     unread: list[UnreadableRun] = []
     for strategy in _folders_in(root, unread):
@@ -119,7 +119,7 @@ def _looked(root: Path, signs: Sequence[str] = _SIGNS) -> tuple[list[Path], list
 
 
 def _folders_in(folder: Path, unread: list[UnreadableRun]) -> list[Path]:
-    """Return the folders in a folder; a link is one that cannot be read, wherever it leads."""
+    """Return the folders in a folder; a link counts as unreadable, wherever it leads."""
     folders = []
     for name in sorted(_names(folder, unread)):
         path = folder / name
@@ -135,7 +135,7 @@ def _folders_in(folder: Path, unread: list[UnreadableRun]) -> list[Path]:
 def _names(folder: Path, unread: list[UnreadableRun]) -> set[str]:
     try:
         return set(os.listdir(folder))
-    except FileNotFoundError:  # nothing was run yet, or it was removed meanwhile
+    except FileNotFoundError:  # nothing was run yet, or it was removed in the meantime
         return set()
     except OSError as problem:
         unread.append(_unread(folder, problem.strerror or str(problem)))
@@ -148,14 +148,14 @@ def _unread(folder: Path, why: str) -> UnreadableRun:
 
 
 def run_folders(root: Path) -> list[Path]:
-    """Folders of runs under `root`, oldest first; of copies of a run the one in use last."""
+    """Return the folders of runs under `root`, oldest first; of copies the one in use last."""
     return in_order(_looked(root)[0])
 
 
 def list_runs(root: Path | str) -> list[Run]:
-    """List runs under `root`, oldest first. One that cannot be read is listed; its summary raises.
+    """List runs under `root`, oldest first. An unreadable run is listed; its summary raises.
 
-    What cannot be read at all comes first.
+    Folders that are entirely unreadable come first.
     """
     folders, unread = _looked(Path(root))
     return [*unread, *(_listed(folder) for folder in in_order(folders))]
@@ -169,7 +169,7 @@ def _listed(folder: Path) -> Run:
 
 
 def copies_of(folder: Path, root: Path | str) -> list[Path]:
-    """Return the folders under `root` with the run of one, that among them; the one in use last."""
+    """Return the folders under `root` with the same run as a folder; the one in use last."""
     run_id = run_id_in(folder)
     return [each for each in run_folders(Path(root)) if run_id_in(each) == run_id]
 
@@ -182,7 +182,7 @@ def find_run(reference: str, root: Path | str) -> Run:
     Raises
     ------
     InputError
-        Nothing fits, or more than one run does.
+        No run matches, or several do.
     """
     return open_run(find_folder(reference, root))
 
@@ -193,7 +193,7 @@ def find_to_mend(reference: str, root: Path | str) -> Run:
     Raises
     ------
     InputError
-        Nothing fits, more than one run does, or one without a journal is damaged.
+        No run matches, several do, or one without a journal is damaged.
     """
     folder = find_folder(reference, root)
     if not os.path.isfile(folder / JOURNAL):
@@ -237,7 +237,7 @@ def find_folder(
     exact = [folder for folder in fitting if reference in (folder.name, run_id_in(folder))]
     for chosen in (exact, fitting):
         if len({run_id_in(folder) for folder in chosen}) == 1:
-            return chosen[-1]  # of copies of one run: the one in use
+            return chosen[-1]  # of copies of a run: the one in use
     if fitting:
         names = ", ".join(folder.name for folder in fitting[:4])
         raise InputError(
@@ -270,7 +270,7 @@ def _to_halt(reference: str, folders: Sequence[Path]) -> Path:
 
 
 def is_path(reference: str, *, live: bool = False) -> bool:
-    """Whether a reference is meant as a folder."""
+    """Whether a reference is a path to a folder."""
     if live:
         has_sign = any(os.path.exists(os.path.join(reference, name)) for name in LIVE_SIGNS)
         return has_sign or is_starting(Path(reference))

@@ -44,13 +44,13 @@ __all__ = [
 
 DAY_NS: Final = 86_400_000_000_000
 MONITOR: Final = "monitoring."
-"""How the rule of a monitor's block begins."""
+"""Prefix of the rule of a monitor's block."""
 OPERATOR: Final = "operator_halt"
-"""The block that a person asks for."""
+"""The block that a person requests."""
 _ENDED: Final = {True: "stopped", False: "failed", None: "killed"}
-"""How a run ended: cleanly, by its own failure, or without a word."""
+"""Outcomes of a run: ended cleanly, failed, or ended without a record."""
 VERIFY_S: Final = 60.0
-"""The whole journal of a run that is read on is verified so often."""
+"""Interval at which the whole journal of a followed run is verified."""
 
 
 def _facts(fold: Fold) -> RunFacts:
@@ -93,7 +93,10 @@ def _bars(fold: Fold) -> dict[str, BarTable]:
 
 
 def _halts(fold: Fold) -> list[HaltEvent]:
-    """Halts of the file among the blocks; `facts["halts"]` gives the threshold of each by name."""
+    """Return the halts of the file among the blocks.
+
+    `facts["halts"]` has their thresholds by name.
+    """
     known: Mapping[str, Any] = fold.head.facts.get("halts", {})
     events, peak, place = [], float(fold.head.facts.get("capital", 0.0)), 0
     for block in fold.blocks:
@@ -128,7 +131,7 @@ def _halts(fold: Fold) -> list[HaltEvent]:
 
 
 def _of_monitor(fold: Fold, block: Block) -> HaltEvent:
-    """A block of a monitor, with what it read."""
+    """Return the halt for a block by a monitor, with the monitor's reading."""
     name = block.rule.removeprefix(MONITOR).removesuffix(":block")
     bad = [
         row for row in fold.readings
@@ -155,7 +158,7 @@ def _notes(fold: Fold) -> list[str]:
 
 
 def _doubts(fold: Fold, doubt: str) -> list[str]:
-    """Return what makes the figures of a journal doubtful: its lost end, its critical alerts.
+    """Return the reasons to doubt the figures of a journal: its lost end, its critical alerts.
 
     Alerts before the newest resume are left out: they were seen by then, and are notes.
     """
@@ -166,9 +169,9 @@ def _doubts(fold: Fold, doubt: str) -> list[str]:
 
 
 def _critical(alerts: Sequence[Mapping[str, Any]]) -> str:
-    """Return how many alerts are critical, with the names of the most frequent; "" for none.
+    """Return the number of critical alerts, with the most frequent names; "" for none.
 
-    Halts are left out: the verdict states them, and they make no figure doubtful.
+    Halts are left out: the verdict states them, and figures stay reliable.
     """
     critical = Counter(each["event"] for each in alerts if each["level"] == "critical")
     del critical["halt"]
@@ -178,9 +181,9 @@ def _critical(alerts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def result_of(fold: Fold, doubt: str = "") -> RunResult:
-    """Return the content of a journal in the form every run is stored and summarised in.
+    """Return the content of a journal in the form in which every run is stored and summarised.
 
-    `doubt` is why the journal cannot be relied on.
+    `doubt` states why the journal is unreliable.
     """
     facts: Mapping[str, Any] = fold.head.facts
     return RunResult(
@@ -226,19 +229,19 @@ def _state_of(folder: Path) -> dict[str, str]:
 
 
 def sessions_of(folder: Path) -> list[Session] | None:
-    """Return every start of a run's process, in order; None where they cannot be read."""
+    """Return every start of a run's process, in order; None if they are unreadable."""
     with suppress(SeptetError), open_to_check(folder / JOURNAL) as reader:
         return reader.sessions()
     return None
 
 
 class LiveRun(Run):
-    """A run whose truth is its journal; read once, when something is asked for.
+    """A run with its journal as the source of truth; read once, at the first use.
 
     Parameters
     ----------
     before : LiveRun, optional
-        An earlier reading of the same run, which is not used any more: only the entries since
+        An earlier reading of the same run, which must not be used any more: only new entries
         are read, and the whole journal is verified again after a minute.
     """
 
@@ -251,15 +254,14 @@ class LiveRun(Run):
 
     @property
     def journal(self) -> Path:
-        """Where the journal is."""
+        """The path of the journal."""
         return self.folder / JOURNAL
 
     @cached_property
     def fold(self) -> Fold:
-        """The journal's entries as rows, as far as it had come when it was first asked.
+        """The journal's entries as rows, up to the time of the first use.
 
-        Of a journal that is damaged or was changed, and cannot be read to its end: up to the last
-        entry that is as it was written.
+        For a damaged or changed journal: up to the last intact entry.
         """
         try:
             return self._folded()
@@ -273,7 +275,7 @@ class LiveRun(Run):
             return self._folded(finding.last)
 
     def _folded(self, until: int | None = None) -> Fold:
-        """Fold the journal; up to entry `until` also one whose file lacks pages."""
+        """Fold the journal; up to entry `until` even if its file lacks pages."""
         opened = Reader(self.journal) if until is None else open_to_check(self.journal)
         with opened as reader, understood(self.journal):
             last = reader.last_seq if until is None else until
@@ -286,7 +288,7 @@ class LiveRun(Run):
 
     @cached_property
     def finding(self) -> JournalFinding | None:
-        """What is wrong with the journal; None where it can be relied on."""
+        """The defect of the journal; None if it is reliable."""
         with suppress(SeptetError):
             self.fold  # noqa: B018 - it tests whether the earlier reading is of the same journal
         if "finding" in self.__dict__:
@@ -302,7 +304,7 @@ class LiveRun(Run):
 
     @cached_property
     def result(self) -> RunResult:
-        """The run as it would be stored."""
+        """The run in the form in which it would be stored."""
         with understood(self.journal):
             return result_of(self.fold, self.doubt)
 
@@ -332,7 +334,7 @@ class LiveRun(Run):
             )  # fmt: skip
 
     def require_summary(self) -> dict[str, Any]:
-        """Return the summary: the journal it is made of was read for it."""
+        """Return the summary; its journal was read for it."""
         return self.summary
 
     @property
@@ -362,7 +364,7 @@ class LiveRun(Run):
 
     @cached_property
     def findings(self) -> list[dict[str, Any]]:
-        """What was wrong with the data: the journal itself, and the alerts of the run, by kind."""
+        """Findings on the data: on the journal itself, and the run's alerts by kind."""
         counted: dict[tuple[str, str], dict[str, Any]] = {}
         if self.doubt:
             counted["doubt of the journal", ""] = {
@@ -397,7 +399,7 @@ class LiveRun(Run):
 
 
 def order_of(folder: Path, reference: str) -> str:
-    """Return the id of the order that a venue's client id belongs to, or what was given."""
+    """Return the id of the order with this client id at a venue, or the argument itself."""
     from septet._journal.order_trace import client_ids
 
     path = folder / JOURNAL
@@ -417,9 +419,9 @@ def trace_of(folder: Path, reference: str, symbol: str, time_ns: int) -> list[di
 
 
 def open_live(folder: Path, before: Run | None = None) -> Run:
-    """Open a run with a journal: its tables where they are those it records, else the journal.
+    """Open a run with a journal: its tables if they match the journal's record, else the journal.
 
-    `before` is an earlier reading, which is not used any more; see `LiveRun`.
+    `before` is an earlier reading, which must not be used any more; see `LiveRun`.
     """
     stored = Run(folder)
     try:
@@ -429,7 +431,7 @@ def open_live(folder: Path, before: Run | None = None) -> Run:
     live = LiveRun(folder, before if isinstance(before, LiveRun) else None)
 
     def instead() -> Run:
-        """Return the tables in place of the journal; whoever shows them knows why."""
+        """Return the tables instead of the journal; every caller reports that."""
         if live.finding is None or live.finding.kind != "unreadable":
             stored.__dict__["finding"] = live.finding
         stored.finding  # noqa: B018 - of a journal that cannot be read it names the mode
@@ -439,10 +441,10 @@ def open_live(folder: Path, before: Run | None = None) -> Run:
         try:
             with Reader(live.journal) as reader:
                 last, sessions = reader.last_seq, reader.sessions()
-        except SeptetError:  # the tables are shown where the journal holds less
+        except SeptetError:  # the tables are shown if the journal is less complete
             return instead() if live.finding is not None and live.finding.last < seq else live
         if last < seq:
-            return instead()  # the end of the journal is gone, and they know of it
+            return instead()  # the end of the journal is lost, and the tables contain it
         # The tables do not hold the state of a run that was killed after they were made.
         ended = not sessions or sessions[-1].clean is not None
         # Tables that were changed are not shown, unless the journal is not what it was either.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_BYTES", "ListedJournals", "listed_finding"]
 
 MOST_BYTES: Final = 256 << 20
-"""The hashes of a larger journal are followed where its run is shown, and not in a list."""
+"""Larger journals are verified when their run is shown, not in a list."""
 _VERIFY_S: Final = 60.0
 _KEPT: Final = 4_096
 _FILES: Final = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-tail")
@@ -38,7 +38,7 @@ class _Verified:
 
 
 class ListedJournals:
-    """What is wrong with the journals of listed runs."""
+    """Defects of the journals of listed runs."""
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s
@@ -46,7 +46,7 @@ class ListedJournals:
         self._kept: OrderedDict[Path, _Verified] = OrderedDict()
 
     def finding_of(self, run: Run) -> JournalFinding | None:
-        """Return what is wrong with the journal of a run that has one; None where nothing is."""
+        """Return the defect of the journal of a run that has one; None if it is intact."""
         from septet._journal.lease import holder_of
 
         signs = _signs_of(run.folder)
@@ -68,9 +68,9 @@ class ListedJournals:
 
 
 def _signs_of(folder: Path) -> tuple[object, ...]:
-    """Return what differs once a file of a journal has been written, replaced or removed.
+    """Return stamps that change when a file of a journal is written, replaced or removed.
 
-    A reader makes an empty WAL, and touches its status (ctime) whenever it opens it.
+    A reader creates an empty WAL, and changes its ctime at every opening.
     """
     found: list[object] = []
     for name in _FILES:
@@ -96,5 +96,5 @@ _LISTED: Final = ListedJournals()
 
 
 def listed_finding(run: Run) -> JournalFinding | None:
-    """Return what is wrong with the journal of a listed run; None where nothing is."""
+    """Return the defect of the journal of a listed run; None if there is none."""
     return _LISTED.finding_of(run)

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["MemoryRun", "WrittenRun"]
 
 _NOWHERE: Final = Path(os.devnull)
-"""No file can lie below it, so whoever looks for one finds none."""
+"""A path below which no file exists, so that every search finds none."""
 
 
 class MemoryRun(Run):
-    """The run of a result, with the tables that would be stored of it."""
+    """The run of a result, with the tables that would be stored."""
 
     tables_finding = None
 
@@ -44,12 +44,12 @@ class MemoryRun(Run):
 
     @property
     def result(self) -> RunResult:
-        """What the run handed over.
+        """The result of the run.
 
         Raises
         ------
         InputError
-            If it was let go.
+            If it was released.
         """
         if self._result is None:
             raise InputError(
@@ -60,23 +60,23 @@ class MemoryRun(Run):
 
     @property
     def is_empty(self) -> bool:
-        """Whether its result was let go before its figures were read."""
+        """Whether its result was released before its figures were read."""
         return self._result is None and "summary" not in self.__dict__
 
     def release(self) -> None:
-        """Let the result and its tables go; figures that were read stay."""
+        """Release the result and its tables; figures already read stay available."""
         self._result = None
         for name in ("frames", "display"):
             self.__dict__.pop(name, None)
 
     @cached_property
     def frames(self) -> dict[str, pl.DataFrame]:
-        """The tables by name, but for the bars."""
+        """The tables by name, except the bars."""
         return stored_frames(self.result)
 
     @cached_property
     def display(self) -> tuple[pl.DataFrame, dict[str, int]]:
-        """The bars that are stored, and how many bars each of them joins, by symbol."""
+        """The bars that would be stored, and the number of bars each of them joins, by symbol."""
         result = self.result
         return thin_bars(
             result.bars, split_ns=result.facts.first_decision_ns,
@@ -97,17 +97,17 @@ class MemoryRun(Run):
 
     @cached_property
     def findings(self) -> list[dict[str, Any]]:
-        """What was wrong with the data and what was done about it."""
+        """Defects of the data and the actions taken."""
         return [asdict(finding) for finding in self.result.findings]
 
     @property
     def strategy_text(self) -> str:
-        """The strategy file as it was."""
+        """The original text of the strategy file."""
         return self.result.strategy_text
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Tables the run was asked not to make."""
+        """Tables that the run was configured not to write."""
         return tuple(self.result.left_out)
 
     def has(self, name: str) -> bool:

@@ -28,10 +28,10 @@ _ZSTD: Final[dict[str, Any]] = {"compression": "zstd", "compression_level": 1}
 def write_projections(folder: Path | str) -> LiveRun:
     """Rewrite a run's tables, summary and manifest from its journal; return the run.
 
-    Each file is replaced as a whole; the manifest comes last and states up to which entry the
-    others hold (``journal_seq``). When all of them are on the disk, the journal records their
-    hashes: not while a process runs the run, whose files nobody reads then, and not in a journal
-    that is damaged.
+    Each file is replaced as a whole; the manifest is written last and states the last entry that
+    the others include (``journal_seq``). When all are on disk, the journal records their hashes,
+    except while a process runs the run, whose files are not read then, and except in a damaged
+    journal.
 
     Raises
     ------
@@ -87,21 +87,21 @@ def _record(run: LiveRun, written: Mapping[str, tuple[int, str]]) -> None:
 
 
 def _unheld(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out who runs it: that is not for the file."""
+    """Return the document without the process of the run, which does not belong in a file."""
     return {key: value for key, value in summary.items() if key != "holder"}
 
 
 def project(run: Run, *, force: bool = False) -> list[Path]:
     """Rewrite the tables of a paper or live run in its own folder; return what was written.
 
-    Those that are there may know more than a journal that was changed or lacks its end: then they
-    are replaced with `force` only.
+    Existing tables may be more complete than a journal that was changed or lacks its end: then they
+    are replaced only with `force`.
 
     Raises
     ------
     InputError
-        The run has no journal: its tables are all there is; or the journal is not all that was
-        written, and `force` is not set.
+        The run has no journal, only its tables; or the journal is incomplete, and `force` is
+        not set.
     """
     if not (run.folder / JOURNAL).is_file():
         raise InputError(

@@ -21,13 +21,12 @@ __all__ = ["RunCondition", "condition_of"]
 
 
 class RunCondition(msgspec.Struct, frozen=True):
-    """What a run is and what is wrong with it.
+    """The kind of a run and its defects.
 
-    `is_trading` is true of a paper or live run, whether it has its journal or not. `journal` is
-    what is wrong with that, `files` which files are not those that it records, or which tables of
-    a backtest cannot be opened. `figures` states where figures, verdict and tables come from: the
-    journal, or the files beside it (of a backtest, and where the journal cannot be read or holds
-    less than they do).
+    `is_trading` is true for a paper or live run, with or without its journal. `journal` is the
+    defect of the journal, `files` the files that differ from its record, or the tables of a
+    backtest that cannot be opened. `figures` states the source of figures, verdict and tables: the
+    journal, or the files (for a backtest, and if the journal is unreadable or less complete).
     """
 
     is_trading: bool
@@ -37,7 +36,7 @@ class RunCondition(msgspec.Struct, frozen=True):
 
     @property
     def doubt(self) -> str:
-        """Why the journal cannot be relied on, as a clause about the run; empty where it can."""
+        """Why the journal is unreliable, as a clause about the run; empty if it is reliable."""
         return "" if self.journal is None else self.journal.what
 
     @property
@@ -54,16 +53,16 @@ class RunCondition(msgspec.Struct, frozen=True):
 
     @property
     def is_held_known(self) -> bool:
-        """Whether positions and open orders can be read from the journal, be they doubtful."""
+        """Whether positions and open orders can be read from the journal, reliable or not."""
         finding = self.journal
         return self.is_trading and (finding is None or finding.kind not in ("gone", "unreadable"))
 
 
 def condition_of(run: Run, *, listed: bool = False) -> RunCondition:
-    """Return what a run is and what is wrong with it.
+    """Return the kind of a run and its defects.
 
-    With `listed` it is one of a list: no table of a backtest is opened, and a journal is verified
-    once for as long as it is not written (`listed_journals`).
+    With `listed` no table of a backtest is opened, and a journal is verified once until it is
+    written again (`listed_journals`).
     """
     from septet._store.listed_journals import listed_finding
 
@@ -71,7 +70,7 @@ def condition_of(run: Run, *, listed: bool = False) -> RunCondition:
     kept = listed and has_journal and "finding" not in run.__dict__
     finding = listed_finding(run) if kept else run.finding
     return RunCondition(
-        is_trading=has_journal or finding is not None,  # it is found gone of no backtest
+        is_trading=has_journal or finding is not None,  # a backtest has no journal to miss
         figures="files" if run.reads_files else "journal",
         journal=finding,
         files=run.files_finding or (None if listed else run.tables_finding),

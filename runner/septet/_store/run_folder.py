@@ -57,9 +57,9 @@ __all__ = [
 ]
 
 _LONGEST: Final = 256 << 20
-"""Bytes of a document of a run's folder."""
+"""Largest size in bytes of a document of a run's folder."""
 LONGEST_TEXT: Final = 1 << 20
-"""Bytes of a strategy file: none that is larger is run."""
+"""Largest size in bytes of a strategy file: larger files are never run."""
 _DOCUMENTS: Final[Mapping[str, int]] = {
     **dict.fromkeys(("summary.json", "manifest.json", "resolved.json", "findings.json"), _LONGEST),
     "strategy.yaml": LONGEST_TEXT,
@@ -70,21 +70,21 @@ _ZSTD_LEVEL: Final = 1  # half the time of level 3, and curves come out one perc
 
 
 def folder_name(strategy: str) -> str:
-    """A strategy's name as a folder: no separators, no leading dot, never empty."""
+    """Return a strategy's name as a folder name: no separators, no leading dot, never empty."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", strategy).strip(".-") or "strategy"
 
 
 def run_id_at(strategy: str, now_ns: int, attempt: int = 0) -> str:
-    """Return the id of a run that is stored at a time; a further attempt has another."""
+    """Return the id of a run that is stored at a time; a further attempt gives another id."""
     stamp = datetime.fromtimestamp(now_ns // _SECOND_NS, UTC)
     return f"{stamp:%Y%m%dT%H%M%SZ}-{id_end(strategy, now_ns, attempt)}"
 
 
 def id_end(named: str, now_ns: int, attempt: int = 0) -> str:
-    """Return what follows the second in an id: ten hexadecimal digits.
+    """Return the ten hexadecimal digits after the second in an id.
 
     The first four are the time within the second in parts of 65,536, so that ids sort by time; the
-    others are a hash of what it names.
+    others are a hash of the named object.
     """
     part = min((now_ns % _SECOND_NS << 16) // _SECOND_NS + attempt, 0xFFFF)
     return f"{part:04x}{hashlib.sha256(f'{named}|{now_ns}|{attempt}'.encode()).hexdigest()[:6]}"
@@ -93,8 +93,7 @@ def id_end(named: str, now_ns: int, attempt: int = 0) -> str:
 class RunWriter:
     """Builds one run's folder beside its final place; `commit` renames it.
 
-    Used as a context manager: leaving without `commit`, for whatever reason, removes what was
-    written.
+    It is a context manager: leaving it without `commit` removes the written files.
     """
 
     def __init__(self, root: Path, strategy: str, *, now_ns: int | None = None) -> None:
@@ -130,7 +129,7 @@ class RunWriter:
 
     @property
     def final(self) -> Path:
-        """Where the folder stands once committed."""
+        """The path of the folder after the commit."""
         return self._parent / self.run_id
 
     def write_table(self, name: str, frame: pl.DataFrame) -> None:
@@ -170,7 +169,7 @@ class RunWriter:
             raise self._unwritten(name, problem) from problem
 
     def _unwritten(self, name: str, problem: Exception) -> RunError:
-        """Return which file could not be written, and why."""
+        """Return the error with the file that could not be written, and why."""
         reason = problem.strerror if isinstance(problem, OSError) else None
         why = reason or str(problem).strip().partition("\n")[0].rpartition("IO error: ")[2]
         return RunError(
@@ -180,7 +179,7 @@ class RunWriter:
         )
 
     def commit(self) -> Path:
-        """Make the folder a result: one rename, so a reader sees all of it or nothing."""
+        """Commit the folder by one rename, so that a reader sees all of it or nothing."""
         try:
             self.folder.rename(self.final)
         except OSError as problem:
@@ -206,7 +205,7 @@ class RunWriter:
 
 
 def _is_figure(value: float | None) -> bool:
-    """Whether a figure is none or finite, and a float64 holds it."""
+    """Whether a figure is None or finite, and fits into a float64."""
     try:
         return value is None or math.isfinite(float(value))
     except OverflowError:
@@ -214,7 +213,7 @@ def _is_figure(value: float | None) -> bool:
 
 
 class Run:
-    """A stored run; every part is read when it is asked for."""
+    """A stored run; every part is read at its first use."""
 
     reads_files = True
 
@@ -228,7 +227,7 @@ class Run:
 
     @cached_property
     def finding(self) -> JournalFinding | None:
-        """What is wrong with its journal; None where nothing is, and of a backtest."""
+        """The defect of its journal; None if there is none, and for a backtest."""
         documents = self.__dict__
         modes = [mode_in(documents["manifest"])] if "manifest" in documents else []
         modes += [str(documents["summary"]["mode"])] if "summary" in documents and modes else []
@@ -236,19 +235,19 @@ class Run:
 
     @property
     def doubt(self) -> str:
-        """Why its journal cannot be relied on, as a clause about the run; empty where it can."""
+        """Why its journal is unreliable, as a clause about the run; empty if it is reliable."""
         return self.finding.what if self.finding is not None else ""
 
     @cached_property
     def files_finding(self) -> FilesFinding | None:
-        """Which files are not those that its journal records; None where nothing is wrong."""
+        """Files that differ from the record of its journal; None if there are none."""
         from septet._store.files_check import files_finding
 
         return files_finding(self.folder)
 
     @cached_property
     def tables_finding(self) -> FilesFinding | None:
-        """Which tables of a run without a journal cannot be opened; None where all can."""
+        """Tables of a run without a journal that cannot be opened; None if all can."""
         from septet._store.files_check import tables_finding
 
         return tables_finding(self)
@@ -273,12 +272,12 @@ class Run:
         return value
 
     def require_document_sizes(self) -> None:
-        """Refuse a run one of whose documents is larger than any that is read.
+        """Reject a run with a document above the size limit.
 
         Raises
         ------
         InputError
-            With the first.
+            With the first such document.
         """
         for name, most in _DOCUMENTS.items():
             path = self.folder / name
@@ -299,7 +298,7 @@ class Run:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """summary.json, with every key of `SUMMARY` and of its kind."""
+        """Contents of summary.json, with every key of `SUMMARY` and of its type."""
         value: dict[str, Any] = self._json("summary.json", dict)
         kinds: dict[str, Any] = {TEXT: str, COUNT: int, NUMBER: (int, float, type(None))}
         for key, kind in SUMMARY.items():
@@ -318,7 +317,7 @@ class Run:
 
     @cached_property
     def findings(self) -> list[dict[str, Any]]:
-        """findings.json: what was wrong with the data and what was done about it."""
+        """Contents of findings.json: defects of the data and the actions taken."""
         value: list[dict[str, Any]] = self._json("findings.json", list)
         return value
 
@@ -346,7 +345,7 @@ class Run:
 
     @property
     def strategy_text(self) -> str:
-        """The strategy file as it was."""
+        """The original text of the strategy file."""
         try:
             return read_bounded(self.folder / "strategy.yaml", LONGEST_TEXT).decode("utf-8")
         except FileNotFoundError:
@@ -357,7 +356,7 @@ class Run:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Tables the run was asked not to make."""
+        """Tables that the run was configured not to write."""
         return tuple(str(name) for name in self.manifest.get("left_out", ()))
 
     def has(self, name: str) -> bool:

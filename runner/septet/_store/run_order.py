@@ -23,7 +23,7 @@ _LONGEST: Final = 64 << 20
 
 
 def run_id_in(folder: Path) -> str:
-    """Return the id of the run in a folder, whatever the folder is called."""
+    """Return the id of the run in a folder, independent of the folder's name."""
     if _ID.fullmatch(folder.name):
         return folder.name
     manifest = folder / "manifest.json"

@@ -18,7 +18,7 @@ __all__ = ["fits", "impossible_in", "impossible_value"]
 
 
 class Kind(NamedTuple):
-    """What the numbers of a column are: in words, above what, and where one may be NaN or null."""
+    """Permitted numbers of a column: as text, the lower bound, and where NaN or null may occur."""
 
     text: str
     least: float | None = None
@@ -64,22 +64,22 @@ VALUES: Final[Mapping[str, Mapping[str, Kind]]] = {
 - A fill of nothing is possible where a venue reports less than one step of quantity.
 """
 ORDERED: Final[Mapping[str, str]] = {"equity": "time", "trades": "exit_time"}
-"""Tables whose rows follow each other in time, each by its column."""
+"""Tables whose rows are ordered by time, each with its time column."""
 UNIQUE: Final[Mapping[str, tuple[str, ...]]] = {
     "orders": ("order_id",),
     "fills": ("venue", "symbol", "trade_id"),
     "trades": ("symbol", "side", "entry_time", "exit_time"),
 }
-"""What no two rows of a table have in common."""
+"""Columns whose values are unique in a table."""
 _KEPT: Final = 1024
 _SHOWN: Final = 40
-"""Characters of a cell that a message shows."""
+"""Largest number of characters of a cell in a message."""
 
 
 def impossible_value(path: Path, name: str) -> str:
-    """Return what no run writes into the table `name`, empty where nothing is found.
+    """Return a value of the table `name` that no run writes; empty if there is none.
 
-    A file is read once for as long as it is not written.
+    A file is read once until it is written again.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def _impossible_value(path: Path, name: str, signs: tuple[int, ...]) -> str:
 
 
 def impossible_in(name: str, frame: pl.LazyFrame) -> str:
-    """Return what no run writes among the rows of a table, empty where nothing is found."""
+    """Return a value in the rows of a table that no run writes; empty if there is none."""
     import polars as pl
 
     schema, kinds = frame.collect_schema(), VALUES.get(name, {})
@@ -129,7 +129,7 @@ def impossible_in(name: str, frame: pl.LazyFrame) -> str:
 
 
 def _repeated(name: str, frame: pl.LazyFrame, schema: pl.Schema) -> str:
-    """Return which row of a table stands in it again, empty where none does.
+    """Return the first repeated row of a table; empty if there is none.
 
     A column that is missing or of another kind is reported elsewhere.
     """
@@ -148,7 +148,7 @@ def _repeated(name: str, frame: pl.LazyFrame, schema: pl.Schema) -> str:
 
 
 def _disorder(name: str, frame: pl.LazyFrame, schema: pl.Schema) -> str:
-    """Return that rows are not in the order of their times, empty where they are."""
+    """Return the finding that rows are not ordered by time; empty if they are."""
     import polars as pl
 
     key = ORDERED.get(name, "")
@@ -161,7 +161,7 @@ def _disorder(name: str, frame: pl.LazyFrame, schema: pl.Schema) -> str:
 
 
 def _wrong(key: str, kind: Kind, schema: pl.Schema) -> pl.Expr:
-    """Whether the values of a column are not of their kind."""
+    """Whether values of a column are not permitted."""
     import polars as pl
 
     column = pl.col(key).cast(pl.Float64).fill_null(math.nan)
@@ -179,7 +179,7 @@ def _wrong(key: str, kind: Kind, schema: pl.Schema) -> pl.Expr:
 
 
 def fits(dtype: pl.DataType, kind: str) -> bool:
-    """Whether a stored column is of the kind its table promises."""
+    """Whether a stored column has the type of its table."""
     import polars as pl
 
     if dtype in (pl.Categorical, pl.Enum):

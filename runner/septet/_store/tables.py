@@ -63,12 +63,12 @@ def empty(table: str) -> pl.DataFrame:
 
 
 def feature_names(columns: list[str]) -> list[str]:
-    """Columns of `decisions` that are features, in order."""
+    """Return the columns of `decisions` that are features, in order."""
     return [name for name in columns if name not in TABLES["decisions"]]
 
 
 def coded(codes: npt.NDArray[Any], names: Sequence[str]) -> pl.Series:
-    """Text of a column of integer codes, `names[code]`, without a string for each row."""
+    """Return the text of a column of integer codes, `names[code]`, without one string per row."""
     import polars as pl
 
     kind = pl.Enum(list(dict.fromkeys(names)))
@@ -76,7 +76,7 @@ def coded(codes: npt.NDArray[Any], names: Sequence[str]) -> pl.Series:
 
 
 def _cast(frame: pl.DataFrame, name: str, kind: str) -> pl.Series:
-    """Bring one column to its type; dictionary-encoded text stays as it is (it is text)."""
+    """Convert one column to its type; dictionary-encoded text stays as it is (it is text)."""
     import polars as pl
 
     column = frame.get_column(name)
@@ -88,7 +88,7 @@ def _cast(frame: pl.DataFrame, name: str, kind: str) -> pl.Series:
 
 
 def as_frame(table: str, value: Table | None) -> pl.DataFrame:
-    """Bring a table to its columns and types, in order; None is the table without rows.
+    """Convert a table to its columns and types, in order; None is the table without rows.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def with_optional(table: str, frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def frames_of(result: RunResult) -> dict[str, pl.DataFrame]:
-    """Return every table of a result but its bars, in the columns and types they are stored in.
+    """Return every table of a result but its bars, with their stored columns and types.
 
     Tables that were left out are not among them.
     """
@@ -147,10 +147,10 @@ def frames_of(result: RunResult) -> dict[str, pl.DataFrame]:
 
 
 def stored_frames(result: RunResult) -> dict[str, pl.DataFrame]:
-    """Give the tables that are stored: those of `frames_of`, and what follows from them.
+    """Return the stored tables: those of `frames_of`, and those derived from them.
 
-    Trades have their excursions, where the result does not bring them, and `round_trips` are made
-    of the fills.
+    Excursions of trades are added if the result lacks them, and `round_trips` are computed from the
+    fills.
     """
     frames = frames_of(result)
     trades = frames["trades"]
@@ -162,7 +162,7 @@ def stored_frames(result: RunResult) -> dict[str, pl.DataFrame]:
 
 
 def _edges(count: int, split: int, limit: int) -> npt.NDArray[np.int64]:
-    """Starts of at most `limit` groups of equal length, one of which starts at `split`."""
+    """Return the starts of at most `limit` groups of equal length; one group starts at `split`."""
     import numpy as np
 
     step = -(-count // max(limit - 2, 1))
@@ -188,7 +188,7 @@ def join_bars(bars: BarTable, starts: npt.NDArray[np.int64]) -> BarTable:
 
 
 def order_times(orders: Table | None, limit: int = DISPLAY_BARS) -> dict[str, Ints]:
-    """Return when the newest orders of each symbol were decided, at most `limit` of each."""
+    """Return the decision times of the newest orders of each symbol, at most `limit` of each."""
     import polars as pl
 
     frame = as_frame("orders", orders).select(pl.col("symbol").cast(pl.String), "time")
@@ -199,7 +199,7 @@ def order_times(orders: Table | None, limit: int = DISPLAY_BARS) -> dict[str, In
 
 
 def _alone(bars: BarTable, times_ns: Ints) -> Ints:
-    """Starts that keep the last bar known at each time in a group of its own."""
+    """Return starts that keep the last bar known at each time in a separate group."""
     import numpy as np
 
     at = np.unique(np.searchsorted(bars.known_ns, times_ns, side="right") - 1)
