@@ -172,6 +172,8 @@ def _rejected(lifecycle: OrderLifecycle, event: m.Rejected) -> None:
     if child.exists:
         lifecycle.query_until_known(child, event.at_ns)
         return
+    if event.by in ("local", "gate"):
+        lifecycle.checks.not_sent(child.symbol, child.sign, child.quantity)
     ghosts.refused(lifecycle, child, event, event.at_ns)
     child.claim_text = event.text
     lifecycle.finish(child, "rejected", event.code, event.at_ns)
