@@ -105,6 +105,23 @@ def test_a_pause_of_the_venue_is_not_over_because_the_clock_jumped() -> None:
     assert bench.guards.blocked(0) == ""
 
 
+def test_a_clock_that_is_right_again_at_a_start_prolongs_no_bound() -> None:
+    bench = Bench()
+    bench.jump_s(86_400)
+    order = bench.order(1)
+    bench.now -= 86_400 * SECOND
+    bench.handle(
+        m.Started(
+            at_ns=bench.now, session=2, run_id="r", mode="live", strategy="s", origin_ns=0,
+            market_ns=bench.now, fingerprints={},
+        )
+    )  # fmt: skip
+    bench.after_s(FINAL_AFTER + 1)
+    bench.read()
+    bench.miss(order.client_id)
+    assert bench.states[order.client_id] == "rejected"
+
+
 def test_jumps_within_a_bound_of_each_other_add_up() -> None:
     bench = Bench()
     before_ns = bench.now

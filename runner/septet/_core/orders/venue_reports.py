@@ -453,6 +453,8 @@ def started(lifecycle: OrderLifecycle, event: m.Started) -> None:
     records, now_ns = lifecycle.records, event.at_ns
     foreign_orders.begin_start(lifecycle, event.id_part)
     records.started_ns = now_ns
+    if records.jumped_ns:  # a clock that was ahead may have been set right since
+        records.jumped_ns = now_ns
     for name in list(records.live):
         child = records.children[name]
         child.delete_ns = child.delete_next_ns = 0
