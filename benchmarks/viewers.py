@@ -36,7 +36,7 @@ from urllib.parse import urlencode
 import live_mill
 from live_common import Figure, median, quantile
 
-__all__ = ["crowd", "dashboard", "interval_of_median", "run_address"]
+__all__ = ["crowd", "dashboard", "interval_of_median", "run_address", "spent"]
 
 VIEWERS: Final = 50
 OF_SESSION: Final = 10
@@ -152,7 +152,7 @@ def _burn() -> None:
         time.sleep(0.02 * (1.0 - min(0.95, share[0])))
 
 
-def _spent(pid: int) -> float:
+def spent(pid: int) -> float:
     """Return the processor time that a process has used so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -162,9 +162,9 @@ def _rest(pid: int) -> None:
     """Let a process finish what is under way: until it uses a twentieth of a processor."""
     until = time.monotonic() + RESTS_WITHIN_S
     while time.monotonic() < until:
-        before = _spent(pid)
+        before = spent(pid)
         time.sleep(0.2)
-        if _spent(pid) - before <= 0.011:
+        if spent(pid) - before <= 0.011:
             return
 
 
@@ -180,7 +180,7 @@ class Beside:
     pages: int = 0
 
     def _used(self) -> float:
-        return _spent(self.served) + _spent(self.looking.pid)
+        return spent(self.served) + spent(self.looking.pid)
 
     def begin(self, kind: str) -> None:
         """Let what belongs to a block go on."""
@@ -209,6 +209,27 @@ class Beside:
         burning.stdin.flush()
 
 
+def _pages_read(looking: subprocess.Popen[str]) -> int:
+    """End the viewers, and return how many pages they have read.
+
+    Raises
+    ------
+    RuntimeError
+        If they had ended before, or do not say.
+    """
+    ended = looking.poll()
+    if ended is None:
+        looking.terminate()
+    text = looking.communicate(timeout=30)[0].strip()
+    if ended is not None or not text.isdigit():
+        how = "when they were ended" if ended is None else f"of themselves, with status {ended}"
+        raise RuntimeError(
+            f"the viewers ended {how} and printed {text!r} in place of a count of pages: a viewer "
+            "that gets a page without figures ends them, and says so above"
+        )
+    return int(text)
+
+
 @contextmanager
 def _beside(mill: live_mill.Mill, root: Path, viewers: int) -> Iterator[Beside]:
     """Begin all of it, and end it; a process that is halted is resumed first."""
@@ -224,8 +245,7 @@ def _beside(mill: live_mill.Mill, root: Path, viewers: int) -> Iterator[Beside]:
             made = Beside(served, looking, burning)
             yield made
             os.kill(looking.pid, signal.SIGCONT)
-            looking.terminate()
-            made.pages = int(looking.communicate(timeout=30)[0])
+            made.pages = _pages_read(looking)
         finally:
             for pid in (served, looking.pid):
                 with suppress(ProcessLookupError):

@@ -33,7 +33,7 @@ import polars as pl
 from common import ROOT, machine
 from live import table
 from live_common import Figure, folder, median, quantile
-from viewers import crowd, dashboard, run_address
+from viewers import crowd, dashboard, run_address, spent
 
 from septet import messages as m
 from septet._charts import time_chart
@@ -66,10 +66,16 @@ PAN = """new Promise((done) => {
   };
   requestAnimationFrame(step);
 })"""
-WATCH = """globalThis.changed = 0;
-new MutationObserver((_, observer) => {
-  globalThis.changed = performance.timeOrigin + performance.now(); observer.disconnect();
-}).observe(document.querySelector('[data-live]'), { childList: true, subtree: true });"""
+WATCH = """globalThis.changed = new Promise((done) => {
+  new MutationObserver((_, observer) => {
+    done(performance.timeOrigin + performance.now()); observer.disconnect();
+  }).observe(document.querySelector('[data-live]'), { childList: true, subtree: true });
+}); 0"""
+CHANGED = """Promise.race([globalThis.changed, new Promise((done) => setTimeout(() => done(
+  `the page has not changed within %d s; it says: ${document.getElementById('stale').textContent}`
+), %d))])"""
+CHANGES_WITHIN_S = 300
+"""A page of a long run on a busy machine takes long: that is a figure and no failure."""
 PAINTED = """new Promise((done) => new PerformanceObserver((list) => done(
   list.getEntriesByName('first-contentful-paint')[0].startTime
 )).observe({ type: 'paint', buffered: true }))"""
@@ -169,9 +175,10 @@ async def _live(place: Path, bars: int) -> live_mill.Mill:
 
 def look(mill: live_mill.Mill, root: Path, place: Path, quick: bool) -> Iterator[Figure]:
     """Open the page of the run twice, then let bars close and wait for the page to change."""
-    bars, decisions = mill.world.strategy_run.journal, mill.world.strategy_run.known.decisions
-    note = f"{decisions:,} decisions, {bars.last_seq:,} journal entries" if bars else ""
-    with dashboard(root) as (host, codes, _), Browser(place / "profile") as browser:
+    journal, decisions = mill.world.strategy_run.journal, mill.world.strategy_run.known.decisions
+    assert journal is not None
+    note = f"{decisions:,} decisions, {journal.last_seq:,} journal entries"
+    with dashboard(root) as (host, codes, served), Browser(place / "profile") as browser:
         browser.look()
         browser.log_in(host, next(codes))
         for name, bound in (("first paint of a live run", 1_000.0), ("first paint, again", None)):
@@ -181,15 +188,20 @@ def look(mill: live_mill.Mill, root: Path, place: Path, quick: bool) -> Iterator
             assert browser.run("document.querySelector('#chart-price') !== null"), "no figures"
             more = f"{note}; loaded after {loaded:.2f} s" if bound else f"loaded {loaded:.2f} s"
             yield Figure("live", name, browser.run(PAINTED), "ms", bound, note=more)
-        took = []
+        took, used_s = list[float](), spent(served)
         for _ in range(3 if quick else EVENTS_SEEN):
             time.sleep(3.0)  # the page has nothing under way: a run that rests, then writes
             browser.run(WATCH)
             mill.run(2, batch=2)
             began_ms = time.time() * 1e3
-            browser.until("globalThis.changed")
-            took.append(browser.run("globalThis.changed") - began_ms)
-        yield Figure("live", "event to page, median", median(took), "ms", 250.0)
+            changed = browser.run(CHANGED % (CHANGES_WITHIN_S, CHANGES_WITHIN_S * 1_000))
+            if not isinstance(changed, float):
+                raise RuntimeError(
+                    f"{changed or 'nothing'}; the last entry is {journal.last_seq:,}"
+                )
+            took.append(changed - began_ms)
+        busy = f"the dashboard used {1e3 * (spent(served) - used_s) / len(took):.0f} ms each"
+        yield Figure("live", "event to page, median", median(took), "ms", 250.0, note=busy)
         yield Figure("live", "event to page, longest", max(took), "ms")
 
 

@@ -114,6 +114,7 @@ ODD_FACTS: list[dict[str, Any]] = [
     {"initial_capital": 0}, {"initial_capital": -1}, {"initial_capital": 0.0}, {"bars": -1},
     {"seconds": -1.0}, {"seed": -1}, {"end_ns": -(2**62)},
     {"days_a_year": 0.0}, {"initial_capital": None}, {"sessions": "yes"}, {"more": 1},
+    {"session_close": "noon"}, {"session_close": "16:00 Rubbish/Nowhere"}, {"session_close": 3},
 ]  # fmt: skip
 
 

@@ -331,8 +331,9 @@ class Reference(Matching, Stops, Halts):
                 leave = self._why_leave(position, position.side, target, up, now)
             book.end(k, "cancelled", leave or "opposite", now)
             due = self._due_of_closing(position, order)
-        if not leave:
-            return None
+        if not leave:  # the position is kept, and its signal has its side: it is resized
+            kept = s.band is not None and not position.exit_to_retry
+            return (k, i, float(position.side), row) if kept else None
         if not s.spot and leave == "opposite" and book.orders[k] is None:
             return (k, i, target, row)
         if position.side:

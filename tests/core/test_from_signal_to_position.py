@@ -219,3 +219,16 @@ def test_an_unknown_answer_acts_on_nothing():
     out = simulate("L???", calm(4))
     assert out.fills == [(1, 1.0, 100.0)]
     assert all(math.isnan(each) for each in out.signals[1:])
+
+
+@pytest.mark.parametrize("side", "LS")
+def test_where_a_flip_is_cancelled_the_position_is_resized(side: str):
+    """Decided at the third close, in flight; at the fourth the signal has the old side again."""
+    other = {"L": "S", "S": "L"}[side]
+    rows = [CALM, CALM, *[(110, 111, 109, 110)] * 5]
+    out = simulate(
+        f"{side}-{other}{side}---", bars_of(rows), sizing="fixed_fraction", amount=0.5, band=0.01,
+        lot=0.1, spot=False, latency=1,
+    )  # fmt: skip
+    assert [each[3] for each in out.orders] == ["entry", "entry", "rebalance"]
+    assert out.trades == []

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from septet._data.calendars import Sessions, load_calendar
+from septet._data.calendars import Anchor, Sessions, load_calendar
 from septet._data.trading_hours import (
     NO_EVENTS,
     Events,
@@ -148,9 +149,31 @@ def test_latency_moves_the_fill_into_the_next_session() -> None:
 def test_the_last_hour_of_an_exchange_is_short() -> None:
     """Hourly bars at full hours: that of 14:00 UTC opens with the session at 14:30."""
     grid = FillGrid("XNYS", HOUR)
-    times = np.array([at("2021-12-01T13:00"), at("2021-12-01T14:40"), at("2021-12-01T20:30")])
-    wanted = [at("2021-12-01T14:30"), at("2021-12-01T15:00"), at("2021-12-02T14:30")]
-    assert grid.next_open(times).tolist() == wanted
+    clocks = ("01T13:00", "01T14:30", "01T14:40", "01T20:30")
+    wanted = [at(f"2021-12-{each}") for each in ("01T14:30", "01T14:30", "01T15:00", "02T14:30")]
+    assert grid.next_open(np.array([at(f"2021-12-{e}") for e in clocks])).tolist() == wanted
+
+
+@pytest.mark.parametrize("anchor", ["utc", "session"])
+@pytest.mark.parametrize("name", ["XNYS", "XHKG", "XFX"])
+@pytest.mark.parametrize("minutes", [15, 60, 240])
+def test_the_next_open_is_the_first_of_all_bars_of_the_calendar(
+    name: str, anchor: Anchor, minutes: int
+) -> None:
+    """Every bar is written out: multiples of the length inside a session, and one at its open."""
+    bar_ns = minutes * MINUTE
+    first, last = at("2021-11-22"), at("2021-12-03")
+    calendar = load_calendar(name, first, last + 7 * DAY)
+    assert isinstance(calendar, Sessions)
+    bars = set[int]()
+    for opened, closed in zip(calendar.opens_ns.tolist(), calendar.closes_ns.tolist(), strict=True):
+        origin = opened - opened % bar_ns if anchor == "utc" else opened
+        bars |= {opened, *range(origin + bar_ns, closed, bar_ns)}
+    opens = np.array(sorted(bars))
+    asked = np.arange(first, last, 5 * MINUTE)
+    asked = np.unique(np.concatenate((asked, asked + 1, opens[(opens > first) & (opens < last)])))
+    wanted = opens[np.searchsorted(opens, asked)]
+    assert FillGrid(name, bar_ns, anchor).next_open(asked).tolist() == wanted.tolist()
 
 
 def test_days_of_the_currency_week_follow_one_another_without_a_close() -> None:

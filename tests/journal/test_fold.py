@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 
 from septet import messages as m
+from septet._journal.fill_rows import FILL_COLUMNS
 from septet._journal.fold import Fold
 from septet._journal.journal_format import Entry, encode_commands, encode_event
+from septet._results.result import TABLES
 from septet._store.journal_view import LiveRun, result_of
 from septet._store.tables import stored_frames
 from tests.journal.drawn import HEAD
@@ -194,3 +196,8 @@ def test_critical_alerts_are_a_doubt_until_a_person_resumes() -> None:
     assert any("2 critical alerts (late_fill 2) before ann resumed" in each for each in found.notes)
     again = result_of(_folded(alarmed, resumed, (m.Ticked(at_ns=4, market_ns=4), [bad])))
     assert again.doubts == ["1 critical alert (late_fill 1): compare with the account"]
+
+
+def test_rows_of_fills_have_the_columns_of_their_table_in_order() -> None:
+    """A correction changes a row by its place: a column that is added moves the others."""
+    assert tuple(TABLES["fills"]) == FILL_COLUMNS

@@ -15,6 +15,8 @@ from septet._data.calendars import Sessions, load_calendar
 from septet._shell.backtest import backtest
 from septet._store.tables import frames_of
 
+__all__ = ["BARS", "BEGIN_NS", "HOUR_NS", "strategy_that_turns"]
+
 HOUR_NS = 3_600_000_000_000
 BEGIN_NS = int(np.datetime64("2021-01-04T14:30", "ns").astype(np.int64))
 BARS, TURN = 24 * 40, 24 * 25 + 5
@@ -39,7 +41,9 @@ monitoring: {model: {auc_window: 100, auc_floor: 0.5, auc_warn: 0.55}}
 """
 
 
-def _strategy(folder: Path, open_ns: np.ndarray[Any, Any], bar: str, calendar: str) -> Path:
+def strategy_that_turns(
+    folder: Path, open_ns: np.ndarray[Any, Any], bar: str, calendar: str
+) -> Path:
     """A forecast that is right, and from one bar on always wrong."""
     chance, count = np.random.default_rng(1), len(open_ns)
     close = 100.0 * np.exp(np.cumsum(chance.normal(0.0, 0.006, count)))
@@ -78,10 +82,10 @@ def _sessions() -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("sessions", [False, True])
 def test_a_forecast_that_turns_wrong_halts(sessions: bool, tmp_path: Path) -> None:
     if sessions:
-        path = _strategy(tmp_path, _sessions(), "30m", "calendar: XNYS, adjust: none")
+        path = strategy_that_turns(tmp_path, _sessions(), "30m", "calendar: XNYS, adjust: none")
     else:
         opens = BEGIN_NS // HOUR_NS * HOUR_NS + np.arange(BARS) * HOUR_NS
-        path = _strategy(tmp_path, opens, "1h", "calendar: 24x7")
+        path = strategy_that_turns(tmp_path, opens, "1h", "calendar: 24x7")
     batch, event = (backtest(load(path), engine=each) for each in ("batch", "event"))
     others = frames_of(event)
     for name, frame in frames_of(batch).items():

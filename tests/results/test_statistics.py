@@ -164,6 +164,47 @@ def test_a_session_that_goes_on_at_the_end_is_no_day() -> None:
     assert samples.tolist() == [2.0, 5.0, 7.0]
 
 
+WEEK = int(datetime(2024, 1, 7, tzinfo=UTC).timestamp()) * 1_000_000_000  # a Sunday, in winter
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "day_start"),
+    [("UTC", "00:00"), ("America/New_York", "17:00"), ("Asia/Tokyo", "00:00"), ("UTC", "12:00")],
+)
+def test_a_session_that_opens_the_evening_before_is_one_day(time_zone: str, day_start: str) -> None:
+    """The week of XFX lasts from Sunday 22:00 to Friday 22:00 UTC: five sessions, five days."""
+    hours = [week * 168 + 22 + n for week in range(3) for n in range(1, 121)]
+    times = WEEK + np.array(hours, dtype=np.int64) * HOUR
+    days, _ = st.sample_days(
+        times, np.arange(360.0), sessions=True, session_close="17:00 America/New_York",
+        day_start=day_start, time_zone=time_zone,
+    )  # fmt: skip
+    assert len(days) == 15
+    assert np.bincount((days - WEEK) // (7 * DAY)).tolist() == [5, 5, 5]
+
+
+def test_returns_stand_on_the_days_on_which_they_were_made() -> None:
+    """A week of an exchange that begins on a Wednesday, in a zone whose clocks change meanwhile."""
+    closes = np.array([3, 4, 5, 8, 9], np.int64) * DAY + np.array([14, 14, 14, 13, 13]) * HOUR
+    sunday = int(datetime(2024, 3, 3, tzinfo=UTC).timestamp()) * 1_000_000_000
+    for zone in ("UTC", "America/New_York", "Europe/London"):
+        days, samples = st.sample_days(
+            sunday + closes, np.array([1.0, 2.0, 4.0, 8.0, 16.0]), sessions=True, time_zone=zone
+        )
+        first, values = st.on_calendar_days(days, st.daily_returns(samples), time_zone=zone)
+        assert first == sunday // DAY + 4
+        assert [v if v == v else None for v in values] == [1.0, 1.0, None, None, 1.0, 1.0]
+    assert st.on_calendar_days(days[:1], np.zeros(0))[0] == 0
+
+
+def test_a_half_day_and_a_holiday_of_an_exchange_count_as_their_rows_do() -> None:
+    closes = WEEK + np.array([1, 2, 4, 5], np.int64) * DAY + np.array([21, 21, 18, 21]) * HOUR
+    _, samples = st.sample_days(
+        closes, np.arange(4.0), sessions=True, session_close="16:00 America/New_York"
+    )
+    assert samples.tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
 def test_days_start_where_the_file_sets() -> None:
     times = MIDNIGHT + np.arange(0, 48, dtype=np.int64) * HOUR
     days, _ = st.sample_days(times, np.arange(48.0), day_start="08:00")

@@ -245,9 +245,9 @@ def test_an_add_waits_its_interval_and_comes_so_often_as_it_may() -> None:
     add = When(times=1, min_interval=3)
     with set_to(STEPS=True, TRACKS_POSITION=True, ADDS_WHEN=(add,)):
         enter(run)
-        run.bars_since_entry[0] = 2
+        run.B[0, SINCE] = 2.0
         assert adds.find_adds(0, 0, run) == 0
-        run.bars_since_entry[0] = 3
+        run.B[0, SINCE] = 3.0
         assert adds.find_adds(0, 0, run) == 1
         run.B[0, SENT], run.B[0, SINCE] = 1.0, 0.0
         assert adds.find_adds(0, 0, run) == 0

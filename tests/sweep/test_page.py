@@ -420,7 +420,7 @@ def test_every_chart_is_drawn(keys: int, tmp_path: Path) -> None:
     assert console == ""
     body = text[text.index("<main>") : text.index("</main>")]
     assert len(re.findall(r'<div id="chart-\w+" class="chart(?: wide)?"', body)) == 3
-    assert body.count('<svg class="still"') == (3 if keys == 1 else 8)
+    assert body.count('<svg class="still"') == (3 if keys == 1 else 14)
 
 
 @needs_chromium

@@ -90,7 +90,7 @@ def test_a_ledger_of_another_format_is_refused_and_left_as_it_is(path: Path) -> 
     recorded(path, months(), "a", "b")
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA user_version = 1")
-    with pytest.raises(LedgerError, match="has format 1, and this septet writes 2"):
+    with pytest.raises(LedgerError, match="has format 1, and this septet writes 3"):
         Ledger(path)
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT count(*) FROM trials").fetchone() == (2,)

@@ -48,6 +48,32 @@ def ran(
     return found
 
 
+SHARES = """\
+version: 1
+name: shares
+account: {{currency: USD}}
+universe: {{symbols: [AAPL], bar: 1d, start: {start}}}
+data: {{candles: {{use: sample, adjust: total}}}}
+features: {{slow: {{use: sma, period: 20}}}}
+signal: {{use: rules, long_if: close > slow, exit_if: close < slow}}
+risk: {{sizing: {{use: fixed_fraction, fraction: {fraction}}}}}
+"""
+
+
+def test_tries_on_sessions_are_compared_on_the_days_of_their_returns(tmp_path: Path) -> None:
+    """Three sizes of one strategy that begin in different weeks are worth one try, not three."""
+    found = []
+    for start, fraction in (("2011-06-01", "50%"), ("2011-06-10", "80%"), ("2011-06-21", "30%")):
+        file = tmp_path / "shares.yaml"
+        file.write_text(SHARES.format(start=start, fraction=fraction), "utf-8")
+        out = str(tmp_path / "runs")
+        done = CliRunner().invoke(cli, ["run", str(file), "--out", out, "--json", "--no-report"])
+        assert done.exit_code == 0, done.output
+        found.append(json.loads(done.stdout)["tries"])
+    assert found[-1]["count"] == 3
+    assert found[-1]["effective"] < 1.2
+
+
 def test_accidents_are_no_new_tries_and_other_settings_are(tmp_path: Path) -> None:
     first = ran(tmp_path)
     assert (first["count"], first["deflated_sharpe"]) == (None, None)

@@ -34,7 +34,6 @@ __all__ = [
     "trials_document",
 ]
 
-_DAY_NS: Final = 86_400 * 10**9
 _OF_THE_DATA: Final = ("candles",)
 _encoded: Final = json.JSONEncoder(default=str).encode
 _NO_PART: Final = ("name", "mode", "plugins", "paper", "live", "sweep", "schedule", "monitoring")
@@ -96,6 +95,7 @@ def count_run(
 
     `now_ns` is the time that is written (UTC ns), by default that of the machine's clock.
     """
+    from septet._results.statistics import on_calendar_days
     from septet._results.summary import daily_excess
     from septet._store.tables import as_frame
     from septet._trials.ledger import OFF, Trial, is_off
@@ -106,11 +106,12 @@ def count_run(
     facts = result.facts
     frames = {name: as_frame(name, getattr(result, name)) for name in ("equity", "trades")}
     days, returns = daily_excess(result, frames)
+    first_day, by_day = on_calendar_days(days, returns, time_zone=facts.time_zone)
     file = file_digest(result.resolved, result.manifest.get("plugin_sources"))
     trial = Trial(
         plan=_plan_digest(file, [card.get("model_id") for card in result.models]), file=file,
-        strategy=facts.strategy, first_day=int(days[0] // _DAY_NS) if len(days) else 0,
-        returns=returns, face=face, client=client, hypothesis=hypothesis,
+        strategy=facts.strategy, first_day=first_day, returns=by_day, face=face, client=client,
+        hypothesis=hypothesis,
     )  # fmt: skip
     months = months_of(result.bars, facts.first_decision_ns, facts.end_ns)
     tries = known_tries(months, [trial], declared=declared, file=file, now_ns=now_ns)

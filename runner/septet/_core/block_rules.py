@@ -1,4 +1,4 @@
-"""What each block of entries is called, what clears it, and how loud its beginning is."""
+"""The blocks of entries: the name of each, what clears it, and the alert level when it starts."""
 
 from __future__ import annotations
 

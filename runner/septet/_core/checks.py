@@ -44,7 +44,7 @@ MICRO = 1_000_000
 """Sums of money are stored in whole millionths: adding and subtracting the same amount gives 0."""
 BUCKETS = 60
 EXACT = 1 << 50
-"""Below it a float of a whole number still resolves a decimal part of one."""
+"""Below this count a float64 is exact to the last decimal."""
 FUZZ = 1e-6  # part of a step that is taken for an error of rounding
 NEAR = 1.0 - 1e-12  # share of an amount that counts as the amount: `TOLERANCE` of the rules
 
@@ -245,8 +245,8 @@ class Checks:
     ) -> None:  # fmt: skip
         """Take a bar that has ended; its close is the price if no quote or trade is fresh.
 
-        A fresh quote is kept: a wrong bar must not set the price its own order is checked by. While
-        bars and quotes contradict each other neither does, and entries end without a price.
+        A fresh quote is kept: a bad bar must not be the reference for the order it caused. Bars and
+        quotes that contradict each other set no price, and entries are rejected without one.
         """
         state = self.symbols[k]
         state.range.widen(low, high, now_ns)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from septet._data.bars import MarketData
-from septet._data.calendars import lies_inside, sessions_per_year
+from septet._data.calendars import Sessions, lies_inside, load_calendar, sessions_per_year
 
-__all__ = ["day_calendar", "ends_inside", "market_day_calendar", "written_calendars"]
+__all__ = [
+    "day_calendar", "ends_inside", "market_day_calendar", "session_close", "written_calendars",
+]  # fmt: skip
 
 
 def day_calendar(names: Iterable[str]) -> str:
@@ -46,3 +51,19 @@ def ends_inside(market: MarketData, time_ns: int) -> bool:
     if market_day_calendar(market) == "24x7":
         return False
     return any(lies_inside(each, time_ns) for each in names)
+
+
+def session_close(name: str, time_ns: int) -> str:
+    """Return when the sessions of a calendar usually end, as ``16:00 America/New_York``.
+
+    `time_ns` (UTC ns) is a time that the calendar covers. Empty on ``24x7``.
+    """
+    calendar = load_calendar(name, time_ns, time_ns)
+    if not isinstance(calendar, Sessions):
+        return ""
+    zone = ZoneInfo(calendar.zone)
+    clocks = Counter(
+        datetime.fromtimestamp(at // 10**9, UTC).astimezone(zone).strftime("%H:%M")
+        for at in calendar.day_closes_ns.tolist()[-260:]
+    )
+    return f"{clocks.most_common(1)[0][0]} {calendar.zone}"

@@ -117,7 +117,7 @@ class FillGrid:
         if self.anchor == "utc":
             origin = origin // self.bar_ns * self.bar_ns
         start = origin - (origin - at_ns) // self.bar_ns * self.bar_ns
-        start = np.maximum(start, opens[safe])
+        start = np.where(at_ns == opens[safe], at_ns, start)  # that bar opens with the session
         inside = (row >= 0) & (at_ns < closes[safe]) & (start < closes[safe])
         opens_ns: Ints = np.where(inside, start, _at(opens, row + 1))
         return opens_ns

@@ -28,7 +28,7 @@ ANSWERS_FINAL_AFTER: Final = "3s"
 """Receive window and staleness of the local venue's reads together, and something to spare."""
 TIMEOUT: Final = "2s"
 KILL: Final = "P1"
-_LAST_CODE: Final = "E23"
+_RUNS_LAST: Final = "E23"
 
 Needs = Literal["", "order", "cancel", "fill", "position", "open_order", "book"]
 Way = Literal["armed", "restart", "stop", "kill", "process", "operator"]
@@ -39,19 +39,20 @@ Draw = Callable[[random.Random], dict[str, Any]]
 class Kind:
     """A fault of the drill.
 
-    `needs` is what must come by or be there for it to occur; `duration_ms` how long it lasts;
-    `draw` gives its parameters. `way` is how it is made: ``armed`` at the venue, ``restart``
-    while the run is down and starts, ``stop`` by a signal while a send is under way, ``kill``
-    with signal 9, ``process`` inside the run's own process, ``operator`` by what a person does to
-    the run: `draw` gives the way. `made_by` is the venue's fault that it
-    is made with. `blocks` are rules of which one must have kept entries back at least for a moment,
-    `logs` events of which one must stand in the run's log. Where `texts` are given the event is
-    logged once a minute at most: a line with one of them counts that is up to a minute older than
-    the fault. While the fault acts, no position is without a stop or an exit at the venue for
-    longer than `unprotected_ms`; 0 asks for nothing. What it
-    brings about may take `rest_ms` more to be seen. One that is only `answered` has occurred when a
-    request was answered with it, and not before; one that is `listed` when the venue has accepted
-    an order under another client id.
+    `needs` is the precondition: the request, fill or position that it acts on; `duration_ms` is how
+    long it lasts; `draw` gives its parameters. `way` is how it is made: ``armed`` at the venue,
+    ``restart`` while the run is down and starts, ``stop`` by a signal while a send is under way,
+    ``kill`` with signal 9, ``process`` inside the run's own process, ``operator`` by what a person
+    does to the run: `draw` gives the way. `made_by` is the venue's fault that it is made with.
+    `blocks` are rules, one of which must have blocked entries at least for a moment; `logs` are
+    events, one of which must be in the run's log.
+
+    If `texts` are given, the event is logged at most once a minute: a line with one of them counts
+    that is up to a minute older than the fault. While the fault acts, no position is without a stop
+    or an exit at the venue for longer than `unprotected_ms` (0: no bound). Its effects may take
+    `rest_ms` more to be seen. A fault that is only `answered` has occurred once a request was
+    answered with it; one that is `listed`, once the venue has accepted an order under another
+    client id.
     """
 
     code: str
@@ -87,10 +88,6 @@ class Kind:
 def _one_of(**choices: Sequence[Any]) -> Draw:
     """Draw each parameter from its choices."""
     return lambda draw: {name: draw.choice(list(values)) for name, values in choices.items()}
-
-
-def _rules(draw: random.Random) -> dict[str, Any]:
-    return {}
 
 
 _LATE: Final = {"delay_ms": 2_600}
@@ -140,7 +137,7 @@ _KINDS: Final = (
          draw=_one_of(skew_ms=[-8_000, 5_000, 10_000])),
     Kind("E5", "order rejected", "order"),
     Kind("E6", "answered as a duplicate", "order"),
-    Kind("E7", "filters change", duration_ms=2_000, draw=_rules),
+    Kind("E7", "filters change", duration_ms=2_000),
     Kind("E8", "symbol halted", duration_ms=2_000),
     Kind("E9", "partial fill, the rest later", "order", draw=_one_of(portion=[0.2, 0.5, 0.9])),
     Kind("E10", "partial fill, the rest expires", "order", draw=_one_of(portion=[0.2, 0.5, 0.9])),
@@ -230,7 +227,7 @@ def order_of(codes: Sequence[str], times: int, kills: int, seed: int) -> list[st
     for _ in range(times):
         rounds.append(list(codes))
         draw.shuffle(rounds[-1])
-    found = sorted((code for each in rounds for code in each), key=lambda code: code == _LAST_CODE)
+    found = sorted((code for each in rounds for code in each), key=lambda code: code == _RUNS_LAST)
     for _ in range(kills):
         found.insert(draw.randint(0, len(found)), KILL)
     return found

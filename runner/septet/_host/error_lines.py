@@ -12,7 +12,7 @@ from septet._host.code_dependencies import callables_of
 from septet._host.declare import Declaration
 from septet_schemas.late_patterns import late_pattern
 
-__all__ = ["compiler_fault", "is_compilers", "line_in", "raised_in"]
+__all__ = ["compiler_fault", "is_compilers", "line_in"]
 
 _PLACE: Final = late_pattern(r"at (/[^\n]+?) \((\d+)\)")
 _CAUSES: Final = (
@@ -63,10 +63,3 @@ def line_in(error: BaseException, declarations: Iterable[Declaration]) -> tuple[
         if frame.filename in files and not frame.filename.startswith(_OURS):
             return files[frame.filename], f"{frame.filename}:{frame.lineno}"
     return None, ""
-
-
-def raised_in(error: BaseException) -> str:
-    """Return ``file:line`` of the last frame outside of septet; empty if there is none."""
-    frames = traceback.extract_tb(error.__traceback__)
-    outside = [each for each in frames if not each.filename.startswith(_OURS)]
-    return f"{outside[-1].filename}:{outside[-1].lineno}" if outside else ""

@@ -6,13 +6,20 @@ from typing import Any, Final
 
 from septet import messages as m
 
-__all__ = ["correct_rows"]
+__all__ = ["FILL_COLUMNS", "correct_rows"]
 
-TIME, SYMBOL, TRADE_ID, SIDE = 0, 1, 4, 5
-QUANTITY, PRICE, FEE, CURRENCY, FEE_QUOTE = 6, 7, 8, 9, 10
+FILL_COLUMNS: Final = (
+    "time", "symbol", "venue", "order_id", "trade_id", "side", "quantity", "price", "fee",
+    "fee_currency", "fee_quote", "liquidation", "liquidity",
+)  # fmt: skip
+"""The columns of the table `fills`, in the order of a row."""
+TIME, SYMBOL, TRADE_ID, SIDE, QUANTITY, PRICE, FEE, CURRENCY, FEE_QUOTE = map(
+    FILL_COLUMNS.index,
+    ("time", "symbol", "trade_id", "side", "quantity", "price", "fee", "fee_currency", "fee_quote"),
+)
 """Places in a row."""
 ZERO_SHARE: Final = 1e-9
-"""Share of a quantity that is none: sums are rounded."""
+"""Relative tolerance for a remainder of zero: sums are rounded."""
 
 
 def correct_rows(fills: list[tuple[Any, ...]], row: m.Corrected) -> None:

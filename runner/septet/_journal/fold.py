@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from septet import messages as m
-from septet._journal.fill_rows import correct_rows
+from septet._journal.fill_rows import FILL_COLUMNS, correct_rows
 from septet._journal.journal_format import Entry, Head
 from septet._journal.open_orders import OpenOrders
 from septet._journal.trades import Instrument, TradeBook
@@ -456,11 +456,7 @@ class Fold:
 
     def fill_columns(self) -> dict[str, list[Any]]:
         """Columns of the table `fills`."""
-        names = (
-            "time", "symbol", "venue", "order_id", "trade_id", "side", "quantity", "price", "fee",
-            "fee_currency", "fee_quote", "liquidation", "liquidity",
-        )  # fmt: skip
-        table = _columns(names, self.fills)
+        table = _columns(FILL_COLUMNS, self.fills)
         table["symbol"] = [self.name(symbol) for symbol in table["symbol"]]
         return table
 

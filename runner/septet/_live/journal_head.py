@@ -9,7 +9,7 @@ from typing import Any
 from septet import messages as m
 from septet._data.bars import Instrument
 from septet._data.calendars import sessions_per_year
-from septet._data.day_calendars import day_calendar, written_calendars
+from septet._data.day_calendars import day_calendar, session_close, written_calendars
 from septet._data.stamps import iso
 from septet._files import replace_file
 from septet._journal.journal_format import Head
@@ -86,6 +86,7 @@ def facts_of(
         "time_zone": strategy.time_zone,
         "days_a_year": sessions_per_year(days),
         "sessions": days != "24x7",
+        "session_close": session_close(days, market_ns),
         "long_only": terms_of(strategy).long_only,
         "benchmark": strategy.benchmark or "",
         "engine": "event",

@@ -31,7 +31,8 @@ __all__ = ["AccountGate", "AccountLimits", "Member", "SharedVenue"]
 _MINUTE_NS: Final = 60_000_000_000
 _FINAL: Final = frozenset({"filled", "cancelled", "expired", "rejected"})
 _SLACK: Final = 1.1
-"""Prices move between a strategy's own, exact check and this one, which is for what runs away."""
+"""Factor on the limits of this check, which only stops a runaway strategy: each strategy has its
+own exact check, and prices move between the two."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from septet._store.run_folder import Run
 
 __all__ = [
-    "late_model_lines", "lines_of", "open_state", "order_text", "state_of_fold", "stop_text",
+    "late_model_lines", "lines_of", "open_state", "state_of_fold", "stop_text",
 ]  # fmt: skip
 
 _STOPS: Final = ("stop_loss", "trailing")
@@ -164,11 +164,6 @@ def _order(fold: Fold, order: OpenOrder) -> dict[str, Any]:
 def stop_text(position: dict[str, Any], *, simulated: bool, currency: str = "") -> str:
     """Return where the stop of a position of `open_state` is held, and whether it acts now."""
     return _stop_text(position, {"simulated": simulated, "currency": currency})
-
-
-def order_text(order: dict[str, Any]) -> str:
-    """Return an open order of `open_state` as one line."""
-    return _order_text(order)
 
 
 def lines_of(state: dict[str, Any]) -> list[str]:

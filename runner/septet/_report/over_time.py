@@ -127,6 +127,7 @@ def rolling(run: Run, bars: dict[str, pl.DataFrame]) -> dict[str, Any]:
         floats(table, "equity"),
         sessions=facts.sessions,
         ends_inside=facts.ends_inside,
+        session_close=facts.session_close,
         day_start=facts.day_start,
         time_zone=facts.time_zone,
     )

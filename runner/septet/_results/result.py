@@ -155,7 +155,8 @@ TABLES: Final[dict[str, dict[str, str]]] = {
 NOT_CLOSED: Final = ("open", "dust")
 """Values of `exit_reason` of what the last close marks; it does not count as a trade."""
 
-# What every summary.json has, in order; a number that is undefined is null.
+# The figures of every summary.json, in order; a number that is undefined is null. `summary.py`
+# adds what is no figure of a run alone: holding, tries, the forward part, rejections, halts.
 SUMMARY: Final[dict[str, str]] = {
     **dict.fromkeys(("run_id", "strategy", "mode", "engine"), TEXT),
     **dict.fromkeys(("start", "end", "first_decision"), TEXT),
@@ -201,7 +202,8 @@ class RunFacts:
     counts bars of all symbols. `days_a_year` is 365 where one of the symbols trades around the
     clock, otherwise the sessions a year (of several calendars, of that with the most); then only
     days that have an equity row count as days (`sessions`), and `ends_inside` means that the last
-    row lies inside a session.
+    row lies inside a session. `session_close` is when sessions usually end (``17:00 ZONE``): rows
+    count for the day on which their session ends; empty, for their own day.
     `long_only`: nothing in the file can open a short. A run whose positions were all long is
     measured over holding its exposure; one without positions goes by `long_only`.
     `benchmark` is the symbol that holding means, empty for all of the universe equally.
@@ -226,6 +228,7 @@ class RunFacts:
     days_a_year: float = 365.0
     sessions: bool = False
     ends_inside: bool = False
+    session_close: str = ""
     day_start: str = "00:00"
     time_zone: str = "UTC"
     seed: int = 0

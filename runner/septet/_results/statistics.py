@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
@@ -32,6 +32,7 @@ __all__ = [
     "max_drawdown",
     "monthly_returns",
     "profit_factor",
+    "on_calendar_days",
     "sample_days",
     "sharpe",
     "sortino",
@@ -88,6 +89,7 @@ def sample_days(
     *,
     sessions: bool = False,
     ends_inside: bool = False,
+    session_close: str = "",
     day_start: str = "00:00",
     time_zone: str = "UTC",
 ) -> tuple[Ints, Floats]:
@@ -102,6 +104,9 @@ def sample_days(
         day between the first and the last row counts; a day without rows repeats the value.
     ends_inside : bool
         The last row lies inside a session, whose day is then no whole one.
+    session_close : str
+        When sessions end, as ``17:00 America/New_York``: only days in which one with a row ends
+        count, so that a session of two local days is one day. Empty: every day with a row.
     """
     if len(time_ns) == 0:
         return np.zeros(0, np.int64), np.zeros(0)
@@ -111,6 +116,8 @@ def sample_days(
     keep = rows >= 0
     if sessions:
         keep &= np.diff(rows, prepend=-1) > 0
+        if session_close:
+            keep &= _days_of_closes(time_ns, days, session_close)
         if ends_inside:
             keep[rows == len(time_ns) - 1] = False
     else:
@@ -118,11 +125,39 @@ def sample_days(
     return days[keep], equity[rows[keep]]
 
 
+def _days_of_closes(time_ns: Ints, days: Ints, session_close: str) -> npt.NDArray[np.bool_]:
+    """Whether a session with a row ends between the start of a day and that of the next."""
+    clock, _, name = session_close.partition(" ")
+    begin, end = int(time_ns[0]), int(days[-1])
+    closes = _local_steps(begin, end, ZoneInfo(name), _clock(clock), months=False)
+    rows = np.searchsorted(time_ns, closes, side="right")
+    closes = closes[np.diff(rows, prepend=0) > 0]
+    ended = np.searchsorted(closes, days, side="right")
+    return np.diff(ended, prepend=0) > 0
+
+
 def daily_returns(samples: Floats) -> Floats:
     """Returns between neighbouring samples; empty once equity is not positive."""
     if len(samples) < 2 or not np.all(samples[:-1] > 0):
         return np.zeros(0)
     return np.asarray(samples[1:] / samples[:-1] - 1.0)
+
+
+def on_calendar_days(days: Ints, returns: Floats, *, time_zone: str = "UTC") -> tuple[int, Floats]:
+    """Return the first day (days since 1970) of daily returns, and one value a calendar day.
+
+    `days` are the starts of days (UTC ns) at which equity was sampled, shape (n + 1,), and
+    `returns` those between them, shape (n,). A return belongs to the local day that ends with its
+    sample; a day without one is NaN. Without returns the first day is 0.
+    """
+    if not len(returns):
+        return 0, np.zeros(0)
+    zone, epoch = ZoneInfo(time_zone), date(1970, 1, 1)
+    ends = [datetime.fromtimestamp(at // 10**9, UTC).astimezone(zone) for at in days[1:].tolist()]
+    numbers = np.array([(each.date() - epoch).days - 1 for each in ends])
+    values = np.full(numbers[-1] - numbers[0] + 1, np.nan)
+    values[numbers - numbers[0]] = returns
+    return int(numbers[0]), values
 
 
 def _annual_ratio(returns: Floats, spread: float, days: float) -> float | None:

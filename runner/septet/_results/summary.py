@@ -156,6 +156,7 @@ def _ratios(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> dict[str, 
         equity,
         sessions=facts.sessions,
         ends_inside=facts.ends_inside,
+        session_close=facts.session_close,
         day_start=facts.day_start,
         time_zone=facts.time_zone,
     )
@@ -196,8 +197,8 @@ def daily_excess(result: RunResult, frames: Mapping[str, pl.DataFrame]) -> tuple
     facts, table = result.facts, frames["equity"]
     days, samples = st.sample_days(
         table.get_column("time").to_physical().to_numpy(), table.get_column("equity").to_numpy(),
-        sessions=facts.sessions, ends_inside=facts.ends_inside, day_start=facts.day_start,
-        time_zone=facts.time_zone,
+        sessions=facts.sessions, ends_inside=facts.ends_inside, session_close=facts.session_close,
+        day_start=facts.day_start, time_zone=facts.time_zone,
     )  # fmt: skip
     returns = st.daily_returns(samples)
     if _only_long(result, frames["trades"]):

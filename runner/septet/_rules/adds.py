@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from math import nan
 
-from septet._kernel.layout import LIMIT, MARKET, STOP
+from septet._kernel.layout import LIMIT, MARKET, STOP, TOLERANCE
 from septet._kernel.ledger import floor_units
 from septet._kernel.match import round_against
 from septet._rules.compile_marks import routine
@@ -60,7 +60,7 @@ def place_ladder(k, i, t, time_ns, run: Run):
         number, near = -1, math.inf
         for rung in RUNGS:
             away = abs(run.B[k, rung.price] - first_price)
-            if (tried >> rung.number) & 1 == 0 and 0.0 < away < near:
+            if (tried >> rung.number) & 1 == 0 and 0.0 < away < near - TOLERANCE * first_price:
                 number, near = rung.number, away
         if number < 0:
             return
@@ -111,9 +111,7 @@ def find_adds(k, i, run: Run):
     """Return a bit for each add of k whose condition is true at bar i and that may act again."""
     due = 0
     for add in ADDS_WHEN:
-        since = run.B[k, add.since]
-        bars = run.bars_since_entry[k] if since < 0.0 else since
-        may = run.B[k, add.sent] < add.times and bars >= add.min_interval
+        may = run.B[k, add.sent] < add.times and run.B[k, add.since] >= add.min_interval
         if may and add.is_met(k, i, run) == 1.0:
             due = due | (1 << add.number)
     return due

@@ -159,8 +159,7 @@ def age_trade(k, i, now_ns, run: Run):
         if RUNGS and run.ladder[k] == 1 and run.began_in_bar[k] == 0:
             run.ladder[k] = 2
         for add in ADDS_WHEN:
-            if run.B[k, add.since] >= 0.0:
-                run.B[k, add.since] = run.B[k, add.since] + 1.0
+            run.B[k, add.since] = run.B[k, add.since] + 1.0
         if VENUE_FILLS and run.moved_ns[k] != now_ns:
             move_stop(k, max(i - 1, 0), run)
         tighten(k, i, now_ns, 1, run)

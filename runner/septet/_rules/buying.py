@@ -57,6 +57,8 @@ def rejection_of_buy(k, i, now_ns, run: Run):
         return rejected
     if run.open_side[k] != 0 and leaving_units(k, run) == abs(run.units[k]):
         return R_EXIT
+    if run.working[k] == 1:  # its place is taken: missing bars can delay what is due
+        return R_EXIT if run.reduces[k] == 1 else R_BUY_EVERY
     if run.open_side[k] == 0 or is_too_small(k, run.close[k, i], run):  # it reads its distances
         return rejection_of_stops(k, i, 1.0, run.close[k, i], now_ns, run)
     return -1

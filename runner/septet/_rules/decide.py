@@ -213,6 +213,9 @@ def leave(k, i, target, confidence, reason, now_ns, run: Run):
             reason = reason_to_leave(k, i, target, target, now_ns, run)
             if reason < 0:  # the flip was cancelled before it filled: the position is kept
                 end_order(k, STATUS_CANCELLED, R_OPPOSITE, now_ns, run)
+                if REBALANCES and run.exit_to_retry[k] == 0:
+                    run.target_side[k] = target
+                    run.target_confidence[k] = confidence
                 if TAKES_WHEN or ADDS_WHEN:
                     decide_steps(k, i, now_ns, run)
                 return

@@ -200,7 +200,7 @@ def begin_steps(k, now_ns, run: Run):
             run.B[k, rung.filled] = 0.0
     for add in ADDS_WHEN:
         run.B[k, add.sent] = 0.0
-        run.B[k, add.since] = -1.0
+        run.B[k, add.since] = 1.0 * run.bars_since_entry[k]  # a flip in flight may restart that
     side, price = 1.0 * run.open_side[k], run.average_price[k]
     level, reason = tightest_stop(k, side, price, price, now_ns, now_ns, 0, 0, run)
     for stop in PROTECTIVE:

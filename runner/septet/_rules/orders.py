@@ -32,7 +32,8 @@ def send_exit(k, reason, now_ns, run: Run):
     """Make a market order that closes the position of k the working order; nothing blocks it.
 
     An exit below the minimum notional is retried. An exit that replaces a market flip fills at the
-    time of the flip: only the opening part of the flip is dropped.
+    time of the flip: only the opening part of the flip is dropped. What takes that were sent close
+    alone needs no exit.
     """
     active_ns = now_ns + LATENCY_NS
     if RUNGS:
@@ -44,6 +45,10 @@ def send_exit(k, reason, now_ns, run: Run):
     if run.working[k] == 1:
         if run.reduces[k] == 1 and abs(run.order_units[k]) >= abs(units):
             return
+        if SENDS_TAKES and not VENUE_FILLS:
+            sent_units = abs(run.order_units[k]) + abs(run.take_units[k])
+            if run.reduces[k] == 1 and sent_units >= abs(units):
+                return
         if not SPOT and (
             run.reduces[k] == 0 and run.order_type[k] == MARKET and run.order_units[k] * units > 0.0
         ):
@@ -51,8 +56,8 @@ def send_exit(k, reason, now_ns, run: Run):
         end_order(k, STATUS_CANCELLED, reason, now_ns, run)
     small = too_small(units, run.scale[k], run.mark[k], run.min_notional[k], run.min_units[k])
     if SENDS_TAKES:
-        if not VENUE_FILLS and small and abs(run.take_units[k]) >= abs(units) > 0.0:
-            return  # a take that was sent closes the rest of the position
+        if not VENUE_FILLS and abs(run.take_units[k]) >= abs(units) > 0.0:
+            return
         end_take(k, reason, now_ns, run)
     if units == 0.0:
         return

@@ -77,7 +77,8 @@ class Rung(Protocol):
 class AddWhen(Protocol):
     """An add by a condition: its number, how often, and two columns of B.
 
-    `sent` counts its orders in the trade, `since` the bars since the last one, -1 without one.
+    `sent` counts its orders in the trade, `since` the bars since the last one, else since the entry
+    was decided.
     """
 
     number: int

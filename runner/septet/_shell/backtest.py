@@ -16,7 +16,7 @@ from septet._core.batch import Batch
 from septet._core.checked_rules import invalid_answers
 from septet._core.ledger_check import check_books
 from septet._data.calendars import sessions_per_year
-from septet._data.day_calendars import ends_inside, market_day_calendar
+from septet._data.day_calendars import ends_inside, market_day_calendar, session_close
 from septet._data.load import fingerprints
 from septet._kernel import layout, time_frames
 from septet._plan.run_terms import terms_of
@@ -327,6 +327,7 @@ def facts_of(
         first_decision_ns=start_ns, bars=bars, seconds=seconds, seconds_total=seconds,
         days_a_year=sessions_per_year(days),
         sessions=days != "24x7", ends_inside=ends_inside(market, end_ns),
+        session_close=session_close(days, end_ns),
         day_start=format_day_time(strategy.day_start), time_zone=strategy.time_zone,
         seed=strategy.seed,
         long_only=terms_of(strategy).long_only, benchmark=strategy.benchmark or "",

@@ -61,10 +61,11 @@ def wrong_fact(facts: RunFacts) -> str:
             return f"{each.name} {value!r:.80}, expected {_EXPECTED[kind]}"
     if not _CLOCK.fullmatch(facts.day_start):
         return f"day_start {facts.day_start!r:.80}, expected a time such as 00:00"
-    try:
-        ZoneInfo(facts.time_zone)
-    except (ValueError, KeyError, OSError):  # what the zone's files raise for names of none
+    if not _is_zone(facts.time_zone):
         return f"time_zone {facts.time_zone!r:.80}, expected a name such as Europe/Berlin"
+    clock, _, zone = facts.session_close.partition(" ")
+    if facts.session_close and not (_CLOCK.fullmatch(clock) and _is_zone(zone)):
+        return f"session_close {facts.session_close!r:.80}, expected such as 16:00 America/New_York"
     for name in _POSITIVE:
         if getattr(facts, name) <= 0:
             return f"{name} {getattr(facts, name)!r:.80}, expected more than 0"
@@ -74,6 +75,14 @@ def wrong_fact(facts: RunFacts) -> str:
     if facts.end_ns < facts.start_ns:
         return f"end_ns {facts.end_ns} before start_ns {facts.start_ns}"
     return ""
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, KeyError, OSError):  # what the zone's files raise for names of none
+        return False
+    return True
 
 
 def _is_of(value: Any, kind: str) -> bool:

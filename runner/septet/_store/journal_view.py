@@ -65,6 +65,7 @@ def _facts(fold: Fold) -> RunFacts:
         bars=bars if fold.equity else 0, seconds=seconds, seconds_total=seconds,
         days_a_year=float(facts.get("days_a_year", 365.0)),
         sessions=bool(facts.get("sessions", False)),
+        session_close=str(facts.get("session_close", "")),
         day_start=str(facts.get("day_start", "00:00")),
         time_zone=str(facts.get("time_zone", "UTC")), seed=int(facts.get("seed", 0)),
         long_only=bool(facts.get("long_only", False)), benchmark=str(facts.get("benchmark", "")),

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from septet._config.load import Loaded
 from septet._core.batch import Batch, tile_of
 from septet._core.state import Arrays, State, arrays_of
-from septet._data.day_calendars import ends_inside, market_day_calendar
+from septet._data.day_calendars import ends_inside, market_day_calendar, session_close
 from septet._kernel import layout
 from septet._results import statistics as st
 from septet._shell.never_known import refuse_never_known
@@ -169,12 +169,14 @@ class ModelHalts(Exception):
 def _days(session: Session) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Starts of days, and the numbers of the times at which their equity is sampled."""
     known = session.aligned.T[layout.KNOWN, session.first :]
+    calendar = market_day_calendar(session.market)
     numbers = np.arange(session.first, session.aligned.times, dtype=np.float64)
     days_ns, rows = st.sample_days(
         known,
         numbers,
-        sessions=market_day_calendar(session.market) != "24x7",
+        sessions=calendar != "24x7",
         ends_inside=ends_inside(session.market, int(known[-1])),
+        session_close=session_close(calendar, int(known[-1])),
         day_start=format_day_time(session.strategy.day_start),
         time_zone=session.strategy.time_zone,
     )

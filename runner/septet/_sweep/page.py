@@ -31,6 +31,9 @@ __all__ = ["render", "write_page"]
 BEST_SHOWN: Final = 20
 PROBLEMS_SHOWN: Final = 20
 _EXAMPLES: Final = 3
+_NARROW_PX: Final = 400.0
+_MOST_ACROSS_NARROW: Final = 16
+"""Columns of a map that narrow windows show whole; of a wider one they show a part, and scroll."""
 # Keys of the manifest that are not listed in small print: each is shown elsewhere on the page.
 _SHOWN_ELSEWHERE: Final = ("space", "strategy_text", "resolved")
 _MEANINGS: Final = (
@@ -126,10 +129,19 @@ def _maps(data: dict[str, Any], shown: Sequence[str]) -> str:
     return "".join(
         f'<div data-map="{place}" data-value="{show}"'
         f"{'' if place == 0 and show == 'best' else ' hidden'}>"
-        f"{sweep_charts.map_still(data, item, show)}</div>"
+        f"{_map_at_both_widths(data, item, show)}</div>"
         for place, item in enumerate(data["maps"])
         for show in shown
     )
+
+
+def _map_at_both_widths(data: dict[str, Any], item: dict[str, Any], show: str) -> str:
+    """Return a map for wide windows, and for narrow ones one that shows all of it, if it can."""
+    wide = sweep_charts.map_still(data, item, show)
+    if len(data["axes"][item["x"]]["labels"]) > _MOST_ACROSS_NARROW:
+        return wide
+    narrow = sweep_charts.map_still(data, item, show, width=_NARROW_PX)
+    return f'<div class="wide-still">{wide}</div><div class="narrow-still">{narrow}</div>'
 
 
 def _map(findings: Findings, data: dict[str, Any]) -> str:

@@ -89,6 +89,7 @@ def figures_of(result: RunResult) -> dict[str, Any]:
         equity.get_column("equity").to_numpy(),
         sessions=facts.sessions,
         ends_inside=facts.ends_inside,
+        session_close=facts.session_close,
         day_start=facts.day_start,
         time_zone=facts.time_zone,
     )

@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 OFF: Final = "the ledger of trials is off (SEPTET_TRIALS=off)"
-FORMAT: Final = 2
+FORMAT: Final = 3
 BLOCKS: Final = -1
 """The first day of returns that are sums over blocks of days."""
 OVERLAP: Final = 0.25
@@ -95,8 +95,9 @@ class Trial:
 
     `plan` is a digest of the resolved values, plugins and models. `file` is the same without
     models, because more data give more models: it identifies the file that was tried. `returns` are
-    daily returns from day `first_day` on (days since 1970), stored as float32; for a setting of a
-    sweep they are sums over blocks of days, and `first_day` is `BLOCKS`.
+    daily returns from day `first_day` on (days since 1970), one per calendar day, NaN on days
+    without one, stored as float32; for a setting of a sweep they are sums over blocks of days, and
+    `first_day` is `BLOCKS`.
     """
 
     plan: bytes

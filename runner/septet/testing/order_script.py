@@ -40,10 +40,6 @@ class _Wall:
 
     market_ns = now_ns
 
-    def to_wall_ns(self, at_ns: int) -> int:
-        """Return the same time."""
-        return at_ns
-
 
 def connect_to(built: Any, read: Callable[..., str]) -> Any:
     """Connect without opening, and require every method of a live venue."""

@@ -21,8 +21,9 @@ def hours_block(run: State, time_ns: int, symbol: str = "") -> str:
     Without a symbol as for one that trades round the clock.
     """
     latency = run.s.costs.latency_ns
-    sent_ns = run.market.traded_from(symbol, time_ns + latency)
-    return _hours_block_at(run, symbol, sent_ns, fill_of(run, time_ns, symbol))
+    if not trading_hours.is_open(run.s.hours, run.market.traded_from(symbol, time_ns + latency)):
+        return "closed_hours"
+    return "flat_at_close" if is_last(run, symbol, fill_of(run, time_ns, symbol)) else ""
 
 
 def fill_of(run: State, time_ns: int, symbol: str) -> int:
@@ -31,12 +32,6 @@ def fill_of(run: State, time_ns: int, symbol: str) -> int:
     if symbol in market.calendars or market.calendars:
         return market.next_open(symbol, time_ns + latency)
     return time_ns + -(-latency // market.bar_ns) * market.bar_ns
-
-
-def _hours_block_at(run: State, symbol: str, sent_ns: int, fill_ns: int) -> str:
-    if not trading_hours.is_open(run.s.hours, sent_ns):
-        return "closed_hours"
-    return "flat_at_close" if is_last(run, symbol, fill_ns) else ""
 
 
 def is_last(run: State, symbol: str, fill_ns: int) -> bool:
@@ -126,21 +121,23 @@ def capped(
     return granted, by
 
 
-def allowed(run: State, symbol: str, *, is_add: bool = False, at_open_ns: int | None = None) -> str:
+def allowed(run: State, symbol: str, *, is_add: bool = False, at_open: bool = False) -> str:
     """Return the rule that refuses an increase whatever its size, or nothing.
 
     Adds skip `min_interval` and re-entry, which their callers look at; the rest is for all. What
-    rests from an open on is judged at that open, everything else at T.
+    rests from an open on is judged as the newest decision before that bar has ended was, everything
+    else at T.
     """
     if run.halted_ns is not None:
         return "halted"
     if symbol in run.gone:
         return "delisted"
-    if at_open_ns is None:
+    if at_open:
+        before = max(each for each in run.market.times() if each < run.now_ns)
+        blocked = hours_block(run, before, symbol)
+    else:
         late = (symbol, run.now_ns) in run.market.late
         blocked = "late" if late else hours_block(run, run.now_ns, symbol)
-    else:
-        blocked = _hours_block_at(run, symbol, at_open_ns, at_open_ns)
     if blocked:
         return blocked
     if symbol not in run.members:

@@ -135,7 +135,7 @@ def _rest_entry(
 ) -> None:
     price, wanted = grid.prices[k], grid.units[k]
     granted, by = capped(run, symbol, wanted, price, "limit")
-    refused = allowed(run, symbol, at_open_ns=active_ns if at_open else None) or by
+    refused = allowed(run, symbol, at_open=at_open) or by
     if not refused and not run.may_send(symbol, granted, price):
         refused = run.too_small(symbol, granted)
     if refused:

@@ -134,10 +134,15 @@ def add_at_time(run: State, symbol: str) -> None:
     """Send adds whose condition is true at T.
 
     Sizes are shares of the filled first order; each at most `times` a trade, `min_interval` bars
-    after the entry or its own last one.
+    after the entry or its own last one. They wait while an earlier order at market enters or adds;
+    nothing is added while an exit waits.
     """
     trade, row = run.trade.get(symbol), run.market.row(symbol, run.now_ns)
     if trade is None or row is None or run.leaving(symbol) == abs(run.held(symbol).units):
+        return
+    if symbol in run.exits_to_retry:
+        return
+    if any(o.kind == "market" and o.time_ns < run.now_ns for o in run.increases(symbol)):
         return
     for index, add in enumerate(run.s.position.add):
         since = row - trade.sent_row.get(index, trade.plan.row)
@@ -165,7 +170,7 @@ def place_ladders(run: State, symbol: str, time_ns: int) -> None:
     if not any(add.at for add in run.s.position.add):
         return
     trade.has_ladder = True
-    refused = allowed(run, symbol, is_add=True, at_open_ns=time_ns)
+    refused = allowed(run, symbol, is_add=True, at_open=True)
     found: list[tuple[Fraction, int, int, Kind, Fraction]] = []
     for index in range(len(run.s.position.add)):
         for place, distance in enumerate(trade.plan.adds[index]):
@@ -257,6 +262,8 @@ def buy_regularly(run: State, symbol: str) -> None:
         refused = "short_held"
     if not refused and held.units and run.leaving(symbol) == abs(held.units):
         refused = "exit"
+    if not refused and run.increases(symbol):
+        refused = "buy_every"
     begins = not held.side and not run.increases(symbol)
     if not refused and (begins or run.begins_again(symbol, 1)):
         refused = plan_entry(run, symbol, 1)

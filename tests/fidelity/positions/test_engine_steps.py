@@ -1,7 +1,7 @@
 """The engine against the reference: one position in steps, on drawn markets.
 
-Both engines of septet are held to it, so the two of them are compared as well. Latency is left to
-`tests/core`.
+Both engines of septet are held to it, so the two of them are compared as well. Latency is in
+`test_latency.py`.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ __all__ = [
 Level = Literal["info", "warning", "error", "critical"]
 
 LOST = "lost_fill"
-"""The block of a symbol while executions are missing that the venue counts as made."""
+"""The block of a symbol while the venue reports executions that the journal lacks."""
 UNEXPLAINED = "unexplained_order"
 """The block of a symbol while an unknown order may be at the venue under another id."""
 FILLS_BEFORE_NS = 60 * SECOND_NS

@@ -54,7 +54,7 @@ __all__ = ["Orders"]
 
 NEVER_NS = 1 << 63
 ENDLESS = 1e300
-"""More than any position; the journal has no word for infinity."""
+"""Stands for infinity, which the journal cannot encode: more than any position."""
 ROUNDS = 1_000
 """More rounds than any event can need; reaching it is a bug."""
 

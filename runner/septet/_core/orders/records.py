@@ -32,9 +32,9 @@ RANK: dict[m.OrderState, int] = {
 """States only ever gain rank."""
 FINAL = 5
 NO_ORDER: Final = -2
-"""Number of the order of what no order of this journal has bought or sold."""
+"""The order number of executions that no order of this journal explains."""
 DUST: Final = 1e-6
-"""Share of a quantity that is none: sums of fills are rounded."""
+"""Relative tolerance for a remainder of zero: sums of fills are rounded."""
 
 
 def tolerated(quantity: float, lot: float) -> float:

@@ -23,7 +23,7 @@ FAR: Final = 0.01
 """Share of a level by which rounding to ticks may move the trigger wherever the price is."""
 OVERDUE_NS: Final = 10 * SECOND_NS
 """A venue executes a stop within a second or two of its level: prices that stay beyond it this long
-show that it does not. Shorter, and a quote that no trade followed would close the position."""
+show that it does not. With less, a single quote without a trade could close the position."""
 
 
 def request(lifecycle: OrderLifecycle, k: int, quantity: float, trigger: float, trace: str) -> None:

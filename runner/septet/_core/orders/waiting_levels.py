@@ -1,7 +1,7 @@
-"""Orders at market that were decided at a level of a grid, and could not be sent at once.
+"""Market orders decided at a level of a grid that could not be sent at once.
 
-Another order, an in-flight request or a pause of the venue may hold them back. A level is no stop:
-what it would have sold above its price is not sold below it because the sale had to wait.
+Another order, an in-flight request or a pause of the venue may hold them back. A level behaves as a
+limit and not as a stop: a delayed sale is not sent below its price.
 """
 
 from __future__ import annotations
