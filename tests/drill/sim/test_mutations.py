@@ -229,7 +229,7 @@ READS = ANSWERS | {"E16 stale read", "N4 request late", "N6 cancel unanswered"}
 FILLS = frozenset({"E12 fill twice", "E14 fill lost", "E13 disorder", "E9 partial fill"})
 OTHER_ID = frozenset({"E23 other id"})
 COPIES = frozenset({"A11 older copy", "E14 fill unnamed"})
-JUMPS = frozenset({"P7 clock jumps", "N4 request late"})
+JUMPS = frozenset({"P7 clock moved", "N4 request late"})
 KILLS = frozenset({"O1 kill", "P1 crash", "N2 request lost", "N4 request late", "E1 server error"})
 BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (resends_what_is_uncertain, ANSWERS),

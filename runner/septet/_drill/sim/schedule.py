@@ -189,7 +189,7 @@ class _Schedule:
         is_whole = hasattr(shell.core, "engine")  # its history would lack bars
         if not (self.killed or is_whole) and occurs(COPY):
             shell.go_back()
-        if not is_whole and shell.running and occurs("P7 clock jumps"):
+        if not is_whole and shell.running and occurs("P7 clock moved"):
             by_ns = simulation.chance.randint(2, 40) * SECOND
             simulation.jump(by_ns)
             shell.clock_jumped(by_ns)
