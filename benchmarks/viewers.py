@@ -48,6 +48,7 @@ LEAST_ROUNDS: Final = 12
 """The interval of the median is between the third and the tenth of twelve values."""
 RESTS_WITHIN_S: Final = 1.5
 """So long a dashboard may finish what is under way before it is halted; then it is halted in it."""
+_ENDS_WITHIN_S: Final = 120.0
 KINDS: Final = ("alone", "viewed", "other")
 
 
@@ -65,7 +66,7 @@ def dashboard(root: Path) -> Iterator[tuple[str, Iterator[str], int]]:
         yield host, map(str.strip, served.stdout), served.pid
     finally:
         served.terminate()
-        served.communicate(timeout=30)
+        served.communicate(timeout=_ENDS_WITHIN_S)
 
 
 def _serve(root: Path) -> None:
@@ -103,7 +104,12 @@ def _view(host: str, path: str, streams: int, cookies: Sequence[str]) -> None:
     ready, read = threading.Barrier(streams + 1), [0] * streams
 
     name, port = host.split(":")
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # no thread takes it
+    # Threads of libraries were begun before: a blocked signal would end the process in one of them,
+    # and a handler waits for this thread, which reads: so whatever thread is given it writes.
+    asked, ask = os.pipe()
+    os.set_blocking(ask, False)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.set_wakeup_fd(ask)
 
     def viewer(number: int, cookie: str) -> None:
         events = http.client.HTTPConnection(name, int(port))
@@ -128,8 +134,9 @@ def _view(host: str, path: str, streams: int, cookies: Sequence[str]) -> None:
         threading.Thread(target=viewer, args=given, daemon=True).start()
     ready.wait()
     print("all", flush=True)
-    signal.sigwait({signal.SIGTERM})
+    os.read(asked, 1)
     print(sum(read), flush=True)
+    os._exit(0)  # viewers may be reading
 
 
 def _burn() -> None:
@@ -217,15 +224,16 @@ def _pages_read(looking: subprocess.Popen[str]) -> int:
     RuntimeError
         If they had ended before, or do not say.
     """
-    ended = looking.poll()
-    if ended is None:
+    had_ended = looking.poll() is not None
+    if not had_ended:
         looking.terminate()
-    text = looking.communicate(timeout=30)[0].strip()
-    if ended is not None or not text.isdigit():
-        how = "when they were ended" if ended is None else f"of themselves, with status {ended}"
+    text, status = looking.communicate(timeout=_ENDS_WITHIN_S)[0].strip(), looking.returncode
+    if had_ended or status != 0 or not text.isdigit():
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        when = "before they were asked to" if had_ended else "when they were asked to"
         raise RuntimeError(
-            f"the viewers ended {how} and printed {text!r} in place of a count of pages: a viewer "
-            "that gets a page without figures ends them, and says so above"
+            f"the viewers ended {when}, {how}, and printed {text!r}, expected a count of pages; "
+            "one that gets a page without figures ends all of them, and says so on stderr"
         )
     return int(text)
 
@@ -252,7 +260,7 @@ def _beside(mill: live_mill.Mill, root: Path, viewers: int) -> Iterator[Beside]:
                     os.kill(pid, signal.SIGCONT)
             for each in (looking, *burning):
                 each.terminate()
-                each.communicate(timeout=30)
+                each.communicate(timeout=_ENDS_WITHIN_S)
 
 
 # ---------------------------------------------------------------- the trading process

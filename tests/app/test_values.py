@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from septet._app.check import CheckRequest, check_file
 from septet._app.data import Shape, check_data_file, import_file, store_lines
@@ -20,7 +22,9 @@ from septet._app.sweep import SweepRequest, sweep_document, sweep_file, sweep_se
 from septet._config import load
 from septet._data.bar_store import BarStore
 from septet._progress import stoppable
+from septet._report.terminal import show
 from septet._store.find_runs import find_run
+from septet._store.run_folder import Run
 from septet.errors import Cancelled, ConfigError, InputError
 from tests.cli.conftest import Command, command_of
 from tests.python.samples import bars, written
@@ -70,6 +74,34 @@ def test_runs(file: Path, septet: Command, tmp_path: Path) -> None:
     assert json.loads(to_json(why)) == printed(septet, "why", "latest", order, "--runs", root)
     files = export_run(stored, tmp_path / "csv", "csv")
     assert "trades.csv" in {path.name for path in files}
+
+
+def test_a_run_that_was_just_stored_is_shown_without_reading_its_tables(
+    file: Path, tmp_path: Path
+) -> None:
+    stored = store_backtest(compute_backtest(load(file), BacktestRequest()), tmp_path / "runs")
+    again = find_run("latest", tmp_path / "runs")
+    assert stored.folder == again.folder
+    names = [path.stem for path in again.folder.glob("*.parquet")]
+    assert {"trades", "orders", "equity", "decisions"} <= set(names)
+    for name in names:
+        assert stored.table(name).equals(again.table(name), null_equal=True), name
+        columns = [each.scan(name).collect_schema().names() for each in (stored, again)]
+        assert columns[0] == columns[1]
+    shown = [shown_text(each) for each in (stored, again)]
+    assert shown[0] == shown[1]
+    for path in again.folder.glob("*.parquet"):
+        path.unlink()
+    assert shown_text(stored) == shown[0]
+    with pytest.raises(InputError, match="parquet is missing"):
+        shown_text(again)
+
+
+def shown_text(run: Run) -> str:
+    """Return what the terminal shows of a run."""
+    console = Console(width=80, record=True, file=io.StringIO())
+    show(run, console)
+    return console.export_text()
 
 
 def test_a_fast_backtest_and_one_in_stretches(file: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import math
 import random
+import re
+import subprocess
+import sys
 from types import ModuleType
 
 import pytest
@@ -35,6 +38,23 @@ def test_the_interval_of_a_median_covers_it_as_often_as_is_stated() -> None:
         held += low <= math.log(2.0) <= high
     assert 0.95 <= held / 1_000 <= 0.98
     assert importlib.import_module("viewers").interval_of_median([3.0, 1.0, 2.0]) == (1.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("raise SystemExit(3)", "before they were asked to, with status 3, and printed ''"),
+        ("import time; print('ready', flush=True); time.sleep(600)", "asked to, by signal 15"),
+    ],
+)
+def test_viewers_that_do_not_count_their_pages_are_named(program: str, said: str) -> None:
+    words = [sys.executable, "-c", program]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as looking:
+        assert looking.stdout is not None
+        if looking.stdout.readline() == "":
+            looking.wait(60)
+        with pytest.raises(RuntimeError, match=re.escape(said)):
+            importlib.import_module("viewers")._pages_read(looking)
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from septet._charts import stills
 from septet._charts.stills import Line, Mark, Pane
-from septet._charts.svg import Axis, ticks, time_ticks
+from septet._charts.svg import Axis, Panel, ticks, time_ticks
 
 EVIL = "<script>alert(1)</script>\x1b[2J\x00\u202e" + "x" * 10_000
 SVG = "{http://www.w3.org/2000/svg}"
@@ -103,3 +103,18 @@ def test_a_map_shows_the_figures_of_all_cells_or_of_none(width: float, size: str
     count = drawn.count(">16.13<"), drawn.count(">0.1<")
     assert count == ((0, 0) if size is None else (66, 78))
     assert ('<g font-size="9">' in drawn) == (size == "9")
+
+
+@pytest.mark.parametrize("steps", [False, True])
+def test_the_points_of_a_line_are_where_its_panel_has_their_values(steps: bool) -> None:
+    xs = [7.0, 7.5, 8.25, 9.0, 11.0, 12.0]
+    ys = [0.1, -3.0, math.nan, 1e9, 2.5, math.inf]
+    panel = Panel(56.0, 8.0, 972.0, 120.3, Axis(min(xs), max(xs)), Axis.of(ys))
+    places = [(f"{panel.x(x):.1f}", f"{panel.y(y):.1f}") for x, y in zip(xs, ys, strict=True)]
+    first, second, _, fourth, fifth, _ = places
+    form = "H{}V{}" if steps else "L{} {}"
+    expected = [
+        "M{} {}".format(*first), form.format(*second), "M{} {}".format(*fourth),
+        form.format(*fifth),
+    ]  # fmt: skip
+    assert panel.path(xs, ys, steps=steps) == "".join(expected)

@@ -123,7 +123,7 @@ def test_every_switch_of_rules_and_wiring_goes_both_ways(monkeypatch, tmp_path):
             if isinstance(value, bool | str):
                 ways[name].add(value)
         for name, elements in each.lists.items():
-            if name not in ("CAPS", "WIRES"):  # limits are never off
+            if name not in ("CAPS", "ORDER_LIMITS"):  # limits are never off
                 ways[name].add(bool(elements))
     ways.pop("PORTFOLIO")  # `tests/core/test_portfolio.py` draws those
     assert len(ways) > 30

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from septet._data.calendars import Anchor
 from septet._data.trading_hours import FillGrid
 from septet._shell.session import Session
 from tests.core.compare import tables_of
@@ -34,18 +35,27 @@ risk:
   limits: {orders_per_minute: 1000}
 execution:
   simulation: {fee: {maker: 1bps, taker: 2bps}, slippage: 1bps, latency: LATENCY}
+  order: ORDER
 """
 HOURS = (
     "XNYS", "XLON", "mon-fri 09:30-16:00 America/New_York", "mon-sun 06:00-17:00 UTC",
     "mon-fri 00:00-24:00 UTC", "mon-tue 20:00-15:00 UTC",
+    "mon-fri 10:00-15:00 America/New_York",
 )  # fmt: skip
-CALENDARS = ("24x7", "XLON", "XFX")  # whose sessions begin on the hour, as the bars do
+CALENDARS = ("24x7", "XLON", "XFX", "XNYS")
+"""The bars of XNYS count from its open: those of the others end inside them."""
+ORDERS = (
+    "{use: market}", "{use: limit, offset: 10bps, time_in_force: 3 bars}",
+    "{use: limit, offset: 0bps}", "{use: stop, offset: 10bps, time_in_force: 2 bars}",
+)  # fmt: skip
+"""The second limit lies beyond the market: it fills at the open at which it arrives."""
 DAYS = 14
 
 
 def bars_on(calendar: str, seed: int) -> Bars:
     """Make the hourly bars of a calendar over two weeks."""
-    grid, opens = FillGrid(calendar, HOUR), list[int]()
+    anchor: Anchor = "session" if calendar == "XNYS" else "utc"
+    grid, opens = FillGrid(calendar, HOUR, anchor), list[int]()
     at = START
     while at < START + DAYS * 24 * HOUR:
         opened = int(grid.next_open(np.array([at], dtype=np.int64))[0])
@@ -60,12 +70,13 @@ def bars_on(calendar: str, seed: int) -> Bars:
 
 
 def session_on(
-    calendars: Sequence[str], seeds: Sequence[int], hours: str, latency: int = 0
-) -> Session:
+    calendars: Sequence[str], seeds: Sequence[int], hours: str, latency: int = 0,
+    order: str = "{use: market}",
+) -> Session:  # fmt: skip
     """Return a session whose symbols have these calendars."""
     names = [f"S{seed}/USDT" for seed in seeds]
     text = FILE.replace("SYMBOLS", ", ".join(names)).replace("HOURS", hours)
-    loaded = load_text(text.replace("LATENCY", f"{latency}"))
+    loaded = load_text(text.replace("LATENCY", f"{latency}").replace("ORDER", order))
     bars = [bars_on(each, seed) for each, seed in zip(calendars, seeds, strict=True)]
     return open_made(loaded, bars, 0, calendars=dict(zip(names, calendars, strict=True)))
 
@@ -80,17 +91,17 @@ def of_symbol(session: Session, k: int) -> dict[str, list[Any]]:
 
 @given(
     st.lists(st.sampled_from(CALENDARS), min_size=2, max_size=4), st.sampled_from(HOURS),
-    st.booleans(), st.integers(0, 2), st.integers(1, 2**20),
+    st.booleans(), st.integers(0, 2), st.sampled_from(ORDERS), st.integers(1, 2**20),
 )  # fmt: skip
-@settings(max_examples=examples(16), deadline=None)
-def test_a_symbol_trades_in_hours_as_it_does_alone(calendars, opened, flat, latency, seed):
+@settings(max_examples=examples(24), deadline=None)
+def test_a_symbol_trades_in_hours_as_it_does_alone(calendars, opened, flat, latency, order, seed):
     """Whatever the calendars of the others are, and on either path."""
     hours = f"{{open: {opened}, flat_at_close: {str(flat).lower()}}}"
     seeds = [seed + k for k in range(len(calendars))]
     for k, calendar in enumerate(calendars):
-        alone = of_symbol(session_on([calendar], seeds[k : k + 1], hours, latency), 0)
-        assert of_symbol(session_on(calendars, seeds, hours, latency), k) == alone, calendar
-    made = [session_on(calendars, seeds, hours, latency) for _ in range(2)]
+        alone = of_symbol(session_on([calendar], seeds[k : k + 1], hours, latency, order), 0)
+        assert of_symbol(session_on(calendars, seeds, hours, latency, order), k) == alone, calendar
+    made = [session_on(calendars, seeds, hours, latency, order) for _ in range(2)]
     for each in made:
         each.plan.run_plain()
     assert_same(by_batch(made[0]), by_events(made[1], 40))

@@ -59,4 +59,4 @@ def test_the_map_of_a_sweep_is_seen_whole_with_letters_that_can_be_read(
     assert narrow.run(SHOWN % "#chart-map svg") == 1
     assert narrow.run(CUT % "#chart-map") == 0
     size = "document.querySelector('#chart-map .narrow-still text').getBoundingClientRect().height"
-    assert narrow.run(size) >= 8
+    assert narrow.run(size) >= 10

@@ -276,18 +276,30 @@ def test_a_burst_loses_no_trade_and_none_overtakes() -> None:
     asyncio.run(case())
 
 
-def test_whoever_watches_the_clock_can_have_it_dialled_again() -> None:
+async def unanswered(*_: object) -> None:
+    raise RunError("binance cannot be reached")
+
+
+def test_a_successor_opens_beside_its_feed_while_no_request_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def case() -> None:
         async with (
             local_venue(paused=False, bar_wall_ns=200_000_000) as venue,
-            listening(venue, "bars") as (feed, received),
+            listening(venue, "bars", "quotes") as (feed, received),
         ):
             await received.until(lambda: closed(received))
-            feed.redial("bars", "BTC/USDT")
-            await received.until(lambda: received.of(StreamDown))
-            assert "silent" in received.of(StreamDown)[0].reason
+            monkeypatch.setattr(Requests, "_ask", unanswered)
+            other, received_by_other = feed.successor(), Received()
+            facts = await other.open(asking("bars", "quotes"), received_by_other)
+            assert facts.markets["BTC/USDT"].tick == 0.01
+            await received_by_other.until(lambda: closed(received_by_other))
             received.forget()
-            await received.until(lambda: closed(received))
+            await received.until(lambda: closed(received) and fresh(received))
+            await other.close()
+            assert not received.of(StreamDown)
+            received.forget()
+            await received.until(lambda: closed(received) and fresh(received))
 
     asyncio.run(case())
 

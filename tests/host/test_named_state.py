@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from septet._host.named_state import names_asked
 from septet._host.proved_reads import unproved_reads
 from septet._kernel.step import compile_step
 from septet.errors import PluginError
@@ -224,3 +225,18 @@ def test_names_are_not_looked_up_in_another_text(tmp_path: Path) -> None:
             exec(each, {"__name__": "edited"})
     numbers = text.replace("state.mean", "state[0]")
     exec(compile(numbers, "<nowhere>", "exec", dont_inherit=True), {"__name__": "edited"})
+
+
+def test_names_are_found_in_a_function_within_another() -> None:
+    def given() -> Any:
+        def step(state: Any) -> Any:
+            return state.mean
+
+        return step
+
+    def kept() -> Any:
+        state: Any = None
+        return lambda: state.count
+
+    asked = [[name for _, name in names_asked(each.__code__)] for each in (given, kept)]
+    assert asked == [["mean"], ["count"]]

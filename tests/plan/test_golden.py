@@ -30,7 +30,7 @@ def test_the_text_of_a_small_plan():
 def test_what_the_file_does_not_name_is_not_in_the_text():
     text = plan_of(load_text(SMALL)).assembly.text
     absent = (
-        "protect", "test_halts", "correlate", "def trim", "meet_within", "pay_funding",
+        "protect", "check_halts", "correlate", "def trim", "meet_within", "pay_funding",
         "regime_allows", "VOLUME_USED", "liquidation_price",
     )  # fmt: skip
     for word in absent:

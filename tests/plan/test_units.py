@@ -99,6 +99,22 @@ def test_a_comment_a_docstring_and_layout_mean_nothing():
     assert source_digest.meaning_of(b"def (") != source_digest.meaning_of(b"def ((")
 
 
+@pytest.mark.parametrize(
+    "around",
+    ["if a:", "if a:\n pass\nelse:", "for a in b:", "while a:\n pass\nelse:", "with a:",
+     "try:\n pass\nexcept E:", "try:\n pass\nfinally:", "match a:\n case 1:", "class A:"],
+)  # fmt: skip
+def test_a_docstring_has_no_meaning_wherever_its_function_is(around: str) -> None:
+    without, documented = (
+        f"{around}\n  def f():\n   {text}return lambda: 'x'\n".encode()
+        for text in ("", '"What it does."\n   ')
+    )
+    assert source_digest.meaning_of(without) == source_digest.meaning_of(documented)
+    assert source_digest.meaning_of(without) != source_digest.meaning_of(
+        without.replace(b"'x'", b"'y'")
+    )
+
+
 def test_the_meaning_of_a_package_is_kept_and_read_again(tmp_path, monkeypatch):
     monkeypatch.setenv("SEPTET_CACHE", str(tmp_path / "plans"))
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -74,9 +74,9 @@ def test_without_a_curve_sums_and_samples_are_kept():
 def test_the_orders_of_a_minute_are_counted_anew_in_the_next():
     run = run_of()
     run.orders_this_minute = 5
-    account.watch(30_000_000_000, run)
+    account.reset_order_count(30_000_000_000, run)
     assert run.orders_this_minute == 5
-    account.watch(60_000_000_000, run)
+    account.reset_order_count(60_000_000_000, run)
     assert run.orders_this_minute == 0
 
 

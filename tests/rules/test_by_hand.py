@@ -51,7 +51,7 @@ def test_a_person_clears_what_waits_for_one_and_no_other_halt() -> None:
     waits, passes = Below(900.0, then=1, code=40), Below(900.0, then=1, code=41, number=1,
                                                        resumes="next_day")  # fmt: skip
     with set_to(HALTS=(waits, passes), SYMBOLS=2):
-        halts.test_halts(1, 120, run)
+        halts.check_halts(1, 120, run)
         assert by_hand.halt_by_hand(PERSON, 130, 0, run) == 1
         assert run.blocked == 3
         assert by_hand.resume_by_hand(140, run) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from septet._kernel.layout import CHECKED_FIRST, CHECKED_TIMES, HALT
 from septet._rules.checked import count_invalid, is_label
-from septet._rules.halts import test_halts as halts_of
+from septet._rules.halts import check_halts
 from septet._rules.levels import protective_level, target_level
 from septet._rules.run_state import Run
 from septet._rules.settings import CHECKED_SLOT
@@ -104,7 +104,7 @@ def test_a_halt_that_is_neither_true_nor_false_trips_and_is_counted(
 ):
     run = run_of()
     with set_to(HALTS=(Answers(answer),), CHECKED_SLOT=CHECKED_SLOT + 4):
-        halts_of(1, 120, run)
+        check_halts(1, 120, run)
     assert len(rows(run, HALT)) == trips
     assert int(run.C[CHECKED_SLOT + 4]) == times
 

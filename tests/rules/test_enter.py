@@ -70,7 +70,7 @@ def test_an_accepted_candidate_is_an_order_and_a_row():
         ({"min_notional": 301.0}, {}, R_MIN_NOTIONAL),
         ({"min_units": 3.0000001}, {}, R_LOT),
         ({}, {"CAPS": (AtMost(0.5),)}, 50),
-        ({}, {"WIRES": (AtMost(2.0),)}, 50),
+        ({}, {"ORDER_LIMITS": (AtMost(2.0),)}, 50),
         ({"cash": 50.0}, {}, R_CASH),
     ],
 )
@@ -194,7 +194,7 @@ def test_a_size_that_is_none_is_rejected_and_a_huge_one_is_capped(size: float, r
 
 
 @pytest.mark.parametrize("amount", [NAN, -1.0, -math.inf])
-@pytest.mark.parametrize("settings", ["CAPS", "WIRES"])
+@pytest.mark.parametrize("settings", ["CAPS", "ORDER_LIMITS"])
 def test_an_invalid_answer_of_a_limit_is_a_rejection_of_its_own(amount: float, settings: str):
     for checked, reason in ((True, 51), (False, 50)):
         run = candidate()

@@ -31,7 +31,7 @@ def test_a_halt_does_what_it_declares_and_once(then: int, sells: bool, cancels: 
     run = trading(800.0)
     with set_to(HALTS=(Below(900.0, then=then),), SYMBOLS=2, REENTRY="after", COOLDOWN_BARS=3):
         for _ in range(2):
-            halts.test_halts(1, 120, run)
+            halts.check_halts(1, 120, run)
     assert rows(run, layout.HALT) == [(-1, 40, then)]
     assert (run.blocked, run.halted_ns[0]) == (1, 120)
     assert (layout.STATUS_CANCELLED, 40) in status(run) or not cancels
@@ -43,7 +43,7 @@ def test_a_halt_does_what_it_declares_and_once(then: int, sells: bool, cancels: 
 def test_equity_above_the_floor_halts_nothing():
     run = trading(900.0)
     with set_to(HALTS=(Below(900.0),), SYMBOLS=2):
-        halts.test_halts(1, 120, run)
+        halts.check_halts(1, 120, run)
     assert rows(run, layout.HALT) == []
 
 
@@ -56,11 +56,11 @@ def test_what_clears_a_halt(resumes: str, cleared_at: list[int]):
     halt = Below(900.0, then=1, resumes=resumes, resume_ns=100)
     cleared = []
     with set_to(HALTS=(halt,), SYMBOLS=2):
-        halts.test_halts(0, 0, run)
+        halts.check_halts(0, 0, run)
         run.equity, run.trades = 950.0, 4
         for t in (1, 2, 3):
             before = run.blocked
-            halts.test_halts(t, t * 60, run)
+            halts.check_halts(t, t * 60, run)
             if run.blocked < before:
                 cleared.append(t)
     assert cleared == cleared_at
@@ -73,9 +73,9 @@ def test_a_price_between_times_halts_and_clears_nothing():
     run = trading(800.0)
     run.day_now = 5
     with set_to(HALTS=(Below(900.0, then=1, resumes="after"),), SYMBOLS=2, VENUE_FILLS=True):
-        halts.test_halts_between(30, run)
+        halts.check_halts_between(30, run)
         assert (run.blocked, run.halted_on_day[0]) == (1, 5)
-        halts.test_halts_between(10**15, run)
+        halts.check_halts_between(10**15, run)
     assert run.blocked == 1
 
 
@@ -92,7 +92,7 @@ def test_a_halt_that_is_cleared_starts_no_other_again():
             run.cash = 1_000.0 * 0.985**t
             before = run.halt_is_active[:2].copy()
             account.mark(t, 1, run)
-            halts.test_halts(t, t * 60, run)
+            halts.check_halts(t, t * 60, run)
             tripped += [(t, h) for h in range(2) if run.halt_is_active[h] > before[h]]
     assert [t for t, h in tripped if h == 1] == [15], "0.985 ** 15 is the first below 0.8"
     assert len(tripped) > 10
@@ -106,6 +106,6 @@ def test_losses_before_a_halt_was_cleared_are_not_counted_again():
         for t, lost in enumerate((1, 1, 1, 1, 1, 0, 1, 1, 1)):
             run.trades = run.trades + 1
             run.losses_in_a_row = run.losses_in_a_row + 1 if lost else 0
-            halts.test_halts(t, t * 60, run)
+            halts.check_halts(t, t * 60, run)
     log = run.LI[: int(run.log_rows)]
     assert [int(row[1]) // 60 for row in log if row[0] == layout.HALT] == [2, 8]

@@ -146,7 +146,7 @@ def test_what_rests_is_cancelled_outside(kind: int, active_ns: int, ends: bool) 
     rest(run, kind, active_ns=active_ns)
     with in_hours():
         hours.keep_hours(0, run)
-        hours.cancel_outside(60, 1, run)
+        hours.cancel_outside(0, 60, 1, run)
     assert status(run) == ([(STATUS_CANCELLED, settings.R_CLOSED_HOURS)] if ends else [])
 
 
@@ -156,7 +156,7 @@ def test_an_exit_is_never_cancelled() -> None:
     place_order(0, order_of(LIMIT, -2.0, reason=30, limit=110.0), 0, 0, 1, 0, run)
     with in_hours():
         hours.keep_hours(0, run)
-        hours.cancel_outside(60, 1, run)
+        hours.cancel_outside(0, 60, 1, run)
     assert run.working[0] == 1
 
 
@@ -166,7 +166,7 @@ def test_what_a_cancelled_flip_would_have_closed_is_closed() -> None:
     rest(run, LIMIT, units=-5.0)
     with in_hours(SPOT=False):
         hours.keep_hours(0, run)
-        hours.cancel_outside(60, 1, run)
+        hours.cancel_outside(0, 60, 1, run)
     assert (run.order_units[0], run.reduces[0]) == (-2.0, 1)
 
 
@@ -222,12 +222,12 @@ def test_what_is_held_or_being_entered_is_counted_and_what_leaves_is_not() -> No
     rest(run, MARKET, k=1)
     hold(run, k=2)
     place_order(2, order_of(MARKET, -2.0, reason=1), 0, 0, 1, 0, run)
-    with set_to(SYMBOLS=4, MOST_POSITIONS=2):
+    with set_to(SYMBOLS=4, MAX_POSITIONS=2):
         taken = [position_count.is_held_or_entered(k, run) for k in range(4)]
         assert taken == [True, True, False, False]
         assert position_count.positions_now(run) == 2
         assert [position_count.has_place(k, run) for k in range(4)] == [True, True, False, False]
-    with set_to(SYMBOLS=4, MOST_POSITIONS=3):
+    with set_to(SYMBOLS=4, MAX_POSITIONS=3):
         assert position_count.has_place(3, run)
 
 
@@ -251,7 +251,7 @@ def test_an_entry_queued_behind_an_exit_keeps_its_place() -> None:
 def test_the_bound_is_a_reason_of_its_own() -> None:
     run = run_of(symbols=2)
     hold(run, k=0)
-    with set_to(SYMBOLS=2, MAX_POSITIONS=True, MOST_POSITIONS=1, ONE_SYMBOL=False):
+    with set_to(SYMBOLS=2, LIMITS_POSITIONS=True, MAX_POSITIONS=1, ONE_SYMBOL=False):
         assert enter.rejection_before_size(1, 0, 60, 1.0, run) == settings.R_MAX_POSITIONS
         assert enter.rejection_before_size(0, 0, 60, 1.0, run) == -1
 
@@ -318,3 +318,23 @@ def test_a_rebalance_waits_until_the_hours_of_every_symbol_with_a_bar_are_open()
         assert rebalance.reason_to_wait(0, run) == settings.R_CLOSED_HOURS
         run.bar[1, 0] = -1
         assert rebalance.reason_to_wait(0, run) == -1
+
+
+@pytest.mark.parametrize(
+    ("before", "cell", "venue", "here"),
+    [
+        (0, 1, False, True), (0, -1, False, False), (-1, -1, False, False),
+        (0, layout.NO_BAR + 60, False, True),  # its bar should have ended
+        (layout.NO_BAR + 60, layout.NO_BAR + 60, False, False),  # and the next is open
+        (0, -1, True, True),
+    ],
+)  # fmt: skip
+def test_simulated_orders_end_with_bars_of_their_symbol(
+    before: int, cell: int, venue: bool, here: bool
+) -> None:
+    run = run_with(0, 0, symbols=2)
+    run.bar[1, :2] = before, cell
+    with in_hours(2, SYMBOLS=2, VENUE_FILLS=venue):
+        assert hours.decides_here(1, 1, run) == here
+    with in_hours():
+        assert hours.decides_here(0, 1, run)

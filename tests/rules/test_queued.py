@@ -92,7 +92,7 @@ def test_a_halt_cancels_the_entry():
     run = turning()
     run.equity = 10.0
     with set_to(HALTS=(Below(900.0, then=2),), QUEUES=True):
-        halts.test_halts(1, 120, run)
+        halts.check_halts(1, 120, run)
     assert (run.queued_id[0], status(run)) == (0, [(CANCELLED, 40)])
 
 

@@ -66,6 +66,7 @@ class CcxtFeed:
         self._gate, self._scrub = Gate(clock), Scrub()
         self._notices = Notices(clock, lambda event: self._sink(event))
         self._client: Any = None
+        self._known: Any = None  # the client before, whose markets the next one takes
         self._tap: Tap | None = None
         self._books: Books | None = None
         self._sink: Callable[[Any], None] = lambda message: None
@@ -86,6 +87,13 @@ class CcxtFeed:
 
     def __repr__(self) -> str:
         return f"CcxtFeed({self._terms.reach.exchange!r})"
+
+    def successor(self) -> CcxtFeed:
+        """Return a closed feed of the same kind, which can be opened while this one goes on."""
+        other = CcxtFeed(self._terms, self._clock, self._owned)
+        other._gate, other._scrub, other._backoff = self._gate, self._scrub, self._backoff
+        other._known = self._known
+        return other
 
     # ------------------------------------------------------------ open and close
 
@@ -110,6 +118,9 @@ class CcxtFeed:
         for symbol in self._listing.unlisted:
             self._leave_out(symbol)
             self._listing.watch()
+        if self._known is not None:
+            self._listing.doubt()
+        self._known = self._client
         return facts
 
     async def _connect(self, request: FeedRequest) -> FeedFacts:
@@ -119,7 +130,7 @@ class CcxtFeed:
         self._hosts = stream_hosts(client, self._terms.reach)
         hosts = allowed_hosts(client, self._terms.reach)
         hook_client(client, self._gate, lambda status, state: None, hosts)
-        await self._ask("load_markets")
+        await self._requests.load_markets(self._known)
         self._listing = listing = Listing(client, request.symbols, self._relist, self._owned)
         if not request.goes_on:
             require_listed_symbols(client.id, listing.unlisted)
@@ -132,8 +143,7 @@ class CcxtFeed:
         self._how, self._methods, notes = served(client, request.kinds)
         return FeedFacts(
             exchange=self._terms.reach.exchange, how=dict(self._how),
-            markets=markets_of(client, listed),
-            notes=notes,
+            markets=markets_of(client, listed), notes=notes,
         )  # fmt: skip
 
     def _tap_messages(self) -> None:
@@ -229,14 +239,6 @@ class CcxtFeed:
             await self._requests.close()
             await self._client.close()
             self._client = None
-
-    def redial(self, stream: str = "", symbol: str = "") -> None:
-        """Drop the connection and dial anew: somebody who watches the clock found it silent.
-
-        Streams share sockets, so all of them are dialled again; each reports it by `StreamDown`.
-        """
-        if self._tap is not None:
-            self._tap.drop_all(f"silent: {stream} {symbol}".strip())
 
     # ------------------------------------------------------------ streams
 
@@ -460,8 +462,7 @@ class CcxtFeed:
 
     async def _bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
         bar_ns, client = self._request.bar_ns, self._client
-        if not self._timeframe:
-            self._timeframe = timeframe_of(client, bar_ns)
+        self._timeframe = self._timeframe or timeframe_of(client, bar_ns)
         final = self._clock.market_ns() - int(self._wait_for_final_ns() * self._clock.speed)
         first, stop = -(-since_ns // bar_ns) * bar_ns, min(until_ns, final // bar_ns * bar_ns)
         pages = Pages(client.id, symbol, first, stop, bar_ns, self._terms.page_bars)
@@ -484,8 +485,7 @@ class CcxtFeed:
 
     async def oldest(self, symbol: str) -> int | None:
         """Return the open time of the oldest bar that can be had; None if there is none."""
-        if not self._timeframe:
-            self._timeframe = timeframe_of(self._client, self._request.bar_ns)
+        self._timeframe = self._timeframe or timeframe_of(self._client, self._request.bar_ns)
         try:
             page = await self._ask(
                 "fetch_ohlcv", symbol, self._timeframe, 0, self._terms.page_bars,

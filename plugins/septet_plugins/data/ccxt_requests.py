@@ -66,6 +66,16 @@ class Requests:
             raise self._closed()
         return answer
 
+    async def load_markets(self, known: Any = None) -> None:
+        """Read the markets, or take those of the client before, which are to be read again later.
+
+        An exchange that answers slowly must not keep streams from being opened again.
+        """
+        if known is None:
+            await self.ask("load_markets")
+        else:
+            self._client.set_markets_from_exchange(known)
+
     async def close(self) -> None:
         """End the requests in flight, so that the client is not closed while it is used."""
         self._closing.set()

@@ -295,7 +295,7 @@ class Tools:
         from septet._app.halt_texts import outcome_lines
 
         why = sentence(reason, "reason")
-        folder = self._workspace.live_folder(run)
+        folder = self._workspace.live_folder(run, to_halt=True)
         if arm_of(folder) is None:
             raise InputError(
                 f"run {folder.name} is not armed", hint="a person arms it: septet arm RUN --for 15m"

@@ -114,9 +114,18 @@ def login_name() -> str:
 
 
 def halt_run(
-    folder: Path, *, name: str, reason: str, flatten: bool = False, wait_s: float = 10.0
+    folder: Path,
+    *,
+    name: str,
+    reason: str,
+    flatten: bool = False,
+    wait_s: float = 10.0,
+    reference: str = "",
 ) -> Halted:
     """Request a halt durably, and wait up to `wait_s` seconds until the journal records it.
+
+    `reference` is what the run was called: where it may mean more than this run (``latest``, a
+    strategy's name), a run that is starting takes the halt as well.
 
     With `flatten` the run closes its positions as well. The request is written before anything of
     the run is read: the journal may be damaged, or locked.
@@ -129,7 +138,9 @@ def halt_run(
     from septet._live.kill_switch import ask_halt
 
     since_ns = time.time_ns()
-    request = ask_halt(folder, flatten=flatten, name=name, reason=reason, now_ns=since_ns)
+    request = ask_halt(
+        folder, flatten=flatten, name=name, reason=reason, now_ns=since_ns, reference=reference
+    )
     return _wait_for_outcome(folder, request.action, since_ns, wait_s, request)
 
 
@@ -159,7 +170,9 @@ def _wait_for_outcome(
     from septet._live.kill_switch import moved_aside
     from septet._store.journal_view import LiveRun
 
-    is_unblocked, holder = request is None, holder_of(folder)
+    is_unblocked = request is None
+    wait_s = _wait_for_start(folder, wait_s)
+    holder = holder_of(folder)
     halted = Halted(
         folder.name, folder, action, running=holder is not None,
         has_journal=any(os.path.lexists(folder / name) for name in _JOURNAL),
@@ -178,6 +191,19 @@ def _wait_for_outcome(
     if request is not None and not (halted.replaced_by or halted.taken):
         halted = replace(halted, replaced_by=_replaced_by(folder, request))
     return halted
+
+
+def _wait_for_start(folder: Path, wait_s: float) -> float:
+    """Wait up to `wait_s` seconds for a run that is starting to make its journal.
+
+    Return how many seconds are left.
+    """
+    from septet._store.starting_runs import is_starting
+
+    until = time.monotonic() + wait_s
+    while is_starting(folder) and time.monotonic() < until:
+        time.sleep(_LOOK_S)
+    return max(0.0, until - time.monotonic())
 
 
 def _replaced_by(folder: Path, request: Asked) -> str:

@@ -53,7 +53,10 @@ class BacktestRequest(msgspec.Struct, frozen=True):
 
 
 class LiveRequest(msgspec.Struct, frozen=True):
-    """How a paper or live run begins and ends; a backtest has a use for none of it."""
+    """How a paper or live run begins and ends; a backtest has a use for none of it.
+
+    `began_ns` is when the command began (wall time, UTC ns), by default now.
+    """
 
     fresh: bool = False
     clock: str | None = None
@@ -61,6 +64,7 @@ class LiveRequest(msgspec.Struct, frozen=True):
     until: str | None = None
     durability: Durability | None = None
     level: str = "info"
+    began_ns: int | None = None
 
 
 def is_backtest(files: Sequence[Loaded]) -> bool:
@@ -143,10 +147,10 @@ def compute_backtest(
 
 
 def store_backtest(result: RunResult, out: Path, *, report: bool = True) -> Run:
-    """Store a result under `out` and return the stored run."""
+    """Store a result under `out` and return the stored run, its tables still in memory."""
     from septet._report.save import save_run
 
-    return save_run(result, out, report=report)
+    return save_run(result, out, report=report, keeps_tables=True)
 
 
 def run_document(run: Run) -> dict[str, Any]:
@@ -192,6 +196,7 @@ def run_live_files(
         out=out, fresh=request.fresh, bars=request.bars,
         until_ns=None if request.until is None else _moment(request.until),
         durability=request.durability, level=request.level, early=stopped_by,
+        began_ns=time.time_ns() if request.began_ns is None else request.began_ns,
     )  # fmt: skip
     clock = clock_from(request.clock) if request.clock else None
     if stopped_by():

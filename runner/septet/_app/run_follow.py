@@ -29,13 +29,15 @@ class Look:
     """What a look at a run gave: the last view that could be read, and how current it is.
 
     `read_ns` is when `view` was read (wall time). `problem` is why the run cannot be read now,
-    empty where it can; `gone` whether its folder is not there any more.
+    empty where it can; `gone` whether its folder is not there any more; `starting` whether its
+    process has made no journal yet.
     """
 
     view: RunView | None
     read_ns: int
     problem: str = ""
     gone: bool = False
+    starting: bool = False
 
     @property
     def is_current(self) -> bool:
@@ -73,9 +75,12 @@ class RunFollower:
         Whatever is wrong with the folder is in the answer and is not raised.
         """
         from septet._journal.lease import holder_of
+        from septet._store.starting_runs import is_starting, starting_problem
 
         if file_stamps_of(self.folder) is None:
             return Look(self._view, self._read_ns, "its folder is gone", gone=True)
+        if self._view is None and is_starting(self.folder):
+            return Look(None, 0, starting_problem(self.folder).message, starting=True)
         try:
             with reading_run():
                 signs = settled_stamps_of(self.folder, sleep=lambda seconds: None)

@@ -75,7 +75,8 @@ class Standing:
 class ListedRun:
     """A run of a list: its summary, or in `damaged` why it cannot be read.
 
-    `state` is finished of a backtest, else that of `Standing` or failed; empty where it is damaged.
+    `state` is finished of a backtest, else that of `Standing`, failed, or starting (its process
+    has made no journal yet); empty where it is damaged.
     `problem` is what is wrong with its journal and its files, and what to do: the tables of a
     backtest are not opened for a list, and a journal above 256 MiB is not verified for it.
     """
@@ -153,8 +154,15 @@ def _state_of(run: Run, summary: Mapping[str, Any], condition: RunCondition) -> 
 
 def _listed(run: Run) -> ListedRun:
     from septet._store.run_condition import condition_of
+    from septet._store.starting_runs import is_starting, starting_problem
 
     folder = run.folder
+    if is_starting(folder):
+        text = starting_problem(folder).message
+        return ListedRun(
+            folder.name, folder.parent.name, folder, {"verdict": text}, problem=text,
+            state="starting",
+        )  # fmt: skip
     try:
         summary = run.require_summary()
         condition = condition_of(run, listed=True)

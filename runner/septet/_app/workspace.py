@@ -417,24 +417,24 @@ class Workspace:
             require_no_links(folder)
             return open_run(folder)
 
-    def live_folder(self, reference: str) -> Path:
-        """Return the folder of a paper or live run of the workspace, also of a damaged one.
+    def live_folder(self, reference: str, *, to_halt: bool = False) -> Path:
+        """Return the folder of a paper or live run, also of a damaged one; see `find_folder`.
 
         Raises
         ------
         InputError
             If there is none, or its folder is not one of the workspace.
         """
-        return self._run_folder(reference, live=True)
+        return self._run_folder(reference, live=True, to_halt=to_halt)
 
-    def _run_folder(self, reference: str, *, live: bool = False) -> Path:
+    def _run_folder(self, reference: str, *, live: bool = False, to_halt: bool = False) -> Path:
         from septet._store.find_runs import find_folder
 
         if not _REFERENCE.fullmatch(reference):
             raise InputError(
                 f"{shortened(reference, 80)!r} is no id of a run", hint="`runs` lists them"
             )
-        folder = find_folder(reference, self.require_runs_folder(), live=live)
+        folder = find_folder(reference, self.require_runs_folder(), live=live, to_halt=to_halt)
         if not (folder.is_absolute() and folder.is_relative_to(self.runs)):
             raise InputError(f"{reference!r} is no run of the workspace")
         self._require_inside(folder, repr(reference))

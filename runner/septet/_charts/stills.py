@@ -21,6 +21,7 @@ from septet._charts.svg import (
     paint,
     percent_text,
     shown,
+    stroke,
     text,
 )
 
@@ -130,7 +131,7 @@ def _drawn(panel: Panel, line: Line, base: list[float], upper: list[float]) -> s
     back = "".join(f"L{panel.x(x):.1f} {panel.y(b):.1f}" for x, b in corners[::-1])
     opacity = "0.85" if line.stack else "0.22"
     fill = f'<path d="{there}{back}Z" fill="{paint(line.color)}" fill-opacity="{opacity}"/>'
-    return fill if line.stack else fill + panel.line(line.x, upper, line.color, steps=line.steps)
+    return fill if line.stack else fill + stroke(there, line.color)
 
 
 def _step_corners(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

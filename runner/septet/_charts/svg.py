@@ -16,7 +16,9 @@ import msgspec
 
 from septet._text import one_line, shortened
 
-__all__ = ["Axis", "Panel", "document", "figure_text", "paint", "percent_text", "text", "ticks"]
+__all__ = [
+    "Axis", "Panel", "document", "figure_text", "paint", "percent_text", "stroke", "text", "ticks",
+]  # fmt: skip
 
 LONGEST_NAME: Final = 40
 _LONGEST_LABEL: Final = 60
@@ -198,13 +200,18 @@ class Panel(msgspec.Struct, frozen=True):
 
     def path(self, xs: Sequence[float], ys: Sequence[float], *, steps: bool = False) -> str:
         """Return the commands of a line; a value that is not finite is a gap."""
+        left, width, first = self.left, self.width, self.across.low
+        across = self.across.high - first
+        bottom, height, low = self.top + self.height, self.height, self.up.low
+        up = self.up.high - low
+        form, is_finite = "H%.1fV%.1f" if steps else "L%.1f %.1f", math.isfinite
         parts, pen = [], False
-        for x, y in zip(xs, ys, strict=True):
-            if not math.isfinite(y):
+        for x, y in zip(xs, ys, strict=True):  # `x` and `y` written out: there are thousands
+            if not is_finite(y):
                 pen = False
                 continue
-            at, to = f"{self.x(x):.1f}", f"{self.y(y):.1f}"
-            parts.append(f"M{at} {to}" if not pen else f"H{at}V{to}" if steps else f"L{at} {to}")
+            at = left + width * (x - first) / across, bottom - height * (y - low) / up
+            parts.append((form if pen else "M%.1f %.1f") % at)
             pen = True
         return "".join(parts)
 
@@ -219,11 +226,16 @@ class Panel(msgspec.Struct, frozen=True):
         steps: bool = False,
     ) -> str:
         """Return a line through values."""
-        dashed = f' stroke-dasharray="{dash}"' if dash else ""
-        return (
-            f'<path d="{self.path(xs, ys, steps=steps)}" fill="none" stroke="{paint(color)}" '
-            f'stroke-width="{width:g}" stroke-linejoin="round"{dashed}/>'
-        )
+        return stroke(self.path(xs, ys, steps=steps), color, dash=dash, width=width)
+
+
+def stroke(commands: str, color: str, *, dash: str = "", width: float = 1.5) -> str:
+    """Return a line of the commands of `Panel.path`."""
+    dashed = f' stroke-dasharray="{dash}"' if dash else ""
+    return (
+        f'<path d="{commands}" fill="none" stroke="{paint(color)}" '
+        f'stroke-width="{width:g}" stroke-linejoin="round"{dashed}/>'
+    )
 
 
 def document(width: float, height: float, title: str, words: str, body: str) -> str:

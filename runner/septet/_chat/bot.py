@@ -219,13 +219,16 @@ class Bot:
         reason = " ".join(command.words[1:])
         if not reason:
             raise InputError(f"not acted on: write {command.name} RUN and the reason")
-        return command_answers.run_named(command.words[0], self._root, acts=True), reason
+        halts = command.name == "/halt"
+        folder = command_answers.run_named(command.words[0], self._root, acts=True, to_halt=halts)
+        return folder, reason
 
     async def _halt(self, command: Command) -> str:
         folder, reason = await asyncio.to_thread(self._parts, command)
         return await asyncio.to_thread(
-            command_answers.do_halt, folder, command.signed, reason, self._act_wait_s
-        )
+            command_answers.do_halt, folder, command.signed, reason, self._act_wait_s,
+            command.words[0],
+        )  # fmt: skip
 
     async def _issue(self, command: Command) -> str:
         folder, reason = await asyncio.to_thread(self._parts, command)

@@ -33,17 +33,13 @@ def _cell(value: object, most: int = 200) -> str:
 
 def _folders(root: Path) -> list[Path]:
     """Return the folders of paper and live runs, the latest first."""
-    from septet._store.find_runs import LIVE_SIGNS, run_folders
+    from septet._store.find_runs import run_folders
+    from septet._store.starting_runs import is_live_folder
 
-    folders = run_folders(root)
-    return [
-        each
-        for each in reversed(folders)
-        if any(os.path.lexists(each / name) for name in LIVE_SIGNS)
-    ]
+    return [each for each in reversed(run_folders(root)) if is_live_folder(each)]
 
 
-def run_named(name: str, root: Path, *, acts: bool = False) -> Path:
+def run_named(name: str, root: Path, *, acts: bool = False, to_halt: bool = False) -> Path:
     """Return the folder of a run below `root`; a message cannot name another path.
 
     Raises
@@ -51,14 +47,15 @@ def run_named(name: str, root: Path, *, acts: bool = False) -> Path:
     InputError
         If there is no such run, or a halt or resume does not name its run.
     """
-    from septet._store.find_runs import LIVE_SIGNS, find_folder
+    from septet._store.find_runs import find_folder
+    from septet._store.starting_runs import is_live_folder
 
     if not name or "/" in name or name.startswith(".") or os.path.lexists(name):
         raise InputError("RUN is a run id or its beginning, or a strategy's name")
     if acts and name == "latest":
         raise InputError("name the run: its id, the beginning of it, or its strategy")
-    folder = find_folder(name, root)
-    if acts and not any(os.path.lexists(folder / sign) for sign in LIVE_SIGNS):
+    folder = find_folder(name, root, to_halt=to_halt)
+    if acts and not is_live_folder(folder):
         raise InputError("it is a backtest: there is nothing to halt or resume")
     return folder
 
@@ -69,7 +66,8 @@ def status(name: str, root: Path) -> str:
     for run_id, look in _pairs(name, root):
         view = look.view
         if view is None:
-            parts.append(f"{_cell(run_id)}\n  cannot be read: {_cell(look.problem)}")
+            how = "starting" if look.starting else "cannot be read"
+            parts.append(f"{_cell(run_id)}\n  {how}: {_cell(look.problem)}")
             continue
         dust = sum(each.dust for each in view.positions)
         remainders = f" and dust of {dust}" if dust else ""
@@ -156,12 +154,14 @@ def blocks_of(folder: Path) -> frozenset[object]:
     return frozenset[object]({*blocks, read_halt(folder)})
 
 
-def do_halt(folder: Path, name: str, reason: str, wait_s: float = WAIT_S) -> str:
+def do_halt(
+    folder: Path, name: str, reason: str, wait_s: float = WAIT_S, reference: str = ""
+) -> str:
     """Halt a run and return the outcome."""
     from septet._app.halt import halt_run
     from septet._app.halt_texts import outcome_lines
 
-    outcome = halt_run(folder, name=name, reason=reason, wait_s=wait_s)
+    outcome = halt_run(folder, name=name, reason=reason, wait_s=wait_s, reference=reference)
     return "\n".join(_cell(each, 400) for each in outcome_lines(outcome, wait_s))
 
 

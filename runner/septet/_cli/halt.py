@@ -53,8 +53,9 @@ def halt(
     from septet._store.find_runs import find_folder
 
     outcome = halt_run(
-        find_folder(run, root, live=True), flatten=flatten, name=name or login_name() or "unknown",
-        reason=reason or "no reason was given", wait_s=wait_s,
+        find_folder(run, root, live=True, to_halt=True), flatten=flatten,
+        name=name or login_name() or "unknown", reason=reason or "no reason was given",
+        wait_s=wait_s, reference=run,
     )  # fmt: skip
     _report(outcome, wait_s, as_json)
     if not outcome.acted:

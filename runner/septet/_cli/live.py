@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from septet._app.documents import to_json
 from septet._cli.early_signals import EarlySignals
+from septet._cli.process_start import process_began_ns
 from septet._cli.terminal import ask, echo, echo_json
 from septet.errors import InputError
 
@@ -26,6 +27,7 @@ def run_files(files: Sequence[Any], chosen: dict[str, Any], early: EarlySignals)
     request = LiveRequest(
         fresh=chosen["fresh"], clock=chosen["clock"] or None, bars=chosen["bars"],
         until=chosen["until"] or None, durability=chosen["durability"], level=chosen["log_level"],
+        began_ns=process_began_ns(),
     )  # fmt: skip
 
     def confirm(question: str) -> bool:
@@ -57,6 +59,9 @@ def _show(result: LiveResult) -> None:
             echo(f"  {end.open_orders} of its orders are still open at the venue", err=True)
         if end.held:
             echo(f"  still held although the file flattens: {', '.join(end.held)}", err=True)
-        echo(f"  {run.location.folder}")
+        if run.location.folder.is_dir():  # that of a run that never began is removed
+            echo(f"  {run.location.folder}")
+        else:
+            echo("  nothing is kept of it: it ended before it had made its journal")
     if result.netting:
         echo(result.netting)

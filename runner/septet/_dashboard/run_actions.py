@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,9 +18,9 @@ WAIT_S: Final = 10.0
 
 def can_act(folder: Path) -> bool:
     """Whether it is the folder of a paper or live run; its journal may be damaged."""
-    from septet._store.find_runs import LIVE_SIGNS
+    from septet._store.starting_runs import is_live_folder
 
-    return any(os.path.lexists(folder / name) for name in LIVE_SIGNS)
+    return is_live_folder(folder)
 
 
 def act(folder: Path, action: str, *, name: str, reason: str, wait_s: float = WAIT_S) -> Halted:

@@ -79,6 +79,12 @@ def refused_slots(declared: Any) -> Iterator[str]:
 
 def names_asked(code: types.CodeType) -> Iterator[tuple[int, str]]:
     """Yield the attributes of `state` that code asks for or sets, each with its line."""
+    known = *code.co_varnames, *code.co_names, *code.co_freevars, *code.co_cellvars
+    if "state" not in known:  # most steps keep nothing
+        for each in code.co_consts:
+            if isinstance(each, types.CodeType):
+                yield from names_asked(each)
+        return
     previous: Any = None
     for each in dis.get_instructions(code):
         if isinstance(each.argval, types.CodeType):

@@ -47,12 +47,17 @@ _WAITS_S: Final = 1.0
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """An operator's request; `asked_ns` is wall time and identifies it."""
+    """An operator's request; `asked_ns` is wall time and identifies it.
+
+    `reference` is what the run was called, where a person did not name its folder: ``latest``,
+    a strategy's name, an id.
+    """
 
     action: Literal["halt", "flatten", "resume"] = "halt"
     name: str = ""
     reason: str = ""
     asked_ns: int = 0
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +191,13 @@ def _insists(action: str) -> Literal["halt", "flatten"]:
     return "flatten" if action == "flatten" else "halt"
 
 
-def ask_halt(folder: Path, *, flatten: bool, name: str, reason: str, now_ns: int) -> Asked:
+def ask_halt(
+    folder: Path, *, flatten: bool, name: str, reason: str, now_ns: int, reference: str = ""
+) -> Asked:
     """Block a run, durably and at once; repeated calls have no further effect.
 
-    `now_ns` is wall time (UTC ns). A plain halt after a flatten keeps the flatten until a resume.
+    `now_ns` is wall time (UTC ns), `reference` what a person called the run. A plain halt after a
+    flatten keeps the flatten until a resume.
     """
     with _alone(folder):
         standing = read_halt(folder)
@@ -200,7 +208,9 @@ def ask_halt(folder: Path, *, flatten: bool, name: str, reason: str, now_ns: int
             now_ns, standing.asked_ns if standing is not None else 0,
             resume.asked_ns + 1 if resume is not None else 0,
         )  # fmt: skip
-        request = Asked(action=action, name=name, reason=reason, asked_ns=later_ns)
+        request = Asked(
+            action=action, name=name, reason=reason, asked_ns=later_ns, reference=reference
+        )
         _write(folder / HALT, request)
         with contextlib.suppress(OSError):  # the halt is later than a resume that stays
             _remove(folder / RESUME)

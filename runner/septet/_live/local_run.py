@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ from septet._live.model_in_force import Models
 from septet._live.run_location import RunLocation
 from septet._live.shared_account import AccountGate, AccountLimits, Member
 from septet._live.shell import Ended, Shell
+from septet._live.starting_halts import take_up_halts
 from septet._live.stored_model import (
     announce_stored,
     changed_source,
@@ -38,6 +40,7 @@ from septet._live.stored_model import (
     stored_of,
 )
 from septet._live.supervisor import Supervisor
+from septet._live.unwatched import UnwatchedPositions
 from septet._live.wiring import Wiring, core_terms, core_with
 from septet.errors import ModelError
 
@@ -74,6 +77,7 @@ class LocalRun(ABC):
             loaded.base_dir, self.log.notify, loaded.access, goes_on=not location.fresh,
         )  # fmt: skip
         self.seen, self.live_ns, self._alerting = Seen(), -1, False
+        self._unwatched = UnwatchedPositions(self.notify)
         self.supervisor = supervisor
         self.tasks = supervisor.of(notify=self.notify, puts=lambda: [self.put])
         self.member = self._member(gate)
@@ -152,6 +156,15 @@ class LocalRun(ABC):
             now_ns=self.clock.now_ns(), mode=self.strategy.mode,
         )  # fmt: skip
         self.lease = Lease.take(holder)
+        self.take_up_halts()
+
+    def take_up_halts(self) -> None:
+        """Halt this run by a request for a starting run that lies in another folder."""
+        texts = take_up_halts(
+            self.location.folder, began_ns=self.options.began_ns, now_ns=time.time_ns()
+        )
+        for text in texts:
+            self.notify("warning", "halted_before_start", {"text": text})
 
     def prepare(self) -> None:
         """Open the journal and fold it: all steps that need no connection; the lease is taken."""

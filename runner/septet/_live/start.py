@@ -11,7 +11,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -54,7 +54,8 @@ _MARKET: Final = (m.BarClosed, m.Gapped, m.DecisionTimeReached)
 class Options:
     """Options of a live run from the command line.
 
-    `early` names a signal that asked the process to stop before the run began, or "".
+    `early` names a signal that asked the process to stop before the run began, or "". `began_ns`
+    is the wall time (UTC ns) at which the command began: a halt since then is meant for it.
     """
 
     out: Path
@@ -66,6 +67,7 @@ class Options:
     quiet: bool = False
     stream: Any = None
     early: Callable[[], str] = lambda: ""
+    began_ns: int = field(default_factory=time.time_ns)
 
 
 def new_id_part() -> str:

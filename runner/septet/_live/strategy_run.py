@@ -33,6 +33,7 @@ from septet._live.paper.liquidation import liquidates
 from septet._live.paper.venue import PaperVenue
 from septet._live.run_end import end_run
 from septet._live.stop import LATE_S, RunEnd, StopBound
+from septet._live.unwatched import stop_text
 from septet._live.wiring import (
     core_terms,
     filters_of,
@@ -205,6 +206,7 @@ class StrategyRun(LocalRun):
         if ended := begin.unrecorded_end(journal, tail.at_ns):
             self.notify("error", "unrecorded_end", {"text": ended})
         self.ended = self.shell.start()
+        self.take_up_halts()  # one may have been asked for since the lease was taken
         operated = self.switch.look()  # it is first in `_early`
         early, self._early = self._early or [], None
         # A halt goes before the start. A resume goes after it: what it sends, a stop among it,
@@ -351,6 +353,7 @@ class StrategyRun(LocalRun):
             return
         self.switch.look()
         self._look_for_folder()
+        self._check_prices()
         journal, now_ns = self.journal, self.clock.now_ns()
         if journal is None or self.ended is None or self.ended.done():
             return
@@ -368,6 +371,15 @@ class StrategyRun(LocalRun):
             journal.checkpoint_if_idle()
         except JournalError as error:
             self.notify("warning", "journal", {"text": error.message})
+
+    def _check_prices(self) -> None:
+        """Alert about positions of which no price comes."""
+        market = self.market if self.live_ns >= 0 else None
+        self._unwatched.check(
+            asyncio.get_running_loop().time(), self.member.positions,
+            lambda symbol: market is not None and market.is_watched(symbol),
+            lambda symbol: stop_text(self.build.core, self.symbols.index(symbol)),
+        )  # fmt: skip
 
     def snapshot(self) -> None:
         """Store a snapshot, if the core is exactly at the journal's last entry."""

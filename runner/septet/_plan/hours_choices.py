@@ -49,7 +49,7 @@ def hours_values(context: Mapping[str, Any]) -> dict[str, bool | int]:
     c = context
     values: dict[str, bool | int] = {
         "HOURS": c["hours"], "FLAT_AT_CLOSE": c["flat_at_close"], "HOURS_ROW": c["hours_row"],
-        "HOURS_SLOT": c["hours_slot"], "MAX_POSITIONS": c["max_positions"] is not None,
+        "HOURS_SLOT": c["hours_slot"], "LIMITS_POSITIONS": c["max_positions"] is not None,
     }  # fmt: skip
     for name in ("closed_hours", "flat_at_close", "max_positions"):
         if c[f"{name}_reason"] is not None:

@@ -114,7 +114,7 @@ def choices_of(context: Mapping[str, Any]) -> Choices:
         "EXIT_AFTER_BARS": c["after"], "CONFIDENCE_FLOOR": c["below"],
         "MIN_INTERVAL": c["min_interval"], "REGIME_MASK": c["regime_mask"],
         "REBALANCE_BAND": c["rebalance"], "CASH_BUFFER": c["cash_buffer"],
-        "TILE": c["tile"], "BUY_AMOUNT": c["buy_amount"], "MOST_POSITIONS": c["max_positions"],
+        "TILE": c["tile"], "BUY_AMOUNT": c["buy_amount"], "MAX_POSITIONS": c["max_positions"],
         "SLIPPAGE_HINT": c["slippage_hint"], "TIME_IN_FORCE": c["time_in_force"],
         **_numbers_of("ORDER", c["order_checked"]), **_numbers_of("SIZE", c["sizing_checked"]),
         **_numbers_of("REGIME", c["regime_checked"]),
@@ -178,7 +178,7 @@ def _lists(c: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
         "PROTECTIVE": _stops(c["protective"], "level"), "TARGETS": _stops(c["targets"], "level"),
         "EXITS": _stops(c["exits"], "is_met"),
         "HALTS": [_halt(number, each) for number, each in enumerate(c["halts"])],
-        "CAPS": c["caps"], "WIRES": c["wires"],
+        "CAPS": c["caps"], "ORDER_LIMITS": c["wires"],
         "DISTANCES": c["distances"], "TAKES_AT": c["takes_at"], "TAKES_WHEN": c["takes_when"],
         "RUNGS": c["rungs"], "ADDS_WHEN": c["adds_when"],
         "EXPLAINED": [

@@ -17,12 +17,15 @@ from typing import Final
 from septet._cache_folder import cache_folder, claim, is_ours, write_whole
 from septet._host.imports import files_of
 from septet._host.sources import code_digest
+from septet._kernel.garbage_collection import collector_off
 from septet._text import decode_json
 
 __all__ = ["meaning_digest", "meaning_of"]
 
 MOST: Final = 5_000
 """Files and packages whose meaning is kept; beyond that all are read again."""
+_OF_STATEMENTS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Fields of a statement that list others, or parts with statements."""
 
 
 def meaning_of(source: bytes) -> str:
@@ -39,7 +42,11 @@ def meaning_of(source: bytes) -> str:
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
+    waiting: list[ast.AST] = [tree]  # what has docstrings is a statement: no expression is visited
+    while waiting:
+        node = waiting.pop()
+        for name in _OF_STATEMENTS:
+            waiting += found if isinstance(found := getattr(node, name, None), list) else []
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         first = node.body[0] if node.body else None
@@ -61,12 +68,13 @@ def _digest(package: str, raw: str) -> str:
     if raw in digests:  # no file is read a second time for a package that has not changed
         return digests[raw]
     digest = hashlib.sha256()
-    for path in files_of(package):
-        source = path.read_bytes()
-        name = hashlib.sha256(source).hexdigest()
-        if name not in digests:
-            digests[name] = meaning_of(source)
-        digest.update(f"{path.name} {digests[name]}\n".encode())
+    with collector_off():
+        for path in files_of(package):
+            source = path.read_bytes()
+            name = hashlib.sha256(source).hexdigest()
+            if name not in digests:
+                digests[name] = meaning_of(source)
+            digest.update(f"{path.name} {digests[name]}\n".encode())
     digests[raw] = digest.hexdigest()
     _write(path_of_digests, digests)
     return digests[raw]

@@ -111,7 +111,7 @@ def specialise(module: ModuleType, choices: Choices) -> Mapping[str, str]:
 @lru_cache(maxsize=8192)
 def _folded(rule: _Rule, choices: Choices) -> str:
     """Return the text of one rule, cached: a sweep, and similar plans, need the same again."""
-    return ast.unparse(_Fold(rule.path, choices, rule.line).rule(rule.node()))
+    return ast.unparse(_Fold(rule.path, choices, rule.line).rule(rule.node(), rule.names))
 
 
 def refuse_unbound(modules: Sequence[ModuleType], names: Collection[str]) -> None:
@@ -130,7 +130,7 @@ def refuse_unbound(modules: Sequence[ModuleType], names: Collection[str]) -> Non
         If one of them is a setting; the first line that uses it is named.
     """
     settings_used = {
-        each for each in names if each in settings.__all__ and not each.startswith("R_")
+        each for each in set(names).intersection(settings.__all__) if not each.startswith("R_")
     }
     for rule in (each for module in modules if settings_used for each in _rules_of(module)):
         for node in ast.walk(rule.node()):
@@ -220,10 +220,10 @@ class _Fold(ast.NodeTransformer):
         self.elements = dict(elements or {})
         self.records = dict(records or {})
 
-    def rule(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        """Write a rule: its parameters without annotations, its body folded."""
+    def rule(self, node: ast.FunctionDef, names: Sequence[str]) -> ast.FunctionDef:
+        """Write a rule, which uses some names: no annotations, its body folded."""
         node.returns = None
-        self._take_records(node)
+        self._take_records(node, names)
         is_entry = any(
             isinstance(each, ast.Call) or getattr(each, "id", "") == "by_hand"
             for each in node.decorator_list
@@ -234,9 +234,8 @@ class _Fold(ast.NodeTransformer):
         node.body = [body[0], ast.Expr(_name(UNPACK)), *body[1:]] if is_entry else body
         return node
 
-    def _take_records(self, node: ast.FunctionDef) -> None:
+    def _take_records(self, node: ast.FunctionDef, names: Sequence[str]) -> None:
         """Replace parameters that are records by one parameter for each field."""
-        names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
         parameters: list[ast.arg] = []
         for each in node.args.args:
             record = RECORDS.get(getattr(each.annotation, "id", ""))
@@ -245,7 +244,7 @@ class _Fold(ast.NodeTransformer):
                 continue
             self.records[each.arg] = record._fields
             flat = [_flat(each.arg, field) for field in record._fields]
-            if twice := names.intersection(flat):
+            if twice := set(names).intersection(flat):
                 self._fail(node, f"{min(twice)} is also a field of the record {each.arg}")
             parameters += map(ast.arg, flat)
         node.args.args = parameters

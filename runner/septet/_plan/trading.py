@@ -33,7 +33,6 @@ from septet_schemas.blocks import UseBlock
 
 __all__ = ["Trading"]
 
-HALT_DEEDS: Final = {"flatten": 0, "block_entries": 1, "cancel_all": 2}
 REBALANCE: Final = FIXED_REASONS.index("rebalance")
 EXPLAINED: Final = 5  # named slots of a sizing's state that an order's row keeps
 
@@ -412,7 +411,7 @@ class Trading:
                     "code": self._reason(name),
                     "call": self._call(block, f"risk.halts.{name}", **bound),
                     "reads_peak": "peak" in block.declaration.parameters,
-                    "then": HALT_DEEDS[block.extra["then"]],
+                    "then": getattr(layout, block.extra["then"].upper()),  # named as in the file
                     "resume": resume,
                 }
             )

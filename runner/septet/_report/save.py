@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from septet._store.background_work import Background
 from septet._store.find_runs import open_run
-from septet._store.memory_run import MemoryRun
+from septet._store.memory_run import MemoryRun, WrittenRun
 from septet._store.run_folder import Run, RunWriter
 
 if TYPE_CHECKING:
@@ -21,9 +21,16 @@ __all__ = ["save_run"]
 
 
 def save_run(
-    result: RunResult, root: Path | str, *, now_ns: int | None = None, report: bool = True
+    result: RunResult,
+    root: Path | str,
+    *,
+    now_ns: int | None = None,
+    report: bool = True,
+    keeps_tables: bool = False,
 ) -> Run:
     """Write ``root/<strategy>/<run id>/`` and return the stored run.
+
+    With `keeps_tables` that run holds its tables in memory, and does not read them again.
 
     The folder is created complete, report included, or not at all: after a failure what was
     written is removed, and the error raised. The time this takes is added to `seconds_total`.
@@ -53,7 +60,8 @@ def save_run(
         writer.write_json(
             "summary.json", {**summary, "seconds_total": summary["seconds_total"] + spent}
         )
-        return open_run(writer.commit())
+        folder = writer.commit()
+        return WrittenRun(folder, run) if keeps_tables else open_run(folder)
 
 
 def _write_tables(writer: RunWriter, frames: Mapping[str, pl.DataFrame]) -> None:

@@ -6,11 +6,11 @@ from septet._rules.compile_marks import kernel, routine
 from septet._rules.run_state import Run
 from septet._rules.settings import CURVE, HALTS, ONE_SYMBOL, SYMBOLS, TABLES
 
-__all__ = ["amount", "list_all", "list_held", "mark", "raise_peaks", "revalue", "watch"]
+__all__ = ["amount", "list_all", "list_held", "mark", "raise_peaks", "revalue", "reset_order_count"]
 
 
 @kernel
-def watch(now_ns, run: Run):
+def reset_order_count(now_ns, run: Run):
     """Reset the count of orders when a new minute of market time has begun."""
     minute = now_ns // 60_000_000_000
     if minute != run.minute:

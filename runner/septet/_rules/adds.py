@@ -17,7 +17,7 @@ from septet._rules.enter import (
     cap,
     cost_of_rungs,
     describe_entry,
-    rejection_by_wires,
+    rejection_by_order_limits,
     rejection_of_increase,
     rejection_of_size,
 )
@@ -86,7 +86,7 @@ def place_rung(k, i, t, units_at, price_at, order_at, portion, time_ns, run: Run
     units, capped = cap(k, t, i, time_ns, requested / run.scale[k], 1.0, run)
     if units < requested or rejection_of_size(k, units, capped, run) >= 0:
         return
-    if rejection_by_wires(k, i, time_ns, units, run) >= 0:
+    if rejection_by_order_limits(k, i, time_ns, units, run) >= 0:
         return
     run.B[k, units_at] = side * units
     if VENUE_FILLS:  # the engine watches its price
@@ -152,7 +152,7 @@ def send_add(k, t, i, now_ns, portion, run: Run):
         units, capped = cap(k, t, i, now_ns, requested / run.scale[k], 1.0, run)
         rejected = rejection_of_size(k, units, capped, run)
         if rejected < 0:
-            rejected = rejection_by_wires(k, i, now_ns, units, run)
+            rejected = rejection_by_order_limits(k, i, now_ns, units, run)
     if TABLES:
         run.requested[k, i] = run.requested[k, i] + side * requested / run.scale[k]
         if capped >= 0:

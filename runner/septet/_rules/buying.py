@@ -11,7 +11,7 @@ from septet._rules.enter import (
     buying_power,
     cap,
     describe_entry,
-    rejection_by_wires,
+    rejection_by_order_limits,
     rejection_of_increase,
     rejection_of_size,
     take_costs,
@@ -91,7 +91,7 @@ def buy(k, t, i, now_ns, run: Run):
             units, capped = tighter(units, capped, room, R_CASH, run.lot[k])
         rejected = rejection_of_size(k, units, capped, run)
         if rejected < 0:
-            rejected = rejection_by_wires(k, i, now_ns, units, run)
+            rejected = rejection_by_order_limits(k, i, now_ns, units, run)
     if TABLES:
         run.requested[k, i] = requested
         run.granted[k, i] = units / run.scale[k] if rejected < 0 else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from septet._kernel.layout import CANCEL_ALL, FLATTEN
 from septet._rules.compile_marks import by_hand
 from septet._rules.halts import clear_halt, end_and_close
 from septet._rules.reentry import block_side
@@ -26,7 +27,7 @@ def halt_by_hand(code, now_ns, flatten, run: Run):
         for k in range(SYMBOLS):
             if run.take_units[k] != 0.0:
                 run.takes_halted[k] = run.takes_sent[k]
-    end_and_close(0 if flatten == 1 else 2, code, now_ns, run)
+    end_and_close(FLATTEN if flatten == 1 else CANCEL_ALL, code, now_ns, run)
     if flatten == 1:
         for k in range(SYMBOLS):
             block_side(k, run.open_side[k], run)
@@ -50,10 +51,10 @@ def resume_by_hand(now_ns, run: Run):
 @by_hand
 def cancel_by_hand(code, now_ns, run: Run):
     """Cancel every working or queued entry, and nothing else."""
-    end_and_close(2, code, now_ns, run)
+    end_and_close(CANCEL_ALL, code, now_ns, run)
 
 
 @by_hand
 def close_by_hand(code, now_ns, run: Run):
     """Cancel every working or queued entry and close every position; block nothing."""
-    end_and_close(0, code, now_ns, run)
+    end_and_close(FLATTEN, code, now_ns, run)

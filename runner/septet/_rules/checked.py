@@ -1,4 +1,4 @@
-"""Counts invalid answers of rules of other packages where the answers are read.
+"""Counts invalid return values of third-party rules where they are read.
 
 Each checked rule has a number. For it, C holds the number of times at which it gave an invalid
 answer about a symbol, and the first of these times: see `septet._kernel.layout`.
@@ -43,7 +43,7 @@ def is_true(answer, rule, k, now_ns, run: Run):
 
 @kernel
 def usable_level(k, side, level, run: Run):
-    """Return the level of a stop as it acts: NaN if it is no price, unless it acts at once."""
+    """Return the effective level of a stop: NaN if it is no price, unless it acts at once."""
     if side * (level - run.high_water[k]) >= 0.0 or 0.0 < level < math.inf:
         return level
     return nan

@@ -155,9 +155,13 @@ def act(k, i, now_ns, run: Run):
 def decide_steps(k, i, now_ns, run: Run):
     """Send the takes of k whose condition is true at bar i; make its adds a candidate.
 
-    An add waits while another order of k works.
+    An add waits while another order of k works; both wait while a flip is in flight.
     """
     if run.open_side[k] == 0 or run.exit_to_retry[k] != 0:
+        return
+    if not SPOT and (
+        run.working[k] == 1 and run.reduces[k] == 0 and run.units[k] * run.order_units[k] < 0.0
+    ):
         return
     if TAKES_WHEN:
         take_at_close(k, i, now_ns, run)
@@ -272,7 +276,7 @@ def decide(t, now_ns, count, run: Run):
         else:
             enter_all(t, now_ns, count, run)
     if HOURS:
-        cancel_outside(now_ns, count, run)
+        cancel_outside(t, now_ns, count, run)
 
 
 @routine

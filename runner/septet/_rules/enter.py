@@ -48,10 +48,11 @@ from septet._rules.settings import (
     KEEPS_CASH,
     LATENCY_NS,
     LEVERAGE,
+    LIMITS_POSITIONS,
     MAKER_FEE,
-    MAX_POSITIONS,
     MIN_INTERVAL,
     NOTIONAL_SLOT,
+    ORDER_LIMITS,
     PORTFOLIO,
     PRO_RATA,
     QUEUES,
@@ -85,7 +86,6 @@ from septet._rules.settings import (
     TAKER_FEE,
     TIME_IN_FORCE,
     VENUE_FILLS,
-    WIRES,
     order_prices,
     probability_up,
     regime,
@@ -95,8 +95,8 @@ from septet._rules.settings import (
 
 __all__ = [
     "buying_power", "cap", "correlate", "cost_of_rungs", "describe_entry", "enter", "gross_now",
-    "is_price", "place_entry", "rejection_before_size", "rejection_by_wires",
-    "rejection_of_increase", "rejection_of_size", "rejection_of_wire",
+    "is_price", "place_entry", "rejection_before_size", "rejection_by_order_limits",
+    "rejection_of_increase", "rejection_of_size", "rejection_of_order",
     "requested_size", "take_costs", "tighter", "trim", "units_of_resize",
 ]  # fmt: skip
 
@@ -245,7 +245,7 @@ def enter(k, t, i, now_ns, share, run: Run):
         if rejected < 0:
             # a planned entry is checked with one lot: only a share of its units will be sent
             wired = run.lot[k] if PRO_RATA and share < 0.0 else units
-            rejected = rejection_of_wire(k, i, now_ns, side, wired, run)
+            rejected = rejection_of_order(k, i, now_ns, side, wired, run)
         if rejected < 0:
             granted = side * units / run.scale[k]
     if TABLES:
@@ -328,7 +328,7 @@ def rejection_of_increase(k, is_late, is_add, run: Run):
         rejected = rejection_of_hours(k, run)
         if rejected >= 0:
             return rejected
-    if MAX_POSITIONS and (is_add == 0 and not has_place(k, run)):
+    if LIMITS_POSITIONS and (is_add == 0 and not has_place(k, run)):
         return R_MAX_POSITIONS
     return -1
 
@@ -416,7 +416,7 @@ def is_price(price):
 
 
 @routine
-def rejection_of_wire(k, i, now_ns, side, units, run: Run):
+def rejection_of_order(k, i, now_ns, side, units, run: Run):
     """Set the prices of the order; return the reason to reject it, or -1.
 
     Limit and trigger are rounded to a tick, never to a better price than requested.
@@ -427,13 +427,13 @@ def rejection_of_wire(k, i, now_ns, side, units, run: Run):
         return BROKEN_ORDER
     run.candidate_limit = round_against(limit_price, -side, run.tick[k])
     run.candidate_trigger = round_against(trigger_price, side, run.tick[k])
-    return rejection_by_wires(k, i, now_ns, units, run)
+    return rejection_by_order_limits(k, i, now_ns, units, run)
 
 
 @routine
-def rejection_by_wires(k, i, now_ns, units, run: Run):
+def rejection_by_order_limits(k, i, now_ns, units, run: Run):
     """Return the reason to reject an order of this many units now, or -1."""
-    for limit in WIRES:
+    for limit in ORDER_LIMITS:
         most = limit.most(k, i, now_ns, run)
         if limit.checked and not most >= 0.0:
             count_invalid(limit.rule, k, now_ns, run)

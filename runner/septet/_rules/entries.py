@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from septet._kernel.layout import AGE
-from septet._rules.account import watch
+from septet._rules.account import reset_order_count
 from septet._rules.compile_marks import entry
 from septet._rules.idle import find_idle_span, mark_idle_span, trade_active_symbols
 from septet._rules.run_state import Run
@@ -56,7 +56,7 @@ def trade(t0, t1, run: Run):
                         t = until
                         if t == last:
                             if t == t1:
-                                watch(run.known_ns[t - 1], run)
+                                reset_order_count(run.known_ns[t - 1], run)
                             break
                 if run.log_rows > room:
                     return t

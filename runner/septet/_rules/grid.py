@@ -36,7 +36,7 @@ from septet._rules.enter import (
     cap,
     cost_of_rungs,
     describe_entry,
-    rejection_by_wires,
+    rejection_by_order_limits,
     rejection_of_increase,
     rejection_of_size,
 )
@@ -282,7 +282,7 @@ def place_grid_entry(k, t, i, at, side, active_ns, time_ns, at_open, run: Run):
         # a level that does not fit whole is not placed
         rejected = capped if units < requested else rejection_of_size(k, units, capped, run)
         if rejected < 0:
-            rejected = rejection_by_wires(k, i, time_ns, units, run)
+            rejected = rejection_by_order_limits(k, i, time_ns, units, run)
     if TABLES and at_open == 0:
         run.requested[k, i] = run.requested[k, i] + side * requested / run.scale[k]
         if rejected < 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from septet._kernel.layout import CLEAR, HALT, STATUS_CANCELLED
+from septet._kernel.layout import BLOCK_ENTRIES, CLEAR, FLATTEN, HALT, STATUS_CANCELLED
 from septet._rules.checked import is_true
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.grid_orders import end_grid_entries
@@ -13,14 +13,14 @@ from septet._rules.resting import end_rungs
 from septet._rules.run_state import Run
 from septet._rules.settings import GRID, HALTS, QUEUES, RUNGS, SYMBOLS, VENUE_FILLS
 
-__all__ = ["clear_halt", "end_and_close", "trip_halt", "test_halts", "test_halts_between"]
+__all__ = ["check_halts", "check_halts_between", "clear_halt", "end_and_close", "trip_halt"]
 
 
 @routine
 def trip_halt(h, code, peak, then, t, now_ns, run: Run):
     """Trip a halt: log it, block entries, cancel and close as it defines; once until cleared.
 
-    `then` is 0 to close every position, 1 to block entries, 2 to cancel what works as well;
+    `then` is FLATTEN, BLOCK_ENTRIES or CANCEL_ALL;
     `peak` is the equity from which the halt counts a fall.
     """
     run.halt_is_active[h] = 1
@@ -32,7 +32,7 @@ def trip_halt(h, code, peak, then, t, now_ns, run: Run):
     run.LF[row, 1] = peak
     run.LF[row, 2] = run.day_base
     run.LF[row, 3] = 1.0 * min(run.losses_in_a_row, run.trades - run.trades_before[h])
-    if then != 1:
+    if then != BLOCK_ENTRIES:
         end_and_close(then, code, now_ns, run)
     elif RUNGS:  # resting adds are entries, and none is made any more
         for k in range(SYMBOLS):
@@ -44,11 +44,11 @@ def trip_halt(h, code, peak, then, t, now_ns, run: Run):
 
 @routine
 def end_and_close(then, code, now_ns, run: Run):
-    """End the entries of all symbols; with `then` 0 close every position, too."""
+    """End the entries of all symbols; with FLATTEN close every position, too."""
     for k in range(SYMBOLS):
         side = run.open_side[k]
         turns = run.working[k] == 1 and 1.0 * side * run.order_units[k] < 0.0
-        if run.working[k] == 1 and run.reduces[k] == 0 and (then != 0 or not turns):
+        if run.working[k] == 1 and run.reduces[k] == 0 and (then != FLATTEN or not turns):
             end_order(k, STATUS_CANCELLED, code, now_ns, run)
         if QUEUES:
             cancel_queued(k, code, now_ns, run)
@@ -56,7 +56,7 @@ def end_and_close(then, code, now_ns, run: Run):
             end_rungs(k, code, now_ns, run)
         if GRID:
             end_grid_entries(k, 0.0, code, now_ns, run)
-        if then == 0 and side != 0:
+        if then == FLATTEN and side != 0:
             send_exit(k, code, now_ns, run)
 
 
@@ -71,7 +71,7 @@ def clear_halt(h, code, now_ns, run: Run):
 
 
 @kernel
-def test_halts(t, now_ns, run: Run):
+def check_halts(t, now_ns, run: Run):
     """Step 6, after the mark: clear or test every halt."""
     equity = run.equity
     for halt in HALTS:
@@ -96,7 +96,7 @@ def test_halts(t, now_ns, run: Run):
 
 
 @kernel
-def test_halts_between(now_ns, run: Run):
+def check_halts_between(now_ns, run: Run):
     """Test every halt at a price between two decision times; clear none."""
     equity = run.equity
     for halt in HALTS:

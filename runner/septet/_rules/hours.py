@@ -39,8 +39,8 @@ from septet._rules.settings import (
 )
 
 __all__ = [
-    "cancel_outside", "close_held", "closes_held", "end_resting", "keep_hours", "read_hours",
-    "rejection_of_hours",
+    "cancel_outside", "close_held", "closes_held", "decides_here", "end_resting", "keep_hours",
+    "read_hours", "rejection_of_hours",
 ]  # fmt: skip
 
 
@@ -61,6 +61,18 @@ def closes_held(k, t, run: Run):
 
 
 @kernel
+def decides_here(k, t, run: Run):
+    """Whether a scheduled bar of k ends at t, or has ended since the time before and is missing.
+
+    Simulated orders of k end at no other time: at one of symbols with other calendars its bar may
+    be open, and its fills are not known yet. With a venue's fills they are.
+    """
+    if ONE_SYMBOL or VENUE_FILLS or run.bar[k, t] >= 0:
+        return True
+    return run.bar[k, t] != -1 and run.bar[k, t] != run.bar[k, t - 1]
+
+
+@kernel
 def rejection_of_hours(k, run: Run):
     """Return the reason to reject every increase of k at this time, or -1."""
     if run.C[HOURS_SLOT + k] & HOURS_CLOSED != 0:
@@ -78,18 +90,18 @@ def read_hours(t, now_ns, count, run: Run):
         for n in range(count):
             k = 0 if ONE_SYMBOL else run.active_symbol[n]
             if closes_held(k, t, run):
-                close_held(k, 0 if run.bar[k, t] < 0 else 1, now_ns, run)
+                close_held(k, t, now_ns, run)
 
 
 @routine
-def close_held(k, has_bar, now_ns, run: Run):
+def close_held(k, t, now_ns, run: Run):
     """Close the position of k; from the last fill inside the hours on, cancel its entries as well.
 
     An exit that already waits to be sent takes precedence, and keeps its reason.
     """
-    if has_bar == 1 and run.exit_to_retry[k] > 0:
+    if run.bar[k, t] >= 0 and run.exit_to_retry[k] > 0:
         go_on(k, now_ns, run)
-    if run.C[HOURS_SLOT + k] & HOURS_FLAT != 0:
+    if run.C[HOURS_SLOT + k] & HOURS_FLAT != 0 and decides_here(k, t, run):
         turns = 1.0 * run.open_side[k] * run.order_units[k] < 0.0
         if run.working[k] == 1 and run.reduces[k] == 0 and not turns:
             end_order(k, STATUS_CANCELLED, R_FLAT_AT_CLOSE, now_ns, run)
@@ -100,12 +112,12 @@ def close_held(k, has_bar, now_ns, run: Run):
 
 
 @kernel
-def cancel_outside(now_ns, count, run: Run):
+def cancel_outside(t, now_ns, count, run: Run):
     """End a decision time: cancel resting increases where increases are rejected."""
     for n in range(count):
         k = 0 if ONE_SYMBOL else run.active_symbol[n]
         reason = rejection_of_hours(k, run)
-        if reason >= 0:
+        if reason >= 0 and decides_here(k, t, run):
             end_resting(k, reason, now_ns, run)
 
 
@@ -113,8 +125,8 @@ def cancel_outside(now_ns, count, run: Run):
 def end_resting(k, reason, now_ns, run: Run):
     """Cancel a resting entry of k, or its unfilled rest after the open; a flip becomes an exit.
 
-    A market order that has not met its open yet was decided inside the hours, and fills there. So
-    does one whose bar has opened and has not ended, at a time of symbols with other calendars.
+    A market order that has not met its open yet was decided inside the hours, and fills there.
+    With a venue's fills one that works is there already.
     """
     if QUEUES:
         cancel_queued(k, reason, now_ns, run)

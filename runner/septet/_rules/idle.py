@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from septet._kernel.layout import REBALANCE_DUE, SIGNAL
 from septet._kernel.time_frames import bars_of, put_right
-from septet._rules.account import amount, list_all, list_held, mark, watch
+from septet._rules.account import amount, list_all, list_held, mark, reset_order_count
 from septet._rules.bars import match_bar
 from septet._rules.buying import buy_regularly
 from septet._rules.compile_marks import at, kernel, prefetch, routine
 from septet._rules.decide import decide, enters_again
-from septet._rules.halts import test_halts
+from septet._rules.halts import check_halts
 from septet._rules.hours import closes_held, keep_hours
 from septet._rules.level_rows import keep_levels
 from septet._rules.rebalance import note_due, rebalance
@@ -323,7 +323,7 @@ def match_active(t, now_ns, count, held, run: Run):
 def halt_all(t, now_ns, count, run: Run):
     """Test the halts; one that trips acts on all symbols. Return how many are then stepped."""
     logged = run.log_rows
-    test_halts(t, now_ns, run)
+    check_halts(t, now_ns, run)
     if run.log_rows == logged:
         return count
     for k in range(SYMBOLS):
@@ -377,7 +377,7 @@ def trade_active_symbols(t0, t1, room, run: Run):
         now_ns = run.known_ns[t]
         if PORTFOLIO:
             note_due(t, run)
-        watch(now_ns, run)
+        reset_order_count(now_ns, run)
         count = list_active(t, run)
         held = match_active(t, now_ns, count, held, run)
         for n in range(held):

@@ -224,7 +224,7 @@ def is_too_small(k, price, run: Run):
 
 @routine
 def restart_counts(k, i, now_ns, run: Run):
-    """Restart the times of what is too small to be sold: they do not end the entry sent at bar i.
+    """Restart the clocks of an unsellable remainder: they do not end the entry sent at bar i.
 
     With the first fill of that entry its position begins again.
     """

@@ -6,7 +6,7 @@ from septet._rules.compile_marks import routine
 from septet._rules.grid_orders import grid_worth
 from septet._rules.resting import leaving_units
 from septet._rules.run_state import Run
-from septet._rules.settings import GRID, MOST_POSITIONS, QUEUES, SYMBOLS
+from septet._rules.settings import GRID, MAX_POSITIONS, QUEUES, SYMBOLS
 
 __all__ = ["has_place", "is_held_or_entered", "positions_now"]
 
@@ -36,4 +36,4 @@ def positions_now(run: Run):
 @routine
 def has_place(k, run: Run):
     """Whether k may be entered: it counts already, or the limit is not reached."""
-    return is_held_or_entered(k, run) or positions_now(run) < MOST_POSITIONS
+    return is_held_or_entered(k, run) or positions_now(run) < MAX_POSITIONS

@@ -19,8 +19,8 @@ from septet._rules.enter import (
     enter,
     gross_now,
     place_entry,
+    rejection_of_order,
     rejection_of_size,
-    rejection_of_wire,
     requested_size,
     take_costs,
 )
@@ -50,11 +50,11 @@ __all__ = ["enter_share", "funds_for_entries", "plan_entry", "share_of_entries"]
 
 @routine
 def share_of_entries(t, now_ns, count, run: Run):
-    """Plan all entries and return the part of them that can be paid for, at most 1.
+    """Plan all entries and return the share of them that can be paid for, at most 1.
 
-    Adds are not scaled: they are entered before. Candidates that are rejected are none afterwards,
-    and resizes that reduce are sent. Until its order is placed, the `limit_price` of a candidate
-    holds its planned units, and a position that it turns is a working order that closes it.
+    Adds are not scaled: they are entered before. Rejected candidates are dropped, and resizes that
+    reduce are sent. Until its order is placed, the `limit_price` of a candidate holds its planned
+    units, and a position that it reverses is a working order that closes it.
     """
     for n in range(count):
         k = run.active_symbol[n]
@@ -143,7 +143,7 @@ def enter_share(k, t, i, now_ns, share, run: Run):
         capped = R_CASH if SPOT else R_MARGIN
     rejected = rejection_of_size(k, units, capped, run)
     if rejected < 0:
-        rejected = rejection_of_wire(k, i, now_ns, side, units, run)
+        rejected = rejection_of_order(k, i, now_ns, side, units, run)
     if TABLES:
         run.granted[k, i] = side * units / run.scale[k] if rejected < 0 else 0.0
         run.rejected_code[k, i] = rejected + 1

@@ -28,8 +28,8 @@ from septet._rules.enter import (
     cap,
     gross_now,
     rejection_before_size,
+    rejection_of_order,
     rejection_of_size,
-    rejection_of_wire,
 )
 from septet._rules.forecasting import count_members
 from septet._rules.hours import rejection_of_hours
@@ -416,7 +416,7 @@ def increase(k, t, i, now_ns, run: Run):
         if rejected in (R_LOT, R_MIN_NOTIONAL):  # one reason for both (step 7)
             rejected = R_TOO_SMALL
         if rejected < 0:
-            rejected = rejection_of_wire(k, i, now_ns, side, units, run)
+            rejected = rejection_of_order(k, i, now_ns, side, units, run)
     run.target_side[k] = 0.0
     if TABLES:
         run.requested[k, i] = side * requested

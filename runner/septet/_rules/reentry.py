@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from septet._kernel.layout import FLATTEN
 from septet._rules.compile_marks import kernel, routine
 from septet._rules.run_state import Run
 from septet._rules.settings import COOLDOWN_BARS, EXITS, HALTS, REENTRY
@@ -48,5 +49,5 @@ def block_after(k, side, reason, run: Run):
         if reason == stop.code:
             block_side(k, side, run)
     for halt in HALTS:
-        if halt.then == 0 and reason == halt.code:
+        if halt.then == FLATTEN and reason == halt.code:
             block_side(k, side, run)

@@ -1,8 +1,8 @@
-"""Orders of a position in steps that stand beside its working order: a take, and resting adds.
+"""Additional open orders of a position in steps: a take, and resting adds.
 
-Takes by a condition share one slot; each resting add (`RUNGS`) has its own, in columns of B:
-price, unfilled units (signed) and number. All end with the trade. With venue fills the engine
-watches the prices of resting adds: see `septet._rules.venue_steps`.
+Takes by a condition share one slot; each resting add (`RUNGS`) has its own, in columns of B: price,
+unfilled units (signed) and number. All end with the trade. With venue fills the engine watches the
+prices of resting adds: see `septet._rules.venue_steps`.
 """
 
 from __future__ import annotations

@@ -120,10 +120,14 @@ class Run:
     )
     candidate_limit = Number("A", "CANDIDATE_LIMIT", "limit price of the order; NaN without one")
     candidate_trigger = Number("A", "CANDIDATE_TRIGGER", "its trigger; NaN without one")
-    candidate_equity = Number("A", "CANDIDATE_EQUITY", "equity after it and what works (quote)")
-    candidate_gross = Number("A", "CANDIDATE_GROSS", "sum of |notional| and what works (quote)")
+    candidate_equity = Number(
+        "A", "CANDIDATE_EQUITY", "equity net of costs of working orders (quote)"
+    )
+    candidate_gross = Number(
+        "A", "CANDIDATE_GROSS", "sum of |notional|, working orders included (quote)"
+    )
     candidate_notional = Number(
-        "A", "CANDIDATE_NOTIONAL", "notional of its symbol and what works (quote)"
+        "A", "CANDIDATE_NOTIONAL", "notional of its symbol, working orders included (quote)"
     )
     candidate_distance = Number(
         "A", "CANDIDATE_DISTANCE", "distance of the close to the first stop (quote); NaN for none"

@@ -88,7 +88,7 @@ class Explained(Protocol):
 class Halt(Protocol):
     """A halt: its place among the file's halts, what it does, and what clears it.
 
-    `then` is 0 to close every position, 1 to block entries, 2 to cancel what works as well;
+    `then` is FLATTEN, BLOCK_ENTRIES or CANCEL_ALL of `layout`;
     `resumes` is ``manual``, ``next_day``, or ``after`` the time `resume_ns`.
     """
 
@@ -126,13 +126,13 @@ LATENCY_NS: int = 0
 RESTS: bool = False
 """Entry orders rest: limit, stop and stop-limit orders."""
 QUEUES: bool = False
-"""They rest where shorts are allowed: one of the other side waits until what is held is closed."""
+"""With shorts, a resting entry of the opposite side is queued until the position is closed."""
 
 # ---------------------------------------------------------------- perpetuals
 LIQUIDATES: bool = False
-"""Bars liquidate a position."""
+"""Liquidation is simulated on bars."""
 LIQUIDATES_HERE: bool = False
-"""Fills come from a paper account, and marks liquidate a position."""
+"""Fills come from a paper account, and liquidation is simulated on marks."""
 LEVERAGE: float = 1.0
 MAINTENANCE: float = 0.0
 LIQUIDATION_FEE: float = 0.0
@@ -140,15 +140,15 @@ FUNDED: bool = False
 FUNDING_ROW: int = 0
 """Row of X that holds the funding rate due at a bar's close."""
 FUNDING_BEFORE_ROW: int = 0
-"""Row of X that holds what was due since the time before, while there was no bar."""
+"""Row of X that holds the funding due since the time before, while there was no bar."""
 
 # ---------------------------------------------------------------- stops and targets
 PROTECTIVE: tuple[Level, ...] = ()
 TARGETS: tuple[Level, ...] = ()
 PROTECTS: bool = False
-"""Bars meet stops, targets or a liquidation."""
+"""Bars are matched with stops, targets and liquidation levels."""
 LEVELS_READ: bool = False
-"""Levels read columns: as of the bar before the one that meets them."""
+"""Levels read columns, as of the bar before the one that is matched with them."""
 TRACKS_BEST: bool = False
 """The best price of the trade is kept: there is a stop, or a level that follows it."""
 REENTRY: str = "immediate"
@@ -205,11 +205,11 @@ CURVE: bool = True
 SIGNAL_IGNORES_ACCOUNT: bool = True
 """The signal reads no position: it is kept for a stretch of bars before any of them acts."""
 HELD_SIGNAL_IS_IDLE: bool = True
-"""A signal for the side that is held decides nothing."""
+"""A signal for the side that is held has no effect."""
 IDLE_WHILE_HELD: bool = True
-"""Nor do bars: no stop, no funding, no best price that is followed."""
+"""Bars have no effect while a position is held: no stop, no funding, no best price is followed."""
 IDLE_WHILE_HELD_ALONE: bool = True
-"""Nor do halts, of one symbol."""
+"""The same, and halts have no effect either; of one symbol."""
 MARKS_IDLE_SPANS: bool = False
 """Times at which nothing but a mark can happen are crossed in one stretch, of one symbol."""
 TRADES_ACTIVE_SYMBOLS: bool = False
@@ -240,7 +240,7 @@ CASH_BUFFER: float = 0.0
 SLIPPAGE_HINT: float = 0.0
 """Slippage of working orders as far as it is known before they fill, a fraction."""
 CAPS: tuple[Limit, ...] = ()
-WIRES: tuple[Limit, ...] = ()
+ORDER_LIMITS: tuple[Limit, ...] = ()
 CHECKED_SLOT: int = layout.C_SLOTS
 """Where C holds what is counted of rules of other packages: see `septet._rules.checked`."""
 CHECKS_SIZE: bool = False
@@ -269,19 +269,19 @@ LOG_ROOM: int = 32
 """Rows of the log that one decision time may write."""
 LEARNS_FROM_TRADES: bool = False
 TOUCHES: bool = False
-"""Quotes meet stops and targets here."""
+"""The engine tests stops and targets on quotes."""
 
 # ---------------------------------------------------------------- trading hours
 HOURS: bool = False
-"""Increases are decided in some hours alone."""
+"""Increases are allowed only at certain hours."""
 FLAT_AT_CLOSE: bool = False
 HOURS_ROW: int = layout.ROW
 """The first of the rows of T, one a symbol, that hold the flags of each decision time."""
 HOURS_SLOT: int = layout.C_SLOTS
 """The first of the slots of C, one a symbol, that hold those of the newest."""
-MAX_POSITIONS: bool = False
-MOST_POSITIONS: int = 0
-"""Symbols that may be held or being entered."""
+LIMITS_POSITIONS: bool = False
+MAX_POSITIONS: int = 0
+"""Largest number of symbols held or being entered."""
 
 # ---------------------------------------------------------------- a portfolio
 HAS_SIGNAL: bool = True  # something signals: not where weights or buys decide without `exit_if`

@@ -22,7 +22,7 @@ from septet._rules.grid_orders import (
     end_grid_trade,
     waits_too_small,
 )
-from septet._rules.halts import test_halts_between
+from septet._rules.halts import check_halts_between
 from septet._rules.ledger import (
     book_amounts,
     charge_liquidation,
@@ -372,7 +372,7 @@ def take_price(k, price, exit_price, entry_price, now_ns, run: Run):
     run.mark[k] = price
     revalue(run)
     if HALTS:
-        test_halts_between(now_ns, run)
+        check_halts_between(now_ns, run)
     if LIQUIDATES_HERE:
         liquidate(k, price, now_ns, run)
     touch_levels(k, exit_price, entry_price, now_ns, run)

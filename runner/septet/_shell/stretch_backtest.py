@@ -417,8 +417,9 @@ class _Run:
         """Add trades with their figures from the bars of this stretch and of those before."""
         frame = as_frame("trades", result_tables.trades_of(session, new, over=over))
         still_open = result_tables.entries_of_open(session, new)
-        measured = self.excursions.take(frame.drop(COLUMNS), session.market.bars, still_open)
-        self.frames["trades"].append(measured.select(frame.columns))
+        trades = frame[[name for name in frame.columns if name not in COLUMNS]]
+        measured = self.excursions.take(trades, session.market.bars, still_open)
+        self.frames["trades"].append(measured[frame.columns])
 
     def result(self, chunk_bars: int) -> RunResult:
         """Put the tables of all stretches together.

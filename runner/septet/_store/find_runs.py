@@ -16,6 +16,7 @@ from septet._files import require_no_links
 from septet._store.damage_messages import JOURNAL, LIVE_SIGNS, damaged
 from septet._store.run_folder import Run
 from septet._store.run_order import in_order, run_id_in
+from septet._store.starting_runs import is_held, is_starting, starting_problem
 from septet.errors import InputError, SeptetError
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "run_folders",
 ]
 
+_HALT: Final = "HALT"
+"""The file of a halt: also a start that never began stays halted by it."""
 _SIGNS: Final = ("summary.json", "manifest.json", JOURNAL)
 """A folder in which one of these names is taken, by whatever it be, is that of a run."""
 
@@ -75,6 +78,8 @@ def open_run(path: Path | str, before: Run | None = None) -> Run:
             f"there is no run in {folder}: no such folder", hint="see `septet runs list`"
         )
     if not any(os.path.lexists(folder / name) for name in _SIGNS):
+        if is_starting(folder):
+            raise starting_problem(folder)
         raise InputError(
             f"there is no run in {folder}: it has neither summary.json nor manifest.json",
             hint="see `septet runs list`",
@@ -87,6 +92,8 @@ def open_run(path: Path | str, before: Run | None = None) -> Run:
 def _run_in(folder: Path, before: Run | None = None) -> Run:
     """Return the run of a folder, from its journal where that knows more than the tables."""
     require_no_links(folder)
+    if is_starting(folder):
+        raise starting_problem(folder)
     for name in _SIGNS:
         if os.path.isdir(folder / name):
             raise damaged(folder, f"{name} is a folder, expected a file")
@@ -106,7 +113,7 @@ def _looked(root: Path, signs: Sequence[str] = _SIGNS) -> tuple[list[Path], list
     for strategy in _folders_in(root, unread):
         for folder in _folders_in(strategy, unread):
             names = _names(folder, unread)
-            if any(name in names for name in signs):
+            if any(name in names for name in signs) or is_starting(folder, names):
                 folders.append(folder)
     return folders, unread
 
@@ -195,11 +202,14 @@ def find_to_mend(reference: str, root: Path | str) -> Run:
     return Run(folder)
 
 
-def find_folder(reference: str, root: Path | str, *, live: bool = False) -> Path:
+def find_folder(
+    reference: str, root: Path | str, *, live: bool = False, to_halt: bool = False
+) -> Path:
     """Find the folder of a run as `find_run` does; nothing in it is read but the run's id.
 
     With `live` only paper and live runs count, by what one leaves behind: a damaged one may have
-    lost some of it, and can be halted all the same.
+    lost some of it, and can be halted all the same. With `to_halt` as well, ``latest`` and a
+    strategy's name mean the run that a process holds, where none holds the newest.
 
     Raises
     ------
@@ -208,7 +218,8 @@ def find_folder(reference: str, root: Path | str, *, live: bool = False) -> Path
     """
     if is_path(reference, live=live):
         return Path(reference)
-    run_folders, unread = _looked(Path(root), LIVE_SIGNS if live else _SIGNS)
+    signs = _SIGNS if not live else (*LIVE_SIGNS, _HALT)
+    run_folders, unread = _looked(Path(root), signs)
     folders, where = in_order(run_folders), os.path.abspath(root)
     for each in unread:
         if each.folder.name == reference:
@@ -218,11 +229,9 @@ def find_folder(reference: str, root: Path | str, *, live: bool = False) -> Path
             f"there are no runs in {where}",
             hint="make one with `septet run FILE`, or name the folder with --runs",
         )
-    if reference == "latest" and folders:
-        return folders[-1]
-    named = [folder for folder in folders if folder.parent.name == reference]
+    named = [folder for folder in folders if reference in ("latest", folder.parent.name)]
     if named:
-        return named[-1]
+        return _to_halt(reference, named) if to_halt else named[-1]
     fitting = [folder for folder in folders if run_id_in(folder).startswith(reference)]
     fitting = fitting or [folder for folder in folders if folder.name.startswith(reference)]
     exact = [folder for folder in fitting if reference in (folder.name, run_id_in(folder))]
@@ -240,10 +249,31 @@ def find_folder(reference: str, root: Path | str, *, live: bool = False) -> Path
     raise InputError(f"no {kind} is called {reference!r} in {where}", hint=hint)
 
 
+def _to_halt(reference: str, folders: Sequence[Path]) -> Path:
+    """Return the newest of some folders, or the one that a process holds where none holds that.
+
+    Raises
+    ------
+    InputError
+        Processes hold several, and not the newest.
+    """
+    newest = folders[-1]
+    held = [] if is_held(newest) else [each for each in folders if is_held(each)]
+    if len(held) > 1:
+        names = ", ".join(str(each) for each in held[-4:])
+        raise InputError(
+            f"{reference!r} may mean several runs, and nothing was halted: no process runs the "
+            f"newest, {newest}; processes run {names}",
+            hint="name each run by its id or its folder",
+        )
+    return held[0] if held else newest
+
+
 def is_path(reference: str, *, live: bool = False) -> bool:
     """Whether a reference is meant as a folder."""
     if live:
-        return any(os.path.exists(os.path.join(reference, name)) for name in LIVE_SIGNS)
+        has_sign = any(os.path.exists(os.path.join(reference, name)) for name in LIVE_SIGNS)
+        return has_sign or is_starting(Path(reference))
     has_run = any(
         os.path.isfile(os.path.join(reference, name)) for name in ("summary.json", JOURNAL)
     )

@@ -1,4 +1,4 @@
-"""A finished run that is not stored: read like a stored one, from memory."""
+"""A finished run that is not stored, or just was: its tables are read from memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from septet._results.result import RunResult
 
-__all__ = ["MemoryRun"]
+__all__ = ["MemoryRun", "WrittenRun"]
 
 _NOWHERE: Final = Path(os.devnull)
 """No file can lie below it, so whoever looks for one finds none."""
@@ -141,3 +141,19 @@ class MemoryRun(Run):
         read = (frame if columns is None else frame.select(columns)).collect()
         encoded = [key for key, dtype in read.schema.items() if dtype in (pl.Categorical, pl.Enum)]
         return read.with_columns(pl.col(encoded).cast(pl.String)) if encoded else read
+
+
+class WrittenRun(Run):
+    """A run that was just stored: its tables are still in memory, and no file is read for them."""
+
+    def __init__(self, folder: Path, run: MemoryRun) -> None:
+        super().__init__(folder)
+        self._run = run
+
+    def scan(self, name: str, *, whole: bool = True) -> pl.LazyFrame:
+        """Scan a table lazily."""
+        return self._run.scan(name, whole=whole)
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Read a table, or some of its columns; dictionary-encoded text comes as text."""
+        return self._run.table(name, columns)

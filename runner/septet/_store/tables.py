@@ -101,12 +101,12 @@ def as_frame(table: str, value: Table | None) -> pl.DataFrame:
         return empty(table)
     frame = value if isinstance(value, pl.DataFrame) else pl.DataFrame(dict(value))
     columns = TABLES[table]
-    absent = [name for name in _OPTIONAL.get(table, ()) if name not in frame.columns]
-    if absent:
-        frame = frame.with_columns(
-            pl.lit(None, _dtype(columns[name])).alias(name) for name in absent
-        )
-    missing = [name for name in columns if name not in frame.columns]
+    absent = {  # series, not `with_columns`, which plans a query
+        name: pl.Series(name, [None] * frame.height, _dtype(columns[name]))
+        for name in _OPTIONAL.get(table, ())
+        if name not in frame.columns
+    }
+    missing = [name for name in columns if name not in frame.columns and name not in absent]
     if missing:
         raise ValueError(f"table {table} lacks the columns {missing}, found {frame.columns}")
     extra = [name for name in frame.columns if name not in columns]
@@ -115,7 +115,12 @@ def as_frame(table: str, value: Table | None) -> pl.DataFrame:
     order = list(columns)
     if extra:
         order[2:2] = extra
-    return pl.DataFrame([_cast(frame, name, columns.get(name, NUMBER)) for name in order])
+    return pl.DataFrame(
+        [
+            absent[name] if name in absent else _cast(frame, name, columns.get(name, NUMBER))
+            for name in order
+        ]
+    )
 
 
 def with_optional(table: str, frame: pl.LazyFrame) -> pl.LazyFrame:

@@ -31,7 +31,7 @@ __all__ = ["render", "write_page"]
 BEST_SHOWN: Final = 20
 PROBLEMS_SHOWN: Final = 20
 _EXAMPLES: Final = 3
-_NARROW_PX: Final = 400.0
+_NARROW_PX: Final = 340.0
 _MOST_ACROSS_NARROW: Final = 16
 """Columns of a map that narrow windows show whole; of a wider one they show a part, and scroll."""
 # Keys of the manifest that are not listed in small print: each is shown elsewhere on the page.

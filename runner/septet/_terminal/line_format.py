@@ -41,7 +41,8 @@ def line_of(look: Look, now_ns: int, name: str) -> str:
     view = look.view
     fields: dict[str, object] = {"time": iso(now_ns // 1_000_000_000 * 1_000_000_000)}
     if view is None:
-        fields |= {"run": name, "state": "gone" if look.gone else "unreadable"}
+        state = "gone" if look.gone else "starting" if look.starting else "unreadable"
+        fields |= {"run": name, "state": state}
     else:
         dust = sum(each.dust for each in view.positions)
         data_s = round((now_ns - view.last_data_ns) / 1e9, 1) if view.last_data_ns else None
@@ -99,7 +100,7 @@ def watch(
     follower = RunFollower(folder, now_ns)
     while True:
         look = follower.look()
-        if look.view is None:
+        if look.view is None and not look.starting:
             raise InputError(f"{folder.name} cannot be shown: {look.problem}")
         now = now_ns()
         if as_json:
@@ -109,6 +110,9 @@ def watch(
             emit(line_of(look, now, folder.name))
         if look.gone:
             return 1
-        if once or (look.is_current and not look.view.is_running):
+        if look.view is None:  # it is starting
+            if once:
+                return 0
+        elif once or (look.is_current and not look.view.is_running):
             return look.view.exit_status
         wait(every_s)

@@ -251,6 +251,7 @@ POSITION: Section = {
         "latency::test_a_stop_ends_a_take_in_flight",
         "latency::test_an_exit_replaces_a_take_in_flight_and_closes_all_at_its_own_time",
         "latency::test_a_take_in_flight_that_closes_all_is_not_replaced_by_an_exit",
+        "latency::test_no_take_is_decided_while_a_flip_is_in_flight",
         "latency::test_an_add_waits_while_another_is_in_flight",
         "latency::test_a_flip_that_is_cancelled_in_flight_restarts_no_interval_of_an_add",
         "latency::test_nothing_is_added_while_an_exit_waits",

@@ -107,6 +107,20 @@ class Market:
         closes = symbol in self.calendars
         return (self.next_open(symbol, active_ns) if closes else active_ns) + self.bar_ns
 
+    def decides(self, symbol: str, time_ns: int) -> bool:
+        """Return whether a bar of the symbol's calendar has ended since the decision before."""
+        before = max((each for each in self.times() if each < time_ns), default=0)
+        opened = self.next_open(symbol, before + 1 - self.bar_ns)
+        while True:
+            session = self.session_from(symbol, opened)
+            end_ns = opened + self.bar_ns
+            end_ns = end_ns if session is None else min(end_ns, session[1])
+            if end_ns > time_ns:
+                return False
+            if end_ns > before:
+                return True
+            opened = self.next_open(symbol, opened + 1)
+
     def times(self) -> list[int]:
         """Every decision time: the close of a bar of any symbol."""
         rows: dict[str, dict[int, int]] = self.__dict__["_rows"]

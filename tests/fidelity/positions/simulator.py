@@ -220,7 +220,9 @@ def _exits(run: State, signals: dict[str, float | None]) -> set[str]:
     for symbol in run.market.symbols:
         held = run.held(symbol)
         if _hours_end(run, symbol):  # what is on its way into a position is cancelled as well
-            run.close(symbol, "flat_at_close")
+            before = run.increases(symbol)
+            if not before or run.held(symbol).units or run.market.decides(symbol, run.now_ns):
+                run.close(symbol, "flat_at_close")
         wanted = signals.get(symbol)
         if wanted is None:
             continue

@@ -198,6 +198,8 @@ def place_ladders(run: State, symbol: str, time_ns: int) -> None:
 def cancel_outside(run: State) -> None:
     """Resting increases are cancelled outside the hours."""
     for symbol in run.market.symbols:
+        if not run.market.decides(symbol, run.now_ns):  # of a bar that is open nothing is known
+            continue
         why = hours_block(run, run.now_ns, symbol)
         for order in run.increases(symbol):
             if why and order.kind != "market":

@@ -138,6 +138,19 @@ def test_a_take_in_flight_that_closes_all_is_not_replaced_by_an_exit() -> None:
     assert [each.exit_reason for each in out.trades] == ["take"]
 
 
+@pytest.mark.parametrize("back", ["L", "-"])
+def test_no_take_is_decided_while_a_flip_is_in_flight(back: str) -> None:
+    """The flip is decided at 5 h and would fill at 7 h; where the signal returns, nothing sells."""
+    s = replace(
+        TEN, account="perpetual", signal=RULES, position=HALF, costs=Costs(latency_ns=2 * HOUR)
+    )
+    ok = [float(each == "1") for each in "0000010000"]
+    out = ran(s, f"L---S-{back}---", [FLAT] * 10, ok=ok)
+    assert not [each for each in out.orders if each.reason == "take"]
+    assert fills(out)[:1] == [(3.0, 10.0, 100.0)]
+    assert len(out.fills) == (1 if back == "L" else 3)
+
+
 def test_an_add_waits_while_another_is_in_flight() -> None:
     s = replace(TEN, position=Position(add=(Add(0.5, when="close > 0", times=9),)))
     out = ran(s, "L" + "-" * 8, [FLAT] * 9)

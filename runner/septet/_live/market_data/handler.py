@@ -30,6 +30,7 @@ from septet._host.venues import (
 from septet._live.clock import LiveClock
 from septet._live.market_data.bars import BarAssembler, BarRequest
 from septet._live.market_data.decision_times import DecisionTimes
+from septet._live.market_data.feed_in_use import FeedInUse
 from septet._live.market_data.quotes import PrintThrottle, QuoteThrottle
 from septet._live.market_data.series import SeriesPoller
 from septet._live.market_data.watchdog import Watchdog, default_silences_ns
@@ -84,7 +85,7 @@ class MarketDataHandler:
         self.bars, self.decision_times = bars, decision_times
         self.quoted: Callable[[QuoteSeen], None] | None = None
         self.unquoted: Callable[[str], None] = _ignore
-        self._feed, self._request, self._clock = feed, request, clock
+        self._feed, self._request, self._clock = FeedInUse(feed, self.receive), request, clock
         self._put, self._notify = put, notify
         self.put_in_order: Put = put
         """Puts a jump of quotes before later bars and fills, which other quotes come after."""
@@ -108,7 +109,7 @@ class MarketDataHandler:
 
     async def open(self) -> FeedFacts:
         """Connect; messages before `start` wait for it."""
-        facts = await self._feed.open(self._request, self.receive)
+        facts = await self._feed.open(self._request)
         self._request = replace(self._request, goes_on=True)
         return facts
 
@@ -456,12 +457,16 @@ class MarketDataHandler:
         return task
 
     async def _open_anew(self) -> None:
+        assert self._watchdog is not None
+        is_any_live = self._watchdog.is_any_live
         try:
-            await self._feed.close()
-            self.bars.lost()
-            await self._feed.open(self._request, self.receive)
+            await self._feed.renew(self._request, is_any_live=is_any_live, lost=self.bars.lost)
         except (SeptetError, OSError) as error:
             self._not_opened(str(error))
+
+    def is_watched(self, symbol: str) -> bool:
+        """Whether data of a symbol comes, or its market is closed."""
+        return self._watchdog is None or self._watchdog.is_watched(self._numbers[symbol])
 
     def _not_opened(self, text: str) -> None:
         """Report a failed connection; the watchdog requests another attempt."""

@@ -196,6 +196,21 @@ class Watchdog:
                 wait = min(rules.longest_alone_ns, rules.first_ns * _TIMES ** min(each.tries, 20))
                 each.dial_ns = now_ns + wait if alone else each.dial_ns
 
+    def is_any_live(self) -> bool:
+        """Whether a stream brings data."""
+        return any(each.state == "live" for each in self._streams.values())
+
+    def is_watched(self, symbol: int) -> bool:
+        """Whether a stream of a symbol brings data, or none can: closed, or not listed any more."""
+        streams = [each for each in self._streams.values() if each.symbol == symbol]
+        market_ns = self._clock.market_ns()
+        return any(
+            each.state == "live"
+            or each.unlisted
+            or each.grid.known_after(market_ns).open_ns > market_ns
+            for each in streams
+        )
+
     def next_wall_ns(self) -> int | None:
         """Return when `check` and `redial` should be called next, None if nothing is watched."""
         now = self._clock.now_ns()
