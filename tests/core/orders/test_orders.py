@@ -149,21 +149,6 @@ def test_e6_a_duplicate_is_adopted_after_a_query() -> None:
     assert bench.take(m.Submit) == []
 
 
-@pytest.mark.parametrize("by", ["local", "gate", ""])
-def test_orders_that_never_left_are_no_repetition(by: str) -> None:
-    """A full disk, or a pause of the venue, holds them back until their deadline."""
-    bench = Bench()
-    bench.checks.limits = msgspec.structs.replace(bench.checks.limits, repeats=5)
-    for number in range(1, 9):
-        bench.want(number)
-        for order in bench.take(m.Submit):
-            if by:
-                bench.reject(order.client_id, "deadline", by=by)
-            else:
-                bench.execute(order, 1.0)
-    assert bench.checks.throttled is (not by)
-
-
 def test_e7_a_coarser_lot_sizes_what_is_sent_next() -> None:
     bench = Bench()
     bench.hold(1.2345)
