@@ -1,1 +1,1 @@
-"""The built-in plugins, registered like any other package's."""
+"""The built-in plugins, registered like those of any other package."""

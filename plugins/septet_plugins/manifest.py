@@ -1,4 +1,4 @@
-"""What this package brings, layer by layer; each layer's folder lists its own."""
+"""Plugins of this package by layer; the folder of each layer lists its own."""
 
 from septet_plugins.data.manifest import septet_data
 from septet_plugins.execution.manifest import septet_execution

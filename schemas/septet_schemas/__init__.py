@@ -1,4 +1,4 @@
-"""The shape of a strategy file: pydantic models and the units they are written in."""
+"""Schema of a strategy file: pydantic models and parsers of values with units."""
 
 __all__ = ["__version__"]
 

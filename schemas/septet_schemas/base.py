@@ -1,4 +1,4 @@
-"""What the config model of every block is made of."""
+"""Base classes and annotations of the config models of all blocks."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Config(BaseModel):
     """A block of the strategy file: frozen, no unknown keys, defaults validated.
 
     `shorthand` names the field that a bare value stands for: with ``shorthand = "max"``,
-    ``position: 10%`` reads as ``position: {max: 10%}``. `required_keys` lists keys shared by all
-    plugins of the kind that this one has no default for (a CSV file must state its ``stamp``).
-    `gives_known_time` means that a series brings the time each value became known,
-    `gives_probability` that what a model gives is a probability without a calibration, `learns`
-    that a model is fitted: one that is not has no `training`.
+    ``position: 10%`` reads as ``position: {max: 10%}``. `required_keys` lists the generic keys for
+    which this plugin has no default (a CSV file must state its ``stamp``). `gives_known_time` means
+    that a series brings the time each value became known, `gives_probability` that the output of a
+    model is a probability without calibration, `learns` that a model is fitted; a model that is not
+    fitted has no `training`.
 
-    pydantic builds the validator of a class when it is first used, and not for every class of an
-    imported module; the settings of a plugin are built when the plugin is loaded.
+    pydantic builds the validator of a class at its first use instead of at import; the settings of
+    a plugin are built when the plugin is loaded.
     """
 
     model_config = ConfigDict(
@@ -62,7 +62,7 @@ class Config(BaseModel):
             field = cls.model_fields.get(name)
             key = name if field is None else field.alias or name
             if key in properties:
-                written = properties[key].get("description")  # how its type is written
+                written = properties[key].get("description")  # the form of its values
                 form = f" Written as {written}." if written else ""
                 properties[key]["description"] = text + form
         return described
@@ -70,7 +70,7 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_bool_for_a_number(cls, data: Any) -> Any:
-        """Refuse `true` where a number is meant; Python would read it as 1."""
+        """Reject a boolean for a numeric field; Python would convert `true` to 1."""
         if not isinstance(data, Mapping):
             return data
         errors = [
@@ -89,7 +89,7 @@ class Config(BaseModel):
 
 
 class LazySchema(msgspec.Struct, frozen=True):
-    """Gives a field a JSON Schema that is made when one is written, and not at each start."""
+    """Gives a field a JSON Schema that is built when a schema is written, not at import."""
 
     make: Callable[[], dict[str, Any]]
 
@@ -109,7 +109,7 @@ class ExpressionMark(msgspec.Struct, frozen=True):
 
 @cache
 def marks_of(config: type[Config]) -> Mapping[str, str]:
-    """Which fields of a config name columns (``input``) or hold expressions (``expression``)."""
+    """Return the fields that name columns (`input`) or hold expressions (`expression`)."""
 
     def mark(annotation: Any, metadata: list[Any]) -> str:
         for each in metadata:
@@ -152,19 +152,19 @@ def _expression(value: Any) -> Any:
 
 
 Input = Annotated[str, InputMark(), BeforeValidator(_column), WithJsonSchema({"type": "string"})]
-"""Names a column: `close`, a feature, a feature's output, or `close@ETH/USDT`."""
+"""Name of a column: `close`, a feature, a feature's output, or `close@ETH/USDT`."""
 Expression = Annotated[
     str,
     ExpressionMark(),
     BeforeValidator(_expression),
     WithJsonSchema({"type": ["string", "number"]}),
 ]
-"""A safe expression over columns, such as `crosses_above(fast, slow)`."""
+"""Expression over columns, such as `crosses_above(fast, slow)`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretRef:
-    """Where a secret lives (`env:NAME` or `file:/path`); never the secret itself."""
+    """Reference to a secret (`env:NAME` or `file:/path`); it never holds the secret itself."""
 
     scheme: str
     name: str
@@ -174,7 +174,7 @@ class SecretRef:
 
     @classmethod
     def parse(cls, value: object) -> SecretRef:
-        """Read `env:NAME` or `file:/path`; a literal secret is refused and not repeated."""
+        """Read `env:NAME` or `file:/path`; a literal secret is rejected and not repeated."""
         if isinstance(value, SecretRef):
             return value
         if isinstance(value, str):

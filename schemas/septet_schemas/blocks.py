@@ -1,8 +1,8 @@
 """Blocks that name a plugin: `use:` picks it, its own config model reads the rest.
 
 A validated block is a `UseBlock`. Keys that mean the same for every plugin of a kind (a halt's
-`then`, a candle source's `stamp`) are split off first and stand in `UseBlock.extra`; the rest
-belongs to the plugin's config model alone. The errors of both rise with their places.
+`then`, a candle source's `stamp`) are split off first and stored in `UseBlock.extra`; the plugin's
+config model validates the rest. The errors of both parts are raised together, each with its place.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ BlockName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 
 
 class Resolver(Protocol):
-    """Finds plugins; passed as ``context={"resolver": ...}`` when a strategy is validated."""
+    """Interface that finds plugins.
+
+    It is passed as ``context={"resolver": ...}`` when a strategy is validated.
+    """
 
     def resolve(self, layer: str, kind: str, name: str) -> tuple[Any, str]:
         """Return the declaration and its distribution, or raise `PydanticCustomError`."""
@@ -33,12 +36,12 @@ class Resolver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UseBlock:
-    """One validated block: which plugin, its config, and the keys that are not its own.
+    """One validated block: the plugin, its config, and the generic keys.
 
-    `use` is the plugin's name as the file writes it, without ``septet:`` before one of ours.
+    `use` is the plugin's name as written in the file, without the prefix ``septet:`` of built-ins.
 
-    `extra` holds the generic keys by name, defaults filled in; `bar_ns` is a feature's own bar
-    (`bar: 4h`), None for the universe's.
+    `extra` holds the generic keys by name, defaults filled in; `bar_ns` is the bar length of a
+    feature with a higher time frame (`bar: 4h`), None for the bar of the universe.
     """
 
     use: str
@@ -52,7 +55,7 @@ class UseBlock:
 
 
 class _Named(msgspec.Struct, frozen=True):
-    """A block under a key that may serve as its `use`."""
+    """A block whose key may serve as its `use`."""
 
     name: str
     value: Any
@@ -65,7 +68,7 @@ def config_of(declaration: Any) -> type[Config]:
 
 
 def _line_errors(error: ValidationError) -> list[InitErrorDetails]:
-    """Take an error apart so that it can rise again together with others."""
+    """Convert a validation error to line errors, so that it can be raised together with others."""
     details: list[InitErrorDetails] = []
     for each in error.errors(include_url=False):
         kind: Any = each["type"]
@@ -75,7 +78,7 @@ def _line_errors(error: ValidationError) -> list[InitErrorDetails]:
                 type=kind, loc=each["loc"], input=each["input"], ctx=dict(context)
             )
             ValidationError.from_exception_data("block", [detail])
-        except (KeyError, TypeError):  # a custom error has no type that pydantic knows
+        except (KeyError, TypeError):  # pydantic does not know the types of custom errors
             message = each["msg"].replace("{", "(").replace("}", ")")
             custom = PydanticCustomError(kind, message, dict(context))
             detail = InitErrorDetails(type=custom, loc=each["loc"], input=each["input"])
@@ -90,7 +93,7 @@ def _at(key: str, value: Any, error: PydanticCustomError) -> InitErrorDetails:
 class BlockOf(msgspec.Struct, frozen=True):
     """Annotation of a field that holds one block: ``Annotated[UseBlock, BlockOf(...)]``.
 
-    `generic` is the model of the keys that are split off, None where there are none.
+    `generic` is the model of the generic keys, None if the kind has none.
     """
 
     layer: str
@@ -107,13 +110,13 @@ class BlockOf(msgspec.Struct, frozen=True):
         )
 
     def __get_pydantic_json_schema__(self, schema: object, handler: object) -> dict[str, Any]:
-        """Leave a marker; `septet schema` puts every installed plugin's model in its place."""
+        """Return a marker; `septet schema` replaces it by the models of all installed plugins."""
         generic = self.generic.__name__ if self.generic else None
         marker = {"layer": self.layer, "kind": self.kind, "generic": generic, "named": self.named}
         return {"type": "object", "x-septet-plugin": marker}
 
     def validate(self, value: Any, info: ValidationInfo) -> UseBlock:
-        """Find the plugin and validate the block's two halves; raise the errors of both."""
+        """Find the plugin and validate both parts of the block; raise the errors of both."""
         if isinstance(value, UseBlock):
             return value
         name = value.name if isinstance(value, _Named) else None
@@ -141,14 +144,14 @@ class BlockOf(msgspec.Struct, frozen=True):
         if errors or config is None:
             raise ValidationError.from_exception_data(use, errors)
         bar_ns = generic.pop("bar", None) if self.layer == "features" else None
-        # septet's own plugins are known by their plain names: rules elsewhere ask for those
+        # the names of built-ins have no prefix: rules elsewhere compare these names
         use = use.removeprefix("septet:")
         return UseBlock(
             use, self.layer, self.kind, config, declaration, distribution, generic, bar_ns
         )
 
     def dump(self, block: UseBlock) -> dict[str, Any]:
-        """Write a block the way a strategy file does: `use`, generic keys, the plugin's keys."""
+        """Write a block as in a strategy file: `use`, generic keys, the plugin's keys."""
         extra = dict(block.extra)
         if self.layer == "features":
             extra["bar"] = block.bar_ns
@@ -156,7 +159,7 @@ class BlockOf(msgspec.Struct, frozen=True):
             self.generic.model_construct(**extra).model_dump(mode="json") if (self.generic) else {}
         )
         own_keys = block.config.model_dump(mode="json")
-        # a key of both is the generic one when a file is read, so it is here
+        # a key of both models is read as the generic one, so it is written as the generic one
         return {
             "use": block.use,
             **generic,
@@ -219,7 +222,7 @@ class NamedBlocks(msgspec.Struct, frozen=True):
         return core_schema.no_info_before_validator_function(self.wrap, handler(source))
 
     def wrap(self, value: Any) -> Any:
-        """Hand every entry's key down to its block."""
+        """Pass every entry's key down to its block."""
         if not isinstance(value, Mapping):
             return value
         return {

@@ -1,4 +1,4 @@
-"""Times written as a cron expression: five fields, in UTC, so that no clock change moves them."""
+"""Cron expressions of five fields, in UTC, so that clock changes do not move their times."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _fail(reason: str, value: object) -> PydanticCustomError:
 
 
 def _weekday(word: str) -> int:
-    """Number of a day of the week as cron counts: 0 and 7 are Sunday."""
+    """Return the cron number of a day of the week: 0 and 7 are Sunday."""
     if word.isdigit():
         return int(word)
     if word not in _DAYS:
@@ -47,7 +47,7 @@ def _weekday(word: str) -> int:
 
 
 def _weekdays(field: str) -> str:
-    """Write the days of the week by name: APScheduler counts from Monday, cron from Sunday."""
+    """Convert days of the week to names: APScheduler counts from Monday, cron from Sunday."""
     days: set[int] = set()
     for part in field.lower().split(","):
         match = _PART.match(part)
@@ -66,7 +66,7 @@ def _weekdays(field: str) -> str:
 
 @lru_cache(maxsize=64)
 def _trigger(text: str, *, whole_days: bool = False, ends: bool = False) -> Any:
-    """Make APScheduler's trigger; with `whole_days` the first instant of every day it names."""
+    """Build the APScheduler trigger; with `whole_days` it fires at the start of each day."""
     from apscheduler.triggers.cron import CronTrigger
 
     minute, hour, day, month, weekday = text.split()
@@ -104,7 +104,7 @@ def _ns(moment: datetime) -> int:
 
 
 def _fires(trigger: Any, moment: datetime) -> Any:
-    """Yield the times of a trigger from a moment on, that moment included."""
+    """Yield the times of a trigger from a given time on, that time included."""
     moment_due = trigger.get_next_fire_time(None, moment)
     while moment_due is not None:
         yield _ns(moment_due)
@@ -122,10 +122,10 @@ def _longest(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """Times as cron writes them: minute, hour, day of month, month, day of week, all in UTC.
+    """A cron expression: minute, hour, day of month, month, day of week, all in UTC.
 
-    Days of the week count from Sunday (0 or 7) or are named; day of month and day of week are
-    never both given.
+    Days of the week are names or numbers from Sunday (0 or 7). Day of month and day of week cannot
+    both be given.
     """
 
     text: str
@@ -135,7 +135,7 @@ class Cron:
 
     @classmethod
     def parse(cls, value: object) -> Cron:
-        """Read `0 0 * * 1`: at midnight of every Monday."""
+        """Parse a cron expression such as `0 0 * * 1`: midnight of every Monday."""
         if isinstance(value, Cron):
             return value
         if not isinstance(value, str):
@@ -155,11 +155,11 @@ class Cron:
 
     @property
     def longest_ns(self) -> int:
-        """Longest time from one to the next, nanoseconds, in the years 2000 to 2028."""
+        """Longest time between two consecutive times in the years 2000 to 2028, nanoseconds."""
         return _longest(self.text)
 
     def times(self, first_ns: int, last_ns: int) -> list[int]:
-        """Return the times from `first_ns` to `last_ns`, both included, since the epoch."""
+        """Return the times from `first_ns` to `last_ns`, both included (ns since the epoch)."""
         moment = _EPOCH + timedelta(microseconds=-(-first_ns // 1_000))
         times_ns = []
         for time_ns in _fires(_trigger(self.text), moment):
@@ -180,7 +180,7 @@ class Cron:
 
 
 def parse_step(value: object) -> int | Cron:
-    """Read a duration (`30d`, nanoseconds) or a cron expression (`0 0 * * 1`)."""
+    """Parse a duration (`30d`, as nanoseconds) or a cron expression (`0 0 * * 1`)."""
     if isinstance(value, Cron):
         return value
     if isinstance(value, str) and len(value.split()) > 2:
@@ -215,4 +215,4 @@ Step = Annotated[
     _STEP_SCHEMA,
     PlainSerializer(_write, return_type=str, when_used="json"),
 ]
-"""How often: nanoseconds of market time, or times of a cron expression."""
+"""Interval in nanoseconds of market time, or a cron expression."""

@@ -1,7 +1,7 @@
-"""Keys of the `data` layer that mean the same for every source of bars or of a series.
+"""Generic keys of the `data` layer, shared by all sources of bars or of a series.
 
-They are split off a block before its plugin's own config model reads the rest
-(``BlockOf("data", "candles", generic=CandlesConfig)``) and stand in `UseBlock.extra`.
+They are split off a block before its plugin's own config model reads the rest (``BlockOf("data",
+"candles", generic=CandlesConfig)``) and stored in `UseBlock.extra`.
 """
 
 from typing import Final, Literal
@@ -17,103 +17,103 @@ TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 
 
 class Policies(Config):
-    """What is done about each kind of defect; every one is counted and reported.
+    """The action for each kind of defect; every defect is counted and reported.
 
-    `drop` leaves the row out, `keep` uses it as it is, `fill` mends it, `refuse` stops, and `warn`
-    keeps it and reports it in the verdict.
+    `drop` leaves the row out, `keep` uses it as it is, `fill` repairs it, `refuse` stops with an
+    error, and `warn` keeps it and reports it in the verdict.
     """
 
     bad_stamp: Literal["drop", "refuse"] = "drop"
-    """A time stamp that cannot be read."""
+    """A time stamp that cannot be parsed."""
     mixed_units: Literal["keep", "refuse"] = "keep"
-    """Time stamps in another unit than the rest."""
+    """Time stamps in another unit than the other rows."""
     mixed_zones: Literal["keep", "refuse"] = "keep"
-    """Time stamps in another zone than the rest."""
+    """Time stamps in another time zone than the other rows."""
     local_time: Literal["drop", "refuse"] = "drop"
-    """Local times that a change of clocks skips or repeats."""
+    """Local times that a clock change skips or repeats."""
     unordered: Literal["keep", "refuse"] = "keep"
-    """Rows earlier than the row before them; `keep` sorts."""
+    """Rows earlier than the row before them; `keep` sorts the rows."""
     duplicate: Literal["drop", "refuse"] = "drop"
-    """The same row once more."""
+    """An exact duplicate of another row."""
     conflict: Literal["drop", "refuse"] = "drop"
-    """Another row for a bar that was there already; `drop` keeps the first."""
+    """A second row for the same bar with other values; `drop` keeps the first row."""
     off_grid: Literal["drop", "refuse"] = "drop"
-    """A time that is no multiple of the bar."""
+    """A time that is not a multiple of the bar."""
     outside_session: Literal["drop", "refuse"] = "drop"
-    """A bar outside of the sessions of the calendar."""
+    """A bar outside the sessions of the calendar."""
     unfinished: Literal["drop", "refuse"] = "drop"
-    """The last bar, where it had not ended yet."""
+    """The last bar, if it has not ended yet."""
     not_finite: Literal["drop", "refuse"] = "drop"
-    """Values that are missing, not numbers or infinite."""
+    """Values that are missing, not a number or infinite."""
     bad_price: Literal["drop", "refuse"] = "drop"
     """Prices of zero or less."""
     high_below_low: Literal["drop", "refuse"] = "drop"
-    """A high below its low."""
+    """A high below the low."""
     outside_range: Literal["drop", "keep", "fill", "refuse"] = "drop"
-    """An open or close outside of high and low."""
+    """An open or close outside the range from low to high."""
     bad_volume: Literal["drop", "fill", "refuse"] = "fill"
     """Volumes that are missing or negative; `fill` makes them 0."""
     zero_volume: Literal["drop", "keep", "refuse"] = "keep"
-    """A bar without volume."""
+    """A bar with zero volume."""
     volume_unit: Literal["keep", "refuse"] = "keep"
-    """A volume that changes its size by a factor of 300 or more and stays there."""
+    """A volume whose scale changes by a factor of 300 or more and stays changed."""
     wrong_zone: Literal["keep", "refuse"] = "refuse"
-    """Signs that `time_zone` is not the zone of the stamps."""
+    """Signs that `time_zone` is not the time zone of the stamps."""
     price_levels: Literal["keep", "refuse"] = "refuse"
-    """Closes that jump between separate price levels, as those of two symbols do."""
+    """Closes that jump between separate price levels, as if the rows of two symbols were mixed."""
     price_spike: Literal["drop", "keep", "refuse"] = "drop"
-    """A bar 5 times above or below the bars around it."""
+    """A bar whose prices are 5 times above or below the bars around it."""
     price_wick: Literal["warn", "keep", "drop", "refuse"] = "warn"
-    """A high, low or open 5 times off the rest of its bar."""
+    """A high, low or open that differs by a factor of 5 from the other prices of its bar."""
     price_step: Literal["keep", "refuse"] = "refuse"
-    """Prices 5 times off those before that stay there."""
+    """A price level that changes by a factor of 5 and stays changed."""
     price_gap: Literal["warn", "keep", "refuse"] = "warn"
-    """Prices 1.7 times off those before, or off after a long gap."""
+    """Prices that change by a factor of 1.7, or change after a long gap."""
     jump: Literal["keep", "refuse"] = "keep"
-    """A close more than 20 % away from that of the session before."""
+    """A close more than 20 % away from the close of the previous session."""
     gap: Literal["keep", "fill", "refuse"] = "keep"
-    """A bar that is missing; `fill` makes up a bar that never trades."""
+    """A missing bar; `fill` inserts a synthetic bar, which never trades."""
 
 
 class CandlesConfig(Config):
     """Generic keys of a block that names a source of bars.
 
-    `calendar` is one name, or a name for each symbol; None leaves it to the source, else 24x7.
-    `time_zone` is where the clock of stamps stands that name no zone of their own; times of day
-    without one are refused until the file says it, dates and numbers are in UTC. `adjust` must be
-    written where the data brings an adjusted close. `max_bad` is the share of rows with a defect
-    that is dropped or mended above which the whole series is refused.
+    `calendar` is one name, or a name for each symbol; None means the calendar of the source, or
+    24x7 if the source has none. `time_zone` is the time zone of stamps that contain none. Times of
+    day without a time zone are rejected if `time_zone` is not set; dates and numbers are in UTC.
+    `adjust` is required if the data has an adjusted close. The whole series is rejected if the
+    share of rows that are dropped or repaired is above `max_bad`.
     """
 
     stamp: Literal["open", "close"] | None = None
-    """Whether a time marks the open or the close of its bar."""
+    """Whether a time stamp marks the open or the close of its bar."""
     time_zone: TimeZone | None = None
-    """The zone of stamps that name none."""
+    """Time zone of stamps that contain none."""
     time_unit: TimeUnit = "auto"
-    """Unit of stamps that are numbers; `auto` infers it from their size."""
+    """Unit of numeric stamps; `auto` infers it from their size."""
     calendar: str | dict[str, str] | None = None
-    """When the market is open: 24x7, XFX, an exchange such as XNYS, or one for each symbol."""
+    """Trading calendar: 24x7, XFX, an exchange such as XNYS, or one for each symbol."""
     adjust: Literal["none", "splits", "total"] | None = None
-    """What prices are adjusted for, where the data brings an adjusted close or splits."""
+    """Adjustment of prices, if the data has an adjusted close or splits."""
     volume_in: Literal["base", "quote"] | None = None
-    """Whether volume counts units or quote currency."""
+    """Whether volume is in units of the base or in quote currency."""
     reset_after: Bars = 24
-    """A gap of more bars restarts the warm-up of the features."""
+    """A gap of more bars than this restarts the warm-up of the features."""
     max_staleness: WallDuration | None = None
-    """Live: how long after an expected close a stream may be silent before entries are blocked."""
+    """Live: how long a stream may be silent after an expected close before entries are blocked."""
     max_bad: Fraction = 0.01
-    """Refuse a series with a larger share of rows that are dropped or mended."""
+    """Reject a series if the share of rows that are dropped or repaired is above this."""
     policy: Policies = Policies()
-    """What is done about each kind of defect."""
+    """The action for each kind of defect."""
 
 
 class SeriesConfig(Config):
     """Generic keys of a block that names an outside series.
 
-    A value is known at its stamp plus `known_after` (or when its source says it was
-    published), raised to the next instant of `every`. `max_age` ends a value. An `optional`
-    series that cannot be had is empty instead of an error. `max_bad` is the share of rows with a
-    defect above which the series is refused; a value that is missing is no defect.
+    A value is known at its stamp plus `known_after` (or at the publication time that its source
+    gives), rounded up to the next instant of `every`. A value older than `max_age` counts as
+    missing. An `optional` series that cannot be loaded is empty instead of an error. The series is
+    rejected if the share of rows with a defect is above `max_bad`; a missing value is not a defect.
     """
 
     time_zone: TimeZone | None = None
@@ -121,14 +121,14 @@ class SeriesConfig(Config):
     time_unit: TimeUnit = "auto"
     """Unit of stamps that are numbers; `auto` infers it from their size."""
     known_after: MarketDelay | None = None
-    """Time from a value's stamp to when it became known."""
+    """Time from a value's stamp until the value is known."""
     every: Poll | None = None
-    """When the series is downloaded: a value is known at the next such time."""
+    """Download schedule of the series: a value is known at the next of these times."""
     max_age: MarketDuration | None = None
     """A value older than this counts as missing."""
     optional: bool = False
-    """Run without the series where it cannot be had."""
+    """Run without the series if it cannot be loaded."""
     max_bad: Fraction = 0.01
-    """Refuse a series with a larger share of rows with a defect."""
+    """Reject a series if the share of rows with a defect is above this."""
     policy: Policies = Policies()
     """What is done about each kind of defect."""

@@ -1,7 +1,7 @@
 """The docstrings of a model's fields, read from its source when a JSON Schema is written.
 
-A string that follows a field describes it, for editors and for the reference. Reading the source
-takes longer than a whole run may, so nothing else asks for it.
+A string literal after a field describes it in editors and in the reference. Reading the source is
+slow compared with a short run, so only the writer of the schema does it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["field_docstrings"]
 
 
 def field_docstrings(model: type) -> dict[str, str]:
-    """Return the docstring of each field that has one, those of the parents included.
+    """Return the docstrings of fields by name, fields of parent classes included.
 
-    A field that a subclass declares anew without a docstring keeps its parent's. A model whose
-    source cannot be read has none.
+    A field that a subclass redeclares without a docstring keeps the parent's docstring. The result
+    is empty for a model whose source cannot be read.
     """
     docstrings: dict[str, str] = {}
     for each in reversed(model.__mro__):
@@ -29,7 +29,7 @@ def field_docstrings(model: type) -> dict[str, str]:
 
 @cache
 def _of_module(name: str) -> Mapping[str, Mapping[str, str]]:
-    """Return the docstrings of fields by the qualified name of their class."""
+    """Return the docstrings of fields, grouped by the qualified name of the class."""
     module = sys.modules.get(name)
     try:
         tree = ast.parse(inspect.getsource(module)) if module is not None else None

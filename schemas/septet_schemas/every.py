@@ -1,8 +1,9 @@
-"""How often something is due: bars, an interval, or a cron expression, on a clock of a time zone.
+"""Recurring schedules: bars, an interval or a cron expression, on the clock of a time zone.
 
 ``3 bars`` counts bars by ``open_ns // bar_ns``; ``15m`` and ``4h`` are multiples since the Unix
-epoch; ``1d at 12:00``, ``1w on mon 00:00``, ``1mo`` and cron are read on the clock of a zone. An
-instant that the clock skips means the next one that exists; one shown twice counts once.
+epoch; ``1d at 12:00``, ``1w on mon 00:00``, ``1mo`` and cron are read on the clock of a zone. A
+local time that a clock change skips means the next existing instant; one that occurs twice counts
+once.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def _fail(value: object, found: str = "") -> PydanticCustomError:
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """Instants at which something is due; `kind` is ``bars``, ``span``, ``dates`` or ``cron``."""
+    """A recurring schedule; `kind` is ``bars``, ``span``, ``dates`` or ``cron``."""
 
     text: str
     kind: str
@@ -71,7 +72,7 @@ class Every:
         Raises
         ------
         PydanticCustomError
-            If the text is no number of bars, no interval and no cron expression.
+            If the text is neither a number of bars nor an interval nor a cron expression.
         """
         if isinstance(value, Every):
             return value
@@ -112,7 +113,7 @@ class Every:
         )  # fmt: skip
 
     def is_due(self, after_ns: int, until_ns: int, zone: str, bar_ns: int) -> bool:
-        """Whether an instant lies after `after_ns` and at or before `until_ns` (UTC, ns)."""
+        """Whether one of its instants is after `after_ns` and not after `until_ns` (UTC, ns)."""
         if self.kind == "bars":
             # the bar that ends at T has the number (T - 1) // bar_ns
             period = self.count * bar_ns
@@ -122,7 +123,7 @@ class Every:
             return until_ns // step > after_ns // step
         if until_ns <= after_ns:
             return False
-        # a local date is at most one day off the UTC date of the same instant
+        # a local date differs by at most one day from the UTC date of the same instant
         first, last = (_date_of(each) for each in (after_ns, until_ns))
         for year in range((first - timedelta(1)).year, (last + timedelta(1)).year + 1):
             instants = _instants(self, zone, year)
@@ -132,7 +133,7 @@ class Every:
         return False
 
     def may_fall_within(self, span_ns: int, bar_ns: int) -> bool:
-        """Whether two of its instants may lie no further apart than a span (ns)."""
+        """Whether two instants of the schedule may be at most `span_ns` apart."""
         if self.kind == "bars":
             return self.count * bar_ns <= span_ns
         if self.kind == "span":
@@ -166,17 +167,17 @@ def _ns(moment: datetime) -> int:
 
 
 def local_instant(wall: datetime, zone: str) -> int:
-    """Return the instant (UTC, ns) at which a clock of a zone shows a time, given without a zone.
+    """Return the instant (UTC, ns) of a local time in a time zone.
 
-    A time that the clock skips means the first instant after the gap; one that it shows twice
-    means the first.
+    A local time that a clock change skips means the first instant after the gap; for one that
+    occurs twice the first is returned.
     """
     if zone == "UTC":
         return _ns(wall.replace(tzinfo=UTC))
     clock = ZoneInfo(zone)
     instant = wall.replace(tzinfo=clock, fold=0).astimezone(UTC)
     while instant.astimezone(clock).replace(tzinfo=None) != wall:
-        # inside a gap fold 0 reads the offset before it: go back to the last minute that exists
+        # inside a gap fold 0 uses the offset before it: go back to the last existing minute
         wall -= timedelta(minutes=1)
         instant = wall.replace(tzinfo=clock, fold=0).astimezone(UTC)
         if instant.astimezone(clock).replace(tzinfo=None) == wall:
@@ -186,7 +187,7 @@ def local_instant(wall: datetime, zone: str) -> int:
 
 @lru_cache(maxsize=256)
 def _instants(every: Every, zone: str, year: int) -> tuple[int, ...]:
-    """Return the instants whose local date lies in a year, in order, each once."""
+    """Return the instants of a local year, sorted, each once."""
     instants: set[int] = set()
     day = datetime(year, 1, 1)
     while day.year == year:
@@ -196,7 +197,7 @@ def _instants(every: Every, zone: str, year: int) -> tuple[int, ...]:
 
 
 def _walls(every: Every, day: datetime) -> Iterator[datetime]:
-    """Yield what the clock shows at the instants of a local date."""
+    """Yield the local times of the instants of a local date."""
     if every.kind == "dates":
         if _is_due_on(every, day):
             yield day + timedelta(minutes=every.minutes)
@@ -222,7 +223,7 @@ def _is_due_on(every: Every, day: datetime) -> bool:
 
 @lru_cache(maxsize=64)
 def _cron_fields(text: str) -> tuple[tuple[int, ...], ...]:
-    """Return the values of each field: minute, hour, day, month, weekday with Sunday as 0."""
+    """Return the values of each field: minute, hour, day, month, weekday (0 is Sunday)."""
     fields = [
         _cron_field(part, low, high, names)
         for part, (low, high, names) in zip(text.split(), _LIMITS, strict=True)

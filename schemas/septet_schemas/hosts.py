@@ -1,4 +1,4 @@
-"""Which hosts are this machine."""
+"""Recognition of addresses of the local machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["is_loopback"]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, by its name or address, is this machine."""
+    """Whether a host name or address is the local machine."""
     if host == "localhost":
         return True
     try:

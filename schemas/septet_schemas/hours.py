@@ -1,4 +1,4 @@
-"""Hours of trading as a strategy file writes them: weekly spans in a zone, or a calendar."""
+"""Trading hours in a strategy file: weekly spans in a time zone, or a calendar."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def _fail(found: object, expected: str = _EXPECTED, hint: str = "") -> PydanticC
 class WeeklySpan:
     """Hours of some weekdays (0 is Monday), from `from_ns` to before `to_ns` after midnight.
 
-    `to_ns` above a day lies on the next date: a span that passes midnight belongs to the day on
+    `to_ns` above one day is a time of the next date: a span across midnight belongs to the day on
     which it begins.
     """
 
@@ -57,7 +57,7 @@ class WeeklySpan:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `mon-fri 09:30-16:00`, `sat 10:00-11:00`, `sun-thu 18:00-02:00`."""
+        """Parse `mon-fri 09:30-16:00`, `sat 10:00-11:00`, `sun-thu 18:00-02:00`."""
         match = _SPAN.fullmatch(" ".join(text.lower().split()))
         first, last = (match[1], match[2] or match[1]) if match is not None else ("", "")
         if match is None or first not in DAYS or last not in DAYS:
@@ -71,7 +71,7 @@ class WeeklySpan:
 
 @dataclass(frozen=True, slots=True)
 class OpenHours:
-    """When increases may fill: weekly `spans` on the clock of a zone, or a named `calendar`."""
+    """Hours in which increases may fill: weekly `spans` in a time zone, or a named `calendar`."""
 
     spans: tuple[WeeklySpan, ...] = ()
     time_zone: str = "UTC"
@@ -82,7 +82,7 @@ class OpenHours:
 
     @classmethod
     def parse(cls, value: object) -> "OpenHours":
-        """Read weekly spans, one or several with commas, and their zone; or a calendar's name."""
+        """Parse weekly spans, separated by commas, and their time zone; or a calendar's name."""
         if isinstance(value, OpenHours):
             return value
         text = " ".join(value.split()) if isinstance(value, str) else ""
@@ -103,7 +103,7 @@ class OpenHours:
 
     @property
     def overlaps(self) -> bool:
-        """Whether two spans of a week share an instant."""
+        """Whether two spans of a week have an instant in common."""
         spans = sorted(self._of_week())
         if not spans:
             return False
@@ -113,7 +113,7 @@ class OpenHours:
 
     @property
     def is_always(self) -> bool:
-        """Whether the spans, of which none overlap, leave no instant of a week out."""
+        """Whether spans that do not overlap cover the whole week."""
         return sum(high - low for low, high in self._of_week()) == 7 * DAY_NS
 
     def _of_week(self) -> Iterator[tuple[int, int]]:
@@ -134,18 +134,18 @@ class OpenHours:
 
 
 class Blackout(Config):
-    """No increase fills from `before` an event of a series to `after` it.
+    """Time around each event of a series in which no increase may fill: `before` and `after` it.
 
-    `series` names an entry of `data`: each of its rows is an event at the row's stamp, which acts
-    from when the row is known. `before` and `after` may be 0, not both.
+    `series` names an entry of `data`: each of its rows is an event at the row's stamp, and is
+    considered once the row is known. `before` or `after` may be 0, but not both.
     """
 
     series: Annotated[str, Field(min_length=1)]
     """An entry of `data`; each of its rows is an event at its stamp."""
     before: MarketDelay = 0
-    """Time before an event in which nothing may be increased."""
+    """Time before an event in which no position may be increased."""
     after: MarketDelay = 0
-    """Time after an event in which nothing may be increased."""
+    """Time after an event in which no position may be increased."""
 
     @model_validator(mode="after")
     def _some_time(self) -> Self:
@@ -156,20 +156,20 @@ class Blackout(Config):
 
 
 class TradingHours(Config):
-    """When a position may be increased; exits and stops always act.
+    """Times at which a position may be increased; exits and stops always act.
 
-    An increase is decided at T only if the instant at which it may fill first lies in the hours
-    and outside of every blackout. `flat_at_close` closes all that is held at the last decision
-    whose fill lies inside, and increases nothing there.
+    An increase is decided at T only if the earliest instant at which it may fill is in the hours
+    and outside every blackout. `flat_at_close` closes all positions at the last decision whose fill
+    is inside the hours, and allows no increase at that decision.
     """
 
     open: OpenHours | None = None
-    """Weekly hours with a zone, several with commas, or a calendar: mon-fri 09:30-16:00
-    America/New_York."""
+    """Weekly hours with a time zone, or a calendar: mon-fri 09:30-16:00 America/New_York. Several
+    are separated by commas."""
     flat_at_close: bool = False
-    """Close everything at the last decision whose fill lies inside the hours."""
+    """Close all positions at the last decision whose fill is inside the hours."""
     blackout: Blackout | None = None
-    """No increase around the events of a series."""
+    """Times around the events of a series in which no position may be increased."""
 
     @model_validator(mode="after")
     def _has_a_key(self) -> Self:
@@ -183,7 +183,7 @@ class TradingHours(Config):
 
 
 def _at(key: str, value: object, kind: str, message: str, expected: str) -> ValidationError:
-    """Return an error at a key of the block."""
+    """Return an error at one key of the block."""
     problem = PydanticCustomError(kind, message, {"expected": expected})
     detail = InitErrorDetails(type=problem, loc=(key,), input=value)
     return ValidationError.from_exception_data("trading_hours", [detail])
@@ -194,7 +194,7 @@ def _short(value: Any) -> Any:
 
 
 class _OrOpen:
-    """Describes the short form to editors."""
+    """Adds the short form to the JSON Schema."""
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         text = OpenHours.__get_pydantic_json_schema__(schema, handler)
@@ -202,4 +202,4 @@ class _OrOpen:
 
 
 HoursField = Annotated[TradingHours | None, BeforeValidator(_short), _OrOpen()]
-"""Trading hours; a bare value is `open`."""
+"""Trading hours; a bare value is read as `open`."""

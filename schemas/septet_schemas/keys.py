@@ -1,4 +1,4 @@
-"""Keys that mean the same for every plugin of a kind; they end up in `UseBlock.extra`."""
+"""Generic keys, shared by all plugins of a kind; they are stored in `UseBlock.extra`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
@@ -39,69 +39,71 @@ __all__ = [
 class CandleKeys(CandlesConfig):
     """Keys of every source of bars.
 
-    `adjust` is None until the file says it: a stock source with an adjusted close refuses that.
-    `decide_within` None is the smaller of a quarter bar and 60 s.
+    `adjust` None means not set: a stock source with an adjusted close then raises an error.
+    `decide_within` None means the smaller of a quarter bar and 60 s.
     """
 
     grace: WallDuration = Field(default="2s")  # type: ignore[assignment]
-    """Live: how long after a close a decision waits for symbols that have not delivered."""
+    """Live: how long a decision waits after a close for symbols whose bar has not arrived."""
     decide_within: WallDuration | None = None
-    """Live: a bar that comes later than this after its close is late; entries do not act on it."""
+    """Live: a bar that arrives later than this after its close is late; entries do not act
+    on it."""
 
 
 class SeriesKeys(SeriesConfig):
-    """Keys of every outside series: when a value is known, how long it holds."""
+    """Keys of every outside series: when a value is known and how long it is valid."""
 
 
 class FeatureKeys(Config):
-    """Keys of every feature: its own, higher time frame."""
+    """Keys of every feature: its higher time frame."""
 
     bar: MarketDuration | None = None
-    """A higher time frame, a multiple of the bar; only closed bars of it are seen."""
+    """A higher time frame, a multiple of the bar; only its closed bars are used."""
 
 
 class ModelKeys(Config):
-    """Keys of every model. `inputs` None takes every feature of the file, in its order."""
+    """Keys of every model. `inputs` None means every feature, in the order of the file."""
 
     label: Label = Field(default={"use": "direction"})  # type: ignore[assignment]
-    """What the model learns."""
+    """The label that the model predicts."""
     training: Training = Training()
-    """When it is fitted, and on which rows."""
+    """When the model is fitted, and on which rows."""
     scale: Literal["none", "standard", "minmax", "robust"] = "none"
-    """How inputs are scaled, fitted inside each training window."""
+    """Scaling of inputs, fitted inside each training window."""
     calibrate: Literal["none", "sigmoid", "isotonic"] = "none"
-    """How its output is made a probability, on rows that were held out."""
+    """Calibration of the output to a probability, on held-out rows."""
     inputs: Annotated[tuple[Input, ...], Field(min_length=1, max_length=2_000)] | None = None
-    """Features that it reads; without it every feature of the file, in order."""
+    """Input features of the model; by default every feature of the file, in order."""
 
 
 class ExitRule(Config):
-    """When a position is left without a stop.
+    """Exits of a position other than stops.
 
-    `after` None: the label's horizon with a model, never with rules. `below` leaves when the
-    confidence falls under it.
+    `after` None means the label's horizon with a model, and never with rules. `below` exits when
+    the confidence falls below it.
     """
 
     opposite: bool = True
-    """Leave on a signal of the other side."""
+    """Exit on a signal of the opposite side."""
     after: Span | None = None
-    """Leave after so many bars; with a model the label's horizon, counted from the last same
-    signal."""
+    """Exit after this many bars; with a model the label's horizon, counted from the last signal of
+    the same side."""
     below: Probability | None = None
-    """Leave when the confidence of the held side is below this."""
+    """Exit when the confidence of the held side is below this."""
 
 
 class Reentry(Config):
-    """When a side that was stopped out may be entered again.
+    """When a side may be re-entered after a stop.
 
-    `rearm`: once the signal has differed at one decision. `immediate`: at once. `after`: when
-    so many decisions have passed, that at the close of the bar of the exit's fill the first.
+    `rearm`: once the signal has differed at one decision. `immediate`: at once. `after`: after this
+    number of decisions; the first of them is the one at the close of the bar of the exit's fill.
     """
 
     policy: Literal["rearm", "immediate", "after"] = "rearm"
-    """`rearm` waits for another signal, `immediate` for nothing, `after` for some decisions."""
+    """`rearm` waits for another signal, `immediate` does not wait, `after` waits a number of
+    decisions."""
     after: Bars | None = None
-    """With `after`: how many decisions reject the side, the exit's own bar first."""
+    """With `after`: number of decisions that reject the side, starting with the bar of the exit."""
 
 
 def read_reentry(value: Any) -> Any:
@@ -128,7 +130,7 @@ _REENTRY_SCHEMA = LazySchema(
 
 
 class RegimeKeys(Config):
-    """Keys of every regime filter: the regimes in which entries are allowed."""
+    """Keys of every regime filter."""
 
     trade_in: Annotated[tuple[str, ...], Field(min_length=1)]
     """Regimes in which entries are allowed."""
@@ -138,11 +140,11 @@ class SignalKeys(Config):
     """Keys of every signal."""
 
     min_interval: Bars = 1
-    """Bars between two accepted entries of a symbol; exits are never delayed."""
+    """Minimum number of bars between two accepted entries of a symbol; exits are never delayed."""
     exit: ExitRule = ExitRule()
-    """When a position is left without a stop."""
+    """Exits of a position other than stops."""
     regime: Annotated[UseBlock, BlockOf("signals", "regime", RegimeKeys)] | None = None
-    """Allows entries in some regimes only."""
+    """Allows entries in the given regimes only."""
     reentry: Annotated[Reentry, BeforeValidator(read_reentry), _REENTRY_SCHEMA] = Reentry()
 
 
@@ -167,19 +169,20 @@ Resume = Annotated[
 
 
 class HaltKeys(Config):
-    """Keys of every halt: what it does, and what clears it (a duration is nanoseconds)."""
+    """Keys of every halt: its action, and what clears it (a duration is in nanoseconds)."""
 
     then: Literal["flatten", "block_entries", "cancel_all"] = "flatten"
-    """Close all and block, block entries, or cancel entries and block."""
+    """Action of the halt: close all and block, block entries, or cancel entries and block."""
     resume: Resume = "manual"
-    """What clears it: manual, next_day, or a duration such as 12h."""
+    """What clears the halt: manual, next_day, or a duration such as 12h."""
 
 
 class AlertKeys(Config):
-    """Keys of every alert channel: which events it receives.
+    """Keys of every alert channel: the kinds of events that it receives.
 
-    `halt` is a person's or a rule's, `block` anything that keeps entries back, `verdict` a reading
-    of a monitor that got worse (`drift` of the model's health alone), `error` a failure.
+    `halt` is a halt by a person or a rule, `block` anything that blocks entries, `verdict` a
+    reading of a monitor that became worse (`drift`: only readings of the model's health), `error` a
+    failure.
     """
 
     events: tuple[
@@ -198,4 +201,4 @@ GENERIC_KEYS: Final[Mapping[str, type[Config]]] = {
         AlertKeys, CandleKeys, FeatureKeys, HaltKeys, ModelKeys, RegimeKeys, SeriesKeys, SignalKeys
     )
 }  # fmt: skip
-"""The generic models by name, as the markers in the JSON Schema name them."""
+"""The generic models by the names that the markers in the JSON Schema use."""

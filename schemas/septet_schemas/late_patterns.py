@@ -1,7 +1,7 @@
-"""Regular expressions that are compiled when they are first used.
+"""Regular expressions that are compiled at their first use.
 
-Python compiles one in some tenths of a millisecond. A run imports some fifty that it has no use
-for: those for mistakes, for other formats and for blocks that its file does not have.
+Python compiles one in some tenths of a millisecond. A run imports about fifty that it does not use:
+for errors, for other formats and for blocks that its file does not contain.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _METHODS = ("findall", "finditer", "fullmatch", "match", "pattern", "search", "s
 
 
 class _Late:
-    """Stands for a pattern, and takes over its methods at the first use."""
+    """Proxy of a pattern, which takes over the pattern's methods at the first use."""
 
     def __init__(self, text: str, flags: int) -> None:
         self._text, self._flags = text, flags
@@ -29,8 +29,8 @@ class _Late:
 
 
 def late_pattern(text: str, flags: int = 0) -> re.Pattern[str]:
-    """Return what has the methods of ``re.compile(text, flags)``, compiled at the first use.
+    """Return a proxy with the methods of ``re.compile(text, flags)``, compiled at the first use.
 
-    It is no `re.Pattern`: functions of `re` and of pydantic do not take it.
+    It is not a `re.Pattern`: functions of `re` and of pydantic do not accept it.
     """
     return cast("re.Pattern[str]", _Late(text, int(flags)))

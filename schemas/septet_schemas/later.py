@@ -1,4 +1,4 @@
-"""Keys that come later: they stand in the schema with their default, and any value is refused."""
+"""Keys that are not implemented yet: any value but the default is rejected."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["is_later", "later"]
 
 @dataclass(frozen=True, slots=True)
 class _Later(BeforeValidator):
-    """Marks the validator of a key that is not served."""
+    """Marks the validator of a key that is not implemented yet."""
 
 
 def later(default: object) -> Any:
-    """Return a validator that refuses anything but the default: the key is not served yet."""
+    """Return a validator that rejects anything but the default: the key is not implemented yet."""
 
     def check(value: object) -> object:
         if value == default:
@@ -33,5 +33,5 @@ def later(default: object) -> Any:
 
 
 def is_later(metadata: object) -> bool:
-    """Return whether the metadata of a field says that its key is not served yet."""
+    """Return whether the metadata of a field marks its key as not implemented yet."""
     return isinstance(metadata, _Later)

@@ -1,4 +1,4 @@
-"""The `monitoring` section of a strategy file: what is watched while it runs."""
+"""The `monitoring` section of a strategy file."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -20,7 +20,7 @@ _METRICS = frozenset({"auc", "brier", "hit_rate", "calibration", "psi", "slippag
 
 
 def _free_metric(name: str) -> str:
-    """Refuse names under which septet writes readings of its own."""
+    """Reject names that septet uses for its own readings."""
     if name in _METRICS:
         raise PydanticCustomError(
             "reserved_metric",
@@ -34,36 +34,37 @@ MonitorName = Annotated[BlockName, AfterValidator(_free_metric)]
 
 
 class ModelMonitoring(Config):
-    """Whether the model still works; windows count predictions."""
+    """Checks of the model's predictions; windows count predictions."""
 
     auc_window: int = Field(default=500, ge=30, le=1_000_000)
-    """How many of the last labelled predictions AUC, Brier score and hit rate are computed on."""
+    """Number of the latest labelled predictions on which AUC, Brier score and hit rate are
+    computed."""
     auc_floor: Probability = 0.50
-    """The AUC is bad when its upper 95 % bound is below this."""
+    """The AUC is bad if its upper 95 % bound is below this."""
     auc_warn: Probability = 0.53
-    """The AUC is doubtful when its upper 95 % bound is below this."""
+    """The AUC is doubtful if its upper 95 % bound is below this."""
     psi_window: int = Field(default=1_000, ge=100, le=1_000_000)
-    """How many of the last rows are compared with the training data."""
+    """Number of the latest rows that are compared with the training data."""
     psi_warn: float = Field(default=0.10, gt=0.0)
-    """Population stability index of an input above which it is doubtful."""
+    """An input is doubtful if its population stability index is above this."""
     psi_retrain: float = Field(default=0.25, gt=0.0)
-    """Population stability index of an input above which it is bad, and a retrain is due."""
+    """An input is bad, and a retrain is due, if its population stability index is above this."""
 
 
 class FillMonitoring(Config):
-    """Whether fills still cost what was assumed."""
+    """Comparison of the costs of fills with the assumed costs."""
 
     slippage_alarm: Cost = Field(default="20bps")  # type: ignore[assignment]
-    """Warn if the mean slippage of fills, by its lower 95 % end, is above this share of a price."""
+    """Warn if the lower 95 % bound of the mean slippage of fills is above this share of a price."""
     latency_alarm: WallDuration = Field(default="2s")  # type: ignore[assignment]
-    """Warn where a venue takes longer to answer an order."""
+    """Warn if a venue takes longer than this to answer an order."""
 
 
 _ADDRESS = r"^[A-Za-z0-9.\-\[\]:]+:\d{1,5}$"
 
 
 def _no_port_alone(value: object) -> object:
-    """Refuse a port without a host, with the address that it is meant to be."""
+    """Reject a port without a host; the message suggests the complete address."""
     if isinstance(value, int | str) and not isinstance(value, bool) and str(value).isdigit():
         raise PydanticCustomError(
             "not_loopback",
@@ -74,7 +75,7 @@ def _no_port_alone(value: object) -> object:
 
 
 def _loopback(address: str) -> str:
-    """Refuse an address that other machines reach, and a port that is none."""
+    """Reject an address that is reachable from other machines, and an invalid port."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     if not is_loopback(host) or not 0 < int(port) < 65_536:
@@ -87,9 +88,9 @@ def _loopback(address: str) -> str:
 
 
 class Metrics(Config):
-    """Where paper and live serve metrics and health: `prometheus: 127.0.0.1:9108`.
+    """Address at which paper and live serve metrics and health: `prometheus: 127.0.0.1:9108`.
 
-    On this machine alone: neither page asks who reads it.
+    Only an address of the local machine is accepted: the pages have no authentication.
     """
 
     prometheus: (
@@ -101,11 +102,11 @@ class Metrics(Config):
         ]
         | None
     ) = None
-    """Address on this machine, HOST:PORT, that serves `/metrics` and `/healthz`."""
+    """Local address, HOST:PORT, that serves `/metrics` and `/healthz`."""
 
 
 class Monitoring(Config):
-    """Watching the run; further entries are monitor plugins under names of their own.
+    """Monitoring of a run; further entries are monitor plugins by name.
 
     The metrics of an entry begin with its name.
     """
@@ -114,15 +115,15 @@ class Monitoring(Config):
     __pydantic_extra__: dict[MonitorName, MonitorBlock]
 
     model: ModelMonitoring = ModelMonitoring()
-    """Compares predictions with outcomes, and inputs with the training data."""
+    """Comparison of predictions with outcomes, and of inputs with the training data."""
     fills: FillMonitoring = FillMonitoring()
-    """Compares fills with what the simulation assumes."""
+    """Comparison of fills with the assumptions of the simulation."""
     alerts: AlertsBlock | None = None
-    """Where events of a paper or live run are sent."""
+    """Channels to which events of a paper or live run are sent."""
     metrics: Metrics = Metrics()
     """Metrics and health for Prometheus, in paper and live."""
 
     @property
     def monitors(self) -> Mapping[str, UseBlock]:
-        """The further monitors by name."""
+        """Monitor plugins by name."""
         return dict(self.__pydantic_extra__ or {})

@@ -1,4 +1,4 @@
-"""The `portfolio:` block: all symbols at one time, by rank, by given weights, by forecasts."""
+"""The `portfolio:` block: decides all symbols at one time, by rank, given weights or forecasts."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
@@ -25,11 +25,11 @@ __all__ = [
 ]  # fmt: skip
 
 DECIDES: Final = ("top", "weights", "forecast")
-"""Values of `use` with which the portfolio decides what is held, and no signal does."""
+"""Values of `use` with which the portfolio decides the positions, without a signal."""
 LATER: Final = "optimise"
-"""A value of `use` that comes later."""
+"""A value of `use` that is not implemented yet."""
 _MADE_UP: Final = {"use": "?"}
-"""A block that a check puts where one is missing."""
+"""The block that a check inserts if one is missing."""
 _OF_TOP: Final = ("by", "long", "short", "hold_rank", "where", "weight")
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "each": (),
@@ -57,12 +57,12 @@ _ENTERS: Final[Mapping[str, tuple[str, str, str]]] = {
         "no such block, or no risk.position.grid",
     ),
 }
-"""What of `risk.position` enters in place of a signal, why no sizing stands beside it, and the way
-out."""
+"""Keys of `risk.position` that enter in place of a signal: why no signal and no sizing are allowed,
+and a hint."""
 
 
 class Where(Config):
-    """Which symbols are ranked: a condition for each side, unknown and false both exclude."""
+    """Filter of the ranked symbols: one condition for each side; unknown and false both exclude."""
 
     long: Expression | None = None
     """Condition of a long position."""
@@ -71,59 +71,60 @@ class Where(Config):
 
 
 class InverseVolatility(Config):
-    """Weights in proportion to one over a volatility."""
+    """Weights in proportion to the inverse of a volatility."""
 
     inverse_volatility: Input
-    """The feature that is the volatility."""
+    """The volatility feature."""
 
 
 class Net(Config):
-    """What the weights sum to with their signs; with `beta`, weights times that feature."""
+    """Sum of the signed weights; with `beta`, the sum of weights times that feature."""
 
     target: SignedFraction
-    """What the weights sum to, with their signs."""
+    """Target of the sum of the signed weights."""
     beta: Input | None = None
-    """Feature that multiplies each weight in that sum."""
+    """Feature by which each weight is multiplied in that sum."""
 
 
 class PortfolioRebalance(Config):
-    """When weights are found anew, and how far from them is left alone.
+    """When target weights are recomputed, and which differences from them are traded.
 
     Differences below `drift` (a share of equity) are not traded; `to: edge` trades up to it.
-    `max_turnover` bounds the sum of |changes|; below `quorum` of members with a bar it waits.
+    `max_turnover` bounds the sum of |changes|; if less than the share `quorum` of the members has a
+    bar, the rebalance waits.
     """
 
     every: Every
-    """When weights are found anew: bars, an interval such as 1w on mon 00:00, or a cron
+    """When target weights are recomputed: bars, an interval such as 1w on mon 00:00, or a cron
     expression."""
     drift: Annotated[Fraction, Field(lt=1.0)] = 0.0
     """Differences below this share of equity are not traded."""
     to: Literal["target", "edge"] = "target"
-    """Trade to the target, or only to the edge of the drift."""
+    """Trade to the target, or only to the edge of the drift band."""
     max_turnover: Annotated[Fraction, Field(gt=0.0)] | None = None
-    """Upper bound of the sum of |changes| of one rebalance."""
+    """Upper bound of the sum of |changes| of a rebalance."""
     quorum: Annotated[Fraction, Field(gt=0.0, le=1.0)] = 0.9
-    """Share of the members that must have a bar; with fewer it waits. A symbol without a bar for 20
-    bars of its calendar is none."""
+    """Share of the members that must have a bar; otherwise the rebalance waits. A symbol without a
+    bar for 20 bars of its calendar is not a member."""
 
 
 class Forecast(Config):
-    """Forecasts by feature with their shares, scaled, combined, and sized by volatility.
+    """Forecast features with their shares, which are scaled, combined and sized by volatility.
 
-    `target` and the feature `volatility` are annual; `window` bars estimate scale and
-    correlations; `cap` bounds a scaled forecast, whose mean is 1.
+    `target` and the feature `volatility` are annual; scale and correlations are estimated on
+    `window` bars; `cap` bounds a scaled forecast, whose mean is 1.
     """
 
     of: Annotated[dict[str, Annotated[Fraction, Field(gt=0.0)]], Field(min_length=1)]
-    """Features that forecast, above zero is up, with their shares; the shares sum to 100 %."""
+    """Forecast features (positive means up) with their shares; the shares sum to 100 %."""
     volatility: Input
     """Feature that is the annual volatility of a symbol."""
     target: Annotated[Fraction, Field(gt=0.0)]
-    """Annual volatility of the whole."""
+    """Target annual volatility of the whole portfolio."""
     window: Annotated[Bars, Field(ge=2)] = 500
-    """Bars that scales and correlations are estimated on."""
+    """Number of bars on which scales and correlations are estimated."""
     cap: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
-    """Bound of a scaled forecast, whose mean size is 1."""
+    """Bound of a scaled forecast, whose mean absolute value is 1."""
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
@@ -156,7 +157,7 @@ def _use(value: object) -> object:
 
 
 def _where(value: object) -> object:
-    """Read one condition as that of both sides."""
+    """Read a single condition as the condition of both sides."""
     if value is None or isinstance(value, Mapping | Where):
         return value
     return {"long": value, "short": value}
@@ -218,44 +219,44 @@ Conditions = Annotated[
 
 
 class Portfolio(Config):
-    """What is held of all symbols: `each` by its own signal, or by rank, weights, forecasts.
+    """Method that decides the positions: `each` symbol by its signal, or rank, weights, forecasts.
 
-    With `top`, `weights` or `forecast` the file has no `signal` and no `risk.sizing`. Weights
-    are found at rebalances alone; price alone never changes a position.
+    With `top`, `weights` or `forecast` the file has no `signal` and no `risk.sizing`. Weights are
+    computed at rebalances only; price alone never changes a position.
     """
 
     use: Annotated[Literal["each", "top", "weights", "forecast"], BeforeValidator(_use)] = "each"
     """`each` symbol by its own signal, or all by rank (`top`), by `weights`, or by `forecast`."""
     by: Input | None = None
-    """Feature that symbols are ranked by, high is good."""
+    """Feature by which symbols are ranked; high is good."""
     long: Annotated[int, Field(ge=0, le=5_000)] = 0
-    """How many symbols are held long."""
+    """Number of symbols that are held long."""
     short: Annotated[int, Field(ge=0, le=5_000)] = 0
-    """How many symbols are held short, on a perpetual account."""
+    """Number of symbols that are held short, on a perpetual account."""
     hold_rank: Annotated[int, Field(ge=1, le=5_000)] | None = None
-    """Held symbols stay while ranked so or better."""
+    """A held symbol is kept while its rank is this or better."""
     where: Conditions = None
-    """Condition of a symbol to be ranked; or one for each side."""
+    """Condition for a symbol to be ranked, or one condition for each side."""
     weight: Weight = "equal"
     """How a side's budget is divided: equal, score, rank, {inverse_volatility: FEATURE}."""
     weights: Input | None = None
-    """Feature that is the weight of each symbol; NaN keeps the units, 0 closes."""
+    """Feature that is the weight of each symbol; NaN keeps the units, 0 closes the position."""
     forecast: Forecast | None = None
     """Forecasts that are combined and sized by volatility."""
     optimise: Annotated[None, later(None)] = None
-    """Not yet."""
+    """Not implemented yet."""
     gross: Annotated[Fraction, Field(gt=0.0)] = 1.0
-    """Sum of |weights| with every slot filled."""
+    """Sum of |weights| if every slot is filled."""
     net: NetTarget = None
-    """What the weights sum to: any, or {target: 0%, beta: FEATURE}."""
+    """Sum of the signed weights: any, or {target: 0%, beta: FEATURE}."""
     max_weight: Annotated[Fraction, Field(gt=0.0)] | None = None
     """Upper bound of one weight."""
     exit_if: Expression | None = None
-    """Condition that closes a symbol at any close."""
+    """Condition that closes a symbol's position at any close."""
     reentry: Annotated[Reentry, BeforeValidator(_reentry)] = Reentry(policy="immediate")
-    """When a symbol that was stopped out may be entered again: immediate, {after: 5 bars}."""
+    """When a symbol may be re-entered after a stop: immediate, {after: 5 bars}."""
     rebalance: PortfolioRebalance | None = None
-    """When weights are found anew."""
+    """When target weights are recomputed."""
 
     @field_validator("long", "short", mode="before")
     @classmethod
@@ -266,16 +267,16 @@ class Portfolio(Config):
 
     @property
     def decides(self) -> bool:
-        """Whether the portfolio decides what is held."""
+        """Whether the portfolio decides the positions."""
         return self.use in DECIDES
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        """Refuse keys of another `use`, and require its own."""
+        """Reject keys of another `use`, and require the keys of this one."""
         allowed = {"use", *_KEYS[self.use], *(_SHARED if self.decides else ())}
         for key in sorted(self.model_fields_set - allowed):
             if getattr(self, key) == type(self).model_fields[key].default:
-                continue  # written at its default, as the effective file is
+                continue  # given with its default value, as in the effective file
             owners = [use for use in DECIDES if key in (*_KEYS[use], *_SHARED)]
             raise _located(
                 key, getattr(self, key), f"use: {self.use} does not read {key}",
@@ -293,7 +294,7 @@ class Portfolio(Config):
         return self
 
     def _slots(self) -> None:
-        """Check the slots of `top`."""
+        """Check the number of slots of `top`."""
         if not self.long + self.short:
             raise _located("long", self.long, "nothing is ever held", "long: 3, or short: 3")
         if self.net is not None and not (self.long and self.short):
@@ -313,15 +314,16 @@ class Portfolio(Config):
 
 
 def with_derived(data: Any) -> Any:
-    """Return a strategy's keys with the signal and the sizing that follow from the rest.
+    """Return a strategy's keys with the signal and the sizing that its other keys imply.
 
-    A portfolio that decides has rules that only leave, by `exit_if`, as its signal; regular buys
-    and a grid have rules that never act. The sizing is never asked. Other files are left alone.
+    For a portfolio that decides, the signal is rules that only exit, by `exit_if`; for regular buys
+    and a grid, rules that never act. The sizing is never called. Other files are returned
+    unchanged.
 
     Raises
     ------
     ValidationError
-        If the file has a signal or a sizing of its own beside them.
+        If the file has a signal or a sizing as well.
     """
     derived = _derived(data) if isinstance(data, Mapping) else None
     if derived is None:
@@ -350,7 +352,7 @@ def with_derived(data: Any) -> Any:
 
 
 def _derived(data: Mapping[str, Any]) -> tuple[dict[str, Any], str, str, str] | None:
-    """Return the signal that follows, why there is no other, why no sizing, and the way out."""
+    """Return the implied signal, why no other is allowed, why no sizing is, and a hint."""
     portfolio, risk = data.get("portfolio"), data.get("risk")
     position = risk.get("position") if isinstance(risk, Mapping) else None
     use = portfolio.get("use") if isinstance(portfolio, Mapping) else None
@@ -373,7 +375,7 @@ def _derived(data: Mapping[str, Any]) -> tuple[dict[str, Any], str, str, str] | 
 
 
 def _is_derived(written: Any, derived: Mapping[str, Any]) -> bool:
-    """Whether a signal is absent, or the derived one as the effective file shows it."""
+    """Whether a signal is absent, or is the implied one as shown in the effective file."""
     if written is None or written == _MADE_UP:
         return True
     if not isinstance(written, Mapping) or written.get("use") != "rules":
@@ -383,7 +385,7 @@ def _is_derived(written: Any, derived: Mapping[str, Any]) -> bool:
 
 
 def _is_sizing(written: Any) -> bool:
-    """Whether a sizing is the derived one."""
+    """Whether a sizing is the implied one."""
     if written == _MADE_UP:
         return True
     return isinstance(written, Mapping) and dict(written) in (

@@ -1,4 +1,4 @@
-"""Positions in steps: distances of stops and levels, what is added and taken, and their words."""
+"""Positions in steps: distances of stops and levels, increases, partial exits, names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,9 +48,9 @@ POSITION_WORDS: Final = (
     "position", "entry_price", "first_price", "last_price", "bars_held", "open_return",
     "best_return", "adds",
 )  # fmt: skip
-"""Names of the position that rules of the signal and of `risk.position` may read."""
+"""Names of position values that rules of the signal and of `risk.position` may use."""
 LEVEL_COLUMNS: Final = ("stop_price", "target_price", "add_price")
-"""Columns of decisions for the levels of a position."""
+"""Columns of the decisions table for the levels of a position."""
 
 _NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)"
 _MULTIPLE: Final = late_pattern(rf"^\s*({_NUMBER})\s*R\s*$")
@@ -60,10 +60,10 @@ _EXPECTED: Final = "a share such as 4%, a distance such as '3 * atr_14', or a mu
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """A distance that is no share of a price: a multiple of R, or an expression (quote).
+    """A distance that is not a share of a price: a multiple of R, or an expression (quote).
 
-    R is the distance of the position's first fill from its first stop. An expression is read when
-    the entry is decided, and fixed.
+    R is the distance from the position's first fill to its first stop. An expression is evaluated
+    when the entry is decided, and then fixed.
     """
 
     multiple: float = 0.0
@@ -76,12 +76,12 @@ class Distance:
 class DistanceMark(msgspec.Struct, frozen=True):
     """Marks a field that holds a share of a price, or a `Distance` from it.
 
-    A step asks for it by two names: the field's own is the share, and with ``_amount`` behind it is
-    the distance (quote). One of the two is 0, NaN where a distance is unknown.
+    A step uses two parameters: one with the name of the field is the share, one with the suffix
+    ``_amount`` is the distance (quote). One of the two is 0; an unknown distance is NaN.
     """
 
     required: bool = False
-    """Without it, where it is an expression, nothing is entered."""
+    """Whether an expression with an unknown value prevents the entry."""
 
 
 @cache
@@ -98,7 +98,7 @@ def distances_of(config: type[Config]) -> Mapping[str, DistanceMark]:
 def parse_distance(value: object, *, signed: bool = False, zero: bool = False) -> float | Distance:
     """Read `4%`, `3 * atr_14` or `2R`.
 
-    `signed` lets a share or a multiple lie below zero, `zero` be none.
+    `signed` allows a share or a multiple below zero, `zero` a distance of zero.
     """
     if isinstance(value, Distance):
         return value
@@ -133,38 +133,39 @@ def _shown(value: float | Distance) -> float | str:
 
 
 def parse_signed_distance(value: object) -> float | Distance:
-    """Read a distance that may lie below zero."""
+    """Parse a distance that may be below zero."""
     return parse_distance(value, signed=True)
 
 
 def parse_distance_or_zero(value: object) -> float | Distance:
-    """Read a distance that may be none."""
+    """Parse a distance that may be zero."""
     return parse_distance(value, zero=True)
 
 
 DISTANCE_PARSERS: Final = (parse_distance, parse_signed_distance, parse_distance_or_zero)
-"""What reads a distance; one that is a number is a share."""
+"""Validators that parse distances; a number is a share."""
 _SCHEMA: Final = WithJsonSchema({"type": ["string", "number"], "description": _EXPECTED})
 _WRITE: Final = PlainSerializer(_shown, return_type=float | str, when_used="json")
 
 Away = Annotated[float | Distance, DistanceMark(), BeforeValidator(parse_distance), _SCHEMA, _WRITE]
-"""A distance of a target: `4%`, `3 * atr_14`, `2R`."""
+"""Distance of a target: `4%`, `3 * atr_14`, `2R`."""
 StopAway = Annotated[
     float | Distance, DistanceMark(required=True), BeforeValidator(parse_distance), _SCHEMA, _WRITE
 ]
-"""A distance of a stop; where it is unknown nothing is entered."""
+"""Distance of a stop; if it is unknown, nothing is entered."""
 AwayOrZero = Annotated[
     float | Distance, DistanceMark(), BeforeValidator(parse_distance_or_zero), _SCHEMA, _WRITE
 ]  # fmt: skip
-"""A distance that may be none."""
+"""Distance that may be zero."""
 Level = Annotated[float | Distance, BeforeValidator(parse_distance), _SCHEMA, _WRITE]
-"""A return of the position at which something is taken: `2%`, `2R`, `1.5 * atr_14`."""
+"""Return of the position at which a part is sold: `2%`, `2R`, `1.5 * atr_14`."""
 SignedLevel = Annotated[float | Distance, BeforeValidator(parse_signed_distance), _SCHEMA, _WRITE]
-"""A return of the position at which something is added, below zero against it: `-3%`, `1R`."""
+"""Return of the position at which it is increased; negative is against the position: `-3%`,
+`1R`."""
 
 
 def _one_of(owner: str, given: Mapping[str, object]) -> None:
-    """Refuse an entry that has both a condition and a level, or neither."""
+    """Reject an entry with both a condition and a level, or with neither."""
     written = [name for name in ("when", "at") if given[name] not in (None, ())]
     if len(written) != 1:
         raise PydanticCustomError(
@@ -179,23 +180,24 @@ def _list(value: Any) -> Any:
 
 
 class Add(Config):
-    """More of the position: a market order `when` a condition is true, or resting orders `at`.
+    """Increase of a position: a market order `when` a condition is true, or resting orders `at`.
 
-    `size` is a share of the filled first order. `times` is how often a condition may add in one
-    trade, `min_interval` how many bars after the entry or its own last order at the earliest.
+    `size` is a share of the filled first order. `times` bounds how often a condition may add in one
+    trade; `min_interval` is the least number of bars since the entry or its own last order.
     """
 
     when: Expression | None = None
-    """Condition at whose first true close a market order adds."""
+    """Condition; a market order adds at the first close at which it is true."""
     at: Annotated[tuple[SignedLevel, ...], BeforeValidator(_list), Field(max_length=20)] = ()
-    """Returns from the first price at which orders rest; below zero against the position: -3%,
+    """Returns from the first price at which orders rest; negative is against the position: -3%,
     1R."""
     size: Annotated[Fraction, Field(gt=0.0)] = Field(default=1.0)
     """Share of the filled first order."""
     times: Annotated[int, Field(ge=1, le=1_000)] = 1
-    """How often the condition may add in one trade."""
+    """Upper bound of how often the condition may add in one trade."""
     min_interval: Bars | None = None
-    """Bars after the entry, or after its own last order, before the condition adds again."""
+    """Least number of bars since the entry, or since its own last order, before the condition adds
+    again."""
 
     @model_validator(mode="after")
     def _when_or_at(self) -> Self:
@@ -204,14 +206,14 @@ class Add(Config):
 
 
 class Then(Config):
-    """What a take does beside selling: `stop: break_even` moves the stop to zero after fees."""
+    """Further action of a partial exit: `stop: break_even` moves the stop to zero after fees."""
 
     stop: Literal["break_even"] = "break_even"
-    """Move the stop to where the rest closes at zero after fees."""
+    """Move the stop to the price at which the rest closes at zero after fees."""
 
 
 class Take(Config):
-    """A part of the position is sold: `at` a level, or `when` a condition is true; once a trade.
+    """Partial exit of a position: `at` a level, or `when` a condition is true; once per trade.
 
     `size` is a share of all units that the trade has entered so far.
     """
@@ -219,11 +221,11 @@ class Take(Config):
     at: Level | None = None
     """Return from the average entry price at which a limit order sells: 2%, 2R, 1.5 * atr_14."""
     when: Expression | None = None
-    """Condition at whose first true close a market order sells."""
+    """Condition; a market order sells at the first close at which it is true."""
     size: Annotated[Fraction, Field(gt=0.0, le=1.0)] = Field(default=1.0)
     """Share of all units that the trade has entered so far."""
     then: Then | None = None
-    """What happens besides, once it has filled."""
+    """Further action once the partial exit has filled."""
 
     @model_validator(mode="after")
     def _when_or_at(self) -> Self:
@@ -238,43 +240,43 @@ class Take(Config):
 
 
 class BuyEvery(Config):
-    """A buy of `amount` (quote, fees included) whenever `every` falls due, from cash at hand.
+    """A buy of `amount` (quote, fees included) at each time of `every`, from available cash.
 
-    A buy that cannot be made when it is due is dropped.
+    A buy that is not possible when it is due is dropped.
     """
 
     every: Every
-    """When a buy falls due: bars, an interval such as 1d at 12:00, or a cron expression."""
+    """When a buy is due: bars, an interval such as 1d at 12:00, or a cron expression."""
     amount: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-    """Quote currency that one buy costs at the close, fees included."""
+    """Cost of one buy at the close in quote currency, fees included."""
 
 
 class Grid(Config):
-    """Resting buys below a centre, one `step` below another; each is sold one level up.
+    """Buy orders that rest below a centre, one `step` apart; each is sold one level higher.
 
-    While flat the levels are laid at every decision: centre * (1 - step)^k for k from 1 on. Each
-    buys `size` of equity. With `short` the mirror rests above the centre.
+    While the position is flat the levels are set at every decision: centre * (1 - step)^k for k =
+    1, 2, ... Each buys `size` of equity. With `short`, mirrored sell orders rest above the centre.
     """
 
     centre: Expression
-    """Price around which the levels are laid, read at every close while flat."""
+    """Centre of the levels, evaluated at every close while the position is flat."""
     step: Annotated[Fraction, Field(gt=0.0, lt=1.0)]
-    """Distance from one level to the next, as a share."""
+    """Distance between two levels, as a share of the price."""
     levels: Annotated[int, Field(ge=1, le=50)]
-    """How many levels rest on one side."""
+    """Number of levels on one side."""
     size: Annotated[Fraction, Field(gt=0.0)]
     """Share of equity that each level buys."""
     short: bool = False
-    """Rest the mirror above the centre as well, on a perpetual account."""
+    """Place mirrored sell orders above the centre as well, on a perpetual account."""
 
 
 class PositionSteps(Config):
-    """How a position grows and shrinks between its entry and its exit."""
+    """Increases and partial exits of a position between its entry and its exit."""
 
     add: Annotated[tuple[Add, ...], BeforeValidator(_list), Field(max_length=8)] = ()
     """Increases after the entry."""
     take: Annotated[tuple[Take, ...], BeforeValidator(_list), Field(max_length=16)] = ()
-    """Partial exits; together at most 100 %."""
+    """Partial exits; together they sell at most 100 %."""
     buy_every: BuyEvery | None = None
     """Regular buys in place of a signal."""
     grid: Grid | None = None
@@ -282,12 +284,12 @@ class PositionSteps(Config):
 
     @property
     def enters(self) -> bool:
-        """Whether regular buys, or a grid, enter in place of a signal."""
+        """Whether regular buys or a grid enter in place of a signal."""
         return self.buy_every is not None or self.grid is not None
 
     @property
     def expressions(self) -> tuple[str, ...]:
-        """Every expression of these steps."""
+        """All expressions of these steps."""
         levels = [*(each.at for each in self.take), *(at for add in self.add for at in add.at)]
         formulas = [each.formula for each in levels if isinstance(each, Distance) and each.formula]
         conditions = [*(each.when for each in self.add), *(each.when for each in self.take)]

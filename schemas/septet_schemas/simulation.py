@@ -1,4 +1,4 @@
-"""How orders meet the market in a backtest and in paper mode."""
+"""Simulation of order execution in a backtest and in paper mode."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -15,30 +15,30 @@ __all__ = ["Fee", "InstrumentSpec", "Simulation", "Slippage"]
 class Fee(Config):
     """Fees as fractions of the notional; a negative maker fee is a rebate.
 
-    `fee_currency: base` takes the fee of a buy in the base currency, as spot venues do.
+    `fee_currency: base` charges the fee of a buy in the base currency, as spot venues do.
     """
 
     maker: SignedCost = Field(default="10bps")  # type: ignore[assignment]
-    """Fee of an order that rested, as a share of the notional; negative is a rebate."""
+    """Fee of an order that rested in the book, as a share of the notional; negative is a rebate."""
     taker: SignedCost = Field(default="10bps")  # type: ignore[assignment]
     """Fee of an order that takes liquidity, as a share of the notional."""
     fee_currency: Literal["quote", "base"] = "quote"
-    """Whether the fee of a buy is paid in quote currency or in what is bought."""
+    """Whether the fee of a buy is paid in quote currency or in the bought currency."""
 
 
 class Slippage(Config):
-    """Slippage of a market order: a fraction, or `volatility` times the realised one.
+    """Slippage of a market order: a fraction, or `volatility` times the realised volatility.
 
-    With `volatility` the slippage of a bar is that factor times the standard deviation of the
-    last `window` one-bar log returns, plus `fraction`.
+    With `volatility` the slippage of a bar is that factor times the standard deviation of the last
+    `window` one-bar log returns, plus `fraction`.
     """
 
     fraction: Cost = 0.0
-    """Share of the price that a market order loses."""
+    """Slippage of a market order as a share of the price."""
     volatility: float | None = Field(default=None, gt=0.0, le=100.0)
-    """That many standard deviations of one-bar log returns come on top."""
+    """Multiple of the standard deviation of one-bar log returns that is added to the slippage."""
     window: Bars = 20
-    """Bars that the standard deviation is taken over."""
+    """Number of bars over which the standard deviation is computed."""
 
 
 def _one_fee(value: Any) -> Any:
@@ -65,36 +65,36 @@ SlippageField = Annotated[
 
 
 class Simulation(Config):
-    """The simulated market: the same for backtest and paper, whatever the venues are.
+    """The simulated market: the same for backtest and paper, independent of the venues.
 
-    `latency` is in bars after the decision; `participation` caps a fill at that share of its
-    bar's volume (None: no cap); the rest of an entry expires after `time_in_force`.
+    `latency` is in bars after the decision; `participation` caps a fill at that share of its bar's
+    volume (None: no cap); the unfilled rest of an entry expires after `time_in_force`.
     """
 
     fee: FeeField = Field(default="10bps")  # type: ignore[assignment]
     """Fees: one share, or {maker, taker, fee_currency}."""
     slippage: SlippageField = Field(default="5bps")  # type: ignore[assignment]
-    """Loss of market orders against the price: one share, or {fraction, volatility, window}."""
+    """Slippage of market orders: one share, or {fraction, volatility, window}."""
     latency: BarsOrZero = 0
-    """Bars from a decision to when its order works."""
+    """Number of bars from a decision until its order works."""
     participation: Annotated[Fraction, Field(gt=0.0, le=1.0)] | None = None
-    """Share of a bar's volume that may fill at most; without it no cap."""
+    """Largest share of a bar's volume that may fill; by default no cap."""
     time_in_force: Bars = 1
-    """Bars that the rest of an entry goes on working."""
+    """Number of bars that the unfilled rest of an entry keeps working."""
     fills: Literal["next_open", "quotes", "book"] = "next_open"
-    """What fills orders: bars, or in paper live quotes or the order book."""
+    """Source of fills: bars, or in paper mode live quotes or the order book."""
     intrabar: Annotated[None, later(None)] = None
-    """Not yet."""
+    """Not implemented yet."""
 
 
 class InstrumentSpec(Config):
-    """What a venue trades: quantities are whole `lot`s, prices whole `tick`s (0: no step)."""
+    """Trading rules of an instrument: the steps `lot` and `tick` (0: no step), minimum sizes."""
 
     tick: float = Field(default=0.0, ge=0.0)
-    """Smallest step of a price; 0 is none."""
+    """Smallest step of a price; 0 means no step."""
     lot: float = Field(default=1e-8, gt=0.0)
     """Smallest step of a quantity."""
     min_notional: float = Field(default=0.0, ge=0.0)
-    """Smallest value of an order, in quote currency."""
+    """Smallest notional of an order, in quote currency."""
     min_quantity: float = Field(default=0.0, ge=0.0)
-    """Smallest quantity of an order, where it is larger than `lot`."""
+    """Smallest quantity of an order, if it is larger than `lot`."""

@@ -1,11 +1,11 @@
-"""The strategy file: one pydantic model, attribute names are the YAML's keys.
+"""The strategy file as a pydantic model; attribute names are the keys of the YAML.
 
-Validate with a resolver that finds plugins::
+Validate it with a resolver that finds plugins::
 
     Strategy.model_validate(data, context={"resolver": resolver})
 
-Durations are integer nanoseconds, fractions plain floats, `start` and `end` nanoseconds since
-the epoch. Every `use:` block is a `UseBlock` (see `septet_schemas.blocks`).
+Durations are integer nanoseconds, fractions plain floats, `start` and `end` nanoseconds since the
+epoch. Every `use:` block is a `UseBlock` (see `septet_schemas.blocks`).
 """
 
 import keyword
@@ -139,35 +139,38 @@ OrderBlock = Annotated[UseBlock, BlockOf("execution", "order")]
 
 
 class Account(Config):
-    """What the strategy starts with. `currency` defaults to the universe's quote currency."""
+    """Capital and type of the account. `currency` defaults to the universe's quote currency."""
 
     capital: float = Field(default=10_000.0, gt=0.0, le=1e15)
-    """Money the strategy starts with, in `currency`."""
+    """Initial capital in `currency`."""
     currency: Currency = "USDT"
     """The currency of capital and results; every symbol must be priced in it."""
     type: Literal["spot", "perpetual"] = "spot"
-    """`spot` never goes short, a short signal means flat; `perpetual` trades linear perpetuals."""
+    """`spot` never holds short positions: a short signal means flat. `perpetual` trades linear
+    perpetuals."""
 
 
 class Universe(Config):
-    """What is traded and when decisions are taken: at the close of every bar.
+    """Traded symbols and decision times: a decision is taken at the close of every bar.
 
-    The first decision is at `start` or later, the last at `end` or earlier; an `end` written as
-    a date includes that day. None: as far as the data reaches. `trading_hours` None: at all hours.
+    The first decision is at `start` or later, the last at `end` or earlier; an `end` written as a
+    date includes that day. None means the whole span of the data. `trading_hours` None means all
+    hours.
     """
 
     symbols: Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=5_000)]
-    """What is traded, as the source names it; the order breaks ties."""
+    """Traded symbols by the names of the source; the order breaks ties."""
     bar: MarketDuration
     """Length of a bar; a decision is taken at the close of each."""
     start: StartTime | None = None
-    """The first decision is at this time or later; what features need before it is read as well."""
+    """Earliest time of the first decision; the data that features need before it is read as
+    well."""
     end: EndTime | None = None
-    """The last decision is at this time or earlier; a date includes that day."""
+    """Latest time of the last decision; a date includes that day."""
     trading_hours: HoursField = None
     """When a position may be increased: weekly hours with a zone, or a calendar such as XNYS."""
     where: Annotated[None, later(None)] = None
-    """Not yet."""
+    """Not implemented yet."""
     top: Annotated[None, later(None)] = None
     """Not yet."""
     by: Annotated[None, later(None)] = None
@@ -213,25 +216,25 @@ class Data(Config):
     candles: CandlesBlock
     """The source of bars."""
     funding: SeriesBlock | None = None
-    """Funding rates of perpetuals; a constant stands under `perpetual.funding` instead."""
+    """Funding rates of perpetuals; for a constant rate use `perpetual.funding` instead."""
 
     @property
     def series(self) -> Mapping[str, UseBlock]:
-        """The named series, without `funding`."""
+        """Named series without `funding`."""
         return dict(self.__pydantic_extra__ or {})
 
     @property
     def readable(self) -> Mapping[str, UseBlock]:
-        """The series that features may read: the named ones, and `funding`."""
+        """Series that features may read: the named ones, and `funding`."""
         funding = {} if self.funding is None else {"funding": self.funding}
         return {**self.series, **funding}
 
 
 class Rebalance(Config):
-    """Resize a held position when it is off its target by more than `band` of the target."""
+    """Resizing of a position that differs from its target by more than `band` of the target."""
 
     band: Annotated[Fraction, Field(gt=0.0)]
-    """Resize when the position is off its target by more than this share of the target."""
+    """Resize a position that differs from its target by more than this share of the target."""
 
 
 def _rebalance(value: Any) -> Any:
@@ -253,7 +256,7 @@ DEFAULT_LIMITS: Mapping[str, Any] = {
 
 
 def _needs_signal(schema: dict[str, Any]) -> None:
-    """Require a signal and a sizing where nothing else decides what is held."""
+    """Require a signal and a sizing if nothing else decides the positions."""
     schema["required"] = [each for each in schema["required"] if each not in ("signal", "risk")]
     decides = {"properties": {"use": {"enum": list(DECIDES)}}, "required": ["use"]}
     buys: dict[str, Any] = {"anyOf": [{"required": [key]} for key in ("buy_every", "grid")]}
@@ -267,25 +270,24 @@ def _needs_signal(schema: dict[str, Any]) -> None:
 
 
 def _needs_no_sizing(schema: dict[str, Any]) -> None:
-    """Leave it to the whole file whether a sizing is required."""
+    """Remove the requirement of a sizing: the schema of the whole file decides it."""
     schema.pop("required", None)
 
 
 class Risk(Config):
-    """How much, and when to stop.
+    """Sizes, limits, stops and halts.
 
-    `rebalance` None is never; with `volatility_target` the loader makes it a band of 20%. Limits
-    that the file does not name stand at their defaults; none is ever unlimited. `max_positions`
-    bounds how many symbols are held or being entered; None bounds them by the limits alone.
+    `rebalance` None means never; with `volatility_target` the loader makes it a band of 20%. Limits
+    that the file does not name have their defaults; none is ever unlimited. `max_positions` bounds
+    the number of symbols that are held or being entered; with None only the limits bound it.
     """
 
     model_config = ConfigDict(json_schema_extra=_needs_no_sizing)
 
     sizing: SizingBlock
-    """How large an entry is."""
+    """Size of an entry."""
     limits: LimitMap = Field(default={}, validate_default=True)
-    """Upper bounds of entries by name; those not named stand at their defaults, none is
-    unlimited."""
+    """Upper bounds of entries by name; those not named have their defaults, none is unlimited."""
     stops: StopMap = {}
     """Levels and times at which a position is closed, by name."""
     halts: HaltMap = {}
@@ -293,18 +295,18 @@ class Risk(Config):
     rebalance: Annotated[Rebalance | None, BeforeValidator(_rebalance), _REBALANCE_SCHEMA] = None
     """Resize a held position towards its target; `never`, or `band: 20%`."""
     allocate: Literal["confidence", "pro_rata"] = "confidence"
-    """Who gets the buying power of a decision time: highest confidence first, or all scaled
+    """Allocation of buying power at a decision time: highest confidence first, or all scaled
     alike."""
     split: Literal["none", "equal"] = "none"
     """`equal` divides the size by the number of symbols."""
     adopt: Literal["refuse", "adopt"] = "refuse"
-    """What a live start does about a position that its journal does not explain."""
+    """Action of a live start for a position that its journal does not explain."""
     cash_buffer: Annotated[Fraction, Field(lt=1.0)] = 0.0
-    """Share of equity that entries leave as cash."""
+    """Share of equity that entries keep as cash."""
     position: PositionSteps | None = None
-    """How a position grows and shrinks in steps between its entry and its exit."""
+    """Increases and partial exits of a position between its entry and its exit."""
     max_positions: Annotated[int, Field(ge=1, le=5_000)] | None = None
-    """How many symbols are held or being entered at most."""
+    """Largest number of symbols that are held or being entered."""
 
     @field_validator("limits", mode="before")
     @classmethod
@@ -315,26 +317,26 @@ class Risk(Config):
 
 
 class Execution(Config):
-    """Where orders go and how.
+    """Venues, order types and simulated costs.
 
-    `on_shutdown` is what the shutdown of a paper or live run does to orders and positions: `keep`
-    leaves them, `cancel` cancels entries, `flatten` closes what is held as well.
+    `on_shutdown` is the action at the shutdown of a paper or live run: `keep` leaves all orders and
+    positions, `cancel` cancels entries, `flatten` closes the positions as well.
     """
 
     simulation: Simulation = Simulation()
-    """Costs and fills of a backtest and of paper, whatever the venues are."""
+    """Costs and fills of a backtest and of paper mode, independent of the venues."""
     venues: dict[BlockName, VenueBlock] = Field(
         default={"sim": {"use": "simulated"}}, min_length=1, validate_default=True
     )
-    """Where orders go, by a name of your choice."""
+    """Venues that receive orders, by a name of your choice."""
     order: OrderBlock = Field(default={"use": "market"})  # type: ignore[assignment]
     """The order type of entries; exits are market orders."""
     at_start: Literal["reconcile", "refuse_if_different"] = "reconcile"
-    """What a start does where the venue and the journal differ: adjust to the venue, or refuse."""
+    """Action of a start if the venue and the journal differ: adjust to the venue, or refuse."""
     instruments: dict[Symbol, InstrumentSpec] = {}
-    """Tick, lot and minimum notional by symbol, in place of those stored with the data."""
+    """Tick, lot and minimum notional by symbol; they replace those stored with the data."""
     on_shutdown: Literal["keep", "cancel", "flatten"] = "keep"
-    """At a shutdown: `keep` all orders and positions, `cancel` entries, or `flatten`."""
+    """At shutdown: `keep` all orders and positions, `cancel` entries, or `flatten`."""
     one_cancels_other: Annotated[Literal[False], later(False)] = False
     """Not yet."""
     router: Annotated[None, later(None)] = None
@@ -342,12 +344,12 @@ class Execution(Config):
 
 
 class Funding(Config):
-    """A constant funding rate, for who has no funding series: paid every `every` (UTC)."""
+    """A constant funding rate, used without a funding series: paid every `every` (UTC)."""
 
     rate: SignedCost
     """Funding rate of one interval as a share of the notional; longs pay a positive one."""
     every: MarketDuration = Field(default="8h")  # type: ignore[assignment]
-    """Time between two fundings, at its UTC multiples."""
+    """Time between two funding payments, at its UTC multiples."""
 
 
 class Perpetual(Config):
@@ -356,13 +358,14 @@ class Perpetual(Config):
     leverage: float = Field(default=1.0, ge=1.0, le=125.0)
     """Notional over margin of a position."""
     margin: Literal["isolated"] = "isolated"
-    """Each position has a margin of its own, and never loses more."""
+    """Margin mode: each position has a separate margin, and never loses more than it."""
     maintenance: Annotated[Fraction, Field(lt=1.0)] = Field(default="1%")  # type: ignore[assignment]
-    """Share of the notional below which the margin must not fall: the position is liquidated."""
+    """Maintenance margin as a share of the notional; a position whose margin falls below it is
+    liquidated."""
     liquidation_fee: Annotated[Fraction, Field(lt=1.0)] = Field(default="0.5%")  # type: ignore[assignment]
-    """Share of the notional that a liquidation costs besides the loss."""
+    """Cost of a liquidation as a share of the notional, in addition to the loss."""
     funding: Funding | None = None
-    """A constant funding rate, without a series under `data.funding`."""
+    """A constant funding rate, used without a series under `data.funding`."""
     hedge_mode: Annotated[Literal[False], later(False)] = False
     """Not yet."""
 
@@ -371,13 +374,13 @@ class Schedule(Config):
     """Jobs at a time of day, in paper and live."""
 
     report: Daily | None = None
-    """When the report of a paper or live run is written: daily 08:00 UTC."""
+    """When the report of a paper or live run is written, for example daily 08:00 UTC."""
 
 
 class Strategy(Config):
     """A whole strategy file.
 
-    With a portfolio that decides, regular buys or a grid, `signal` and sizing follow from them.
+    With a portfolio that decides, regular buys or a grid, `signal` and sizing are implied.
     """
 
     model_config = ConfigDict(json_schema_extra=_needs_signal)
@@ -385,42 +388,43 @@ class Strategy(Config):
     version: Literal[1]
     """Version of this file format."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
-    """Names the folder of the runs; letters, digits, point, dash and underscore."""
+    """Name of the strategy and of the folder of its runs; letters, digits, point, dash and
+    underscore."""
     mode: Literal["backtest", "paper", "live"] = "backtest"
-    """What `septet run` does with the file unless `--mode` says otherwise."""
+    """Mode of `septet run` unless the option `--mode` is given."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of every random number of a run."""
     plugins: tuple[str, ...] = ()
-    """Packages that must be installed, such as `my-features >=1.2`; their names can then be
-    used."""
+    """Packages that must be installed, such as `my-features >=1.2`; the file can then use their
+    plugins."""
     account: Account = Account()
-    """What the strategy starts with."""
+    """Capital and type of the account."""
     universe: Universe
-    """What is traded, in which bars, from when to when."""
+    """Traded symbols, length of a bar, first and last decision."""
     data: Data
     """Sources of bars, of funding and of other series."""
     features: dict[FeatureName, FeatureBlock] = Field(default={}, max_length=2_000)
     """Columns computed from bars, by a name of your choice; rules and models read them."""
     model: ModelBlock | None = None
-    """A classifier whose probability the signal acts on; without it rules decide."""
+    """A classifier whose probability the signal uses; without it the signal is rules."""
     portfolio: Portfolio = Portfolio()
-    """Weighs all symbols at one time, in place of a signal for each."""
+    """Weights of all symbols, decided at one time in place of a signal for each."""
     signal: SignalBlock
     """When to be long, short or flat."""
     risk: Risk
-    """How much, and when to stop."""
+    """Sizes, limits, stops and halts."""
     execution: Execution = Field(default={})  # type: ignore[assignment]
-    """How orders reach the market, and what they cost."""
+    """Venues, order types and simulated costs."""
     perpetual: Perpetual = Perpetual()
-    """Terms of perpetuals; read when `account.type` is perpetual."""
+    """Terms of perpetuals; used when `account.type` is perpetual."""
     monitoring: Monitoring = Field(default={})  # type: ignore[assignment]
-    """What is watched while the strategy runs."""
+    """Monitors and alerts of a run."""
     schedule: Schedule = Schedule()
     """Jobs at a time of day, in paper and live."""
     time_zone: TimeZone = "UTC"
-    """The clock of days, hours and anchors, such as America/New_York."""
+    """Time zone of days, hours and anchors, such as America/New_York."""
     day_start: DayTime = Field(default="00:00")  # type: ignore[assignment]
-    """When a day begins on that clock: for daily halts, statistics and anchors."""
+    """Time of day at which a day begins in that zone: for daily halts, statistics and anchors."""
     spreads: Annotated[None, later(None)] = None
     """Not yet."""
     strategies: Annotated[None, later(None)] = None
@@ -430,9 +434,9 @@ class Strategy(Config):
     reset: Annotated[None, later(None)] = None
     """Not yet."""
     benchmark: Symbol | None = None
-    """Symbol of the universe that the result is compared with; else all in equal parts."""
+    """Symbol of the universe with which the result is compared; by default all in equal parts."""
     sweep: Sweep | None = None
-    """Settings to try with `septet sweep`; a run ignores it."""
+    """Search space of `septet sweep`; a run ignores it."""
     paper: dict[str, Any] | None = None
     """Keys that differ in paper mode."""
     live: dict[str, Any] | None = None
@@ -440,7 +444,7 @@ class Strategy(Config):
 
     @property
     def follows_signal(self) -> bool:
-        """Whether a signal of the file decides what is held: no portfolio, buys or grid."""
+        """Whether a signal of the file decides the positions: no portfolio, buys or grid."""
         position = self.risk.position
         return not self.portfolio.decides and not (position is not None and position.enters)
 
@@ -456,6 +460,6 @@ class Strategy(Config):
                 ),
                 loc=("strategies",),
                 input=data["strategies"],
-            )  # what such a file leaves out is no second mistake
+            )  # keys that such a file omits are not reported as a second error
             raise ValidationError.from_exception_data("strategy", [detail])
         return with_derived(data)

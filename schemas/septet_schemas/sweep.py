@@ -1,4 +1,4 @@
-"""The `sweep:` section: which keys are tried with which values, and what best means."""
+"""The `sweep:` section: the varied keys with their values, and the figure to optimise."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 MAX_VALUES: Final = 10_000
-"""Values one key may take in a grid."""
+"""Largest number of values of one key in a grid."""
 GOALS: Final[Mapping[str, bool]] = {
     "sharpe": True,
     "sortino": True,
@@ -39,7 +39,7 @@ GOALS: Final[Mapping[str, bool]] = {
     "win_rate": True,
     "max_drawdown": False,
 }
-"""What a sweep may look for, and whether more of it is better."""
+"""Figures that a sweep can optimise, and whether a larger value is better."""
 
 _WRITTEN: Final = late_pattern(
     r"^\s*([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(%|bps?|bars?|trades?|ms|[smhdw])?\s*$"
@@ -59,7 +59,7 @@ _EXPECTED: Final = "a number with its unit, such as 20, 1%, 5bps, '3 bars' or 12
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number as it was written, exactly: its digits and its unit."""
+    """A number exactly as written in the file: its digits and its unit."""
 
     number: Decimal
     unit: str = ""
@@ -71,7 +71,7 @@ class Quantity:
 
     @property
     def size(self) -> Decimal:
-        """How much one of the unit is: comparable within a family."""
+        """Size of one unit, comparable within a family."""
         return _SIZES.get(self.unit, Decimal(1))
 
     @property
@@ -81,7 +81,7 @@ class Quantity:
 
     @property
     def value(self) -> float:
-        """The number as septet reads it: 10% is 0.1, a duration is nanoseconds."""
+        """The value as a run uses it: 10% is 0.1, a duration is in nanoseconds."""
         if self.family == "fraction":
             return parse_fraction(str(self))
         if self.family == "duration":
@@ -94,7 +94,7 @@ class Quantity:
 
 
 def parse_quantity(value: object) -> Quantity:
-    """Read a number with or without a unit; raise `PydanticCustomError` for anything else."""
+    """Parse a number with or without a unit; raise `PydanticCustomError` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise _wrong(value)
     match = _WRITTEN.match(repr(value) if isinstance(value, float) else str(value))
@@ -139,7 +139,7 @@ def _refuse(
 
 
 def _one_family(where: str, **numbers: Quantity | None) -> None:
-    """Refuse numbers whose units cannot be compared."""
+    """Reject numbers whose units cannot be compared."""
     numbers_given = {name: each for name, each in numbers.items() if each is not None}
     first_name, first = next(iter(numbers_given.items()))
     for name, each in numbers_given.items():
@@ -157,9 +157,9 @@ class SweepRange(Config):
     first: Written = Field(alias="from")
     """The first value."""
     to: Written
-    """The last value, included where the step reaches it."""
+    """The last value; included if it is a whole number of steps from the first."""
     step: Written
-    """Distance from one value to the next."""
+    """Distance between two values."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
@@ -179,8 +179,8 @@ class SweepRange(Config):
 class SweepDraw(Config):
     """Values drawn between two ends, both included: `{low: 1%, high: 10%, log: true}`.
 
-    `log` draws evenly in the logarithm. With `step` only multiples of it above `low` are drawn;
-    whole numbers, bars, trades and durations are drawn in whole units when none is named.
+    `log` draws uniformly in the logarithm. With `step` only `low` plus multiples of it are drawn;
+    without it whole numbers, bars, trades and durations are drawn in whole units.
     """
 
     low: Written
@@ -188,9 +188,9 @@ class SweepDraw(Config):
     high: Written
     """The highest value."""
     log: bool = False
-    """Draw evenly in the logarithm."""
+    """Draw uniformly in the logarithm."""
     step: Written | None = None
-    """Draw multiples of this above `low` only."""
+    """Draw only `low` plus multiples of this."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
@@ -255,7 +255,7 @@ def _values(value: Any) -> tuple[Quantity, ...]:
 
 
 def _against_the_others(quantity: Quantity, others: list[Quantity]) -> PydanticCustomError | None:
-    """Refuse a value that stands there already, or in units the others cannot be compared with."""
+    """Reject a value that is listed twice, or whose unit cannot be compared with the others."""
     counted = {"number", "bars", "trades"}
     for other in others[:1]:
         pair = {quantity.family, other.family}
@@ -291,28 +291,28 @@ def _over(value: Any) -> Any:
 
 
 class Sweep(Config):
-    """A search over numbers of this file: `septet sweep FILE`.
+    """A search over numeric keys of this file: `septet sweep FILE`.
 
-    `method` defaults to `random` where something is drawn, else to `grid`; `trials` counts the
-    settings of a random one, or of `tpe`, which chooses each by what came of those before.
+    `method` defaults to `random` if any key is drawn, else to `grid`. `trials` is the number of
+    settings of `random` and of `tpe`, which chooses each setting by the results of earlier ones.
     """
 
     over: Annotated[dict[str, Axis], BeforeValidator(_over), Field(max_length=36)]
-    """Keys with the values to try: a list, {from, to, step} or {low, high}."""
+    """Varied keys with their values: a list, {from, to, step} or {low, high}."""
     where: Annotated[str, Field(min_length=1)] | None = None
-    """Condition on the swept keys; other settings are left out."""
+    """Condition on the varied keys; settings that do not meet it are left out."""
     method: Literal["grid", "random", "tpe"] | None = None
-    """All settings, random ones, or ones chosen by those before (tpe)."""
+    """grid: all settings; random: random ones; tpe: chosen by the results of earlier ones."""
     trials: int | None = Field(default=None, ge=1, le=1_000_000)
-    """How many settings a random search or tpe tries."""
+    """Number of settings of a random search or of tpe."""
     goal: Literal[
         "sharpe", "sortino", "total_return", "profit_factor", "win_rate", "max_drawdown"
     ] = "sharpe"
-    """The figure that decides which setting is best."""
+    """Figure by which the best setting is chosen."""
 
     @property
     def chosen_method(self) -> Literal["grid", "random", "tpe"]:
-        """The method, decided."""
+        """The method, with the default resolved."""
         if self.method is not None:
             return self.method
         drawn = any(isinstance(axis, SweepDraw) for axis in self.over.values())

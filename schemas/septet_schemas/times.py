@@ -1,4 +1,4 @@
-"""Points in time and times of day as a strategy file writes them."""
+"""Points in time and times of day in a strategy file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ _DATE: Final = late_pattern(r"^\d{4}-\d{2}-\d{2}$")
 _CLOCK: Final = late_pattern(r"^(\d{2}):(\d{2})(?::(\d{2}))?$")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIXED: Final = {"EST": "America/New_York", "MST": "America/Denver", "HST": "Pacific/Honolulu"}
-"""Abbreviations that the time zone database has without daylight saving time, and what is meant."""
+"""Abbreviations that are zones without daylight saving time in the database, and the intended
+zone."""
 
 
 def _fail(kind: str, expected: str, found: object, hint: str = "") -> PydanticCustomError:
@@ -45,10 +46,10 @@ def _fail(kind: str, expected: str, found: object, hint: str = "") -> PydanticCu
 
 
 def parse_moment(value: object, *, ends: bool = False) -> int:
-    """Read a date or a time as nanoseconds since the epoch; without an offset it is UTC.
+    """Parse a date or a time as nanoseconds since the epoch; without an offset it is UTC.
 
-    A date stands for its first instant, or with `ends` for the instant after its last bar: the
-    midnight that closes the day, so that the day itself is inside.
+    A date means its first instant, or with `ends` the midnight at its end, so that the day itself
+    is included.
     """
     expected = "a date such as 2023-12-31 or a time such as 2023-12-31T16:00:00Z"
     if isinstance(value, date) and not isinstance(value, datetime):
@@ -76,7 +77,7 @@ def _parse_end(value: object) -> int:
 
 
 def format_moment(time_ns: int) -> str:
-    """Write nanoseconds since the epoch as ISO text, as short as it can be."""
+    """Format nanoseconds since the epoch as ISO text, as short as possible."""
     seconds, nanoseconds = divmod(time_ns, _NS)
     text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
     fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
@@ -84,7 +85,7 @@ def format_moment(time_ns: int) -> str:
 
 
 def parse_day_time(value: object) -> int:
-    """Read a time of day, `00:00` or `16:30`, as nanoseconds since midnight."""
+    """Parse a time of day, `00:00` or `16:30`, as nanoseconds since midnight."""
     match = _CLOCK.match(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise _fail("day_time", "a time of day in quotes, such as '00:00' or '16:30'", value)
@@ -95,14 +96,14 @@ def parse_day_time(value: object) -> int:
 
 
 def format_day_time(time_ns: int) -> str:
-    """Write nanoseconds since midnight as `16:30`, with seconds where there are some."""
+    """Format nanoseconds since midnight as `16:30`, with seconds if they are not zero."""
     minutes, seconds = divmod(time_ns // _NS, 60)
     tail = f":{seconds:02d}" if seconds else ""
     return f"{minutes // 60:02d}:{minutes % 60:02d}{tail}"
 
 
 def parse_delay(value: object) -> int:
-    """Read a duration that may be nothing: `24h`, `0`, `0s`."""
+    """Parse a duration that may be zero: `24h`, `0`, `0s`."""
     if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
         return 0
     if isinstance(value, str) and value.strip() in ("0", "0s", "0m", "0h", "0d"):
@@ -115,7 +116,7 @@ def _format_delay(duration_ns: int) -> str:
 
 
 def fixed_zone_hint(zone: str) -> str:
-    """Return what to write instead of an abbreviation that has no daylight saving time."""
+    """Return a hint in place of an abbreviation of a zone without daylight saving time."""
     zone_name = _FIXED.get(zone)
     if zone_name is None:
         return ""
@@ -123,7 +124,7 @@ def fixed_zone_hint(zone: str) -> str:
 
 
 def parse_time_zone(value: object) -> str:
-    """Read an IANA time zone that the time zone database knows: `UTC`, `America/New_York`."""
+    """Parse an IANA time zone of the time zone database: `UTC`, `America/New_York`."""
     from zoneinfo import ZoneInfo
 
     expected = "a time zone such as UTC or America/New_York"
@@ -176,7 +177,7 @@ TimeZone = Annotated[str, BeforeValidator(parse_time_zone), WithJsonSchema({"typ
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """How often a source is asked: every `every_ns`, `offset_ns` after each multiple (UTC)."""
+    """Polling schedule of a source: every `every_ns`, `offset_ns` after each multiple (UTC)."""
 
     every_ns: int
     offset_ns: int = 0
@@ -187,7 +188,7 @@ class Poll:
 
     @classmethod
     def parse(cls, value: object) -> Poll:
-        """Read `1h` or `1d at 00:10`."""
+        """Parse `1h` or `1d at 00:10`."""
         if isinstance(value, Poll):
             return value
         expected = "an interval such as 1h or '1d at 00:10'"
@@ -225,7 +226,7 @@ class Daily:
 
     @classmethod
     def parse(cls, value: object) -> Daily:
-        """Read `daily 08:00` or `daily 08:00 Europe/Paris`."""
+        """Parse `daily 08:00` or `daily 08:00 Europe/Paris`."""
         if isinstance(value, Daily):
             return value
         parts = value.split() if isinstance(value, str) else []

@@ -1,4 +1,4 @@
-"""What a model learns and when: labels and the training schedule."""
+"""Labels of a model, and its training schedule."""
 
 from typing import Annotated, Literal, Self
 
@@ -20,7 +20,7 @@ class DirectionLabel(Config):
     use: Literal["direction"] = "direction"
     """The label."""
     horizon: Span = _ONE_BAR
-    """How far ahead the close is compared."""
+    """Number of bars, or time, after which the close is compared."""
 
 
 class ThresholdLabel(Config):
@@ -31,13 +31,13 @@ class ThresholdLabel(Config):
     horizon: Span = _ONE_BAR
     """How far ahead the close is compared."""
     above: Fraction
-    """Return that must be exceeded."""
+    """Threshold that the return must exceed."""
 
 
 class TripleBarrierLabel(Config):
-    """Which barrier is touched first: 1 for `take_profit`, 0 for `stop_loss`.
+    """Label by the barrier that is touched first: 1 for `take_profit`, 0 for `stop_loss`.
 
-    At `time_limit` the sign of the return decides, a tie is down.
+    If none is touched by `time_limit`, the sign of the return decides; a tie is down.
     """
 
     use: Literal["triple_barrier"] = "triple_barrier"
@@ -47,11 +47,11 @@ class TripleBarrierLabel(Config):
     stop_loss: Fraction = Field(gt=0.0)
     """Distance of the lower barrier from the close, as a share."""
     time_limit: Span = Span(bar_count=24)
-    """When the sign of the return decides, where no barrier was touched."""
+    """When the sign of the return decides, if no barrier was touched."""
 
     @property
     def horizon(self) -> Span:
-        """How far ahead the label looks at most."""
+        """Longest time that the label looks ahead."""
         return self.time_limit
 
 
@@ -59,35 +59,36 @@ Label = Annotated[DirectionLabel | ThresholdLabel | TripleBarrierLabel, Field(di
 
 
 class Training(Config):
-    """When a model is fitted and on what.
+    """Training schedule and training rows of a model.
 
-    Model k has data up to T_k and decides from T_k + `ready_after`. With a duration for `step`,
-    T_k is a multiple of it since the Unix epoch; else it is a time of a cron expression in UTC.
-    `purge` None is the label's horizon; `expire_after` None never expires. `scheme: stored` fits
-    nothing and decides with the model stored at `path`; `scheme: none` is that of a model that
-    learns nothing, which decides from the first bar.
+    Model k has data up to T_k and decides from T_k + `ready_after`. With a duration for `step`, T_k
+    is a multiple of it since the Unix epoch; else it is a time of a cron expression in UTC. `purge`
+    None is the label's horizon; `expire_after` None means never. `scheme: stored` fits nothing and
+    decides with the model stored at `path`; `scheme: none` belongs to a model that is not fitted,
+    which decides from the first bar.
     """
 
     scheme: Literal["walk_forward", "stored", "none"] = "walk_forward"
-    """Fit again and again on past data, use a stored model, or fit nothing."""
+    """Fit repeatedly on past data, use a stored model, or fit nothing."""
     window: Literal["rolling", "expanding"] = "rolling"
-    """Whether a training window moves on, or grows from the beginning."""
+    """Whether the training window moves, or grows from the beginning."""
     train: MarketDuration = Field(default="180d")  # type: ignore[assignment]
-    """Market time that a model is fitted on."""
+    """Length of the training window in market time."""
     step: Step = Field(default="30d")  # type: ignore[assignment]
-    """Time from one model to the next: a duration, or a cron expression in UTC."""
+    """Time between two fits: a duration, or a cron expression in UTC."""
     purge: Span | None = None
-    """The newest bars of each symbol, or time, left out of training; else the label's horizon."""
+    """The newest bars of each symbol, or time, excluded from training; by default the label's
+    horizon."""
     embargo: Span = Span()
-    """Rows left out after test rows; without effect in walk_forward."""
+    """Rows excluded after test rows; no effect in walk_forward."""
     expire_after: MarketDuration | None = None
-    """A model decides no longer than this after its time."""
+    """A model no longer decides when this time has passed since its T_k."""
     ready_after: Span = _ONE_BAR
-    """Bars, or time, from a model's data to its first decision."""
+    """Bars, or time, from the end of a model's data to its first decision."""
     on_drift: bool = False
-    """Fit again after three bad readings in a row."""
+    """Refit after three bad readings in a row."""
     min_rows: int = Field(default=500, ge=10, le=100_000_000)
-    """Rows that a training window needs; a smaller one gives no model."""
+    """Rows that a training window needs; a smaller window gives no model."""
     min_class: int = Field(default=50, ge=2, le=100_000_000)
     """Rows of each class that a training window needs."""
     path: str | None = None
@@ -105,10 +106,10 @@ class Training(Config):
 
     @property
     def lead_ns(self) -> int:
-        """Market time before the first decision that the first models of a walk are fitted on."""
+        """Market time before the first decision on which the first models of a walk are fitted."""
         return self.train + 2 * self.longest_step_ns if self.scheme == "walk_forward" else 0
 
     @property
     def longest_step_ns(self) -> int:
-        """Longest time from one model to the next, nanoseconds."""
+        """Longest time between two fits, nanoseconds."""
         return self.step.longest_ns if isinstance(self.step, Cron) else self.step

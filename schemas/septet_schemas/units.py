@@ -1,8 +1,8 @@
-"""Numbers with units as a strategy file writes them.
+"""Parsers and formatters of numbers with units in a strategy file.
 
-Fractions (`10%`, `5bps`, `0.1`) become plain floats, durations (`12h`, `90d`) integer
-nanoseconds, counts (`20`, `3 bars`, `50 trades`) integers. Market time and wall time are
-different types, so that a bar's age is never compared with a socket's.
+Fractions (`10%`, `5bps`, `0.1`) become plain floats, durations (`12h`, `90d`) integer nanoseconds,
+counts (`20`, `3 bars`, `50 trades`) integers. Market time and wall time are different types, so
+that the age of a bar is never compared with that of a socket.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _fail(kind: str, expected: str, value: object, hint: str = "") -> PydanticCu
 
 
 def parse_fraction(value: object) -> float:
-    """Read `10%`, `5bps` or `0.1` as a fraction; a bare number above 1 is refused as a slip."""
+    """Parse `10%`, `5bps` or `0.1` as a fraction; a bare number above 1 is rejected."""
     expected = "a fraction such as 10%, 5bps or 0.1"
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise _fail("fraction", expected, value)
@@ -96,7 +96,7 @@ def parse_fraction(value: object) -> float:
 
 
 def format_fraction(value: float) -> float | str:
-    """Write a fraction so that `parse_fraction` reads the same bits; above 1 it needs its unit."""
+    """Format a fraction so that `parse_fraction` reads the same bits; above 1 it needs its unit."""
     if not abs(value) > 1.0:
         return value
     percent = value * 100.0
@@ -107,7 +107,7 @@ def format_fraction(value: float) -> float | str:
 
 
 def parse_cost(value: object) -> float:
-    """Read a cost such as `10bps` or `0.1%`; a bare number above 1 is refused as basis points."""
+    """Parse a cost such as `10bps` or `0.1%`; a bare number above 1 is rejected as basis points."""
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) > 1.0:
         expected = f"a cost such as 10bps or 0.1% (write {value:g}bps if you mean basis points)"
         raise _fail("fraction", expected, value)
@@ -121,7 +121,7 @@ def parse_cost(value: object) -> float:
 
 
 def parse_duration(value: object) -> int:
-    """Read `500ms`, `45s`, `2m`, `12h`, `90d` or `1w` as nanoseconds.
+    """Parse `500ms`, `45s`, `2m`, `12h`, `90d` or `1w` as nanoseconds.
 
     Raises pydantic's `PydanticCustomError` for anything else, zero included.
     """
@@ -140,7 +140,7 @@ def parse_duration(value: object) -> int:
 
 
 def _short_unit(value: object) -> str:
-    """Return a duration with the unit's short name, as a hint, where it has a long one."""
+    """Return a duration with the short name of its unit as a hint, if it has a long one."""
     if not isinstance(value, str):
         return ""
     if _DURATION.match(value.lower()) and not value.strip().endswith("M"):  # M may be a month
@@ -150,7 +150,7 @@ def _short_unit(value: object) -> str:
 
 
 def format_duration(duration_ns: int) -> str:
-    """Return nanoseconds as a strategy file writes them: in the largest unit that divides them."""
+    """Format nanoseconds in the largest unit that divides them."""
     for unit in ("w", "d", "h", "m", "s", "ms"):
         if duration_ns % _NS[unit] == 0 and not (unit == "w" and duration_ns // _NS[unit] > 1):
             return f"{duration_ns // _NS[unit]}{unit}"
@@ -158,7 +158,7 @@ def format_duration(duration_ns: int) -> str:
 
 
 def _hint_of_count(value: object) -> str:
-    """Return what to write instead of a venue's word for a time in force; else nothing."""
+    """Return the hint for a venue's name of a time in force, or an empty text."""
     if str(value).strip().upper() in ("GTC", "GTD", "DAY", "IOC", "FOK"):
         return "a time in force is counted in bars here, and has an end: time_in_force: 2 bars"
     return ""
@@ -168,7 +168,7 @@ def _parse_count(unit: str) -> Any:
     def parse(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-        if isinstance(value, float) and value.is_integer():  # a column of numbers has no other kind
+        if isinstance(value, float) and value.is_integer():  # columns of numbers are always floats
             return int(value)
         match = _COUNT.match(value) if isinstance(value, str) else None
         if match is None or (match[2] and not match[2].startswith(unit)):
@@ -180,7 +180,7 @@ def _parse_count(unit: str) -> Any:
 
 
 parse_bars: Final = _parse_count("bar")
-"""Read a number of bars: `20`, `3 bars`."""
+"""Parse a number of bars: `20`, `3 bars`."""
 
 
 def _number_or_text(pattern: str, description: str) -> WithJsonSchema:
@@ -209,7 +209,7 @@ SignedFraction = Annotated[
 ]
 """A share that may be negative: `-1bps`."""
 Cost = Annotated[float, Field(ge=0.0), BeforeValidator(parse_cost), _COST_SCHEMA]
-"""What a trade costs as a share of its value, zero or more and below 1: `10bps`, `0.1%`."""
+"""Cost of a trade as a share of its value, zero or more and below 1: `10bps`, `0.1%`."""
 SignedCost = Annotated[float, BeforeValidator(parse_cost), _COST_SCHEMA]
 """A cost that may be negative, a rebate: `-1bps`."""
 Probability = Annotated[
@@ -251,11 +251,11 @@ class Span:
     duration_ns: int = 0
 
     def bars(self, bar_ns: int) -> int:
-        """Whole bars of `bar_ns` that cover this span, 1 at the least (0 stays 0)."""
+        """Number of bars of `bar_ns` that cover this span, at least 1 (0 stays 0)."""
         return self.bar_count if self.bar_count else -(-self.duration_ns // bar_ns)
 
     def ns(self, bar_ns: int) -> MarketNs:
-        """Market time covered, nanoseconds."""
+        """Covered market time, nanoseconds."""
         return MarketNs(self.bar_count * bar_ns if self.bar_count else self.duration_ns)
 
     def __str__(self) -> str:
@@ -265,7 +265,7 @@ class Span:
 
     @classmethod
     def parse(cls, value: object) -> Span:
-        """Read `3 bars`, `3`, `0` or a duration such as `12h`."""
+        """Parse `3 bars`, `3`, `0` or a duration such as `12h`."""
         if isinstance(value, Span):
             return value
         if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,7 @@
-"""An order book built from a snapshot and numbered differences; either right or invalid."""
+"""Order book built from a snapshot and numbered differences.
+
+It is either correct or marked invalid.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from typing import Any, Final
 __all__ = ["Book", "Levels"]
 
 Levels = Iterable[Sequence[Any]]
-"""Price and quantity, as texts or numbers; what follows in a row is not read."""
+"""Price and quantity, as texts or numbers; further elements of a row are ignored."""
 _BUFFERED: Final = 20_000
 _DEEPEST: Final = 10_000
 
 
 class _Side:
-    """Levels of one side, the best first; `sign` is -1 for bids."""
+    """Levels of one side, best first; `sign` is -1 for bids."""
 
     __slots__ = ("_sign", "keys", "sizes")
 
@@ -27,7 +30,7 @@ class _Side:
         self.sizes: dict[float, float] = {}
 
     def take(self, levels: Levels) -> str:
-        """Set levels, quantity 0 removes one; return the text of an invalid level."""
+        """Apply levels (quantity 0 removes one); return the text of an invalid level, if any."""
         sign, keys, sizes = self._sign, self.keys, self.sizes
         for level in levels:
             try:
@@ -56,9 +59,10 @@ class _Side:
 class Book:
     """An order book that reports when it is invalid, and why.
 
-    Differences carry the first and last number of the changes they hold, as Binance sends them:
-    each must begin where the one before ended. Until a snapshot fits, they are kept. A gap, a
-    level that is no price, or a crossed book makes it invalid until the next snapshot.
+    Each difference contains the first and last number of its changes, as Binance sends them: each
+    must begin where the previous one ended. Differences are stored until a snapshot matches them. A
+    gap, a level with an invalid price, or a crossed book makes the book invalid until the next
+    snapshot.
     """
 
     def __init__(self) -> None:
@@ -75,10 +79,10 @@ class Book:
     def snapshot(self, last_id: int, bids: Levels, asks: Levels) -> bool:
         """Start from a snapshot, then apply stored differences; return whether the book is valid.
 
-        A snapshot older than what was kept leaves a gap: another one is needed.
+        A snapshot older than the stored differences leaves a gap: another snapshot is needed.
         """
         if self.valid and last_id < self.last_id:
-            return True  # ours is newer and nothing is missing in it
+            return True  # the book is newer than the snapshot and has no gap
         self._bids, self._asks = _Side(-1.0), _Side(1.0)
         self.last_id, self.valid, self.reason = last_id, True, ""
         fresh = True
@@ -104,7 +108,7 @@ class Book:
     ) -> bool:
         """Apply a difference, or store it while the book is invalid; return whether it is valid.
 
-        `previous_id` is the number before it by the venue's count (futures), if it is given.
+        `previous_id` is the venue's number of the previous difference (futures), if it is given.
         """
         if not self.valid:
             self._waiting.append((first_id, last_id, list(bids), list(asks), previous_id))
@@ -148,16 +152,19 @@ class Book:
         return False
 
     def reset(self, reason: str) -> None:
-        """Clear the book: its connection is closed."""
+        """Clear the book after its connection was closed."""
         self._waiting.clear()
         self._invalid(reason)
 
     def top(self, count: int) -> tuple[tuple[tuple[float, float], ...], ...]:
-        """Return bids and asks, (price, quantity) each, the best first; only of a valid book."""
+        """Return bids and asks, (price, quantity) each, best first.
+
+        Only valid while the book is.
+        """
         if not self.valid:
             raise ValueError(f"the book is not valid: {self.reason}")
         return self._bids.top(count), self._asks.top(count)
 
     def depth(self) -> tuple[int, int]:
-        """Return how many levels each side has."""
+        """Return the number of levels of each side."""
         return len(self._bids.keys), len(self._asks.keys)

@@ -1,7 +1,7 @@
-"""One answer of the web within a time and a size, whatever the server does.
+"""HTTP downloads with an upper bound of time and size.
 
-The timeout of a socket begins anew with each byte, so that a server which sends one byte a second
-keeps a download for ever. Here a timer ends every connection of the download at its deadline.
+The timeout of a socket restarts with each byte, so that a server that sends one byte a second would
+keep a download open for ever. Here a timer ends every connection of the download at its deadline.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["read_bounded"]
 
 
 class _Deadline:
-    """Shuts the sockets of a download when its time is over."""
+    """Closes the sockets of a download at its deadline."""
 
     def __init__(self, seconds: float) -> None:
         self.until = time.monotonic() + seconds
@@ -43,7 +43,10 @@ class _Deadline:
             self._open.clear()
 
     def connect(self, address: Any, timeout: Any = None, source_address: Any = None) -> Any:
-        """Connect in what is left of the time; keep a second name of the socket to end it by."""
+        """Connect within the remaining time.
+
+        Keep a second reference to the socket to close it by.
+        """
         remaining_s = self.until - time.monotonic()
         if remaining_s <= 0.0:
             raise TimeoutError("the time is over")
@@ -62,12 +65,12 @@ class _Deadline:
 
 
 def _shut(each: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # the other side was faster
+    with contextlib.suppress(OSError):  # the server closed it first
         each.shutdown(socket.SHUT_RDWR)
 
 
 def _handlers(deadline: _Deadline) -> list[urllib.request.BaseHandler]:
-    """Return handlers of http and https whose connections the deadline can end."""
+    """Return http and https handlers whose connections the deadline can close."""
 
     class Plain(http.client.HTTPConnection):
         def __init__(self, *words: Any, **keys: Any) -> None:
@@ -93,16 +96,16 @@ def _handlers(deadline: _Deadline) -> list[urllib.request.BaseHandler]:
 def read_bounded(
     ask: urllib.request.Request, *handlers: Any, seconds: float, most_bytes: int, name: str
 ) -> bytes:
-    """Return the body of an answer, of which one byte more than `most_bytes` is read at most.
+    """Return the body of an answer; at most `most_bytes` + 1 bytes are read.
 
     `others` are further handlers of urllib; `name` is the address in messages.
 
     Raises
     ------
     RunError
-        The answer took longer than `seconds` in all, redirects, headers and body included.
+        The download took longer than `seconds`, with redirects, headers and body.
     OSError, ValueError, http.client.HTTPException
-        It could not be had.
+        The download failed.
     """
     data, error = b"", None
     with _Deadline(seconds) as deadline:
@@ -113,7 +116,7 @@ def read_bounded(
         except (OSError, ValueError, http.client.HTTPException) as caught:
             error = caught
             if isinstance(caught, urllib.error.HTTPError):
-                caught.close()  # its body is of no use, and its socket would stay open
+                caught.close()  # its body is not used, and its socket would stay open
         is_late = deadline.is_over or time.monotonic() >= deadline.until
     if is_late and len(data) <= most_bytes:
         raise RunError(

@@ -1,4 +1,4 @@
-"""Live order books: our own where the exchange numbers its differences, else ccxt's, checked."""
+"""Live order books: septet's own where the exchange numbers differences, else ccxt's, checked."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def numbered(exchange: str) -> bool:
 class Books:
     """The books of a feed's symbols.
 
-    Differences are taken from the raw messages before ccxt sees them; snapshots from every
-    `fetch_order_book` of the client, whoever asked for it. A book that became invalid is reported
-    once, and a new snapshot is asked for until one fits.
+    Differences are read from the raw messages before ccxt parses them; snapshots from the result of
+    every `fetch_order_book` of the client. A book that became invalid is reported once, and new
+    snapshots are requested until one matches.
     """
 
     def __init__(
@@ -53,19 +53,19 @@ class Books:
             client.fetch_order_book = fetching
 
     def take_up(self, symbol: str) -> None:
-        """Follow the book of a symbol that is listed."""
+        """Start to follow the book of a listed symbol."""
         self._books[symbol] = Book()
         self._by_id[str(self._client.markets[symbol]["id"])] = symbol
 
     def leave(self, symbol: str) -> None:
-        """Follow the book of a symbol no more: it is not listed."""
+        """Stop following the book of a symbol that is no longer listed."""
         self._by_id = {name: each for name, each in self._by_id.items() if each != symbol}
         self._books.pop(symbol, None)
         if (task := self._asking.pop(symbol, None)) is not None:
             task.close()
 
     def raw(self, inner: Mapping[str, Any]) -> bool:
-        """Take a raw difference; return whether it was one of ours."""
+        """Process a raw message; return whether it is a difference of a followed book."""
         symbol = self._by_id.get(str(inner.get("s")))
         if symbol is None or not numbered(self._client.id):
             return False
@@ -76,7 +76,7 @@ class Books:
         except UNUSUAL as error:
             book.reset(f"a difference cannot be read ({type(error).__name__}: {error})")
         if was_valid and was_complete and book.valid and not all(book.depth()):
-            # A snapshot has a limited depth; levels beyond it were never received.
+            # A snapshot has a limited depth; it does not contain the levels beyond.
             book.reset("a side of the book is empty")
         if was_valid and not book.valid:
             self._report_down(symbol, book.reason)
@@ -86,7 +86,7 @@ class Books:
         return True
 
     def parsed(self, ws: Any, symbol: str, book: Mapping[str, Any], message_hash: str) -> None:
-        """Process a book of ccxt; an impossible one is dropped and subscribed again."""
+        """Process a book of ccxt; an impossible book is discarded and subscribed again."""
         stamp = book.get("timestamp")
         at_ns = self._clock.now_ns() if stamp is None else int(stamp) * _MS
         quote = quote_of_book(symbol, book["bids"][:LEVELS], book["asks"][:LEVELS], at_ns)
@@ -141,12 +141,12 @@ class Books:
                 await asyncio.sleep(backoff.wait_s())
 
     async def closed(self) -> None:
-        """End the requests for snapshots, then clear every book."""
+        """Cancel the requests for snapshots, then clear every book."""
         await asyncio.gather(*(task.closed() for task in self._asking.values()))
         self.reset("closed")
 
     def reset(self, reason: str) -> None:
-        """Clear every book: the connection is closed."""
+        """Clear every book after the connection was closed."""
         for task in self._asking.values():
             task.close()
         self._asking.clear()

@@ -1,4 +1,4 @@
-"""Live market data of any exchange of ccxt: streamed where it streams, polled where it does not."""
+"""Live market data of any exchange of ccxt: streamed if the exchange streams it, else polled."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ _NS: Final = 1_000_000_000
 _MS: Final = 1_000_000
 _KEPT: Final = 1_000
 _SURE_NS: Final = 500_000_000
-"""Wall time after its close from which a polled bar is taken as final; less for short bars."""
+"""Wall time after its close after which a polled bar is final; less for short bars."""
 _CLOSE_POLLS: Final = 6
 _RECENT_NS, _PAGE = 600 * _NS, 500
 
 
 class CcxtFeed:
-    """See `septet.plugin.LiveFeed`; the client is ccxt's own, with hooks on the instance."""
+    """Live feed of a ccxt exchange (`septet.plugin.LiveFeed`), with hooks on ccxt's own client."""
 
     def __init__(self, terms: FeedTerms, clock: Clock, tasks: Tasks | None = None) -> None:
         self._owned = tasks or Tasks("ccxt")
@@ -98,12 +98,12 @@ class CcxtFeed:
     # ------------------------------------------------------------ open and close
 
     async def open(self, request: FeedRequest, sink: Callable[[Any], None]) -> FeedFacts:
-        """Connect and begin to listen.
+        """Connect and start to receive.
 
         Raises
         ------
         DataError
-            If the exchange or the bar does not exist, or a symbol that the request insists on.
+            If the exchange, the bar or a required symbol does not exist.
         RunError
             If the exchange cannot be reached.
         """
@@ -174,7 +174,7 @@ class CcxtFeed:
                 self._start(kind, symbol)
 
     async def _relist(self) -> None:
-        """Read the markets again; leave out symbols that went, and take up those that came back."""
+        """Reload the markets; drop symbols no longer listed, restore symbols listed again."""
         assert self._listing is not None
         client, books = self._client, self._books
         markets_before = client.markets, client.markets_by_id
@@ -199,7 +199,7 @@ class CcxtFeed:
         self._listen_to(sorted(listed_again))
 
     def _leave_out(self, symbol: str) -> None:
-        """Report the streams of a symbol that is not listed."""
+        """Report the streams of a symbol that is not listed as down."""
         for kind in sorted(self._request.kinds):
             self._sink(
                 StreamDown(stream=kind, symbol=symbol, reason=self._unlisted(symbol), unlisted=True)
@@ -215,7 +215,7 @@ class CcxtFeed:
             self._keep(f"polls of {kind}", kind, symbol, partial(self._poll, kind, symbol))
 
     def _keep(self, name: str, kind: str, symbol: str, work: Callable[[], Any]) -> None:
-        """Run a task; while it is down its stream is, until data of it is received."""
+        """Run a task; after it failed, its stream is down until data of it is received."""
 
         def down(text: str) -> None:
             self._sink(StreamDown(stream=kind, symbol=symbol, reason=text))
@@ -247,7 +247,7 @@ class CcxtFeed:
             try:
                 self._prepare(kind, symbol)
                 items = await self._subscribe(kind, symbol)
-            except Exception as error:  # reported; the stream is dialled again
+            except Exception as error:  # reported; the stream reconnects
                 if (kind, symbol) not in self._down:
                     self._down.add((kind, symbol))
                     self._sink(StreamDown(stream=kind, symbol=symbol, reason=self._scrub(error)))
@@ -257,7 +257,7 @@ class CcxtFeed:
             self._bypassed(kind, symbol, items)
 
     def _prepare(self, kind: str, symbol: str) -> None:
-        """Put our caches where the client's parsers look for theirs."""
+        """Replace the caches that the client's parsers fill with caches that forward each item."""
         if kind == "bars":
             frames = self._client.ohlcvs.setdefault(symbol, {})
             frames.setdefault(self._timeframe, self._caches["bars", symbol])
@@ -273,7 +273,7 @@ class CcxtFeed:
         return await method(symbol)
 
     def _bypassed(self, kind: str, symbol: str, items: Any) -> None:
-        """Take what a `watch` returned where the parsers use caches of their own."""
+        """Process the result of a `watch` method whose parser uses its own caches."""
         client, cache = self._client, self._caches.get((kind, symbol))
         if kind == "bars" and client.ohlcvs.get(symbol, {}).get(self._timeframe) is not cache:
             for row in items:
@@ -283,7 +283,7 @@ class CcxtFeed:
                 self._trade(symbol, item)
 
     async def _pause(self) -> None:
-        """Wait before the next dial; all streams wait together, so that dials stay few."""
+        """Wait before the next connection; all streams wait together, to make few attempts."""
         if self._pausing is None or self._pausing.done():
             lived_s = time.monotonic() - self._dialled_s
             waiting = self._rest(self._backoff.wait_s(lived_s))
@@ -307,7 +307,7 @@ class CcxtFeed:
         return False
 
     def _own(self, message: Mapping[str, Any]) -> bool:
-        """Take what we read ourselves; its `watch` returns only when the connection is lost."""
+        """Process a message without ccxt's parsers; its `watch` returns only at a disconnect."""
         kind = OWN_EVENTS.get(message.get("e"))
         if kind is None or kind not in self._how:
             return False
@@ -334,7 +334,7 @@ class CcxtFeed:
         self._sink(message)
 
     def _skip(self, error: Exception) -> bool:
-        """Report a message that cannot be read; True leaves it out, and the stream goes on."""
+        """Report an unreadable message; True skips it, and the stream continues."""
         if is_programming_error(error):
             return False
         self._notices.notify("quote", error)
@@ -377,7 +377,7 @@ class CcxtFeed:
     # ------------------------------------------------------------ polls
 
     async def _poll(self, kind: str, symbol: str) -> None:
-        """Ask again and again where the exchange does not stream."""
+        """Poll repeatedly an exchange that does not stream."""
         down, last_ids = False, set[str]()
         while True:
             try:
@@ -385,7 +385,7 @@ class CcxtFeed:
                 down = False
             except (SeptetError, *UNUSUAL) as error:
                 if is_programming_error(error):
-                    raise  # the owner of the task logs it, and starts it again
+                    raise  # the owner of the task logs it, and restarts the task
                 if not down:
                     self._sink(StreamDown(stream=kind, symbol=symbol, reason=self._scrub(error)))
                 down = True
@@ -407,7 +407,7 @@ class CcxtFeed:
         return ids_before
 
     async def _poll_closes(self) -> None:
-        """After each close ask for the bar that has just ended, until it is there."""
+        """After each close request the bar that has just ended until it is available."""
         bar_ns, clock = self._request.bar_ns, self._clock
         while True:
             close_ns = (clock.market_ns() // bar_ns + 1) * bar_ns
@@ -436,13 +436,13 @@ class CcxtFeed:
     # ------------------------------------------------------------ history
 
     def _wait_for_final_ns(self) -> int:
-        """Wall time by which a close must have passed before a polled bar counts as final."""
+        """Wall time after a close after which a polled bar is final."""
         return min(_SURE_NS, int(self._request.bar_ns / self._clock.speed) // 32)
 
     async def bars(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[BarSeen]:
-        """Return bars that are over with ``since_ns <= open_ns < until_ns``, in order.
+        """Return ended bars with ``since_ns <= open_ns < until_ns``, in order.
 
-        Only a later one shows that the newest is whole: without, its `closed` is None.
+        Only a later bar shows that the newest is complete: without one, its `closed` is None.
         """
         self._require_open()
         if self._listing is not None and symbol in self._listing.unlisted:
@@ -477,14 +477,14 @@ class CcxtFeed:
             for row in pages.take(page):
                 by_open_ms[int(row[0])] = row
             if len(page) < (self._terms.page_bars or _PAGE) and newest * _MS + bar_ns > recent:
-                break  # the newest may still form: a later page does not show that it is over
+                break  # the newest may be incomplete: no later page shows that it has ended
         return [
             bar_of(symbol, by_open_ms[each], True if each < newest else None, "poll")
             for each in sorted(by_open_ms)
         ]
 
     async def oldest(self, symbol: str) -> int | None:
-        """Return the open time of the oldest bar that can be had; None if there is none."""
+        """Return the open time of the oldest available bar; None if there is none."""
         self._timeframe = self._timeframe or timeframe_of(self._client, self._request.bar_ns)
         try:
             page = await self._ask(

@@ -1,4 +1,4 @@
-"""Bars of any exchange that ccxt knows: downloaded once into the store and read, or live."""
+"""Bars of any exchange of ccxt: downloaded once into the store and read from there, or live."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ class CcxtHistoryConfig(Config):
     """Bars of an exchange, downloaded or live.
 
     `venue` is the exchange's id in ccxt, or any name with `exchange` giving the id. `urls`,
-    `options` and `params` go to ccxt as they are, so that test networks need no code; so does
-    `streaming` to its streams. `page_bars` is how many bars one request asks for, `poll` how
-    often live data is asked for where it is not streamed.
+    `options` and `params` are passed to ccxt unchanged, so that test networks need no code, and
+    `streaming` to its streams. `page_bars` is the number of bars per request, `poll` the polling
+    interval of live data that is not streamed.
     """
 
     venue: str
     """Id of the exchange in ccxt, or a name of your choice with `exchange`."""
     exchange: str | None = None
-    """Id of the exchange in ccxt, where `venue` is another name."""
+    """Id of the exchange in ccxt, if `venue` is another name."""
     sandbox: bool = False
     """Use the exchange's own test network."""
     urls: dict[str, Any] = {}
-    """Addresses in place of the exchange's own; they need the operator's consent."""
+    """Addresses that replace the exchange's own; they need the operator's consent."""
     options: dict[str, Any] = {}
     """Options of ccxt's client."""
     streaming: dict[str, Any] = {}
@@ -66,13 +66,13 @@ class CcxtHistoryConfig(Config):
     rate_limit: bool = True
     """Keep to the exchange's rate limits."""
     poll: WallDuration = Field(default="2s")  # type: ignore[assignment]
-    """How often live data is asked for where it is not streamed."""
+    """Polling interval of live data that is not streamed."""
     page_bars: int | None = Field(default=None, ge=1, le=10_000)
-    """Bars that one request asks for; without it as many as the exchange gives."""
+    """Number of bars per request; by default the maximum of the exchange."""
     timeout: WallDuration = Field(default="30s")  # type: ignore[assignment]
-    """How long one request may take."""
+    """Timeout of one request."""
     retries: int = Field(default=5, ge=0, le=100)
-    """How often a request is repeated."""
+    """Number of repetitions of a failed request."""
 
     @field_validator("exchange")
     @classmethod
@@ -81,7 +81,7 @@ class CcxtHistoryConfig(Config):
 
     @model_validator(mode="after")
     def _venue_is_an_exchange(self) -> Self:
-        """Without `exchange`, `venue` is the id."""
+        """Use `venue` as the id if `exchange` is not set."""
         if self.exchange is None:
             try:
                 known_exchange(self.venue)
@@ -93,10 +93,10 @@ class CcxtHistoryConfig(Config):
 
 @candles(CcxtHistoryConfig)
 class CcxtHistory:
-    """Bars of an exchange: `fetch` downloads what the store lacks, `read` reads the store."""
+    """Bars of an exchange: `fetch` downloads missing bars to the store, `read` reads the store."""
 
     def __init__(self, config: CcxtHistoryConfig) -> None:
-        """Remember which exchange is meant; nothing is imported or asked yet."""
+        """Store the configuration; nothing is imported or requested yet."""
         self._config = config
         self._wait: Callable[[float], None] = time.sleep
 
@@ -107,7 +107,7 @@ class CcxtHistory:
 
     @property
     def source(self) -> str:
-        """Name in the store: other addresses are another source."""
+        """Name in the store; other addresses give another name."""
         config = self._config
         kind = "-sandbox" if config.sandbox else ""
         if not config.urls:
@@ -120,7 +120,7 @@ class CcxtHistory:
         return [self._stored(request, symbol) for symbol in request.symbols]
 
     def stream(self, *, clock: Clock, tasks: Tasks | None = None) -> LiveFeed:
-        """Return the live feed of the exchange, not yet open; `tasks` own what it runs."""
+        """Return the live feed of the exchange, not yet open; `tasks` owns its tasks."""
         from septet_plugins.data.ccxt_feed import CcxtFeed, FeedTerms
         from septet_plugins.exchange.clients import Terms
 
@@ -137,7 +137,7 @@ class CcxtHistory:
         return CcxtFeed(terms, clock, tasks)
 
     def _stored(self, request: Request, symbol: str) -> RawBars:
-        """Return stored bars, and report which part of the requested span was never downloaded."""
+        """Return stored bars, and report parts of the requested span that were never downloaded."""
         how = "septet data fetch FILE downloads it"
         raw = read_stored(request, self.source, symbol, how, {"stamp": "open"})
         bar_ns, bar = request.bar_ns, format_duration(request.bar_ns)
@@ -154,15 +154,15 @@ class CcxtHistory:
     def fetch(self, request: Request, progress: Progress) -> Sequence[FetchReport]:
         """Download every symbol's bars that the store does not hold.
 
-        Each page is stored before the next is asked for: an interruption loses nothing, and the
-        same call goes on from there.
+        Each page is stored before the next is requested: an interruption loses nothing, and the
+        same call continues there.
 
         Raises
         ------
         DataError
             If the exchange, the symbol or the bar does not exist there, or no start is given.
         RunError
-            If the exchange cannot be reached or keeps refusing.
+            If the exchange cannot be reached or keeps rejecting requests.
         """
         if request.start_ns is None:
             raise DataError(
@@ -205,7 +205,7 @@ class CcxtHistory:
             client.session.close()
 
     def _ask(self, client: Any, question: Callable[..., Any], *args: Any, **keys: Any) -> Any:
-        """Ask the exchange; wait when it is asked too often, try again when it fails."""
+        """Call the exchange; wait if the rate limit is exceeded, retry after a failure."""
         import ccxt
 
         for attempt in range(self._config.retries + 1):
@@ -252,7 +252,7 @@ class CcxtHistory:
 
 
 class _Job:
-    """One symbol's download: page after page, each stored before the next."""
+    """Download of one symbol, page by page, each stored before the next is requested."""
 
     def __init__(
         self,
@@ -291,12 +291,12 @@ class _Job:
             if pages.at_ns > at:
                 self._keep(_frame(rows), (at, pages.at_ns))
             if not rows and not pages.going and page:
-                return  # nothing was traded up to the end
+                return  # there were no trades up to the end
             self._done = min(self.total, self._done + max(1, len(rows)))
             self._progress("download", self._done, self.total, label)
         at = pages.at_ns
         old = self._request.now_ns - _DAY_NS
-        if at < stop_ns and at < old:  # an empty end is final once it is a day old
+        if at < stop_ns and at < old:  # an empty end is final after one day
             self._keep(pl.DataFrame(), (at, min(stop_ns, old // bar_ns * bar_ns)))
             self.notes.append("no bars at the end of the span")
 
@@ -306,7 +306,7 @@ class _Job:
 
 
 def _check_bodies(client: Any) -> None:
-    """Let an answer that is not what was asked for be an error, and not an empty page."""
+    """Raise an error for an answer of unexpected shape, which ccxt returns as an empty page."""
     fetch = client.fetch
 
     def fetching(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
@@ -331,7 +331,7 @@ def _frame(rows: Sequence[Sequence[Any]]) -> Any:
 
 
 def _missing(covered: Sequence[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
-    """Spans of ``[start, end)`` that `covered` leaves open."""
+    """Return the spans of ``[start, end)`` that `covered` does not contain."""
     gaps = []
     for first, last in covered:
         if start < first and start < end:
@@ -345,7 +345,7 @@ def _day(time_ns: int) -> str:
 
 
 def _instrument(client: Any, market: Mapping[str, Any]) -> dict[str, float]:
-    """Take lot, tick and minimum notional of a market as they are now."""
+    """Return the current lot, tick and minimum notional of a market."""
     import ccxt
 
     def step(value: Any, default: float) -> float:
@@ -369,7 +369,7 @@ def _instrument(client: Any, market: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _pause(client: Any, attempt: int) -> float:
-    """Seconds to wait: the exchange's Retry-After, else longer each time."""
+    """Return the seconds to wait: the exchange's Retry-After, else increasing."""
     headers = getattr(client, "last_response_headers", None) or {}
     header = next((v for k, v in headers.items() if str(k).lower() == "retry-after"), None)
     try:

@@ -1,4 +1,4 @@
-"""How an exchange serves each kind of market data: by which stream, or by polls."""
+"""Selection of a stream or of polls for each kind of market data of an exchange."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _METHODS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "quotes": (("watchBidsAsks", "watch_bids_asks"), ("watchTicker", "watch_ticker")),
     "book": (("watchOrderBook", "watch_order_book"),),
 }
-"""What is requested -> the exchange's abilities that serve it, the best first."""
+"""Requested kind -> abilities of an exchange that provide it, best first."""
 OWN_EVENTS: Final[Mapping[Any, str]] = {
     "depthUpdate": "book", "trade": "trades", "bookTicker": "quotes", None: "quotes",
 }  # fmt: skip
-"""What Binance calls the events that are read before ccxt's parsers; spot quotes have no name."""
+"""Names of the Binance events that are read without ccxt's parsers; spot quotes have no name."""
 
 
 class Served(NamedTuple):
-    """How each kind comes, the client's method of those that are streamed, and what to note."""
+    """How each kind is provided, the client's method of the streamed ones, and notes."""
 
     how: dict[str, Literal["stream", "poll"]]
     methods: dict[str, str]
@@ -32,12 +32,12 @@ class Served(NamedTuple):
 
 
 def served(client: Any, kinds: Iterable[str]) -> Served:
-    """Return how kinds of market data are served.
+    """Return how kinds of market data are provided.
 
     Raises
     ------
     DataError
-        For a kind that no feed serves.
+        For a kind that no feed provides.
     """
     how, methods, notes = dict[str, Literal["stream", "poll"]](), dict[str, str](), list[str]()
     for kind in sorted(kinds):

@@ -1,4 +1,4 @@
-"""Raw messages and parsed items of an exchange, converted to the feed's events."""
+"""Conversion of raw messages and parsed items of an exchange to events of the feed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def closed_flags(exchange: str, message: Any) -> dict[int, bool]:
 def bar_of(
     symbol: str, row: Sequence[Any], closed: bool | None, source: Literal["stream", "poll"]
 ) -> BarSeen:
-    """Return a bar of ccxt's row (open time in ms, open, high, low, close, volume)."""
+    """Return the bar of a ccxt row (open time in ms, open, high, low, close, volume)."""
     return BarSeen(
         symbol=symbol, open_ns=int(row[0]) * _MS, open=_number(row[1]), high=_number(row[2]),
         low=_number(row[3]), close=_number(row[4]), volume=_number(row[5]), closed=closed,
@@ -62,7 +62,7 @@ def bar_of(
 
 
 def _number(value: Any) -> float:
-    """Return a number of a bar; what is none is NaN, which the policies of the file handle."""
+    """Return a number of a bar, or NaN for anything else, which the policies of the file handle."""
     try:
         return float("nan") if value is None else float(value)
     except UNUSUAL:
@@ -70,7 +70,7 @@ def _number(value: Any) -> float:
 
 
 def print_of(symbol: str, trade: Mapping[str, Any], now_ns: int) -> PrintSeen | None:
-    """Return a trade of others; None if it has no price."""
+    """Return a public trade; None if it has no price."""
     if trade.get("price") is None or trade.get("amount") is None:
         return None
     stamp = trade.get("timestamp")
@@ -82,7 +82,7 @@ def print_of(symbol: str, trade: Mapping[str, Any], now_ns: int) -> PrintSeen | 
 
 
 def inner_of(message: Any) -> Mapping[str, Any]:
-    """Return a raw message of Binance's without the wrapper of combined streams."""
+    """Return a raw Binance message without the wrapper of combined streams."""
     inner = message
     if isinstance(message, Mapping) and "stream" in message:
         inner = message.get("data")
@@ -90,10 +90,10 @@ def inner_of(message: Any) -> Mapping[str, Any]:
 
 
 def print_of_raw(message: Mapping[str, Any], symbol: str) -> PrintSeen | None:
-    """Return the trade in a message of Binance; None leaves it to ccxt's parser.
+    """Return the trade in a Binance message; None leaves the message to ccxt's parser.
 
-    That parser works out twenty fields of which these are used, and costs more than the rest
-    of the way to the journal; a test shows that both read the same.
+    ccxt's parser computes twenty fields, most of them unused, and takes longer than all later steps
+    up to the journal. A test shows that both give the same trade.
     """
     try:
         return PrintSeen(
@@ -105,7 +105,7 @@ def print_of_raw(message: Mapping[str, Any], symbol: str) -> PrintSeen | None:
 
 
 def quote_of_raw(message: Mapping[str, Any], symbol: str, now_ns: int) -> QuoteSeen | None:
-    """Return the best prices in a message of Binance; None leaves them to ccxt's parser."""
+    """Return the best prices in a Binance message; None leaves the message to ccxt's parser."""
     try:
         bid, ask, stamp = float(message["b"]), float(message["a"]), message.get("E")
         quote = QuoteSeen(
@@ -133,7 +133,7 @@ def quote_of_ticker(ticker: Any, now_ns: int) -> QuoteSeen | None:
 def quote_of_book(
     symbol: str, bids: Sequence[Sequence[Any]], asks: Sequence[Sequence[Any]], venue_ns: int
 ) -> QuoteSeen | str:
-    """Return the top of a book of ccxt's; a text is why it is not valid."""
+    """Return the top of a ccxt order book; a text states why it is invalid."""
     return quote_of_levels(symbol, _levels(bids), _levels(asks), venue_ns)
 
 
@@ -142,7 +142,7 @@ def _levels(rows: Sequence[Sequence[Any]]) -> Levels:
 
 
 def quote_of_levels(symbol: str, bids: Levels, asks: Levels, venue_ns: int) -> QuoteSeen | str:
-    """Return the top of a book, (price, quantity) each; a text is why it is not valid."""
+    """Return the top of a book of (price, quantity) rows; a text states why it is invalid."""
     if not bids or not asks:
         return "a side of the book is empty"
     (bid, bid_quantity), (ask, ask_quantity) = bids[0], asks[0]

@@ -1,4 +1,4 @@
-"""Requests for market data: asked again, ever later, while an exchange cannot be reached."""
+"""Requests for market data, retried with increasing pauses while an exchange is unreachable."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["FeedTerms", "Requests"]
 
 _NS: Final = 1_000_000_000
 _END_S: Final = 2.0
-"""So long is waited for a cancelled request to end."""
+"""Longest wait for a cancelled request to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedTerms:
-    """How a feed is reached and how patient it is."""
+    """Connection settings of a feed: addresses, timeouts and retries."""
 
     reach: Terms
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class FeedTerms:
 
 
 class Requests:
-    """Calls of one client; `doubt_symbols` is called where a symbol is refused."""
+    """Requests of one client; `doubt_symbols` is called after a symbol was rejected."""
 
     def __init__(
         self, client: Any, terms: FeedTerms, gate: Gate, clock: Clock, scrub: Scrub
@@ -45,12 +45,12 @@ class Requests:
         self._idle.set()
 
     async def ask(self, method: str, *args: Any) -> Any:
-        """Ask the exchange.
+        """Send a request to the exchange.
 
         Raises
         ------
         RunError
-            It refused, or could not be reached again and again; or `close` was called meanwhile.
+            The exchange rejected it or stayed unreachable, or `close` was called meanwhile.
         """
         if self._closing.is_set():
             raise self._closed()
@@ -77,7 +77,7 @@ class Requests:
             self._client.set_markets_from_exchange(known)
 
     async def close(self) -> None:
-        """End the requests in flight, so that the client is not closed while it is used."""
+        """Cancel the requests in flight, so that the client is not closed while it is in use."""
         self._closing.set()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), _END_S)

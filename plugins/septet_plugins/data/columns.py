@@ -1,4 +1,4 @@
-"""Which columns of a table are the time, the value and the publication time of a series."""
+"""Selection of the time, value and publication-time columns of a series."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def raw_series(
     config: SeriesColumns,
     guesses: tuple[str, ...] = (),
 ) -> RawSeries:
-    """Return the series of a table, with the columns that are not read beside it."""
+    """Return the series of a table, and its unused columns."""
     picked, notes, columns_read = series_columns(
         frame, origin, config.time, config.value, config.known
     )
@@ -48,12 +48,12 @@ def raw_series(
 def series_columns(
     frame: pl.DataFrame, origin: str, time: str | None, value: str | None, known: str | None
 ) -> tuple[pl.DataFrame, tuple[str, ...], list[str]]:
-    """Return columns `time`, `value` and perhaps `known`, what was guessed, and their old names.
+    """Return columns `time`, `value` and perhaps `known`, notes on guesses, and their old names.
 
     Raises
     ------
     DataError
-        If a named column is not there, if it is ambiguous which one is meant, or if the rows
+        If a named column does not exist, if the choice is ambiguous, or if the rows
         are those of several symbols.
     """
     _refuse_several(frame, origin, (time, value, known))
@@ -91,12 +91,12 @@ def series_columns(
 
 
 def time_column(names: Sequence[str]) -> str | None:
-    """Return the first column that is named like one of times."""
+    """Return the first column whose name is a usual name of times."""
     return next((name for name in names if name.strip().lower() in _TIMES), None)
 
 
 def _refuse_several(frame: pl.DataFrame, origin: str, used: tuple[str | None, ...]) -> None:
-    """Refuse rows of several symbols: of each time the first would be read for all of them."""
+    """Reject rows of several symbols: only the first row of each time would be used."""
     for name in frame.columns:
         if name in used or name.strip().lower() not in _SYMBOLS:
             continue

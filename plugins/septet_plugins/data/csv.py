@@ -1,4 +1,4 @@
-"""Text files as a source of bars, or of one series."""
+"""Text files as a source of bars or of one series."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ __all__ = ["Csv", "CsvConfig", "CsvSeries", "CsvSeriesConfig"]
 class CsvConfig(TextFormat):
     """Text files: one file, a glob, or a pattern with `{symbol}`.
 
-    `columns` gives columns our names: ``{timestamp: Date, close: Px}``. `time_columns` are put
-    together where date and time stand apart. A text file cannot know what its stamps mark: write
-    `stamp: open` or `stamp: close`.
+    `columns` renames columns: ``{timestamp: Date, close: Px}``. `time_columns` are joined if date
+    and time are separate columns. A text file does not state what its stamps mark: set `stamp:
+    open` or `stamp: close`.
     """
 
     required_keys: ClassVar[tuple[str, ...]] = ("stamp",)
 
     path: str
-    """A file, a pattern with wild cards, or one with {symbol}."""
+    """A file, a pattern with wildcards, or one with {symbol}."""
     columns: dict[str, str] = {}
-    """Columns under names of ours, such as timestamp: Date."""
+    """Columns by septet's names, such as timestamp: Date."""
 
 
 @candles(CsvConfig)
@@ -50,7 +50,7 @@ class Csv:
     """Bars from text files."""
 
     def __init__(self, config: CsvConfig) -> None:
-        """Remember what to read."""
+        """Store the configuration."""
         self._config = config
         self._rows: dict[Path, TextRows] = {}
 
@@ -90,7 +90,7 @@ class Csv:
         return tuple(names[each] for each in ("timestamp",) if each in names)
 
     def _doubted(self, raw: RawBars) -> RawBars:
-        """Add to the rows of a symbol that their days may be months."""
+        """Add a note to the rows of a symbol if day and month may be exchanged."""
         if "timestamp" not in raw.frame.columns:
             return raw
         origin = f"{raw.symbol} from {raw.facts.origin}"
@@ -105,15 +105,15 @@ class CsvSeriesConfig(TextFormat):
     path: str
     """A file, or a pattern with {symbol}."""
     time: str | None = None
-    """Column of the stamps; without it the first that looks like one."""
+    """Column of the stamps; by default the first with a usual name."""
     value: str | None = None
-    """Column of the values; without it the one that is left."""
+    """Column of the values; by default the only remaining one."""
     known: str | None = None
     """Column of the times at which values became known."""
 
     @property
     def gives_known_time(self) -> bool:  # type: ignore[override]
-        """Whether the file gives publication times."""
+        """Whether the file contains publication times."""
         return self.known is not None
 
 
@@ -126,7 +126,7 @@ class CsvSeries:
         self._config = config
 
     def read(self, request: Request) -> RawSeries:
-        """Read the file and pick its columns."""
+        """Read the file and select its columns."""
         config = self._config
         path = one_file(config.path, request.base_dir, request.name)
         frame, guesses, header, row_numbers = read_text(path, config, self._times)

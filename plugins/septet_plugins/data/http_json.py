@@ -1,4 +1,4 @@
-"""A series from a JSON document of the web, downloaded into the store."""
+"""A series from a JSON document on the web, downloaded into the store."""
 
 from __future__ import annotations
 
@@ -45,38 +45,38 @@ _OPEN_HEADERS: Final = frozenset(
 )  # fmt: skip
 _SCHEME: Final = re.compile(r"(?i)(?:bearer|basic|token|digest|apikey)\s+\S{8}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.~+/=-]{20,}")
-"""What a value of this form is, with digits and letters mixed: a key, a UUID, a hash."""
+"""Pattern of a probable secret, digits and letters mixed: a key, a UUID, a hash."""
 _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 
 
 class HttpJsonConfig(Config):
-    """A JSON document of the web; `timeout` bounds the whole download.
+    """A JSON document on the web; `timeout` bounds the whole download.
 
-    `select`, `time` and `known` are paths of keys: ``data.*.value`` takes `value` of every
-    entry of the list `data`, ``rows.*.0`` the first cell of every row. `query` is added to the
-    address; a secret stands there or in `headers`, by its name (``env:NAME``, ``file:/path``).
+    `select`, `time` and `known` are paths of keys: ``data.*.value`` selects `value` of every entry
+    of the list `data`, ``rows.*.0`` the first cell of every row. `query` is added to the address.
+    Secrets in `query` and `headers` are written as references (``env:NAME``, ``file:/path``).
     """
 
     url: str
     """Address of the document."""
     select: str
-    """Path of the values: data.*.value takes `value` of every entry of the list `data`."""
+    """Path of the values: data.*.value selects `value` of every entry of the list `data`."""
     time: str
     """Path of the stamps."""
     known: str | None = None
     """Path of the times at which values became known."""
     headers: dict[str, str | Secret] = {}
-    """Headers of the request; secrets by name."""
+    """Headers of the request; secrets as references."""
     query: dict[str, str | Secret] = {}
-    """Parameters added to the address; secrets by name."""
+    """Parameters added to the address; secrets as references."""
     timeout: WallDuration = Field(default="20s")  # type: ignore[assignment]
-    """How long the whole download may take."""
+    """Timeout of the whole download."""
     max_bytes: int = Field(default=20_000_000, ge=1, le=1_000_000_000)
-    """Size of the document at most."""
+    """Largest accepted size of the document."""
 
     @property
     def gives_known_time(self) -> bool:  # type: ignore[override]
-        """Whether the document gives publication times."""
+        """Whether the document contains publication times."""
         return self.known is not None
 
     @field_validator("url")
@@ -91,7 +91,7 @@ class HttpJsonConfig(Config):
     @field_validator("headers", mode="before")
     @classmethod
     def _no_literal_secret(cls, value: Any) -> Any:
-        """Read references; a header whose name speaks of a secret takes nothing else."""
+        """Parse references; a header whose name suggests a secret accepts nothing else."""
         if not isinstance(value, dict):
             return value
         headers: dict[Any, Any] = {}
@@ -105,7 +105,7 @@ class HttpJsonConfig(Config):
     @field_validator("query", mode="before")
     @classmethod
     def _no_secret_in_query(cls, value: Any) -> Any:
-        """Read references; a name that speaks of a secret takes nothing else."""
+        """Parse references; a parameter whose name suggests a secret accepts nothing else."""
         if not isinstance(value, dict):
             return value
         return {
@@ -119,7 +119,7 @@ def _is_named(value: Any) -> bool:
 
 
 def _is_token(name: str, value: Any) -> bool:
-    """Whether the value of a header is plainly a secret, whatever the header is called."""
+    """Whether the value of a header looks like a secret, independent of the header's name."""
     if not isinstance(value, str) or name.lower() in _OPEN_HEADERS:
         return False
     digits, letters = sum(map(str.isdigit, value)), sum(map(str.isalpha, value))
@@ -128,7 +128,7 @@ def _is_token(name: str, value: Any) -> bool:
 
 
 class _SameHost(urllib.request.HTTPRedirectHandler):
-    """Follows redirects on one host: what was asked there, and its headers, go nowhere else."""
+    """Follows redirects within one host only: requests and their headers go to no other host."""
 
     max_redirections = 5
 
@@ -147,12 +147,12 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
 
 
 def _plain(url: str) -> str:
-    """Return an address as messages show it: without its query, which may hold a token."""
+    """Return an address for messages: without its query, which may contain a token."""
     return masked_addresses(url).partition("?")[0]
 
 
 def pick(document: Any, path: str) -> list[Any]:
-    """Return what a path of keys finds in a JSON document, in order.
+    """Return the values of a path of keys in a JSON document, in order.
 
     Raises
     ------
@@ -185,10 +185,13 @@ def pick(document: Any, path: str) -> list[Any]:
 
 @series(HttpJsonConfig)
 class HttpJson:
-    """An outside series from a JSON document; first seen wins, a revision is a new row."""
+    """An outside series from a JSON document.
+
+    The first value of a stamp wins, a revision is a new row.
+    """
 
     def __init__(self, config: HttpJsonConfig) -> None:
-        """Remember what to download."""
+        """Store the configuration."""
         self._config = config
 
     def _key(self, request: Request) -> str:
@@ -198,7 +201,7 @@ class HttpJson:
         return f"{request.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def read(self, request: Request) -> RawSeries:
-        """Return what was downloaded so far."""
+        """Read the values downloaded so far."""
         import polars as pl
 
         key, shown_url = self._key(request), _plain(self._config.url)
@@ -210,7 +213,7 @@ class HttpJson:
             )
         known_columns = ["known"] if "known" in frame.columns else []
         if not known_columns and frame["time"].is_duplicated().any():
-            # A later value of a stamp is a revision; it was known when it was seen.
+            # A later value of a stamp is a revision, known at the time of its download.
             return RawSeries(_with_revisions(frame), Facts(shown_url, vintage="unknown"))
         return RawSeries(
             frame.select("time", "value", *(pl.col(each) for each in known_columns)),
@@ -218,7 +221,7 @@ class HttpJson:
         )
 
     def fetch(self, request: Request, progress: Progress) -> Sequence[FetchReport]:
-        """Download the document and keep what is new in it."""
+        """Download the document and store its new values."""
         store, key = the_store(request), self._key(request)
         progress("download", 0, None, request.name)
         frame = self._rows(self._download(request), request.now_ns)
@@ -254,7 +257,7 @@ class HttpJson:
         ).unique(["time", "value"], keep="first", maintain_order=True)
 
     def _headers(self, request: Request) -> dict[str, str]:
-        """Return the headers with their secrets, which are read for the address's host alone."""
+        """Return the headers with their secrets, which are read for the address's host only."""
         headers = {"User-Agent": "septet"}
         for name, value in self._config.headers.items():
             headers[name] = self._read(request, f"the header {name}", value)
@@ -263,7 +266,7 @@ class HttpJson:
         return headers
 
     def _read(self, request: Request, part: str, value: str | SecretRef) -> str:
-        """Return a value, or the secret it names, which is read for the address's host alone."""
+        """Return a value or the secret that it references, which is read for this host only."""
         if not isinstance(value, SecretRef):
             return value
         if request.read is None:
@@ -272,7 +275,7 @@ class HttpJson:
         return request.read(value, host)
 
     def _address(self, request: Request) -> str:
-        """Return the address with its query, secrets included: it is never shown."""
+        """Return the address with its query, secrets included; it must never be shown."""
         url, query = self._config.url, self._config.query
         if not query:
             return url
@@ -307,7 +310,7 @@ class HttpJson:
 
 
 def _new(frame: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
-    """Return what was never seen, and what is again as it was before a revision."""
+    """Return new values, and values that have returned to an earlier one after a revision."""
     import polars as pl
 
     rows, old_rows = (each.select("time", "value").rows() for each in (frame, old))
@@ -317,7 +320,7 @@ def _new(frame: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_revisions(frame: pl.DataFrame) -> pl.DataFrame:
-    """Set the known time of later values of a stamp to the time at which they were seen."""
+    """Set the known time of revised values to the time of their download."""
     import polars as pl
 
     later = pl.int_range(pl.len()).over("time") > 0

@@ -1,4 +1,4 @@
-"""Parquet files as a source of bars, or of one series."""
+"""Parquet files as a source of bars or of one series."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ __all__ = ["Parquet", "ParquetConfig", "ParquetSeries", "ParquetSeriesConfig"]
 class ParquetConfig(Config):
     """Parquet files: one file, a glob, or a pattern with `{symbol}`.
 
-    `columns` gives columns our names: ``{timestamp: date, close: px_last}``.
+    `columns` renames columns: ``{timestamp: date, close: px_last}``.
     """
 
     path: str
-    """A file, a pattern with wild cards, or one with {symbol}."""
+    """A file, a pattern with wildcards, or one with {symbol}."""
     columns: dict[str, str] = {}
-    """Columns under names of ours, such as timestamp: date."""
+    """Columns by septet's names, such as timestamp: date."""
 
 
 def _read(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -54,16 +54,19 @@ class Parquet:
     """Bars from Parquet files."""
 
     def __init__(self, config: ParquetConfig) -> None:
-        """Remember what to read."""
+        """Store the configuration."""
         self._config = config
 
     def read(self, request: Request) -> list[RawBars]:
-        """Read the files of every symbol; stamps mark opens unless the file sets it."""
+        """Read the files of every symbol; stamps mark opens unless the file states otherwise."""
         facts = Facts(self._config.path, stamp="open")
         return read_bars(self._config.path, self._config.columns, request, facts, _read, "parquet")
 
     def scan(self, request: Request) -> list[LazyBars]:
-        """Name the files of every symbol; of each stretch only its row groups are read."""
+        """Return lazy frames of the files of every symbol.
+
+        Only the requested row groups are read.
+        """
         facts = Facts(self._config.path, stamp="open")
         return scan_bars(self._config.path, self._config.columns, request, facts, _scan, "parquet")
 
@@ -74,15 +77,15 @@ class ParquetSeriesConfig(Config):
     path: str
     """A file, or a pattern with {symbol}."""
     time: str | None = None
-    """Column of the stamps; without it the first that looks like one."""
+    """Column of the stamps; by default the first with a usual name."""
     value: str | None = None
-    """Column of the values; without it the one that is left."""
+    """Column of the values; by default the only remaining one."""
     known: str | None = None
     """Column of the times at which values became known."""
 
     @property
     def gives_known_time(self) -> bool:  # type: ignore[override]
-        """Whether the file gives publication times."""
+        """Whether the file contains publication times."""
         return self.known is not None
 
 
@@ -95,7 +98,7 @@ class ParquetSeries:
         self._config = config
 
     def read(self, request: Request) -> RawSeries:
-        """Read the file and pick its columns."""
+        """Read the file and select its columns."""
         config = self._config
         path = one_file(config.path, request.base_dir, request.name)
         return raw_series(read_parquet_file(path), str(path), config)

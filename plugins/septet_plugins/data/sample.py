@@ -1,4 +1,4 @@
-"""Real market data that comes with the package; see samples/ATTRIBUTION.md."""
+"""Real market data included in the package; see samples/ATTRIBUTION.md."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FOLDER: Final = Path(__file__).parent / "samples"
 
 
 class _Set(msgspec.Struct, frozen=True):
-    """One bundled file of bars and what is known of it."""
+    """One bundled file of bars and its properties."""
 
     file: str
     bar: str
@@ -66,11 +66,11 @@ class Sample:
     """Real bars for trying things out: crypto 15m and 1d, EUR/USD 1h, US stocks 1d."""
 
     def __init__(self, config: SampleConfig) -> None:
-        """Nothing to remember."""
+        """Do nothing: there are no settings."""
         self._config = config
 
     def read(self, request: Request) -> list[RawBars]:
-        """Return the bundled rows of every symbol, defects and all."""
+        """Return the bundled rows of every symbol, defects included."""
         return [self._read(symbol, request.bar_ns) for symbol in request.symbols]
 
     def _read(self, symbol: str, bar_ns: int) -> RawBars:
@@ -109,7 +109,7 @@ class SampleSeries:
     """Real outside series for trying things out; none gives publication times."""
 
     def __init__(self, config: SampleSeriesConfig) -> None:
-        """Remember which one is meant."""
+        """Store the name of the series."""
         self._config = config
 
     def read(self, request: Request) -> RawSeries:

@@ -1,4 +1,4 @@
-"""What `septet data fetch` and `septet data import` have put into the store."""
+"""Data that `septet data fetch` and `septet data import` have put into the store."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Stored", "StoredConfig", "read_stored", "the_store"]
 
 
 def the_store(request: Request) -> Store:
-    """Return the store a request brings.
+    """Return the store of a request.
 
     Raises
     ------
     DataError
-        If it brings none.
+        If it has none.
     """
     if request.store is None:
         raise DataError(f"{request.name}: this source reads the store, and none was given")
@@ -35,7 +35,7 @@ def read_stored(
     Raises
     ------
     DataError
-        If there are none; `how` is how to get them.
+        If there are none; `how` is the hint how to get them.
     """
     store, bar = the_store(request), format_duration(request.bar_ns)
     frame = store.read(source, symbol, bar, None, None)
@@ -59,15 +59,15 @@ class StoredConfig(Config):
     """Bars of the local store; `source` is the name they were imported or fetched under."""
 
     source: str = "import"
-    """The name that the bars were imported or fetched under."""
+    """Name under which the bars were imported or fetched."""
 
 
 @candles(StoredConfig)
 class Stored:
-    """Bars that were imported or fetched before."""
+    """Bars that were imported or fetched earlier."""
 
     def __init__(self, config: StoredConfig) -> None:
-        """Remember which part of the store is meant."""
+        """Store the configuration."""
         self._config = config
 
     def read(self, request: Request) -> list[RawBars]:

@@ -1,4 +1,4 @@
-"""Synthetic bars from a seed: for tests and drills, with regimes, gaps and defects on request."""
+"""Synthetic bars from a seed, for tests and drills, with optional regimes, gaps and defects."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MINUTE_NS: Final = 60_000_000_000
 _W1_BARS: Final = 1_000_000
 _W1_START_NS: Final = 1_577_836_800_000_000_000
 LAST_NS: Final = 5_049_129_600_000_000_000
-"""The end of 2129: data after it is refused, from any source."""
+"""The end of 2129: later data is rejected for every source."""
 _LEVELS: Final = np.array([0.5, 1.0, 2.0])
 _TILTS: Final = np.array([1.0, 0.0, -1.0])
 Defect = Literal[
@@ -46,14 +46,14 @@ Defect = Literal[
 class SyntheticConfig(Config):
     """A seeded geometric random walk; `series: w1` is the benchmark walk of one million bars.
 
-    `drift` and `volatility` are for a year. `regimes` switches between calm, usual and wild
-    stretches of `regime_bars` on average. `common` is the share of variance all symbols have
-    in common. `gaps` stretches of up to `gap_bars` bars are missing. `defects` are put in as
-    many times as given, at places that follow from the seed.
+    `drift` and `volatility` are annual. `regimes` switches between low, normal and high volatility,
+    each for `regime_bars` on average. `common` is the share of variance that all symbols have in
+    common. `gaps` spans of up to `gap_bars` bars are missing. `defects` are inserted the given
+    number of times, at positions that depend on the seed.
     """
 
     series: Literal["walk", "w1"] = "walk"
-    """A random walk, or the benchmark walk of one million bars."""
+    """Random walk, or the benchmark walk of one million bars."""
     bars: Bars = 10_000
     """Number of bars."""
     start: StartTime = Field(default="2020-01-01")  # type: ignore[assignment]
@@ -61,29 +61,29 @@ class SyntheticConfig(Config):
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of the random numbers."""
     price: float = Field(default=100.0, gt=0.0)
-    """The first price."""
+    """The price at which the walk starts."""
     drift: SignedFraction = 0.0
-    """Mean return in a year."""
+    """Mean annual return."""
     volatility: Fraction = 0.6
-    """Standard deviation of log returns in a year."""
+    """Annual standard deviation of log returns."""
     regimes: bool = False
-    """Switch between calm, usual and wild stretches."""
+    """Switch between low, normal and high volatility."""
     regime_bars: Bars = 500
-    """Mean length of a stretch, in bars."""
+    """Mean length of a regime, in bars."""
     common: Fraction = Field(default=0.0, le=1.0)
     """Share of variance that all symbols have in common."""
     gaps: int = Field(default=0, ge=0, le=10_000)
-    """How many stretches of bars are missing."""
+    """Number of missing spans of bars."""
     gap_bars: Bars = 5
-    """Length of a missing stretch at most, in bars."""
+    """Largest length of a missing span, in bars."""
     defects: dict[Defect, Annotated[int, Field(ge=0)]] = {}
-    """How many defects of each kind are put in."""
+    """Number of inserted defects of each kind."""
 
 
 def w1_bars(count: int = _W1_BARS) -> Columns:
     """Return the first `count` bars of the benchmark series W1 (minutes from 2020-01-01).
 
-    The whole million is always drawn, so that a shorter series is a prefix of a longer one.
+    All one million bars are always drawn, so that a shorter series is a prefix of a longer one.
     """
     draw = np.random.default_rng(7)
     total = _W1_BARS
@@ -103,13 +103,13 @@ def w1_bars(count: int = _W1_BARS) -> Columns:
 
 
 def _streams(seed: int, symbol: str) -> list[np.random.Generator]:
-    """One generator for each column, so that a longer series begins with the shorter one."""
+    """Return one generator for each column, so that a longer series begins with the shorter one."""
     root = np.random.SeedSequence([seed, zlib.crc32(symbol.encode())])
     return [np.random.default_rng(child) for child in root.spawn(7)]
 
 
 def _first_open(config: SyntheticConfig, bar_ns: int) -> int:
-    """Return the open of the first bar; the last must end before the last year of stamps does."""
+    """Return the open of the first bar; the last must end before the last accepted year."""
     start = -(-config.start // bar_ns) * bar_ns
     most = max(0, (LAST_NS - start) // bar_ns)
     if config.bars > most:
@@ -154,7 +154,7 @@ def walk_bars(config: SyntheticConfig, symbol: str, bar_ns: int) -> Columns:
 
 
 def _rows(frame: pl.DataFrame, count: int, draw: np.random.Generator) -> NDArray[np.int64]:
-    """Distinct inner rows, never neighbours, so that two defects never touch."""
+    """Return distinct inner rows, never adjacent, so that two defects never touch."""
     free = np.arange(2, frame.height - 2, 2)
     if count > len(free):
         raise DataError(f"{count} defects do not fit into {frame.height} bars")
@@ -208,13 +208,13 @@ DEFECTS: Final[Mapping[str, Callable[..., pl.DataFrame]]] = {
     "bad_volume": _set("volume", lambda c, r: -1.0),
     "zero_volume": _set("volume", lambda c, r: 0.0),
 }
-"""Ways to spoil rows, by the kind of finding they must lead to."""
+"""Functions that insert a defect, by the kind of finding that they must cause."""
 
 
 def inject(
     frame: pl.DataFrame, defects: Mapping[str, int], draw: np.random.Generator
 ) -> pl.DataFrame:
-    """Put defects into clean bars: each kind as often as given, never two in neighbouring rows."""
+    """Insert defects into clean bars: each kind as often as given, never in adjacent rows."""
     kinds = [kind for kind in DEFECTS for _ in range(defects.get(kind, 0))]
     rows = _rows(frame, len(kinds), draw)
     draw.shuffle(rows)
@@ -234,7 +234,7 @@ class Synthetic:
     """Synthetic bars."""
 
     def __init__(self, config: SyntheticConfig) -> None:
-        """Keep the configuration."""
+        """Store the configuration."""
         self._config = config
 
     def read(self, request: Request) -> list[RawBars]:

@@ -1,4 +1,4 @@
-"""Reading text tables: delimiter, header and decimal sign are guessed, and reported."""
+"""Parser of text tables: delimiter, header and decimal mark are guessed, guesses are reported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SEPARATED: Final = {
     "space": re.compile(r"[-+]?\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:[.,]\d+)?"),
     "apostrophe": re.compile(r"[-+]?\d{1,3}(?:['\u2019]\d{3})+(?:[.,]\d+)?"),
 }
-"""Separators of thousands by name."""
+"""Thousands separators by name."""
 _TWICE: Final = {
     "comma": re.compile(r"[-+]?\d{1,3}(?:,\d{3}){2,}"),
     "point": re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}"),
@@ -48,38 +48,38 @@ _DEFAULT_NAMES: Final = ("timestamp", "open", "high", "low", "close", "volume")
 _PRICE_NAMES: Final = frozenset(("open", "high", "low", "close"))
 _HEAD_LINES: Final = 50
 _MOST_ABOVE: Final = 20
-"""Lines above a table that a message counts."""
+"""Largest number of lines above a table that a message counts."""
 _NAME: Final = 40
 _YFINANCE: Final = 10
-"""Characters of a name, and names of a header of yfinance, that a message shows."""
+"""Largest number of characters of a name, and of names of a yfinance header, in a message."""
 _WORD: Final = re.compile(r"[^a-z0-9]+")
 
 
 class TextFormat(Config):
-    """How a text table is written; `auto` guesses and reports what it guessed.
+    """Format of a text table; `auto` guesses the value and reports it.
 
-    `time_format` is written with % signs (``%d/%m/%Y %H:%M``); without it ISO dates and their
-    usual relatives are read. `names` are the columns of a file without a header, in order.
+    `time_format` is written with % signs (``%d/%m/%Y %H:%M``); without it ISO dates and common
+    variants are parsed. `names` are the columns of a file without a header, in order.
     """
 
     delimiter: str = "auto"
-    """Character between two cells; `auto` guesses it."""
+    """Delimiter of cells; `auto` guesses it."""
     decimal: Literal["auto", ".", ","] = "auto"
     """Decimal mark; `auto` guesses it."""
     header: Literal["auto", "yes", "no"] = "auto"
-    """Whether the first line names the columns; `auto` guesses it."""
+    """Whether the first line contains the column names; `auto` guesses it."""
     names: tuple[str, ...] | None = None
     """Names of the columns of a file without a header, in order."""
     encoding: str = "utf-8"
     """Encoding of the text."""
     time_format: str | None = None
-    """Form of the stamps with % signs, such as %d/%m/%Y %H:%M; without it ISO dates."""
+    """Format of the stamps with % signs, such as %d/%m/%Y %H:%M; by default ISO dates."""
     time_columns: tuple[str, ...] = ()
-    """Columns that make up the stamp together: a date and a time."""
+    """Columns that are joined to the stamp: a date and a time."""
     skip_lines: int = Field(default=0, ge=0, le=1_000_000)
-    """Lines before the table."""
+    """Number of lines to skip before the table."""
     comment: str | None = None
-    """Beginning of lines that are left out."""
+    """Prefix of lines that are skipped."""
 
     @field_validator("time_format")
     @classmethod
@@ -88,10 +88,10 @@ class TextFormat(Config):
 
 
 class TextTable(NamedTuple):
-    """Columns as they stand in a file, numbers parsed where every row has one.
+    """Columns of a file; a column is numeric if every row has a number.
 
-    `notes` has a line for each guess; `header` is whether the first row named the columns. `kept`
-    are the numbers of the rows that are left where empty ones were left out, else None.
+    `notes` has a line for each guess; `header` is whether the first row has the column names.
+    `kept` are the numbers of the remaining rows if empty rows were removed, else None.
     """
 
     frame: pl.DataFrame
@@ -107,8 +107,8 @@ def read_text(
 ) -> TextTable:
     """Read a text table, plain or in a gzip or zip file.
 
-    `texts` is given the first rows and returns the columns that stay text: digits of a time lose
-    the zeros in front where they are read as numbers.
+    `texts` receives the first rows and returns the columns that stay text: parsed as numbers, the
+    digits of a time would lose leading zeros.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def read_text(
 
 
 def _without_empty_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | None]:
-    """Leave out rows without any cell, as empty lines are, and return the numbers of the others."""
+    """Remove rows without any cell, such as empty lines, and return the numbers of the others."""
     import polars as pl
 
     if not frame.height or not all(column.null_count() for column in frame):
@@ -179,7 +179,7 @@ def _without_empty_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series | 
 
 
 def _has_decimal_comma(rows: Sequence[Sequence[str]], delimiter: str) -> bool:
-    """Whether numbers are written as 12,5; between commas only in quotes, as 1,234 is not."""
+    """Whether numbers are written as 12,5; between commas only in quotes, unlike 1,234."""
     numbers = [cell for row in rows for cell in row if _COMMA_NUMBER.match(cell)]
     if delimiter != "," or not numbers:
         return bool(numbers)
@@ -188,9 +188,9 @@ def _has_decimal_comma(rows: Sequence[Sequence[str]], delimiter: str) -> bool:
 
 
 def _refuse_twins(names: Sequence[str], path: Path, line: int) -> None:
-    """Refuse two columns of one name: it is unknown which of them is meant.
+    """Reject two columns of one name, which would be ambiguous.
 
-    `line` is that of the header; 0 of names that the strategy file gives.
+    `line` is that of the header, or 0 if the strategy file gives the names.
     """
     normalised = [name.strip().lower() for name in names]
     for at, name in enumerate(normalised):
@@ -213,7 +213,7 @@ def _refuse_twins(names: Sequence[str], path: Path, line: int) -> None:
 
 
 def _guess_delimiter(rows: Sequence[tuple[int, str]], path: Path) -> str:
-    """Return the sign that splits every line into equally many cells, two at least; else none."""
+    """Return the delimiter that splits every line into the same number of cells (2 or more)."""
     head = [row for _, row in rows]
     best, cells = "", 1
     for sign in _DELIMITERS:
@@ -231,7 +231,7 @@ def _guess_delimiter(rows: Sequence[tuple[int, str]], path: Path) -> str:
 
 
 def _text_above(path: Path, number: int) -> DataError:
-    """Return that the table begins with a later line, by its number."""
+    """Return the finding that the table begins with a later line."""
     lines = "line 1 is" if number == 2 else f"lines 1 to {number - 1} are"
     return DataError(
         f"{path}: {lines} not of the table, whose first line is line {number}",
@@ -240,7 +240,7 @@ def _text_above(path: Path, number: int) -> DataError:
 
 
 def _refuse_title(rows: list[tuple[int, str]], cells: list[list[str]], path: Path) -> None:
-    """Refuse a first row that is a title: one cell of several is filled, and of a later row all."""
+    """Reject a title as first row: one of several cells is filled, but all cells of a later row."""
     if len(cells[0]) < 3 or sum(map(bool, cells[0])) > 1:
         return
     for (number, _), row in zip(rows[1:_MOST_ABOVE], cells[1:_MOST_ABOVE], strict=False):
@@ -249,7 +249,7 @@ def _refuse_title(rows: list[tuple[int, str]], cells: list[list[str]], path: Pat
 
 
 def _unknown(rows: list[tuple[int, str]], path: Path) -> DataError:
-    """Return that rows do not have equally many cells; name lines above the table where they do."""
+    """Return the error for rows of unequal lengths; it names lines above the table, if any."""
     if _is_printed(rows):
         return DataError(
             f"{path}, line {rows[0][0]}: this is a frame as Python prints it: columns apart by "
@@ -269,7 +269,7 @@ def _unknown(rows: list[tuple[int, str]], path: Path) -> DataError:
 
 
 def _is_printed(rows: Sequence[tuple[int, str]]) -> bool:
-    """Whether rows are a frame of pandas or polars as its text, and not as a file."""
+    """Whether rows are the printed text of a pandas or polars frame instead of a file."""
     head = rows[0][1]
     if head.startswith(("shape: (", "┌")):
         return True
@@ -277,7 +277,7 @@ def _is_printed(rows: Sequence[tuple[int, str]]) -> bool:
 
 
 def _refuse_three_headers(rows: Sequence[Sequence[str]], path: Path, form: TextFormat) -> None:
-    """Refuse a table of yfinance, which has columns, symbols and the name of the index above it."""
+    """Reject a yfinance table with three header rows: columns, symbols and name of the index."""
     if len(rows) < 3:
         return
     names, symbols, index = ([cell.lower() for cell in row] for row in rows[:3])
@@ -304,7 +304,7 @@ def _refuse_three_headers(rows: Sequence[Sequence[str]], path: Path, form: TextF
 def _with_thousands(
     path: Path, rows: Sequence[tuple[int, str]], cell: str, sign: str = "comma", column: str = ""
 ) -> DataError:
-    """Return the error for a number with separators of thousands, in the line that has it first."""
+    """Return the error for a number with thousands separators, with its first line."""
     hint = "write the file again without thousands separators (1234.56)"
     if sign == "comma" and _ONE_COMMA.fullmatch(cell):
         hint += "; if the comma is the decimal mark, write decimal: ',' beside use:"
@@ -322,10 +322,10 @@ def _with_thousands(
 def _refuse_thousands(
     frame: pl.DataFrame, path: Path, rows: Sequence[tuple[int, str]], *, comma: bool
 ) -> None:
-    """Refuse columns of numbers with separators of thousands: as text they are all missing.
+    """Reject columns of numbers with thousands separators: as text they would all be missing.
 
-    `comma` means that a comma is the decimal sign. The decimal sign separates thousands only where
-    it stands twice in a number.
+    `comma` means that a comma is the decimal mark. The decimal mark separates thousands only if it
+    occurs twice in a number.
     """
     import polars as pl
 
@@ -370,7 +370,7 @@ def _parse(
             _refuse_thousands(frame, path, rows, comma=comma)
             return frame
         except pl.exceptions.ComputeError:
-            # A cell that is no number among numbers: keep the text, the rows are checked later.
+            # A non-numeric cell among numbers: keep the text, the rows are checked later.
             frame = read(infer=False)
             _refuse_thousands(frame, path, rows, comma=comma)
             return frame.with_columns(pl.all().str.replace(",", ".")) if comma else frame

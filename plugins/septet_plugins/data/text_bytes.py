@@ -1,4 +1,4 @@
-"""The bytes of a text file: unpacked, bounded, recognised where they are no text, and as UTF-8."""
+"""Bytes of a text file: unpacks, limits the size, detects other formats, and converts to UTF-8."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ __all__ = ["MAX_BYTES", "read_utf8"]
 
 MAX_BYTES: Final = 2_000_000_000
 _TIMES: Final = 6
-"""Memory that a byte of text takes while it is read and checked."""
+"""Bytes of memory per byte of text while it is read and checked."""
 _ALWAYS_UNPACKED: Final = 100_000_000
 _MOST_UNPACKED: Final = 50
-"""Bytes that one of an archive becomes, at most, beyond those: tables of prices become ten."""
+"""Largest number of bytes that one byte of an archive beyond those expands to; tables expand
+tenfold."""
 _LINE_BYTES: Final = 1_000_000
 _LOOKED_AT: Final = 4_096
 _SAVE_AS_CSV: Final = "save its sheet as CSV (in Excel: Save As, CSV UTF-8), and name that file"
@@ -40,21 +41,21 @@ _NO_TABLES: Final = (
     (b"SQLite format 3", "an SQLite database", "write its table as CSV or Parquet"),
     (b"%PDF", "a PDF document", "bring the table as CSV"),
 )
-"""How files begin that are no text, what they are, and what helps."""
+"""First bytes of files that are not text, their format, and a hint."""
 _MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-"""Byte order marks, the longer ones first."""
+"""Byte order marks, longer ones first."""
 
 
 def read_utf8(path: Path, encoding: str) -> bytes:
-    """Return a text file as UTF-8 with a line feed at each end of a line, plain or unpacked.
+    """Return a text file, unpacked if it is an archive, as UTF-8 with line feeds as line ends.
 
     Raises
     ------
     DataError
-        If the file is empty, too large, no text, no table, or of another encoding.
+        If the file is empty, too large, not text, not a table, or of another encoding.
     """
     data = _as_utf8(_bytes(path), path, encoding)
     head = data[:_LOOKED_AT].lstrip().lower()
@@ -79,7 +80,7 @@ def _bytes(path: Path) -> bytes:
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
-            if size == 0:  # files of /proc as well, which are not read: some never end
+            if size == 0:  # includes files of /proc, which are not read: some never end
                 return b""
             magic = file.read(4)
         if size > most:
@@ -107,7 +108,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _only(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    """Return the only file of an archive; what a Mac puts beside it does not count."""
+    """Return the only file of an archive; files that macOS adds do not count."""
     members = [each for each in archive.infolist() if not each.is_dir()]
     if any(each.filename == "[Content_Types].xml" for each in members):
         raise DataError(f"{path} is an Excel workbook (.xlsx), not text", hint=_SAVE_AS_CSV)
@@ -121,12 +122,12 @@ def _only(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
 
 
 def _rows(file: IO[bytes] | gzip.GzipFile, path: Path, most: int) -> bytes:
-    """Read what is left of a file, one byte more than allowed at most.
+    """Read the rest of a file, at most one byte more than allowed.
 
     Raises
     ------
     DataError
-        If its first line does not end: nothing more of it is read then.
+        If its first line does not end; the rest is then not read.
     """
     head = file.read(_LINE_BYTES)
     if len(head) == _LINE_BYTES and not (b"\n" in head or b"\r" in head):
@@ -149,7 +150,7 @@ def _too_large(path: Path, most: int) -> DataError:
 
 
 def _as_utf8(data: bytes, path: Path, encoding: str) -> bytes:
-    """Return a text as UTF-8 without a mark at its beginning, in no more memory than it takes."""
+    """Return a text as UTF-8 without a byte order mark, with no more memory than the text takes."""
     if not data or data.isspace():
         raise DataError(f"{path} is empty", hint="write it again, or name another file")
     for signature, format_name, hint in _NO_TABLES:
@@ -170,7 +171,7 @@ def _as_utf8(data: bytes, path: Path, encoding: str) -> bytes:
             f"unknown encoding {encoding!r}", hint="such as utf-8, utf-16, latin-1, cp1252"
         ) from error
     except ValueError as error:
-        if not isinstance(error, UnicodeDecodeError):  # encodings that are none of files
+        if not isinstance(error, UnicodeDecodeError):  # encodings that files never have
             raise DataError(f"{path} cannot be read as {encoding!r}: {str(error)[:60]}") from error
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(
@@ -182,7 +183,7 @@ def _as_utf8(data: bytes, path: Path, encoding: str) -> bytes:
 
 
 def _encodings(data: bytes, encoding_name: str) -> str:
-    """Return what to write about bytes that are not of an encoding."""
+    """Return the hint for bytes that do not match an encoding."""
     if encoding_name not in ("utf-8", "utf8", "utf-8-sig") and _is_utf8(data):
         return "it is UTF-8, which needs no encoding:"
     windows = any(each in data for each in (b"\x80", b"\x91", b"\x92", b"\x93", b"\x94", b"\x96"))
@@ -203,9 +204,9 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _refuse_wide(data: bytes, path: Path, encoding: str) -> None:
-    """Refuse text of two or four bytes a sign that is read as another, and what is no text."""
+    """Reject non-text, and text of two or four bytes per character in another encoding."""
     if encoding.startswith(("utf-16", "utf16", "utf-32", "utf32")):
-        if b"\x00" in data[:_LOOKED_AT]:  # in which digits and commas have zero bytes
+        if b"\x00" in data[:_LOOKED_AT]:  # encodings in which digits and commas have zero bytes
             return
         raise DataError(
             f"{path} is not {encoding}: it has no zero bytes, which digits and commas have there",
@@ -234,7 +235,7 @@ def _refuse_wide(data: bytes, path: Path, encoding: str) -> None:
 
 
 def _wide(head: bytes) -> str:
-    """Return the name of UTF-16 whose zero bytes lie on one side of each pair; else nothing."""
+    """Return the UTF-16 variant whose zero bytes are on one side of each pair, if any."""
     sides: Sequence[bytes] = (head[0::2], head[1::2])
     zeros = [side.count(0) / max(1, len(side)) for side in sides]
     if len(head) < 8 or min(zeros) > 0.01 or max(zeros) < 0.9:

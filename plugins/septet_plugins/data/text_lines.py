@@ -1,4 +1,4 @@
-"""Lines of a text table: rows whose quoted cells hold line breaks, and the line of each row."""
+"""Lines of a text table: rows whose quoted cells contain line breaks, and the line of each row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     class LineForm(Protocol):
-        """Settings of a text file that decide which of its lines are rows."""
+        """Settings of a text file that determine which of its lines are rows."""
 
         @property
         def skip_lines(self) -> int: ...
@@ -42,11 +42,11 @@ _PARTS: Final = re.compile(r"^[-+]?\d{1,9} \d{1,9}$")
 _HEAD_BYTES: Final = 4_000_000
 _HEAD_ROWS: Final = 500
 _LINES_OF_A_ROW: Final = 100
-"""A quotation mark that no line of these closes is none that opens a cell."""
+"""A quotation mark that no line among so many closes does not open a cell."""
 
 
 def head_rows(data: bytes, form: LineForm) -> list[tuple[int, str]]:
-    """Return the first rows that are neither empty nor comments, each with its line from 1."""
+    """Return the first rows that are neither empty nor comments, each with its line (from 1)."""
     first = 0
     for _ in range(form.skip_lines):
         first = data.find(b"\n", first) + 1
@@ -59,7 +59,7 @@ def head_rows(data: bytes, form: LineForm) -> list[tuple[int, str]]:
 
 
 def _rows(lines: Iterable[tuple[int, str]], form: LineForm) -> Iterator[tuple[int, str]]:
-    """Put lines together that a quoted cell separates; leave out empty ones and comments."""
+    """Join lines that a quoted cell separates; skip empty lines and comments."""
     rows_held: list[tuple[int, str]] = []
     quotes = 0
     for number, line in lines:
@@ -78,14 +78,14 @@ def _rows(lines: Iterable[tuple[int, str]], form: LineForm) -> Iterator[tuple[in
 
 
 def cells_of(row: str, delimiter: str) -> list[str]:
-    """Split a row into cells; a delimiter inside quotes is none."""
+    """Split a row into cells; a delimiter inside quotes does not separate."""
     masked = _QUOTED.sub(lambda found: found[0].replace(delimiter, "\0"), row)
     cells = (cell.replace("\0", delimiter) for cell in masked.split(delimiter))
     return [cell.strip().strip('"') for cell in cells]
 
 
 def uneven_line(data: bytes, path: Path, form: LineForm, delimiter: str) -> DataError | None:
-    """Name the first row with more fields than the first, and a comma in a number of it."""
+    """Return the first row with more fields than the first row, and a number of it with a comma."""
     width = 0
     lines = enumerate(io.BytesIO(data), 1)
     texts = (
@@ -133,9 +133,9 @@ def uneven_line(data: bytes, path: Path, form: LineForm, delimiter: str) -> Data
 
 
 def row_lines(data: bytes, form: LineForm, *, header: bool) -> npt.NDArray[np.int64]:
-    """Return the line of each row of a table, counted from 1.
+    """Return the line number of each row of a table, from 1.
 
-    The reader of tables counts an empty line as a row and leaves out comments.
+    The table parser counts an empty line as a row and skips comments.
     """
     text = np.frombuffer(data, dtype=np.uint8)
     ends = np.flatnonzero(text == ord("\n"))
@@ -160,7 +160,7 @@ def row_lines(data: bytes, form: LineForm, *, header: bool) -> npt.NDArray[np.in
 
 
 class TextRows:
-    """Names the rows of a text file by their lines, which are counted when they are asked for."""
+    """Line numbers of the rows of a text file, computed at the first use."""
 
     def __init__(
         self,
@@ -172,29 +172,29 @@ class TextRows:
         times: pl.Series | None = None,
         kept: pl.Series | None = None,
     ) -> None:
-        """Remember the file, the number of its rows, and its times where the table lost them.
+        """Store the file, the number of its rows, and its times if the table does not contain them.
 
-        `kept` are the numbers of the rows where some were left out.
+        `kept` are the numbers of the remaining rows if some were removed.
         """
         self._path, self._form, self._header, self._count = path, form, header, rows
         self._times, self._kept = times, kept
 
     def place(self, row: int) -> str:
-        """Return `line` and its number; nothing where rows and lines do not add up."""
+        """Return `line` and its number, or nothing if the counts of rows and lines do not match."""
         lines = self._lines
         if lines is None:
             return ""
         return f"line {lines[row if self._kept is None else self._kept[row]]}"
 
     def time(self, row: int) -> str | None:
-        """Return the time of a row as it is written, where a format was to read it."""
+        """Return the time of a row as written in the file, if it was to be parsed by a format."""
         return None if self._times is None else str(self._times[row] or "")
 
     @cached_property
     def _lines(self) -> npt.NDArray[np.int64] | None:
         try:
             data = read_utf8(self._path, self._form.encoding)
-        except DataError:  # the file was changed since it was read
+        except DataError:  # the file has changed since it was read
             return None
         lines = row_lines(data, self._form, header=self._header)
         if self._kept is None:

@@ -1,4 +1,4 @@
-"""Times of text tables: columns put together, zeros given back, and read by a format."""
+"""Times of text tables: joins columns, restores leading zeros, and parses by a format."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _WORDS: Final = (
     ("yyyy", "%Y"), ("YYYY", "%Y"), ("dd", "%d"), ("DD", "%d"), ("MMM", "%b"), ("hh", "%I"),
     ("HH", "%H"), ("ss", "%S"), ("SS", "%S"), ("yy", "%y"), ("YY", "%y"),
 )  # fmt: skip
-"""How other programs write the parts of a time, the minute and the month aside."""
+"""Notations of other programs for the parts of a time, except minute and month."""
 _SHOWN: Final = 40
 _LAST_BOTH: Final = 12
 """A number up to this is a day or a month."""
 
 
 def check_time_format(form: str) -> str:
-    """Return a format of times; refuse one in which parts contradict each other.
+    """Return a time format; reject one whose parts contradict each other.
 
     Raises
     ------
     PydanticCustomError
-        With what to write.
+        With a hint.
     """
     parts = _PART.findall(form)
     if not parts:
@@ -64,22 +64,22 @@ def _wrong(message: str, hint: str) -> PydanticCustomError:
 
 
 def _translated(form: str) -> str:
-    """Write `dd/MM/yyyy HH:mm` with % signs."""
+    """Convert `dd/MM/yyyy HH:mm` to % signs."""
     for word, part in _WORDS:
         form = form.replace(word, part)
-    # a month and a minute are distinguished by the hour before the one
+    # month and minute are distinguished by whether an hour precedes
     form = re.sub(r"(%[HI]\W?)(?:mm|MM)", r"\1%M", form)
     form = re.sub(r"(?<!%)(?:mm|MM)", "%m", form)
     return form if "%" in form else "%Y-%m-%d %H:%M"
 
 
 def join_times(frame: pl.DataFrame, names: Sequence[str], origin: str) -> pl.DataFrame:
-    """Put date and time together, with a space between, where they stand in columns of their own.
+    """Join date and time columns with a space, if they are separate columns.
 
     Raises
     ------
     DataError
-        If a column is not there.
+        If a column does not exist.
     """
     import polars as pl
 
@@ -100,9 +100,9 @@ def join_times(frame: pl.DataFrame, names: Sequence[str], origin: str) -> pl.Dat
 
 
 def _with_zeros(text: pl.Series) -> pl.Series:
-    """Give digits of a date or a time the zeros in front that a spreadsheet took: 93000.
+    """Restore leading zeros of a date or a time that a spreadsheet removed: 93000.
 
-    Only in a column of digits alone, whose longest cell gives the length of all of them: HHMM,
+    This applies only to columns of digits; the longest cell gives the length of all cells: HHMM,
     HHMMSS, YYYYMMDD and longer ones.
     """
     filled = text.filter(text.is_not_null() & (text != ""))
@@ -119,12 +119,12 @@ def _with_zeros(text: pl.Series) -> pl.Series:
 def read_times(
     frame: pl.DataFrame, column: str, form: str | None, origin: str, *, joined: bool = False
 ) -> pl.DataFrame:
-    """Read times by the format the file gives; rows that do not fit are checked later.
+    """Parse times by the given format; rows that do not match are checked later.
 
     Raises
     ------
     DataError
-        If no time fits, or if more of them fit with day and month exchanged.
+        If no time matches, or if more of them match with day and month exchanged.
     """
     import polars as pl
 
@@ -134,7 +134,7 @@ def read_times(
     text = text if joined else _with_zeros(text)
     read_as = form
     if {"H", "I"} & set(_PART.findall(form)) and not {"M", "S"} & set(_PART.findall(form)):
-        text, read_as = text + ":00", f"{form}:%M"  # an hour alone is none to the reader
+        text, read_as = text + ":00", f"{form}:%M"  # the parser does not accept an hour alone
     try:
         times = text.str.to_datetime(read_as, strict=False, time_unit="us")
     except pl.exceptions.PolarsError as error:
@@ -152,7 +152,7 @@ def read_times(
 
 
 def _exchanged(form: str) -> str:
-    """Return a format with %d and %m exchanged; empty where it has not one of each."""
+    """Return a format with %d and %m exchanged, or an empty text unless it has one of each."""
     parts = _DAY_MONTH.findall(form)
     if sorted(part[-1] for part in parts) != ["d", "m"]:
         return ""
@@ -162,7 +162,7 @@ def _exchanged(form: str) -> str:
 def _refuse_exchanged(
     text: pl.Series, times: pl.Series, form: str, origin: str, *, suffix: str
 ) -> None:
-    """Refuse times of which more fit with day and month exchanged."""
+    """Reject times of which more match with day and month exchanged."""
     exchanged = _exchanged(form)
     failed = times.is_null() & text.is_not_null() & (text != "")
     if not exchanged or not failed.any():
@@ -181,14 +181,14 @@ def _refuse_exchanged(
 
 
 def day_month_doubt(times: pl.Series, form: str | None, origin: str, *, bars: bool = False) -> str:
-    """Return that times fit with day and month exchanged as well, and the order does not decide.
+    """Return the finding that times also match, and are ordered, with day and month exchanged.
 
-    Of bars, which follow one another, the reading that lies in much less time is the right one.
+    For bars, which are consecutive, the variant that covers much less time is the right one.
 
     Raises
     ------
     DataError
-        If exchanged they are in order, and as they are read they are not.
+        If the times are in order only with day and month exchanged.
     """
     import polars as pl
 
@@ -223,13 +223,13 @@ def day_month_doubt(times: pl.Series, form: str | None, origin: str, *, bars: bo
 
 
 def _turns(times: pl.Series) -> int:
-    """Count the rows that go against the order of most of them."""
+    """Return the number of rows that contradict the order of most rows."""
     steps = np.diff(times.to_physical().to_numpy())
     return min(int(np.count_nonzero(steps < 0)), int(np.count_nonzero(steps > 0)))
 
 
 def _length(times: pl.Series) -> int:
-    """Return the time from first to last, microseconds."""
+    """Return the time from the first to the last row, microseconds."""
     return int(np.ptp(times.to_physical().to_numpy()))
 
 

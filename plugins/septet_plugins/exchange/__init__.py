@@ -1,1 +1,1 @@
-"""Shared by the venue and the feed of ccxt: clients, markets, requests, streams, pages."""
+"""Code shared by the venue and the feed of ccxt: clients, markets, requests, streams, pages."""

@@ -1,10 +1,10 @@
-"""Whether the body of an answer is what the request asks for, before ccxt makes values of it.
+"""Checks that the body of an answer has the shape that the request asks for, before ccxt parses it.
 
-ccxt takes a body that is no JSON (a literal NaN in it is enough) for a text, and a text, an empty
-object or a list in the wrong place for an answer without content: an account without balances,
-no open orders, no executions. Such a body must be an error, never an empty value: whoever asked
-asks again. What is asked of Binance is compared with the fields that its documents promise;
-of other exchanges it is known that they answer with an object or a list.
+ccxt treats a body that is not JSON (a literal NaN is enough) as a text, and a text, an empty object
+or a list in the wrong place as an answer without content: an account without balances, no open
+orders, no executions. Such a body must be an error, never an empty value, so that the request is
+repeated. Answers of Binance are compared with the fields in its documentation; answers of other
+exchanges must be an object or a list.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["check_body"]
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What a body holds: an object with `keys`, or rows (a list) that are objects with `keys`.
+    """Expected shape of a body: an object with `keys`, or a list of objects with `keys`.
 
-    `rows` is where the rows are: ``""`` for the body itself, the name of a field, None where there
-    are none. `columns` is how many values a row has that is a list.
+    `rows` is the place of the rows: ``""`` for the body itself, the name of a field, or None for no
+    rows. `columns` is the number of values of a row that is a list.
     """
 
     keys: tuple[str, ...] = ()
@@ -45,19 +45,19 @@ _BINANCE: Final[Mapping[str, _Shape]] = {
     "klines": _Shape(rows="", columns=6),
     "depth": _Shape(("bids", "asks")),
 }
-"""Questions of the spot interface, by the last part of their address."""
+"""Requests of the spot interface, by the last part of their address."""
 _SPOT: Final = "/api/v3/"
 
 
 def check_body(exchange: str, method: str, url: str, body: Any) -> None:
-    """Raise `Unreadable` if a body is not JSON, or not what was asked for.
+    """Raise `Unreadable` if a body is not JSON, or does not have the expected shape.
 
     Parameters
     ----------
     exchange
-        What ccxt calls the exchange.
+        Id of the exchange in ccxt.
     body
-        What ccxt took up of the answer: an object, a list, or a text where it is neither.
+        The body as ccxt parsed it: an object, a list, or a text if it is neither.
     """
     path = urlsplit(url).path
     name = f"the answer to {method} {path}"

@@ -1,12 +1,12 @@
-"""Limits the size of a venue's answers, counted as they are unpacked.
+"""Limits the size of a venue's answers, counted while they are unpacked.
 
-Bytes are bounded, and so are the values they hold: the client takes each of them up in Python, for
-which a few megabytes of `{}` would hold up the process for minutes.
+Both the bytes and the number of values are bounded: the client converts each value in Python, so
+that a few megabytes of `{}` would block the process for minutes.
 
-A few megabytes of gzip may unpack to gigabytes, for which the process would stand still. An answer
-is read piece by piece, and given up once it is too large; the call then ends as one whose answer
-cannot be read. Messages of streams are bounded by the client, but for those that an exchange packs
-itself: these are unpacked here first, up to the bound.
+A few megabytes of gzip may unpack to gigabytes, which would block it as well. An answer is read in
+pieces, and discarded once it is too large; the call then ends like one with an unreadable answer.
+The client bounds messages of streams, except those that an exchange compresses itself: these are
+unpacked here, up to the bound.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any, Final
 __all__ = ["AnswerTooLarge", "bound_answer", "bounded_adapter", "check_message"]
 
 MOST_READ: Final = 32 << 20
-"""Bytes of the answer to a question: the markets of a large exchange are a third of that."""
+"""Bytes of the answer to a read request: the markets of a large exchange are a third of that."""
 MOST_DONE: Final = 1 << 20
-"""Bytes of the answer to a request that does something: an order, a cancel."""
+"""Bytes of the answer to a request that changes something: an order, a cancel."""
 MOST_MESSAGE: Final = 10 << 20
-"""Bytes of a message of a stream, as ccxt bounds those that aiohttp unpacks."""
+"""Bytes of a message of a stream; ccxt sets the same bound for those that aiohttp unpacks."""
 MOST_LISTED: Final = 200_000
 """Objects and lists in an answer: the markets of a large exchange are a quarter of that."""
 MOST_OWN: Final = 20_000
-"""Those in an answer about the account, and in a message: pages have a thousand rows at most."""
+"""The same in an answer about the account, and in a message: pages have at most a thousand rows."""
 MOST_VALUES: Final = 20
-"""Values for each of them, on the average."""
+"""Mean number of values in each of them."""
 _PIECE: Final = 1 << 16
 _ASKS: Final = ("GET", "HEAD")
 _SIGNS: Final = ("key", "sign", "authorization")
@@ -35,7 +35,7 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
 class AnswerTooLarge(Exception):
-    """The venue's answer exceeds the size limit; it was not read to its end."""
+    """The venue's answer exceeds the size limit; it was not read to the end."""
 
 
 def _bound_of(method: str) -> int:
@@ -43,7 +43,7 @@ def _bound_of(method: str) -> int:
 
 
 def _check_values(body: bytes | bytearray, method: str, url: Any, headers: Any) -> None:
-    """Raise `AnswerTooLarge` where the answer to a request holds more values than it can."""
+    """Raise `AnswerTooLarge` if the answer to a request contains too many values."""
     most = MOST_OWN if method.upper() not in _ASKS or _is_signed(url, headers) else MOST_LISTED
     _count(body, most, f"the answer to {method} {_address(url)}")
 
@@ -58,7 +58,7 @@ def _count(body: bytes | bytearray, most: int, what: str) -> None:
 
 
 def _is_signed(url: Any, headers: Any) -> bool:
-    """Whether a request is about the account: a key is in a header, or a signature in its end."""
+    """Whether a request is about the account: it has a key in a header, or is signed at its end."""
     return any(word in str(each).lower() for each in (*headers, url) for word in _SIGNS)
 
 
@@ -71,7 +71,7 @@ def _too_large(method: str, url: Any, most: int) -> AnswerTooLarge:
 
 
 class _Bounded:
-    """The body of an answer of aiohttp, of which no more than its bound is read."""
+    """Body of an aiohttp answer, read only up to its bound."""
 
     def __init__(self, response: Any) -> None:
         self._content, self._response = response.content, response
@@ -80,7 +80,7 @@ class _Bounded:
         return getattr(self._content, name)
 
     async def read(self, size: int = -1) -> bytes:
-        """Read the whole body piece by piece: at once it would be unpacked before it is counted."""
+        """Read the whole body in pieces: read at once it would be unpacked before it is counted."""
         method, body = self._response.method, bytearray()
         most = _bound_of(method)
         async for piece in self._content.iter_any():
@@ -93,12 +93,12 @@ class _Bounded:
 
 
 def bound_answer(response: Any) -> None:
-    """Limit the size of the answer to a request of aiohttp."""
+    """Limit the size of the answer to an aiohttp request."""
     response.content = _Bounded(response)
 
 
 def bounded_adapter() -> Any:
-    """Return an adapter of requests whose answers are read up to their bound only."""
+    """Return a `requests` adapter that reads answers only up to their bound."""
     from requests.adapters import HTTPAdapter
 
     class Adapter(HTTPAdapter):
@@ -118,9 +118,9 @@ def bounded_adapter() -> Any:
 
 
 def check_message(ws: Any, data: Any) -> None:
-    """Raise `AnswerTooLarge` for a message of a stream that is too large, unpacked if it is packed.
+    """Raise `AnswerTooLarge` for a message of a stream that is too large after unpacking.
 
-    What is not packed has been bounded by the client; its values are counted here.
+    The client has bounded uncompressed messages; only their values are counted here.
     """
     if isinstance(data, str):
         if len(data) > MOST_OWN:

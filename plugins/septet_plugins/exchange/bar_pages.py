@@ -1,4 +1,4 @@
-"""Reads bars page by page: computes the next request for any exchange."""
+"""Downloads bars page by page: computes the next request for any exchange."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BAR_S: Final = 1_000_000_000
 
 
 def timeframe_of(client: Any, bar_ns: int) -> str:
-    """Return the exchange's name for a bar of this length."""
+    """Return the exchange's name for this length of a bar."""
     timeframes = client.timeframes or {}
     for name in timeframes:
         if not name.endswith("M") and client.parse_timeframe(name) * _BAR_S == bar_ns:
@@ -28,9 +28,9 @@ def timeframe_of(client: Any, bar_ns: int) -> str:
 
 
 class Pages:
-    """The walk through ``[first_ns, stop_ns)``, both on the grid of `bar_ns`.
+    """Progress through ``[first_ns, stop_ns)``, both on the grid of `bar_ns`.
 
-    `since_ns` is what to ask for next; `at_ns` up to where answers are complete.
+    `since_ns` is the start of the next request; answers are complete up to `at_ns`.
     """
 
     def __init__(
@@ -46,19 +46,19 @@ class Pages:
         return self.since_ns < self._stop_ns
 
     def take(self, page: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
-        """Return the rows of an answer that were asked for, and move on.
+        """Return the requested rows of an answer, and advance.
 
         Raises
         ------
         RunError
-            If the exchange answers with what lies before the time asked for.
+            If the exchange answers with rows before the requested time.
         """
         rows = [each for each in page if self.since_ns <= int(each[0]) * _MS < self._stop_ns]
         if rows:
             following = max(int(each[0]) for each in rows) * _MS + self._bar_ns
             self.since_ns, self.at_ns = following, min(following, self._stop_ns)
         elif any(int(each[0]) * _MS >= self._stop_ns for each in page):
-            self.since_ns = self.at_ns = self._stop_ns  # nothing was traded up to the end
+            self.since_ns = self.at_ns = self._stop_ns  # there were no trades up to the end
         elif page:
             raise RunError(
                 f"{self._exchange} answers with bars before the time asked for "

@@ -1,4 +1,4 @@
-"""Checks that a signed order carries its client id whole: without it nobody finds it again."""
+"""Checks that a signed order contains its complete client id, which is needed to find it again."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _LONGEST: Final[Mapping[str, int]] = {
     "gate": 30, "gateeu": 30, "gateio": 30,
     "kraken": 18, "kucoin": 40, "okx": 32, "okxus": 32, "myokx": 32,
 }  # fmt: skip
-"""Characters that an exchange takes; Gate's with the prefix. Kraken cuts none, but refuses more."""
+"""Largest length of a client id; Gate's includes the prefix. Kraken does not cut ids, but rejects
+longer ones."""
 _PARAMETERS: Final[Mapping[str, str]] = {"coinbase": "client_order_id", "cryptocom": "client_oid"}
-"""Where ccxt drops `clientOrderId` without a word: the exchange's own name is passed on."""
+"""Exchanges at which ccxt silently drops `clientOrderId`: their own parameter name is used."""
 
 IdClass = Literal["takes", "does not", "unknown"]
 _TAKES: Final = frozenset((
@@ -35,19 +36,19 @@ _TAKES: Final = frozenset((
     "kucoinfutures", "latoken", "lbank", "mexc", "myokx", "okx", "okxus", "onetrading", "phemex",
     "poloniex", "tokocrypto", "toobit", "upbit", "weex", "whitebit", "woo", "xt", "zebpay",
 ))  # fmt: skip
-"""Exchanges whose signed order has the id where ccxt's client reads it again. A test signs all."""
+"""Exchanges whose signed order contains the id where ccxt's client reads it. A test signs all."""
 _WITHOUT: Final = frozenset((
     "bequant", "bit2c", "bitbank", "bitflyer", "bitopro", "bitso", "bitteam", "btcbox", "btcturk",
     "coincheck", "coinone", "coinspot", "deribit", "digifinex", "fmfwio", "hitbtc", "hollaex",
     "independentreserve", "indodax", "luno", "mercado", "mudrex", "p2b", "paymium", "zaif",
 ))  # fmt: skip
-"""Exchanges where ccxt sends the id as it sends a word without meaning, and reads none."""
+"""Exchanges at which ccxt sends the id as an unknown parameter, and does not read it."""
 
 
 def client_id_class(exchange: str) -> IdClass:
     """Return whether an exchange takes client order ids through ccxt.
 
-    ``unknown`` are those whose client signs no order without a key, or an answer, of its own.
+    ``unknown`` are those whose client signs an order only with a real key or after a real answer.
     """
     if exchange in _WITHOUT:
         return "does not"
@@ -55,7 +56,7 @@ def client_id_class(exchange: str) -> IdClass:
 
 
 def id_notes(exchange: str) -> list[str]:
-    """Return the finding of `check --world` on an exchange not known to take client ids."""
+    """Return the finding of `check --world` for an exchange with unknown support of client ids."""
     if client_id_class(exchange) != "unknown":
         return []
     return [
@@ -65,12 +66,12 @@ def id_notes(exchange: str) -> list[str]:
 
 
 def require_client_ids(exchange: str) -> str:
-    """Return the id of an exchange that may take client order ids.
+    """Return the id of an exchange that may accept client order ids.
 
     Raises
     ------
     PydanticCustomError
-        It takes none: an order whose answer is lost could not be found, and could be sent twice.
+        It accepts none: an order whose answer is lost could not be found, and could be sent twice.
     """
     if client_id_class(exchange) != "does not":
         return exchange
@@ -88,12 +89,12 @@ def require_client_ids(exchange: str) -> str:
 
 
 def id_parameter(exchange: str) -> str:
-    """Return the name under which ccxt passes a client id on to an exchange."""
+    """Return the parameter name under which ccxt passes a client id to an exchange."""
     return _PARAMETERS.get(exchange, "clientOrderId")
 
 
 def length_fault(exchange: str, client_id: str) -> str:
-    """Return why an exchange would refuse a client id for its length; empty if it would not."""
+    """Return why an exchange would reject a client id for its length, or an empty text."""
     most = _LONGEST.get(exchange)
     if most is None or len(client_id) <= most:
         return ""
@@ -103,9 +104,9 @@ def length_fault(exchange: str, client_id: str) -> str:
 def sent_id_fault(
     exchange: str, method: str, url: str, headers: Any, body: Any, client_id: str
 ) -> str:
-    """Return why an order could not be found again by its client id; empty if it could.
+    """Return why an order could not be found by its client id, or an empty text.
 
-    Questions that a client asks before the order, and its login, need no id.
+    Requests that a client sends before the order, and its login, need no id.
     """
     if method == "GET" or "login" in urlsplit(url).path:
         return ""
@@ -116,7 +117,7 @@ def sent_id_fault(
 
 
 def _texts(url: str, headers: Any, body: Any) -> Iterator[str]:
-    """Yield the content of a request, in plain text: some exchanges require base 64."""
+    """Yield the content of a request as plain text: some exchanges require base 64."""
     values = headers.values() if isinstance(headers, Mapping) else ()
     text = body.decode() if isinstance(body, bytes) else str(body or "")
     yield unquote_plus(url)

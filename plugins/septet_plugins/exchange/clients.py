@@ -1,4 +1,4 @@
-"""A ccxt client as the file describes it: addresses, options, error tables, secrets."""
+"""Builds ccxt clients from the file: addresses, options, error tables, secrets."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ __all__ = [
 ReadSecret = Callable[[SecretRef], str]
 _QUERY: Final = re.compile(r"\?[^\s\"']*")
 _KEEP_ALIVE_MS: Final = 5_000
-"""Between pings. ccxt's own default notices a dead pipe after minutes; this one after 10 s."""
+"""Interval of pings. With ccxt's default a dead connection is noticed after minutes, with this
+after 10 s."""
 _TABLES: Final = {"swap": "linear", "future": "linear", "delivery": "inverse", "option": "option"}
-"""Error table of a host, by `defaultType`, at exchanges that keep one per host."""
+"""Error table of a host, by `defaultType`, for exchanges with a table for each host."""
 _LONGEST_TEXT: Final = 400
 _SHORTEST_SECRET: Final = 4
-"""A shorter one hides nothing and would garble every text."""
+"""Minimum length of a secret that is removed: shorter ones would garble texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Terms:
 
 
 class Scrub:
-    """Removes secrets and query strings from a text that is shown."""
+    """Removes secrets and query strings from texts that are shown."""
 
     __slots__ = ("_secrets",)
 
@@ -66,7 +67,7 @@ class Scrub:
         self._secrets = tuple(sorted(long, key=len, reverse=True))
 
     def __call__(self, what: object) -> str:
-        """Return a text without secrets; an error is named by its class as well."""
+        """Return a text without secrets; an error is shown with its class."""
         text = f"{type(what).__name__}: {what}" if isinstance(what, BaseException) else str(what)
         for secret in self._secrets:
             text = text.replace(secret, "***")
@@ -77,7 +78,7 @@ class Scrub:
 
 
 def read_secret(reference: SecretRef) -> str:
-    """Read a secret from its reference; a relative path starts at the working folder."""
+    """Read a secret by its reference; a relative path is relative to the working folder."""
     try:
         if reference.scheme == "env":
             value = os.environ.get(reference.name, "")
@@ -91,7 +92,7 @@ def read_secret(reference: SecretRef) -> str:
 
 
 def check_exchange(name: str) -> None:
-    """Refuse an exchange that ccxt does not know, and any where ccxt is not installed."""
+    """Reject an exchange that ccxt does not know, and any exchange if ccxt is not installed."""
     try:
         import ccxt
     except ImportError as error:
@@ -112,7 +113,7 @@ async def opened_client(
 ) -> Any:
     """Build a client as `make_client` does, without blocking the event loop.
 
-    What the first client of a process loads, ccxt and the TLS context, is loaded in a thread.
+    The imports of the first client of a process, ccxt and the TLS context, are done in a thread.
     """
     await asyncio.to_thread(_load, terms.exchange)
     return make_client(terms, secrets, rate_limit=rate_limit)
@@ -128,7 +129,7 @@ def _load(exchange: str) -> None:
 def make_client(
     terms: Terms, secrets: Mapping[str, str] | None = None, *, rate_limit: bool | None = None
 ) -> Any:
-    """Build a client with streams where the exchange has them; it opens nothing yet.
+    """Build a client, with streams if the exchange has them; it opens no connection yet.
 
     `secrets` are ccxt's own names (apiKey, secret, password, uid).
     """
@@ -148,7 +149,7 @@ def make_client(
     if terms.urls:
         settings["urls"] = dict(terms.urls)
     client = getattr(home, terms.exchange)(settings)
-    # At DEBUG ccxt logs every request with its headers, and the headers hold the key.
+    # At DEBUG ccxt logs every request with its headers, which contain the key.
     client.logger = logging.getLogger("septet.ccxt")
     client.logger.setLevel(logging.INFO)
     client.verbose = False
@@ -169,8 +170,8 @@ def make_client(
 def _tls_context(authorities: str) -> ssl.SSLContext:
     """Return the context that all clients of a process share.
 
-    Each client of ccxt reads the file of authorities anew, in the loop's thread: every time that a
-    feed was opened again, orders waited for it.
+    Otherwise each ccxt client would read the file of certificate authorities in the thread of the
+    loop, and orders would wait whenever a feed reconnects.
     """
     return ssl.create_default_context(cafile=authorities)
 
@@ -185,10 +186,10 @@ def _without_retries(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _merge_error_tables(client: Any) -> None:
-    """Make error codes known at addresses that are not the exchange's own.
+    """Apply the exchange's error tables at addresses that are not its own.
 
-    Some exchanges keep a table per host and choose it by the beginning of the address, so that at
-    any other address a refusal would look like an unknown outcome.
+    Some exchanges have a table for each host and select it by the beginning of the address, so that
+    at any other address a rejection would look like an unknown outcome.
     """
     kind = str(client.options.get("defaultType") or "spot")
     table = client.exceptions.get(_TABLES.get(kind, kind))
@@ -213,9 +214,9 @@ def _hosts(urls: Any, hostname: str = "hostname") -> Iterator[str]:
 def allowed_hosts(client: Any, terms: Terms) -> frozenset[str]:
     """Return the only hosts that requests of a client may go to.
 
-    They are the exchange's own, as ccxt names them. ccxt merges `urls` into these: what is not
-    given still points at the real exchange. A client of a test network or a local venue must never
-    find its way there, so it has the hosts that were given and no others.
+    Without `urls` they are the exchange's own hosts in ccxt. ccxt merges `urls` into these, so that
+    addresses that are not given still point at the real exchange. A client of a test network or a
+    local venue must never reach it, so only the hosts in `urls` are allowed.
     """
     own_urls = [client.urls.get(name) for name in ("api", "hostnames", "ws")]
     return stream_hosts(client, terms) or frozenset(
@@ -224,9 +225,9 @@ def allowed_hosts(client: Any, terms: Terms) -> frozenset[str]:
 
 
 def stream_hosts(client: Any, terms: Terms) -> frozenset[str] | None:
-    """Return the only hosts that streams of a client may dial; None for an exchange's own streams.
+    """Return the only hosts to which streams may connect; None for an exchange's own streams.
 
-    Some exchanges give the address of a stream in an answer, so that it cannot be known before.
+    Some exchanges send the address of a stream in an answer, so that it is not known in advance.
     """
     if not terms.urls or not is_test(client, terms):
         return None
@@ -234,7 +235,7 @@ def stream_hosts(client: Any, terms: Terms) -> frozenset[str] | None:
 
 
 def is_test(client: Any, terms: Terms) -> bool:
-    """Whether the account is outside the exchange's real hosts."""
+    """Whether the account is not on the exchange's real hosts."""
     if terms.sandbox:
         return True
     real = set(_hosts(client.describe()["urls"].get("api")))

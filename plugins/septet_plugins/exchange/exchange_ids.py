@@ -1,4 +1,4 @@
-"""The ids of ccxt's exchanges, read from its folder: nothing is imported, nothing is asked."""
+"""Ids of the exchanges of ccxt, read from its folder without importing it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["exchange_ids", "known_exchange"]
 
 
 def exchange_ids() -> frozenset[str]:
-    """Return the ids of every exchange of the installed ccxt; none where it is not installed."""
+    """Return the ids of all exchanges of the installed ccxt; empty if it is not installed."""
     spec = find_spec("ccxt")
     return _modules_in(Path(spec.origin).parent) if spec and spec.origin else frozenset()
 

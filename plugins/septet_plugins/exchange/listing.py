@@ -1,4 +1,4 @@
-"""Which symbols of a run an exchange lists, as they vanish and come back."""
+"""Tracks which symbols of a run an exchange lists, while symbols disappear and return."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _FIRST_S: Final = 2.0
 _LONGEST_S: Final = 600.0
 _DOUBT_EVERY_S: Final = 30.0
 _APART_S: Final = 1.0
-"""How long after the first read that lacks a symbol another one counts."""
+"""Minimum time between the first read that lacks a symbol and the read that confirms it."""
 
 
 def unlisted_of(client: Any, symbols: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return the symbols that are not listed, each with the names that are closest to it."""
+    """Return the symbols that are not listed, each with the closest listed names."""
     names = list(client.markets)
     return {
         symbol: tuple(difflib.get_close_matches(symbol, names, n=3))
@@ -30,7 +30,7 @@ def unlisted_of(client: Any, symbols: Iterable[str]) -> dict[str, tuple[str, ...
 
 
 def check_contracts(client: Any, symbols: Iterable[str]) -> None:
-    """Refuse contracts whose size is not one of the base; the symbols are listed."""
+    """Reject contracts whose size is not one unit of the base; the symbols are listed."""
     for symbol in symbols:
         market = client.markets[symbol]
         if market.get("contract") and float(market.get("contractSize") or 1.0) != 1.0:
@@ -41,16 +41,17 @@ def check_contracts(client: Any, symbols: Iterable[str]) -> None:
 
 
 class Listing:
-    """The symbols of a client that are listed, and those that are not.
+    """Listed and unlisted symbols of a client.
 
-    What the first read lacks is not listed. Later all reads of a second, two at least, must lack a
-    symbol, since one may be incomplete: its exits would wait. While anything is missing, the
-    markets are read again, ever less often: a symbol that comes back is traded again.
+    A symbol that the first read lacks is not listed. Later a symbol counts as unlisted if all reads
+    of one second, at least two, lack it: a single read may be incomplete, and the symbol's exits
+    would wait. While a symbol is missing, the markets are read again at increasing intervals; a
+    symbol that returns is traded again.
 
     Parameters
     ----------
     client
-        With its markets loaded.
+        A client whose markets are loaded.
     read
         Reads the markets again, calls `take`, and acts on what that returns.
     """
@@ -68,13 +69,13 @@ class Listing:
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """Return the symbols that are listed, in order."""
+        """Listed symbols, in order."""
         return tuple(each for each in self.symbols if each not in self.unlisted)
 
     def take(self) -> tuple[frozenset[str], frozenset[str]]:
-        """Compare with the markets that the client has just read; return what went and came back.
+        """Compare with the markets just read; return the removed and the returned symbols.
 
-        What has been missing for less than a second still counts as listed.
+        A symbol that has been missing for less than a second still counts as listed.
         """
         unlisted, now_s = unlisted_of(self._client, self.symbols), asyncio.get_running_loop().time()
         since = {
@@ -93,14 +94,14 @@ class Listing:
         return delisted, listed_again
 
     def doubt(self) -> None:
-        """Read the markets again soon, since a request was refused for its symbol."""
+        """Read the markets again soon, after a request was rejected for its symbol."""
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._doubted_s + _DOUBT_EVERY_S:
             self._doubted_s = now_s
             self.watch()
 
     def watch(self) -> None:
-        """Read the markets again, now and while a symbol is missing, ever less often."""
+        """Read the markets again now and, at increasing intervals, while a symbol is missing."""
         if self._kept is None or self._kept.done:
             self._kept = self._tasks.keep("unlisted symbols", self._ask, may_end=True)
 
@@ -113,6 +114,6 @@ class Listing:
                 return
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Stop reading."""
         if self._kept is not None:
             await self._kept.closed()

@@ -1,4 +1,4 @@
-"""Symbols of the exchange, and rounding that is never worse than the request."""
+"""Markets of the exchange, and rounding that never makes an order worse than requested."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = [
 ]
 
 _NOISE: Final = Decimal("1e-6")
-"""Part of a step by which binary arithmetic may have missed it."""
+"""Share of a step within which a value counts as a multiple in spite of binary rounding."""
 _DEFAULT_LOT: Final = Decimal("1e-8")
 _FINEST_TICK: Final = Decimal("1e-8")
-"""What significant digits may not go below: such exchanges cut a price at eight decimals."""
+"""Smallest tick of prices with significant digits: such exchanges cut a price at eight decimals."""
 
 
 def ids_of(client: Any, symbols: Iterable[str]) -> dict[str, str]:
-    """Return the symbol of each of the exchange's own names, where only one of them has it."""
+    """Return the symbol of each market id of the exchange that only one symbol has."""
     ids = [(str(client.markets[symbol]["id"]), symbol) for symbol in symbols]
     counts = Counter(name for name, _ in ids)
     return {name: symbol for name, symbol in ids if counts[name] == 1}
@@ -46,7 +46,7 @@ def _step(client: Any, value: Any, default: Decimal) -> Decimal:
 
 
 def price_step(client: Any, market: Mapping[str, Any], price: float) -> Decimal:
-    """Return the tick at a price; 0 means none. Significant digits make it depend on the price."""
+    """Return the tick at a price; 0 means none. With significant digits it depends on the price."""
     import ccxt
 
     value = (market.get("precision") or {}).get("price")
@@ -57,7 +57,10 @@ def price_step(client: Any, market: Mapping[str, Any], price: float) -> Decimal:
 
 
 def lot_of(client: Any, market: Mapping[str, Any]) -> Decimal:
-    """Return the step of quantities; where prices have significant digits it has decimals."""
+    """Return the step of quantities.
+
+    Where prices have significant digits the lot is in decimals.
+    """
     import ccxt
 
     value = (market.get("precision") or {}).get("amount")
@@ -67,13 +70,14 @@ def lot_of(client: Any, market: Mapping[str, Any]) -> Decimal:
 
 
 _COMPLETE_MARKETS: Final = frozenset({"binance", "binanceus", "bybit", "kraken", "okx"})
-"""Exchanges that give lot and tick of every symbol; without them the answer is incomplete."""
+"""Exchanges that give lot and tick of every symbol; an answer without them is incomplete."""
 
 
 def _require_steps(client: Any, market: Mapping[str, Any]) -> None:
-    """Refuse a symbol without a lot or a tick where the exchange gives them for the others.
+    """Reject a symbol without a lot or a tick if the exchange gives them for the others.
 
-    A step of zero is none either: the client makes no order of it, and no stop could be placed.
+    A step of zero counts as missing: the client cannot build an order with it, so that no stop
+    could be placed.
     """
     import ccxt
 
@@ -96,7 +100,7 @@ def market_of(client: Any, symbol: str) -> Market:
     Raises
     ------
     Unreadable
-        If a number of it cannot be true.
+        If one of its numbers is impossible.
     """
     market = client.markets[symbol]
     _require_steps(client, market)
@@ -126,12 +130,12 @@ def market_of(client: Any, symbol: str) -> Market:
 
 
 def markets_of(client: Any, symbols: Iterable[str]) -> dict[str, Market]:
-    """Return the exchange's facts about symbols, as a client that was just opened knows it.
+    """Return the filters of symbols from a client that was just opened.
 
     Raises
     ------
     RunError
-        If it cannot be read.
+        If they cannot be read.
     """
     try:
         return {symbol: market_of(client, symbol) for symbol in symbols}
@@ -154,16 +158,19 @@ def _round(value: float, step: Decimal, how: str) -> Decimal:
 
 
 def round_quantity(quantity: float, lot: Decimal) -> Decimal:
-    """Round down to the lot: never more than asked."""
+    """Round down to the lot: never more than requested."""
     return _round(quantity, lot, ROUND_FLOOR)
 
 
 def round_price(price: float, tick: Decimal, *, up: bool) -> Decimal:
-    """Round to the tick, up or down; a price that missed its tick by noise stays there."""
+    """Round to the tick, up or down.
+
+    A price that differs from a tick only by rounding noise stays there.
+    """
     return _round(price, tick, ROUND_CEILING if up else ROUND_FLOOR)
 
 
 def plain(value: Decimal) -> str:
-    """Write a number without an exponent and without zeros at the end."""
+    """Format a number without an exponent and without trailing zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

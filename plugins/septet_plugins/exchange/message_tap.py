@@ -1,10 +1,10 @@
-"""Every message of a ccxt.pro client, in order: nothing is lost between two awaits.
+"""Hooks that receive every message of a ccxt.pro client, in order, without loss between two awaits.
 
-`watch_*` is a notice that something came, not a channel: what came in between is overwritten.
-So the hooks sit where each message passes: on `handle_message` of the exchange and of each
-socket, on `append` of the caches its parsers fill, and on `resolve`. A message that cannot be
-read would end ccxt's receive loop while the socket stays open; here it ends the socket. A burst
-is taken a few messages at a time (`pace`).
+`watch_*` only signals that something was received: messages received in between are overwritten. So
+the hooks are placed where each message passes: `handle_message` of the exchange and of each socket,
+`append` of the caches that its parsers fill, and `resolve`. An unreadable message would end ccxt's
+receive loop while the socket stays open; here it closes the socket. A burst is processed a few
+messages at a time (`socket_pace`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CLOSE_S: Final = 3.0
 
 
 def tapped(kind: type[Any], size: int, take: Callable[[Any], None]) -> Any:
-    """Return a cache of ccxt's own kind that hands on each item as it is stored."""
+    """Return a cache of ccxt's own class that forwards each item when it is stored."""
 
     class Tapped(kind):  # type: ignore[misc]
         def append(self, item: Any) -> None:
@@ -45,12 +45,11 @@ def tapped(kind: type[Any], size: int, take: Callable[[Any], None]) -> Any:
 class Tap:
     """The hooks on one client.
 
-    `raw(ws, message)` sees each decoded message before ccxt's parsers and keeps it from them by
-    returning True; `resolved(ws, result, hash)` each result; `lost(ws, reason)` the end of a
-    socket, once, however it ended. `hosts` are the only ones that may be dialled. A message that
-    is well formed and cannot be read is given to `skip`, which decides whether it is left out.
-    `tasks` own what runs beside it.
-    During a ban that `gate` knows of nothing is dialled.
+    `raw(ws, message)` sees each decoded message before ccxt's parsers and withholds it from them by
+    returning True; `resolved(ws, result, hash)` receives each result; `lost(ws, reason)` the end of
+    a socket, once, for any cause. Connections are opened to `hosts` only. A well-formed but
+    unreadable message is passed to `skip`, which decides whether it is skipped. `tasks` owns
+    background tasks. No connection is opened during a ban that `gate` knows of.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Tap:
         try:
             if not self._raw(ws, message):
                 self._handle(ws, message)
-        except Exception as error:  # what means more than that it cannot be read goes on
+        except Exception as error:  # an error with another meaning than unreadable is raised
             if not _is_unreadable(error) or not self._skip(error):
                 raise
 
@@ -102,7 +101,7 @@ class Tap:
             try:
                 check_message(ws, getattr(message, "data", None))
                 handle(message)
-            except Exception as error:  # the reason names it; the socket ends
+            except Exception as error:  # the reason names it; the socket is closed
                 self.drop(ws, f"a message could not be read ({type(error).__name__}: {error})")
 
         def resolving(result: Any, message_hash: Any = None) -> Any:
@@ -111,7 +110,7 @@ class Tap:
 
         def rejecting(result: Any, message_hash: Any = None) -> Any:
             for future in list(ws.futures.values()):
-                future.add_done_callback(_seen)  # not all of them have somebody waiting
+                future.add_done_callback(_seen)  # not all of them are awaited
             value = reject(result, message_hash)
             if message_hash is None:
                 self.drop(ws, str(result))
@@ -122,7 +121,7 @@ class Tap:
         ws.resolve, ws.reject = resolving, rejecting
 
     def drop(self, ws: Any, reason: str) -> None:
-        """End a socket, so that the next `watch_*` dials a new one and subscribes again."""
+        """Close a socket, so that the next `watch_*` opens a new one and subscribes again."""
         from ccxt import NetworkError
 
         if ws in self._gone:
@@ -140,22 +139,22 @@ class Tap:
         self._lost(ws, reason)
 
     def drop_all(self, reason: str) -> None:
-        """End every socket of the client."""
+        """Close every socket of the client."""
         for ws in list((self._exchange.clients or {}).values()):
             self.drop(ws, reason)
 
     async def closed(self) -> None:
-        """Wait until sockets that were ended are closed."""
+        """Wait until the closing sockets are closed."""
         if self._closing:
             await asyncio.wait(self._closing)
 
 
 def _nothing(text: str) -> None:
-    """Do nothing: a socket that cannot be closed is gone."""
+    """Do nothing: a socket that cannot be closed is already gone."""
 
 
 def _is_unreadable(error: Exception) -> bool:
-    """Whether an error only means that a message makes no sense; a symbol that nobody knows too."""
+    """Whether an error means only that a message is invalid, or names an unknown symbol."""
     from ccxt import ArgumentsRequired, BadSymbol
 
     return isinstance(error, (*UNUSUAL, BadSymbol, ArgumentsRequired))
@@ -167,6 +166,6 @@ def _seen(future: Any) -> None:
 
 
 async def _close(ws: Any) -> None:
-    # It is gone already, one way or another; one that goes on sending is not waited for.
+    # It is already gone, or keeps sending and is not waited for.
     with contextlib.suppress(Exception):
         await asyncio.wait_for(ws.aiohttp_close(), _CLOSE_S)

@@ -1,7 +1,8 @@
-"""What a strategy file may add to its orders: nothing that changes what is ordered.
+"""Fields that a strategy file may add to its orders: none that changes what is ordered.
 
-A file may be a stranger's, and an order is checked before the client builds the request. So a field
-is sent only if it is known to change no part of the order, and no option may lend or borrow.
+A file may come from somebody else, and orders are checked before the client builds the request. So
+a field is sent only if it is known to change no part of the order, and no option may lend or
+borrow.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ ORDER_FIELDS: Final = (
     "broker", "brokerId", "selfTradePrevention", "selfTradePreventionMode",
     "self_trade_prevention_id", "smpType", "stp", "stpMode", "stp_act", "stptype", "tag",
 )  # fmt: skip
-"""Fields by which exchanges prevent trades with oneself, and labels of brokers."""
+"""Fields by which exchanges prevent self-trades, and labels of brokers."""
 _LONGEST: Final = 64
 _LENDS: Final = re.compile(r"margin|leverage|sideeffect|loan|borrow|hedge|^test$", re.I)
 _MARKET_TYPES: Final = ("defaultType", "defaultSubType", "type")
 
 
 def added_fields(params: dict[str, Any]) -> dict[str, Any]:
-    """Return what is sent with every order, if nothing of it can change the order.
+    """Return the fields that are sent with every order, if none of them can change the order.
 
     Raises
     ------
     PydanticCustomError
-        If a field is none of `ORDER_FIELDS`, or its value is no short text or number.
+        If a field is not in `ORDER_FIELDS`, or its value is not a short text or number.
     """
     for name, value in params.items():
         if name not in ORDER_FIELDS:
@@ -65,7 +66,7 @@ def spot_options(options: dict[str, Any] | None) -> dict[str, Any] | None:
         If an option names margin, leverage, loans, hedging or test orders, or another market type.
     """
     for name, value in _leaves(options or {}):
-        lends = bool(value) and _LENDS.search(name)  # an empty list of pairs lends nothing
+        lends = bool(value) and _LENDS.search(name)  # an empty list of pairs does not lend
         if lends or (name in _MARKET_TYPES and value != "spot"):
             raise PydanticCustomError(
                 "client_option",

@@ -1,8 +1,8 @@
 """Tracks requests: whether one was sent, how it was answered, and pauses and bans.
 
 The hooks sit on one client object: ccxt's `fetch`, through which every request goes, and
-`on_rest_response`, which sees every answer with its headers before errors are raised from it.
-A context variable ties an answer to the call that asked, however many are under way.
+`on_rest_response`, which receives every answer with its headers before errors are raised from it. A
+context variable assigns an answer to its call when several are in flight.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ _LIMITED_S: Final = 10.0
 _BANNED_S: Final = 120.0
 _BRIEF_NS: Final = 2 * _S
 _LONGEST_BAN_S: Final = 3 * 86_400.0
-"""Exchanges ban for as long at most; a longer span in an answer is cut to this."""
+"""Longest pause: exchanges ban for at most this time, and longer values in an answer are reduced to
+it."""
 _LONGEST_PAUSE_S: Final = 600.0
-"""Then one request asks again."""
+"""After this time a single request is tried."""
 _UNTIL: Final = re.compile(r"until (\d{13})\b")
 _RESERVE: Final = 20
-"""Cancels, with the queries of a kill switch, that may still leave while the venue asks for a
+"""Number of cancels, and of queries of a kill switch, that may be sent while the venue demands a
 pause: half of them at once, the others spread evenly over the pause."""
 
 
@@ -48,10 +49,10 @@ class Barred(Exception):
 
 @dataclass(slots=True)
 class Wire:
-    """One call to the exchange: `sent` once a request has left, `status` once one was answered.
+    """One call to the exchange: `sent` once a request was sent, `status` once one was answered.
 
-    `trigger` is the trigger price that what is sent must have: that of a stop; `client_id` the id
-    that it must carry: that of an order.
+    `trigger` is the trigger price that the request of a stop must contain, `client_id` the client
+    id that the request of an order must contain.
     """
 
     urgent: bool = False
@@ -70,7 +71,7 @@ _WIRE: ContextVar[Wire | None] = ContextVar("septet_wire", default=None)
 def call(
     *, urgent: bool = False, deadline_ns: int = 0, trigger: str = "", client_id: str = ""
 ) -> Iterator[Wire]:
-    """Trace a call; `urgent` calls may use the reserve of a limited venue."""
+    """Trace a call; `urgent` calls may use the reserve during a pause."""
     wire = Wire(urgent, deadline_ns, trigger, client_id)
     token = _WIRE.set(wire)
     try:
@@ -82,9 +83,9 @@ def call(
 class _HostPause:
     """Pauses and bans that one host imposed on this process (wall time).
 
-    `used` requests have left in a pause since `since_ns`; `accepted` answers without a limit have
-    come since the last one that asked for a pause. A pause that is prolonged, or followed by
-    another before an answer was accepted, has no reserve of its own.
+    `used` counts the requests sent in a pause since `since_ns`, `accepted` the answers without a
+    limit since the last answer that demanded a pause. A pause that is extended, or followed by
+    another before a request was accepted, has no new reserve.
     """
 
     def __init__(self) -> None:
@@ -93,14 +94,14 @@ class _HostPause:
         self.gates: WeakSet[Gate] = WeakSet()
 
     def begin(self, now_ns: int, until_ns: int) -> None:
-        """Pause until a time."""
+        """Start a pause until the given time."""
         if now_ns >= self.limited_ns and (self.accepted > 0 or self.since_ns == 0):
             self.since_ns, self.used = now_ns, 0
         self.accepted = 0
         self.limited_ns = max(self.limited_ns, until_ns)
 
     def use_reserve(self, now_ns: int) -> bool:
-        """Count an urgent request in a pause; return whether it may leave."""
+        """Count an urgent request during a pause; return whether it may be sent."""
         share = (now_ns - self.since_ns) / max(1, self.limited_ns - self.since_ns)
         if self.used >= _RESERVE // 2 + int(share * (_RESERVE - _RESERVE // 2)):
             return False
@@ -109,14 +110,14 @@ class _HostPause:
 
 
 _HOST_PAUSES: Final[WeakValueDictionary[str, _HostPause]] = WeakValueDictionary()
-"""By host and port: exchanges count the requests of an address, whichever client they are of."""
+"""By host and port: exchanges count the requests of an address, over all its clients."""
 
 
 class Gate:
-    """Pauses and bans that the hosts of a client imposed (wall time).
+    """Pauses and bans imposed by the hosts of a client (wall time).
 
     A pause or a ban that one client of this process received applies to all clients of the same
-    host. `on_change` is called when any of them was.
+    host. `on_change` is called after each of them.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -126,16 +127,16 @@ class Gate:
 
     @property
     def limited_ns(self) -> int:
-        """When the last pause ends that a host of this client asked for."""
+        """End of the last pause that a host of this client demanded."""
         return max((each.limited_ns for each in self._hosts.values()), default=0)
 
     @property
     def banned_ns(self) -> int:
-        """When the last ban by a host of this client ends."""
+        """End of the last ban by a host of this client."""
         return max((each.banned_ns for each in self._hosts.values()), default=0)
 
     def _pause_of(self, url: str) -> _HostPause:
-        """Return the pause of an address's host; without an address it is this gate's own."""
+        """Return the pause of an address's host, or this gate's own pause without an address."""
         host = urlsplit(url).netloc
         pause = self._hosts.get(host)
         if pause is None:
@@ -145,7 +146,7 @@ class Gate:
         return pause
 
     def open_ns(self) -> int:
-        """Return when ordinary requests may be sent again; 0 if they may now."""
+        """Return when ordinary requests may be sent again; 0 means now."""
         until = max(self.limited_ns, self.banned_ns)
         return until if until > self._clock.now_ns() else 0
 
@@ -163,13 +164,13 @@ class Gate:
             raise Barred("cancelled", "withdrawn before it had left")
 
     def check_dial(self) -> None:
-        """Raise `Barred` if no stream may be opened now: a ban applies to the address."""
+        """Raise `Barred` if no stream may be opened now: a ban applies to all connections."""
         now = self._clock.now_ns()
         if now < self.banned_ns:
             raise Barred("banned", f"banned for {_seconds(self.banned_ns - now)}; nothing is sent")
 
     def answered(self, status: int, headers: Mapping[str, Any], body: str, url: str = "") -> str:
-        """Process an answer; return ``limited`` or ``banned`` if it reports that."""
+        """Process an answer; return ``limited`` or ``banned`` if it reports a limit or a ban."""
         now, pause = self._clock.now_ns(), self._pause_of(url)
         if status not in (418, 429):
             pause.accepted += status < 400 and now >= pause.limited_ns
@@ -196,7 +197,10 @@ class Gate:
         self._changed(pause)
 
     def pause_briefly(self, url: str = "") -> None:
-        """Pause after a limit that was reported with an ordinary status, which was counted."""
+        """Pause after a limit that was reported with an ordinary status.
+
+        Such limits are counted.
+        """
         self._pause_of(url).accepted -= 1
         self.pause(self._clock.now_ns() + _BRIEF_NS, url)
 
@@ -210,7 +214,7 @@ def _seconds(span_ns: int) -> str:
 
 
 def _retry_after(headers: Mapping[str, Any], now_ns: int, default: float) -> float:
-    """Seconds to wait as the answer requires: a number, or a date."""
+    """Return the seconds to wait that the answer demands, as a number or a date."""
     header = next(
         (str(value) for k, value in headers.items() if str(k).lower() == "retry-after"), ""
     )
@@ -225,7 +229,7 @@ def _retry_after(headers: Mapping[str, Any], now_ns: int, default: float) -> flo
 
 
 def check_host(url: str, hosts: frozenset[str] | None) -> None:
-    """Raise `Barred` if an address lies outside the hosts a client may talk to."""
+    """Raise `Barred` if an address is not on the allowed hosts of a client."""
     host = urlsplit(url).hostname
     if hosts is not None and host not in hosts:
         raise Barred(
@@ -238,7 +242,7 @@ def check_host(url: str, hosts: frozenset[str] | None) -> None:
 def hook_client(
     client: Any, gate: Gate, on_answer: Any, hosts: frozenset[str] | None = None
 ) -> None:
-    """Hook a client: `gate` checks a request first, `on_answer(status, state)` runs after it."""
+    """Hook a client: `gate` checks each request first, `on_answer(status, state)` runs after it."""
     fetch, answered = client.fetch, client.on_rest_response
 
     async def fetching(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:

@@ -1,10 +1,10 @@
 """Rules for every session of a ccxt client: no redirects, and answers of limited size.
 
-No request follows a redirect, and none of a WebSocket's handshake does.
+Neither requests nor WebSocket handshakes follow a redirect.
 
-A redirect of a POST would send the order again, one to another host would take the key along. So
-the answer ends the request: whether an order was accepted is then unknown. So does an answer that
-is too large (`answer_size`).
+A redirect of a POST would send the order again, and one to another host would send the key there.
+So a redirect ends the request: whether an order was accepted is then unknown. An answer that is too
+large (`answer_size`) ends it as well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Redirected(Exception):
 
 
 def guard_sessions(client: Any) -> None:
-    """Make every session of a ccxt client follow no redirect and limit its answers."""
+    """Disable redirects and limit the size of answers in every session of a ccxt client."""
     if getattr(client, "synchronous", False):
         client.session.max_redirects = 0
         for scheme in ("https://", "http://"):
@@ -42,7 +42,7 @@ def guard_sessions(client: Any) -> None:
 
 
 def _watch(session: Any) -> Any:
-    """Add the hooks that aiohttp calls with an answer's head, once for each session."""
+    """Add the hooks that aiohttp calls with an answer's headers, once for each session."""
     if not any(each.on_request_redirect for each in session.trace_configs):
         import aiohttp
 

@@ -1,9 +1,9 @@
-"""The messages of one socket, a few in each turn of the loop.
+"""Processes the messages of a socket in small batches, one in each turn of the event loop.
 
-ccxt.pro hands over everything that a socket has read at once: in a burst that is a thousand
-messages and more than a tenth of a second in which no order leaves and nothing is stored. Here
-a burst waits in line, the loop does what else is due between two helpings, and the socket is
-read on when the line is empty: the venue is held up then, not the process.
+ccxt.pro delivers everything that a socket has read at once: in a burst these are a thousand
+messages and more than a tenth of a second during which no order is sent and nothing is stored. Here
+a burst is queued, the loop runs other callbacks between two batches, and reading from the socket
+resumes when the queue is empty: back-pressure reaches the venue instead of delaying the process.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from septet.plugin.live import Tasks
 __all__ = ["HELPING", "Pace"]
 
 HELPING: Final = 64
-"""Messages of a socket in one turn: a millisecond or two, and far less than a shell takes."""
+"""Messages of a socket in one turn: they take a millisecond or two, much less than a shell's
+turn."""
 
 
 class Pace:
-    """Passes on messages in order: at once while they are few, else a batch in each turn."""
+    """Passes on messages in order: at once while there are few, else one batch in each turn."""
 
     def __init__(
         self, take: Callable[[Any], None], tasks: Tasks | None = None, helping: int = HELPING
@@ -33,7 +34,7 @@ class Pace:
         self._clear: asyncio.Future[None] | None = None
 
     def put(self, message: Any) -> None:
-        """Take a message, now if its turn is now."""
+        """Pass on a message now, or queue it if others are waiting."""
         if not self._left:
             self._line.append(message)
             return
@@ -43,13 +44,13 @@ class Pace:
         self._take(message)
 
     def flush(self) -> None:
-        """Pass on all waiting messages now: the socket is closed."""
+        """Pass on all waiting messages now, since the socket is closed."""
         line = self._line
         while line:
             self._take(line.popleft())
 
     def reading(self, read: Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
-        """Return what reads on, once nothing waits."""
+        """Return an awaitable that resumes reading once nothing waits."""
         return self._read_later(read) if self._line else read()
 
     async def _read_later(self, read: Callable[[], Awaitable[Any]]) -> Any:
@@ -65,7 +66,7 @@ class Pace:
         if not self._left:
             self._tasks.soon("messages of a socket", self._next)
         for _ in range(helping):
-            if line:  # else a lost socket has been flushed meanwhile
+            if line:  # otherwise a lost socket was flushed meanwhile
                 self._take(line.popleft())
         if self._clear is not None and not line and not self._clear.done():
             self._clear.set_result(None)

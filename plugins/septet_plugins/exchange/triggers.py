@@ -1,4 +1,4 @@
-"""Checks that a signed request of a stop has its trigger: without it the order fills at once."""
+"""Checks that a signed request of a stop contains its trigger, without which it fills at once."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from septet.plugin.data import decode_json
 __all__ = ["trigger_fault"]
 
 _TYPES: Final = ("ordertype", "orderType", "ordType", "type")
-"""In this order: Kraken's `type` is the side."""
+"""In this order: for Kraken, `type` is the side."""
 _PLAIN: Final = ("market", "limit", "limit_maker")
-"""Order types that exchanges execute at once or place in the book, whatever else is sent."""
+"""Order types that exchanges execute or place in the book at once, whatever other fields are
+sent."""
 _PRICES: Final[Mapping[str, tuple[str, ...]]] = {
     "binance": ("stopPrice",),
     "binanceus": ("stopPrice",),
     "kraken": ("price",),
 }
-"""The field in which an exchange reads the trigger."""
+"""Field in which an exchange expects the trigger."""
 
 
 def trigger_fault(exchange: str, url: str, body: Any, trigger: str) -> str:
-    """Return why the exchange would not wait for the trigger of a request; empty if it would."""
+    """Return why the exchange would ignore the trigger of a request, or an empty text."""
     fields = dict(_fields(url, body))
     kind = next((fields[key] for key in _TYPES if key in fields), "")
     if not kind or kind.lower() in _PLAIN:

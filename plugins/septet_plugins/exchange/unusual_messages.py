@@ -1,4 +1,4 @@
-"""What reading a message of an exchange may end with, where its shape is not what it should be."""
+"""Errors that parsing a message of an exchange may raise, if its shape is unexpected."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from typing import Final
 __all__ = ["UNUSUAL"]
 
 UNUSUAL: Final = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
-"""Errors of a number that is none, a field that is missing or of another kind."""
+"""Errors for an invalid number, and for a field that is missing or of another type."""

@@ -1,4 +1,4 @@
-"""Reading the account: open orders, executions, balances, and what a fee was worth."""
+"""Reads the account: open orders, executions, balances, and the value of fees."""
 
 from __future__ import annotations
 
@@ -28,19 +28,17 @@ NEWEST_FIRST: Final[Mapping[str, int]] = {
     "bybit": 7, "bybiteu": 7, "bybitid": 7, "okx": _LONGEST_DAYS, "okxus": _LONGEST_DAYS,
     "myokx": _LONGEST_DAYS, "kraken": _LONGEST_DAYS,
 }  # fmt: skip
-"""Exchanges whose page of executions begins with the newest, and the days from `since` it spans.
-
-Elsewhere a page begins at `since`, and the next one where it ended.
-"""
+"""Exchanges whose page of executions begins with the newest, and the days from `since` it covers.
+Elsewhere a page begins at `since`, and the next one at the end of the previous one."""
 _PRICE_AGE_NS: Final = 600 * _NS
 _PRICE_WAIT_S: Final = 2.0
 _REMEMBERED: Final = 100_000
 _Key = tuple[str, str]
-"""Trade id and the venue's order id: both sides of a trade with oneself have the first alone."""
+"""Trade id and the venue's order id: both sides of a self-trade have the same trade id."""
 
 
 class Account:
-    """The account as REST shows it; executions of every source pass `deliver`."""
+    """The account as read by REST; executions of every source pass `deliver`."""
 
     def __init__(
         self,
@@ -62,13 +60,13 @@ class Account:
         self._unread: dict[str, Unreadable] = {}
         self._knows_currencies = False
 
-    # ------------------------------------------------------------ handing on
+    # ------------------------------------------------------------ forwarding
 
     def deliver(self, event: m.Event) -> None:
-        """Pass on items of a stream; a fee in a third currency is valued first.
+        """Forward items of a stream; a fee in a third currency is valued first.
 
-        An execution that the answer to its order and the stream both report goes on once; a second
-        time only if its owner was not known at first.
+        An execution that both the answer to its order and the stream report is forwarded once; a
+        second time only if its order was unknown at first.
         """
         if not isinstance(event, m.Filled):
             self._sink(event)
@@ -87,7 +85,7 @@ class Account:
             self._sink(self._valued(event, pair))
         else:
             value = self._value_and_deliver(event, pair)
-            # Whatever goes wrong with its fee: the execution itself is not lost.
+            # Whatever fails with its fee, the execution itself is not lost.
             task = self._tasks.once("value a fee", value, failed=lambda text: self._sink(event))
             self._pricing.add(task)
             task.add_done_callback(self._pricing.discard)
@@ -97,7 +95,7 @@ class Account:
         self._sink(self._valued(event, pair))
 
     def fills_of(self, order: Mapping[str, Any], client_id: str) -> None:
-        """Pass on executions that came in the answer to an order."""
+        """Forward executions in the answer to an order."""
         for trade in order.get("trades") or ():
             if trade.get("id") in (None, "") or trade.get("price") is None:
                 continue
@@ -124,7 +122,7 @@ class Account:
             return None
 
     def _third(self, event: m.Filled) -> str | None:
-        """Return the pair that values a fee which is neither base nor quote."""
+        """Return the pair that values a fee in neither base nor quote."""
         currency = event.fee_currency
         base, quote = self._translator.base_and_quote(event.symbol)
         return None if not currency or currency in (base, quote) else f"{currency}/{quote}"
@@ -140,7 +138,7 @@ class Account:
         return msgspec.structs.replace(event, fee_quote=event.fee * priced[0])
 
     async def _price(self, pair: str) -> None:
-        """Read the price of a fee's currency; without one the fee's value stays unknown."""
+        """Return the price of a fee's currency; without one the fee's value stays unknown."""
         if pair not in self._rest.client.markets:
             return
         try:
@@ -159,9 +157,9 @@ class Account:
     # ------------------------------------------------------------ reading
 
     async def catch_up(self) -> str:
-        """Read open orders and executions since the last one, and pass them on.
+        """Read open orders and executions since the last one, and forward them.
 
-        Returns what was wrong, or nothing.
+        Returns what failed, or an empty text.
         """
         since = self._last_fill_ns - self._answers_final_after_ns
         await self._know_currencies()
@@ -179,12 +177,12 @@ class Account:
         return ""
 
     async def _know_currencies(self) -> None:
-        """Read the balances once before any execution: fees are paid in what the account holds."""
+        """Read the balances once before any execution: fees are paid in held currencies."""
         if not self._knows_currencies:
             self._knows_currencies = await self.holdings() is not None
 
     def _listed(self) -> tuple[str, ...]:
-        """Return the run's symbols that the exchange lists: nothing is asked about the others."""
+        """Return the run's symbols that the exchange lists; the others are not requested."""
         return self._translator.symbols if self._listing is None else self._listing.listed
 
     async def open_orders(self) -> m.OpenOrders | None:
@@ -208,7 +206,7 @@ class Account:
         )
 
     async def _open_orders_of(self, symbol: str) -> list[Any] | None:
-        """Return the open orders of a symbol; None also if there may be more than are listed."""
+        """Return the open orders of a symbol; None also if the list may be incomplete."""
         most = self._feature(symbol, "fetchOpenOrders", "limit")
         page = (None, most) if most else ()
         orders, fault = await self._rest.attempt("fetch_open_orders", symbol, *page)
@@ -232,20 +230,20 @@ class Account:
         return await self._in_order(list(by_key.values())) if is_complete else None
 
     async def report_fills(self, symbol: str, since_ns: int) -> bool:
-        """Read a symbol's executions since a time and pass them on; True if all were read."""
+        """Read a symbol's executions since a time and forward them; True if all were read."""
         fills = await self.fills(self._translator.numbers[symbol], since_ns)
         for each in fills or ():
             self.deliver(each)
         return fills is not None
 
     async def _forwards(self, name: str, since_ns: int, by_key: dict[_Key, m.Filled]) -> bool:
-        """Read pages that begin at a time; return whether all could be read."""
+        """Read pages forward from a time; return whether all could be read."""
         start_ms = since_ns // _MS
         for _ in range(_PAGES):
             times = await self._page(name, since_ns, start_ms, {}, by_key)
             if times is None:
                 return False
-            if not times:  # exchanges cap a page as they like; only one without news ends it
+            if not times:  # page limits of exchanges differ: only a page without news is the last
                 return True
             start_ms = max(start_ms, *times)
         return False
@@ -253,7 +251,7 @@ class Account:
     async def _backwards(
         self, name: str, since_ns: int, span_ms: int, by_key: dict[_Key, m.Filled]
     ) -> bool:
-        """Read pages that begin with the newest, one span of time after another."""
+        """Read pages that begin with the newest, one time span after another."""
         now_ms, start_ms = self._clock.now_ns() // _MS, since_ns // _MS
         days_back = self._feature(name, "fetchMyTrades", "daysBack")
         if days_back:
@@ -275,7 +273,7 @@ class Account:
         self, name: str, since_ns: int, start_ms: int, until: dict[str, int],
         by_key: dict[_Key, m.Filled],
     ) -> list[int] | None:  # fmt: skip
-        """Read one page into `found`; return its times, none if nothing in it was new."""
+        """Read one page into `found`; return its times, or none if it had no new items."""
         most = self._feature(name, "fetchMyTrades", "limit")
         trades, fault = await self._rest.attempt(
             "fetch_my_trades", name, start_ms, min(most or _PAGE, _PAGE), dict(until)
@@ -304,7 +302,7 @@ class Account:
     def drop_unreadable_balances(self) -> None:
         """Remove unreadable balances before the client adds them up.
 
-        It would give up the whole answer, whichever currency it is.
+        Otherwise the client would reject the whole answer, for any currency.
         """
         client = self._rest.client
         add_up = client.safe_balance
@@ -328,7 +326,7 @@ class Account:
     async def holdings(self) -> m.Holdings | None:
         """Return the free and the locked balance of every currency held.
 
-        One that cannot be read is left out; of a currency that is traded here, there is no answer.
+        An unreadable balance is left out; if its currency is traded by the run, the result is None.
         """
         asked_ns = self._clock.now_ns()
         balance, fault = await self._rest.attempt("fetch_balance")
@@ -370,6 +368,6 @@ class Account:
 def _handed_as(event: m.Filled) -> tuple[int, str, str]:
     """Return the key that identifies an execution: a trade id alone is not unique.
 
-    A test network that begins anew gives trades and orders the same ids, but ours are new.
+    A test network that was reset reuses ids of trades and orders, but client ids are new.
     """
     return event.symbol, event.trade_id, event.client_id or event.venue_order_id

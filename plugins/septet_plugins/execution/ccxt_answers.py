@@ -1,7 +1,7 @@
-"""Classifies the answer to an order: definitely rejected, or unknown.
+"""Classifies the answer to an order as definitely rejected or unknown.
 
-Only an explicit answer of the venue is a rejection. A timeout, a server's error, an error ccxt
-has no name for, and anything that is not ccxt's own may all hide an order that exists.
+Only an explicit answer of the venue is a rejection. After a timeout, a server error, an error
+without a class in ccxt, and any other exception the order may exist.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from septet_plugins.exchange.requests import Barred, Wire
 __all__ = ["REJECTION_CODES", "Verdict", "echo_fault", "classify_error"]
 
 REJECTION_CODES: Final[Mapping[str, str]] = {
-    # ccxt's class -> code of the refusal; "" is uncertain. The most specific class decides.
+    # ccxt's class -> code of the rejection; "" is uncertain. The most specific class decides.
     "InsufficientFunds": "funds",
     "DDoSProtection": "rate",
     "RateLimitExceeded": "rate",
@@ -34,19 +34,19 @@ REJECTION_CODES: Final[Mapping[str, str]] = {
     "OrderNotFound": "",
     "OrderNotCached": "",
 }
-"""Everything else, a plain ExchangeError and every OperationFailed among it, is uncertain."""
+"""Everything else is uncertain, including a plain ExchangeError and every OperationFailed."""
 
 _DUPLICATE: Final = re.compile(r"duplicate|already exist|already been used|repeated", re.I)
 _FILTER: Final = re.compile(
     r"filter|notional|lot_?size|percent_price|precision|min(imum)? (order|amount|size)", re.I
 )
 _OURS: Final = ("cancelled", "unsupported")
-"""Why a request was not sent that no later time changes."""
+"""Reasons for which a request was not sent and never can be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`code` of a rejection and who rejected; an empty code means unknown."""
+    """`code` of a rejection and who rejected the order; an empty code means unknown."""
 
     code: str
     by: Literal["venue", "gate", "local"] = "venue"
@@ -58,7 +58,7 @@ class Verdict:
 
 
 def classify_error(error: BaseException, wire: Wire) -> Verdict:
-    """Classify an error that came instead of an answer to an order."""
+    """Classify an error raised instead of an answer to an order."""
     code = _code(error)
     if not wire.sent:
         if isinstance(error, Barred):
@@ -83,10 +83,10 @@ def _code(error: BaseException) -> str:
 
 
 def echo_fault(order: Mapping[str, Any] | None, market: Mapping[str, Any], client_id: str) -> str:
-    """Return why an answer does not show that this order was accepted; empty if it does.
+    """Return why an answer does not show that this order was accepted, or an empty text.
 
-    A side or quantity that differs is not a fault of the answer but of the order, and is handed
-    on as the venue reports it.
+    A different side or quantity is a fault of the order, not of the answer, and is forwarded as the
+    venue reports it.
     """
     if not isinstance(order, Mapping) or order.get("id") in (None, ""):
         return "the answer names no order"

@@ -1,4 +1,4 @@
-"""Measures the skew of the local clock to a venue's, and sets the clients' clocks by it."""
+"""Measures the skew of the local clock against a venue's, and corrects the clients' clocks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["VenueClock"]
 
 _MS: Final = 1_000_000
 _NO_CLOCK_NS: Final = 86_400_000 * _MS
-"""What is further from our clock is no time of the venue's."""
+"""A time that is further from the local clock is not a time of the venue."""
 _JUST_SET_S: Final = 5.0
-"""So long after the clocks were set a further refusal may be of a request sent before."""
+"""A rejection within this time after the clocks were set may be of an earlier request."""
 
 
 class VenueClock:
-    """The clock of a venue by its answers; requests are signed with it if the skew is large.
+    """Clock of a venue, measured by its answers; requests are signed with it if the skew is large.
 
-    Whatever signed request is refused for its time, the clients' clocks are set anew: an order, a
-    cancel or a read of the account; and where its stream does not begin. Else a run whose machine's
-    clock was put right could neither read its account nor cancel an order.
+    The clients' clocks are set again after any signed request is rejected for its time (an order, a
+    cancel or a read of the account), and if the account's stream does not start. Otherwise a run
+    could neither read its account nor cancel an order after the machine's clock was corrected.
     """
 
     def __init__(
@@ -57,17 +57,17 @@ class VenueClock:
             self._setting = self._tasks.keep("clock of the venue", self._set_anew, may_end=True)
 
     async def wait_until_set(self) -> None:
-        """Wait until the clocks are set, if they are being set, so that the next order is accepted.
+        """Wait while the clocks are being set, so that the next order is accepted.
 
-        It does not wait for the next of several tries: a rejected order is reported at once, since
-        an exit may depend on it.
+        It does not wait for further attempts: a rejected order is reported at once, since an exit
+        may depend on it.
         """
         task = self._setting.task if self._setting is not None else None
         if task is not None and not self._pausing:
             await asyncio.wait({task})
 
     async def _set_anew(self) -> None:
-        """Set the clocks; without a pause if the last attempt was long ago."""
+        """Set the clocks, without a pause if the last attempt was long ago."""
         since_set_s = time.monotonic() - self._set_s
         wait_s = self._pause.wait_s(since_set_s)
         if since_set_s < _JUST_SET_S:
@@ -80,7 +80,7 @@ class VenueClock:
         self._set_s = time.monotonic()
 
     async def synchronise(self) -> None:
-        """Set the clients' clocks by the venue's, once; the next decision is another order."""
+        """Set the clients' clocks by the venue's, once; the rejected order is not repeated."""
         await self._set()
         skewed = await self.skew()
         if skewed is not None:
@@ -100,10 +100,10 @@ class VenueClock:
         return set_ns != 0 and abs(set_ns - skew_ns) > self._limit_ns
 
     async def skew(self) -> m.Skewed | None:
-        """Return how far the local clock is ahead, by one request whose round trip is halved.
+        """Return how far the local clock is ahead, measured by one request and half its round trip.
 
-        Clients that were set by a clock that is right again are set anew: signed by the old one
-        neither the account nor its stream could be read.
+        Clients whose clock was set by a local clock that has been corrected since are set again:
+        otherwise neither the account nor its stream could be read.
         """
         if not self._rests[0].client.has.get("fetchTime"):
             return None

@@ -1,10 +1,10 @@
 """Reads Binance's messages about spot orders without ccxt's parsers.
 
-Of each answer and each report ccxt makes a record of some forty fields, which takes longer than
-everything else that is done for an order. Here only what `Translator` looks at is taken, under
-ccxt's names and with its arithmetic, so that everything behind it is one and the same at every
-exchange. What is not exactly of a kind known here is None, and left to ccxt; so is every other
-exchange. ``tests/execution/test_direct.py`` holds the two readings against each other.
+ccxt builds a record of about forty fields from each answer and each report, which takes longer than
+all other work for an order. Here only the fields that `Translator` uses are read, with ccxt's names
+and arithmetic, so that later code is the same for every exchange. A message that is not exactly of
+a known kind gives None and is left to ccxt, as are all other exchanges.
+``tests/execution/test_direct.py`` compares the two results.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ __all__ = ["Direct", "Report", "read_directly"]
 
 
 class Report(NamedTuple):
-    """An execution and the order it is of, in ccxt's words; either may be missing."""
+    """An execution and its order, in ccxt's fields; either may be missing."""
 
     fill: dict[str, Any] | None = None
     order: dict[str, Any] | None = None
 
 
 class _Keys(NamedTuple):
-    """Where a message holds which field."""
+    """Names of the fields of a message."""
 
     id: str
     symbol: str
@@ -44,20 +44,20 @@ _ANSWER: Final = _Keys(
 )  # fmt: skip
 _REPORT: Final = _Keys("i", "s", "S", "o", "X", "p", "q", "z", "Z")
 _TRIGGER: Final[Mapping[_Keys, str]] = {_ANSWER: "stopPrice", _REPORT: "P"}
-"""Where a stop has its trigger; answers about other orders have no such key."""
+"""Field with the trigger of a stop; answers about other orders do not have it."""
 _IN_ANSWER: Final = frozenset({*_ANSWER, "clientOrderId", "transactTime"})
 _IN_REPORT: Final = frozenset({*_REPORT, "c", "C", "x", "l", "L", "n", "N", "T", "t", "m", "O"})
 _OF_FILL: Final = ("t", "l", "L", "T")
 _FOREIGN: Final = frozenset({"origClientOrderId", "code", "positionSide", "ps"})
-"""What stands in the answer to a cancel, in a refusal, and in reports about contracts."""
+"""Fields of answers to cancels, of rejections, and of reports about contracts."""
 _BALANCES: Final = frozenset({"outboundAccountPosition", "balanceUpdate"})
-"""Sent with every execution and read by nobody: the account is asked for its balances."""
+"""Messages sent with every execution and ignored: balances are read from the account."""
 _AT_MARKET: Final = frozenset({"MARKET", "STOP_LOSS", "TAKE_PROFIT"})
 _NO_REPORT: Final = Report()
 
 
 class Direct:
-    """Reads the messages of one client about orders on these symbols."""
+    """Parses the messages of one client about orders on these symbols."""
 
     def __init__(self, client: Any, symbols: Sequence[str]) -> None:
         from ccxt.base.precise import Precise
@@ -67,7 +67,7 @@ class Direct:
         self._ratio = Precise.string_div
 
     def take_up(self, client: Any, symbol: str) -> None:
-        """Read messages about a symbol that was not listed when the client was opened."""
+        """Parse messages about a symbol that was not listed when the client was opened."""
         if client.markets[symbol].get("spot"):
             self._symbols[str(client.markets[symbol]["id"])] = symbol
 
@@ -111,7 +111,7 @@ class Direct:
         self, raw: Mapping[str, Any], keys: _Keys, client_id: str
     ) -> dict[str, Any] | None:  # fmt: skip
         symbol = self._symbols.get(raw[keys.symbol])
-        if symbol is None or not all(map(raw.get, keys)):  # amounts are texts: "0.0" is something
+        if symbol is None or not all(map(raw.get, keys)):  # amounts are texts: "0.0" is truthy
             return None
         amount = float(raw[keys.amount])
         if not amount:
@@ -151,7 +151,7 @@ class Direct:
 
 
 def read_directly(client: Any, symbols: Sequence[str]) -> Direct | None:
-    """Read the answers to a client's orders here; return the reader, also for its stream.
+    """Parse the answers to a client's orders here; return the parser, also for its stream.
 
     None, and nothing is changed, unless these are spot markets of Binance.
     """

@@ -1,4 +1,4 @@
-"""The filters of an account's symbols at its exchange, as they change, vanish and come back."""
+"""Filters of an account's symbols at its exchange, while symbols change, disappear and return."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Filters"]
 
 
 class Filters:
-    """What is known of each symbol of the run; `listing` has those that are listed.
+    """Known filters of each symbol of the run; `listing` has the listed symbols.
 
-    Orders are rounded by what the clients know: where what is reported of a symbol cannot be read,
-    or nothing is, what was known goes on.
+    Orders are rounded by the filters that the clients have: if the new filters of a symbol are
+    missing or unreadable, the earlier ones stay in use.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Filters:
         self.known: dict[str, Market] = {}
 
     def read(self) -> dict[str, Market]:
-        """Return the filters of the symbols that are listed, as the client has just read them.
+        """Return the filters of the listed symbols that the client has just read.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class Filters:
             self._sink(each)
 
     async def refresh(self) -> Sequence[m.FiltersChanged] | None:
-        """Read the markets again; return what is different, None if they could not be read."""
+        """Read the markets again; return the changes, None if they could not be read."""
         client, old = self._main.client, self._quick.client
         _, fault = await self._main.attempt("load_markets", True)
         if fault or not client.markets:
@@ -67,7 +67,7 @@ class Filters:
             self._notices.notify("filters", error)
             return None
         delisted, listed_again = self.listing.take()
-        for symbol in self.listing.symbols:  # reports of it may still come
+        for symbol in self.listing.symbols:  # reports of it may still be received
             if symbol not in client.markets and symbol in old.markets:
                 client.markets[symbol] = old.markets[symbol]
         old.set_markets_from_exchange(client)
@@ -78,7 +78,7 @@ class Filters:
     def _changes(
         self, new: dict[str, Market], delisted: frozenset[str], listed_again: frozenset[str]
     ) -> list[m.FiltersChanged]:
-        """Store the filters; return what the run does not know yet."""
+        """Store the filters; return those that the run does not know yet."""
         changed = []
         for number, symbol in enumerate(self.listing.symbols):
             previous, now = self.known.get(symbol), new.get(symbol)
@@ -99,5 +99,5 @@ class Filters:
         )  # fmt: skip
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Stop reading."""
         await self.listing.close()

@@ -20,30 +20,31 @@ State = Literal["up", "down", "limited", "banned", "maintenance"]
 Sink = Callable[[Any], None]
 
 _ASKED_FIRST: Final = ("is_unified_enabled", "load_unified_status", "is_uta_enabled")
-"""What clients ask once of an account: at Bybit, Gate and KuCoin."""
+"""Requests that clients send once for an account: at Bybit, Gate and KuCoin."""
 _ABOUT: Final[Mapping[str, m.About]] = {
     "fetch_balance": "balance", "fetch_my_trades": "fill", "fetch_time": "clock",
     "load_time_difference": "clock", "load_markets": "filters", "fetch_ticker": "quote",
 }  # fmt: skip
-"""What the client's methods ask for; the others ask for orders."""
+"""Requests of the client's methods; the other methods request orders."""
 _BANNED: Final = (
     "the venue refuses this address; this process asks nothing until it is over: stop whatever "
     "else asks from here, other septet processes too"
 )
 _UNAVAILABLE: Final = 503
 _SHUT_AFTER: Final = 3
-"""Answers of 503 in a row that mean the venue is shut; a single one may be about one request."""
+"""Consecutive answers of 503 that mean maintenance; a single one may concern one request only."""
 _END_S: Final = 2.0
-"""So long is waited for a cancelled request to end."""
+"""Longest wait for a cancelled request to end."""
 _BREAKS_AFTER: Final = 5
-"""Requests in a row without an answer, or with a fault of the server, that open the breaker."""
+"""Consecutive requests without an answer, or with a server error, that open the breaker."""
 
 
 class Link:
     """Reports the state of the venue to the shell.
 
-    Below is whether account data arrives (up or down); over it lie a pause the venue asked for,
-    maintenance, and a breaker that requests opened. The topmost one is reported.
+    The lowest state is whether account data is received (up or down). A ban, a pause that the venue
+    demanded, maintenance, and an open circuit breaker have priority over it, in this order; the
+    first of them that holds is reported.
     """
 
     def __init__(
@@ -65,26 +66,26 @@ class Link:
         return bool(self._maintenance)
 
     def up(self, reason: str = "") -> None:
-        """Record that account data arrives, and that nothing before it was missed.
+        """Record that account data is received, without a gap before it.
 
-        A reason states why it arrives otherwise than it should.
+        A reason states why it is received in another way than usual.
         """
         self._below, self._reason, self._broken = "up", reason, ""
         self.report()
 
     def down(self, reason: str) -> None:
-        """Record that account data does not arrive."""
+        """Record that account data is not received."""
         self._below, self._reason = "down", reason
         self.report()
 
     def maintenance(self, reason: str) -> None:
-        """Record maintenance of the venue; an empty reason ends it."""
+        """Record maintenance of the venue; an empty reason ends the maintenance."""
         if bool(reason) != bool(self._maintenance):
             self._maintenance = reason
             self.report()
 
     def broken(self, reason: str) -> None:
-        """Record that requests fail repeatedly; an empty reason ends it, and so does `up`."""
+        """Record that requests fail repeatedly; an empty reason or `up` ends this state."""
         self._broken = reason
         self.report()
 
@@ -131,11 +132,11 @@ class Link:
 
 
 class Rest:
-    """Calls of one client: each passes the gate, and the link records each outcome.
+    """Requests of one client: each is checked by the gate, and the link records each outcome.
 
-    A breaker opens when request after request fails: the link reports that the venue is down, which
-    keeps entries back and nothing else. After a pause, longer each time, one question is asked;
-    an answer closes it.
+    A circuit breaker opens after consecutive failures: the link reports that the venue is down,
+    which blocks entries and nothing else. After a pause, longer each time, one request is sent; an
+    answer closes the breaker.
     """
 
     def __init__(
@@ -177,7 +178,7 @@ class Rest:
             self._recovering = self._tasks.keep("end of maintenance", self._recover, may_end=True)
 
     async def _recover(self) -> None:
-        """Request the time, with growing pauses, until the venue answers."""
+        """Request the venue's time, with growing pauses, until the venue answers."""
         backoff = Backoff(first_s=1.0)
         while self.link is not None and self.link.in_maintenance:
             await asyncio.sleep(backoff.wait_s())
@@ -189,8 +190,9 @@ class Rest:
     ) -> Any:  # fmt: skip
         """Call a method of the client; errors are the client's own. `wire` receives the trace.
 
-        A request without the `trigger` or the `client_id` that is named is not sent. `close` ends
-        those in flight: what a client says that is closed while it is used is no answer.
+        A request that does not contain the given `trigger` or `client_id` is not sent. `close`
+        cancels requests in flight: an error of a client that is closed while in use is not an
+        answer.
         """
         import ccxt
 
@@ -223,7 +225,7 @@ class Rest:
             return answer
 
     async def _until_closed(self, method: str, *args: Any, **keys: Any) -> Any:
-        """Call a method in a task of its own, which `close` cancels."""
+        """Call a method in a separate task, which `close` cancels."""
         if self._is_closed:
             raise Barred("closed", "the client is closed: nothing is sent")
         calling = self._tasks.once("request", getattr(self.client, method)(*args, **keys))
@@ -251,9 +253,9 @@ class Rest:
             self._mending = self._tasks.keep("breaker", mend, may_end=True)
 
     async def _mend(self, link: Link) -> None:
-        """Request the time, with growing pauses, until it is answered; then close the breaker.
+        """Request the venue's time, with growing pauses, until it answers; then close the breaker.
 
-        Where the time cannot be asked for, the next request is the trial.
+        If the exchange has no request for its time, the next request is the trial.
         """
         held_s, gives_time = time.monotonic() - self._mended_s, self.client.has.get("fetchTime")
         await asyncio.sleep(self._pause.wait_s(held_s))
@@ -266,20 +268,20 @@ class Rest:
         """Call a method; return its answer and ``""``, or None and the error."""
         try:
             return await self.ask(method, *args, **keys), ""
-        except Exception as error:  # handed on as a text: a read never stops a run
+        except Exception as error:  # returned as a text: a read never stops a run
             return None, self._scrub(error)
 
     async def learn_account(self) -> None:
-        """Read the type of account, if the client would otherwise do so before its first order.
+        """Read the type of account if the client would otherwise read it before its first order.
 
-        One that could not ask now asks then.
+        If the request fails now, the client repeats it then.
         """
         for method in _ASKED_FIRST:
             if hasattr(self.client, method):
                 await self.attempt(method)
 
     async def close(self) -> None:
-        """End the requests in flight, then close the client and its connections."""
+        """Cancel the requests in flight, then close the client and its connections."""
         for task in (self._recovering, self._mending):
             if task is not None:
                 task.close()

@@ -20,24 +20,24 @@ _BY_CLIENT_ID: Final[Mapping[str, str]] = {
     "kucoin": "clientOid",
     "bitget": "clientOrderId",
 }
-"""Exchanges whose one-order query and cancel take our id, and under which name in ccxt."""
+"""Exchanges whose query and cancel of one order accept a client id, and its parameter in ccxt."""
 _LISTS_BY_CLIENT_ID: Final[Mapping[str, str]] = {
     "bybit": "orderLinkId",
     "bybiteu": "orderLinkId",
     "bybitid": "orderLinkId",
 }
-"""Exchanges whose lists of open and of ended orders can be narrowed to our id."""
+"""Exchanges whose lists of open and of ended orders can be filtered by client id."""
 _CANCEL_BY_CLIENT_ID: Final[Mapping[str, str]] = {
     **_BY_CLIENT_ID,
     **_LISTS_BY_CLIENT_ID,
     "kraken": "clientOrderId",
 }
 _FULL_PAGE: Final = 50
-"""Ended orders in one answer from which on an older one may have been left out."""
+"""Number of ended orders in an answer from which on older orders may be missing."""
 _PAGES: Final = 40
 _MS: Final = 1_000_000
 Executions = Callable[[str, int], Awaitable[bool]]
-"""Reads the executions of a symbol since a time and hands them on; whether all could be read."""
+"""Reads and forwards the executions of a symbol since a time; returns whether all could be read."""
 
 
 class Missing(Exception):
@@ -49,11 +49,11 @@ class Unanswered(Exception):
 
 
 class Lookup:
-    """Asks for one order; the answer is an order, `Missing`, or an error of the client.
+    """Queries one order; the result is an order, `Missing`, or an error of the client.
 
-    Where an exchange cannot be asked for an order by our id, its lists are read, page by page back
-    to when the order was sent. Where these do not reach so far, executions decide: an order that is
-    not open, and whose executions since it was sent are all reported, can do nothing any more.
+    If an exchange cannot be queried by client id, its lists are read, page by page back to the time
+    at which the order was sent. If the lists do not reach that far, executions decide: an order
+    that is not open, and whose executions since it was sent are all reported, is no longer active.
     """
 
     def __init__(self, rest: Rest, ids: Ids, executions: Executions) -> None:
@@ -70,14 +70,14 @@ class Lookup:
     ) -> dict[str, Any]:  # fmt: skip
         """Return the order, which was sent after `since_ns` (wall time; 0 for unknown).
 
-        With `by_venue_id` the exchange lists it under another client id than ours.
+        With `by_venue_id` the exchange lists it under another client id.
 
         Raises
         ------
         Missing
-            If the venue reports that there is none, or none that could still do something.
+            If the venue reports that there is none, or none that is still active.
         Unanswered
-            If its answer leaves that open.
+            If its answer does not decide that.
         """
         import ccxt
 
@@ -102,10 +102,10 @@ class Lookup:
     async def _in_lists(
         self, client_id: str, venue_id: str, symbol: str, since_ns: int
     ) -> dict[str, Any]:
-        """Look through open orders, then ended ones; absent only where both were whole.
+        """Search open orders, then ended ones; an order is absent only if both lists are complete.
 
-        A list that is narrowed to our id is whole, however short its pages are. Without a client
-        id only the venue's id counts.
+        A list filtered by client id is complete, whatever the size of its pages. Without a client
+        id only the venue's id is compared.
         """
         there = self._ids.there(client_id) if client_id else None
         narrow = _LISTS_BY_CLIENT_ID.get(self._rest.client.id) if client_id else None
@@ -145,10 +145,10 @@ class Lookup:
         self, name: str, symbol: str, since_ns: int,
         ours: Callable[[list[Any]], dict[str, Any] | None], newest_ms: int,
     ) -> tuple[dict[str, Any] | None, bool]:  # fmt: skip
-        """Read a list of ended orders from a time on; return the order, or whether it was whole.
+        """Read a list of ended orders from a time on; return the order, or whether it was complete.
 
-        Pages go back from the newest where the exchange is known for that, else on from `since`. A
-        full first page that holds the newest order shows neither: it may be all that can be had.
+        Pages go back from the newest order at exchanges known for that, else forward from `since`.
+        A full first page with the newest order shows neither: there may be no further pages.
         """
         if not since_ns:
             return None, False

@@ -43,31 +43,32 @@ _MS: Final = 1_000_000
 _REMEMBERED: Final = 100_000
 
 _DASH_BECOMES: Final = {"okx": "Z", "okxus": "Z", "myokx": "Z"}
-"""Exchanges that take letters and digits only; our ids are lower case, so it can be undone."""
+"""Exchanges that accept only letters and digits; septet's ids are lower case, so the conversion can
+be undone."""
 _PREFIX: Final = {"gate": "t-", "gateeu": "t-", "gateio": "t-"}
 _NUMBERED: Final = frozenset({"binance", "binanceus", "binanceusdm", "binancecoinm"})
-"""Exchanges whose orders and executions have whole numbers for ids."""
+"""Exchanges at which ids of orders and executions are whole numbers."""
 _ENOUGH: Final = 8
-"""So many ids that were all whole numbers show that the others are."""
+"""Number of ids that are all whole numbers after which all others must be."""
 _FILL_IDS: Final[Mapping[str, tuple[str, ...]]] = {
     "binance": ("c", "clientOrderId"),
     "binanceus": ("c", "clientOrderId"),
 }
-"""Where the raw execution of an exchange holds the client id; the others' usual names below."""
+"""Field of the client id in an exchange's raw execution; the usual names are below."""
 _USUAL_FILL_IDS: Final = (
     "clientOrderId", "clOrdId", "orderLinkId", "clientOid", "client_order_id", "client_oid",
     "cl_ord_id", "text",
 )  # fmt: skip
 _MOST_FEE: Final = 0.05
-"""No schedule asks for more of what was traded; the core bounds every venue's fees alike."""
+"""Largest fee as a share of the notional; the core bounds fees of all venues alike."""
 _FEE_ROUNDED: Final = 1e-8
 _FEE_KEYS: Final = ("commission", "n", "execFee", "fee")
-"""Where raw executions of Binance, Bybit, OKX and Kraken hold the fee."""
+"""Fields of the fee in raw executions of Binance, Bybit, OKX and Kraken."""
 _SIDES: Final = ("buy", "sell")
 
 
 class Ids:
-    """Client ids as an exchange takes them, and back."""
+    """Conversion of client ids to an exchange's alphabet and back."""
 
     def __init__(self, exchange: str) -> None:
         self._dash = _DASH_BECOMES.get(exchange, "-")
@@ -78,15 +79,15 @@ class Ids:
         return self._prefix + client_id.replace("-", self._dash)
 
     def back(self, text: Any) -> str:
-        """Return the client id of an id at the exchange; third parties' ids are unchanged."""
+        """Return the client id for an id at the exchange; ids of others are unchanged."""
         own_part = str(text or "").removeprefix(self._prefix)
         return own_part.replace(self._dash, "-") if self._dash != "-" else own_part
 
 
 class IdReader:
-    """Reads ids of one kind: where those of a venue are whole numbers, another word is none.
+    """Parses ids of one kind: if a venue's ids are whole numbers, any other text is invalid.
 
-    Of most venues it shows in their first ids.
+    For most venues this is inferred from the first ids.
     """
 
     def __init__(self, numbered: bool) -> None:
@@ -98,7 +99,7 @@ class IdReader:
         Raises
         ------
         Unreadable
-            If it is none, or not like all others of the venue.
+            If it is invalid, or unlike all others of the venue.
         """
         text = read_id(value, name)
         if not text.isdecimal():
@@ -123,9 +124,9 @@ class Placed:
 
 
 def place(client: Any, symbol: str, order: m.Submit, client_id: str) -> Placed | str:
-    """Round an order in the safe direction; a text is why it cannot be sent.
+    """Round an order in the safe direction; a text states why it cannot be sent.
 
-    A limit is never worse than asked. A trigger of a reduction acts earlier rather than later,
+    A limit is never worse than requested. A trigger of a reduction acts earlier rather than later,
     that of an entry later rather than earlier.
     """
     if too_long := length_fault(client.id, client_id):
@@ -143,7 +144,7 @@ def place(client: Any, symbol: str, order: m.Submit, client_id: str) -> Placed |
     if order.trigger_price is not None:
         tick = price_step(client, market, order.trigger_price)
         trigger = round_price(order.trigger_price, tick, up=buy != order.reduces)
-        params["stopLossPrice"] = plain(trigger)  # of entries too: Kraken reads no triggerPrice
+        params["stopLossPrice"] = plain(trigger)  # entries too: Kraken reads no triggerPrice
     if any(each is not None and each <= 0 for each in (price, trigger)):
         return "a price is not above zero once it is rounded"
     fault = _rounds_again(client, symbol, quantity, price, trigger)
@@ -177,8 +178,8 @@ def _rounds_again(
 def order_types(client: Any, symbols: Sequence[str]) -> frozenset[str]:
     """Return the order types that every symbol accepts as ordinary orders.
 
-    Elsewhere stops are another kind of object with its own life (algo orders), which is not
-    followed: there a stop is held by the engine.
+    At other exchanges stops are separate objects (algo orders), which are not supported: there the
+    engine holds the stop.
     """
     types = {"market", "limit"}
     if client.id in ("binance", "binanceus"):
@@ -195,7 +196,7 @@ def order_types(client: Any, symbols: Sequence[str]) -> frozenset[str]:
 
 
 class Translator:
-    """Turns ccxt's orders and trades into events; remembers which order is whose."""
+    """Converts ccxt's orders and trades to events; stores the symbol and owner of each order."""
 
     def __init__(self, client: Any, venue: str, symbols: Sequence[str], clock: Clock) -> None:
         self.ids = Ids(client.id)
@@ -215,32 +216,32 @@ class Translator:
         self._order_ids, self._trade_ids = IdReader(numbered), IdReader(numbered)
 
     def take_up(self, symbol: str) -> None:
-        """Know a symbol by the exchange's own name of it, if it is listed."""
+        """Store the exchange's own name of a symbol, if it is listed."""
         if symbol in self._client.markets:
             self._spot[str(self._client.markets[symbol]["id"])] = self.numbers[symbol]
 
     def symbol(self, number: int) -> str:
-        """Return the name of a symbol of the universe."""
+        """Return the symbol of the universe by its number."""
         return self.symbols[number]
 
     def know(self, currencies: Iterable[str]) -> None:
-        """Add currencies that the account holds: fees may be paid in them."""
+        """Add currencies of the account: fees may be paid in them."""
         self._currencies.update(currencies)
 
     def remember(self, venue_order_id: str, client_id: str) -> None:
-        """Remember the client id of an order: executions often have the venue's id only."""
+        """Store the client id of an order: executions often contain only the venue's id."""
         if venue_order_id and client_id:
             self._owners[venue_order_id] = client_id
             if len(self._owners) > _REMEMBERED:
                 self._owners.popitem(last=False)
 
     def order(self, order: Mapping[str, Any], by: Any = "stream") -> m.OrderSeen | None:
-        """Return an order as the venue shows it; None if it is not on our symbols.
+        """Return an order as the venue reports it; None if it is not on the run's symbols.
 
         Raises
         ------
         Unreadable
-            If something of it cannot be true.
+            If one of its values is impossible.
         """
         number = self._number(order)
         if number is None or order.get("side") is None:
@@ -259,9 +260,10 @@ class Translator:
         )  # fmt: skip
 
     def cancel_fault(self, answer: Mapping[str, Any], order: m.Cancel) -> str:
-        """Return why the answer to a cancel says nothing of the order, or "".
+        """Return why the answer to a cancel does not describe the order, or "".
 
-        One that names another order is not remembered as ours: its executions would be ours, too.
+        An answer that names another order is not stored: its executions would be booked for this
+        run.
         """
         if answer.get("status") is None:
             return "the answer does not state what became of the order"
@@ -282,8 +284,8 @@ class Translator:
     def _number(self, order: Mapping[str, Any]) -> int | None:
         """Return the number of an order's symbol.
 
-        Where a contract bears the name of a spot market the client may take one for the other,
-        though the exchange reports which it is.
+        If a contract has the same name as a spot market, the client may confuse them, although the
+        exchange reports the kind.
         """
         number, info = self.numbers.get(str(order.get("symbol"))), order.get("info")
         if number is None and isinstance(info, Mapping) and info.get("category") == "spot":
@@ -291,12 +293,12 @@ class Translator:
         return number
 
     def acked(self, order: Mapping[str, Any], client_id: str) -> m.Acked:
-        """Return the acceptance of an order whose echo was found good.
+        """Return the acceptance of an order whose answer was checked.
 
         Raises
         ------
         Unreadable
-            If something of it cannot be true.
+            If one of its values is impossible.
         """
         state, (amount, filled) = state_of(order), amounts_of(order)
         price, venue_id = _price(order, "price"), self._order_ids.read(order["id"], "order id")
@@ -310,12 +312,12 @@ class Translator:
     def fill(
         self, trade: Mapping[str, Any], client_id: str = "", *, listed: bool = False
     ) -> m.Filled | None:
-        """Return an execution of ours; None if it is not on our symbols.
+        """Return an execution; None if it is not on the run's symbols.
 
         Raises
         ------
         Unreadable
-            If something of it cannot be true, or it names no trade.
+            If one of its values is impossible, or it has no trade id.
         """
         number = self.numbers.get(str(trade.get("symbol")))
         if number is None:
@@ -347,7 +349,7 @@ class Translator:
     def _listed_fee(
         self, number: int, buys: bool, maker: bool, quantity: float, price: float
     ) -> tuple[float, str]:
-        """Return what a fill costs by the schedule of the venue, in what was received."""
+        """Return the fee of a fill by the venue's schedule, in the received currency."""
         market = self._client.markets.get(self.symbols[number]) or {}
         try:
             rate = read_number(market.get("maker" if maker else "taker"), "rate", 0.0, _MOST_FEE)
@@ -359,9 +361,10 @@ class Translator:
     def _fee(
         self, trade: Mapping[str, Any], number: int, quantity: float, price: float
     ) -> tuple[float, str, str]:
-        """Return what a fill cost and in which currency: `fee`, else the first of `fees`.
+        """Return the fee of a fill and its currency: `fee`, else the first of `fees`.
 
-        The third is why it cannot be read: a fee loses no execution.
+        The third value states why it cannot be read: an unreadable fee does not discard the
+        execution.
         """
         try:
             fee = trade.get("fee")
@@ -370,7 +373,7 @@ class Translator:
                 fee = next(fees, fee)
             amount, currency = (fee.get("cost"), fee.get("currency")) if fee else (None, None)
             if amount is None and not currency:
-                amount = _raw_fee(trade)  # the client leaves out what is no number
+                amount = _raw_fee(trade)  # the client omits values that are not numbers
             if amount is None and not currency:
                 return 0.0, "", ""
             cost = read_number(amount, "fee")
@@ -382,10 +385,10 @@ class Translator:
                 raise Unreadable("fee", cost, f"at most {100 * _MOST_FEE:g} % of what was traded")
         except UNUSUAL as error:
             return 0.0, "", str(error)
-        return cost, str(currency or quote), ""  # a fee of zero that is stated has a currency
+        return cost, str(currency or quote), ""  # a stated fee of zero has a currency
 
     def _market_ns(self, venue_ns: int) -> int:
-        """Return the market time of an instant of wall time; the same where time is not sped up."""
+        """Return the market time of a wall time; the same unless time is accelerated."""
         speed = self._clock.speed
         if speed == 1.0:
             return venue_ns
@@ -399,7 +402,7 @@ class Translator:
         return self.ids.back(client_id) or self._owners.get(venue_id, "")
 
     def base_and_quote(self, number: int) -> tuple[str, str]:
-        """Return the currencies of a symbol; of one that is not listed those of its name."""
+        """Return the currencies of a symbol; for one that is not listed, those of its name."""
         market = self._client.markets.get(self.symbols[number])
         if market is None:
             base, _, quote = self.symbols[number].partition("/")
@@ -410,8 +413,8 @@ class Translator:
 def _own_id(order: Mapping[str, Any]) -> Any:
     """Return the id an order was sent with.
 
-    The answer to a cancel leads with the cancel's own. Kraken's stream has the id beside a number
-    of a group of orders, 0 for none, which ccxt takes for the id.
+    In the answer to a cancel the first id is the cancel's own. Kraken's stream also contains the
+    number of a group of orders (0 for none), which ccxt reads as the id.
     """
     info, named = order.get("info"), order.get("clientOrderId")
     if not isinstance(info, Mapping):
@@ -422,12 +425,12 @@ def _own_id(order: Mapping[str, Any]) -> Any:
 
 
 def _raw_fee(trade: Mapping[str, Any]) -> Any:
-    """Return the fee that an exchange itself named; None for none."""
+    """Return the fee that the exchange itself reported; None if there is none."""
     info = trade.get("info")
     named = [info.get(key) for key in _FEE_KEYS] if isinstance(info, Mapping) else []
     return next((each for each in named if each not in (None, "")), None)
 
 
 def _price(order: Mapping[str, Any], name: str) -> float | None:
-    """Return a price of an order; exchanges write none as zero."""
+    """Return a price of an order; exchanges send zero for none."""
     return read_price(order[name], name) if order.get(name) else None

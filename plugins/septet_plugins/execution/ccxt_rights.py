@@ -1,4 +1,4 @@
-"""The rights of a key, if the exchange can be queried for them."""
+"""Rights of an API key, if the exchange can be queried for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["can_withdraw", "is_unknown_key", "refused_key"]
 
 
 async def _binance(rest: Rest, is_test: bool) -> bool:
-    """Ask for the key's own rights; a test network only knows those of the account."""
+    """Query the rights of the key; a test network only knows those of the account."""
     if is_test:
         return bool((await rest.ask("privateGetAccount"))["canWithdraw"])
     return bool((await rest.ask("sapiGetAccountApiRestrictions"))["enableWithdrawals"])
@@ -36,26 +36,26 @@ _ASK: Final[Mapping[str, Callable[[Rest, bool], Awaitable[Any]]]] = {
 
 
 async def can_withdraw(rest: Rest, *, is_test: bool) -> tuple[bool | None, str]:
-    """Return whether the key may withdraw, None where that is unknown, and why it is unknown.
+    """Return whether the key may withdraw (None: unknown), and why it is unknown.
 
     Raises
     ------
     InputError
-        If the exchange does not know the key: asking again would change nothing.
+        If the exchange does not know the key: repeating the request would not help.
     """
     ask = _ASK.get(rest.client.id)
     if ask is None:
         return None, f"{rest.client.id} is not asked whether the key may withdraw"
     try:
         return await ask(rest, is_test), ""
-    except Exception as error:  # unknown is an answer; who starts the run decides
+    except Exception as error:  # unknown is a valid result; the person who starts the run decides
         if is_unknown_key(error):
             raise refused_key(rest.client.id) from None
         return None, f"whether the key may withdraw is unknown ({type(error).__name__})"
 
 
 def is_unknown_key(error: BaseException) -> bool:
-    """Whether an exchange does not know the key, which is more than that it may not do this."""
+    """Whether an exchange does not know the key, as opposed to a missing permission."""
     import ccxt
 
     return isinstance(error, ccxt.AuthenticationError) and not isinstance(
@@ -64,7 +64,7 @@ def is_unknown_key(error: BaseException) -> bool:
 
 
 def refused_key(exchange: str) -> InputError:
-    """Return the error that names what to look at when an exchange does not know a key."""
+    """Return the error, with a hint, for a key that the exchange does not know."""
     return InputError(
         f"{exchange} refuses the key",
         hint="check key and secret, that they are of this exchange (or of its test network), "

@@ -1,4 +1,4 @@
-"""Sends in flight: nothing cancels one, and none is lost if its caller is cancelled."""
+"""Sends in flight: they are never cancelled, and none is lost if its caller is cancelled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CLOSE_S: Final = 5.0
 
 
 class Sends:
-    """Runs sends as tasks of their own; what arrives after its caller has gone is handed on."""
+    """Runs sends in separate tasks; an answer after its caller was cancelled is forwarded."""
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
@@ -27,7 +27,7 @@ class Sends:
     ) -> T:  # fmt: skip
         """Await a send; if this call is cancelled, `late` is called with the answer.
 
-        `unanswered` is called then if the send itself fails.
+        If the send itself fails in that case, `unanswered` is called.
         """
         task = self._tasks.once(name, send)
         self._sending.add(task)

@@ -1,8 +1,8 @@
-"""The state of an order, from its status and its quantities together.
+"""The state of an order, from both its status and its quantities.
 
-Nothing is made of a status that its quantities contradict: it is handed on with them as it was
-reported, and the core asks again. ccxt calls an order closed whether it was filled or has ended
-otherwise, and open whether or not a part of it is filled; the exchange's own word decides.
+A status that contradicts the quantities is not corrected: both are forwarded as reported, and the
+core queries the order again. For ccxt an order is closed whether it was filled or ended otherwise,
+and open whether or not it is partially filled; the exchange's own status decides.
 """
 
 from __future__ import annotations
@@ -19,35 +19,36 @@ __all__ = [
 ]  # fmt: skip
 
 _ROUNDED: Final = 1e-6
-"""Sums of fills are rounded by exchanges: this share of a quantity is none."""
+"""Exchanges round sums of fills: this share of a quantity counts as zero."""
 _STATUSES: Final = frozenset(
     {
         "open", "closed", "canceled", "canceling", "expired", "expiring", "rejected", "pending",
         "PENDING_NEW",
     }
 )  # fmt: skip
-"""What ccxt calls the state of an order; a word that it hands on unread is the exchange's own."""
+"""ccxt's statuses of an order; a status that ccxt does not translate is the exchange's own."""
 _STATES: Final[Mapping[str, m.OrderState]] = {
     "canceled": "cancelled",
     "expired": "expired",
     "rejected": "rejected",
 }
 _OWN_WORDS: Final = ("X", "status", "orderStatus", "order_status", "state")
-"""Where the raw order of Binance, Bybit, Kraken and OKX holds the exchange's own word."""
+"""Fields of the exchange's own status in raw orders of Binance, Bybit, Kraken and OKX."""
 _OWN_STATES: Final[Mapping[str, m.OrderState]] = {
     "new": "open",
     "live": "open",
     "partiallyfilled": "partially_filled",
 }
 _ENDINGS: Final = ("cancel", "expire", "reject", "deactivat")
-"""What the word of an order contains that ended otherwise than by being filled."""
+"""Parts of the status of an order that ended otherwise than by being filled."""
 
 _REPORTS_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
     "binance": ("type", "o"),
     "binanceus": ("type", "o"),
     "kraken": ("ordertype", "order_type"),
 }
-"""Where the raw order of an exchange at which stops rest holds its type; ccxt renames some."""
+"""Field of the order type in raw orders of exchanges at which stops rest; ccxt renames some
+types."""
 _TYPES: Final[Mapping[str, m.OrderKind]] = {
     "limit_maker": "limit",
     "stop_loss": "stop",
@@ -56,12 +57,12 @@ _TYPES: Final[Mapping[str, m.OrderKind]] = {
 
 
 def state_of(order: Mapping[str, Any]) -> m.OrderState:
-    """Return the state of an order; quantities that contradict it do not change it.
+    """Return the state of an order; contradicting quantities do not change it.
 
     Raises
     ------
     Unreadable
-        If its state has no name that is known, or its quantities are no numbers.
+        If its status is unknown, or its quantities are not numbers.
     """
     _, filled = amounts_of(order)
     status_field, own_word = order.get("status"), _own_word(order)
@@ -75,7 +76,7 @@ def state_of(order: Mapping[str, Any]) -> m.OrderState:
 
 
 def _own_word(order: Mapping[str, Any]) -> str:
-    """Return the exchange's own word, without what differs in its spelling; "" for none."""
+    """Return the exchange's own status in normalised spelling; "" for none."""
     info = order.get("info")
     words = [info.get(key) for key in _OWN_WORDS] if isinstance(info, Mapping) else []
     first_word = next((each for each in words if isinstance(each, str) and each), "")
@@ -83,10 +84,10 @@ def _own_word(order: Mapping[str, Any]) -> str:
 
 
 def order_type_of(exchange: str, order: Mapping[str, Any]) -> str:
-    """Return the type of an order, or the exchange's word for one that is never asked for.
+    """Return the type of an order, or the exchange's name for a type that septet never requests.
 
-    It is "" where the exchange does not report it, and at exchanges at which no stop rests: what
-    they make of a market order, a limit order for example, is theirs.
+    It is "" where the exchange does not report it, and at exchanges at which no stop rests: these
+    may convert a market order, for example to a limit order.
     """
     info = order.get("info")
     if exchange not in _REPORTS_TYPE or not isinstance(info, Mapping):
@@ -100,12 +101,12 @@ def order_type_of(exchange: str, order: Mapping[str, Any]) -> str:
 
 
 def trigger_of(order: Mapping[str, Any]) -> float | None:
-    """Return the price that triggers an order; exchanges write none as zero.
+    """Return the trigger price of an order; exchanges send zero for none.
 
     Raises
     ------
     Unreadable
-        If it is no price.
+        If it is not a price.
     """
     for name in ("stopLossPrice", "triggerPrice", "takeProfitPrice"):
         if order.get(name):
@@ -114,12 +115,12 @@ def trigger_of(order: Mapping[str, Any]) -> float | None:
 
 
 def amounts_of(order: Mapping[str, Any]) -> tuple[float | None, float]:
-    """Return the quantity of an order and what of it is filled.
+    """Return the quantity and the filled quantity of an order.
 
     Raises
     ------
     Unreadable
-        If one is no number, or more is filled than there is.
+        If one is not a number, or the filled quantity is larger than the quantity.
     """
     amount_field = order.get("amount")
     amount = None if amount_field is None else read_quantity(amount_field, "quantity")
@@ -130,7 +131,7 @@ def amounts_of(order: Mapping[str, Any]) -> tuple[float | None, float]:
 
 
 def contradicts_itself(order: Mapping[str, Any]) -> bool:
-    """Whether the status of an order cannot go with its quantities, or its executions with them.
+    """Whether the status of an order contradicts its quantities, or its executions contradict them.
 
     Raises
     ------
@@ -151,7 +152,7 @@ def contradicts_itself(order: Mapping[str, Any]) -> bool:
 
 
 def cumulative_of(trade: Mapping[str, Any]) -> float | None:
-    """Return the total executed quantity of an execution's order, if its report has it."""
+    """Return the total executed quantity of an execution's order, if the report contains it."""
     info = trade.get("info")
     if not isinstance(info, Mapping) or info.get("e") != "executionReport":
         return None
@@ -159,7 +160,7 @@ def cumulative_of(trade: Mapping[str, Any]) -> float | None:
 
 
 def _quantity(value: Any) -> float | None:
-    """Return a quantity; None for what is none, which is reported where it is taken."""
+    """Return a quantity, or None for anything else, which the caller reports."""
     try:
         return read_quantity(value, "quantity")
     except UNUSUAL:

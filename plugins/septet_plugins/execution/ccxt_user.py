@@ -1,4 +1,4 @@
-"""The account's own orders and fills: streamed without loss, or polled."""
+"""The account's orders and fills: streamed without loss, or polled."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ __all__ = ["UserPolls", "UserStream", "streams_orders"]
 _KEPT: Final = 1_000
 _ENDS: Final = frozenset({"eventStreamTerminated", "listenKeyExpired"})
 _LOGINS: Final = ("auth", "login")
-"""Answers that authenticate the session and subscribe to nothing yet."""
+"""Answers that authenticate the session and do not subscribe to anything yet."""
 CatchUp = Callable[[], Awaitable[str]]
-"""Reads open orders and fills again and hands them on; returns what was wrong, or nothing."""
+"""Reads and forwards open orders and fills again; returns what failed, or an empty text."""
 
 
 def streams_orders(client: Any) -> bool:
@@ -35,14 +35,14 @@ def streams_orders(client: Any) -> bool:
 
 
 class UserStream:
-    """One connection after another to the account's stream.
+    """Connection to the account's stream, reopened after every loss.
 
-    It is up once a connection has said something and what happened before has been read by REST. A
-    connection that stands and is mute may be dead, or have nothing to say: until its first message
-    the account is polled, which the state of the link tells. It is down from the moment the socket
-    ends, a message cannot be read, the venue ends the stream, a `watch` raises or an order was
-    accepted and the stream does not report it. Dials are spaced by a back-off that forgets only
-    after a steady while.
+    The stream is up once a first message was received and earlier events have been read by REST. An
+    open connection without messages may be dead or idle: until its first message the account is
+    polled, which the state of the link reports. The stream is down from the moment the socket
+    closes, a message is unreadable, the venue ends the stream, a `watch` raises, or an accepted
+    order is not reported. Reconnects are spaced by a back-off that is reset only after a stable
+    period.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class UserStream:
             up_s, reason = await self._session()
             self._link.down(reason)
             if not up_s and self._doubt_clock is not None:
-                self._doubt_clock()  # clients report a login refused for its time as anything
+                self._doubt_clock()  # clients may raise any error for a login rejected for its time
             lived_s = time.monotonic() - began if up_s else 0.0
             await asyncio.sleep(backoff.wait_s(lived_s))
 
@@ -151,14 +151,14 @@ class UserStream:
             await self._tap.closed()
 
     async def _await_first_message(self, lost: asyncio.Future[str]) -> None:
-        """Wait until the subscription is answered, or the stream is lost."""
+        """Wait until the subscription is confirmed, or the stream is lost."""
         await race(self._first_message.wait(), asyncio.wait({lost}), within_s=self._stream_within_s)
         connected = any(not ws.closed() for ws in (self._client.clients or {}).values())
         if not self._first_message.is_set() and not lost.done() and not connected:
             lost.set_result(f"no connection within {self._stream_within_s:g} s")
 
     async def _poll_while_mute(self, lost: asyncio.Future[str]) -> None:
-        """Read the account again and again until the stream says something, or is lost."""
+        """Poll the account repeatedly until the stream sends a message, or is lost."""
         while not self._first_message.is_set() and not lost.done():
             self._link.up(
                 f"the account's stream has said nothing since it was dialled: the account is read "
@@ -174,11 +174,11 @@ class UserStream:
         return str(fault) if first == 0 else ""
 
     async def _watch(self, method: str, cache: str) -> None:
-        """Keep a subscription alive; items come through the tap, or here where that is bypassed."""
+        """Keep a subscription open; items arrive by the tap, or here if the tap is bypassed."""
         while True:
             try:
                 items = await getattr(self._client, method)()
-            except Exception as error:  # whatever it was, the stream no longer delivers
+            except Exception as error:  # for any error, the stream no longer delivers
                 self._end(self._scrub(error))
                 return
             if getattr(self._client, cache) is not self._caches[cache]:
@@ -198,7 +198,7 @@ class UserStream:
         return self._direct is not None and self._read(self._direct, event)
 
     def _read(self, direct: Direct, event: dict[str, Any]) -> bool:
-        """Take a message without ccxt's parsers; False leaves it to them."""
+        """Parse a message without ccxt's parsers; False leaves it to them."""
         report = direct.report(event)
         if report is None:
             return False
@@ -216,10 +216,10 @@ class UserStream:
             self._lost.set_result(reason)
 
     def accepted(self, sent_s: float) -> None:
-        """Expect a report of an order that was sent at this time of the monotonic clock.
+        """Expect a report of an order that was sent at this time (monotonic clock).
 
-        A pipe can be dead while pongs come through it, and an idle account sends nothing: that
-        the venue took an order and the stream does not report it is how such a one is found.
+        A stream can be dead while pongs are received, and an idle account sends nothing: such a
+        stream is detected by an accepted order that it does not report.
         """
         if not self._queries and self._lost is not None and not self._lost.done():
             self._queries = True
@@ -241,7 +241,7 @@ class UserStream:
         self._take("fill", self._translator.fill, item)
 
     def _take(self, about: m.About, read: Callable[[Any], m.Event | None], item: Any) -> None:
-        """Pass on items; unreadable ones are reported, and the core queries them."""
+        """Forward items; unreadable ones are reported, and the core queries their orders."""
         self._received_s = time.monotonic()
         try:
             event = read(item)
@@ -252,13 +252,13 @@ class UserStream:
             self._deliver(event)
 
     def _skip(self, error: Exception) -> bool:
-        """Report a message that cannot be read; True leaves it out, and the stream goes on."""
+        """Report an unreadable message; True skips it, and the stream continues."""
         self._notices.notify("fill", error)
         return True
 
 
 class UserPolls:
-    """For exchanges without order streams: the account is read every few seconds."""
+    """Polling for exchanges without order streams: the account is read every few seconds."""
 
     def __init__(
         self, link: Link, catch_up: CatchUp, every_s: float, tasks: Tasks | None = None
@@ -279,7 +279,7 @@ class UserPolls:
             await self._kept.closed()
 
     def accepted(self, sent_s: float) -> None:
-        """Do nothing: a polled account cannot be silent."""
+        """Do nothing: polling detects failures by itself."""
 
     async def _run(self) -> None:
         backoff = Backoff(self._every_s)
@@ -297,11 +297,11 @@ class UserPolls:
 
 
 def _is_odd(order: Any) -> bool:
-    """Whether a report of an order is impossible: then its execution is queried."""
+    """Whether a report of an order is impossible, so that its execution is queried."""
     try:
         return order is not None and contradicts_itself(order)
     except UNUSUAL:
-        return False  # part of the order, which is read by itself
+        return False  # part of the order, which is parsed separately
 
 
 def _nothing(ws: Any, result: Any, message_hash: str) -> None:

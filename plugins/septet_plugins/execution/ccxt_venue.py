@@ -1,4 +1,4 @@
-"""One account at an exchange of ccxt: orders out, answers and executions in."""
+"""An account at a ccxt exchange: sends orders, receives answers and executions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _NS: Final = 1_000_000_000
 _STALE_READS_NS: Final = 55 * _NS
 _USUAL_WINDOW_MS: Final = 10_000
 _AMENDS: Final = frozenset({"binance"})
-"""Exchanges whose replacement of an order is one request with one answer that reports both ends."""
+"""Exchanges that replace an order by one request, whose single answer reports both orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ class VenueTerms:
 
 
 class CcxtVenue:
-    """See `septet.plugin.LiveVenue`; the clients are ccxt's own, with hooks on the instances.
+    """A live venue (`septet.plugin.LiveVenue`) with two ccxt clients, which have hooks.
 
-    Two clients: one for orders, reads and streams; one for cancels, so that the kill switch never
-    waits behind reads. The second has no limiter of its own and uses a reserve when the venue asks
-    for a pause.
+    One client is for orders, reads and streams, the other for cancels, so that the kill switch
+    never waits for reads. The second has no rate limiter and uses a reserve while the venue demands
+    a pause.
     """
 
     def __init__(
@@ -90,19 +90,19 @@ class CcxtVenue:
     # ------------------------------------------------------------ open and close
 
     async def open(self, symbols: Sequence[str], sink: Callable[[Any], None]) -> VenueFacts:
-        """Connect; account data is announced by `VenueChanged` once it is caught up.
+        """Connect; `VenueChanged` is emitted once the account data is up to date.
 
         Raises
         ------
         DataError
             If the exchange does not exist. A symbol that it does not list is named in the facts.
         RunError
-            If the venue cannot be reached or refuses the key; nothing is assumed then.
+            If the venue cannot be reached or rejects the key; nothing is assumed then.
         """
         self._sink = sink
         try:
             await self._connect(symbols)
-            await self._times.check()  # first: a clock that is off would hide the key's rights
+            await self._times.check()  # first: a wrong clock would hide the key's rights
             facts = await self._facts()
             for rest in (self._main, self._quick):
                 await rest.learn_account()
@@ -173,7 +173,7 @@ class CcxtVenue:
         self._opened += [self._account, self._filters]
 
     def _take_up(self, symbol: str) -> None:
-        """Read the messages about a symbol that is listed again."""
+        """Start to parse messages about a symbol that is listed again."""
         self._translator.take_up(symbol)
         if self._direct is not None:
             self._direct.take_up(self._main.client, symbol)
@@ -223,8 +223,8 @@ class CcxtVenue:
     async def submit(self, order: m.Submit) -> m.Event:
         """Send an order once and classify the answer.
 
-        The send is shielded: cancelling this call leaves it under way, and the answer goes to the
-        sink instead.
+        The send is shielded: if this call is cancelled, the send continues and its answer goes to
+        the sink.
         """
         return await self._sends.shielded(
             "submit", self._send(order), lambda event: self._sink(event),
@@ -249,7 +249,7 @@ class CcxtVenue:
                 deadline_ns=order.deadline_ns, trigger=placed.trigger or "", client_id=sent_id,
                 wire=trace,
             )  # fmt: skip
-        except Exception as error:  # classified by a table; what it does not name is uncertain
+        except Exception as error:  # classified by a table; an error without an entry is uncertain
             return await self._failed(order.client_id, error, trace[0])
         fault = echo_fault(answer, self._market(symbol), sent_id)
         if fault:
@@ -262,7 +262,7 @@ class CcxtVenue:
             if not contradicts_itself(answer):
                 self._account.fills_of(answer, order.client_id)
             return self._translator.acked(answer, order.client_id)
-        except UNUSUAL as error:  # it was accepted, and more than that nobody can read
+        except UNUSUAL as error:  # it was accepted, but nothing else of the answer is readable
             self._notices.notify("order", error, symbol=order.symbol, client_id=order.client_id)
             return self._uncertain(order.client_id, str(error))
 
@@ -279,7 +279,7 @@ class CcxtVenue:
             return None
         try:
             order_found = await self._lookup.find(client_id, str(answer["id"]), symbol)
-        except Exception:  # uncertain it was, uncertain it stays: the core asks again
+        except Exception:  # the outcome was uncertain and stays so: the core queries again
             return None
         if order_found.get("clientOrderId") in (None, "") and order_found.get("id") == answer["id"]:
             order_found = {**order_found, "clientOrderId": sent_id}
@@ -304,8 +304,8 @@ class CcxtVenue:
     async def amend(self, order: m.Amend) -> Sequence[m.Event]:
         """Replace an order by another, in one request; return the events of both.
 
-        What is not plainly answered leaves both ends open: the new order uncertain, the old one to
-        be looked at.
+        Without a clear answer both orders stay open: the new one is uncertain, the old one is
+        queried.
         """
         if self._terms.reach.exchange not in _AMENDS:
             text = f"{self._terms.reach.exchange} has no replacement that reports both ends"
@@ -375,7 +375,7 @@ class CcxtVenue:
                 asked_ns=asked_ns,
                 by="cancel",
             )
-        except Exception as error:  # whatever it was, the order must be looked at
+        except Exception as error:  # for any error, the order must be queried
             return self._look(order.client_id, self._scrub(error))
         fault = self._translator.cancel_fault(answer, order)
         full_answer = {**answer, "symbol": symbol}
@@ -389,8 +389,9 @@ class CcxtVenue:
     async def cancel_all(self, symbols: Sequence[int]) -> Sequence[m.Event]:
         """Cancel all orders of these symbols concurrently, on a separate connection.
 
-        Where the exchange takes one request for a symbol, orders of others go with ours: septet
-        calls this where nobody else has an open order, or the open orders are not listed.
+        If the exchange has one request for all orders of a symbol, orders of others are cancelled
+        as well: septet calls this only if nobody else has an open order, or the open orders cannot
+        be listed.
         """
         answers = await asyncio.gather(
             *(self._sweep(self._translator.symbol(symbol)) for symbol in symbols)
@@ -406,9 +407,9 @@ class CcxtVenue:
                 answers = await self._quick.ask("cancel_all_orders", symbol, urgent=True)
             else:
                 answers = await self._one_by_one(symbol)
-        except ccxt.OrderNotFound:  # there was none
+        except ccxt.OrderNotFound:  # there was no open order
             return []
-        except Exception as error:  # reported, and repeated by the core until none is open
+        except Exception as error:  # reported, and repeated by the core until no order is open
             return [self._look("", f"{symbol}: {self._scrub(error)}")]
         orders = [each for each in answers if isinstance(each, dict) and each.get("status")]
         number = self._translator.numbers[symbol]
@@ -432,7 +433,7 @@ class CcxtVenue:
     def _seen(
         self, order: Mapping[str, Any], by: str, symbol: int, client_id: str = ""
     ) -> m.OrderSeen | None:
-        """Read a queried order; an impossible one is reported, and None is returned."""
+        """Parse a queried order; an impossible one is reported, and None is returned."""
         try:
             return self._translator.order(order, by)
         except UNUSUAL as error:
@@ -451,7 +452,7 @@ class CcxtVenue:
             return m.NotFound(
                 at_ns=self._clock.now_ns(), client_id=order.client_id, asked_ns=asked_ns
             )
-        except Exception:  # no answer is no event: the core asks again
+        except Exception:  # a missing answer is not an event: the core queries again
             return None
         order_seen = self._seen(
             {**order_found, "symbol": symbol}, "query", order.symbol, order.client_id
@@ -479,12 +480,12 @@ class CcxtVenue:
         return await self._times.skew()
 
     async def refresh_markets(self) -> Sequence[m.FiltersChanged] | None:
-        """Read the markets again; return what is different, None if they could not be read."""
+        """Read the markets again; return the changes, None if they could not be read."""
         return await self._filters.refresh()
 
 
 def _with_owner(seen: m.OrderSeen, client_id: str) -> m.OrderSeen:
-    """Set the order's client id to the one that was queried."""
+    """Set the order's client id to the queried one."""
     return msgspec.structs.replace(seen, client_id=client_id)
 
 

@@ -1,4 +1,4 @@
-"""Order styles: the prices an entry carries to the market. Exits are market orders."""
+"""Order styles: limit and trigger prices of entries. Exits are market orders."""
 
 import math
 from typing import Annotated
@@ -39,7 +39,7 @@ class Limit(Config):
     offset: Offset = 0.0
     """Distance of the limit from the close, as a share, on the better side."""
     time_in_force: Bars = 1
-    """Bars that the order works."""
+    """Number of bars that the order works."""
 
 
 @order(Limit)
@@ -49,7 +49,7 @@ def limit(side, price, offset):
 
 
 class Stop(Config):
-    """Enter once the price has moved `offset` further, for `time_in_force` bars."""
+    """Enter after a move of `offset` in the trade's direction, within `time_in_force` bars."""
 
     offset: Offset = 0.0
     """Distance of the trigger from the close, as a share, on the worse side."""
@@ -64,7 +64,7 @@ def stop(side, price, offset):
 
 
 class StopLimit(Config):
-    """Once the price has moved `offset` further, pay at most `slack` beyond the trigger."""
+    """After the price has moved by `offset`, pay at most `slack` beyond the trigger."""
 
     offset: Offset = 0.0
     """Distance of the trigger from the close, as a share, on the worse side."""
@@ -82,15 +82,18 @@ def stop_limit(side, price, offset, slack):
 
 
 class LimitThenMarket(Config):
-    """Rest at the best price for `patience`, then take; on bars a market order at the open."""
+    """Rest at the best price for `patience`, then take liquidity.
+
+    On bars a market order at the open.
+    """
 
     patience: WallDuration = Field(default="45s")  # type: ignore[assignment]
     """How long the order rests at the best price."""
     max_slippage: Fraction = Field(default=0.0015, lt=1.0)
-    """Distance from the decision price that the rest is taken at, at most."""
+    """Largest distance from the decision price at which the rest takes liquidity."""
 
 
 @order(LimitThenMarket)
 def limit_then_market():
-    """Return no prices: bars do not show what a resting order would have been filled at."""
+    """Return no prices: bars do not show where a resting order would have filled."""
     return math.nan, math.nan

@@ -1,4 +1,4 @@
-"""Venues: where orders go. On bars every venue is simulated by `execution.simulation`."""
+"""Venues that receive orders. On bars every venue is simulated by `execution.simulation`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Ccxt", "CcxtAccount", "Simulated", "ccxt_venue", "simulated"]
 
 
 class Simulated(Simulation):
-    """The simulated market; the fields of `execution.simulation` may stand here instead."""
+    """The simulated market; the fields of `execution.simulation` may be given here instead."""
 
 
 @venue(Simulated)
@@ -32,50 +32,51 @@ def simulated(config: Simulated) -> Simulation:
 class Ccxt(Config):
     """Any exchange of ccxt by its id.
 
-    `urls`, `options` and `streaming` go to its client as they are, and `params` to every order:
-    fields that change no part of it (`added_fields`); no option leaves spot (`spot_options`).
-    `answers_final_after` is the time after which "no such order" is final: the receive window and
-    the staleness of reads (default: the exchange's window and 55 s). `skew` is how far the clocks
-    may be apart. `poll` is how often the account is read where orders are not streamed. A key that
-    may withdraw is refused unless `allow_withdrawal` is set.
+    `urls`, `options` and `streaming` are passed to its client unchanged, and `params` with every
+    order: only fields that change no part of it are accepted (`added_fields`). No option may leave
+    the spot account (`spot_options`). After `answers_final_after` the answer "no such order" is
+    final; it covers the receive window and the staleness of reads (default: the exchange's window
+    and 55 s). `skew` is the largest accepted difference of the clocks. `poll` is the interval at
+    which the account is read if orders are not streamed. A key that may withdraw is rejected unless
+    `allow_withdrawal` is set.
     """
 
     exchange: Annotated[str, AfterValidator(known_exchange), AfterValidator(require_client_ids)]
-    """Id of the exchange in ccxt; one that takes no client order ids is refused."""
+    """Id of the exchange in ccxt; an exchange that accepts no client order ids is rejected."""
     key: Secret | None = None
-    """API key; not needed where venues.toml has the credential."""
+    """API key; not needed if venues.toml has the credential."""
     secret: Secret | None = None
     """Secret of the API key."""
     password: Secret | None = None
-    """Passphrase of the API key, where the exchange has one."""
+    """Passphrase of the API key, if the exchange requires one."""
     uid: Secret | None = None
-    """User id, where the exchange requires one."""
+    """User id, if the exchange requires one."""
     sandbox: bool = False
     """Use the exchange's own test network."""
     urls: dict[str, Any] | None = None
-    """Addresses in place of the exchange's own; they need the operator's consent."""
+    """Addresses that replace the exchange's own; they need the operator's consent."""
     options: Annotated[dict[str, Any] | None, AfterValidator(spot_options)] = None
-    """Options of ccxt's client; none leaves spot."""
+    """Options of ccxt's client; none may leave the spot account."""
     streaming: dict[str, Any] | None = None
     """Settings of ccxt's streams."""
     params: Annotated[dict[str, Any], AfterValidator(added_fields)] = {}
-    """Fields sent with every order that change no part of it."""
+    """Fields sent with every order; they must not change any part of it."""
     timeout: WallDuration = Field(default="10s")  # type: ignore[assignment]
-    """How long one request may take."""
+    """Timeout of one request."""
     rate_limit: bool = True
     """Keep to the exchange's rate limits."""
     allow_withdrawal: bool = False
     """Accept a key that may withdraw."""
     answers_final_after: WallDuration | None = None
-    """Time after which "no such order" is final; without it the exchange's window and 55 s."""
+    """Time after which "no such order" is final; by default the exchange's window plus 55 s."""
     skew: WallDuration = Field(default="500ms")  # type: ignore[assignment]
-    """Entries are blocked while the clocks differ by more."""
+    """Entries are blocked while the clocks differ by more than this."""
     poll: WallDuration = Field(default="5s")  # type: ignore[assignment]
-    """How often the account is read where orders are not streamed."""
+    """Interval at which the account is read if orders are not streamed."""
 
 
 class CcxtAccount:
-    """The terms of an account; `connect` gives the connection, and only that opens anything."""
+    """The terms of an account; `connect` returns the connection, and only that opens one."""
 
     def __init__(self, config: Ccxt) -> None:
         self.config = config
@@ -84,7 +85,7 @@ class CcxtAccount:
         self, *, name: str, clock: Clock, read: Callable[[SecretRef], str] | None = None,
         tasks: Tasks | None = None,
     ) -> LiveVenue:  # fmt: skip
-        """Return the connection, not yet open; `read` turns a reference into the secret."""
+        """Return the connection, not yet open; `read` resolves a reference to its secret."""
         from septet_plugins.exchange.clients import Terms, read_secret
         from septet_plugins.execution.ccxt_venue import CcxtVenue, VenueTerms
 

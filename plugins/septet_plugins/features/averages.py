@@ -36,9 +36,9 @@ class Average(Config):
     """Moving average of `of` over `period` bars."""
 
     of: Input = "close"
-    """The column that is averaged."""
+    """The column to average."""
     period: Bars = 20
-    """Bars of the average."""
+    """Number of bars of the average."""
 
 
 class Average14(Average):
@@ -49,24 +49,27 @@ class Average14(Average):
 
 
 def since_memory(by: str) -> Memory:
-    """Memory of what restarts when `by` changes; a column that is no period counts as days."""
+    """Return the memory of a feature that restarts when `by` changes.
+
+    Other columns count as days.
+    """
     return anchored(by if by in ("session", "week") else "day")
 
 
 class Running(Config):
-    """Something that runs since the first bar, over `of`."""
+    """A value that accumulates since the first bar, over `of`."""
 
     of: Input = "close"
-    """The column that is read."""
+    """The column to read."""
 
 
 class Since(Config):
     """Sum of `of` since the column `by` last changed (`session`, `week` or a feature)."""
 
     of: Input = "volume"
-    """The column that is summed."""
+    """The column to sum."""
     by: Input = "session"
-    """The column whose change starts the sum anew."""
+    """The column whose change restarts the sum."""
 
 
 @feature(
@@ -123,8 +126,8 @@ def wma(i, of, slot, state, period):
 def ema(i, of, slot, state, period):
     """Return the exponential average with weight ``2 / (period + 1)`` for the newest value.
 
-    In the unit of `of`. Seeded with the mean of the first `period` values. NaN where the input
-    is not finite, which leaves the average as it was.
+    In the unit of `of`. Seeded with the mean of the first `period` values. NaN where the input is
+    not finite; the average then keeps its previous value.
     """
     weight, depth = 2.0 / (period + 1), 18 * (period + 1)
     return recursive_average(i, of, slot, period, weight, depth, state, state.at.anchor)

@@ -41,9 +41,9 @@ class Bollinger(Config):
     of: Input = "close"
     """The column that the bands surround."""
     period: Annotated[Bars, Field(ge=2)] = 20
-    """Bars of the mean and the deviation."""
+    """Number of bars of the mean and the deviation."""
     deviations: Multiple = 2.0
-    """Standard deviations from the mean to a band."""
+    """Number of standard deviations from the mean to a band."""
 
 
 class Highest(Config):
@@ -52,7 +52,7 @@ class Highest(Config):
     of: Input = "high"
     """The column whose largest value is taken."""
     period: Bars = 20
-    """Bars of the window, the current one included."""
+    """Number of bars of the window, including the current bar."""
 
 
 class Lowest(Config):
@@ -77,11 +77,11 @@ class Keltner(Config):
     of: Input = "close"
     """The column of the middle line."""
     period: Bars = 20
-    """Bars of the middle line's exponential average."""
+    """Number of bars of the exponential average of the middle line."""
     atr_period: Bars = 10
-    """Bars of the average true range."""
+    """Number of bars of the average true range."""
     multiple: Multiple = 2.0
-    """Average true ranges from the middle line to a band."""
+    """Number of average true ranges from the middle line to a band."""
 
 
 @feature(
@@ -117,7 +117,7 @@ def bollinger_width(i, of, slot, state, period, deviations):
 
 
 def _percent_range(config: Bollinger) -> tuple[float, float]:
-    """Range of the place between the bands: of `period` values one may be far from all others."""
+    """Range of the position between the bands: one of `period` values may be far away."""
     reach = math.sqrt(config.period - 1) / (2.0 * config.deviations)
     return 0.5 - reach, 0.5 + reach
 
@@ -131,7 +131,7 @@ def _percent_range(config: Bollinger) -> tuple[float, float]:
     value_range=_percent_range,
 )
 def bollinger_percent(i, of, slot, state, period, deviations):
-    """Return where `of` lies between the bands: 0 the lower, 1 the upper; NaN in a flat window."""
+    """Return the position of `of` between the bands: 0 lower, 1 upper; NaN in a flat window."""
     _mean, square, away = window_moments(i, of, slot, period, state, state.at.anchor)
     half = deviations * standard_deviation(square, period)
     return divide(away + half, 2.0 * half)

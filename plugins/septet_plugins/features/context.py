@@ -1,4 +1,4 @@
-"""What surrounds a price: time, peaks, the universe, outside series, and free expressions."""
+"""Features of context: time, peaks, the universe, outside series, and free expressions."""
 
 from __future__ import annotations
 
@@ -36,49 +36,50 @@ PRICES = ("open", "high", "low", "close")
 class Calendar(Config):
     """Hour of the day and day of the week at the bar's close T, in UTC; takes no settings.
 
-    T is when the bar is known and decided on. A daily bar of Monday closes on Tuesday at 00:00: its
-    weekday is Tuesday, and an order it causes fills at the open of Tuesday's bar.
+    T is the time at which the bar is known and the decision is taken. A daily bar of Monday closes
+    on Tuesday at 00:00: its weekday is Tuesday, and an order it causes fills at the open of
+    Tuesday's bar.
     """
 
 
 class Clock(Config):
-    """A number of the clock or the calendar in the file's `time_zone`; takes no settings."""
+    """A value of the clock or the calendar in the file's `time_zone`; takes no settings."""
 
 
 class CrossRank(Config):
-    """Rank of `of` among all symbols of the universe, now."""
+    """Rank of `of` among all symbols of the universe at the same time."""
 
     of: Input = "close"
     """The column that symbols are ranked by."""
 
 
 class Drawdown(Config):
-    """Fall of `of` from its peak: of the last `window` bars, or since the first."""
+    """Fall of `of` from its peak: in the last `window` bars, or since the first bar."""
 
     of: Input = "close"
-    """The column whose fall is taken."""
+    """The column whose fall is computed."""
     window: Bars | None = None
-    """Bars in which the peak is looked for; without it all since the first."""
+    """Number of bars over which the peak is taken; by default all since the first bar."""
 
 
 class Running(Config):
-    """Something that runs since the first bar, over `of`."""
+    """A value that accumulates since the first bar, over `of`."""
 
     of: Input = "close"
-    """The column that is read."""
+    """The column to read."""
 
 
 class Series(Config):
-    """An outside series as a feature; `missing` is its value while none is known."""
+    """An outside series as a feature; `missing` is its value while no value is known."""
 
     of: Input
-    """The entry of `data` that is the series."""
+    """The entry of `data` with the series."""
     missing: float | None = None
-    """The value while none is known; without it NaN."""
+    """The value while no value is known; NaN by default."""
 
     @property
     def missing_value(self) -> float:
-        """`missing`, NaN without."""
+        """The value of `missing`, or NaN if it is not set."""
         return NAN if self.missing is None else self.missing
 
 
@@ -109,7 +110,7 @@ def _peak(config: Drawdown) -> dict[str, Inner]:
 
 
 def _fall_range(config: Drawdown) -> tuple[float, float]:
-    """Prices fall by no more than all they are; what may be negative has no least value."""
+    """Range of a fall: prices fall by at most 100 %; columns that may be negative have no bound."""
     return (-1.0, 0.0) if config.of in PRICES else (-math.inf, math.inf)
 
 
@@ -117,7 +118,7 @@ def _fall_range(config: Drawdown) -> tuple[float, float]:
 def drawdown(i, of, peak):
     """Return ``of / peak - 1``, a fraction, 0 or less.
 
-    Without `window` it never forgets, and is refused in models and rules.
+    Without `window` its memory is unbounded, and models and rules reject it.
     """
     return divide(of[i] - peak[i], peak[i])
 
@@ -173,10 +174,10 @@ def month(i, local_seconds):
     value_range=(-1.0, 1.0),
 )
 def calendar(i, seconds):
-    """Return time of day and day of week (Monday first) at the close as points on a circle.
+    """Return time of day and day of week (from Monday) at the close as points on a circle.
 
-    The time of day is continuous (minutes count); the weekday is whole: sine and cosine of
-    ``2 pi n / 7`` with n = 0 on Monday, of the day in which T lies. The bar that closes at midnight
+    The time of day is continuous (minutes count); the weekday is an integer: sine and cosine of ``2
+    pi n / 7`` with n = 0 on Monday, for the day that contains T. The bar that closes at midnight
     has the weekday of the day that begins. UTC; -1 to 1.
     """
     day = seconds[i] // DAY_SECONDS
@@ -189,7 +190,8 @@ def calendar(i, seconds):
 def cross_rank(k, values):
     """Return the share of the other symbols below this one, equals counting half: 0 to 1.
 
-    Symbols without a value now are left out; NaN where this one has none, or is alone.
+    Symbols without a value at this time are left out; NaN if this symbol has none, or is the only
+    one.
     """
     now = values[k]
     below = 0.0
@@ -209,7 +211,7 @@ def cross_rank(k, values):
 
 @feature(Series)
 def series(i, of, missing_value):
-    """Return the outside series as known at this bar's close; `missing` where nothing is."""
+    """Return the value of the outside series known at this bar's close, else `missing`."""
     if finite(of[i]):
         return of[i]
     return missing_value
@@ -217,5 +219,5 @@ def series(i, of, missing_value):
 
 @feature(Expr)
 def expr(formula):
-    """Return the value of the formula; NaN where it has none."""
+    """Return the value of the expression; NaN where it is undefined."""
     return formula

@@ -4,7 +4,7 @@ from septet.hookspecs import Component, hookimpl
 
 __all__ = ["septet_features"]
 
-# Module, then name in YAML (with the attribute where it differs) and what it is.
+# Module, then name in YAML (with the attribute if it differs) and kind.
 FEATURES = {
     "returns": {
         "log_return": "log return",

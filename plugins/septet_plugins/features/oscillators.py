@@ -1,4 +1,4 @@
-"""Oscillators: where price stands within its recent range or moves."""
+"""Oscillators: the position of the price within its recent range or moves."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ class Rsi(Config):
     of: Input = "close"
     """The column whose moves are compared."""
     period: Bars = 14
-    """Bars of the averages."""
+    """Number of bars of the averages."""
 
 
 class Window14(Config):
     """Over the range of `period` bars."""
 
     period: Bars = 14
-    """Bars of the window."""
+    """Number of bars of the window."""
 
 
 class Stochastic(Config):
     """Stochastic over `period` bars, smoothed over `smooth`, with a `signal` line."""
 
     period: Bars = 14
-    """Bars of the range."""
+    """Number of bars of the range."""
     smooth: Bars = 3
-    """Bars that the first line is averaged over."""
+    """Number of bars over which the first line is averaged."""
     signal: Bars = 3
-    """Bars that the second line is averaged over."""
+    """Number of bars over which the second line is averaged."""
 
 
 class Cci(Config):
@@ -87,8 +87,8 @@ def rsi(i, of, slot, state, period):
     """Return Wilder's relative strength index, ``100 * up / (up + down)``, 0 to 100.
 
     `up` and `down` are Wilder's averages of rises and falls, seeded with the mean of the first
-    `period`. NaN where nothing has moved, and where a value is not finite, which leaves the
-    averages as they were. Source: J. Welles Wilder, 1978.
+    `period`. NaN where nothing has moved, and where a value is not finite; the averages then keep
+    their previous values. Source: J. Welles Wilder, 1978.
     """
     weight = 1.0 / period
     depth = 36 * period
@@ -138,7 +138,7 @@ def gains_losses(i, of):
 def rsi_simple(i, up, down):
     """Return the relative strength index of plain means over `period` bars, 0 to 100.
 
-    It forgets after `period` bars, where Wilder's fades. NaN where nothing moved.
+    Its memory ends after `period` bars, whereas Wilder's average fades. NaN where nothing moved.
     """
     return divide(100.0 * up[i], up[i] + down[i])
 
@@ -200,7 +200,7 @@ def williams_r(i, high, low, close, state, period):
 def cci(i, price, mean, period):
     """Return ``(price - mean) / (0.015 * mean absolute deviation)`` of the typical price.
 
-    Without unit; NaN in a flat window. Source: D. Lambert, 1980.
+    Dimensionless; NaN in a flat window. Source: D. Lambert, 1980.
     """
     spread = distance_sum(i, price, period, mean[i]) / period
     return divide(price[i] - mean[i], 0.015 * spread)

@@ -35,7 +35,7 @@ class Change(Config):
     of: Input = "close"
     """The column whose change is taken."""
     period: Bars = 1
-    """Bars from the earlier value to this one."""
+    """Number of bars from the earlier value to this one."""
 
 
 class Change10(Change):
@@ -51,7 +51,7 @@ class Shift(Config):
     of: Input = "close"
     """The column whose past is taken."""
     by: Annotated[int, Field(ge=0, le=1_000_000)] = 1
-    """Bars ago."""
+    """Number of bars."""
 
 
 class Lag(Config):
@@ -60,16 +60,16 @@ class Lag(Config):
     of: Input = "close"
     """The column whose past is taken."""
     by: Bars | Annotated[list[Bars], Field(min_length=1, max_length=1000)] = 1
-    """Bars ago; a list gives one column each."""
+    """Number of bars; a list gives one column for each number."""
 
 
 class Difference(Config):
     """`of` minus `minus`."""
 
     of: Input
-    """The column that is reduced."""
+    """The column from which is subtracted."""
     minus: Input
-    """The column that is taken off."""
+    """The column that is subtracted."""
 
 
 class Ratio(Config):
@@ -82,7 +82,7 @@ class Ratio(Config):
 
 
 def _least(of: str, whole: float) -> tuple[float, float]:
-    """Range of a change of `of`: a price cannot lose more than the whole."""
+    """Return the range of a change of `of`: a price cannot lose more than 100 %."""
     return (whole if of in PRICES else -math.inf), math.inf
 
 
@@ -118,7 +118,7 @@ def shift(i, of, by):
 
 @composition(Lag)
 def lag(config: Lag) -> dict[str, Inner]:
-    """One `shift` for each number of bars; a single number keeps the feature's own name."""
+    """Return one `shift` for each number of bars; a single number keeps the feature's own name."""
     if isinstance(config.by, int):
         return {"": inner("shift", of=config.of, by=config.by)}
     return {str(each): inner("shift", of=config.of, by=each) for each in config.by}

@@ -42,12 +42,12 @@ AtLeast3 = Annotated[Bars, Field(ge=3)]
 
 
 class Zscore(Config):
-    """How many standard deviations `of` lies from its mean over `period` bars."""
+    """Number of standard deviations from the mean over `period` bars to `of`."""
 
     of: Input = "close"
     """The column that is compared with its mean."""
     period: AtLeast2 = 20
-    """Bars of the window."""
+    """Number of bars of the window."""
     ddof: Annotated[int, Field(ge=0, le=1)] = 0
     """0 divides by the number of bars, 1 by one less."""
 
@@ -74,15 +74,15 @@ class Autocorrelation(Config):
     """Correlation of `of` with itself `lag` bars earlier, over `period` pairs."""
 
     of: Input = "close"
-    """The column that is compared with its own past."""
+    """The column that is correlated with its own past."""
     lag: Bars = 1
-    """Bars between the two values of a pair."""
+    """Number of bars between the two values of a pair."""
     period: AtLeast3 = 60
-    """Pairs of the window."""
+    """Number of pairs of the window."""
 
 
 class Pair(Config):
-    """`of` against `to` over `period` bars, after taking the `change` of both.
+    """Comparison of `of` with `to` over `period` bars, after taking the `change` of both.
 
     `to` may be another symbol's column, such as `close@ETH/USDT`.
     """
@@ -94,11 +94,11 @@ class Pair(Config):
     period: AtLeast3 = 60
     """Bars of the window."""
     change: Literal["log", "simple", "none"] = "log"
-    """What is taken of both first: log returns, simple returns, or nothing."""
+    """Change of both columns: log returns, simple returns, or none."""
 
 
 def _farthest(period: int, ddof: int) -> tuple[float, float]:
-    """Range of a standard score: one value among equal ones is the farthest there can be."""
+    """Range of a standard score: one value among equal ones has the largest possible score."""
     most = (period - 1) / math.sqrt(period) * math.sqrt((period - ddof) / (period - 1))
     return -most, most
 
@@ -112,7 +112,7 @@ def _farthest(period: int, ddof: int) -> tuple[float, float]:
     value_range=lambda c: _farthest(c.period, c.ddof),
 )
 def zscore(i, of, slot, state, period, ddof):
-    """Return ``(of - mean) / standard deviation``, without unit; NaN in a flat window."""
+    """Return ``(of - mean) / standard deviation``, dimensionless; NaN in a flat window."""
     _mean, square, away = window_moments(i, of, slot, period, state, state.at.anchor)
     return divide(away, standard_deviation(square, period - ddof))
 
@@ -206,7 +206,7 @@ def correlation(i, mine, other, slot, state, period):
 def beta(i, mine, other, slot, state, period):
     """Return the slope of `of`'s changes on `to`'s, covariance over variance; NaN if `to` is flat.
 
-    In units of `of` for one of `to`; a plain number for returns.
+    In the unit of `of` per unit of `to`; dimensionless for returns.
     """
     _xx, yy, xy = window_comoments(i, mine, other, 0, slot, period, state, state.at.anchor)
     return divide(xy, yy)

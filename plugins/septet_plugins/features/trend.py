@@ -1,4 +1,4 @@
-"""Trend: convergence, direction, and levels that follow price."""
+"""Trend features: convergence, direction, and trailing levels."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ __all__ = [
 
 
 class OneBar(Config):
-    """Of each bar and the one before; takes no settings."""
+    """A feature of each bar and the previous bar; takes no settings."""
 
 
 class Macd(Config):
     """Convergence of a `fast` and a `slow` exponential average, with a `signal` line."""
 
     of: Input = "close"
-    """The column that is averaged."""
+    """The column to average."""
     fast: Bars = 12
-    """Bars of the fast average."""
+    """Number of bars of the fast average."""
     slow: Bars = 26
-    """Bars of the slow average."""
+    """Number of bars of the slow average."""
     signal: Bars = 9
-    """Bars of the average of their difference."""
+    """Number of bars of the average of their difference."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Macd:
@@ -53,31 +53,31 @@ class Directional(Config):
     """Wilder's directional movement over `period` bars."""
 
     period: Bars = 14
-    """Bars of Wilder's average."""
+    """Number of bars of Wilder's average."""
 
 
 class Supertrend(Config):
     """A trailing level `multiple` average true ranges from the middle of the bar.
 
-    Its course is taken anew from the last `window` bars whenever the time grid passes a multiple
-    of `window`, so that it does not depend on where the history began.
+    It is recomputed from the last `window` bars whenever the time grid passes a multiple of
+    `window`, so that it does not depend on the start of the history.
     """
 
     period: Bars = 10
-    """Bars of the average true range."""
+    """Number of bars of the average true range."""
     multiple: Annotated[float, Field(gt=0.0, le=100.0)] = 3.0
-    """Average true ranges from the middle of the bar to the level."""
+    """Number of average true ranges from the middle of the bar to the level."""
     window: Annotated[Bars, Field(ge=2)] = 1000
-    """Bars from which the course is taken anew."""
+    """Number of bars from which the level is recomputed."""
 
 
 class ParabolicSar(Config):
-    """Parabolic stop and reverse; `window` as in supertrend."""
+    """Parabolic stop and reverse; `window` as for supertrend."""
 
     step: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
-    """What each new extreme adds to the acceleration."""
+    """Increase of the acceleration at each new extreme."""
     most: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
-    """The acceleration at most."""
+    """Largest acceleration."""
     window: Annotated[Bars, Field(ge=2)] = 1000
     """Bars from which the course is taken anew."""
 
@@ -102,9 +102,9 @@ def macd(i, gap, smooth):
 
 @feature(OneBar, outputs=("plus", "minus"), lookback=lambda c: 1, value_range=(0.0, math.inf))
 def directional_move(i, high, low):
-    """Return how far the bar reached above the last high, or below the last low: the larger one.
+    """Return the move above the previous high or below the previous low, whichever is larger.
 
-    In quote currency, the other is 0; NaN where a price is.
+    In quote currency; the other output is 0. NaN where a price is NaN.
     """
     up = high[i] - high[i - 1]
     down = low[i - 1] - low[i]
@@ -166,7 +166,10 @@ def adx(i, average):
 
 @helper
 def _trail(j, high, low, close, spread, multiple, upper, lower, side):
-    """Move the two levels by one bar; `side` is +1 above the lower, -1 below the upper, 0 new."""
+    """Move the two levels by one bar.
+
+    `side` is +1 above the lower, -1 below the upper, 0 at the start.
+    """
     middle = 0.5 * (high[j] + low[j])
     above = middle + multiple * spread[j]
     below = middle - multiple * spread[j]
@@ -198,7 +201,7 @@ def _trail(j, high, low, close, spread, multiple, upper, lower, side):
 def supertrend(i, high, low, close, spread, slot, state, multiple, window):
     """Return the level (quote) and the direction, +1 with price above it, -1 below.
 
-    NaN where a price or the average true range is, which leaves the level as it was.
+    NaN where a price or the average true range is NaN; the level then keeps its previous value.
     Source: O. Seban.
     """
     upper = state.upper
@@ -229,7 +232,7 @@ def _first_side(j, high, low):
 
 @helper
 def _reach(j, high, low, side):
-    """Nearest and farthest price of a bar as the side sees them: mirrored for a short."""
+    """Return the nearest and the farthest price of a bar for the side: mirrored for a short."""
     if side > 0.0:
         return low[j], high[j]
     return -high[j], -low[j]
@@ -237,7 +240,7 @@ def _reach(j, high, low, side):
 
 @helper
 def _sar(j, high, low, step, most, side, extreme, pace, level):
-    """Move the stop by one bar. Mirrored, a short is a long; returns the bar's own stop last."""
+    """Move the stop by one bar. A short is a mirrored long; the bar's own stop is returned last."""
     if not finite(high[j] + low[j] + high[j - 1] + low[j - 1]):
         return side, extreme, pace, level, NAN
     before = j - 1
@@ -275,7 +278,8 @@ def _sar(j, high, low, step, most, side, extreme, pace, level):
 def parabolic_sar(i, high, low, slot, state, step, most, window):
     """Return the parabolic stop, in quote currency; below price in a rise, above in a fall.
 
-    NaN where a price is, which leaves the stop as it was. Source: J. Welles Wilder, 1978.
+    NaN where a price is NaN; the stop then keeps its previous value. Source: J. Welles Wilder,
+    1978.
     """
     side = state.side
     extreme = state.extreme

@@ -1,4 +1,4 @@
-"""Ranges and realised volatility."""
+"""Range and realised volatility features."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ LN_2 = 0.6931471805599453
 
 
 class OneBar(Config):
-    """Of each bar alone; takes no settings."""
+    """A feature of each bar alone; takes no settings."""
 
 
 class Range(Config):
-    """Average over `period` bars."""
+    """An average over `period` bars."""
 
     period: Bars = 14
-    """Bars that are averaged."""
+    """Number of bars of the average."""
 
 
 class Deviation(Config):
@@ -54,15 +54,15 @@ class Deviation(Config):
     of: Input = "close"
     """The column whose deviation is taken."""
     period: Annotated[Bars, Field(ge=2)] = 20
-    """Bars of the window."""
+    """Number of bars of the window."""
     ddof: Annotated[int, Field(ge=0, le=1)] = 0
     """0 divides by the number of bars, 1 by one less."""
 
 
 class Annualised(Config):
-    """What every volatility shares: a year's trading time, if it is to be annualised.
+    """Annualisation, shared by all volatilities.
 
-    `annualise` is how long is traded in a year, days counting 24 hours: 365d around the clock, 252d
+    `annualise` is the trading time of a year, with days of 24 hours: 365d around the clock, 252d
     for daily stock bars, 1638h (252 sessions of 6.5 hours) for intraday ones. The factor is the
     square root of `annualise` / bar.
     """
@@ -72,7 +72,7 @@ class Annualised(Config):
 
     @property
     def annualise_ns(self) -> int:
-        """Nanoseconds of `annualise`, 0 without."""
+        """`annualise` in nanoseconds, 0 if it is not set."""
         return self.annualise or 0
 
 
@@ -94,7 +94,7 @@ class RangeVolatility(Annualised):
 
 @helper
 def annual_scale(annualise_ns: int, bar_ns: int) -> float:
-    """Return the factor that makes a bar's volatility a year's; 1 where `annualise_ns` is 0."""
+    """Return the factor from a bar's volatility to an annual one; 1 if `annualise_ns` is 0."""
     if annualise_ns == 0:
         return 1.0
     return root(annualise_ns / bar_ns)
@@ -102,9 +102,9 @@ def annual_scale(annualise_ns: int, bar_ns: int) -> float:
 
 @feature(OneBar, lookback=lambda c: 1, value_range=(0.0, math.inf))
 def true_range(i, high, low, close):
-    """Return Wilder's true range: the larger of the bar's range and its reach from the last close.
+    """Return Wilder's true range: the largest of the range and the distances from the last close.
 
-    In quote currency; NaN where one of the prices is.
+    In quote currency; NaN where one of the prices is NaN.
     """
     top = high[i]
     bottom = low[i]
@@ -155,21 +155,21 @@ def deviation(i, of, slot, state, period, ddof):
     value_range=(0.0, math.inf),
 )
 def volatility(i, returns, slot, state, period, bar_ns, annualise_ns):
-    """Return the sample standard deviation (ddof 1) of log returns, a fraction a bar or a year."""
+    """Return the sample standard deviation (ddof 1) of log returns, a fraction per bar or year."""
     _mean, square, _away = window_moments(i, returns, slot, period, state, state.at.anchor)
     return standard_deviation(square, period - 1) * annual_scale(annualise_ns, bar_ns)
 
 
 @feature(OneBar, value_range=(0.0, math.inf))
 def parkinson_variance(i, high, low):
-    """Return one bar's variance by its range, ``ln(high / low)**2 / (4 ln 2)``."""
+    """Return a bar's variance from its range, ``ln(high / low)**2 / (4 ln 2)``."""
     reach = logarithm(divide(high[i], low[i]))
     return reach * reach / (4.0 * LN_2)
 
 
 @feature(OneBar)
 def garman_klass_variance(i, open, high, low, close):
-    """Return one bar's variance, ``ln(high/low)**2 / 2 - (2 ln 2 - 1) ln(close/open)**2``."""
+    """Return a bar's variance, ``ln(high/low)**2 / 2 - (2 ln 2 - 1) ln(close/open)**2``."""
     reach = logarithm(divide(high[i], low[i]))
     body = logarithm(divide(close[i], open[i]))
     return 0.5 * reach * reach - (2.0 * LN_2 - 1.0) * body * body
@@ -187,7 +187,8 @@ def _mean_of(use: str, period: int) -> dict[str, Inner]:
 def parkinson(i, mean, bar_ns, annualise_ns):
     """Return Parkinson's volatility, the root of the mean of `parkinson_variance`, a fraction.
 
-    Source: M. Parkinson, Journal of Business 53, 1980. A bar without range counts as zero.
+    Source: M. Parkinson, Journal of Business 53, 1980. A bar whose high equals its low counts as
+    zero.
     """
     return root(mean[i]) * annual_scale(annualise_ns, bar_ns)
 

@@ -30,16 +30,16 @@ TIE = 1e-14
 
 
 class OneBar(Config):
-    """Of each bar and the one before; takes no settings."""
+    """A feature of each bar and the previous bar; takes no settings."""
 
 
 class Obv(Config):
     """On-balance volume: since the first bar, over a `window`, or since each `anchor`."""
 
     window: Bars | None = None
-    """Bars that are summed."""
+    """Number of bars of the sum."""
     anchor: Anchor | None = None
-    """When the sum starts anew."""
+    """When the sum restarts."""
 
     @model_validator(mode="after")
     def _one_at_most(self) -> Obv:
@@ -52,14 +52,14 @@ class Vwap(Config):
     """Volume-weighted average price since the last `anchor`."""
 
     anchor: Anchor = "session"
-    """When the average starts anew."""
+    """When the average restarts."""
 
 
 class VwapRolling(Config):
     """Volume-weighted average price of `period` bars."""
 
     period: Bars = 20
-    """Bars of the window."""
+    """Number of bars of the window."""
 
 
 class Mfi(Config):
@@ -100,8 +100,8 @@ def signed_volume(i, close, volume):
 def money_flow(i, high, low, close, volume):
     """Return traded value as `up` where the typical price rose and as `down` where it fell.
 
-    In quote currency. Prices on a tick grid tie often, and the rounded sums of equal ones differ
-    in the last bits: a move below one part in 1e14 is no move, and both are 0.
+    In quote currency. Prices on a tick grid tie often, and the rounded sums of equal ones differ in
+    the last bits: a move below one part in 1e14 counts as no move, and both are 0.
     """
     now = (high[i] + low[i] + close[i]) / 3.0
     last = (high[i - 1] + low[i - 1] + close[i - 1]) / 3.0
@@ -128,8 +128,8 @@ def _obv_parts(config: Obv) -> dict[str, Inner]:
 def obv(i, total):
     """Return the sum of `signed_volume`, in base currency; it begins at 0.
 
-    Without `window` or `anchor` it never forgets, and is refused in models and rules: its level
-    depends on where the history began. Source: J. Granville.
+    Without `window` or `anchor` its memory is unbounded, and models and rules reject it: its level
+    depends on the start of the history. Source: J. Granville.
     """
     return total[i]
 
@@ -173,5 +173,5 @@ def vwap_rolling(i, over, under):
     value_range=(0.0, 100.0),
 )
 def mfi(i, up, down):
-    """Return ``100 * up / (up + down)`` of money flows, 0 to 100; NaN where none flowed."""
+    """Return ``100 * up / (up + down)`` of money flows, 0 to 100; NaN if both are zero."""
     return divide(100.0 * up[i], up[i] + down[i])

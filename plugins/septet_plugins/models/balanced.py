@@ -1,4 +1,4 @@
-"""Balanced rows for estimators that know no class weights."""
+"""Class weights for estimators without a parameter for them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def _kind() -> Any:
         return lambda self: hasattr(self.estimator, method)
 
     class Balanced(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
-        """Fits its estimator with both classes weighing the same, and asks it."""
+        """Fits an estimator with equal total weights of both classes, and predicts with it."""
 
         def __init__(self, estimator: Any = None) -> None:
             self.estimator = estimator
 
         def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:  # noqa: N803
-            """Fit with a weight for every row, times the one that is given."""
+            """Fit with a balancing weight for every row, multiplied by the given weight."""
             if not has_fit_parameter(self.estimator, "sample_weight"):
                 raise InputError(
                     f"{type(self.estimator).__name__} takes no weights: class_weight: balanced "
@@ -44,7 +44,7 @@ def _kind() -> Any:
             return self
 
         def predict(self, X: Any) -> Any:  # noqa: N803
-            """Ask the estimator."""
+            """Predict with the estimator."""
             return self.septet_inner_.predict(X)
 
         @available_if(answers("predict_proba"))  # type: ignore[untyped-decorator]
@@ -61,5 +61,5 @@ def _kind() -> Any:
 
 
 def balanced(estimator: Any) -> Any:
-    """Wrap an unfitted classifier so that both classes weigh the same in its fit."""
+    """Wrap an unfitted classifier so that both classes have the same total weight in its fit."""
     return _kind()(estimator)

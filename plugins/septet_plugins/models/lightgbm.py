@@ -1,4 +1,4 @@
-"""LightGBM's gradient boosting, served by the same arrays as every other tree."""
+"""LightGBM's gradient boosting, served from the same arrays as all other tree models."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _NotNegative = Annotated[float, Field(ge=0.0)]
 
 
 class Parameters(Config):
-    """LightGBM's own names; what is left out has LightGBM's default."""
+    """LightGBM parameters under LightGBM's names; those not given have LightGBM's defaults."""
 
     boosting_type: Literal["gbdt", "dart", "rf"] = "gbdt"
-    """How trees are combined."""
+    """Boosting method."""
     n_estimators: _Count = 100
     """Number of trees."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.1
-    """Share of each tree's correction that is used."""
+    """Learning rate: share of each tree's correction that is used."""
     num_leaves: Annotated[int, Field(ge=2, le=131_072)] = 31
-    """Leaves of a tree at most."""
+    """Largest number of leaves of a tree."""
     max_depth: Annotated[int, Field(ge=-1)] = -1
-    """Depth of a tree at most; -1 is no bound."""
+    """Largest depth of a tree; -1 is no bound."""
     min_child_samples: Annotated[int, Field(ge=0)] = 20
-    """Rows that a leaf needs."""
+    """Least number of rows of a leaf."""
     min_child_weight: _NotNegative = 1e-3
-    """Sum of second derivatives that a leaf needs."""
+    """Least sum of second derivatives of a leaf."""
     min_split_gain: _NotNegative = 0.0
-    """Gain that a split needs."""
+    """Least gain of a split."""
     subsample: _Share = 1.0
     """Share of the rows that a tree is fitted on."""
     subsample_freq: Annotated[int, Field(ge=0)] = 0
-    """Draw those rows anew every so many trees; 0 never."""
+    """Number of trees after which those rows are drawn again; 0 is never."""
     colsample_bytree: _Share = 1.0
     """Share of the inputs that a tree is fitted on."""
     reg_alpha: _NotNegative = 0.0
@@ -51,11 +51,11 @@ class Parameters(Config):
     reg_lambda: _NotNegative = 0.0
     """L2 penalty of the leaves."""
     max_bin: Annotated[int, Field(ge=2, le=65_535)] = 255
-    """Bins that an input's values are sorted into."""
+    """Largest number of bins of an input's values."""
     class_weight: Literal["balanced"] | None = None
     """`balanced` weighs both classes alike."""
     n_jobs: int | None = None
-    """Threads of a fit."""
+    """Number of threads of a fit."""
 
     @model_validator(mode="after")
     def _forest_draws(self) -> Self:
@@ -86,17 +86,17 @@ class LightGbm(Config):
 
 @dataclass(frozen=True, slots=True)
 class LightGbmRecipe:
-    """Makes the classifier that a file asks for, new for every window."""
+    """Builds the classifier that a file configures, new for every window."""
 
     config: LightGbm
 
     @property
     def name(self) -> str:
-        """The class name."""
+        """Name of the class."""
         return "LGBMClassifier"
 
     def estimator(self, seed: int, rows: int) -> Any:
-        """Make an unfitted classifier; the same answer for any number of threads."""
+        """Build an unfitted classifier; its result does not depend on the number of threads."""
         from lightgbm import LGBMClassifier
 
         params = self.config.params.model_dump()
@@ -108,5 +108,5 @@ class LightGbmRecipe:
 
 @model(LightGbm)
 def lightgbm_model(config: LightGbm) -> LightGbmRecipe:
-    """Build the recipe; LightGBM is imported when the first window is fitted."""
+    """Return the recipe; LightGBM is imported when the first window is fitted."""
     return LightGbmRecipe(config)

@@ -1,11 +1,11 @@
-"""scikit-learn's classifiers and their parameters, as a table that needs no scikit-learn.
+"""Table of scikit-learn's classifiers and their parameters, readable without scikit-learn.
 
-Checking a file must not pay for importing scikit-learn, so its own registry and its own
+Checking a file must not import scikit-learn, which is slow. So its registry of estimators and its
 parameter constraints are written to ``estimators.json`` beside this file::
 
     python -m septet_plugins.models.registry
 
-A test compares the table with the installed scikit-learn's.
+A test compares the table with the installed scikit-learn.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ UNSUITED: Final[Mapping[str, str]] = {
     "ClassifierChain": "it predicts several targets at once, and a label is one",
     "MultiOutputClassifier": "it predicts several targets at once, and a label is one",
 }
-"""Classifiers of the registry that cannot answer one question of up or down, and why."""
+"""Classifiers of the registry that cannot predict a single binary label, and why."""
 
 
 @cache
@@ -39,17 +39,17 @@ def _entries() -> dict[str, dict[str, Any]]:
 
 @cache
 def table() -> dict[str, dict[str, list[str]]]:
-    """Constraints of every parameter of every classifier: name -> parameter -> kinds."""
+    """Return the constraints of every parameter of every classifier: name -> parameter -> kinds."""
     return {name: entry["parameters"] for name, entry in _entries().items()}
 
 
 def classifier(name: str) -> Any:
-    """Import one classifier of the table from scikit-learn's own public module."""
+    """Import one classifier of the table from its public module of scikit-learn."""
     return getattr(importlib.import_module(_entries()[name]["module"]), name)
 
 
 def describe() -> dict[str, dict[str, Any]]:
-    """Read the table off the installed scikit-learn."""
+    """Build the table from the installed scikit-learn."""
     import inspect
     import warnings
 
@@ -70,7 +70,7 @@ def describe() -> dict[str, dict[str, Any]]:
 
 
 def _kinds(constraints: Any) -> list[str]:
-    """Write one parameter's constraints as short words; those no file can meet are left out."""
+    """Return one parameter's constraints as short texts, without those that no file can meet."""
     if isinstance(constraints, str):
         return ["any"]
     words = [word for each in constraints for word in _words(each)]
@@ -112,7 +112,7 @@ def _words(constraint: Any) -> list[str]:
 
 
 def allowed(value: Any, kinds: list[str]) -> bool:
-    """Whether a value from a file meets one of a parameter's kinds."""
+    """Whether a value from a file meets one of a parameter's constraints."""
     return any(_meets(value, kind) for kind in kinds)
 
 
@@ -135,7 +135,7 @@ def _meets(value: Any, kind: str) -> bool:
 
 
 def _within(value: float, kind: str) -> bool:
-    """Whether a number lies in ``int[1,inf)``, ``real(0,1]`` or ``float(0,1)``."""
+    """Whether a number is in ``int[1,inf)``, ``real(0,1]`` or ``float(0,1)``."""
     opening = min(kind.find(each) for each in "[(" if each in kind)
     name, (low, high) = kind[:opening], kind[opening + 1 : -1].split(",")
     if (name == "int" and not isinstance(value, int)) or (
@@ -148,7 +148,7 @@ def _within(value: float, kind: str) -> bool:
 
 
 def expectation(kinds: list[str]) -> str:
-    """Return what a parameter takes, in words."""
+    """Return a text that describes the accepted values of a parameter."""
     options = [kind[1:] for kind in kinds if kind.startswith("=")]
     parts = []
     for kind in kinds:

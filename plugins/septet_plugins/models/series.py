@@ -1,4 +1,4 @@
-"""Probabilities that were made outside: a feature is the probability, and nothing is learnt."""
+"""Probabilities from outside: a feature is the probability, and nothing is fitted."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class SeriesModel(Config):
     gives_probability: ClassVar[bool] = True
     learns: ClassVar[bool] = False
     of: Input
-    """The feature that is the probability up, from 0 to 1."""
+    """The feature with the probability up, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesProbability:
-    """Passes one column on; what is no probability is missing."""
+    """Returns one column; values that are not probabilities are missing."""
 
     column: int
     width: int
     format: str = "septet/series"
 
     def predict(self, x: Floats) -> Floats:
-        """Return the column of float64 (n, f) as float64 (n,)."""
+        """Return the column of a float64 (n, f) array as float64 (n,)."""
         values = x[:, self.column]
         return np.where((values >= 0.0) & (values <= 1.0), values, np.nan)
 
@@ -50,13 +50,13 @@ class SeriesProbability:
         return value if 0.0 <= value <= 1.0 else math.nan
 
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
-        """Return which column of how many it is."""
+        """Return the index of the column and the number of columns."""
         return {"place": np.array([self.column, self.width], dtype=np.int64)}
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesTrainer:
-    """Finds the column of the feature."""
+    """Selects the column of the feature."""
 
     of: str
 
@@ -66,7 +66,7 @@ class SeriesTrainer:
         return f"series {self.of}"
 
     def fit(self, window: Window) -> Fitted:
-        """Find the column, and see that what is known of it are probabilities.
+        """Find the column, and check that its known values are probabilities.
 
         Raises
         ------
@@ -94,5 +94,5 @@ class SeriesTrainer:
 
 @model(SeriesModel)
 def series_model(config: SeriesModel) -> SeriesTrainer:
-    """Return what hands the feature on."""
+    """Return the trainer of the feature."""
     return SeriesTrainer(config.of)

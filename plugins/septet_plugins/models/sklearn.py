@@ -1,4 +1,4 @@
-"""Any classifier of scikit-learn by its class name, its parameters checked against its own."""
+"""Any classifier of scikit-learn by its class name; its parameters are checked."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SEED: Final = "seed"
 _SEVERAL: Final = "estimators"
 _WEIGHTS: Final = "class_weight"
 _SIDE_BY_SIDE: Final = frozenset({"RandomForestClassifier", "ExtraTreesClassifier"})
-"""Estimators whose fit is the same for any number of threads."""
+"""Estimators whose fit does not depend on the number of threads."""
 _MANY_ROWS: Final = 20_000
-"""From so many rows on a tree takes longer than handing it to a thread."""
+"""Number of rows from which on fitting a tree takes longer than starting a thread for it."""
 _Names = WithJsonSchema({"type": "string", "enum": sorted(table())})
 
 
@@ -77,7 +77,7 @@ def _wrong_value(estimator: str, name: str, value: Any) -> PydanticCustomError:
 def _problems(
     estimator: str, params: Mapping[str, Any], at: tuple[str, ...] = ()
 ) -> Iterator[InitErrorDetails]:
-    """Everything wrong with an estimator's parameters, those of estimators inside included."""
+    """Return all errors in an estimator's parameters, including those of nested estimators."""
     parameters = table()[estimator]
     for name, value in params.items():
         location = (*at, str(name))
@@ -98,14 +98,14 @@ def _problems(
 
 
 def _label(key: Any) -> int | None:
-    """Return the label that a key of `class_weight` names; the keys of a file are read as text."""
+    """Return the label of a key of `class_weight`; the keys of a file are read as texts."""
     if isinstance(key, str):
         return {"0": 0, "1": 1}.get(key)
     return key if type(key) is int and key in (0, 1) else None
 
 
 def _weight_problems(weights: Mapping[Any, Any], at: tuple[str, ...]) -> Iterator[InitErrorDetails]:
-    """Weights of classes that no label has, and weights by which a class is not learnt."""
+    """Return errors in weights of classes: unknown labels, and weights that exclude a class."""
     labels = [_label(key) for key in weights]
     for label, (key, weight) in zip(labels, weights.items(), strict=True):
         once = label is not None and labels.count(label) == 1
@@ -121,14 +121,14 @@ def _weight_problems(weights: Mapping[Any, Any], at: tuple[str, ...]) -> Iterato
 
 
 def _whole(value: Any, kinds: list[str]) -> Any:
-    """Return 3 for 3.0 where a parameter takes no fraction: a column of numbers has floats."""
+    """Return 3 for 3.0 where a parameter accepts no fraction: columns of numbers are floats."""
     if isinstance(value, float) and value.is_integer() and not allowed(value, kinds):
         return int(value)
     return value
 
 
 def _is_inner(value: Any, kinds: list[str]) -> bool:
-    """Whether a value names an estimator, and is no option of the parameter itself."""
+    """Whether a value is a nested estimator rather than an option of the parameter itself."""
     named = isinstance(value, str | Mapping) and f"={value}" not in kinds
     return named and "estimator" in kinds
 
@@ -154,9 +154,9 @@ def _inner_problems(value: Any, at: tuple[str, ...]) -> Iterator[InitErrorDetail
 class Sklearn(Config):
     """A classifier of scikit-learn: its class name and its own parameters.
 
-    Estimators inside one are written ``{estimator: NAME, params: {...}}``; `estimators` of a
-    voting or stacking classifier maps names to such blocks. `class_weight: balanced` weighs the
-    rows of both classes alike, also where the estimator has no such parameter.
+    Nested estimators are written ``{estimator: NAME, params: {...}}``; `estimators` of a voting or
+    stacking classifier maps names to such blocks. `class_weight: balanced` weighs the rows of both
+    classes alike, also where the estimator has no such parameter.
     """
 
     estimator: Annotated[str, _Names]
@@ -164,7 +164,7 @@ class Sklearn(Config):
     params: dict[str, Any] = {}
     """Parameters of the estimator, under scikit-learn's own names."""
     class_weight: Literal["balanced"] | None = None
-    """`balanced` weighs both classes alike, for any estimator."""
+    """`balanced` weighs both classes alike, for every estimator."""
 
     @field_validator("estimator")
     @classmethod
@@ -195,17 +195,17 @@ class Sklearn(Config):
 
 @dataclass(frozen=True, slots=True)
 class SklearnRecipe:
-    """Makes the estimator that a file asks for, new for every window."""
+    """Builds the estimator that a file configures, new for every window."""
 
     config: Sklearn
 
     @property
     def name(self) -> str:
-        """The class name."""
+        """Name of the class."""
         return self.config.estimator
 
     def estimator(self, seed: int, rows: int) -> Any:
-        """Make an unfitted estimator with the model's seed, for so many rows."""
+        """Build an unfitted estimator with the model's seed, for this number of rows."""
         params = dict(self.config.params)
         weighs = self.config.class_weight
         if weighs and "class_weight" in table()[self.name]:
@@ -223,7 +223,7 @@ class SklearnRecipe:
 def _make(name: str, params: Mapping[str, Any], seed: int) -> Any:
     parameters = table()[name]
     ready = {key: _value(key, each, parameters[key], seed) for key, each in params.items()}
-    if type(ready.get("n_jobs")) is int:  # more processes than cores take a minute to begin
+    if type(ready.get("n_jobs")) is int:  # more processes than cores take a minute to start
         ready["n_jobs"] = min(ready["n_jobs"], os.cpu_count() or 1)
     if "random_state" in parameters:
         ready["random_state"] = seed
@@ -247,5 +247,5 @@ def _inner(value: Any, seed: int) -> Any:
 
 @model(Sklearn)
 def sklearn_model(config: Sklearn) -> SklearnRecipe:
-    """Build the recipe; scikit-learn is imported when the first window is fitted."""
+    """Return the recipe; scikit-learn is imported when the first window is fitted."""
     return SklearnRecipe(config)

@@ -1,4 +1,4 @@
-"""A model that `septet train` made earlier: it decides, and is never fitted again."""
+"""A model that `septet train` fitted earlier; it is never fitted again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Stored", "StoredSource", "stored_model"]
 
 
 class Stored(Config):
-    """Where the model's folder is, relative to the strategy file."""
+    """Folder of the model, relative to the strategy file."""
 
     path: Annotated[str, Field(min_length=1)]
     """Folder of the model, as `septet train` writes it, relative to the strategy file."""
@@ -29,5 +29,5 @@ class StoredSource:
 
 @model(Stored)
 def stored_model(config: Stored) -> StoredSource:
-    """Name the folder; the shell reads it and compares its features with the file's."""
+    """Return the folder; the shell reads it and compares the model's features with the file's."""
     return StoredSource(config.path)

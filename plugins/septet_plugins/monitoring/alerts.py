@@ -1,4 +1,4 @@
-"""Where alerts go: the log, or any of the hundred services that apprise knows."""
+"""Alert channels: the log, or any service that apprise supports."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "failure": logging.
 
 
 class Log(Config):
-    """Alerts go to the log of the run, a failure as an error, and with `level` at least."""
+    """Alerts are written to the log of the run, with at least `level`.
+
+    A failure is logged as an error.
+    """
 
     level: Literal["info", "warning", "error"] = "warning"
-    """The least level that an alert is logged at."""
+    """Lowest level at which an alert is logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class LogChannel:
     level: int
 
     def send(self, title: str, text: str, read: Callable[[SecretRef], str], severity: str) -> None:
-        """Write one alert in one line."""
+        """Write an alert as one line."""
         level = max(self.level, _LEVELS[severity])
         words = "; ".join(text.splitlines())
         logging.getLogger("septet.alerts").log(level, "%s: %s", title, words)
@@ -42,12 +45,12 @@ class LogChannel:
 
 @alerts(Log)
 def log(config: Log) -> LogChannel:
-    """Build the channel."""
+    """Return the channel."""
     return LogChannel(getattr(logging, config.level.upper()))
 
 
 class Apprise(Config):
-    """Alerts go to services by apprise's URLs; a URL holds a token, so it is a secret."""
+    """Alerts are sent to services by apprise's URLs; a URL contains a token, so it is a secret."""
 
     urls: Annotated[tuple[Secret, ...], Field(min_length=1)]
     """Addresses of services in apprise's form, each a secret: env:NAME."""
@@ -55,33 +58,33 @@ class Apprise(Config):
 
 @dataclass(frozen=True, slots=True)
 class AppriseChannel:
-    """Sends to every URL; the URLs are read when something is sent, and never kept."""
+    """Sends to every URL; the URLs are read when an alert is sent, and never stored."""
 
     urls: tuple[SecretRef, ...]
 
     def by_address(self) -> dict[str, AppriseChannel]:
-        """Return a channel for each URL, so that one that hangs delays no other."""
+        """Return one channel for each URL, so that a slow one delays no other."""
         return {str(each): AppriseChannel((each,)) for each in self.urls}
 
     def check(self, read: Callable[[SecretRef], str]) -> None:
-        """Look whether alerts could be sent, before a run begins; nothing is sent.
+        """Check before a run that alerts can be sent; nothing is sent.
 
         Raises
         ------
         RunError
-            If the extra is missing, or a URL is not understood.
+            If the extra is missing, or a URL is invalid.
         """
         self._sender(read)
 
     def send(self, title: str, text: str, read: Callable[[SecretRef], str], severity: str) -> None:
-        """Send one alert; `read` turns a reference into the secret.
+        """Send one alert; `read` resolves a reference to its secret.
 
         `severity` is apprise's type as well: ``info``, ``warning`` or ``failure``.
 
         Raises
         ------
         RunError
-            If the extra is missing, a URL is not understood, or no service took the alert.
+            If the extra is missing, a URL is invalid, or no service accepted the alert.
         """
         client = self._client()
         kind = getattr(client.NotifyType, severity.upper())
@@ -100,10 +103,10 @@ class AppriseChannel:
 
     def _sender(self, read: Callable[[SecretRef], str]) -> Any:
         client = self._client()
-        # What apprise logs may hold a URL, and with it a token: what counts is what it answers.
+        # apprise may log a URL, and with it a token; only its return value is used
         logging.getLogger("apprise").disabled = True
-        asset = client.AppriseAsset(plugin_paths=[])  # no code of others from the user's folders
-        asset.http_redirects = False  # a service may not forward what it receives to another host
+        asset = client.AppriseAsset(plugin_paths=[])  # load no plugins from the user's folders
+        asset.http_redirects = False  # a service must not redirect the request to another host
         sender = client.Apprise(asset=asset)
         for reference in self.urls:
             if not sender.add(read(reference)):
@@ -113,5 +116,5 @@ class AppriseChannel:
 
 @alerts(Apprise)
 def apprise(config: Apprise) -> AppriseChannel:
-    """Build the channel; apprise is imported when something is sent."""
+    """Return the channel; apprise is imported when an alert is sent."""
     return AppriseChannel(config.urls)

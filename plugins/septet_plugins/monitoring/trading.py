@@ -1,4 +1,4 @@
-"""Monitors of what is traded: too much, at too high a cost, too often at a loss."""
+"""Monitors of trading: excessive turnover, excessive costs, and series of losses."""
 
 from __future__ import annotations
 
@@ -21,42 +21,43 @@ Alarm = Literal["warn", "halt"]
 
 
 def _last_of_each(time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places of the last row of every time: what is known at that time."""
+    """Return the index of the last row of every time: the values known at that time."""
     return np.flatnonzero(np.append(np.diff(time_ns) > 0, True)) if len(time_ns) else time_ns
 
 
 class Turnover(Config):
-    """Notional traded within `window` of market time, as a share of equity: stops a runaway.
+    """Notional traded within `window` of market time, as a share of equity.
 
-    Read at every fill. `1000%` is ten times the equity bought or sold. With `verdict: block`
-    entries wait until the window has moved on so far that the turnover is not above the bound.
+    The monitor stops excessive trading. It is computed at every fill; `1000%` means that ten times
+    the equity was bought or sold. With `verdict: block` entries wait until the turnover in the
+    moving window is no longer above the bound.
     """
 
     window: MarketDuration = Field(default="1d")  # type: ignore[assignment]
-    """Market time that turnover is summed over."""
+    """Length of the window in market time."""
     above: Annotated[Fraction, Field(gt=0.0)] = Field(default="1000%")  # type: ignore[assignment]
-    """Turnover as a share of equity above which the verdict acts."""
+    """Turnover as a share of equity above which the verdict applies."""
     verdict: Literal["warn", "block", "halt"] = "halt"
-    """Warn only, block entries, or halt."""
+    """Action: warn only, block entries, or halt."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnoverMonitor:
-    """Adds up fills over the window, and divides by the equity last known."""
+    """Sums fills over the window, and divides by the last known equity."""
 
     config: Turnover
 
     @property
     def follows(self) -> frozenset[str]:
-        """What new rows of a run may give a reading: a block ends as time passes."""
+        """Kinds of new rows of a run that may give a reading: a block ends as time passes."""
         return frozenset({"fills", "times"} if self.config.verdict == "block" else {"fills"})
 
     def read(self, run: RunView) -> list[Reading]:
-        """Read the turnover at the time of every fill; the window is open on the left."""
+        """Compute the turnover at the time of every fill; the window excludes its start."""
         fills, config = run.fills, self.config
         last = _last_of_each(fills.time_ns)
         new = int(np.searchsorted(fills.time_ns[last], run.since_ns, side="left"))
-        last = last[max(0, new - 1) :]  # a block may end after the last fill that was read
+        last = last[max(0, new - 1) :]  # a block may end after the last fill read
         times = fills.time_ns[last]
         first = np.searchsorted(fills.time_ns, times - config.window, side="right")
         notional = fills.quantity * fills.price
@@ -73,9 +74,9 @@ class TurnoverMonitor:
         return readings
 
     def _over(self, run: RunView, notional: NDArray[np.float64], last: int) -> list[Reading]:
-        """Read the first decision time after a fill at which the turnover is in bounds again.
+        """Return the first decision time after a fill at which the turnover is in bounds again.
 
-        None if the next fill comes before it.
+        None if the next fill is earlier.
         """
         times, fills, config = run.time_ns, run.fills, self.config
         first_row = int(np.searchsorted(times, fills.time_ns[last], side="right"))
@@ -93,34 +94,34 @@ class TurnoverMonitor:
 
 @monitor(Turnover)
 def turnover(config: Turnover) -> TurnoverMonitor:
-    """Build the monitor."""
+    """Return the monitor."""
     return TurnoverMonitor(config)
 
 
 class CostShare(Config):
-    """Costs of the last trades, as a share of what the good ones gained.
+    """Costs of the last trades, as a share of the gross gains of the profitable ones.
 
-    Costs are fees, funding, liquidation and slippage; gains are before them. While none of the
-    trades gained there is no share and no reading: `losing_streak` is for that.
+    Costs are fees, funding, liquidation and slippage; gains are before costs. Without a profitable
+    trade there is no reading; `losing_streak` covers that case.
     """
 
     trades: Trades = 50
-    """Closed trades that are counted."""
+    """Number of closed trades."""
     above: Annotated[Fraction, Field(gt=0.0)] = 0.5
     """Costs as a share of gains above which the monitor warns."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostShareMonitor:
-    """Compares costs with gross gains at every trade that ends, once there are enough."""
+    """Compares costs with gross gains at the end of every trade, once there are enough trades."""
 
     config: CostShare
     follows: ClassVar[frozenset[str]] = frozenset({"trades"})
 
     def read(self, run: RunView) -> list[Reading]:
-        """Read the share at the end of every trade from the `trades`-th on."""
+        """Compute the share at the end of every trade, from trade number `trades` on."""
         trades, config = run.trades, self.config
-        # A price that slipped is inside the profit: without costs it would have been higher.
+        # Profit includes slippage: without costs it would have been higher.
         costs = trades.fees + trades.funding + trades.liquidation + trades.slippage
         gains = np.maximum(trades.pnl + costs, 0.0)
         readings = []
@@ -146,23 +147,23 @@ def cost_share(config: CostShare) -> CostShareMonitor:
 
 
 class LosingStreak(Config):
-    """Trades lost in a row, over all symbols; `trades` of them raise the alarm."""
+    """Consecutive losing trades over all symbols; `trades` of them raise the alarm."""
 
     trades: Trades = 8
-    """Trades lost in a row at which the verdict acts."""
+    """Number of consecutive losing trades at which the verdict applies."""
     verdict: Alarm = "warn"
     """Warn only, block entries, or halt."""
 
 
 @dataclass(frozen=True, slots=True)
 class LosingStreakMonitor:
-    """Counts losses since the last trade that did not lose."""
+    """Counts losing trades since the last trade that was not a loss."""
 
     config: LosingStreak
     follows: ClassVar[frozenset[str]] = frozenset({"trades"})
 
     def read(self, run: RunView) -> list[Reading]:
-        """Read the length of the streak at the end of every trade."""
+        """Return the length of the streak at the end of every trade."""
         config, streak, readings = self.config, 0, []
         trades = run.trades
         ends = set(_last_of_each(trades.exit_ns).tolist())

@@ -1,4 +1,4 @@
-"""When to stop everything: tests of the account at every decision time."""
+"""Halts: tests of the account at every decision time that stop all trading."""
 
 from typing import Annotated, ClassVar
 
@@ -41,14 +41,14 @@ def daily_loss(equity, day_base, above):
 
 
 class LossesInARow(Config):
-    """Too many closed trades lost in a row."""
+    """Consecutive losing trades."""
 
     shorthand: ClassVar[str | None] = "count"
     count: Annotated[int, Field(ge=1)]
-    """Closed trades lost in a row at which trading stops."""
+    """Number of consecutive closed losing trades at which trading stops."""
 
 
 @halt(LossesInARow)
 def losses_in_a_row(losses_in_a_row, count):
-    """Return whether `count` trades in a row were lost."""
+    """Return whether `count` consecutive trades were losses."""
     return losses_in_a_row >= count

@@ -1,7 +1,7 @@
-"""How much at most: each limit returns the largest quantity it allows, and zero for none.
+"""Limits: each returns the largest quantity that it allows, which may be zero.
 
-Shares are of equity after the order, working orders included. The equity an order costs is its
-fee and slippage, ``cost / price - 1`` of its notional.
+Shares are of equity after the order, working orders included. The cost of an order is its fee and
+slippage, ``cost / price - 1`` of its notional.
 """
 
 import math
@@ -33,7 +33,7 @@ __all__ = [
 
 
 class Position(Config):
-    """The largest position in one symbol, a share of equity."""
+    """The largest position in one symbol, as a share of equity."""
 
     shorthand: ClassVar[str | None] = "max"
     max: Annotated[Fraction, Field(gt=0.0)] = 1.0
@@ -48,7 +48,7 @@ def position(notional, side, price, cost, equity, max):
 
 
 class GrossExposure(Config):
-    """The largest sum of all positions without their signs, a share of equity."""
+    """The largest sum of |positions|, as a share of equity."""
 
     shorthand: ClassVar[str | None] = "max"
     max: Annotated[Fraction | float, Field(gt=0.0)] = 1.0
@@ -63,22 +63,22 @@ def gross_exposure(gross, price, cost, equity, max):
 
 
 class Group(Config):
-    """Symbols that are limited together."""
+    """Symbols with a common limit."""
 
     symbols: tuple[str, ...] = Field(min_length=1)
-    """The symbols that are limited together."""
+    """The symbols with a common limit."""
     max: Annotated[Fraction, Field(gt=0.0)]
     """Largest sum of their |positions| as a share of equity."""
 
 
 def _names_schema(schema: dict[str, Any]) -> None:
-    """Describe the short form: the groups themselves, by name."""
+    """Describe the short form in the schema: the groups themselves, by name."""
     schema["additionalProperties"] = schema.pop("properties")["groups"]["additionalProperties"]
     schema.pop("required", None)
 
 
 class Groups(Config):
-    """Named groups of symbols, each with the largest gross share of equity it may take."""
+    """Named groups of symbols, each with its largest gross share of equity."""
 
     model_config = ConfigDict(json_schema_extra=_names_schema)
 
@@ -95,7 +95,7 @@ class Groups(Config):
 
 
 def _group_table(config: Groups, world: World) -> Any:
-    """Return one row a group: its `max`, then 1 or 0 for each symbol."""
+    """Return one row per group: its `max`, then 1 or 0 for each symbol."""
     import numpy as np
 
     rows = [
@@ -107,7 +107,7 @@ def _group_table(config: Groups, world: World) -> Any:
 
 @limit(Groups, tables=_group_table)
 def groups(k, notionals, price, cost, equity, tables):
-    """Return the smallest room left in the groups the symbol belongs to."""
+    """Return the smallest remaining quantity in the groups of the symbol."""
     allowed = math.inf
     for row in range(tables.shape[0]):
         if tables[row, k + 1] == 0.0:
@@ -124,20 +124,20 @@ def groups(k, notionals, price, cost, equity, tables):
 
 
 class Correlated(Config):
-    """Positions that move together count as one: the largest sum, a share of equity.
+    """The largest sum of correlated positions, which count as one, as a share of equity.
 
-    Held symbols whose log returns over `window` correlate above `above` with this one (sides
-    counted in; unknown counts as correlated) are added up, this one included.
+    Held symbols whose log returns over `window` correlate above `above` with this one (taking the
+    sides into account; unknown counts as correlated) are summed, including this one.
     """
 
     above: Annotated[float, Field(gt=-1.0, lt=1.0)] = 0.8
     """Correlation above which positions count as one."""
     window: Span = Span(bar_count=720)
-    """Bars whose log returns are correlated."""
+    """Number of bars over which log returns are correlated."""
     max: Annotated[Fraction, Field(gt=0.0)] = 0.15
     """Largest sum of positions that count as one, as a share of equity."""
     min_bars: Annotated[int, Field(ge=3)] = 30
-    """Common bars below which symbols count as correlated."""
+    """Number of common bars below which symbols count as correlated."""
 
 
 @limit(Correlated)
@@ -174,25 +174,25 @@ class OrdersPerMinute(Config):
 
     shorthand: ClassVar[str | None] = "max"
     max: Annotated[int, Field(ge=1, le=100_000)] = 60
-    """Orders in a minute of market time at most."""
+    """Largest number of orders in a minute of market time."""
 
 
 @limit(OrdersPerMinute, role="wire")
 def orders_per_minute(entries_this_minute, max):
-    """Return nothing once half of the budget, one order at the least, is spent."""
+    """Return zero once half of the budget, at least one order, is used."""
     half = max // 2
     return 0.0 if entries_this_minute >= (half if half > 1 else 1) else math.inf
 
 
 class PriceCollar(Config):
-    """How far an entry's limit price may lie from the close."""
+    """Largest distance of an entry's limit price from the close."""
 
     shorthand: ClassVar[str | None] = "max"
     max: Annotated[Fraction, Field(gt=0.0, le=1.0)] = 0.05
-    """Distance of an entry's price from the close at most, as a share."""
+    """Largest distance of an entry's price from the close, as a share."""
 
 
 @limit(PriceCollar, role="wire")
 def price_collar(limit_price, price, max):
-    """Return nothing for a limit price outside the collar; a market order has none."""
+    """Return zero for a limit price outside the collar; market orders have no limit price."""
     return 0.0 if abs(limit_price / price - 1.0) > max + TOLERANCE else math.inf

@@ -4,7 +4,7 @@ from septet.hookspecs import Component, Kind, hookimpl
 
 __all__ = ["septet_risk"]
 
-# Kind, then name in YAML and what it is; each kind has a module of its own.
+# Kind, then name in YAML and declaration; each kind has a separate module.
 RULES: dict[Kind, dict[str, str]] = {
     "sizing": {
         "kelly": "fractional Kelly with odds from closed trades",
@@ -41,7 +41,7 @@ MODULES: dict[Kind, str] = {"sizing": "sizing", "limit": "limits", "stop": "stop
 
 @hookimpl
 def septet_risk() -> list[Component]:
-    """List every built-in rule of risk."""
+    """List every built-in risk plugin."""
     return [
         Component("risk", name, f"septet_plugins.risk.{MODULES[kind]}:{name}", kind, summary)
         for kind, rules in RULES.items()

@@ -1,4 +1,4 @@
-"""How much: the quantity an entry asks for, before limits and lots."""
+"""Sizing: the quantity that an entry requests, before limits and lots."""
 
 import math
 from typing import Annotated
@@ -27,7 +27,7 @@ class FixedQuantity(Config):
     """The same quantity every time (base currency)."""
 
     quantity: float = Field(gt=0.0)
-    """Units of the base currency."""
+    """Quantity in base currency."""
 
 
 @sizing(FixedQuantity)
@@ -45,7 +45,7 @@ class FixedFraction(Config):
 
 @sizing(FixedFraction)
 def fixed_fraction(equity, cost, fraction):
-    """Return what `fraction` of equity buys at the expected cost."""
+    """Return the quantity that `fraction` of equity buys at the expected cost."""
     return fraction * equity / cost
 
 
@@ -53,7 +53,7 @@ class FixedRisk(Config):
     """A position that loses `risk` of equity if its first stop is reached, without costs."""
 
     risk: Annotated[Fraction, Field(gt=0.0, lt=1.0)] = Field(default=0.01)
-    """Share of equity that is lost where the first stop is reached, without costs."""
+    """Share of equity that is lost if the first stop is reached, without costs."""
 
 
 @sizing(FixedRisk)
@@ -63,22 +63,22 @@ def fixed_risk(equity, stop_distance, risk):
 
 
 class VolatilityTarget(Config):
-    """A position whose own volatility is `target` a year, from the volatility feature `of`.
+    """A position with an annual volatility of `target`, estimated by the volatility feature `of`.
 
-    The feature must be annualised alike (`use: volatility`). `max` caps the share of equity.
+    The feature must be annualised as well (`use: volatility`). `max` caps the share of equity.
     """
 
     target: Fraction = Field(default=0.20)
-    """Volatility of the position in a year, as a share of equity."""
+    """Annual volatility of the position, as a share of equity."""
     of: Input
-    """The feature that is the annualised volatility."""
+    """The annualised volatility feature."""
     max: Fraction = Field(default=1.0)
     """Largest share of equity."""
 
 
 @sizing(VolatilityTarget)
 def volatility_target(equity, cost, of, target, max):
-    """Return the quantity whose annual volatility is `target` of equity; nothing on NaN."""
+    """Return the quantity whose annual volatility is `target` of equity; zero for NaN."""
     if not of > 0.0:
         return math.nan
     share = target / of
@@ -86,16 +86,16 @@ def volatility_target(equity, cost, of, target, max):
 
 
 class KellyOdds(Config):
-    """Where the odds come from: the last `window` trades, if `min_each` of each are there."""
+    """Odds: from the last `window` trades, if `min_each` wins and losses are among them."""
 
     window: Trades = Field(default=50)
-    """Closed trades that the odds are measured on."""
+    """Number of closed trades from which the odds are measured."""
     average_win: Fraction = Field(default=0.02, gt=0.0)
     """Mean return of a win until enough trades are closed."""
     average_loss: Fraction = Field(default=0.015, gt=0.0)
-    """Mean return of a loss until enough trades are closed, without its sign."""
+    """Absolute mean return of a loss until enough trades are closed."""
     min_each: Annotated[int, Field(ge=1)] = 20
-    """Wins, and losses, that must be among them for the measured odds to be used."""
+    """Number of wins, and of losses, needed to use the measured odds."""
 
 
 class Kelly(Config):
@@ -110,11 +110,11 @@ class Kelly(Config):
     max: Fraction = Field(default=0.10)
     """Largest share of equity."""
     odds: KellyOdds = Field(default_factory=KellyOdds)
-    """Where the odds come from."""
+    """Source of the odds."""
 
     @property
     def window(self) -> int:
-        """Closed trades remembered."""
+        """Number of closed trades that are stored."""
         return self.odds.window
 
     @property
@@ -129,12 +129,12 @@ class Kelly(Config):
 
     @property
     def min_each(self) -> int:
-        """Wins and losses needed before the prior gives way."""
+        """Number of wins and of losses after which the prior is no longer used."""
         return self.odds.min_each
 
 
 def kelly_closed(return_, state, window):
-    """Remember the net return of a closed trade; a break-even counts as a loss of nothing."""
+    """Store the net return of a closed trade; a break-even counts as a loss of zero."""
     count = int(state.trades)
     state.returns[count % window] = return_
     state.trades = count + 1.0
@@ -167,7 +167,7 @@ def kelly(
     average_loss,
     min_each,
 ):
-    """Return the quantity of the capped fraction; no model probability, no trade."""
+    """Return the quantity of the capped fraction; zero without a probability of a model."""
     p = up if side > 0.0 else down
     wins, losses, won, lost = 0, 0, 0.0, 0.0
     count = int(state.trades)

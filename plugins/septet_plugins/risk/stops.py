@@ -27,7 +27,7 @@ __all__ = [
 
 
 def _below_whole(value: float | Distance) -> float | Distance:
-    """Refuse a share of a price that leaves none of it."""
+    """Reject a share that would put the price at zero or below."""
     if isinstance(value, float) and value >= 1.0:
         raise PydanticCustomError(
             "whole_price",
@@ -41,7 +41,7 @@ def _below_whole(value: float | Distance) -> float | Distance:
 
 
 class StopLoss(Config):
-    """Leave when the price has moved `distance` against the average entry.
+    """Exit when the price has moved by `distance` against the average entry.
 
     A share of the entry price (`4%`), or a distance that is read at the entry (`3 * atr_14`).
     """
@@ -58,18 +58,19 @@ def stop_loss(side, average_price, distance, distance_amount):
 
 
 class Level(Config):
-    """Leave at a price that is read at every decision: `level: lowest_20`. It only tightens.
+    """Exit at a price that is evaluated at every decision: `level: lowest_20`.
 
-    `{long: EXPR, short: EXPR}` gives each side its own.
+    The price only moves in favour of the position. `{long: EXPR, short: EXPR}` sets one for each
+    side.
     """
 
     shorthand: ClassVar[str | None] = "price"
     price: Expression | None = None
-    """Price at which a position is closed, read at every decision."""
+    """Price at which a position is closed, evaluated at every decision."""
     long: Expression | None = None
-    """The same for long positions alone."""
+    """The same for long positions only."""
     short: Expression | None = None
-    """The same for short positions alone."""
+    """The same for short positions only."""
 
     def is_for(self, side: int) -> bool:
         """Whether the file names a price for a side: 1 long, -1 short."""
@@ -77,7 +78,7 @@ class Level(Config):
 
     @model_validator(mode="after")
     def _some_price(self) -> Self:
-        """Reject a level for no side, and one that is given twice."""
+        """Reject a level without a side, and a side that is given twice."""
         sides = [name for name in ("long", "short") if getattr(self, name) is not None]
         if bool(sides) == (self.price is not None):
             raise PydanticCustomError(
@@ -90,7 +91,7 @@ class Level(Config):
 
 @stop(Level, tightens=True)
 def level(side, price, long, short):
-    """Return the price of the side, NaN where it is unknown or the file names none."""
+    """Return the price for the side; NaN if it is unknown or not configured."""
     own_price = long if side > 0.0 else short
     if own_price > 0.0:
         return own_price
@@ -98,7 +99,7 @@ def level(side, price, long, short):
 
 
 class TakeProfit(Config):
-    """Leave when the price has moved `distance` in favour of the average entry.
+    """Exit when the price has moved by `distance` in favour of the average entry.
 
     A share of the entry price (`4%`), a distance (`3 * atr_14`), or a multiple of R (`4R`).
     """
@@ -115,10 +116,10 @@ def take_profit(side, average_price, distance, distance_amount):
 
 
 class Trailing(Config):
-    """Leave when the price falls `distance` from its best; active once it is `after` in profit.
+    """Exit when the price falls by `distance` from its best; active after a profit of `after`.
 
-    The best price is that of the bars before this one. Both are shares, distances that are read
-    at the entry, or multiples of R.
+    The best price is that of the bars before this one. Both are shares, distances that are
+    evaluated at the entry, or multiples of R.
     """
 
     shorthand: ClassVar[str | None] = "distance"
@@ -130,7 +131,7 @@ class Trailing(Config):
 
 @stop(Trailing)
 def trailing(side, average_price, high_water, distance, distance_amount, after, after_amount):
-    """Return the trailing price, NaN until the position has been `after` in profit."""
+    """Return the trailing price; NaN until the profit has reached `after`."""
     reached = average_price * (1.0 + side * after) + side * after_amount
     if not touches(-side, high_water, reached):
         return math.nan
@@ -138,7 +139,7 @@ def trailing(side, average_price, high_water, distance, distance_amount, after, 
 
 
 class BreakEven(Config):
-    """Leave without a loss once the position was `after` in profit: `break_even: 1R`.
+    """Exit without a loss after a profit of `after` was reached: `break_even: 1R`.
 
     The best price is that of the bars before this one, counted from the average entry.
     """
@@ -152,10 +153,10 @@ class BreakEven(Config):
 def break_even(
     side, average_price, high_water, entry_fee, taker_fee, after, after_amount
 ):  # fmt: skip
-    """Return the price at which what is held closes at zero after entry and taker fees.
+    """Return the price at which the position closes at zero after entry and taker fees.
 
-    NaN until the position has been `after` in profit, and while the best price lies within the
-    fees. Slippage and funding are not counted.
+    NaN until the profit has reached `after`, and while the best price is within the fees. Slippage
+    and funding are not counted.
     """
     reached = average_price * (1.0 + side * after) + side * after_amount
     price = break_even_price(side, average_price, entry_fee, taker_fee)
@@ -165,7 +166,7 @@ def break_even(
 
 
 def _in_time(value: object) -> object:
-    """Refuse a number of bars, and name the key that counts them."""
+    """Reject a number of bars, with a hint at the key for bars."""
     words = value.split() if isinstance(value, str) else []
     if len(words) == 2 and words[0].isdigit() and words[1] in ("bar", "bars"):
         raise PydanticCustomError(
@@ -181,7 +182,7 @@ def _in_time(value: object) -> object:
 
 
 class TimeLimit(Config):
-    """Leave at the first decision `after` the first entry fill, or later."""
+    """Exit at the first decision at `after` or later, counted from the first entry fill."""
 
     shorthand: ClassVar[str | None] = "after"
     after: Annotated[MarketDuration, BeforeValidator(_in_time)]
@@ -190,5 +191,5 @@ class TimeLimit(Config):
 
 @stop(TimeLimit, role="exit")
 def time_limit(now_ns, entry_ns, after):
-    """Return whether the time is up."""
+    """Return whether the time limit is reached."""
     return now_ns - entry_ns >= after

@@ -11,15 +11,15 @@ __all__ = ["Confidence", "confidence_threshold"]
 
 
 class Confidence(Config):
-    """Act where the confidence ``2 * |p - 0.5|`` is at or above `threshold`."""
+    """Act if the confidence ``2 * |p - 0.5|`` is at or above `threshold`."""
 
     threshold: Probability = Field(default=0.30)
-    """Act where the confidence 2 * |p - 0.5| reaches this."""
+    """Least confidence 2 * |p - 0.5| to act."""
 
 
 @signal(Confidence, reasons=("not_finite", "below_threshold"))
 def confidence_threshold(up, confidence, threshold):
-    """Return long above one half, short below it, none under the threshold."""
+    """Return long above one half, short below it, none below the threshold."""
     if up != up:
         return math.nan, 0.0, 0
     if confidence < threshold - TOLERANCE or up == 0.5:

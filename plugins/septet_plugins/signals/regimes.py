@@ -1,4 +1,4 @@
-"""Regime filters: in which state of the market entries are allowed."""
+"""Regime filters: the states of the market in which entries are allowed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from septet.plugin.numeric import NAN, finite, window_counts
 __all__ = ["VolatilityRegime", "volatility_regime"]
 
 EDGE = 1e-4
-"""Seconds that the difference of two times may be off: they are floats."""
+"""Tolerance in seconds of the difference of two times, which are floats."""
 Label = Literal["low", "mid", "high"]
 
 
 class VolatilityRegime(Config):
-    """Trade only while `of` lies in the named terciles of its own last `window`.
+    """Allow entries only while `of` is in the given terciles of its last `window`.
 
     Until `min` values are known the regime is unknown, and an unknown regime blocks entries.
     """
@@ -27,10 +27,10 @@ class VolatilityRegime(Config):
     trade_in: Annotated[list[Label], Field(min_length=1)] = ["low", "mid"]
     """Regimes in which entries are allowed: low, mid, high."""
     window: MarketDuration = "90d"  # type: ignore[assignment]  # parsed by the type
-    """Time before each bar, by the clock, whose values the terciles are taken of; `min` at least.
-    """
+    """Time before each bar, by the clock, over which the terciles are computed; `min` values at
+    least."""
     min: Annotated[Bars, Field(ge=3)] = 200
-    """Values that must be known; below that the regime is unknown and blocks entries."""
+    """Number of known values below which the regime is unknown and blocks entries."""
 
 
 @regime(
@@ -42,10 +42,10 @@ class VolatilityRegime(Config):
 def volatility_regime(i, age, of, seconds, bar_ns, window, min):
     """Return 0, 1 or 2 for the lower, middle and upper third; NaN while unknown.
 
-    The terciles are those of the values of bars known less than `window` before this one, closures
-    included; of the last `min` bars where those are fewer; none from before the history began. A
-    value ranks by the share of known values below it, itself left out and equals counting half, so
-    that a flat window is `mid`.
+    The terciles are computed from the bars known less than `window` before this one, closures
+    included, or from the last `min` bars if those are fewer; never from before the start of the
+    history. A value is ranked by the share of the other known values below it, equal ones counting
+    half, so that a flat window is `mid`.
     """
     now = of[i]
     most = -(-window // bar_ns)
@@ -57,7 +57,7 @@ def volatility_regime(i, age, of, seconds, bar_ns, window, min):
         return NAN
     least = seconds[i] - window / 1e9
     low = 0
-    high = most - min  # of the bars before the last `min`, how many are too old
+    high = most - min  # of the bars before the last `min`, the number that are too old
     while low < high:
         middle = (low + high) // 2
         if seconds[i - most + 1 + middle] - least > EDGE:

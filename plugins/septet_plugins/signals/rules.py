@@ -18,7 +18,7 @@ class Rules(Config):
     short_if: Expression | None = None
     """Condition of a short signal, on a perpetual account."""
     exit_if: Expression | None = None
-    """Condition of a flat signal; it goes before both."""
+    """Condition of a flat signal; it has priority over both."""
 
 
 @signal(Rules, reasons=("conflict", "no_rule_true"))

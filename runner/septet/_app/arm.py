@@ -25,7 +25,7 @@ _LARGEST: Final = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A run that agents may halt: by whom it was armed, until when, and for which process."""
+    """A permission for agents to halt a run: who gave it, until when, and for which process."""
 
     name: str
     asked_ns: int
@@ -35,7 +35,7 @@ class Arm:
     since_ns: int
 
     def holds(self, holder: Holder, now_ns: int) -> bool:
-        """Whether it holds for a process at a time."""
+        """Whether it is valid for a process at a given time."""
         is_same_process = (holder.pid, holder.boot, holder.since_ns) == (
             self.pid,
             self.boot,
@@ -52,12 +52,12 @@ class Arm:
 
 
 def arm_run(folder: Path, *, for_ns: int, name: str, now_ns: int | None = None) -> Arm:
-    """Allow agents to halt a run for a limited time; an earlier arm ends.
+    """Allow agents to halt a run for a limited time; an earlier permission ends.
 
     Raises
     ------
     InputError
-        If no process of this machine runs it, or the time is none or longer than a day.
+        If no process of this machine runs it, or the time is zero or longer than a day.
     RunError
         If the folder cannot be written to.
     """
@@ -85,7 +85,7 @@ def arm_run(folder: Path, *, for_ns: int, name: str, now_ns: int | None = None) 
 
 
 def disarm_run(folder: Path) -> bool:
-    """End the arm of a run; return whether one held.
+    """End the arm of a run; return whether it was armed.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def disarm_run(folder: Path) -> bool:
 
 
 def arm_of(folder: Path, now_ns: int | None = None) -> Arm | None:
-    """Return the arm that holds for a run; one that cannot be read holds for none."""
+    """Return the valid arm of a run; an unreadable file counts as not armed."""
     import msgspec
 
     from septet._files import read_bounded

@@ -1,4 +1,4 @@
-"""Check a strategy file: its shape, what it refers to, its data, and the venue if asked."""
+"""Checks a strategy file: its shape, references and data, and on request the venue."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ LoadWith = Callable[[Sequence[Any]], Any]
 
 
 class CheckRequest(msgspec.Struct, frozen=True):
-    """What is checked beyond the file: its data, and with `world` the feed and the venue.
+    """Options of a check: the data of the file, and with `world` its feed and venue.
 
-    `clock` is the address of a local venue that serves market time.
+    `clock` is the address of a local venue that provides market time.
     """
 
     data: bool = True
@@ -36,10 +36,10 @@ class CheckRequest(msgspec.Struct, frozen=True):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """A file without errors of its own: its warnings, and what was found beside it.
+    """Result of a check of a valid file: its warnings and findings.
 
-    `settings` counts those of its sweep; `world` is what feed and venue answered; `windows` are
-    those its model is trained on.
+    `settings` is the number of settings of its sweep; `world` are the findings on feed and venue;
+    `windows` are the training windows of its model.
     """
 
     loaded: Loaded
@@ -51,11 +51,11 @@ class Checked(msgspec.Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """Whether a run may start: no finding, or only findings of the venue."""
+        """Whether a run may start: no findings, or only findings on the venue."""
         return self.world is None or self.world.ok
 
     def document(self) -> dict[str, Any]:
-        """Return the answer as plain data."""
+        """Return the result as plain data."""
         strategy = self.loaded.strategy
         fields: dict[str, Any] = {
             "ok": self.ok,
@@ -84,7 +84,7 @@ def check_file(
     unchecked: bool = False,
     log: Callable[[str], None] | None = None,
 ) -> Checked:
-    """Load a file and check it and what it needs.
+    """Load a file, and check it and its data.
 
     Raises
     ------
@@ -105,14 +105,14 @@ def check_loading(
     log: Callable[[str], None] | None = None,
     file: str,
 ) -> Checked:
-    """Check what `again` loads, and what it needs.
+    """Check the strategy that `again` loads, and its data.
 
     Parameters
     ----------
     again
         Loads the strategy with the settings `sets`, and reports slow steps to `log`.
     file
-        How the answer names it.
+        Name of the file in the result.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def check_loading(
 
 
 def _besides(error: ConfigError, load_with: LoadWith | None) -> list[Problem]:
-    """Return the problems of the data besides a missing key, if there are no others."""
+    """Return problems of the data other than a missing key, if there are no others."""
     if load_with is None:
         return []
     from septet._shell.missing_keys import known_besides
@@ -151,7 +151,7 @@ def _besides(error: ConfigError, load_with: LoadWith | None) -> list[Problem]:
 def _preflight(
     loaded: Loaded, request: CheckRequest, load_with: LoadWith | None
 ) -> tuple[list[Problem], Windows | None]:
-    """Report what would stop a run of this file here, and what its model is trained on."""
+    """Report what would stop a run of this file here, and the training windows of its model."""
     from septet._shell.preflight import check_data, check_model, check_secrets
 
     if loaded.strategy.mode == "backtest":
@@ -181,7 +181,7 @@ def _look(loaded: Loaded, address: str | None) -> World:
 
 
 def _settings_of_sweep(loaded: Loaded) -> int:
-    """Check every value of the file's sweep; return how many settings it has."""
+    """Check every value of the file's sweep; return the number of its settings."""
     from septet._sweep.space import space_of
     from septet._sweep.value_checks import check_values
 

@@ -1,4 +1,4 @@
-"""Several paper or live runs as one: the sum of their equity, and its drawdown."""
+"""Combination of several paper or live runs: the sum of their equity, and its drawdown."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _NS: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class RunEquity:
-    """The equity of a paper or live run by time; `equity` has as many values as `time_ns`.
+    """The equity of a paper or live run by time; `equity` and `time_ns` have equal length.
 
-    `problem` is why its journal or files cannot be relied on, or empty.
+    `problem` states why its journal or files are unreliable, or is empty.
     """
 
     run_id: str
@@ -43,7 +43,7 @@ class RunEquity:
 
     @property
     def last(self) -> float:
-        """The last known equity; its capital where it has none yet."""
+        """The last known equity, or the initial capital if there is none yet."""
         return float(self.equity[-1]) if len(self.equity) else self.initial_capital
 
 
@@ -116,7 +116,7 @@ def combine(runs: Sequence[RunEquity]) -> Combined:
     Raises
     ------
     InputError
-        If their currencies differ, or some are simulated and others are not.
+        If their currencies differ, or only some of them are simulated.
     """
     for name, values in (
         ("currency", sorted({each.currency for each in runs})),
@@ -139,7 +139,7 @@ def combine(runs: Sequence[RunEquity]) -> Combined:
 
 
 def combined_still(combined: Combined, *, width: float = 1040) -> str:
-    """Draw the sum and its drawdown, so many pixels wide; empty with fewer than two times."""
+    """Draw the sum and its drawdown with a width in pixels; empty for fewer than two times."""
     if len(combined.time_ns) < 2:
         return ""
     rows = np.union1d(thin_rows(combined.equity, _POINTS), thin_rows(combined.drawdown, _POINTS))

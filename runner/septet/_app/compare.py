@@ -1,4 +1,4 @@
-"""Runs side by side: the settings in which they differ, their figures, and their growth."""
+"""Comparison of runs: the settings in which they differ, their figures, and their growth."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _LOOKS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """What is compared of a run: `settings` by key, its summary, and its growth.
+    """Compared values of a run: `settings` by key, its summary, and its growth.
 
-    `problem` is why its journal or files cannot be relied on, or empty. `seconds` are times of
-    equity, since 1970, thinned so that every extreme is kept; `growth` is
-    equity over the first one of them.
+    `problem` states why its journal or files are unreliable, or is empty. `seconds` are times of
+    equity, since 1970, thinned so that every extreme is kept; `growth` is equity divided by the
+    first of them.
     """
 
     run_id: str
@@ -46,7 +46,7 @@ class ComparedRun:
 
 
 def compared_run(run: Run) -> ComparedRun:
-    """Read what is compared of a run."""
+    """Read the compared values of a run."""
     seconds, growth = np.zeros(0), np.zeros(0)
     if run.has("equity"):
         table = run.table("equity", ["time", "equity"])
@@ -62,14 +62,14 @@ def compared_run(run: Run) -> ComparedRun:
 
 
 def differing(runs: Sequence[ComparedRun]) -> list[tuple[str, tuple[Any, ...]]]:
-    """Return each key whose effective value is not the same in all, with the value of each."""
+    """Return each key whose effective value differs between the runs, with all its values."""
     keys = dict.fromkeys(key for each in runs for key in each.settings)
     rows = [(key, tuple(each.settings.get(key) for each in runs)) for key in keys]
     return [(key, values) for key, values in rows if any(each != values[0] for each in values)]
 
 
 def growth_still(runs: Sequence[ComparedRun], names: Sequence[str], *, width: float = 1040) -> str:
-    """Draw the growth of each run from its own first equity, so many pixels wide."""
+    """Draw the growth of each run relative to its own first equity, with a width in pixels."""
     drawn = [
         Line(name, each.seconds, [value - 1.0 for value in each.growth], color, dash)
         for name, each, (color, dash) in zip(names, runs, _LOOKS, strict=False)

@@ -1,4 +1,4 @@
-"""Runs the conformance kit of a plugin: whether it loads and fulfils its contract."""
+"""Runs the conformance kit on plugins: whether they load and fulfil their contract."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def check_entries(
 ) -> list[dict[str, Any]]:
     """Check components one by one; `log` receives the name of each before it is checked.
 
-    Those of a package share its seconds, and all of them two other processes. The `state` of each
-    is ``kept``, ``failed``, ``not tried`` or ``watched``, and `message` states what failed or why
-    it could not be tried; `ok` is false where something failed.
+    Components of a package share its time limit; all are checked in two other processes. The
+    `state` of each is ``kept``, ``failed``, ``not tried`` or ``watched``, and `message` states what
+    failed or why it could not be tried; `ok` is false where something failed.
     """
     from septet._host.manifests import StrangersError, strangers_code
     from septet.testing.budget import Budget
@@ -51,7 +51,7 @@ def check_entries(
 def _compile(host: Host, entries: Sequence[Registered], results: list[dict[str, Any]]) -> None:
     """Compile live plans with the steps of other packages that passed the kit.
 
-    All together, which is quick; one by one where that fails, to find whose it is.
+    They are compiled together, which is fast; after a failure separately, to find the cause.
     """
     from septet._host.declare import Step
     from septet._host.plugin_registry import BUILT_IN
@@ -145,7 +145,7 @@ def _settings(declaration: Declaration) -> Config | None:
     }
     try:
         config: Config = model(**inputs)
-    except ValueError:  # required keys: the author's own tests name them
+    except ValueError:  # required keys: the author's tests supply them
         return None
     return config
 
@@ -153,8 +153,8 @@ def _settings(declaration: Declaration) -> Config | None:
 def _whole_kit(declaration: Declaration, config: Config, resolve: Any) -> str:
     """Run the whole kit on a feature.
 
-    Whether a NaN may leave no trace is not declared, so it is let pass here; the author's own
-    tests are the stricter ones.
+    A plugin does not declare whether a NaN may have no effect, so this is accepted here; the
+    author's own tests are stricter.
     """
     from septet._host.declare import Step
     from septet.testing import ConformanceError, check_component
@@ -171,7 +171,7 @@ def _whole_kit(declaration: Declaration, config: Config, resolve: Any) -> str:
 
 
 def _is_over_columns(step: Step, config: Config) -> bool:
-    """Whether a feature reads several columns by one key; the kit has no bars for that."""
+    """Whether a feature reads several columns by one key; the kit has no bars for that case."""
     from septet.testing.evaluate import column_fields
 
     marks = column_fields(type(config))

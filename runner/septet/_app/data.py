@@ -1,4 +1,4 @@
-"""Market data: download what a file needs, read and check a file, put bars into the store."""
+"""Market data: downloads the data of a file, reads and checks files, imports bars to the store."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LEAD_BARS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The description of a data file that the file does not contain.
+    """Description of a data file that the file itself does not contain.
 
     `columns` are (our name, its name), and `keys` other keys of its block in a strategy file, each
     with its value as YAML.
@@ -54,7 +54,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class CheckedData:
-    """Tables that were read and what was found in them."""
+    """Tables that were read, and the findings in them."""
 
     tables: tuple[BarTable, ...]
     findings: tuple[Finding, ...]
@@ -69,7 +69,7 @@ class CheckedData:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Bars that were put into the store: `new`, and `kept` where it had other values already."""
+    """Result of an import: `new` bars, and `kept` ones that the store had with other values."""
 
     root: Path
     source: str
@@ -94,7 +94,7 @@ def parse_bar(text: str) -> int:
     Raises
     ------
     InputError
-        If it is none.
+        If the text is not a length of a bar.
     """
     from pydantic_core import PydanticCustomError
 
@@ -112,7 +112,7 @@ def parse_bar(text: str) -> int:
 def strategy_jobs(
     file: Path, store: BarStore, span: Span = (None, None), access: Access | None = None
 ) -> list[Job]:
-    """Return what is downloaded for a strategy: each source with its request."""
+    """Return the downloads of a strategy: each source with its request."""
     from septet._config.load import load
     from septet._data.load import request_for
     from septet._data.source import Fetches
@@ -172,7 +172,7 @@ def exchange_jobs(
 
 
 def fetch_jobs(jobs: Sequence[Job], progress: Progress) -> list[FetchReport]:
-    """Download what the store does not hold; safe to interrupt and to repeat."""
+    """Download the data that the store does not have; safe to interrupt and to repeat."""
     reports: list[FetchReport] = []
     for source, request in jobs:
         reports += source.fetch(request, progress)
@@ -188,9 +188,9 @@ def read_file(path: Path, shape: Shape) -> tuple[Normalised, int]:
     Raises
     ------
     DataError
-        If a run would refuse it.
+        If a run would reject it.
     InputError
-        If a required description of it is missing.
+        If a required option is missing.
     """
     from septet._data.load import read_candles
     from septet._data.source import Request
@@ -266,7 +266,7 @@ def check_strategy_data(path: Path, store: BarStore) -> CheckedData:
 
 
 def import_file(path: Path, source: str, store: BarStore, shape: Shape) -> Imported:
-    """Put the valid bars of a file into the store; what is there already stays."""
+    """Import the valid bars of a file to the store; existing bars stay."""
     import polars as pl
 
     from septet_schemas.units import format_duration
@@ -280,14 +280,14 @@ def import_file(path: Path, source: str, store: BarStore, shape: Shape) -> Impor
     span = (int(bars.open_ns[0]), int(bars.open_ns[-1]) + bar_ns)
     fresh, changed = _compared(frame, store.read(source, bars.symbol, bar, *span))
     store.append(source, bars.symbol, bar, frame, span)
-    store.describe(  # no calendar that nobody named: whoever reads the bars is asked again
+    store.describe(  # no default calendar: every reader of the bars must name one
         source, bars.symbol, bar, stamp="open", calendar=shape.calendar, imported_from=str(path)
     )
     return Imported(store.root, source, bar, bars, fresh, changed, tuple(normalised.findings))
 
 
 def _compared(frame: pl.DataFrame, stored: pl.DataFrame | None) -> tuple[int, int]:
-    """Count the bars of a file that the store lacks, and those that it has with other values."""
+    """Count the bars of a file that the store does not have, and those with other values."""
     import polars as pl
 
     if stored is None:
@@ -304,7 +304,7 @@ def _compared(frame: pl.DataFrame, stored: pl.DataFrame | None) -> tuple[int, in
 
 
 def finding_document(finding: Finding) -> dict[str, Any]:
-    """Return what was found in data as plain data."""
+    """Return findings in data as plain data."""
     return {
         "source": finding.source, "symbol": finding.symbol, "kind": finding.kind,
         "policy": finding.policy, "count": finding.count, "message": finding.message,
@@ -321,7 +321,7 @@ def table_facts(bars: BarTable) -> dict[str, Any]:
 
 
 def store_lines(store: BarStore) -> list[dict[str, Any]]:
-    """Return what the store holds, one entry for each source, name and bar."""
+    """Return the contents of the store, one entry for each source, name and bar."""
     from septet._data.stamps import iso
 
     return [

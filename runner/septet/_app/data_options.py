@@ -1,4 +1,4 @@
-"""Keys of a block of data as options of a command that reads a file without a strategy."""
+"""Keys of a data block as options of commands that read a file without a strategy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OPTIONS: Final = {
     "time_format": "--time-format", "columns": "--column OURS=THEIRS", "bar": "--bar",
     "symbols": "--symbol",
 }  # fmt: skip
-"""Keys that have an option of their own."""
+"""Keys that have a separate option."""
 _OTHERS: Final = (
     "encoding", "delimiter", "decimal", "header", "names", "time_columns", "skip_lines", "comment",
     "time_unit", "volume_in", "max_bad", "policy",
@@ -23,7 +23,7 @@ _KEY: Final = re.compile(rf"\b({'|'.join((*_OPTIONS, *_OTHERS))}):")
 
 
 def hint_of_options(hint: str) -> str:
-    """Return a hint that names keys of a strategy file with the options that stand for them."""
+    """Return a hint that names keys of a strategy file with the corresponding options."""
     named = dict.fromkeys(_KEY.findall(hint))
     if not named:
         return hint
@@ -37,7 +37,7 @@ def yaml_value(option: str, text: str) -> Any:
     Raises
     ------
     InputError
-        If it is not YAML.
+        If it is not valid YAML.
     """
     from septet._config.read import parse_text
 

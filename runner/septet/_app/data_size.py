@@ -1,4 +1,4 @@
-"""About how much data a strategy reads, before any of it is read."""
+"""Estimates the size of a strategy's data before any of it is read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["data_blocks", "data_bytes"]
 
 _BAR_BYTES: Final = 48
 _MOST_PACKED: Final = 10
-"""About how many times its size a packed file or a Parquet file is in memory."""
+"""Approximate ratio of size in memory to size on disk of a compressed or Parquet file."""
 
 
 def data_bytes(loaded: Loaded) -> int:
-    """Return about how many bytes the data of a strategy take, unpacked, before any is read."""
+    """Estimate the size in bytes of a strategy's data, uncompressed, without reading it."""
     from septet._data.source_files import file_forms
     from septet._data.wild_cards import has_wild_cards, matching_files
 

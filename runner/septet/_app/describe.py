@@ -18,7 +18,7 @@ __all__ = ["describe", "label_documents"]
 
 
 def label_documents() -> list[dict[str, Any]]:
-    """Describe the labels that a model may learn; they are built in and not plugins."""
+    """Describe the labels of a model, which are built in and not plugins."""
     from importlib.metadata import version
 
     documents = []
@@ -41,7 +41,7 @@ def label_documents() -> list[dict[str, Any]]:
 
 
 def describe(declaration: Any) -> dict[str, Any]:
-    """Describe a declaration: its keys with types and defaults, and what a step declares."""
+    """Describe a declaration: its keys with types and defaults, and what its steps declare."""
     if not hasattr(declaration, "config"):
         return {"about": (getattr(declaration, "help", None) or "").strip(), "keys": []}
     model = config_of(declaration)
@@ -55,7 +55,7 @@ def describe(declaration: Any) -> dict[str, Any]:
         document["compiled"] = declaration.compiled
         try:
             config = model()
-        except ValueError:  # some keys have no default: what depends on them is not shown
+        except ValueError:  # some keys have no default: values that depend on them are not shown
             return document
         document["outputs"] = list(declaration.output_names(config))
         if declaration.kind == "feature":
@@ -69,7 +69,10 @@ def describe(declaration: Any) -> dict[str, Any]:
 
 
 def _ranges(step: Step, config: Config) -> dict[str, str]:
-    """Write the declared range of each output that has one; the output without a name is ``""``."""
+    """Return the declared range of each output that has one.
+
+    The name of a single output is ``""``.
+    """
     texts = {}
     for name in step.output_names(config) or ("",):
         declared = step.range_of(config, name)
@@ -81,7 +84,7 @@ def _ranges(step: Step, config: Config) -> dict[str, str]:
 
 
 def _keys(model: type[Config], prefix: str = "") -> list[dict[str, Any]]:
-    """Describe the keys of a model, those of a block inside it by their path."""
+    """Describe the keys of a model; keys of nested blocks have their path."""
     schema, docstrings = model.model_json_schema(), field_docstrings(model)
     keys = []
     for field, info in model.model_fields.items():
@@ -103,7 +106,7 @@ def _keys(model: type[Config], prefix: str = "") -> list[dict[str, Any]]:
 
 
 def _block(annotation: Any, path: str) -> tuple[type[Config] | None, str]:
-    """Return the model of a block, or of blocks by name, and the beginning of its keys' paths."""
+    """Return the model of a block, or of blocks by name, and the prefix of its keys' paths."""
     if get_origin(annotation) is dict:
         block, _ = _block(get_args(annotation)[1], path)
         return block, f"{path}.NAME."

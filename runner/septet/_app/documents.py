@@ -11,11 +11,11 @@ from septet.errors import ConfigError, Problem, SeptetError
 __all__ = ["LONGEST", "document_of", "error_document", "problem_document", "safe_text", "to_json"]
 
 LONGEST: Final = 2_000
-"""How much of a message is shown: it may quote a value of any length."""
+"""Largest length of a shown message: it may quote a value of any length."""
 
 
 def document_of(value: Any) -> Any:
-    """Return a value as plain data: its `document`, inside lists and mappings as well."""
+    """Return a value as plain data by its `document`, also inside lists and mappings."""
     if hasattr(value, "document"):
         return value.document()
     if isinstance(value, Problem):

@@ -1,4 +1,4 @@
-"""Rehearse a strategy on a local venue that makes faults."""
+"""Runs a strategy against a local venue that injects faults."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["DrillRequest", "PreparedDrill", "drill_folder", "prepare_drill", "ru
 
 @dataclass(frozen=True, slots=True)
 class DrillRequest:
-    """What a drill does: its faults, how often, on what bars; everything comes from `seed`."""
+    """Options of a drill: its faults, their rate, and its bars; `seed` determines everything."""
 
     seed: int = 1
     faults: str = "all"
@@ -37,7 +37,7 @@ class DrillRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreparedDrill:
-    """A loaded file and the options of its drill; the folder is made."""
+    """A loaded file and the options of its drill; its folder exists."""
 
     loaded: Loaded
     options: Options
@@ -51,7 +51,7 @@ def prepare_drill(
     Raises
     ------
     InputError
-        If something in the request cannot be read, or the folder is not empty.
+        If the request is invalid, or the folder is not empty.
     """
     from septet._config import load
     from septet._drill.fault_kinds import codes_of

@@ -1,4 +1,4 @@
-"""Explain a loaded file: every effective value and its origin, or the program it becomes."""
+"""Explains a loaded file: every effective value and its origin, or its generated program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["PlanText", "explain_plan", "explain_values"]
 
 @dataclass(frozen=True, slots=True)
 class PlanText:
-    """The text a file is compiled to, and the numbers it reads: ``(key, value)`` in order.
+    """The program generated from a file, and the numbers that it reads: ``(key, value)`` in order.
 
     `marked` is the text with a line above each function that names the place of its source.
     """
@@ -31,7 +31,7 @@ class PlanText:
 
 
 def explain_values(loaded: Loaded, key: str | None = None) -> list[Entry]:
-    """Return the effective value of every key, or of `key` and what is below it.
+    """Return the effective value of every key, or of `key` and the keys below it.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def explain_values(loaded: Loaded, key: str | None = None) -> list[Entry]:
 
 
 def explain_plan(loaded: Loaded) -> PlanText:
-    """Return the program that a file is compiled to; nothing is compiled."""
+    """Return the program generated from a file, without compiling it."""
     from septet._plan.origins import with_origins
     from septet._shell.session import plan_of
 

@@ -1,4 +1,4 @@
-"""Run a loaded file on frames instead of the data that it names."""
+"""Runs a loaded file on frames instead of its own data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def with_frames(loaded: Loaded, data: Any, *, time: str | None, zone: str | None
     Raises
     ------
     DataError
-        If a frame is refused at the door.
+        If a frame is rejected by the checks of its columns.
     """
     from septet._data.frames import FrameSource, frames_of_data
     from septet_schemas.base import Config

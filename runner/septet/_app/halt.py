@@ -1,4 +1,4 @@
-"""Halt a paper or live run, resume it, and wait until its journal records the outcome."""
+"""Halts a paper or live run, resumes it, and waits until its journal records the outcome."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _LOOK_S: Final = 0.1
 _BACK: Final = 256
 _JOURNAL: Final = ("journal.sqlite", "journal.sqlite-tail")
 _BY_PERSONS: Final = ("person", "resume", "manual")
-"""Words for what ends a halt or a block, where a person may."""
+"""Texts for the end of a halt or a block that a person may end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Halted:
     """The outcome of a halt, a flatten or a resume.
 
-    `taken`: the run's process has journalled the request. `open_orders` are those since, None
-    while that is not known. `unread` is the reason why the journal could not be read. `cleared` are
-    the rules that a resume cleared: empty where nothing held, None while that is not known.
-    `ended`: the process ended while it was waited for. `state` is what a run without a process
-    holds, or one that closes its positions. `moved_aside` are folders that were called as a file
-    of the switch. `pid` is the process that holds the run, if it is one of this machine.
-    `replaced_by` is who asked for the opposite before the process had taken it.
+    `taken`: the run's process has journalled the request. `open_orders` are the open orders since
+    then, None if unknown. `unread` is the reason why the journal could not be read. `cleared` are
+    the rules that a resume cleared: empty if there was none, None if unknown. `ended`: the process
+    ended during the wait. `state` has the positions and orders of a run without a process, or of
+    one that closes its positions. `moved_aside` are folders that had the name of a file of the
+    switch. `pid` is the process that holds the run, if it is one of this machine. `replaced_by` is
+    who requested the opposite before the process read the request.
     """
 
     run_id: str
@@ -78,7 +78,7 @@ class Halted:
 
     @property
     def held(self) -> tuple[str, ...]:
-        """Symbols that a flatten has not closed, but for remainders that no order can close."""
+        """Symbols that a flatten has not closed, without remainders too small for an order."""
         if self.action != "flatten" or self.state is None:
             return ()
         return tuple(each["symbol"] for each in self.state["positions"] if not each["dust"])
@@ -124,11 +124,11 @@ def halt_run(
 ) -> Halted:
     """Request a halt durably, and wait up to `wait_s` seconds until the journal records it.
 
-    `reference` is what the run was called: where it may mean more than this run (``latest``, a
-    strategy's name), a run that is starting takes the halt as well.
+    `reference` is the name by which the run was requested: if it may mean more than this run
+    (``latest``, a strategy's name), a run that is starting takes the halt as well.
 
-    With `flatten` the run closes its positions as well. The request is written before anything of
-    the run is read: the journal may be damaged, or locked.
+    With `flatten` the run closes its positions as well. The request is written before the run is
+    read: its journal may be damaged or locked.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def halt_run(
 
 
 def resume_run(folder: Path, *, name: str, reason: str, wait_s: float = 10.0) -> Halted:
-    """Clear every block of a run that waits for a person; without one nothing is requested.
+    """Clear every block of a run that waits for a person; without a block nothing is requested.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def resume_run(folder: Path, *, name: str, reason: str, wait_s: float = 10.0) ->
 def _wait_for_outcome(
     folder: Path, action: str, since_ns: int, wait_s: float, request: Asked | None
 ) -> Halted:
-    """Wait for a request to be journalled; without one the run had no block to clear."""
+    """Wait until a request is journalled; without a request there was no block to clear."""
     from septet._journal.lease import holder_of
     from septet._live.kill_switch import moved_aside
     from septet._store.journal_view import LiveRun
@@ -179,13 +179,13 @@ def _wait_for_outcome(
         cleared=() if is_unblocked else None, moved_aside=tuple(moved_aside(folder)),
         pid=holder.pid if holder is not None and holder.host == socket.gethostname() else None,
     )  # fmt: skip
-    try:  # where nobody can read it, orders may be real: the mode stays live
+    try:  # without a readable journal, orders may be real: the mode stays live
         halted = replace(halted, mode=_read(folder, lambda journal: str(journal.head.mode)))
         if holder is not None:
             halted = _wait_until_journalled(halted, since_ns, wait_s, request)
         if not halted.running and not is_unblocked:
             halted = replace(halted, state=_state_of(LiveRun(folder)))
-    except Exception as problem:  # whatever is wrong with the journal: what was asked is written
+    except Exception as problem:  # for any error of the journal: the request is written
         why = problem.message if isinstance(problem, SeptetError) else repr(problem)
         halted = replace(halted, unread=why)
     if request is not None and not (halted.replaced_by or halted.taken):
@@ -207,7 +207,7 @@ def _wait_for_start(folder: Path, wait_s: float) -> float:
 
 
 def _replaced_by(folder: Path, request: Asked) -> str:
-    """Return who asked for the opposite later; empty where nobody did."""
+    """Return who requested the opposite later; empty if nobody did."""
     from septet._live.kill_switch import read_halt, read_resume
 
     later = read_halt(folder) if request.action == "resume" else read_resume(folder)
@@ -217,7 +217,7 @@ def _replaced_by(folder: Path, request: Asked) -> str:
 
 
 def _resumed_by(journal: Reader, entry_before: int) -> str:
-    """Return whose resume a run has taken since an entry; empty without one."""
+    """Return whose resume a run has read since an entry; empty if there was none."""
     from septet import messages as m
 
     found = ""
@@ -229,7 +229,7 @@ def _resumed_by(journal: Reader, entry_before: int) -> str:
 
 
 def _state_of(run: LiveRun) -> dict[str, Any]:
-    """Return the positions and resting orders of a run, from its journal."""
+    """Return the positions and resting orders of a run from its journal."""
     from septet._report.open_state import open_state
 
     return open_state(run) or {"positions": [], "orders": []}
@@ -240,8 +240,8 @@ def _wait_until_journalled(
 ) -> Halted:
     """Wait until the run has journalled the request, and then until no order is open.
 
-    After a flatten until nothing is held as well. A process that ends is waited for no longer,
-    and a request that a later one has replaced is not.
+    After a flatten, wait until no position is left as well. The wait ends if the process ends, or
+    if a later request replaces this one.
     """
     from septet._journal.lease import holder_of
     from septet._live.kill_switch import HALT
@@ -252,7 +252,7 @@ def _wait_until_journalled(
     entry_before = _read(folder, lambda journal: _entry_before(journal, since_ns))
     until, run = time.monotonic() + wait_s, None
     while True:
-        running = holder_of(folder) is not None  # before it is read: then it reads all there is
+        running = holder_of(folder) is not None  # first, so that the journal is complete when read
         later = "" if request is None else _replaced_by(folder, request)
         if not later and action != "resume" and not os.path.lexists(folder / HALT):
             later = _read(folder, lambda journal: _resumed_by(journal, entry_before))

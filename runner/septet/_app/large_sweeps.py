@@ -1,7 +1,7 @@
-"""The page of a sweep with many settings: sorted without reading all rows, without a verdict.
+"""Page of a sweep with many settings: sorted without reading all rows, without a verdict.
 
-PSR, DSR and the overfitting probability compare every setting with all others: of many settings
-that takes minutes, and is written where the sweep ends. A page reads a few columns of them.
+PSR, DSR and the overfitting probability compare every setting with all others, which takes minutes
+for many settings; the sweep writes them at its end. A page reads only a few columns.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ __all__ = [
 ]
 
 MOST_JUDGED: Final = 5_000
-"""Settings up to which a page computes the verdict."""
+"""Largest number of settings for which a page computes the verdict."""
 MOST_CELLS: Final = 5_000_000
-"""Settings times columns that a page reads: setting, status, goal and the keys."""
+"""Largest number of cells that a page reads: setting, status, goal and the keys of all settings."""
 _UNJUDGED: Final = "they are computed where the sweep ends"
 _FIGURES: Final = ("sharpe", "total_return", "max_drawdown", "trades")
 
 
 def require_page_size(name: str, rows: int, columns: list[str]) -> None:
-    """Refuse a sweep that is too large for a page, before its settings are read.
+    """Reject a sweep that is too large for a page, before its settings are read.
 
     Raises
     ------
@@ -53,14 +53,17 @@ def require_page_size(name: str, rows: int, columns: list[str]) -> None:
 
 
 def _keys(columns: list[str]) -> list[str]:
-    """Return the swept keys, from the names of the columns of a table."""
+    """Return the swept keys from the column names of a table."""
     return columns[columns.index("setting") + 1 : columns.index("status")]
 
 
 def best_rows(
     scan: pl.LazyFrame, columns: list[str], manifest: Mapping[str, Any], first: int, count: int
 ) -> pl.DataFrame:
-    """Return some of the settings with a goal, the best first; the file is sorted, not read."""
+    """Return some of the settings with a goal, best first.
+
+    The file is sorted without being read.
+    """
     import polars as pl
 
     goal, is_more_better = _goal(manifest)
@@ -114,7 +117,7 @@ def large_findings(
 
 
 def large_words(findings: Findings, folder: Path) -> list[str]:
-    """Return the texts of the page of a large sweep: what was tried, and where the verdict is."""
+    """Return the texts of a large sweep's page: the number of tries, and where its verdict is."""
     from septet._results.number_texts import count
     from septet._sweep.sweep_findings import GOAL_WORDS, goal_text
     from septet._sweep.verdict import data_text, overview

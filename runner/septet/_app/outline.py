@@ -1,4 +1,4 @@
-"""Looks up parts of the schema and plugins by words, for authors of strategy files."""
+"""Search in the schema and the plugins, for authors of strategy files."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def _schema() -> dict[str, Any]:
 
 
 def schema_part(path: str) -> tuple[Any, list[str]]:
-    """Return the part of the JSON schema at a dotted path, and the names of what is below it.
+    """Return the part of the JSON schema at a dotted path, and the names of its children.
 
     Raises
     ------
     InputError
-        If there is no such part.
+        If the path does not exist.
     """
     root = _schema()
     part: Any = root
@@ -44,7 +44,7 @@ def schema_part(path: str) -> tuple[Any, list[str]]:
 
 
 def _children_of(part: Any, root: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a part of a schema has below it, by name."""
+    """Return the children of a part of a schema by name."""
     if not isinstance(part, Mapping):
         return {}
     children = dict(part.get("properties", {}))
@@ -61,7 +61,7 @@ def _children_of(part: Any, root: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def found_plugins(query: str = "", layer: str | None = None) -> list[dict[str, Any]]:
-    """Return the installed plugins in whose name, kind or summary every word of `query` stands.
+    """Return the installed plugins whose name, kind or summary contains every word of `query`.
 
     Raises
     ------
@@ -87,7 +87,8 @@ def found_plugins(query: str = "", layer: str | None = None) -> list[dict[str, A
 def described_plugin(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a plugin with its keys and how it is written in a file.
 
-    A package's plugin that was not checked is named only: describing it would run its code.
+    For an unchecked plugin of another package only the name is given: describing it would run its
+    code.
     """
     document = {name: entry[name] for name in ("name", "layer", "kind", "distribution", "summary")}
     document["checked"] = entry["check"]
@@ -112,7 +113,7 @@ def described_plugin(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _example(name: str, keys: list[dict[str, Any]]) -> str:
-    """Write a block with its required keys, or else its first one."""
+    """Return a block with its required keys, or else with its first key."""
     required = [each for each in keys if each["default"] == "required"]
     keys_shown = required or [each for each in keys if each["default"] != "none"][:1]
     pairs = [

@@ -1,4 +1,4 @@
-"""A strategy over a data file of the user's own: the keys that describe it, and the file."""
+"""A strategy over the user's own data file: the keys that describe it, and the file."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = [
 
 _MIB: Final = 1 << 20
 MOST_ADDED: Final = 64 << 20
-"""Bytes of a data file that is added to a workspace."""
+"""Largest size in bytes of a data file that is added to a workspace."""
 MOST_KEPT: Final = 2 << 30
-"""Bytes of all data files in the folder itself, where added files lie, with the one added."""
+"""Largest size in bytes of all data files in the folder that receives added files."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnDataKey:
-    """A key of the file that describes data: its path, its docstring, its few values."""
+    """A key of the file that describes data: its path, its docstring, its values if few."""
 
     key: str
     about: str
@@ -44,7 +44,7 @@ class OwnDataKey:
 
 
 def own_data_keys() -> list[OwnDataKey]:
-    """Return the keys that a file of one's own may need, as the models of the file describe them.
+    """Return the keys that a user's own file may need, with the descriptions of the models.
 
     `data.candles.columns` is a mapping, written as the text between its braces.
     """
@@ -74,7 +74,7 @@ def own_data_keys() -> list[OwnDataKey]:
 
 
 def key_of_problem(key: str, known: list[str]) -> str:
-    """Return the one of some keys that a problem is about; empty if there is none.
+    """Return the key, out of `keys`, that a problem is about; empty if there is none.
 
     A problem of `data.candles` itself is one of the file that it names.
     """
@@ -85,12 +85,12 @@ def key_of_problem(key: str, known: list[str]) -> str:
 
 
 def add_data_file(workspace: Workspace, name: str, data: bytes | bytearray) -> None:
-    """Store a CSV or Parquet file in a workspace; one that is there is never replaced.
+    """Store a CSV or Parquet file in a workspace; an existing file is never replaced.
 
     Raises
     ------
     InputError
-        If the name is none of a data file or is taken, or it cannot be written.
+        If the name is not that of a data file or exists, or the file cannot be written.
     """
     path, quoted = workspace.path(name), repr(shortened(name, 80))
     if PurePosixPath(name).suffix not in CSV_OR_PARQUET or "/" in name:
@@ -122,5 +122,5 @@ def add_data_file(workspace: Workspace, name: str, data: bytes | bytearray) -> N
 def _size(path: Path) -> int:
     try:
         return path.lstat().st_size
-    except OSError:  # removed meanwhile
+    except OSError:  # removed in the meantime
         return 0

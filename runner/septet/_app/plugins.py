@@ -1,4 +1,4 @@
-"""The plugins of this installation: list, describe and check them."""
+"""The plugins of this installation: lists, describes and checks them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _host() -> Host:
 
 
 def list_plugins(layer: Layer | None = None) -> dict[str, Any]:
-    """Return every installed plugin, and the packages that cannot be loaded; imports none."""
+    """Return every installed plugin, and the packages that cannot be loaded; import none."""
     host = _host()
     entries = [
         {**_document(entry), "check": check_state(entry)} for entry in host.components(layer)
@@ -34,7 +34,7 @@ def list_plugins(layer: Layer | None = None) -> dict[str, Any]:
 
 
 def describe_plugin(name: str) -> list[dict[str, Any]]:
-    """Return what a plugin, or a label of a model, takes, gives and remembers.
+    """Return the settings, outputs and memory of a plugin, or of a label of a model.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def describe_plugin(name: str) -> list[dict[str, Any]]:
 def check_plugins(
     name: str | None = None, log: Callable[[str], None] | None = None
 ) -> list[dict[str, Any]]:
-    """Check that plugins load and keep their promises: all, one, or those of a distribution.
+    """Check that plugins load and fulfil their contract: all, one, or those of a distribution.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def _document(entry: Registered) -> dict[str, Any]:
 
 
 def check_state(entry: Registered) -> str:
-    """Return the kept verdict on a plugin's installed source; nothing is imported."""
+    """Return the stored verdict on a plugin's installed source; nothing is imported."""
     from septet._config.plugin_verdicts import known_state
     from septet._host.plugin_registry import BUILT_IN
 
@@ -98,7 +98,7 @@ def check_state(entry: Registered) -> str:
 
 
 def _find(host: Host, name: str) -> list[Registered]:
-    """Every component of a name, in any layer.
+    """Return every component with a name, in any layer.
 
     Raises
     ------

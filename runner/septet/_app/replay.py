@@ -1,4 +1,4 @@
-"""Feed the journal of a run through the core again."""
+"""Replays the journal of a run through the core."""
 
 from __future__ import annotations
 

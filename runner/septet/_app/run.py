@@ -1,4 +1,4 @@
-"""Run loaded strategies: a backtest to its result and its folder, or paper and live runs."""
+"""Runs loaded strategies: a backtest to its result and folder, or paper and live runs."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Engine = Literal["auto", "batch", "event"]
 
 
 class BacktestRequest(msgspec.Struct, frozen=True):
-    """How a backtest runs: by which engine, in stretches of `chunk` bars, with which tables.
+    """Options of a backtest: its engine, chunks of `chunk` bars, and its tables.
 
-    For the ledger of trials: `face` and `client` are who asks, `hypothesis` is a sentence written
-    before the run, `declared` how many tries were made elsewhere, and `now_ns` the time that is
-    written (UTC ns), by default that of the machine's clock.
+    For the ledger of trials: `face` and `client` name the caller, `hypothesis` is a sentence
+    written before the run, `declared` is the number of tries made elsewhere, and `now_ns` the
+    recorded time (UTC ns), by default that of the machine's clock.
     """
 
     engine: Engine = "auto"
@@ -48,12 +48,12 @@ class BacktestRequest(msgspec.Struct, frozen=True):
 
     @property
     def keeps_decisions(self) -> bool:
-        """Whether decisions are kept; a run in stretches keeps none."""
+        """Whether decisions are stored; a run in chunks stores none."""
         return self.tables and self.chunk is None
 
 
 class LiveRequest(msgspec.Struct, frozen=True):
-    """How a paper or live run begins and ends; a backtest has a use for none of it.
+    """How a paper or live run starts and ends; not used by a backtest.
 
     `began_ns` is when the command began (wall time, UTC ns), by default now.
     """
@@ -68,7 +68,7 @@ class LiveRequest(msgspec.Struct, frozen=True):
 
 
 def is_backtest(files: Sequence[Loaded]) -> bool:
-    """Whether loaded files are backtests; several of them are refused.
+    """Whether loaded files are backtests; several backtests are rejected.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def is_backtest(files: Sequence[Loaded]) -> bool:
 
 
 def refuse_live(options: Sequence[str]) -> None:
-    """Refuse options of paper and live mode in a backtest.
+    """Reject options of paper and live mode in a backtest.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def compute_backtest(
     Raises
     ------
     InputError
-        If the request asks for two things that exclude each other, or the data cannot be used.
+        If two options of the request exclude each other, or the data cannot be used.
     """
     from septet._shell.backtest import backtest
 
@@ -142,7 +142,7 @@ def compute_backtest(
         result, face=request.face, declared=request.declared, client=request.client,
         hypothesis=request.hypothesis, now_ns=request.now_ns,
     )  # fmt: skip
-    total = time.perf_counter() - began  # reading the file and importing what runs it, too
+    total = time.perf_counter() - began  # includes reading the file and the imports
     return replace(result, facts=replace(result.facts, seconds_total=total))
 
 
@@ -154,9 +154,9 @@ def store_backtest(result: RunResult, out: Path, *, report: bool = True) -> Run:
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """Return a run's summary, and where its folder and report are.
+    """Return a run's summary, and the paths of its folder and report.
 
-    Of a paper or live run also what is held and which orders are open, under ``open``.
+    For a paper or live run ``open`` has its positions and open orders.
     """
     from septet._report.open_state import open_state
 
@@ -184,9 +184,9 @@ def run_live_files(
     Parameters
     ----------
     confirm
-        Asked before real orders may leave.
+        Called before real orders may be sent.
     stopped_by
-        Names what asked the run to stop before it began, or is empty; then nothing runs.
+        Names the request to stop that was received before the start; then nothing runs. Else empty.
     """
     from septet._live.clock import clock_from
     from septet._live.process import LiveResult, run_live

@@ -1,4 +1,4 @@
-"""The files of a run's folder as they change: its log, and the signs that something was written."""
+"""Files of a run's folder: its log, and stamps that show whether something was written."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FileStamps: TypeAlias = tuple[tuple[int, int, int], ...]
 _LOG_LINES: Final = 100
 _LOG_BYTES: Final = 1 << 20
 _SHOWN_ONCE: Final = ("run", "strategy")
-"""Fields of a line that whoever shows a run shows once."""
+"""Fields of a log line that are shown only once per run."""
 _WAL: Final = "journal.sqlite-wal"
 _TICK_NS: Final = 20_000_000
-"""Two writes within a tick of the system's clock may leave the same time on a file."""
+"""Two writes within a tick of the system's clock may give a file the same time."""
 
 
 def log_lines(folder: Path, trace: str = "") -> list[dict[str, str]]:
-    """Return the last lines of a run's log, the latest first; with `trace` those that have it.
+    """Return the last lines of a run's log, the latest first; with `trace` only those that have it.
 
-    The last MiB of the file is read. A line that is no JSON object is shown as it is.
+    The last MiB of the file is read. A line that is not a JSON object is returned unchanged.
     """
     from septet._files import open_regular
     from septet._live.logs import FILE
@@ -42,7 +42,7 @@ def log_lines(folder: Path, trace: str = "") -> list[dict[str, str]]:
     texts = raw.decode("utf-8", "replace").splitlines()[1 if size > _LOG_BYTES else 0 :]
     found: list[dict[str, str]] = []
     for text in reversed(texts):
-        if len(found) == _LOG_LINES:  # what is not shown is not decoded
+        if len(found) == _LOG_LINES:  # lines that are not shown are not decoded
             break
         if text.strip():
             line = _logged(text)
@@ -74,7 +74,10 @@ def _logged(text: str) -> dict[str, str]:
 
 
 def file_stamps_of(folder: Path) -> FileStamps | None:
-    """Return what changes when a run writes or its process ends; None if its folder is gone."""
+    """Return stamps that change when a run writes or its process ends.
+
+    None if its folder is gone.
+    """
     from septet._journal.lease import RUN_LOCK
     from septet._journal.lock import is_locked
     from septet._live.kill_switch import HALT, RESUME
@@ -83,14 +86,14 @@ def file_stamps_of(folder: Path) -> FileStamps | None:
 
     if not folder.is_dir():
         return None
-    found = [(0, 0, int(is_locked(folder / RUN_LOCK)))]  # a process that is killed writes nothing
+    found = [(0, 0, int(is_locked(folder / RUN_LOCK)))]  # a killed process writes nothing
     for name in (*LIVE_SIGNS, _WAL, *FILES, HALT, RESUME):
         try:
             state = (folder / name).lstat()
             changed_ns = 0 if name == _WAL else state.st_ctime_ns  # readers set its owner
             found.append((state.st_mtime_ns, changed_ns, state.st_size))
         except OSError:
-            found.append((0, 0, 0))  # it is not there: that is a sign as well
+            found.append((0, 0, 0))  # a missing file counts as a change as well
     return tuple(found)
 
 
@@ -99,10 +102,10 @@ def settled_stamps_of(
     now_ns: Callable[[], int] = time.time_ns,
     sleep: Callable[[float], None] = time.sleep,
 ) -> FileStamps | None:
-    """Return the stamps of a run's files; None if they do not show every later write.
+    """Return the stamps of a run's files; None if a later write may leave them unchanged.
 
-    A file that was written within the last tick may be written again without another time. So this
-    waits a tick, once: only a run that writes all the time has none.
+    A file written within the last tick may be written again with the same time. So this waits one
+    tick, once; only for a run that writes continuously it returns None.
     """
     for _ in range(2):
         found = file_stamps_of(folder)

@@ -1,4 +1,4 @@
-"""Reading the folder of a run, which may be untrusted: defects become messages."""
+"""Reading of a run's folder, which may be untrusted: defects become error messages."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ __all__ = ["reading_run"]
 def reading_run(*passed_on: type[BaseException]) -> Iterator[None]:
     """Turn any defect in the folder of a run into an error with a message.
 
-    A journal that cannot be read is wrong input here. Values that no run writes may stand in any
-    field of a folder's documents and make anything fail; `passed_on` are exceptions that are none
-    of that.
+    An unreadable journal counts as wrong input. Any field of a folder's documents may have values
+    that no run writes, and cause any exception; `passed_on` are exceptions with other causes.
 
     Raises
     ------
@@ -32,7 +31,7 @@ def reading_run(*passed_on: type[BaseException]) -> Iterator[None]:
         raise InputError(problem.message, hint=problem.hint) from problem
     except passed:
         raise
-    except Exception as problem:  # any value may stand in any field, and make anything fail
+    except Exception as problem:  # any field may have any value, and cause any exception
         last = traceback.extract_tb(problem.__traceback__)[-1]
         raise InputError(
             f"the run cannot be read: {type(problem).__name__}: {str(problem)[:200]} "

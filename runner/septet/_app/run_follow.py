@@ -1,4 +1,4 @@
-"""Follows one run: reads on in its journal from where it was, and never writes into its folder."""
+"""Follows one run: reads new entries of its journal, and never writes to its folder."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["Look", "RunFollower"]
 
 _DATA: Final = ("bar", "quote", "print")
 _VERIFY_S: Final = 60.0
-"""The whole journal is verified so often while it is followed."""
+"""Interval at which the whole journal is verified while it is followed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look at a run gave: the last view that could be read, and how current it is.
+    """Result of reading a run: the last readable view, and how current it is.
 
-    `read_ns` is when `view` was read (wall time). `problem` is why the run cannot be read now,
-    empty where it can; `gone` whether its folder is not there any more; `starting` whether its
-    process has made no journal yet.
+    `read_ns` is when `view` was read (wall time). `problem` states why the run cannot be read now,
+    or is empty; `gone` is whether its folder no longer exists; `starting` whether its process has
+    made no journal yet.
     """
 
     view: RunView | None
@@ -50,7 +50,7 @@ class Look:
 
 
 class RunFollower:
-    """Reads a run repeatedly; of a journal only the entries since the last time are read."""
+    """Reads a run repeatedly; only new entries of its journal are read."""
 
     def __init__(
         self,
@@ -70,9 +70,9 @@ class RunFollower:
         self._without_journal = False
 
     def look(self) -> Look:
-        """Return the run as it is now, or as it was when it could last be read.
+        """Return the current state of the run, or the last readable one.
 
-        Whatever is wrong with the folder is in the answer and is not raised.
+        Errors of the folder are reported in the result and not raised.
         """
         from septet._journal.lease import holder_of
         from septet._store.starting_runs import is_starting, starting_problem
@@ -108,16 +108,16 @@ class RunFollower:
             finding = Run(self.folder).finding
             has_view = self._view is not None and not self._without_journal
             if has_view or running or finding is None or finding.kind != "unreadable":
-                raise  # it may be locked, or be put back
+                raise  # it may be locked, or be restored
             view = view_of_run(open_run(self.folder))
-            self._without_journal = True  # it is tried again at every look
+            self._without_journal = True  # every look tries again
             return view
         self._without_journal = False
         if view.is_running:
             return replace(view, problem=view.doubt, exit_status=1 if view.doubt else 0)
         if not view.doubt and Run(self.folder).files_finding is None:
             return view
-        stored = view_of_run(open_run(self.folder))  # it decides where the figures come from
+        stored = view_of_run(open_run(self.folder))  # it determines the source of the figures
         return replace(stored, last_data_ns=self._data_ns)
 
     def _read_journal(self, path: Path) -> RunView:
@@ -133,7 +133,7 @@ class RunFollower:
             if self._fold is None or file != self._file or last < self._fold.seq:
                 self._fold, self._file, self._data_ns = Fold(journal.head), file, 0
                 self._verified_s = -_VERIFY_S
-            fold, self._fold = self._fold, None  # half an entry may be in it if one cannot be read
+            fold, self._fold = self._fold, None  # after an error it may contain half an entry
             for entry in journal.read(fold.seq, last):
                 fold.take((entry,))
                 if entry.kind in _DATA:

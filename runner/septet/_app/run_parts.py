@@ -33,10 +33,10 @@ _MOST_BETWEEN: Final = 1_000_000_000
 
 
 def figures_of(summary: Mapping[str, Any], names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return figures of a run, all or those of `names`, with its verdict and the tries before it.
+    """Return figures of a run, all or `names`, with its verdict and the number of tries before it.
 
-    Those of the part that came after its file was first tried stand apart, under ``forward``. How
-    long it took is no figure of the strategy, and left out.
+    Figures of the period after its file was first tried are separate, under ``forward``. The
+    duration of the run is not a figure of the strategy and is left out.
     """
     forward = summary.get("forward")
     forward = forward if isinstance(forward, Mapping) else None
@@ -58,14 +58,14 @@ def _chosen(summary: Mapping[str, Any], names: Sequence[str] | None) -> dict[str
 
 
 def is_live(run: Run) -> bool:
-    """Whether a run is a paper or live run, also without its journal."""
+    """Whether a run is a paper or live run; works without its journal."""
     from septet._store.run_condition import condition_of
 
     return condition_of(run, listed=True).is_trading
 
 
 def unless_damaged(run: Run, part: Callable[[Run], Any], empty: Any) -> Any:
-    """Return a part of a run; `empty` where it needs a table that `tables_finding` reports."""
+    """Return a part of a run, or `empty` if it needs a table that `tables_finding` reports."""
     try:
         return part(run)
     except InputError:
@@ -86,7 +86,7 @@ def changed_settings(first: Run, second: Run) -> list[dict[str, Any]]:
 
 
 def settings_of(run: Run) -> dict[str, Any]:
-    """Return the effective values of a run by their keys."""
+    """Return the effective values of a run by key."""
     return dict(_leaves(run.manifest.get("resolved") or {}))
 
 
@@ -99,10 +99,10 @@ def _leaves(part: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def trials_of(summary: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return how many tries preceded a run: `count`, and how many independent ones they are worth.
+    """Return the tries before a run: their `count`, and the effective number of independent ones.
 
-    None in paper and live, which are no tries. Where the ledger did not know, `complete` is False
-    and the numbers are None, or the least there were.
+    None for paper and live, which are not tries. If the ledger is incomplete, `complete` is False
+    and the numbers are None or lower bounds.
     """
     tries = summary.get("tries")
     if not isinstance(tries, Mapping):
@@ -124,7 +124,7 @@ def table_slice(
 ) -> tuple[pl.DataFrame, bool]:  # fmt: skip
     """Return some rows of a table of a run, times as text, and whether more follow.
 
-    Only these are read, where they follow each other: a long table is never loaded completely.
+    Only these rows are read if they are contiguous: a long table is never loaded completely.
 
     Parameters
     ----------
@@ -181,9 +181,9 @@ def table_slice(
 def _between(
     run: Run, name: str, frame: pl.LazyFrame, column: str, start: str | None, end: str | None
 ) -> pl.LazyFrame:
-    """Return the rows between two times: as a span of rows if they follow each other.
+    """Return the rows between two times, as a span of rows if they are contiguous.
 
-    A span is read without what lies around it; a filter would be tried on rows far beyond.
+    A span is read without the rows around it; a filter would be evaluated on many other rows.
     """
     import polars as pl
 

@@ -41,8 +41,8 @@ _NS: Final = 1_000_000_000
 class HeldPosition:
     """A position: its value at the newest mark, its stop and its target.
 
-    `stop` states where the stop is held, `stop_price` and `target_price` are the levels as far as
-    they are known: of an order at the venue, else of the last decision.
+    `stop` states who holds the stop. `stop_price` and `target_price` are the levels if known: of an
+    order at the venue, else of the last decision.
     """
 
     symbol: str
@@ -61,7 +61,7 @@ class HeldPosition:
 
 @dataclass(frozen=True, slots=True)
 class OpenOrderRow:
-    """An open order; `reference` is what `septet why` takes."""
+    """An open order; `reference` is the argument for `septet why`."""
 
     reference: str
     symbol: str
@@ -76,7 +76,7 @@ class OpenOrderRow:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
-    """A decision, and in `why` what rejected or capped it; empty where nothing did."""
+    """A decision, with the rule in `why` that rejected or capped it, or an empty text."""
 
     time: str
     symbol: str
@@ -100,17 +100,17 @@ class RunEvent:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """The state of a run, with every row that is shown of it.
+    """The state of a run, with all rows that are shown.
 
     `state` is running, halted (by a person, while a process runs it), stopped, failed, killed,
-    unbegun or finished (a backtest), `state_text` the same in words. `blocks` name what keeps it
-    from entering; `entries` is that in one line. Amounts are in `currency`; `drawdown`,
-    `day_return` and `exposure` are fractions. `equity` is that of the last decision, at
-    `equity_time`. `last_data_ns` is when the process last took in market data (wall time),
-    `written_ns` when it last journalled anything; 0 where it never did. `problem` is what is wrong
-    with its journal and its files, and what to do; `exit_status` that of a command that shows it.
-    Without `is_held_known` there is nothing to tell its positions and open orders from: of a
-    backtest, or without a journal that can be read. They are then null in its document.
+    unbegun or finished (a backtest), `state_text` the same in words. `blocks` name what blocks its
+    entries; `entries` is the same in one line. Amounts are in `currency`; `drawdown`, `day_return`
+    and `exposure` are fractions. `equity` is that of the last decision, at `equity_time`.
+    `last_data_ns` is when the process last took in market data (wall time), `written_ns` when it
+    last journalled anything; 0 where it never did. `problem` states defects of its journal and
+    files, with a hint; `exit_status` that of a command that shows it. Without `is_held_known` its
+    positions and open orders are unknown: for a backtest, or without a readable journal. They are
+    then null in its document.
     """
 
     run_id: str
@@ -152,7 +152,7 @@ class RunView:
 
     @property
     def entries(self) -> str:
-        """Return in one line whether it may enter, and why not."""
+        """Return in one line whether it may enter, and if not, why."""
         if self.state == "finished":
             return "none: a finished backtest"
         blocked = "; ".join(self.blocks)
@@ -178,7 +178,7 @@ class RunView:
 
 
 def standing_words(standing: Standing) -> tuple[str, str, tuple[str, ...]]:
-    """Return the state of a paper or live run, the same in words, and what blocks its entries."""
+    """Return the state of a paper or live run, as word and as text, and what blocks its entries."""
     blocks = []
     if standing.halted is not None:
         name, reason = standing.halted
@@ -189,7 +189,7 @@ def standing_words(standing: Standing) -> tuple[str, str, tuple[str, ...]]:
         blocks.append(f"resumed by {name}: {reason}; it takes effect {when}")
     for block in standing.blocks:
         if standing.halted is not None and block.rule == HALT_RULE:
-            continue  # the halt above, as the process took it
+            continue  # the same halt, as the process recorded it
         text = f" ({block.text})" if block.text else ""
         until = _UNTIL.get(block.clears_when, block.clears_when)
         blocks.append(f"blocked by {block.rule} until {until}{text}")
@@ -277,10 +277,10 @@ def view_of_run(run: Run) -> RunView:
 def _view_without_journal(
     run: Run, standing: Standing, known: RunView | None, facts: Mapping[str, Any]
 ) -> RunView:
-    """Return the view of a paper or live run whose figures are those of the files beside it.
+    """Return the view of a paper or live run with the figures of its files.
 
-    Its journal is gone, cannot be read or holds less. `held` is what that has of positions and
-    orders, if anything.
+    Its journal is missing, unreadable or less complete. `held` has the positions and orders of the
+    journal, if any.
     """
     state, text, blocks = standing_words(standing)
     view = replace(
@@ -335,7 +335,7 @@ def _equity_of(run: Run) -> pl.DataFrame | None:
 
 
 def _drawdowns(values: Sequence[float], initial: float) -> tuple[float | None, float | None]:
-    """Return the drawdown now and the deepest one."""
+    """Return the current and the deepest drawdown."""
     if not values:
         return None, None
     peak, now, deepest = initial, 0.0, 0.0
@@ -349,9 +349,9 @@ def _drawdowns(values: Sequence[float], initial: float) -> tuple[float | None, f
 def _day(
     times: Sequence[int], values: Sequence[float], initial: float, zone: str, day_start: str
 ) -> tuple[float | None, float | None]:
-    """Return profit and return since the last equity of the day before.
+    """Return profit and return since the last equity of the previous day.
 
-    The day is that of the strategy file, and of the last decision.
+    The day of the last decision, by the time zone and day start of the strategy file.
     """
     from bisect import bisect_left
 
@@ -363,14 +363,14 @@ def _day(
     last = datetime.fromtimestamp(times[-1] // _NS, UTC).astimezone(place)
     midnight = datetime.combine((last.replace(tzinfo=None) - offset).date(), datetime.min.time())
     since = (midnight + offset).replace(tzinfo=place).astimezone(UTC)
-    first = bisect_left(times, int(since.timestamp()) * _NS + 1)  # at its start the day before ends
+    first = bisect_left(times, int(since.timestamp()) * _NS + 1)  # the previous day ends here
     base = values[first - 1] if first else initial
     profit = values[-1] - base
     return profit, profit / base if base > 0.0 else None
 
 
 def _levels(fold: Fold) -> dict[str, dict[str, float]]:
-    """Return the levels of each symbol's last decision that has them, by column."""
+    """Return the levels in each symbol's last decision that has them, by column."""
     import struct
 
     width = len(fold.features)

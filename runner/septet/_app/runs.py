@@ -1,4 +1,4 @@
-"""Stored runs: lists them, their state, why one traded, and how it differs from a backtest."""
+"""Stored runs: their list and state, the reasons of their orders, differences to backtests."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = [
 
 _SHOWN_ELSEWHERE: Final = ("operator", "stopping")
 HALT_RULE: Final = "operator_halt"
-"""The block of a person's halt, as the process took it."""
+"""Name of the block of a person's halt, as the process records it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What keeps a run from entering: a rule, what ends it, and a remark."""
+    """A block of a run's entries: its rule, what ends it, and a remark."""
 
     rule: str
     clears_when: str
@@ -42,7 +42,7 @@ class Standing:
 
     `holder` is the process that runs it, if one does; `ended` how its last session ended: None if
     it was killed or crashed, empty if it never began. `halted` and `resumed` are (who, why).
-    `doubt` is why the journal cannot be relied on, or empty.
+    `doubt` states why the journal is unreliable, or is empty.
     """
 
     holder: str | None
@@ -54,7 +54,7 @@ class Standing:
 
     @property
     def halt(self) -> str:
-        """Who halted it and why; empty where no person's halt stands."""
+        """Who halted it and why; empty without a halt by a person."""
         if self.halted is not None:
             name, reason = self.halted
             return f"{name}: {reason}"
@@ -63,7 +63,7 @@ class Standing:
 
     @property
     def state(self) -> str:
-        """One word: halted (a process runs it), running, killed, stopped or unbegun."""
+        """State in one word: halted (a process runs it), running, killed, stopped or unbegun."""
         if self.holder is not None:
             return "halted" if self.halt else "running"
         if self.ended is None:
@@ -73,12 +73,12 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A run of a list: its summary, or in `damaged` why it cannot be read.
+    """A listed run: its summary, or in `damaged` the reason why it cannot be read.
 
-    `state` is finished of a backtest, else that of `Standing`, failed, or starting (its process
-    has made no journal yet); empty where it is damaged.
-    `problem` is what is wrong with its journal and its files, and what to do: the tables of a
-    backtest are not opened for a list, and a journal above 256 MiB is not verified for it.
+    `state` is finished for a backtest, else that of `Standing`, failed, or starting (its process
+    has made no journal yet); empty if it is damaged. `problem` states defects of its journal and
+    files, with a hint: the tables of a backtest are not opened for a list, and a journal above 256
+    MiB is not verified for it.
     """
 
     run_id: str
@@ -112,12 +112,12 @@ def list_stored(
 
 
 def _with_copies(listed: Sequence[ListedRun], root: Path) -> list[ListedRun]:
-    """Name the folders of a run that has several: they have one id."""
+    """Name the folders of a run that has several with the same id."""
     from septet._store.run_order import run_id_in
 
     folders: dict[str, list[Path]] = {}
     for each in listed:
-        if not each.folder.is_symlink():  # nothing behind one is read
+        if not each.folder.is_symlink():  # links are not followed
             folders.setdefault(run_id_in(each.folder), []).append(each.folder)
     several = {
         each: copies for copies in folders.values() if len(copies) > 1 for each in copies
@@ -131,7 +131,7 @@ def _with_copies(listed: Sequence[ListedRun], root: Path) -> list[ListedRun]:
 
 
 def copies_text(folders: Sequence[Path], root: Path) -> str:
-    """Return in words that several folders hold one run; the last is the one in use."""
+    """Return the text that several folders contain one run; the last one is in use."""
     from septet._store.run_order import run_id_in
 
     names = [os.path.relpath(each, root) for each in folders]
@@ -142,7 +142,7 @@ def copies_text(folders: Sequence[Path], root: Path) -> str:
 
 
 def _state_of(run: Run, summary: Mapping[str, Any], condition: RunCondition) -> str:
-    """Return the state of a run; what a summary calls it counts with a journal that agrees."""
+    """Return the state of a run; the state in its summary counts only if the journal agrees."""
     if not condition.is_trading:
         return "finished"
     written = str(summary.get("state") or "running")
@@ -174,7 +174,7 @@ def _listed(run: Run) -> ListedRun:
 
 
 def problem_of_run(run: Run) -> str:
-    """Return what is wrong with the journal of a run and with its files; empty if nothing is."""
+    """Return the defects of a run's journal and files; empty if there are none."""
     from septet._store.files_check import problem_text
 
     text: str = problem_text(run)
@@ -199,9 +199,9 @@ def standing_of(run: Run) -> Standing | None:
 
 
 def standing_in(folder: Path, blocks: Sequence[Mapping[str, Any]], doubt: str) -> Standing:
-    """Return how the paper or live run of a folder stands, of which the blocks are known.
+    """Return the state of the paper or live run of a folder, whose blocks are given.
 
-    `doubt` is why its journal cannot be relied on, or empty.
+    `doubt` states why its journal is unreliable, or is empty.
     """
     from septet._journal.lease import holder_of
     from septet._live.kill_switch import read_halt, read_resume
@@ -254,7 +254,7 @@ def diff_runs(
     log: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> Gap:
-    """Explain the gap between a paper or live run and a backtest of the same strategy.
+    """Explain the differences between a paper or live run and a backtest of the same strategy.
 
     Raises
     ------
@@ -267,14 +267,17 @@ def diff_runs(
 
 
 def report_run(run: Run) -> Path:
-    """Write a run's report.html again, from its folder alone."""
+    """Rewrite a run's report.html from its folder."""
     from septet._report.page import write_report
 
     return write_report(run)
 
 
 def export_run(run: Run, folder: Path | None, kind: str, *, force: bool = False) -> list[Path]:
-    """Write a run's tables to `folder`; without one, those of a live run anew from its journal."""
+    """Write a run's tables to `folder`.
+
+    Without one, rewrite those of a live run from its journal.
+    """
     from septet._store.export import export_tables
     from septet._store.projections import project
 
@@ -285,7 +288,7 @@ def export_run(run: Run, folder: Path | None, kind: str, *, force: bool = False)
 
 
 def missing_from_export(run: Run, folder: Path | None) -> tuple[list[str], str]:
-    """Return which tables of a run an export leaves out, as they are missing, and what to do."""
+    """Return the tables that an export omits because they are missing, with a hint."""
     from septet._store.damage_messages import hint_for
     from septet._store.export import missing_tables
 
@@ -294,7 +297,7 @@ def missing_from_export(run: Run, folder: Path | None) -> tuple[list[str], str]:
 
 
 def write_page(run: Run, path: Path) -> Path:
-    """Write the page of a run to a file; the old one stays until the new one is complete.
+    """Write the page of a run to a file; the old file stays until the new one is complete.
 
     Raises
     ------

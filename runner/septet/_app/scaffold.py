@@ -1,4 +1,4 @@
-"""A new plugin package, complete and passing its own test."""
+"""Creates a new plugin package that is complete and passes its test."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def write_package(folder: Path) -> list[str]:
     Raises
     ------
     InputError
-        If the folder is not empty, its name makes no package name, or it cannot be written.
+        If the folder is not empty, its name cannot be a package name, or it cannot be written.
     """
     name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
     package = name.replace("-", "_")

@@ -1,4 +1,4 @@
-"""Settings by key path, as the loader takes them."""
+"""Settings by key path, in the form of the loader."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["laid"]
 
 
 def laid(settings: Mapping[str, object]) -> list[Any]:
-    """Return settings as the loader takes them.
+    """Return settings in the form of the loader.
 
     Raises
     ------
     ConfigError
-        With every one that cannot be read.
+        With every invalid setting.
     """
     from septet._config.overlay import value_setting
 

@@ -1,4 +1,4 @@
-"""A starter strategy in a folder of its own, which runs at once."""
+"""Creates a starter strategy in a folder, which can be run at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from septet.errors import InputError
 __all__ = ["CSV_OR_PARQUET", "own_data_text", "starter_name", "write_starter"]
 
 CSV_OR_PARQUET: Final = {".csv": "csv", ".parquet": "parquet"}
-"""The source that reads a file of each ending."""
+"""Source for each file extension."""
 
 _STRATEGY: Final = """\
 {head}version: 1
@@ -59,7 +59,7 @@ def write_starter(root: Path, *, force: bool = False) -> list[str]:
     Raises
     ------
     InputError
-        If one is there and `force` is false, or the folder cannot be written.
+        If one of them exists and `force` is false, or the folder cannot be written.
     """
     from septet._config.json_schema import schema_text
     from septet._host.plugin_registry import Host
@@ -92,7 +92,7 @@ def write_starter(root: Path, *, force: bool = False) -> list[str]:
 
 
 def own_data_text(name: str, data: str, keys: Mapping[str, str]) -> str:
-    """Return the starter strategy over a file of the user's own: a text that is yet to be checked.
+    """Return the starter strategy for a user's own data file, as an unchecked text.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def own_data_text(name: str, data: str, keys: Mapping[str, str]) -> str:
         A CSV or Parquet file, relative to the strategy file.
     keys
         Values by key path: `universe.symbols` (one symbol), `universe.bar`, and keys of
-        `data.candles`; `data.candles.columns` is what stands between its braces. An empty value
+        `data.candles`; `data.candles.columns` is the text between its braces. An empty value
         leaves its key out, and a check reports whether it is needed.
     """
     values = {key: value for key, value in keys.items() if value}
@@ -123,7 +123,7 @@ def own_data_text(name: str, data: str, keys: Mapping[str, str]) -> str:
 
 
 def starter_name(text: str) -> str:
-    """Return a name of a strategy that is as near to a text as the letters of a name allow."""
+    """Return a valid strategy name that is as similar to a text as possible."""
     letters = [
         letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "-"
         for letter in text

@@ -1,4 +1,4 @@
-"""The text of a strategy file that an agent sends: its size, its hash, and whether it is one."""
+"""The text of a strategy file sent by an agent: its size, its hash, and its keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from septet.errors import ConfigError, InputError
 __all__ = ["MOST_TEXT", "require_small_text", "require_strategy_keys", "text_hash"]
 
 MOST_TEXT: Final = 200_000
-"""Bytes of a strategy file, and of the settings laid over one."""
+"""Largest size in bytes of a strategy file, and of the settings laid over it."""
 
 
 def text_hash(text: str) -> str:
@@ -20,7 +20,7 @@ def text_hash(text: str) -> str:
 
 
 def require_small_text(text: str, subject: str = "the text is") -> None:
-    """Refuse a text above `MOST_TEXT`.
+    """Reject a text larger than `MOST_TEXT`.
 
     Raises
     ------
@@ -33,12 +33,12 @@ def require_small_text(text: str, subject: str = "the text is") -> None:
 
 
 def require_strategy_keys(text: str, file: str) -> None:
-    """Refuse a text that is no mapping with the keys of a strategy; it need not be right.
+    """Reject a text that is not a mapping with keys of a strategy; values are not checked.
 
     Raises
     ------
     ConfigError, InputError
-        With what is no YAML, or no key of a strategy.
+        With the invalid YAML, or the unknown keys.
     """
     from septet._config.read import check_text, parse_text
     from septet_schemas.strategy import Strategy

@@ -1,4 +1,4 @@
-"""Run many settings of a strategy, and assess the best of them."""
+"""Runs many settings of a strategy, and assesses the best of them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ PROBLEMS_SHOWN: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class SweepRequest:
-    """How a sweep runs: its draws, where it is stored and on how many threads or which cluster.
+    """Options of a sweep: its draws, its folder, and its threads or cluster.
 
-    `face`, `client` and `hypothesis` are who asks and why, for the ledger of trials, and `now_ns`
-    when (UTC ns), by default by the machine's clock.
+    `face` and `client` name the caller and `hypothesis` its reason, for the ledger of trials;
+    `now_ns` is the recorded time (UTC ns), by default that of the machine's clock.
     """
 
     out: Path = Path("sweeps")
@@ -47,12 +47,12 @@ class SweepRequest:
 
 
 def sweep_settings(axes: Sequence[str], section: Mapping[str, Any]) -> list[Setting]:
-    """Return what is laid over a file's `sweep:` section; a key of `section` that is None is not.
+    """Return the settings to lay over a file's `sweep:` section, without keys that are None.
 
     Raises
     ------
     ConfigError
-        With everything that cannot be read.
+        With all invalid settings.
     """
     from septet._sweep.flags import flag_settings
 
@@ -60,7 +60,7 @@ def sweep_settings(axes: Sequence[str], section: Mapping[str, Any]) -> list[Sett
 
 
 def settings_count(loaded: Loaded) -> int:
-    """Return how many settings the sweep of a loaded file has; none is run.
+    """Return the number of settings in the sweep of a loaded file, without running any.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def sweep_file(
     Raises
     ------
     ConfigError
-        If the file names nothing to sweep, or something that cannot be run.
+        If the file has no sweep, or a setting that cannot be run.
     """
     from septet._sweep.run_sweep import run_sweep
 
@@ -115,7 +115,7 @@ def sweep_problems(outcome: Outcome) -> list[tuple[str, int]]:
 
 
 def sweep_document(outcome: Outcome) -> dict[str, Any]:
-    """Return the one document of a sweep."""
+    """Return the document of a sweep."""
     from septet._sweep.verdict import paragraphs
 
     findings, manifest = outcome.findings, outcome.manifest

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["BEST_LISTED", "SweepStill", "SweepView", "stored_sweeps", "sweep_folder", "sweep_view"]
 
 BEST_LISTED: Final = 20
-"""Settings of one part of the list."""
+"""Number of settings in one part of the list."""
 _MANIFEST: Final = "manifest.json"
 _TABLE: Final = "settings.parquet"
 _LARGEST: Final = 16 << 20
@@ -31,7 +31,7 @@ _NARROW: Final = 400.0
 
 @dataclass(frozen=True, slots=True)
 class SweepStill:
-    """A drawing with its title; `narrow` is another one where `wide` fits no narrow window."""
+    """A drawing with its title; `narrow` is a variant for windows too narrow for `wide`."""
 
     title: str
     wide: str
@@ -42,10 +42,10 @@ class SweepStill:
 class SweepView:
     """The results of a sweep.
 
-    `file` is the name of the file that was swept, without its folder; `words` are the paragraphs
-    of its verdict, `stills` its drawings, `head` and `rows` the best settings as text;
-    `settings` are those of each row as ``path=value``, one a line. The rows begin after the `first`
-    of `ranked` settings that have a goal.
+    `file` is the name of the file that was swept, without its folder; `words` are the paragraphs of
+    its verdict, `stills` its drawings, `head` and `rows` the best settings as text; `settings` has
+    the settings of each row as ``path=value``, one per line. Of the `ranked` settings with a goal
+    the rows skip the first `first`.
     """
 
     strategy: str
@@ -60,7 +60,7 @@ class SweepView:
 
 
 def stored_sweeps(root: Path) -> list[dict[str, str]]:
-    """Return the sweeps under a folder, the latest first; one that cannot be read has a reason."""
+    """Return the sweeps under a folder, the latest first; an unreadable one has a reason."""
     rows = []
     for key, folder in sorted(_folders(root), key=lambda each: each[1].name, reverse=True):
         row = {"key": key, "sweep_id": folder.name, "strategy": folder.parent.name}
@@ -80,7 +80,7 @@ def stored_sweeps(root: Path) -> list[dict[str, str]]:
 
 
 def sweep_folder(root: Path, key: str) -> Path:
-    """Return the folder that a row of `stored_sweeps` names, and no other.
+    """Return the folder of a row of `stored_sweeps`.
 
     Raises
     ------
@@ -159,9 +159,9 @@ def _table(folder: Path) -> _Table:
 
 
 def sweep_view(folder: Path, first: int = 0, stop: Callable[[], None] = lambda: None) -> SweepView:
-    """Return the results of a stored sweep; the list of the best begins after `first` of them.
+    """Return the results of a stored sweep; the list of the best skips the first `first`.
 
-    `stop` is called between the parts of the work, and raises what ends it.
+    `stop` is called between the steps, and may raise to end the work.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def sweep_view(folder: Path, first: int = 0, stop: Callable[[], None] = lambda: 
         return _view(folder, manifest, table, first, stop)
     except Cancelled:
         raise
-    except Exception as error:  # a table or a manifest that anybody may have written
+    except Exception as error:  # a table or a manifest may come from anybody
         raise InputError(
             f"sweep {folder.name} cannot be shown: its table or manifest is not one that a sweep "
             f"writes ({type(error).__name__})"
@@ -207,7 +207,7 @@ def _view(
 
 
 def _stills(findings: Findings, stop: Callable[[], None]) -> Iterator[SweepStill]:
-    """Yield the maps of two keys, or the line of one, and the distribution."""
+    """Yield the map of two keys or the line of one key, and the distribution."""
     from septet._sweep import sweep_charts
     from septet._sweep.chart_data import chart_data
 

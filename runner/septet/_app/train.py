@@ -1,4 +1,4 @@
-"""Fit a strategy's model on all its data, and store it with its card."""
+"""Fits a strategy's model on all its data, and stores it with its card."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Trained", "train_model"]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A stored model: its folder, and the card that records what it was fitted on."""
+    """A stored model: its folder, and the card that records its training."""
 
     folder: Path
     card: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Bounds on the training of a file that an agent wrote: one fit cannot be interrupted.
+"""Bounds on the training of a file that an agent wrote: a fit cannot be interrupted.
 
 The bounds apply to numbers in the file, not to time: they reject fits that would take hours.
 """
@@ -15,27 +15,27 @@ from septet.errors import ConfigError, Problem
 __all__ = ["MOST_MULTIPLIED", "MOST_OF_A_FIT", "require_bounded_training"]
 
 MOST_OF_A_FIT: Final = 10_000
-"""Trees, iterations, leaves and the like of one model."""
+"""Largest number of trees, iterations, leaves and the like of one model."""
 MOST_MULTIPLIED: Final = 1_000_000
-"""Of one model: trees or iterations, times leaves or units, times the fits inside each other."""
+"""Largest product of a model: trees or iterations, times leaves or units, times nested fits."""
 _UNITS: Final = "hidden_layer_sizes"
 _MOST: Final = {
     _UNITS: 1_000, "n_jobs": 64, "cv": 100, "Cs": 100, "code_size": 100, "thresholds": 1_000,
     "cache_size": 2_000,
 }  # fmt: skip
-"""Largest numbers of some keys; the units of all hidden layers are added."""
+"""Largest values of some keys; the units of all hidden layers are summed."""
 _KEY: Final = re.compile(
     r"n_.*|num_.*|max_(iter|leaf_nodes|bin|bins|fun|iter_predict)|min_categories|rounds|"
     + "|".join(_MOST)
 )
 _LISTED: Final = frozenset({"Cs", "thresholds", "alphas", "l1_ratios"})
-"""Keys whose list stands for as many fits as it has values."""
+"""Keys whose list causes one fit for each of its values."""
 _ROUNDS: Final = ("n_estimators", "max_iter", "max_fun", "rounds", "k_best")
 _REPEATED: Final = (
     "max_leaf_nodes", "num_leaves", _UNITS, "cv", "code_size", "n_restarts_optimizer", *_LISTED,
 )  # fmt: skip
 _UNSTATED: Final = 100
-"""Trees or iterations where a model inside another states none."""
+"""Trees or iterations of a nested model that states none."""
 _INNER: Final = ("estimator", "final_estimator", "init", "covariance_estimator")
 _NUMBER: Final = re.compile(r"\d+(?:\.\d*)?(?:[eE]\+?\d+)?")
 _TOO_LONG: Final = "one fit of this model would go on for too long, and cannot be interrupted"
@@ -43,19 +43,19 @@ _SMALLER: Final = "a smaller model; a person runs larger ones with `septet run`"
 
 
 def require_bounded_training(resolved: Mapping[str, Any], axes: Mapping[str, object]) -> None:
-    """Refuse a model of which one fit would take very long.
+    """Reject a model if one fit would take very long.
 
     Parameters
     ----------
     resolved
-        The effective values of a file, of which those of its `model` are looked at.
+        The effective values of a file, of which those of its `model` are checked.
     axes
-        What its sweep goes over, by key.
+        The axes of its sweep, by key.
 
     Raises
     ------
     ConfigError
-        With every number that is too large; where none is, with what they are multiplied.
+        With every number that is too large; if none is, with their product.
     """
     model = _with_largest(resolved.get("model") or {}, axes)
     problems = []
@@ -84,7 +84,7 @@ def require_bounded_training(resolved: Mapping[str, Any], axes: Mapping[str, obj
 
 
 def _with_largest(model: Mapping[str, Any], axes: Mapping[str, object]) -> dict[str, Any]:
-    """Return a model with the largest number of each axis of a sweep in its place."""
+    """Return a model with the largest value of each axis of a sweep."""
     enlarged: dict[str, Any] = copy.deepcopy(dict(model))
     for key, axis in axes.items():
         first, *path = key.split(".")
@@ -93,7 +93,7 @@ def _with_largest(model: Mapping[str, Any], axes: Mapping[str, object]) -> dict[
             continue
         parent: Any = enlarged
         for name in path[:-1]:
-            if isinstance(parent.get(name), str):  # an estimator by its name alone
+            if isinstance(parent.get(name), str):  # an estimator given by its name only
                 parent[name] = {"estimator": parent[name]}
             if not isinstance(parent.get(name), dict):
                 parent[name] = {}
@@ -105,7 +105,7 @@ def _with_largest(model: Mapping[str, Any], axes: Mapping[str, object]) -> dict[
 
 
 def _multiplied(params: Any, *, outermost: bool = False) -> float:
-    """Return the product of the counts of an estimator and of the estimators inside it."""
+    """Return the product of the counts of an estimator and its nested estimators."""
     if not isinstance(params, Mapping):
         return 1.0
     rounds = [_count(params[name]) for name in _ROUNDS if name in params]
@@ -133,7 +133,7 @@ def _count(value: Any) -> float:
 
 
 def _size(name: str, value: Any) -> float:
-    """Return how many a value stands for: a list of penalties its length, layers their units."""
+    """Return the count that a value means: the length of a list of penalties, units of layers."""
     if name == _UNITS:
         return sum(each for _, each in _numbers(value, ""))
     if name in _LISTED:
@@ -142,7 +142,7 @@ def _size(name: str, value: Any) -> float:
 
 
 def _numbers(part: Any, key: str) -> Iterator[tuple[str, float]]:
-    """Yield every number of a tree with its key, also those written in a text."""
+    """Yield every number of a tree with its key, including numbers in texts."""
     if isinstance(part, Mapping):
         for name, value in part.items():
             if name == _UNITS:

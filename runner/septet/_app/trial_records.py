@@ -1,6 +1,6 @@
 """Writes every backtest and every setting of a sweep to the ledger of trials, and reads it.
 
-Paper, live, drill and replay are no tries. Where the ledger cannot be used the result states it.
+Paper, live, drill and replay are not tries. If the ledger cannot be used, the result states it.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ __all__ = [
 _OF_THE_DATA: Final = ("candles",)
 _encoded: Final = json.JSONEncoder(default=str).encode
 _NO_PART: Final = ("name", "mode", "plugins", "paper", "live", "sweep", "schedule", "monitoring")
-"""What of a file changes no decision: neither names, nor where the data lie."""
+"""Keys of a file that change no decision: names, and the location of data."""
 _NO_DAY: Final = "no day of the data has a close"
 _BEGAN: Final = "this run is the first in a new ledger of trials"
 
 
 def file_digest(resolved: Mapping[str, Any], sources: object = None) -> bytes:
-    """Return the digest of a file: of what decides, its resolved values and its plugins' sources.
+    """Return the digest of a file: of its resolved values and its plugins' sources.
 
-    Comments, names, the span and the place of the data are no part of it, since data are recognised
-    by their months; settings laid over the file are. Fitted models are left out since more data
-    bring more of them, and the file is the same.
+    Comments, names, the span and the location of the data are not included, since data are
+    identified by their months; settings laid over the file are included. Fitted models are not:
+    with more data there are more of them, and the file is the same.
     """
     deciding = {key: value for key, value in resolved.items() if key not in _NO_PART}
     universe = deciding.get("universe")
@@ -61,7 +61,7 @@ def file_digest(resolved: Mapping[str, Any], sources: object = None) -> bytes:
 
 
 def _plan_digest(file: bytes, models: list[object]) -> bytes:
-    """Return the digest of a plan: of a file by its digest, and the models that were fitted."""
+    """Return the digest of a plan: of a file's digest and the fitted models."""
     added = sum(_leaf(*each) for each in _leaves(models, "..1"))
     return _bytes(int.from_bytes(file, "little") + added)
 
@@ -71,7 +71,7 @@ def _bytes(total: int) -> bytes:
 
 
 def _leaf(path: str, value: Any) -> int:
-    """Return the digest of one value as a number: their sum names all, in whatever order."""
+    """Return the digest of one value as a number: the sum identifies all values in any order."""
     return int.from_bytes(hashlib.sha256(_encoded([path, value]).encode()).digest(), "little")
 
 
@@ -91,9 +91,9 @@ def count_run(
     result: RunResult, *, face: str, declared: int = 0, client: str = "", hypothesis: str = "",
     now_ns: int | None = None,
 ) -> RunResult:  # fmt: skip
-    """Write a backtest to the ledger; return it with what the ledger knows of its data.
+    """Write a backtest to the ledger; return it with the ledger's record of its data.
 
-    `now_ns` is the time that is written (UTC ns), by default that of the machine's clock.
+    `now_ns` is the recorded time (UTC ns), by default that of the machine's clock.
     """
     from septet._results.statistics import on_calendar_days
     from septet._results.summary import daily_excess
@@ -122,9 +122,9 @@ def known_tries(
     months: tuple[Month, ...], trials: list[Trial], *, declared: int = 0, file: bytes = b"",
     now_ns: int | None = None,
 ) -> Tries:  # fmt: skip
-    """Write trials on some months; return what the ledger knows of these data, or why not.
+    """Write trials on some months; return the ledger's record of these data, or why there is none.
 
-    With the digest of a `file` also when it was first tried, on whatever data.
+    With the digest of a `file`, also return when it was first tried on any data.
     """
     from septet._trials.ledger import OFF, Ledger, LedgerError, is_off, ledger_path
 
@@ -137,7 +137,7 @@ def known_tries(
             is_first = ledger.is_empty() and not declared
             asked_ns = time.time_ns() if now_ns is None else now_ns
             ledger.record(months, trials, asked_ns)
-            if is_first:  # what was tried before, nobody knows
+            if is_first:  # earlier tries are unknown
                 return Tries(None, None, declared, _BEGAN)
             known_of_data = ledger.known(months, file, declared=declared)
             return structs.replace(
@@ -148,11 +148,11 @@ def known_tries(
 
 
 class SweepCounter:
-    """Writes the settings of a sweep to the ledger as they end, block by block; closed at its end.
+    """Writes the settings of a sweep to the ledger as they end, block by block; closed at the end.
 
-    A sweep that is interrupted has tried what it has computed. One that failed or was pruned was
-    tried as well; its returns are not known. `face`, `client` and `hypothesis` are who asks and
-    why, and `now_ns` is the time that is written (UTC ns), by default that of the machine's clock.
+    Settings computed before an interruption are tries. A setting that failed or was pruned is a try
+    as well, with unknown returns. `face` and `client` name the caller and `hypothesis` its reason;
+    `now_ns` is the recorded time (UTC ns), by default that of the machine's clock.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class SweepCounter:
         return time.time_ns() if self._now_ns is None else self._now_ns
 
     def add(self, manifest: Mapping[str, Any], rows: pl.DataFrame) -> None:
-        """Write the settings of some rows; where the ledger cannot be used, `tries` states it."""
+        """Write the settings of some rows; if the ledger cannot be used, `tries` states it."""
         from septet._trials.ledger import LedgerError
 
         if self._problem:
@@ -220,7 +220,7 @@ class SweepCounter:
             yield Trial(plan, plan, strategy, BLOCKS, np.array(known, float), *self._of)
 
     def tries(self) -> Tries:
-        """Return what the ledger knows of the data of the sweep, or why it does not."""
+        """Return the ledger's record of the data of the sweep, or why there is none."""
         from septet._trials.ledger import LedgerError
 
         if not self._problem and self._ledger is not None:
@@ -235,7 +235,7 @@ class SweepCounter:
 
 
 def _plans_of(manifest: Mapping[str, Any]) -> Callable[[pl.DataFrame], Iterator[bytes]]:
-    """Return what names the plans of rows: the file with a row's values has the same digest."""
+    """Return the identity of the plans of rows: a file with a row's values has the same digest."""
     resolved = manifest.get("resolved") or {}
     base = int.from_bytes(file_digest(resolved, manifest.get("plugin_sources")), "little")
     written = {path: _leaf(path, value) for path, value in _leaves(resolved)}
@@ -257,7 +257,7 @@ def _plans_of(manifest: Mapping[str, Any]) -> Callable[[pl.DataFrame], Iterator[
 def listed_tries(
     months: tuple[Month, ...] | None = None, *, strategy: str | None = None
 ) -> tuple[Tries, list[Row]]:
-    """Return what the ledger knows, and its rows; nothing is written.
+    """Return the ledger's record, and its rows; nothing is written.
 
     Parameters
     ----------
@@ -292,7 +292,7 @@ def trials_document() -> dict[str, Any]:
     Raises
     ------
     InputError
-        It cannot be read, or is not what was written.
+        It cannot be read, or was changed.
     """
     from septet._data.stamps import iso
     from septet._trials.ledger import OFF, Ledger, LedgerError, has_begun, is_off, ledger_path

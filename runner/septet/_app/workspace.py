@@ -1,8 +1,8 @@
-"""A folder outside of which nothing is read or written, for strategies of an untrusted author.
+"""A folder that confines reading and writing, for strategies of an untrusted author.
 
-What a file names is checked before anything of it is opened: paths in it stay inside the folder,
-data come from files in it or from this installation, and no address and no secret is used. Every
-strategy is loaded as a backtest, whatever its mode.
+All references of a file are checked before one is opened: paths stay inside the folder, data come
+from files in it or from this installation, and no address and no secret is used. Every strategy is
+loaded as a backtest, whatever its mode.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ if TYPE_CHECKING:
 __all__ = ["LOCAL_SOURCES", "Workspace"]
 
 MOST_SETTINGS: Final = 2_000
-"""Settings of one sweep."""
+"""Largest number of settings of one sweep."""
 LONGEST_PATH: Final = 300
 LOCAL_SOURCES: Final = frozenset(
     {
         "csv", "csv_series", "parquet", "parquet_series", "sample", "sample_series", "synthetic",
     }
 )  # fmt: skip
-"""Sources of data that read files of the workspace, or bring their data with septet."""
+"""Data sources that read files of the workspace, or data included in septet."""
 _REFERENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MOST_FILES: Final = 1_000
 MOST_DATA: Final = 256 << 20
-"""Bytes of a data file that is read to be described."""
+"""Largest size in bytes of a data file that is described."""
 _DATA_ENDINGS: Final = (".csv", ".parquet")
 _READ_ENDINGS: Final = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".zip", ".parquet", ".pq")
-"""Of files that a strategy may read as data: none that this workspace writes as text."""
+"""Extensions of data files: none that this workspace writes as text."""
 _ENDINGS_TEXT: Final = ", ".join(_READ_ENDINGS)
 _NUMBER: Final = re.compile(r"\.[0-9]")
 _RESULTS: Final = ("runs", "sweeps")
 _STORED: Final = ("manifest.json", "journal.sqlite")
-"""Files of the folder of a run or a sweep."""
+"""Files that identify the folder of a run or a sweep."""
 _ENDINGS: Final = (".yaml", ".yml")
 
 
@@ -75,12 +75,12 @@ class Workspace:
         object.__setattr__(self, "runs", root / "runs")
 
     def path(self, text: str) -> Path:
-        """Return the place in the workspace that a relative path names.
+        """Return the absolute path of a relative path in the workspace.
 
         Raises
         ------
         InputError
-            If it is none: absolute, with ``..``, hidden, or through a symbolic link to elsewhere.
+            If it is absolute, contains ``..``, is hidden, or leads outside by a symbolic link.
         """
         quoted = repr(shortened(text, 80))
         if not text or len(text) > LONGEST_PATH or not text.isprintable() or "\\" in text:
@@ -99,7 +99,7 @@ class Workspace:
         return joined
 
     def _require_inside(self, path: Path, name: str) -> None:
-        """Refuse a place outside, and a hidden one, also by way of a symbolic link."""
+        """Reject a path outside, and a hidden one, also by a symbolic link."""
         resolved = Path(os.path.realpath(path))
         if not resolved.is_relative_to(self.root):
             raise InputError(
@@ -116,7 +116,7 @@ class Workspace:
         Raises
         ------
         InputError
-            If it is no file of the workspace, or larger than `MOST_TEXT`.
+            If it is not a file of the workspace, or larger than `MOST_TEXT`.
         """
         path = self._strategy_path(file)
         try:
@@ -142,19 +142,19 @@ class Workspace:
         Parameters
         ----------
         replaces
-            The hash of the text that is replaced; None where no file may be there yet.
+            The hash of the text to replace; None if no file may exist.
 
         Raises
         ------
         InputError
-            If the file is another than the one to replace, it lies in the folder of a run or a
-            sweep, the text is no strategy, or it cannot be written.
+            If the file has another hash or is in the folder of a run or a sweep, the text is
+            not a strategy, or the file cannot be written.
         """
         path = self._strategy_path(file)
         self._require_no_results(path, repr(shortened(file, 80)))
         require_small_text(text)
         require_strategy_keys(text, file)
-        with alone_in(self.root):  # what is checked is what is replaced, whoever else saves
+        with alone_in(self.root):  # the file checked is the file replaced
             self._replace(path, file, text, replaces)
         return text_hash(text)
 
@@ -175,7 +175,7 @@ class Workspace:
             raise InputError(f"{file!r} cannot be written: {why}") from None
 
     def _require_no_results(self, path: Path, quoted: str) -> None:
-        """Refuse a path in a folder of runs or sweeps: stored results are not changed."""
+        """Reject a path in a folder of runs or sweeps: stored results are not changed."""
         parts = [part.lower() for part in path.relative_to(self.root).parts[:-1]]
         parents = [each for each in path.parents if each.is_relative_to(self.root)]
         stored = any(os.path.lexists(each / name) for each in parents for name in _STORED)
@@ -194,7 +194,7 @@ class Workspace:
         Raises
         ------
         ConfigError, InputError
-            With every problem; or where it names what lies outside.
+            With every problem, or with a reference to the outside.
         """
         source = self._source(file, text, settings, beside)
         return self._confined(source, sets=source.sets)
@@ -203,7 +203,7 @@ class Workspace:
         self, *, file: str | None = None, text: str | None = None,
         settings: Mapping[str, object] | None = None, beside: str | None = None,
     ) -> Checked:  # fmt: skip
-        """Check a file or a text with the data it needs; the text as if it were file `beside`.
+        """Check a file or a text with its data; the text as if it were file `beside`.
 
         Raises
         ------
@@ -259,13 +259,13 @@ class Workspace:
         return loaded
 
     def folder(self, name: str) -> Path:
-        """Return a folder for results; it is refused if it leads out of the workspace."""
+        """Return a folder for results; reject it if it leads out of the workspace."""
         results = self.root / name
         self._require_inside(results, repr(name))
         return results
 
     def _confined(self, source: _Source, *, sets: Any = (), log: Any = None) -> Loaded:
-        """Load a source once nothing in it leads out of the workspace."""
+        """Load a source if nothing in it leads out of the workspace."""
         from septet._config.load import effective_tree, load_text
         from septet._config.read import check_text
 
@@ -291,7 +291,7 @@ class Workspace:
         return loaded
 
     def _require_local(self, key: str, value: str, base: Path) -> None:
-        """Refuse a text of a file that would name a path outside, or a hidden one."""
+        """Reject a text of a file that would name a path outside, or a hidden one."""
         leads_up = value.startswith(("/", "~")) or ".." in re.split(r"[/\\]", value)
         short = len(value) < 4096 and "\0" not in value
         leads_out = short and os.path.lexists(base / value) and not leads_up
@@ -313,7 +313,7 @@ class Workspace:
             raise _no_path(key, value, error.message) from None
 
     def _require_local_sources(self, loaded: Loaded) -> None:
-        """Refuse data from elsewhere: an exchange, an address, the store, a package's source."""
+        """Reject data from elsewhere: an exchange, an address, the store, a package's source."""
         symbols = tuple(loaded.strategy.universe.symbols)
         for key, block in data_blocks(loaded.strategy.data):
             if block.use not in LOCAL_SOURCES or block.distribution != "septet":
@@ -335,7 +335,7 @@ class Workspace:
     def _require_local_matches(
         self, key: str, path: str, symbols: tuple[str, ...], base: Path
     ) -> None:
-        """Refuse a pattern if a file that it matches lies outside."""
+        """Reject a pattern if a file that it matches is outside."""
         from septet._data.source_files import file_forms
         from septet._data.wild_cards import has_wild_cards, matching_files
 
@@ -354,7 +354,7 @@ class Workspace:
                 self._require_inside(file, f"a file that {path_key} matches")
 
     def data_files(self) -> list[str]:
-        """Return the data files of the workspace, in order of name; links are left out."""
+        """Return the data files of the workspace in order of name; links are omitted."""
         relative_names: list[str] = []
         for folder, folders, names in os.walk(self.root):
             at = Path(folder)
@@ -379,7 +379,7 @@ class Workspace:
         symbol: str | None = None,
         stamp: str | None = None,
     ) -> dict[str, Any]:
-        """Return the size of a data file; with the length of a bar, what is in it or why not."""
+        """Return the size of a data file; with a bar length also its content, or why not."""
         from septet._app.data import Shape, check_data_file
         from septet._app.documents import safe_text
 
@@ -407,7 +407,7 @@ class Workspace:
         Raises
         ------
         InputError
-            If there is none, or its folder is not one of the workspace.
+            If there is none, or its folder is not in the workspace.
         """
         from septet._app.run_folder_errors import reading_run
         from septet._store.find_runs import open_run
@@ -441,13 +441,13 @@ class Workspace:
         return folder
 
     def require_runs_folder(self) -> Path:
-        """Return the folder of runs; it is refused if it leads out of the workspace."""
+        """Return the folder of runs; reject it if it leads out of the workspace."""
         return self.folder("runs")
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A text with its settings, what messages call it, and where its paths start."""
+    """A text with its settings, its name in messages, and the base of its paths."""
 
     text: str
     name: str
@@ -456,7 +456,7 @@ class _Source:
 
 
 def _no_path(key: str, value: str, why: str) -> ConfigError:
-    """Return the error that a text of a file is a path that is not read here."""
+    """Return the error for a text of a file that names an unreadable path."""
     return ConfigError(
         [
             Problem(
@@ -469,7 +469,7 @@ def _no_path(key: str, value: str, why: str) -> ConfigError:
 
 
 def _require_no_data_axis(loaded: Loaded) -> None:
-    """Refuse a sweep over where data come from."""
+    """Reject a sweep over the source of data."""
     for key in loaded.strategy.sweep.over if loaded.strategy.sweep is not None else ():
         if key.split(".")[0] in ("data", "universe"):
             raise ConfigError(
@@ -483,7 +483,7 @@ def _require_no_data_axis(loaded: Loaded) -> None:
 
 
 def _axis(values: str | Sequence[object]) -> str:
-    """Write the values of an axis as `--sweep` takes them."""
+    """Return the values of an axis in the form of `--sweep`."""
     return values if isinstance(values, str) else json.dumps(list(values))
 
 

@@ -1,1 +1,1 @@
-"""The commands, one file each; `septet.cli` imports each by name when it is used."""
+"""The commands, one module each; `septet.cli` imports each by name at its first use."""

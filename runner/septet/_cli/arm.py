@@ -1,4 +1,4 @@
-"""`septet arm`: let agents halt a run for a while."""
+"""`septet arm`: permits agents to halt a run for a limited time."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["arm"]
     f"by time, with --off, or with the run's process. {options.RUN_HELP}"
 )
 @click.argument("run")
-@click.option("--for", "duration", metavar="TIME", help="How long, up to 24h, such as 15m.")
-@click.option("--off", is_flag=True, help="End it now.")
-@click.option("--name", default="", help="Who arms it; by default the name of your login.")
+@click.option("--for", "duration", metavar="TIME", help="Duration, at most 24h, such as 15m.")
+@click.option("--off", is_flag=True, help="End the permission now.")
+@click.option("--name", default="", help="Name of who arms it; by default your login.")
 @options.runs_folder
 @options.as_json
 def arm(run: str, duration: str | None, off: bool, name: str, root: Path, as_json: bool) -> None:

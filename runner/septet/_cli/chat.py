@@ -1,4 +1,4 @@
-"""`septet chat`: runs reported, halted and resumed by Telegram."""
+"""`septet chat`: reports, halts and resumes runs by Telegram."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["chat"]
     help="Another address of the API: of this machine only, such as http://127.0.0.1:8081.",
 )  # fmt: skip
 def chat(root: Path, api: str) -> None:
-    """Serve the listed chats."""
+    """Serve the permitted chats."""
     import asyncio
 
     from septet._chat.bot import Bot

@@ -28,7 +28,7 @@ __all__ = ["check"]
 @click.option(
     "--world",
     is_flag=True,
-    help="Paper and live: ask the feed and the venue, too. Reads only.",
+    help="Paper and live: query the feed and the venue as well; read only.",
 )
 @click.option(
     "--clock",
@@ -37,7 +37,7 @@ __all__ = ["check"]
 )
 @options.unchecked
 @options.access
-@click.option("--no-data", is_flag=True, help="Leave the data unread: for a machine without it.")
+@click.option("--no-data", is_flag=True, help="Do not read the data, for a machine without it.")
 @options.as_json
 def check(
     *,

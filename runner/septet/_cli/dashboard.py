@@ -34,19 +34,19 @@ _RIGHT = click.option(
     "--address",
     default="127.0.0.1",
     show_default=True,
-    help="Where it listens; other addresses than 127.0.0.1 and ::1 need TLS or a proxy.",
+    help="Address to listen on; other than 127.0.0.1 and ::1 need TLS or a proxy.",
 )
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8765,
     show_default=True,
-    help="The port; 0 takes a free one.",
+    help="Port; 0 selects a free one.",
 )
 @click.option(
     "--strategies",
     type=click.Path(path_type=Path),
-    help="A folder whose strategy files are shown and checked.",
+    help="Folder whose strategy files are shown and checked.",
 )
 @click.option(
     "--certificate", type=click.Path(path_type=Path), help="TLS: the chain of certificates, PEM."
@@ -56,11 +56,9 @@ _RIGHT = click.option(
     "--proxy",
     "proxies",
     multiple=True,
-    help="The address of a proxy with TLS in front; requests of others are refused.",
+    help="Address of a proxy with TLS; requests from other addresses are rejected.",
 )
-@click.option(
-    "--name", "names", multiple=True, help="What browsers of other machines call the page."
-)
+@click.option("--name", "names", multiple=True, help="Host name of the page for other machines.")
 @click.pass_context
 def dashboard(
     context: click.Context, root: Path, address: str, port: int, strategies: Path | None,
@@ -144,7 +142,7 @@ def token() -> None:
 @token.command("add")
 @click.argument("name")
 @_RIGHT
-@click.option("--days", type=int, default=90, show_default=True, help="How long; 0 is for ever.")
+@click.option("--days", type=int, default=90, show_default=True, help="Days; 0 is for ever.")
 def add_token(name: str, right: Right, days: int) -> None:
     """Make a token and print it once: only its hash is stored."""
     from septet._dashboard.accounts import accounts_file, add_token

@@ -115,8 +115,8 @@ def fetch(
 ) -> None:
     """Download what a strategy FILE needs, or bars of an exchange.
 
-    Only what the store does not hold is asked for. After an interruption the same command goes
-    on where it stopped.
+    Only data that the store does not have are requested. After an interruption the same command
+    continues where it stopped.
     """
     from septet._app.data import exchange_jobs, fetch_jobs, strategy_jobs
 
@@ -155,13 +155,13 @@ def _show_reports(reports: list[FetchReport], store: BarStore, *, as_json: bool)
 
 
 _SHAPE: Final = (
-    click.option("--symbol", help="The symbol the rows are of; a symbol column wins."),
+    click.option("--symbol", help="Symbol of the rows, unless there is a symbol column."),
     click.option("--bar", help="The length of a bar, such as 1h."),
-    click.option("--stamp", type=click.Choice(["open", "close"]), help="What time stamps mark."),
-    click.option("--time-zone", help="Of stamps that name none: UTC, America/New_York."),
+    click.option("--stamp", type=click.Choice(["open", "close"]), help="What the stamps mark."),
+    click.option("--time-zone", help="Zone of stamps without one: UTC, America/New_York."),
     click.option("--calendar", help="24x7, XFX, or an exchange such as XNYS."),
     click.option("--adjust", type=click.Choice(["none", "splits", "total"])),
-    click.option("--time-format", help="Of text files, with % signs: %d/%m/%Y %H:%M."),
+    click.option("--time-format", help="Time format of text files: %d/%m/%Y %H:%M."),
     click.option(
         "--column", "columns", multiple=True, metavar="OURS=THEIRS",
         help="A column's name in the file: --column close=Px. May be repeated.",
@@ -195,7 +195,7 @@ def _shape_of(chosen: dict[str, Any]) -> Shape:
 @_store_option
 @_json
 def import_(path: Path, source: str, root: Path | None, as_json: bool, **shape: Any) -> None:
-    """Check the bars of a file and put the valid ones into the store.
+    """Check the bars of a file and import the valid ones to the store.
 
     A strategy reads them with `candles: {use: store}`, or `{use: store, source: NAME}`.
     """
@@ -246,7 +246,7 @@ def _show_findings(findings: Sequence[Finding]) -> None:
 @_store_option
 @_json
 def list_(root: Path | None, as_json: bool) -> None:
-    """List what the store holds."""
+    """List the contents of the store."""
     from septet._app.data import store_lines
 
     store = _store(root)

@@ -1,4 +1,4 @@
-"""`septet drill`: tests the live stack against a local venue with faults."""
+"""`septet drill`: tests the live stack against a local venue that injects faults."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def _list_faults(context: click.Context, _: click.Parameter, is_requested: bool)
 
 @click.command(short_help="Rehearse a strategy on a local venue, with faults.")
 @options.strategy_file
-@click.option("--seed", type=int, default=1, show_default=True, help="What everything comes from.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of all random numbers.")
 @click.option(
     "--faults",
     default="all",
     show_default=True,
     metavar="CODES",
-    help="Which faults, such as N1,E2,D3, or all.",
+    help="Faults to inject, such as N1,E2,D3, or all.",
 )
 @click.option(
     "--list-faults",
@@ -46,32 +46,32 @@ def _list_faults(context: click.Context, _: click.Parameter, is_requested: bool)
     is_eager=True,
     expose_value=False,
     callback=_list_faults,
-    help="Print every fault with its code, and leave.",
+    help="Print every fault with its code, and exit.",
 )
 @click.option(
     "--times",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="How often each fault is made.",
+    help="Number of times each fault is injected.",
 )
 @click.option(
     "--kill",
     "kills",
     type=click.IntRange(min=0),
     default=0,
-    help="Kill the process so many times with signal 9, and start it again.",
+    help="Number of times the process is killed with signal 9 and started again.",
 )
 @click.option(
     "--bars",
     type=click.IntRange(min=1),
     default=None,
-    help="Play so many bars once the run is live; by default as many as the faults need.",
+    help="Number of bars after the start of the run; by default as many as the faults need.",
 )
 @click.option(
-    "--bar", default="1s", show_default=True, metavar="DURATION", help="How long a bar lasts."
+    "--bar", default="1s", show_default=True, metavar="DURATION", help="Wall time of a bar."
 )
-@click.option("--synthetic", is_flag=True, help="Play made prices instead of the file's own bars.")
+@click.option("--synthetic", is_flag=True, help="Use synthetic prices, not the file's own bars.")
 @click.option(
     "--mode",
     type=click.Choice(["live", "paper"]),
@@ -89,10 +89,10 @@ def _list_faults(context: click.Context, _: click.Parameter, is_requested: bool)
 )
 @options.as_json
 def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **chosen: Any) -> int:
-    """Run the strategy in FILE live against a venue on this machine that makes faults.
+    """Run the strategy in FILE live against a venue on this machine that injects faults.
 
-    The venue plays the file's newest bars, or made ones; nothing leaves this machine but what the
-    file's other data sources read. Status 1 means that something did not hold.
+    The venue replays the file's newest bars, or synthetic ones; nothing leaves this machine except
+    the requests of the file's other data sources. Status 1 means that a check failed.
     """
     from septet._app.drill import DrillRequest, prepare_drill, run_drill
 
@@ -110,7 +110,7 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
 
     def log(text: str) -> None:
         options.log_to_stderr(text)
-        if received:  # it was raised in a callback of a library, which cannot pass it on
+        if received:  # raised in a callback of a library, which cannot pass it on
             raise KeyboardInterrupt
 
     previous_handlers = {
@@ -131,7 +131,7 @@ def drill(file: str, out: Path | None, as_json: bool, sets: tuple[str, ...], **c
 
 
 def _show(outcome: Outcome) -> None:
-    """Print the table, with lines on a terminal and plain elsewhere."""
+    """Print the table with lines on a terminal, and plain otherwise."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -1,8 +1,8 @@
 """Handles signals that stop a run before its event loop handles them.
 
-`septet run` imports, loads files and opens a journal for seconds. SIGTERM and a closed terminal
-are recorded meanwhile, and the run ends at the next point where nothing is half done. A second
-one ends the process at once. A backtest receives them as usual.
+`septet run` imports, loads files and opens a journal for seconds. Meanwhile SIGTERM and a closed
+terminal are recorded, and the run ends at the next consistent point. A second one ends the process
+at once. A backtest receives them as usual.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _HELD: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 class EarlySignals:
-    """Records the first of these signals; for the main thread of the process."""
+    """Records the first of these signals; used by the main thread."""
 
     def __init__(self, leave: Callable[[int], None] = os._exit) -> None:
         self._leave, self._pid = leave, os.getpid()
@@ -46,7 +46,7 @@ class EarlySignals:
             os.kill(os.getpid(), self._received)
 
     def forget(self) -> None:
-        """Restore the previous handlers at the end of the command, whoever handles signals now."""
+        """Restore the previous handlers at the end of the command, whoever handles signals then."""
         for number, handler in self._handlers.items():
             if signal.getsignal(number) == self._take:
                 signal.signal(number, handler)
@@ -54,7 +54,7 @@ class EarlySignals:
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         received = signal.Signals(number)
-        if os.getpid() != self._pid:  # a copy of the process, whose parent means to end it
+        if os.getpid() != self._pid:  # a copy of the process, whose parent ends it
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         elif self._received is None:

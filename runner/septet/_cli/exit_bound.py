@@ -1,4 +1,4 @@
-"""A bound on how long a process of a live run takes to leave once its work is done.
+"""Upper bound of the time that the process of a live run takes to exit after its work.
 
 Python waits at its exit for every thread of a pool. A library that sends an alert may wait in one
 for an answer that never ends, and the next start would wait for the lease of this process.
@@ -19,13 +19,13 @@ EXIT_S: Final = 2.0
 
 
 def bound_exit(status: int) -> None:
-    """Let this process end with a status after `EXIT_S`, whatever its threads wait for.
+    """End this process with a status after `EXIT_S`, whatever its threads wait for.
 
-    A process that traded nothing is not bounded: what it still does is its own work.
+    A process that did not trade is not bounded: what it still does is its work.
     """
     if "septet._live.process" in sys.modules:
         timer = threading.Timer(EXIT_S, _exit, (status,))
-        timer.daemon = True  # nothing waits for it where the process ends by itself
+        timer.daemon = True  # a daemon thread does not delay a normal exit
         timer.start()
 
 

@@ -27,11 +27,11 @@ __all__ = ["explain"]
 def explain(
     file: str, key: str | None, mode: str | None, sets: tuple[str, ...], as_json: bool, plan: bool
 ) -> int:
-    """Show the effective value of every key, or of KEY and what is below it, and its origin.
+    """Show the effective value of every key, or of KEY and the keys below it, and its origin.
 
     The origin is a line of the file, an overlay of the mode, a flag, or the default. With --plan
-    the program that the file is compiled to is printed: at each function where its source stands,
-    and at the end the key of every number it reads.
+    the program generated from the file is printed, with the place of the source at each function,
+    and at the end the key of every number that it reads.
     """
     from septet._app.explain import explain_plan, explain_values
     from septet._config.load import load

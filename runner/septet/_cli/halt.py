@@ -1,4 +1,4 @@
-"""`septet halt` and `septet resume`: the kill switch, and its clearing by a named person."""
+"""`septet halt` and `septet resume`: the kill switch, and its release by a named person."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _wait = click.option(
     default="10s",
     show_default=True,
     metavar="TIME",
-    help="How long to wait for the run to report that it is done.",
+    help="Time to wait for the run to report completion.",
 )
 
 
@@ -40,8 +40,8 @@ _wait = click.option(
 )
 @click.argument("run")
 @click.option("--flatten", is_flag=True, help="Close the positions as well, at market.")
-@click.option("--name", default="", help="Who halts it; by default the name of your login.")
-@click.option("--reason", default="", help="Why; it is written to the journal.")
+@click.option("--name", default="", help="Name of who halts it; by default your login.")
+@click.option("--reason", default="", help="Reason, written to the journal.")
 @_wait
 @options.runs_folder
 @options.as_json
@@ -68,8 +68,8 @@ def halt(
     f"it. {options.RUN_HELP}"
 )
 @click.argument("run")
-@click.option("--name", help="Who takes it on; needed.")
-@click.option("--reason", help="Why it may trade again; needed.")
+@click.option("--name", help="Name of who is responsible; required.")
+@click.option("--reason", help="Reason why it may trade again; required.")
 @_wait
 @options.runs_folder
 @options.as_json

@@ -15,10 +15,10 @@ __all__ = ["init"]
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False), default=".", metavar="[DIR]")
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @options.as_json
 def init(folder: str, force: bool, as_json: bool) -> int:
-    """Make a starter strategy in DIR that runs at once on data that comes with septet."""
+    """Create a starter strategy in DIR that runs at once on data included in septet."""
     from septet._app.starter import write_starter
 
     root = Path(folder)

@@ -1,4 +1,4 @@
-"""`septet run` in paper and live mode: what the options mean, and what is printed at the end."""
+"""`septet run` in paper and live mode: its options, and the summary printed at the end."""
 
 from __future__ import annotations
 

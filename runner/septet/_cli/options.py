@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Seconds(click.ParamType[float]):
-    """A length of time: a number of seconds, or a duration such as ``30s`` or ``2m``."""
+    """A time: a number of seconds, or a duration such as ``30s`` or ``2m``."""
 
     name = "duration"
 
@@ -82,7 +82,7 @@ def runs_folder(command: F) -> F:
         type=click.Path(file_okay=False, path_type=Path),
         default=Path("runs"),
         show_default=True,
-        help="The folder that holds the runs.",
+        help="Folder of the runs.",
     )(command)
 
 
@@ -92,7 +92,7 @@ def mode(command: F) -> F:
         "--mode",
         type=click.Choice(["backtest", "paper", "live"]),
         default=None,
-        help="Mode; wins over the file.",
+        help="Mode; takes precedence over the file.",
     )(command)
 
 
@@ -106,7 +106,7 @@ def unchecked(command: F) -> F:
 
 
 def access(command: F) -> F:
-    """Take ``--allow-secret`` and ``--trust-host``: what the file may read and reach."""
+    """Take ``--allow-secret`` and ``--trust-host``: what the file may read and connect to."""
     allow = click.option(
         "--allow-secret",
         "secrets",
@@ -126,7 +126,7 @@ def access(command: F) -> F:
 
 
 def access_of(secrets: tuple[str, ...], hosts: tuple[str, ...]) -> Access:
-    """Return what the options of `access` allow; a terminal's user is asked for the rest."""
+    """Return what the options of `access` allow; the user of a terminal is asked about the rest."""
     from septet._config.access_rights import Access
 
     return Access.of(secrets, hosts, ask if sys.stdin.isatty() else None)

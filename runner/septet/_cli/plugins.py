@@ -20,14 +20,14 @@ __all__ = ["plugins"]
 
 @click.group()
 def plugins() -> None:
-    """List, show, make and check plugins."""
+    """List, show, create and check plugins."""
 
 
 @plugins.command("list")
 @click.option("--layer", type=click.Choice(LAYERS), default=None, help="Only this layer.")
 @options.as_json
 def list_(layer: Any, as_json: bool) -> int:
-    """List every installed plugin; none of them is imported."""
+    """List every installed plugin without importing any."""
     from septet._app.plugins import list_plugins
 
     document = list_plugins(layer)
@@ -47,7 +47,7 @@ def list_(layer: Any, as_json: bool) -> int:
 
 
 def _described(document: dict[str, Any]) -> str:
-    """Write a description for a terminal."""
+    """Format a description for a terminal."""
     head = f"{document['name']}  ({document['kind']}, {document['layer']})"
     lines = [head, f"from {document['distribution']} {document['version']}", ""]
     lines += [document["about"] or document["summary"], ""]
@@ -75,7 +75,7 @@ def _described(document: dict[str, Any]) -> str:
 @click.argument("name")
 @options.as_json
 def show(name: str, as_json: bool) -> int:
-    """Show what a plugin, or a label of a model, takes, gives and remembers."""
+    """Show the settings, outputs and memory of a plugin, or of a label of a model."""
     from septet._app.plugins import describe_plugin
 
     documents = describe_plugin(name)
@@ -90,7 +90,7 @@ def show(name: str, as_json: bool) -> int:
 @click.argument("folder", type=click.Path(file_okay=False))
 @options.as_json
 def new(folder: str, as_json: bool) -> int:
-    """Make a new plugin package in FOLDER: a feature, a manifest and a test."""
+    """Create a new plugin package in FOLDER: a feature, a manifest and a test."""
     from pathlib import Path
 
     from septet._app.scaffold import write_package
@@ -106,7 +106,7 @@ def new(folder: str, as_json: bool) -> int:
 
 
 def _progress() -> Callable[[str], None] | None:
-    """Return what reports progress: a line of standard error, where that is a terminal."""
+    """Return a function that reports progress: a line on standard error, if that is a terminal."""
     return (lambda text: echo(text, err=True)) if is_terminal() else None
 
 
@@ -121,7 +121,7 @@ def is_terminal() -> bool:
 @click.argument("name", required=False)
 @options.as_json
 def check_(name: str | None, as_json: bool) -> int:
-    """Check that plugins load and keep their promises: all, one, or those of a distribution."""
+    """Check that plugins load and fulfil their contract: all, one, or those of a distribution."""
     from septet._app.plugins import check_plugins
 
     results = check_plugins(name, _progress())

@@ -39,7 +39,8 @@ _LOGIN: Final = re.compile(r"([a-z][a-z0-9+.-]{0,31}://)\S+@", re.IGNORECASE)
 _QUERY: Final = re.compile(r"([a-z][a-z0-9+.-]{0,31}://[^\s?#'\"]*[?#])([^\s'\"]+)", re.IGNORECASE)
 _WIDTH: Final = 96
 _LONGEST_LINE: Final = 4_000
-"""Of a longer line no excerpt is shown: looking for secrets in it takes time, and it is no help."""
+"""Longest line with an excerpt: searching longer ones for secrets takes time, and they do not
+help."""
 
 
 def count_text(problems: Sequence[Problem]) -> str:
@@ -77,7 +78,7 @@ def _shown(text: str) -> str:
 
 def _read_lines(file: str) -> list[str]:
     try:
-        with open_regular(Path(file)) as handle:  # the problem may be that it is a pipe
+        with open_regular(Path(file)) as handle:  # a pipe may be the cause of the problem
             return handle.read(MAX_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
@@ -99,7 +100,7 @@ def _one(problem: Problem, lines: Sequence[str]) -> str:
 
 
 def _hide(line: str) -> str:
-    """Mask what looks like a secret, keeping the columns."""
+    """Mask text that looks like a secret, keeping the columns."""
     line = _LOGIN.sub(lambda m: m[1] + "*" * (len(m[0]) - len(m[1])), line)
     line = _QUERY.sub(lambda m: m[1] + "*" * len(m[2]), line)
     line = _HEADERS.sub(lambda m: m[1] + _HEADER_VALUE.sub(_starred, m[2]), line)
@@ -134,7 +135,7 @@ def _excerpt(problem: Problem, lines: Sequence[str]) -> list[str]:
 
 
 def render_table(rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> str:
-    """Return aligned columns under their names; a cell stays within its line."""
+    """Return aligned columns under their names; each cell stays on one line."""
     rows = [{one_line(name): one_line(row[name]) for name in columns} for row in rows]
     columns = [one_line(name) for name in columns]
     widths = [max([len(name), *(len(row[name]) for row in rows)]) for name in columns]

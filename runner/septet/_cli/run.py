@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Paced", "run"]
 
 PACE_S: Final = 15.0
-"""Seconds between two lines about a stage where no terminal shows a bar."""
+"""Seconds between two lines about a stage, without a progress bar of a terminal."""
 SHOWN: Final = ("training", "stretches")
-"""Stages of a run that may take minutes, in parts that are counted."""
+"""Stages of a run that may take minutes, with countable parts."""
 
 
 @click.command(short_help="Run a strategy: backtest, paper or live.")
@@ -37,7 +37,7 @@ SHOWN: Final = ("training", "stretches")
     type=click.Choice(["auto", "batch", "event"]),
     default="auto",
     show_default=True,
-    help="Arrays or one event at a time: the same bits.",
+    help="Process arrays, or one event at a time; the results are identical.",
 )
 @options.settings
 @click.option(
@@ -45,9 +45,9 @@ SHOWN: Final = ("training", "stretches")
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("runs"),
     show_default=True,
-    help="Where run folders go.",
+    help="Folder for the folders of runs.",
 )
-@click.option("--no-report", is_flag=True, help="Leave report.html out.")
+@click.option("--no-report", is_flag=True, help="Do not write report.html.")
 @click.option(
     "--fast",
     is_flag=True,
@@ -67,12 +67,12 @@ SHOWN: Final = ("training", "stretches")
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Backtests: so many tries were made elsewhere; they are added to those the ledger knows.",
+    help="Backtests: number of tries made elsewhere, added to those in the ledger.",
 )
 @click.option(
-    "--fresh", is_flag=True, help="Paper and live: begin another run instead of going on."
+    "--fresh", is_flag=True, help="Paper and live: begin a new run instead of continuing."
 )
-@click.option("--yes", is_flag=True, help="Live: do not ask before real orders may leave.")
+@click.option("--yes", is_flag=True, help="Live: do not ask before real orders may be sent.")
 @click.option(
     "--clock",
     metavar="URL",
@@ -81,7 +81,7 @@ SHOWN: Final = ("training", "stretches")
 @click.option(
     "--bars",
     type=click.IntRange(min=1),
-    help="Paper and live: stop when the run has decided so many times.",
+    help="Paper and live: stop after this number of decision times.",
 )
 @click.option("--until", metavar="TIME", help="Paper and live: stop at this market time (UTC).")
 @click.option(
@@ -94,18 +94,18 @@ SHOWN: Final = ("training", "stretches")
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="Paper and live: the least that is logged.",
+    help="Paper and live: lowest level that is logged.",
 )
 @options.access
 @options.as_json
 def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chosen: Any) -> int:
-    """Run the strategy in FILE and store what it did.
+    """Run the strategy in FILE and store its results.
 
-    In paper and live mode several files share one account, and a run goes on where the last one
+    In paper and live mode several files share one account, and a run continues where the last one
     of the same file in the same folder stopped.
     """
     began = time.perf_counter()
-    # A kill switch that is used during the start must halt the run, not just end the process.
+    # A kill switch used during the start must halt the run, not just end the process.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     access = options.access_of(chosen.pop("secrets"), chosen.pop("hosts"))
     unchecked = chosen.pop("unchecked")

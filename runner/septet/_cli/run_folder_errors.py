@@ -1,4 +1,4 @@
-"""Commands that read the folder of a run, which may be untrusted: defects become messages."""
+"""Commands that read a run's folder, which may be untrusted: defects become messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PASSED_ON: Final = (
 def of_runs(command: Callable[..., Any]) -> Callable[..., Any]:
     """Make a command that reads folders of runs end with a message for any defect in them.
 
-    It is wrong input then, and the status is 2.
+    The defect counts as wrong input, with status 2.
     """
 
     @wraps(command)
@@ -39,12 +39,12 @@ def of_runs(command: Callable[..., Any]) -> Callable[..., Any]:
 def report_finding(
     run: Run, *, err: bool, shows: bool = True, files: bool = True, tables: bool = False
 ) -> int:
-    """Print what is wrong with the journal of a run and with its files; return the exit status.
+    """Print the defects of a run's journal and files; return the exit status.
 
     Commands that read a run call this first. `err` prints to stderr, for a command whose stdout is
-    read by programs. With `shows` the command goes on with what can be read. Without `files`
-    only the journal counts: the command writes them again. With `tables` those of a backtest are
-    opened: for a command that would not read them.
+    read by programs. With `shows` the command continues with what is readable. Without `files` only
+    the journal counts, since the command rewrites the files. With `tables` the tables of a backtest
+    are opened, for a command that would not read them.
     """
     from septet._store.journal_view import LiveRun
 
@@ -71,7 +71,7 @@ def _print_finding(message: str, hint: str, follows: str, *, err: bool) -> None:
 
 
 def problem_of(run: Run) -> dict[str, str]:
-    """Return what is wrong with the journal of a run and its files, as a part of a document."""
+    """Return the defects of a run's journal and files, as a part of a document."""
     from septet._store.files_check import problem_text
 
     text = problem_text(run)

@@ -40,7 +40,7 @@ def _find(reference: str, root: Path) -> Run:
 
 
 def _find_to_mend(reference: str, root: Path) -> Run:
-    """Find a run whose tables are made anew: nothing but its journal need be readable."""
+    """Find a run whose tables are rewritten: only its journal must be readable."""
     from septet._store.find_runs import find_to_mend
 
     return find_to_mend(reference, root)
@@ -54,17 +54,17 @@ def _print_json(value: Any) -> None:
 
 @click.group()
 def runs() -> None:
-    """List, show, compare and export runs, finished or going on."""
+    """List, show, compare and export runs, finished or in progress."""
 
 
 @runs.command("list")
 @click.argument("strategy", required=False)
-@click.option("--last", type=click.IntRange(min=1), help="Only the latest so many.")
+@click.option("--last", type=click.IntRange(min=1), help="Only this number of latest runs.")
 @options.runs_folder
 @options.as_json
 @of_runs
 def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> None:
-    """List stored runs, the latest last; with STRATEGY only its own."""
+    """List stored runs, the latest last; with STRATEGY only its runs."""
     from septet._app.runs import list_stored
 
     lines = [each.document() for each in list_stored(root, strategy, last)]
@@ -89,7 +89,7 @@ def list_(strategy: str | None, last: int | None, root: Path, as_json: bool) -> 
 @click.pass_context
 @of_runs
 def show_(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
-    """Show a stored run; the status is 1 or 2 where its journal or a table cannot be relied on."""
+    """Show a stored run; the status is 1 or 2 if its journal or a table is unreliable."""
     from septet._app.run import run_document
     from septet._report.terminal import show
 
@@ -106,7 +106,7 @@ def show_(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
 
 
 def _open_lines(run: Run) -> list[str]:
-    """Return positions, open orders and late models of a live or paper run; none of a backtest."""
+    """Return positions, open orders and late models of a live or paper run; none for a backtest."""
     from septet._app.runs import positions_of
     from septet._report.open_state import late_model_lines, lines_of
 
@@ -161,12 +161,12 @@ def _standing(run: Run) -> list[str]:
     "--to",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder to write to; made if it is missing.",
+    help="Folder to write to; created if it is missing.",
 )
 @click.option(
     "--format", "kind", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True
 )
-@click.option("--force", is_flag=True, help="Replace files that are there.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 @options.runs_folder
 @options.as_json
 @click.pass_context
@@ -175,9 +175,9 @@ def export(
     ctx: click.Context, run: str, folder: Path | None, kind: str, force: bool, root: Path,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Write a run's tables; the status is 1 where one is missing, and left out.
+    """Write a run's tables; the status is 1 if one is missing, and left out.
 
-    It is 1 or 2 where its journal cannot be relied on.
+    It is 1 or 2 if its journal is unreliable.
     """
     from septet._app.runs import export_run, missing_from_export
 
@@ -211,7 +211,7 @@ def export(
 @click.option(
     "--base",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder that paths of the backtest's file start from; looked for by default.",
+    help="Base folder of paths in the backtest's file; searched for by default.",
 )
 @options.runs_folder
 @options.as_json
@@ -220,7 +220,7 @@ def export(
 def diff_(
     ctx: click.Context, live: str, backtest: str, base: Path | None, root: Path, as_json: bool
 ) -> None:
-    """Explain the gap between a live run and its backtest."""
+    """Explain the differences between a live run and its backtest."""
     from septet._app.runs import diff_runs
     from septet._diff.gap_text import show_gap
 
@@ -247,7 +247,7 @@ def diff_(
 @click.pass_context
 @of_runs
 def report(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
-    """Make a run's report again; the status is 1 or 2 where its journal cannot be relied on."""
+    """Rewrite a run's report; the status is 1 or 2 if its journal is unreliable."""
     from septet._app.runs import report_run
 
     stored = _find(run, root)
@@ -272,7 +272,7 @@ def report(ctx: click.Context, run: str, root: Path, as_json: bool) -> None:
 @click.pass_context
 @of_runs
 def why(ctx: click.Context, run: str, order: str, root: Path, as_json: bool) -> None:
-    """Report why a run made an order; the status is 1 or 2 where its journal is doubtful."""
+    """Explain why a run made an order; the status is 1 or 2 if its journal is unreliable."""
     from septet._app.runs import why_order
     from septet._report.why_terminal import show_why
 

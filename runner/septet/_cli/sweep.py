@@ -33,20 +33,20 @@ __all__ = ["sweep"]
 @click.option(
     "--method", metavar="METHOD", help="grid, random or tpe; random where something is drawn."
 )
-@click.option("--trials", type=int, help="Settings of a random sweep (1000) or of tpe (100).")
-@click.option("--seed", type=click.IntRange(min=0), help="Of random draws; else the file's seed.")
-@click.option("--where", metavar="CONDITION", help="Settings that are tried, as in the file.")
-@click.option("--goal", metavar="FIGURE", help="What best means: sharpe, total_return, ...")
+@click.option("--trials", type=int, help="Number of settings: random (1000), tpe (100).")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of draws; else the file's.")
+@click.option("--where", metavar="CONDITION", help="Condition on the settings, as in the file.")
+@click.option("--goal", metavar="FIGURE", help="Figure to optimise: sharpe, total_return, ...")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("sweeps"),
     show_default=True,
-    help="Where sweep folders go.",
+    help="Folder for the folders of sweeps.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the latest unfinished sweep of FILE.")
+@click.option("--resume", is_flag=True, help="Continue the latest unfinished sweep of FILE.")
 @click.option(
-    "--threads", type=click.IntRange(1, 1024), help="Settings run at once.  [default: all cores]"
+    "--threads", type=click.IntRange(1, 1024), help="Parallel settings.  [default: all cores]"
 )
 @click.option(
     "--on",
@@ -54,7 +54,7 @@ __all__ = ["sweep"]
     help="Run on a cluster: dask (processes here), tcp://HOST:PORT.",
 )
 @click.option("--yes", is_flag=True, help="Run however many settings there are.")
-@click.option("--no-report", is_flag=True, help="Leave sweep.html out.")
+@click.option("--no-report", is_flag=True, help="Do not write sweep.html.")
 @options.unchecked
 @options.as_json
 def sweep(
@@ -78,8 +78,8 @@ def sweep(
 ) -> int:
     """Run FILE with many settings, as its sweep section or --sweep defines them.
 
-    Every setting begins at the same first decision. The table of all of them is settings.parquet
-    in the folder of the sweep, with a page, sweep.html. Ctrl-C keeps what is done.
+    Every setting begins at the same first decision. All settings are in settings.parquet in the
+    folder of the sweep, with a page, sweep.html. After Ctrl-C the finished settings are kept.
     """
     from septet._app.sweep import SweepRequest, sweep_document, sweep_file, sweep_settings
     from septet._cli.render import render_problems
@@ -140,7 +140,7 @@ def _show(outcome: Outcome) -> None:
             chance(row["psr"]),
             chance(row["dsr"]),
         )
-    if swept.ranked.height:  # figures are never cut: a narrow terminal wraps whole lines
+    if swept.ranked.height:  # figures are never cut: on a narrow terminal whole lines wrap
         table_width = console.measure(
             table, options=console.options.update(max_width=1_000)
         ).maximum

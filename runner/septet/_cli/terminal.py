@@ -45,9 +45,9 @@ __all__ = [
 
 
 GUARDED: Final[dict[str, Any]] = {"redirect_stdout": False, "redirect_stderr": False}
-"""For a progress bar of rich, which would draw what others print as it is."""
+"""Options of a rich progress bar, which would otherwise redirect and draw others' output."""
 _MARK: Final = f"<{os.urandom(12).hex()}:"
-"""Begins a mark of `styled`; drawn for each process, so that no file can hold it."""
+"""Begins a mark of `styled`; random for each process, so that no file can contain it."""
 _MARKS: Final = re.compile(f"{_MARK}([a-z ]*)>")
 
 
@@ -96,7 +96,7 @@ def _write_escaped(text: str, *, err: bool) -> None:
 
 
 def echo(text: object = "", *, err: bool = False) -> None:
-    """Print one line; a line break in it is shown and does not break the line."""
+    """Print one line; a line break in it is shown escaped."""
     _write_escaped(_drawn(str(text), lines=False), err=err)
 
 
@@ -111,7 +111,7 @@ def echo_json(text: str) -> None:
 
 
 def echo_progress(text: str, *, done: bool = False) -> None:
-    """Print a line to standard error over the one before, until `done`."""
+    """Print a line to standard error over the previous one, until `done`."""
     stream = _underlying(sys.stderr)
     with _writing():
         stream.write(f"\r{one_line(text)}" + ("\n" if done else ""))
@@ -119,10 +119,10 @@ def echo_progress(text: str, *, done: bool = False) -> None:
 
 
 def ask(question: str) -> bool:
-    """Ask the operator at the terminal, in one line; no answer counts as no."""
+    """Ask the operator at the terminal a question of one line; no answer counts as no."""
     try:
         return bool(click.confirm(one_line(question), default=False, err=True))
-    except click.Abort:  # Ctrl-C, or the end of the input
+    except click.Abort:  # Ctrl-C, or end of input
         echo(err=True)
         return False
 
@@ -138,11 +138,11 @@ def traceback_text(kind: type[BaseException], error: BaseException | None, at: A
 
 _CLOSED_STATUS: Final = 128 + 13  # as a shell reports the signal of a closed pipe
 _OWN: Final = ('  File "', "Traceback (", "The above exception", "During handling", "    ")
-"""How the parts of a traceback begin that are not the words of an exception."""
+"""Prefixes of the parts of a traceback that are not the text of an exception."""
 
 
 class OutputClosed(BaseException):
-    """Raised when the reader of the output has closed it, as after `| head`: the command ends."""
+    """Raised when the reader of the output has closed it, as after `| head`; ends the command."""
 
 
 class OutputError(OSError):
@@ -151,7 +151,7 @@ class OutputError(OSError):
 
 def end_output() -> int:
     """Stop writing to a stream that failed; return the exit status of a closed pipe."""
-    _, write_end = os.pipe()  # it holds what is still in a buffer
+    _, write_end = os.pipe()  # it contains buffered output
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is None:
             continue
@@ -190,7 +190,7 @@ class _Guarded:
         self._printed: dict[str, str] = {}
 
     def write(self, text: str) -> int:
-        if not isinstance(text, str):  # how click asks whether a stream takes bytes
+        if not isinstance(text, str):  # click tests in this way whether a stream accepts bytes
             raise TypeError(f"expected text, found {type(text).__name__}")
         self.put(text, _writer(sys._getframe(1)))
         return len(text)
@@ -228,7 +228,7 @@ class _Guarded:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "buffer":  # click would write past this
+        if name == "buffer":  # click would otherwise write past this stream
             raise AttributeError(name)
         return getattr(self._septet_stream, name)
 
@@ -252,10 +252,10 @@ class _Reporting:
 
 
 class _Output(_Guarded):
-    """Standard output, for septet's answers alone; output of other packages goes to standard error.
+    """Standard output, only for septet's results; output of other packages goes to standard error.
 
-    A document that another program reads, and a table, stay whole: text of a plugin goes to
-    standard error. A command of a plugin answers for itself.
+    Documents for other programs and tables stay intact, since text of a plugin goes to standard
+    error. A command of a plugin may write to standard output.
     """
 
     is_open = False
@@ -276,7 +276,7 @@ def let_plugin_print() -> None:
 
 
 def _writer(frame: FrameType | None) -> str:
-    """Return the package that writes, directly or through the output libraries of septet."""
+    """Return the package that is writing, directly or through the output libraries of septet."""
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
         root = name.partition(".")[0]

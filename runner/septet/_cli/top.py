@@ -23,10 +23,10 @@ __all__ = ["top"]
 @click.argument("run", default="latest")
 @click.option(
     "--every", "every_s", type=options.Seconds(0.2), default="10s", show_default=True,
-    metavar="TIME", help="How long between two lines.",
+    metavar="TIME", help="Time between two lines.",
 )  # fmt: skip
-@click.option("--once", is_flag=True, help="Print one line and end.")
-@click.option("--lines", is_flag=True, help="Print lines, on a terminal as well.")
+@click.option("--once", is_flag=True, help="Print one line and exit.")
+@click.option("--lines", is_flag=True, help="Print lines even on a terminal.")
 @options.runs_folder
 @click.option(
     "--json", "as_json", is_flag=True, help="Print each line as one JSON document."

@@ -21,7 +21,7 @@ __all__ = ["train"]
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=None,
-    help="Folder of the model; models/NAME beside the strategy file if left out.",
+    help="Folder of the model; by default models/NAME beside the strategy file.",
 )
 @options.unchecked
 @options.as_json

@@ -15,8 +15,8 @@ __all__ = ["trials"]
 def trials(as_json: bool) -> None:
     """List the tries of each strategy that the ledger of trials knows.
 
-    Every backtest and every setting of a sweep is one, once for a plan on the same data. The
-    ledger is a file of this user; SEPTET_TRIALS=off keeps none.
+    Every backtest and every setting of a sweep is a try, counted once for a plan on the same data.
+    The ledger is a file of this user; SEPTET_TRIALS=off disables it.
     """
     from septet._app.documents import to_json
     from septet._app.trial_records import trials_document

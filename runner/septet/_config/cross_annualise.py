@@ -1,4 +1,4 @@
-"""Cross-check of `annualise`: how long is traded in a year, of the calendar of each symbol."""
+"""Cross-check of `annualise` with the trading time of a year on each symbol's calendar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cross-checks of names: which columns are read, in which order, and how far back."""
+"""Cross-checks of features: the columns they read, their order, and their look-back."""
 
 from __future__ import annotations
 

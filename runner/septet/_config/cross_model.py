@@ -1,4 +1,4 @@
-"""Cross-checks of the model: what it learns, when it is ready, and what it is used for."""
+"""Cross-checks of the model: its label, its schedule, and its use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cross-checks of a portfolio: what it needs of the account, the universe and the orders."""
+"""Cross-checks of a portfolio: its requirements on account, universe and orders."""
 
 from __future__ import annotations
 

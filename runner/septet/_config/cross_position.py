@@ -1,4 +1,4 @@
-"""Cross-checks of positions in steps: what they need beside them, and what is not served so far."""
+"""Cross-checks of positions in steps: required keys, and combinations not supported yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of other packages' risk plugins whose type lets any number by."""
+"""Cross-check of settings of third-party risk plugins whose type accepts any number."""
 
 from __future__ import annotations
 

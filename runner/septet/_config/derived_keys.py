@@ -1,4 +1,4 @@
-"""Adds keys that a file leaves out and that follow from it: currency, rebalancing, no training."""
+"""Adds omitted keys that other keys imply: currency, rebalancing, no training."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One path from raw rows to validated bars, for history and live alike.
+"""A single path from raw rows to validated bars, for history and live data.
 
-What other rooms use is named here and imported when it is used: a source's declaration needs
-none of the arrays.
+What other rooms use is named here and imported when it is used: a source's declaration needs none
+of the arrays.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Prices as the `adjust` of a file asks for: as they were, without splits, or without dividends."""
+"""Adjustment of prices by the key `adjust`: none, for splits, or for splits and dividends."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Lining up what was known: symbols of different calendars, series, restarts of history.
+"""Alignment by known time: symbols of different calendars, series, restarts of history.
 
-Everything here asks one question: what was the last thing known at time T? A datum with
-``known_ns == T`` is known at T; one a nanosecond later is not.
+Every function here finds the last datum known at time T. A datum with ``known_ns == T`` is known at
+T; one a nanosecond later is not.
 """
 
 from __future__ import annotations

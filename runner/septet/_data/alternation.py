@@ -1,7 +1,7 @@
-"""Two price levels that take turns: rows of two symbols or sources, however near their prices are.
+"""Detection of two alternating price levels: rows of two symbols or sources with similar prices.
 
-Where every other row is of a dearer source, the move from close to open, or from close to close,
-is up, down, up, down: it holds a part that changes its sign with the number of the row. In a market
+Where every other row is of a dearer source, the move from close to open, or from close to close, is
+up, down, up, down: it holds a part that changes its sign with the number of the row. In a market
 the sign of one move predicts next to nothing of the sign of the move an exact number of rows later.
 Trades at bid and ask go back and forth as well, but in no fixed order, and their bars reach over
 both prices as soon as they hold a few trades.

@@ -1,4 +1,4 @@
-"""How many rows of a series were bad: what is refused, and what the verdict repeats."""
+"""Counts of bad rows of a series: when it is rejected, and what the verdict reports."""
 
 from __future__ import annotations
 

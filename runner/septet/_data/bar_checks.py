@@ -1,4 +1,4 @@
-"""What is wrong with a bar, seen alone: one set of rules for a million rows and for one."""
+"""Checks of single bars: the same rules for a million rows and for one."""
 
 from __future__ import annotations
 

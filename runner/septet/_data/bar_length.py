@@ -1,4 +1,4 @@
-"""Rows of another bar length than the strategy asks for."""
+"""Detection of rows whose bar length is not that of the strategy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validated market data as the rest of septet sees it: owned, contiguous, writable arrays."""
+"""Validated market data for the rest of septet: owned, contiguous, writable arrays."""
 
 from __future__ import annotations
 

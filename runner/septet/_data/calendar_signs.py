@@ -1,4 +1,4 @@
-"""Bars that pause every night or weekend, read as if they were traded all week."""
+"""Detection of bars that pause every night or weekend although their calendar is 24x7."""
 
 from __future__ import annotations
 

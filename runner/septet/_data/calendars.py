@@ -1,4 +1,4 @@
-"""Session calendars: where a bar lies on its grid, when it is known, which session it is of."""
+"""Session calendars: the grid of bars, their known times, and their sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Symbols whose candles end before those of the others, or before the span asked for."""
+"""Detection of symbols whose candles end before the others', or before the requested span."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells of prices that are no numbers: empty, with a currency sign, a separator, a unit, a word."""
+"""Classification of non-numeric price cells: empty, currency sign, separator, unit, word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the clocks of the world's zones change, as wall time."""
+"""Times of clock changes of all time zones, as local time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hours that are missing or doubled where the clocks of some zone change: stamps in local time."""
+"""Detection of local time: hours that are missing or doubled at a clock change of some zone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of columns: septet's own, the well-known ones read as them, and what a file maps.
+"""Column names: septet's own, well-known synonyms, and the mapping of a file.
 
 A file that gives one price a bar may name its column for all four: `columns: {open: price, ...}`.
 """

@@ -1,4 +1,4 @@
-"""A symbol whose close never changes: nothing can be earned or lost in it but costs."""
+"""Detection of a symbol whose close never changes: only costs can arise in it."""
 
 from __future__ import annotations
 

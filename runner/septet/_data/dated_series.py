@@ -1,4 +1,4 @@
-"""Values stamped with the date on which their period begins, and called known before it ends."""
+"""Detection of values that are stamped at the start of their period and known before its end."""
 
 from __future__ import annotations
 

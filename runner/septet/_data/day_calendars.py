@@ -1,4 +1,4 @@
-"""Which calendars a universe has, and by which of them the days of its returns are counted."""
+"""The calendars of a universe, and the one by which the days of its returns are counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stamps that put the sessions of an exchange at hours at which it was closed."""
+"""Detection of stamps that place the sessions of an exchange at hours when it was closed."""
 
 from __future__ import annotations
 

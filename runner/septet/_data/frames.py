@@ -1,4 +1,4 @@
-"""Frames of polars, pandas or pyarrow as a source of bars: refused at the door, or read as a file.
+"""Frames of polars, pandas or pyarrow as a source of bars: checked, then read like a file.
 
 A frame comes by the Arrow C stream (`__arrow_c_stream__`). What only a frame can get wrong is
 refused here, in words: the time as an index, a time without a zone, rows out of order. Everything

@@ -1,4 +1,4 @@
-"""What funding is due between two instants: one function for a whole history and for a live bar."""
+"""Funding due between two instants: one function for a whole history and for a live bar."""
 
 from __future__ import annotations
 

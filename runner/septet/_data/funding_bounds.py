@@ -1,4 +1,4 @@
-"""Rates of funding that no market charges, which would make every figure of a run void."""
+"""Rejection of impossible funding rates, which would invalidate every figure of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Funding periods of a run for which a series has no rate: nothing is charged there."""
+"""Detection of funding periods without a rate in the series: nothing is charged for them."""
 
 from __future__ import annotations
 

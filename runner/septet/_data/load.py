@@ -1,4 +1,4 @@
-"""From a strategy file to everything a run reads."""
+"""Loads all data that the run of a strategy file needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Days and clocks of a time zone: where a day begins, and what a clock shows at an instant."""
+"""Local time of a time zone: the start of each day, and the local time of an instant."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How many symbols are members of a portfolio at each decision time.
+"""Number of symbols that are members of a portfolio at each decision time.
 
-A symbol is a member from its first bar on. It is none while its bars have ended: since its last
-bar `MEMBER_BARS` bars of its calendar, and as many decision times of the run, have passed without
-one. It is a member again from its next bar on. The decision times keep a pause of the whole market,
-after which symbols come back one after the other, from ending those that come later.
+A symbol is a member from its first bar on. It is not a member after its bars have ended: since its
+last bar `MEMBER_BARS` bars of its calendar, and as many decision times of the run, have passed
+without one. It is a member again from its next bar on. The decision times keep a pause of the whole
+market, after which symbols come back one after the other, from ending those that come later.
 """
 
 from __future__ import annotations

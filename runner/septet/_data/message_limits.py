@@ -1,4 +1,4 @@
-"""How much of a data file a message may quote; SECURITY.md promises these numbers."""
+"""Limits of what a message may quote of a data file; SECURITY.md promises these numbers."""
 
 from __future__ import annotations
 

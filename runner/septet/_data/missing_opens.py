@@ -1,4 +1,4 @@
-"""Scheduled bars that did not come: the newest of a symbol at each time at which it has no bar."""
+"""Missing scheduled bars: the newest one of a symbol at each time without a bar of it."""
 
 from __future__ import annotations
 

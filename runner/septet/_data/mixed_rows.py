@@ -1,4 +1,4 @@
-"""Rows of several symbols or sources in one series: how they are detected and separated."""
+"""Detection and separation of rows of several symbols or sources in one series."""
 
 from __future__ import annotations
 

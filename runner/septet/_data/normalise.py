@@ -1,4 +1,4 @@
-"""One path from raw rows to valid bars, for history and live alike.
+"""A single path from raw rows to valid bars, for history and live data.
 
 The order is fixed: stamps, numbers, prices, volume, place on the grid, unfinished bars, order and
 duplicates, adjustment, gaps. A row is counted under the first defect it has. Nothing is left out

@@ -1,4 +1,4 @@
-"""Frames of pandas that do not become columns: which column, which row, and what mends it."""
+"""Errors of pandas frames that cannot become columns: the column, the row, and a hint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a Parquet file may become in memory, checked before it is read and used."""
+"""Bounds of the memory of a Parquet file, checked before it is read and used."""
 
 from __future__ import annotations
 

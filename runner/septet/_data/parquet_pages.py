@@ -1,4 +1,4 @@
-"""Whether the counts and sizes in a Parquet file agree, before a reader relies on them.
+"""Checks that the counts and sizes in a Parquet file agree, before a reader relies on them.
 
 The reader reserves memory for the number of values that a page declares. A page of minus one
 values, or of 2**58, ends the process where memory cannot be had, and no exception is raised that

@@ -1,7 +1,7 @@
-"""Prices on another level than those beside them: single bars, extremes of a bar, lasting steps.
+"""Detection of prices at another level than their neighbours: bars, extremes of a bar, steps.
 
-A market moves from one level to another through the prices between them, and its bars show it:
-the range of the bar in which it crashed reaches from one level to the other. A slip of the decimal
+A market moves from one level to another through the prices between them, and its bars show it: the
+range of the bar in which it crashed reaches from one level to the other. A slip of the decimal
 point, a change of unit, another symbol or a split leaves bars whose ranges lie apart.
 """
 

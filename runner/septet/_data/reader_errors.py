@@ -1,4 +1,4 @@
-"""Errors for a table that its reader rejects, without quoting the reader's own message.
+"""Errors for a table that its parser rejects, without quoting the parser's message.
 
 polars quotes the cell that it could not read, whole and from any line. A strategy file from a
 stranger may name any file of the user's, and what is printed is passed on.

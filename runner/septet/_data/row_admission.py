@@ -1,4 +1,4 @@
-"""One bar at a time through the same rules: how live rows become valid bars."""
+"""Validation of live rows: one bar at a time, by the same rules as history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scheduled bars beside a bar, and how many bars higher time frames have, on a calendar."""
+"""Scheduled neighbours of a bar, and the number of bars in higher time frames, on a calendar."""
 
 from __future__ import annotations
 

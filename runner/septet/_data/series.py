@@ -1,4 +1,4 @@
-"""Outside series: when each value became known, and what is wrong with it."""
+"""Outside series: the known time of each value, and its defects."""
 
 from __future__ import annotations
 

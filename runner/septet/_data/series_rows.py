@@ -1,4 +1,4 @@
-"""How many rows of an outside series were bad: what is refused, and what the verdict repeats."""
+"""Counts of bad rows of an outside series: when it is rejected, what the verdict reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stamps of an outside series that are of another zone than the file states."""
+"""Detection of stamps of an outside series in another zone than the file states."""
 
 from __future__ import annotations
 

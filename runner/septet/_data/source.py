@@ -1,9 +1,9 @@
-"""What a data source is: it hands over raw rows and facts, and checks nothing.
+"""Interface of data sources: they return raw rows and facts about them, without checks.
 
-A source of bars is built from its config and has ``read(request) -> list[RawBars]``; a source of
-a series has ``read(request) -> RawSeries``. A source that downloads has ``fetch`` as well, one
-whose bars can be read in stretches has ``scan(request) -> list[LazyBars]``. One
-normalise path checks what they hand over, so that history and live data meet the same rules.
+A source of bars is built from its config and has ``read(request) -> list[RawBars]``; a source of a
+series has ``read(request) -> RawSeries``. A source that downloads has ``fetch`` as well, one whose
+bars can be read in stretches has ``scan(request) -> list[LazyBars]``. One normalise path checks
+what they hand over, so that history and live data meet the same rules.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows of a source that are read by their stamps, a stretch of time at once."""
+"""Reading of a source by stamps, one time span after another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding and reading the files a source names: one file, a glob, or a `{symbol}` pattern."""
+"""Search and reading of the files of a source: one file, a glob, or a `{symbol}` pattern."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Where the rows of a table stand in its source, for messages: a line of a file, a row of a frame.
+"""Places of table rows in their source, for messages: a line of a file, a row of a frame.
 
-A symbol's table may be some rows of a file, or rows of several files one after the other. Lines
-are looked up when a message names them, and not before.
+A symbol's table may be some rows of a file, or rows of several files one after the other. Lines are
+looked up when a message names them, and not before.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Time stamps that cannot be read: which they are, how they are written, and what reads them."""
+"""Errors of time stamps that cannot be parsed: the stamps, their format, and a hint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time stamps of any make to UTC nanoseconds; every guess is reported, every row checked."""
+"""Converts time stamps of any format to UTC nanoseconds; guesses are reported, rows checked."""
 
 from __future__ import annotations
 

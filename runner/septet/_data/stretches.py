@@ -1,7 +1,7 @@
-"""Market data in stretches of time, so that a run needs memory for one of them and no more.
+"""Market data in time spans (stretches), so that a run needs memory for one of them only.
 
-Each stretch brings its own bars and, before them, as many of the bars that were there already
-as the features remember. Every row is read and checked once.
+Each stretch brings its own bars and, before them, as many of the bars that were there already as
+the features remember. Every row is read and checked once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When a position may be increased: the hours of a file against the calendar of its bars.
+"""Times at which a position may be increased: the hours of a file on the calendar of its bars.
 
 All of it depends on time alone: the flags of every decision time are computed ahead of a backtest,
 and by the same function at each decision time of a paper or live run.

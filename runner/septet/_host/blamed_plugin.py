@@ -1,4 +1,4 @@
-"""Whose code raised what nobody caught: the error that names it in place of a traceback."""
+"""Finds the plugin whose code raised an uncaught exception; the error names it."""
 
 from __future__ import annotations
 

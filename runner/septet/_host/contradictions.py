@@ -1,8 +1,8 @@
-"""Declarations that contradict themselves: refused where they are made, with their line.
+"""Rejects declarations that contradict themselves when they are made, with their line.
 
-The planner relies on what a step declares, so contradicting declarations are an error:
-an option that its kind does not have, a parameter with two meanings, names given twice, a memory
-shorter than what is read. What depends on settings is asked by the kit with those of a file.
+The planner relies on what a step declares, so contradicting declarations are an error: an option
+that its kind does not have, a parameter with two meanings, names given twice, a memory shorter than
+what is read. What depends on settings is asked by the kit with those of a file.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a plugin declares: a config model and a function or a class.
+"""Declarations of plugins: a config model and a function or a class.
 
-The parameter names of a step are its contract. The planner binds each name to the cursor, an
-input column, `state`, `tables`, a field of the config, or a word of the kind's vocabulary; any
-other name is an error before anything is compiled.
+The parameter names of a step are its contract. The planner binds each name to the cursor, an input
+column, `state`, `tables`, a field of the config, or a word of the kind's vocabulary; any other name
+is an error before anything is compiled.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which packages and files the text of a module imports, found without importing anything."""
+"""Finds the packages and files that the text of a module imports, without importing them."""
 
 from __future__ import annotations
 

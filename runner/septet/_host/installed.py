@@ -1,4 +1,4 @@
-"""Which distributions of the environment bring plugins, read once while nothing is installed."""
+"""Distributions with plugins in the environment, read once until packages are installed."""
 
 from __future__ import annotations
 

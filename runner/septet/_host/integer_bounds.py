@@ -1,7 +1,7 @@
-"""Bounds of whole numbers that a step computes an index from: plain numbers, or beside the cursor.
+"""Bounds of integers from which a step computes an index: absolute, or relative to the cursor.
 
-Arithmetic of intervals. A number without a proved bound is unbounded, so that no proof assumes
-more than is known; numbers near the limits of int64 count as unbounded, since they wrap around.
+Arithmetic of intervals. A number without a proved bound is unbounded, so that no proof assumes more
+than is known; numbers near the limits of int64 count as unbounded, since they wrap around.
 """
 
 from __future__ import annotations

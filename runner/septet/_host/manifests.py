@@ -1,7 +1,7 @@
-"""What a package's manifest declares, checked before it enters the table of plugins.
+"""Checks the declarations of a package's manifest before they enter the table of plugins.
 
-A manifest is code of another package: it may raise anything and return anything. Whatever is
-wrong with it is a `PluginError`, so that its package is set aside and the others work.
+A manifest is code of another package: it may raise anything and return anything. Whatever is wrong
+with it is a `PluginError`, so that its package is set aside and the others work.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calls of another package's code: whatever ends one becomes an error that names it and its line.
+"""Calls of other packages' code: any exception becomes an error with the plugin and its line.
 
 Code of a package may raise anything: an exception, `SystemExit` by `sys.exit`, a
 `KeyboardInterrupt` that nobody pressed. Ctrl-C of the person at the terminal stays what it is.

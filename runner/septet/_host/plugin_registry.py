@@ -1,4 +1,4 @@
-"""Finding plugins: every distribution's manifest, no plugin imported until it is used."""
+"""Finds plugins by every distribution's manifest; a plugin is imported when it is used."""
 
 from __future__ import annotations
 

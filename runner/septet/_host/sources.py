@@ -1,4 +1,4 @@
-"""Which source files a plugin's code comes from, and their hash.
+"""Source files of a plugin's code, and their hash.
 
 A verdict of the conformance kit, a compiled plan and a run that goes on are of one source. What a
 step calls in another package belongs to it, and so does every value that it reads by a name: a

@@ -1,4 +1,4 @@
-"""A value written as text from which a hash is made: equal values, equal text, in every process."""
+"""Text of a value for hashing: equal values have equal texts in every process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions of what is installed, without parsing whole descriptions."""
+"""Versions of installed packages, read without parsing whole descriptions."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What the card of a model holds: septet's own facts, those of a trainer, and whether they agree.
+"""Cards of models: septet's own facts, those of a trainer, and the check that they agree.
 
 septet writes what it knows itself: the rows, when their labels were known, the hashes, the checks
 of plugins. A trainer of a plugin adds facts of its own under one key, ``facts``, and can neither
-replace one of septet's nor take the name of one: a stored model decides after the last label of
-its card, and a plugin that moved it back would let it decide on the rows it was fitted on.
+replace one of septet's nor take the name of one: a stored model decides after the last label of its
+card, and a plugin that moved it back would let it decide on the rows it was fitted on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What columns looked like in training, which later samples are compared with."""
+"""Reference distributions of columns in training, with which later samples are compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fit on a few synthetic rows: parameters that an estimator refuses are found before a run."""
+"""Trial fit on a few synthetic rows: finds parameters that an estimator rejects before a run."""
 
 from __future__ import annotations
 

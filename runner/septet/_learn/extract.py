@@ -1,7 +1,7 @@
-"""From a fitted estimator to a `Member`, exact to the estimator's own answer.
+"""Converts a fitted estimator to a `Member` with exactly the estimator's predictions.
 
-Only fitted attributes are read. What is not understood gives None, and is exported to ONNX
-instead; every result is compared with the estimator before it is used.
+Only fitted attributes are read. What is not understood gives None, and is exported to ONNX instead;
+every result is compared with the estimator before it is used.
 """
 
 from __future__ import annotations

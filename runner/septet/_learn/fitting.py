@@ -1,4 +1,4 @@
-"""What trainers are given and give back, and the check of a model that is not our own."""
+"""Inputs and results of trainers, and the check of models of other packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fitted model as flat arrays, and how it answers."""
+"""A fitted model as flat arrays, and its predictions."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Does the model still work? Measured at each time with what was known by then.
+"""Health of a model, measured at each time with the data known by then.
 
 At the first decision time of every UTC day (of five bars where these are longer, counted from the
 Unix epoch) that brought something new, the last predictions whose labels are known are scored, and
-the last feature rows are compared with the training window. Neighbouring bars share nearly all of
-a window: a day apart, three readings are no longer one. A verdict is one of these:
+the last feature rows are compared with the training window. Neighbouring bars share nearly all of a
+window: a day apart, three readings are no longer one. A verdict is one of these:
 
 - AUC below the floor counts when the upper end of its 95 % interval is below it; Brier score,
   hit rate and calibration only ever warn, by their own 95 % bounds. That end is in `compared`,
@@ -15,9 +15,9 @@ a window: a day apart, three readings are no longer one. A verdict is one of the
   trained after it first did: training again has not helped. Where nothing trains a model again
   (`HealthRule.retrains`) the third verdict running is ``halt``.
 
-The reference for the predictions' own PSI is the out-of-sample predictions made over the
-model's training window by three models or more; a forest's answers on its own training rows
-would always differ. Chance is there also the distance of one model from the others.
+The reference for the predictions' own PSI is the out-of-sample predictions made over the model's
+training window by three models or more; a forest's answers on its own training rows would always
+differ. Chance is there also the distance of one model from the others.
 """
 
 from __future__ import annotations

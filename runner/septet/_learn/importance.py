@@ -1,4 +1,4 @@
-"""Which features the models live on: what shuffling one costs, out of sample."""
+"""Importance of features: the loss of score when one is shuffled, out of sample."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the model is asked: a label of 0 or 1 for each row, and when it becomes known.
+"""Labels of a model: 0 or 1 for each row, and the time at which it becomes known.
 
-Every label looks forward, so it is known only at a later bar's close, and training and
-monitoring use it from that time on. A label whose horizon crosses a gap is dropped.
+Every label looks forward, so it is known only at a later bar's close, and training and monitoring
+use it from that time on. A label whose horizon crosses a gap is dropped.
 """
 
 from __future__ import annotations

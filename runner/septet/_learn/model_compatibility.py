@@ -1,4 +1,4 @@
-"""What a stored model is a model of: its bar, symbols, label, and what computes each feature.
+"""Compatibility of a stored model: its bar, symbols, label, and the source of each feature.
 
 A name does not define what is behind it: `rsi` of 14 bars and of 200 are two inputs with one name.
 A card therefore holds the steps of every input with their settings, and a start compares them.

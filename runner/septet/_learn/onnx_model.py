@@ -1,7 +1,7 @@
-"""Estimators without a layout of our own, served by ONNX Runtime with one thread.
+"""Estimators without a layout of septet, served by ONNX Runtime with one thread.
 
-Every row goes through the runtime on its own, in a batch too: a matrix product over many rows
-adds up in another order than over one, and the two must agree bit for bit.
+Every row goes through the runtime on its own, in a batch too: a matrix product over many rows adds
+up in another order than over one, and the two must agree bit for bit.
 """
 
 from __future__ import annotations

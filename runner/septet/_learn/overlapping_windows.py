@@ -1,4 +1,4 @@
-"""Statistics of many overlapping windows at once: what a monitor reads day after day."""
+"""Statistics of many overlapping windows at once, for the daily readings of a monitor."""
 # Numeric steps carry no annotations: numba reads the types of the call.
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From the strategy file's blocks to the plain rules of this room."""
+"""Converts the strategy file's blocks to the plain rules of this package."""
 
 from __future__ import annotations
 

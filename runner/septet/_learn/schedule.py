@@ -1,4 +1,4 @@
-"""When models are trained and how long they decide: one schedule for every mode."""
+"""Schedule of models: when they are trained and how long they decide, in every mode."""
 
 from __future__ import annotations
 

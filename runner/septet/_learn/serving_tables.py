@@ -1,7 +1,7 @@
-"""From a model's stored arrays to the two tables that the kernels read.
+"""Converts a model's stored arrays to the two tables that the kernels read.
 
-The stored arrays define the model; the tables hold it in the shape that is quickest to walk,
-see `kernels`. They are made anew whenever a model is loaded, and are never stored.
+The stored arrays define the model; the tables hold it in the shape that is quickest to walk, see
+`kernels`. They are made anew whenever a model is loaded, and are never stored.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether the arrays of a model may be served: compiled kernels read without looking.
+"""Checks the arrays of a model before serving: compiled kernels read without bounds checks.
 
 A stored model may come from a stranger, so nothing in it is taken for granted. Every value that is
 an index, a count or an offset is compared as a whole number that cannot overflow (Python's, or

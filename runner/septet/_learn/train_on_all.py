@@ -1,4 +1,4 @@
-"""One model on all the data: what `septet train` does."""
+"""Fits one model on all the data, for `septet train`."""
 
 from __future__ import annotations
 

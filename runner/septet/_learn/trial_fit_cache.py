@@ -1,7 +1,7 @@
-"""That an estimator of septet fits synthetic rows, tried once for its settings and its libraries.
+"""Cache of trial fits of septet's estimators, one for each settings and library versions.
 
-The trial imports scikit-learn and the compiler, which takes longer than the rest of a check. Only
-a success is kept, in the folder of compiled plans and used only if that is the user's alone. What
+The trial imports scikit-learn and the compiler, which takes longer than the rest of a check. Only a
+success is kept, in the folder of compiled plans and used only if that is the user's alone. What
 another package trains is tried every time.
 """
 

@@ -1,8 +1,8 @@
-"""How much of a label is its own, where labels look ahead over the same bars.
+"""Uniqueness of labels that look ahead over the same bars.
 
 A label over eight bars shares seven of them with its neighbour: a window of a thousand such rows
-holds about as much as 125 that do not overlap. Rows weigh by their mean uniqueness, so that a
-crowd of labels over one move does not outvote the others.
+holds about as much as 125 that do not overlap. Rows weigh by their mean uniqueness, so that a crowd
+of labels over one move does not outvote the others.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""From a validated file to one generated, compiled module."""
+"""Turns a validated file into one generated, compiled module."""

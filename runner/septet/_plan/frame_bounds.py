@@ -1,4 +1,4 @@
-"""The text of where a base bar lies in the bars of a higher time frame."""
+"""Plan text for the position of a base bar in the bars of a higher time frame."""
 
 from __future__ import annotations
 

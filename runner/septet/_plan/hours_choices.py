@@ -1,4 +1,4 @@
-"""What trading hours and a bound on positions add to a plan, and nothing where a file has none."""
+"""Parts of a plan for trading hours and a bound on positions; none if the file has neither."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rules of a file may answer what their kind does not allow, and how that is named.
+"""Rules of a file that may return a value that their kind does not allow, and their names.
 
 Rules of septet are tried here; another package's are tried by the kit on drawn data only, so that
 its plan asks of every answer whether it is one. A sizing needs no name: `size` rejects.

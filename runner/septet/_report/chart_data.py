@@ -1,4 +1,4 @@
-"""Data of the charts, thinned to what a screen can show."""
+"""Data of the charts, thinned to the resolution of a screen."""
 
 from __future__ import annotations
 

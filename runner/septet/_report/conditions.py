@@ -1,4 +1,4 @@
-"""Whether a condition of the file was true at a decision, read again from what a run stored."""
+"""Re-evaluates conditions of the file at a decision, from the stored data of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a paper or live run holds and which of its orders are open, from its journal alone."""
+"""Positions and open orders of a paper or live run, from its journal only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of stored tables as the page's charts take them: short, finite, few enough to draw."""
+"""Columns of stored tables for the page's charts: short, finite, few enough to draw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why an order was made, on a terminal."""
+"""Prints why an order was made on a terminal."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A finished run as values: its tables, the figures made of them, and the verdict."""
+"""Results of a finished run as values: tables, figures and the verdict."""

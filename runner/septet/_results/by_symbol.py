@@ -1,4 +1,4 @@
-"""Rows of a table by the symbol they are about."""
+"""Groups the rows of a table by symbol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often limits made entries smaller than their sizing asked for."""
+"""Counts of entries that limits capped below the requested size."""
 
 from __future__ import annotations
 

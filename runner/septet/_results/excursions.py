@@ -1,4 +1,4 @@
-"""How far the price went against a trade and for it while it lasted, and for how many bars.
+"""Adverse and favourable excursion of each trade, and its duration in bars.
 
 Maximum adverse and favourable excursion (Sweeney 1996), from the bars of the run.
 """

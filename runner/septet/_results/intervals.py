@@ -1,10 +1,10 @@
-"""How far the mean of a sample of trades may be from the mean of all trades like them.
+"""Confidence interval of the mean result of trades.
 
-A few large results decide the mean of skewed trades, and a sample often lacks them: 35 trades
-with a stop of 0.3 % and a target of 5 % have two winners on average, and none in one sample of
-eight. So an interval is given only where both winners and losers have been seen, and it is the
-wider, at each end, of a bias-corrected bootstrap and Student's interval, which is widened on the
-side of the longer tail.
+A few large results decide the mean of skewed trades, and a sample often lacks them: 35 trades with
+a stop of 0.3 % and a target of 5 % have two winners on average, and none in one sample of eight. So
+an interval is given only where both winners and losers have been seen, and it is the wider, at each
+end, of a bias-corrected bootstrap and Student's interval, which is widened on the side of the
+longer tail.
 
 A bootstrap draws from what the sample holds, and a sample of 35 from a lognormal rarely holds the
 results that make its mean: alone it covers the mean of skewed games in 81 to 91 of 100 samples.

@@ -1,4 +1,4 @@
-"""How often a rule of the file answered what its kind does not allow, and which rule it was.
+"""Counts of invalid return values of the file's rules, which their kind does not allow.
 
 The kit tries a plugin on drawn data; a rule that gives such an answer at a few decisions only is
 counted where its answer is read, in every mode.

@@ -1,4 +1,4 @@
-"""Why a run traded nothing, as far as its decisions and orders show."""
+"""Reasons why a run made no trade, from its decisions and orders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How figures are written for people: one place, so that terminal and report agree."""
+"""Formats of figures for people, shared by terminal and report."""
 
 from __future__ import annotations
 

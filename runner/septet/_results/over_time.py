@@ -1,4 +1,4 @@
-"""Figures of a finished run that have a value at each day, or at each fall.
+"""Figures of a finished run with a value for each day or for each drawdown.
 
 Pure functions of arrays. What is undefined is NaN in an array and None in a row.
 """

@@ -1,4 +1,4 @@
-"""How many tries preceded a result, and what is left of its Sharpe ratio after them."""
+"""Number of tries before a result, and its Sharpe ratio deflated by them."""
 
 from __future__ import annotations
 

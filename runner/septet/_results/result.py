@@ -1,4 +1,4 @@
-"""What a finished run hands to the store: plain tables and facts, nothing computed from them."""
+"""Results of a run for the store: plain tables and facts, without derived figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From equity, trades and fills to the figures of a run.
+"""Computes the figures of a run from equity, trades and fills.
 
 Pure functions of arrays. What is undefined is None, never infinity and never NaN. Fractions are
 fractions (0.1 is ten percent). All of it is computed after the run.

@@ -1,4 +1,4 @@
-"""From a finished run to summary.json."""
+"""Builds summary.json from a finished run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adds and takes of the file that no trade of a run reached."""
+"""Increases and partial exits of the file that no trade of a run reached."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The first sentence a reader sees: what happened, and how little it may prove.
+"""The verdict, the first sentence of every report: the outcome and its limits as evidence.
 
-A verdict never claims a result. It states what stopped the run, whether the sample
-is large enough, what holding would have made, and whether the average trade differs from nothing.
+A verdict never claims a result. It states what stopped the run, whether the sample is large enough,
+what holding would have made, and whether the average trade differs from nothing.
 """
 
 from __future__ import annotations

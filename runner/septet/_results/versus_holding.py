@@ -1,4 +1,4 @@
-"""A run beside holding: what its market made, and what is left over holding the same exposure.
+"""Comparison with buy and hold: the market's return, and the excess at equal mean exposure.
 
 A strategy that can only be long earns part of any rise by being there. What it adds by choosing
 when is measured against its own mean exposure, held all the time.

@@ -1,1 +1,1 @@
-"""What carries events in and commands out: backtest today, paper and live beside it."""
+"""Shells that feed events to the core and carry out its commands, for backtests."""

@@ -1,4 +1,4 @@
-"""A run's market data in the layout the plan reads: all symbols on one time axis."""
+"""A run's market data in the layout of the plan: all symbols on one time axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be known of data although the file leaves out a key without a safe default.
+"""Findings in data although the file lacks a key without a safe default.
 
 The data is read twice, each time with another value for every such key. What both readings find
 does not depend on these values, and is reported beside the missing key.

@@ -1,4 +1,4 @@
-"""What the model of a file is a model of, as plain data for `_learn.model_compatibility`."""
+"""Identity of a file's model (bar, symbols, label, inputs), for `_learn.model_compatibility`."""
 
 from __future__ import annotations
 

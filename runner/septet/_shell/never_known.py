@@ -1,4 +1,4 @@
-"""Finds inputs that a run never has: series without a value, joins without a common time."""
+"""Finds inputs that are never known: series without a value, joins without a common time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of a backtest that its monitors ask for, out of schedule: as a live run fits them."""
+"""Models of a backtest that its monitors request outside the schedule, as in a live run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What monitors read of a run that goes on: its fills, trades and curve, row by row."""
+"""Data of a run in progress for its monitors: fills, trades and curve, row by row."""
 
 from __future__ import annotations
 

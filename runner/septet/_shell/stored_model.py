@@ -1,4 +1,4 @@
-"""The stored model of a file: where it is named, and what is read there."""
+"""The stored model of a file: its path, and its contents."""
 
 from __future__ import annotations
 

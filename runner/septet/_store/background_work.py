@@ -1,4 +1,4 @@
-"""One piece of work beside the main thread: compression, hashing, whatever lets Python go."""
+"""Work in one background thread that releases the GIL: compression, hashing."""
 
 from __future__ import annotations
 

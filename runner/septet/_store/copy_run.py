@@ -1,4 +1,4 @@
-"""Store a stored backtest a second time, under another root."""
+"""Copies a stored backtest to another root."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages about a run's folder that is damaged, and about a journal that is gone."""
+"""Messages about a damaged run folder, and about a missing journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a result may depend on beside the file and the data: versions and the machine."""
+"""Environment on which a result may depend: versions of libraries, and the machine."""
 
 from __future__ import annotations
 

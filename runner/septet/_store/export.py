@@ -1,4 +1,4 @@
-"""A run's tables in files other programs read."""
+"""Exports a run's tables to files for other programs."""
 
 from __future__ import annotations
 

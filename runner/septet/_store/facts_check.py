@@ -1,4 +1,4 @@
-"""Whether the facts of a stored run are what a run writes: kinds, ranges, and a zone there is."""
+"""Checks the facts of a stored run: types, ranges, and an existing time zone."""
 
 from __future__ import annotations
 

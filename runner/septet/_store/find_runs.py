@@ -1,7 +1,7 @@
-"""Which runs lie under a folder, and which of them is meant.
+"""Finds the runs under a folder, and the run that a name refers to.
 
-A folder of runs may hold what a stranger put there. Whatever cannot be read is one run that has
-a problem when it is read; the others are found all the same.
+A folder of runs may hold what a stranger put there. Whatever cannot be read is one run that has a
+problem when it is read; the others are found all the same.
 """
 
 from __future__ import annotations

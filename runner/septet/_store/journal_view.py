@@ -1,4 +1,4 @@
-"""A paper or live run, read from its journal: while it goes on, after a kill, and when it is over.
+"""A paper or live run, read from its journal: in progress, after a kill, or finished.
 
 The Parquet tables of such a run are projections. They are rewritten at every stop and by ``septet
 runs export``; where they are older than the journal, the tables come from the journal itself.

@@ -1,4 +1,4 @@
-"""The document of manifest.json: the facts, hashes and versions that a run stands on."""
+"""The document of manifest.json: the facts, hashes and versions on which a run depends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stored run is, what is wrong with it, and where its figures come from.
+"""The kind of a stored run, its defects, and the source of its figures.
 
 Every list, page, line and document of a run asks here, so that all of them report the same.
 """

@@ -1,4 +1,4 @@
-"""A run's folder: written whole or not at all, read lazily.
+"""A run's folder: written atomically, read lazily.
 
 ``runs/<strategy>/<run id>/`` holds manifest.json, summary.json, resolved.json, findings.json,
 strategy.yaml, the Parquet tables, report.html and models/. A run that fails leaves nothing that

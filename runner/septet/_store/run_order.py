@@ -1,8 +1,8 @@
-"""Which of several folders is the latest run: by the run's id, not by the folder's name.
+"""Selects the latest run of several folders by the run's id, not by the folder's name.
 
 A folder may have been copied or renamed. Of copies of one run the one that a process holds is the
-one that runs, otherwise the one that was written last ran last: a backup beside a live run must
-not be taken for it, though it may have been written a moment later.
+one that runs, otherwise the one that was written last ran last: a backup beside a live run must not
+be taken for it, though it may have been written a moment later.
 """
 
 from __future__ import annotations

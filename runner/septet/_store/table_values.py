@@ -1,4 +1,4 @@
-"""Which numbers the tables of a run may hold: a table with others was not written by a run."""
+"""Permitted numbers in the tables of a run; a run never writes others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From arrays to the frames of a run's folder, and bars thinned for display."""
+"""Converts arrays to the frames of a run's folder, and thins bars for display."""
 
 from __future__ import annotations
 

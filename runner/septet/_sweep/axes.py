@@ -1,4 +1,4 @@
-"""The swept keys as a page shows them: short names, values as they were written, their places."""
+"""Swept keys for display: short names, values as written in the file, positions."""
 
 from __future__ import annotations
 

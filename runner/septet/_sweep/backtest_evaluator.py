@@ -1,8 +1,8 @@
-"""One whole backtest for each setting: always right, and slow.
+"""One complete backtest for each setting: always applicable, and slow.
 
 What a setting changes does not matter here: the model, the data, the shape of the strategy. The
-first settings run in this process; where many are left, others are started, each with a copy of
-the file as it was loaded, so that editing it meanwhile changes nothing.
+first settings run in this process; where many are left, others are started, each with a copy of the
+file as it was loaded, so that editing it meanwhile changes nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The numbers behind the charts of a sweep, thinned to what a screen can show."""
+"""Data of the charts of a sweep, thinned to the resolution of a screen."""
 
 from __future__ import annotations
 

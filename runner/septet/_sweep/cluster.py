@@ -1,4 +1,4 @@
-"""Settings run by processes elsewhere: what goes out, and what comes back.
+"""Settings run by other processes: the data sent to them, and their results.
 
 The block of settings is the unit of work. A process that runs blocks gets the file as it was
 loaded, the swept keys and what their values change in the plan; it opens an evaluator once and

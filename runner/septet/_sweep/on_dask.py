@@ -1,4 +1,4 @@
-"""Blocks of settings on Dask: processes of this machine, or a scheduler that is there."""
+"""Blocks of settings on Dask: processes of this machine, or an existing scheduler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the settings of a space are run: by one compiled plan, in stages, or each as a backtest."""
+"""Selects how settings are run: by one compiled plan, in stages, or each as a backtest."""
 
 from __future__ import annotations
 

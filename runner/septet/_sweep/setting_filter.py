@@ -1,4 +1,4 @@
-"""Which settings a condition leaves: the expression language over columns of numbers.
+"""Filter of settings by a condition: the expression language over columns of numbers.
 
 A comparison that touches NaN is unknown and `and or not` follow Kleene, as in rules; a setting
 stays only where the condition is true.

@@ -1,4 +1,4 @@
-"""The row of one setting: the figures of a run's summary, and what comparing many of them needs."""
+"""The row of one setting: the figures of a run's summary, and those needed for comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings whose size a limit cuts at every entry: their table shows a size that never traded."""
+"""Detection of settings whose size a limit caps at every entry, so that it never trades."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The space of a sweep: which settings there are, each with its number.
+"""The space of a sweep: its settings and their numbers.
 
 A grid numbers its settings as an odometer counts, the last key turning fastest; `where` leaves
-numbers out and moves none. A random space numbers its draws in order. Either way the number of
-a setting, the file and the seed determine its values, on every machine. A guided search
-numbers its settings as it comes upon them.
+numbers out and moves none. A random space numbers its draws in order. Either way the number of a
+setting, the file and the seed determine its values, on every machine. A guided search numbers its
+settings as it comes upon them.
 """
 
 from __future__ import annotations

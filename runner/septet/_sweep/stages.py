@@ -1,4 +1,4 @@
-"""Settings that may be given up before the end: the compiled way, in stretches of the history.
+"""Settings that may be pruned: evaluated by the compiled plan, one span of history at a time.
 
 Every setting of a block has an account of its own, and they advance together from stage to stage,
 so that settings that are given up cost nothing more, and the others continue where they were.

@@ -1,10 +1,10 @@
-"""Which swept keys change only numbers of the plan, and which numbers those are.
+"""Swept keys that change only numbers of the plan, and those numbers.
 
-Each value is loaded once by itself and its plan compared with that of the file as it is: the
-text, the tables and the sizes of the arrays must be the same, and the numbers that differ are
-kept. Keys that touch the same number (the warm-up of a feature over a feature does) are joined,
-and their combinations loaded too. The numbers of any setting are then those of the file with the
-changes of its values laid over them, and nothing else has to be loaded or compiled.
+Each value is loaded once by itself and its plan compared with that of the file as it is: the text,
+the tables and the sizes of the arrays must be the same, and the numbers that differ are kept. Keys
+that touch the same number (the warm-up of a feature over a feature does) are joined, and their
+combinations loaded too. The numbers of any setting are then those of the file with the changes of
+its values laid over them, and nothing else has to be loaded or compiled.
 """
 
 from __future__ import annotations

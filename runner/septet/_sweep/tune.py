@@ -1,9 +1,9 @@
-"""A guided search: each setting is chosen by what came of those before, hopeless ones end early.
+"""Guided search: each setting is chosen by the results of earlier ones, poor ones end early.
 
 Optuna's tree-structured Parzen estimator chooses; what it knows is kept in `study.log` beside the
 rows, in Optuna's own format, so that an interrupted search goes on with it. Settings are run a
-batch at a time. After an eighth, a quarter and a half of the history those whose goal was never
-as good as the middle one of the finished settings at that point are given up.
+batch at a time. After an eighth, a quarter and a half of the history those whose goal was never as
+good as the middle one of the finished settings at that point are given up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every value of every key, checked once through the whole file's check.
+"""Checks every value of every key once by the check of the whole file.
 
 Combinations are then trusted: a check that needs two swept keys at once is a failed row of the
 table, not an error of the sweep. Of a key that is drawn both ends are checked, and some values

@@ -1,4 +1,4 @@
-"""Values of a range, exactly; values drawn between two ends, as they would be written."""
+"""Exact values of a range, and values drawn between two ends, as written in a file."""
 
 from __future__ import annotations
 

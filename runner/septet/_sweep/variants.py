@@ -1,4 +1,4 @@
-"""Which keys of a sweep reach which features: what settings can share."""
+"""Mapping from keys of a sweep to the features they affect, for sharing between settings."""
 
 from __future__ import annotations
 
