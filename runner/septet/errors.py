@@ -80,6 +80,7 @@ class SeptetError(Exception):
 
     `key` is the dotted key of the strategy file that it is about, below the block that was read,
     or from the top if it begins with a dot; `problem` is its place in the file, once known.
+    `is_alerted` is whether the run that it ended has sent an alert about it.
     """
 
     exit_code: ClassVar[int] = 1
@@ -90,6 +91,7 @@ class SeptetError(Exception):
         self.hint = hint
         self.key = key
         self.problem: Problem | None = None
+        self.is_alerted = False
 
     def __str__(self) -> str:
         if self.problem is not None:

@@ -50,6 +50,13 @@ def test_a_still_shows_what_it_shows_and_follows_the_theme(text: str) -> None:
     assert "nan" not in text
 
 
+def test_a_time_beside_the_axis_is_not_drawn_outside_of_it() -> None:
+    """A halt before the first value of a rolling ratio was drawn left of the axis."""
+    pane = Pane([Line("a", [10, 11, 12], [1.0, 2.0, 3.0])])
+    text = stills.lines("t", "w", [pane], when=[(9, "early"), (11, "inside"), (13, "late")])
+    assert [word in text for word in ("early", "inside", "late")] == [False, True, False]
+
+
 @pytest.mark.parametrize("text", [*every_still(EVIL)])
 def test_names_that_are_hostile_are_escaped_and_cut(text: str) -> None:
     root = ElementTree.fromstring(text)

@@ -51,8 +51,9 @@ def test_a_position_without_prices_is_reported_once_with_the_stop_that_acts() ->
     assert made.check(0.9 + UNWATCHED_S) == []
     assert made.check(1.0 + UNWATCHED_S) == [("critical", "position_unwatched")]
     [(_, _, text)] = made.alerts
-    assert "BTC/USDT: 4.9 is held" in text
-    assert text.endswith("stop 90")
+    assert text.startswith(
+        "BTC/USDT: 4.9 is held, and no price comes for more than 30 s: stop 90; exits"
+    )
     assert made.check(500.0) == []
     made.silent.clear()
     assert made.check(501.0) == [("info", "position_watched")]

@@ -155,7 +155,8 @@ def lines(
 ) -> str:
     """Return lines in panes that share one axis across: seconds since 1970, or `across`.
 
-    `when` are times with words, drawn as dotted lines through every pane.
+    `when` are times with words, drawn as dotted lines through every pane; those outside of the
+    axis are left out.
     """
     names = [
         (each.name, each.color, each.dash)
@@ -182,7 +183,8 @@ def lines(
         body.append(panel.rows(max(2, int(tall // 42))))
         body += [_drawn(panel, *each) for each in stacked]
         body += [_mark(panel, mark) for mark in pane.marks]
-        body += [_halt(panel, at, word) for at, word in when]
+        inside = [each for each in when if shared.low <= each[0] <= shared.high]
+        body += [_halt(panel, at, word) for at, word in inside]
         if place == len(panes) - 1:
             count = max(3, int(width // 150))
             body.append(panel.columns(count) if across else panel.times(count))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +16,7 @@ from septet._app.documents import to_json
 from septet._cli import options
 from septet._cli.early_signals import EarlySignals
 from septet._cli.terminal import echo_json
+from septet.errors import SeptetError
 
 if TYPE_CHECKING:
     from septet._config.load import Loaded
@@ -106,11 +107,34 @@ def run(files: tuple[str, ...], mode: str | None, sets: tuple[str, ...], **chose
     began = time.perf_counter()
     # A kill switch used during the start must halt the run, not just end the process.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    access = options.access_of(chosen.pop("secrets"), chosen.pop("hosts"))
+    unchecked = chosen.pop("unchecked")
+    try:
+        return _run(files, mode, sets, access, unchecked, began, chosen)
+    except SeptetError as error:
+        if mode != "backtest" and not error.is_alerted:
+            from septet._app.refused_start import alert_refused_start
+
+            for file in files:
+                alert_refused_start(
+                    file, error, out=chosen["out"], mode=mode, access=access,
+                    log=options.log_to_stderr,
+                )  # fmt: skip
+        raise
+
+
+def _run(
+    files: Sequence[str],
+    mode: str | None,
+    sets: tuple[str, ...],
+    access: Any,
+    unchecked: Any,
+    began: float,
+    chosen: dict[str, Any],
+) -> int:
     from septet._app.run import is_backtest, refuse_live
     from septet._config import load
 
-    access = options.access_of(chosen.pop("secrets"), chosen.pop("hosts"))
-    unchecked = chosen.pop("unchecked")
     loaded = [
         load(
             file,

@@ -291,9 +291,15 @@ class Checks:
             return
         self._entries.append(now_ns)
         if len(self._repeats) > 4 * len(self.symbols) + 64:
-            self._forget_repeats(now_ns - self.limits.repeat_window_ns)
+            before_ns = now_ns - self.limits.repeat_window_ns
+            self._repeats = {key: t for key, t in self._repeats.items() if t and t[-1] > before_ns}
         key = (k, sign, quantity)
         self._repeats.setdefault(key, deque(maxlen=self.limits.repeats + 1)).append(now_ns)
+
+    def not_sent(self, k: int, sign: int, quantity: float) -> None:
+        """Forget an order that never left the process: the next one does not repeat it."""
+        if same := self._repeats.get((k, sign, quantity)):
+            same.pop()
 
     def amended(self, now_ns: int) -> None:
         """Count an amend that is sent."""
@@ -328,9 +334,6 @@ class Checks:
         oldest = now_ns // max(1, self.limits.breaker_window_ns // BUCKETS) - BUCKETS
         while self._buckets and self._buckets[0][0] <= oldest:
             self._traded -= self._buckets.popleft()[1]
-
-    def _forget_repeats(self, before_ns: int) -> None:
-        self._repeats = {key: t for key, t in self._repeats.items() if t and t[-1] > before_ns}
 
     # ------------------------------------------------------------------ the check of an order
 
@@ -403,7 +406,8 @@ class Checks:
                 return "rate"
             # Old times are dropped only if those kept would exceed the limit.
             same = self._repeats.get((k, sign, quantity))
-            if same and len(same) >= limits.repeats and self._repeated(same, now_ns):
+            since_ns = now_ns - limits.repeat_window_ns
+            if same and len(same) >= limits.repeats and _trim(same, since_ns) >= limits.repeats:
                 self.throttled = True
                 return "throttled"
         if not 0.0 < self.equity < math.inf:  # before a share of it is taken
@@ -411,17 +415,12 @@ class Checks:
         most = limits.turnover * self.equity * MICRO
         if self._traded > most:
             self._trim_buckets(now_ns)
-        flips = self._flips
-        if (len(flips) > limits.flips and self._flipped(now_ns)) or self._traded > most:
+        flips, since_ns = self._flips, now_ns - limits.breaker_window_ns
+        flipped = len(flips) > limits.flips and _trim(flips, since_ns) > limits.flips
+        if flipped or self._traded > most:
             self.broken = True
             return "turnover"
         return ""
-
-    def _repeated(self, same: deque[int], now_ns: int) -> bool:
-        return _trim(same, now_ns - self.limits.repeat_window_ns) >= self.limits.repeats
-
-    def _flipped(self, now_ns: int) -> bool:
-        return _trim(self._flips, now_ns - self.limits.breaker_window_ns) > self.limits.flips
 
     def _dear(
         self, state: _Symbol, quantity: float, limit: float | None, trigger: float | None,

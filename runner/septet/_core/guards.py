@@ -111,7 +111,7 @@ class Guards:
             m.Operated: self._operated,
             m.Quarantined: self._quarantined,
             m.Started: self._started,
-            m.Ticked: lambda event: self.ticked(event.at_ns),
+            m.Ticked: self._timer,
         }
 
     def blocked(self, k: int) -> str:
@@ -213,6 +213,13 @@ class Guards:
         return self.trip(
             "quarantine", event.at_ns, of=event.plugin, text=event.text, until_ns=event.until_ns
         )
+
+    def _timer(self, event: m.Ticked) -> list[m.Command]:
+        """End what is over; after a jump of the clock every end is as much later."""
+        if event.jumped_ns > 0:
+            for guard in self._guards.values():
+                guard.until_ns += event.jumped_ns if guard.until_ns else 0
+        return self.ticked(event.at_ns)
 
     def ticked(self, now_ns: int) -> list[m.Command]:
         """End the blocks whose time has passed."""

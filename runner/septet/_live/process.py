@@ -33,8 +33,7 @@ from septet.errors import InputError, SeptetError
 
 __all__ = ["Confirm", "LiveResult", "keep_apart", "new_loop", "run_live", "tidy"]
 
-_TEND_S: Final = 0.5
-_DOUBT_EVERY_S: Final = 5.0
+_TEND_S, _DOUBT_EVERY_S = 0.5, 5.0
 _ACCOUNT_EVERY_S: Final = 60.0
 """How often the account is read though nothing is wrong: somebody else may have acted on it."""
 _READ: Final = ("account_unread", "insufficient_funds", "position_mismatch", "rejected_entry")
@@ -245,6 +244,7 @@ class _Process:
         fields = {"text": f"{type(error).__name__}: {error}"}
         if isinstance(error, SeptetError):
             fields = {"text": error.message} | ({"hint": error.hint} if error.hint else {})
+            error.is_alerted = any(not run.location.fresh for run in self._running())
         self.reason = self.reason or f"gave up: {fields['text']}"
         for run in self._running():
             if not run.location.fresh:  # it may hold positions, and nobody may read the terminal

@@ -48,9 +48,8 @@ class UnwatchedPositions:
                 continue
             self._reported.add(name)
             text = (
-                f"{name}: {units:g} is held, and no price of it has come for more than "
-                f"{age_s:.0f} s: exits of the signal, targets, takes and trailing levels do not "
-                f"act; {stop_of(name)}"
+                f"{name}: {units:g} is held, and no price comes for more than {age_s:.0f} s: "
+                f"{stop_of(name)}; exits of the signal, targets, takes and trailing do not act"
             )
             self._notify("critical", "position_unwatched", {"text": text, "symbol": name})
 

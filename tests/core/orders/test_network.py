@@ -88,6 +88,40 @@ def test_a_jump_of_the_clock_makes_no_answer_final(stop: bool) -> None:
     assert bench.only(m.Submit).client_id != order.client_id
 
 
+def test_a_pause_of_the_venue_is_not_over_because_the_clock_jumped() -> None:
+    bench = Bench()
+    bench.hold(1.0)
+    until_ns = bench.now + 120 * SECOND
+    bench.handle(
+        m.VenueChanged(at_ns=bench.now, venue="v", state="banned", until_ns=until_ns, reason="418")
+    )
+    bench.jump_s(300)
+    bench.want(1, -1.0)
+    bench.after_s(119)
+    assert bench.take(m.Submit) == []
+    assert bench.guards.blocked(0) == "venue_banned"
+    bench.after_s(2)
+    assert bench.only(m.Submit).quantity == 1.0
+    assert bench.guards.blocked(0) == ""
+
+
+def test_a_clock_that_is_right_again_at_a_start_prolongs_no_bound() -> None:
+    bench = Bench()
+    bench.jump_s(86_400)
+    order = bench.order(1)
+    bench.now -= 86_400 * SECOND
+    bench.handle(
+        m.Started(
+            at_ns=bench.now, session=2, run_id="r", mode="live", strategy="s", origin_ns=0,
+            market_ns=bench.now, fingerprints={},
+        )
+    )  # fmt: skip
+    bench.after_s(FINAL_AFTER + 1)
+    bench.read()
+    bench.miss(order.client_id)
+    assert bench.states[order.client_id] == "rejected"
+
+
 def test_jumps_within_a_bound_of_each_other_add_up() -> None:
     bench = Bench()
     before_ns = bench.now

@@ -13,6 +13,7 @@ from septet._core.guards import Guards
 from septet._core.orders import (
     changed_ids,
     disputes,
+    finality,
     manager,
     unconfirmed_ends,
     unexplained,
@@ -218,11 +219,17 @@ def leaves_executions_without_an_id_to_others(patch: Patch) -> None:
     patch.setattr(unnamed_fills, "note", lambda lifecycle, fill: None)
 
 
+def counts_the_bound_through_a_jump_of_the_clock(patch: Patch) -> None:
+    """ "No such order" is final at once where the clock jumps ahead."""
+    patch.setattr(finality, "jumped", lambda lifecycle, event: None)
+
+
 ANSWERS = frozenset({"N1 answer lost", "N3 answer late", "N5 reset", "E1 server error"})
 READS = ANSWERS | {"E16 stale read", "N4 request late", "N6 cancel unanswered"}
 FILLS = frozenset({"E12 fill twice", "E14 fill lost", "E13 disorder", "E9 partial fill"})
 OTHER_ID = frozenset({"E23 other id"})
 COPIES = frozenset({"A11 older copy", "E14 fill unnamed"})
+JUMPS = frozenset({"P7 clock moved", "N4 request late"})
 KILLS = frozenset({"O1 kill", "P1 crash", "N2 request lost", "N4 request late", "E1 server error"})
 BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (resends_what_is_uncertain, ANSWERS),
@@ -246,6 +253,7 @@ BUGS: Sequence[tuple[Callable[[Patch], None], frozenset[str]]] = (
     (counts_on_a_stop_that_is_unknown, OTHER_ID),
     (draws_a_random_number, frozenset({"P1 crash"})),
     (leaves_executions_without_an_id_to_others, COPIES),
+    (counts_the_bound_through_a_jump_of_the_clock, JUMPS),
 )
 
 

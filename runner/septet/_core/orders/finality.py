@@ -36,4 +36,6 @@ def jumped(lifecycle: OrderLifecycle, event: m.Ticked) -> None:
     if not records.jumped_ns or begun_ns > records.jumped_ns + bound_ns:
         records.jumped_by_ns = 0
     records.jumped_by_ns += event.jumped_ns
+    if records.paused_ns > begun_ns:  # a pause that the venue asked for is not over sooner
+        records.paused_ns += event.jumped_ns
     records.jumped_ns = event.at_ns

@@ -172,6 +172,8 @@ def _rejected(lifecycle: OrderLifecycle, event: m.Rejected) -> None:
     if child.exists:
         lifecycle.query_until_known(child, event.at_ns)
         return
+    if event.by in ("local", "gate"):
+        lifecycle.checks.not_sent(child.symbol, child.sign, child.quantity)
     ghosts.refused(lifecycle, child, event, event.at_ns)
     child.claim_text = event.text
     lifecycle.finish(child, "rejected", event.code, event.at_ns)
@@ -451,6 +453,8 @@ def started(lifecycle: OrderLifecycle, event: m.Started) -> None:
     records, now_ns = lifecycle.records, event.at_ns
     foreign_orders.begin_start(lifecycle, event.id_part)
     records.started_ns = now_ns
+    if records.jumped_ns:  # a clock that was ahead may have been set right since
+        records.jumped_ns = now_ns
     for name in list(records.live):
         child = records.children[name]
         child.delete_ns = child.delete_next_ns = 0

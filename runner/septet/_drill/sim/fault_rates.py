@@ -65,6 +65,7 @@ FAULTS: Final[dict[str, tuple[float, str]]] = {
     "S1 append fails": (0.02, "the disk was full for a while"),
     "S2 torn tail": (0.50, "the last write was cut (of a crash inside a write)"),
     # of a second; of a strategy whose orders alone are simulated
+    "P7 clock moved": (0.15, "the local clock jumped ahead"),
     "A11 older copy": (0.01, "the run goes on from an older copy of its journal"),
     # of one execution
     "A3 overfill": (0.10, "an execution beyond its order, of the other side or without an id"),
@@ -79,6 +80,7 @@ _OWN_CHANCE: Final = frozenset(
         "A3 overfill",
         "A18 false status",
         "A19 false end",
+        "P7 clock moved",
         "A11 older copy",
         "E21 trigger differs",
         "E23 other id",

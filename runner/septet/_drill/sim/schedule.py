@@ -95,7 +95,7 @@ class _Schedule:
         self.venue.stay_calm()
         shell.start()
         simulation.after(10 * SECOND, self._give_back)
-        simulation.run_until(BEGIN_NS + self.active_ns + RECOVERY_NS)
+        simulation.run_until(simulation.now_ns + RECOVERY_NS)
         self._check_end()
         simulation.note("---- the second restart")
         before = len(shell.rows)
@@ -189,6 +189,10 @@ class _Schedule:
         is_whole = hasattr(shell.core, "engine")  # its history would lack bars
         if not (self.killed or is_whole) and occurs(COPY):
             shell.go_back()
+        if not is_whole and shell.running and occurs("P7 clock moved"):
+            by_ns = simulation.chance.randint(2, 40) * SECOND
+            simulation.jump(by_ns)
+            shell.clock_jumped(by_ns)
         if occurs("P4 blocked"):
             shell.sleep(simulation.chance.randint(1, 10) * SECOND)
         is_asked = self.fault_rates.calm and shell.running and shell.asks_a_person()

@@ -196,6 +196,12 @@ class SimShell:
 
         again()
 
+    def clock_jumped(self, by_ns: int) -> None:
+        """Report a jump of the clock before anything that has a stamp after it."""
+        self._asleep_until_ns += by_ns
+        self.put(m.Ticked(at_ns=0, market_ns=self._simulation.market_ns, jumped_ns=by_ns))
+        self._inbox.rotate(1)
+
     def sleep(self, for_ns: int) -> None:
         """Stand still: events wait."""
         self._asleep_until_ns = self._simulation.now_ns + for_ns

@@ -36,6 +36,7 @@ class Simulation:
         self.seed = seed
         self.chance = random.Random(seed)
         self.now_ns = BEGIN_NS
+        self._jumps: list[tuple[int, int]] = []
         self.steps = 0
         self.counts: Counter[str] = Counter()
         self._trace: deque[tuple[int, str | Callable[[], str]]] = deque(maxlen=_TRACE_ROWS)
@@ -46,6 +47,26 @@ class Simulation:
     def market_ns(self) -> int:
         """Market time."""
         return self.market_at(self.now_ns)
+
+    @property
+    def elapsed_ns(self) -> int:
+        """Time that has passed since the beginning: stamps without the jumps of the clock."""
+        return self.now_ns - BEGIN_NS - sum(by_ns for _, by_ns in self._jumps)
+
+    def before(self, span_ns: int) -> int:
+        """Return the stamp of so long ago."""
+        stamp_ns = self.now_ns - span_ns
+        for at_ns, by_ns in reversed(self._jumps):
+            if stamp_ns >= at_ns:
+                break
+            stamp_ns -= by_ns
+        return stamp_ns
+
+    def jump(self, by_ns: int) -> None:
+        """Let the clock jump ahead: no time passes, and nothing happens sooner."""
+        self.now_ns += by_ns
+        self._jumps.append((self.now_ns, by_ns))
+        self._heap[:] = [(due_ns + by_ns, number, do) for due_ns, number, do in self._heap]
 
     @staticmethod
     def market_at(time_ns: int) -> int:
@@ -62,9 +83,10 @@ class Simulation:
         heapq.heappush(self._heap, (-(-due_ns // MS) * MS, self._next, do))
 
     def run_until(self, time_ns: int) -> None:
-        """Let everything happen that is due by a time."""
-        heap = self._heap
-        while heap and heap[0][0] <= time_ns:
+        """Let everything happen that is due by a time; jumps of the clock put that off."""
+        heap, span_ns = self._heap, time_ns - self.now_ns
+        until_ns = self.elapsed_ns + span_ns
+        while heap and heap[0][0] - self.now_ns <= until_ns - self.elapsed_ns:
             self.now_ns, _, do = heapq.heappop(heap)
             self.steps += 1
             if self.steps > _MAX_STEPS:
@@ -72,7 +94,7 @@ class Simulation:
                     f"more than {_MAX_STEPS} steps: something asks for itself for ever"
                 )
             do()
-        self.now_ns = time_ns
+        self.now_ns += until_ns - self.elapsed_ns
 
     def note(self, text: str | Callable[[], str]) -> None:
         """Write a line of the trace; what is callable is asked only if the trace is read."""

@@ -193,7 +193,8 @@ class SimVenue:
         """Return as of when the venue answers."""
         now_ms = self._simulation.now_ns // MS
         if self._fault_rates.occurs("E16 stale read"):
-            return max(BEGIN_NS // MS, now_ms - self._simulation.chance.randint(0, STALE_NS // MS))
+            span_ns = self._simulation.chance.randint(0, STALE_NS // MS) * MS
+            return max(BEGIN_NS // MS, self._simulation.before(span_ns) // MS)
         return now_ms
 
     def _find(self, client_id: str) -> Order | None:
@@ -281,11 +282,11 @@ class SimVenue:
             self._fault_rates.occurs,
             self._simulation.chance,
         )
-        sent_ns = simulation.now_ns
-        if sent_ns < self._known_ban_ns:  # the adapter sends nothing while it knows of a ban
+        now_ns, sent_ns = simulation.now_ns, simulation.elapsed_ns
+        if now_ns < self._known_ban_ns:  # the adapter sends nothing while it knows of a ban
             simulation.after(0, lambda: done(Failed(_REJECTED, "banned")))
             return
-        if sent_ns < self.dark_until_ns or occurs("N2 request lost"):
+        if now_ns < self.dark_until_ns or occurs("N2 request lost"):
             simulation.after(TIMEOUT_NS, lambda: done(Failed(_UNKNOWN_OUTCOME, "no answer")))
             return
         up_ns = chance.randint(5, 40) * MS
@@ -317,7 +318,7 @@ class SimVenue:
         """Return the venue's answer to a request that reached it."""
         simulation, occurs = self._simulation, self._fault_rates.occurs
         now_ns = simulation.now_ns
-        if now_ns - sent_ns > RECEIVES_NS or occurs("E4 clock skew"):
+        if simulation.elapsed_ns - sent_ns > RECEIVES_NS or occurs("E4 clock skew"):
             return Failed(_REJECTED, "clock")
         if now_ns < self.closed_until_ns:
             return Failed(_UNKNOWN_OUTCOME, "maintenance")
