@@ -33,8 +33,8 @@ def adjusted(rows: Rows, factor: Floats) -> Rows:
 def split_factors(total: Floats) -> tuple[Floats, list[tuple[int, Fraction]]]:
     """Separate the splits from total adjustment factors (adjusted close over close), shape (n,).
 
-    A factor that changes by more than 20 % between two bars is a split of the nearest simple
-    ratio; smaller changes are dividends and left out.
+    A change of the factor by more than 20 % between two bars is a split of the nearest simple
+    ratio; smaller changes are dividends and are left out.
 
     Returns
     -------

@@ -24,15 +24,15 @@ def adjust_rows(
     order: Ints | slice,
     time_ns: Ints,
 ) -> Rows:
-    """Apply `adjust` where the data brings an adjusted close or splits.
+    """Apply `adjust` if the data has an adjusted close or splits.
 
-    `order` picks the raw rows that `rows` and `time_ns` are of.
+    `order` selects the raw rows from which `rows` and `time_ns` were made.
 
     Raises
     ------
     DataError
-        If there is an adjusted close and `adjust` is not set, if what `adjust` needs
-        is not there, or if it holds no factor.
+        If there is an adjusted close and `adjust` is not set, if the column that `adjust` needs
+        is missing, or if its values are not valid factors.
     """
     columns = raw.frame.columns
     has_close, has_split = "adj_close" in columns, "split" in columns
@@ -77,7 +77,7 @@ def _adjust_by_close(
     order: Ints | slice,
     time_ns: Ints,
 ) -> Rows:
-    with np.errstate(over="ignore"):  # what overflows is not finite, and refused
+    with np.errstate(over="ignore"):  # an overflow is not finite, and rejected
         total = pick(numbers_of(raw.frame["adj_close"]), order) / rows.close
         bad = ~((total * rows.high <= MAX_VALUE) & (total * rows.low >= MIN_VALUE))
     if bad.any():

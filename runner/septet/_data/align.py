@@ -41,9 +41,10 @@ class Axis(msgspec.Struct, frozen=True):
 
 
 class Segments(msgspec.Struct, frozen=True):
-    """Stretches of history without a gap longer than `reset_after`.
+    """Parts of the history without a gap longer than `reset_after`.
 
-    `start[i]` is the first row of row i's stretch, `age[i]` the bars since then, 0 at the first.
+    `start[i]` is the first row of the part that contains row i, `age[i]` the number of bars since
+    then, 0 at the first.
     """
 
     start: Ints
@@ -53,8 +54,8 @@ class Segments(msgspec.Struct, frozen=True):
 def union_axis(tables: Sequence[BarTable]) -> Axis:
     """Align symbols on the times at which their bars become known.
 
-    A symbol without a bar at a time of the others has row -1 there. Without tables the axis is
-    empty, `rows` of shape (0, 0).
+    `rows` is -1 at times at which the symbol has no bar. Without tables the axis is empty and
+    `rows` has shape (0, 0).
     """
     if not tables:
         return Axis(np.zeros(0, np.int64), np.zeros((0, 0), np.int64))
@@ -82,8 +83,9 @@ def as_of_rows(known_ns: Ints, at_ns: Ints) -> Ints:
 def series_as_of(series: SeriesTable, at_ns: Ints) -> Floats:
     """Return the value of a series as known at each time.
 
-    `at_ns` (UTC ns) and the result, float64, have shape (n,). NaN before the first value is known,
-    and once the last known value is older than the series' `max_age_ns` (since it became known).
+    `at_ns` (UTC ns) and the result, float64, have shape (n,). The result is NaN before the first
+    value is known, and when the last known value has been known for longer than `max_age_ns` of the
+    series.
     """
     row = as_of_rows(series.known_ns, at_ns)
     if not len(series.value):
@@ -100,8 +102,8 @@ def column_as_of(
 ) -> Floats:
     """Return a column of another symbol's last bar known at each time, float64 of shape (t,).
 
-    NaN before its first bar is known and, with `max_age_ns`, once that bar is older (ns since it
-    became known).
+    The result is NaN before its first bar is known and, with `max_age_ns`, when that bar has been
+    known for longer (ns).
     """
     row = as_of_rows(table.known_ns, at_ns)
     values: Floats = getattr(table, column)
@@ -122,7 +124,7 @@ def missing_before(table: BarTable, calendar: str, anchor: Anchor | None = None)
     """
     missing = np.zeros(len(table), dtype=np.int64)
     if calendar == "24x7" and bool(np.all(np.diff(table.open_ns) == table.bar_ns)):
-        return missing  # as most of such data is, and placing it costs ten times this look
+        return missing  # the usual case; placing the bars takes ten times as long
     if len(table) > 1:
         schedule = load_calendar(calendar, int(table.open_ns[0]), int(table.open_ns[-1]))
         placed = schedule.place(table.open_ns, table.bar_ns, "open", anchor)

@@ -19,32 +19,33 @@ from septet._data.bars import Floats, Ints
 __all__ = ["Alternation", "Turns"]
 
 BLOCK: Final = 32_768  # rows checked at once
-TURNS: Final = 64  # turns in one window
+TURNS: Final = 64  # moves in one window
 _ONES: Final = np.ones((1, TURNS))
 _SIGNS: Final = _ONES * np.where(np.arange(TURNS) % 2, -1.0, 1.0)
 PERIODS: Final = (*range(1, 11), 12, 15, 16, 20, 24, 25, 30, 32, 48, 50, 60, 100)
-_CLOSES: Final = 10  # periods that are looked for from close to close: up to ten rows
+_CLOSES: Final = 10  # for these periods (up to ten rows) close-to-close moves are tested too
 _BOUNCE_SCALE: Final = 2.0
-"""Largest factor that trades at bid and ask, in no order, give the alternating part."""
+"""Largest factor by which bid-ask bounce in random order raises the power of the alternating
+part."""
 _OTHER_SCALE: Final = 1.25
 _WHOLE_EXPONENT, _RUN_EXPONENT = 16.0, 25.0
-"""Minus the logarithm of the chance that no mixture is taken for one: of all rows, of a run."""
+"""Minus the logarithm of the probability of a false detection: over all rows, and within a run."""
 _CERTAIN_SHARE, _LIKELY_SHARE = 0.1, 0.05  # least share of the alternating part in the moves
-_CERTAIN_SIZE, _LIKELY_SIZE = 0.1, 0.02  # least distance of the levels, in ranges of a bar
-_ROUNDING: Final = 1e-9  # more than a sum differs in another order
+_CERTAIN_SIZE, _LIKELY_SIZE = 0.1, 0.02  # least distance of the levels, in bar ranges
+_ROUNDING: Final = 1e-9  # more than the rounding error of a sum taken in another order
 _PAIRS: Final = 512
 _CLIP: Final = 4.0
 _LIKELY_PAIRS, _CERTAIN_PAIRS = (7.0, -0.25, 0.2), (9.0, -0.35, 0.3)
 _EMPTY_MOVES: Final = 64
 _LIKELY_EMPTY, _CERTAIN_EMPTY = (7.0, -0.5, 0.0), (7.0, -0.8, 0.0)
-"""Least deviations from chance, highest correlation of neighbours, least distance in ranges."""
+"""Least deviations from chance, highest correlation of neighbours, least distance in bar ranges."""
 
 
 class Turns(msgspec.Struct, frozen=True):
-    """Levels that take turns: every so many rows (0: irregularly), how far apart, since when.
+    """Alternating price levels: their period in rows (0: irregular), size, and first time.
 
-    `size` is a share of the price, `rows` how many rows show it, `share` how much of the moves
-    over those rows they explain.
+    `size` is the distance of the levels as a share of the price, `rows` the number of rows that
+    show it, `share` the share of the moves over those rows that it explains.
     """
 
     every: int
@@ -56,7 +57,7 @@ class Turns(msgspec.Struct, frozen=True):
 
 
 class _Sums(msgspec.Struct):
-    """Sums of one kind of moves over all blocks, for one period: an entry for each phase."""
+    """Sums of one kind of moves over all blocks, for one period: one entry for each phase."""
 
     power: Floats
     size: Floats
@@ -64,7 +65,7 @@ class _Sums(msgspec.Struct):
 
 
 class _Signs(msgspec.Struct):
-    """Products of neighbouring moves: below zero where one takes back the other."""
+    """Sums of products of neighbouring moves: negative if one move reverses the other."""
 
     count: int = 0
     product: float = 0.0
@@ -73,20 +74,23 @@ class _Signs(msgspec.Struct):
 
     @classmethod
     def of(cls, first: Floats, second: Floats) -> _Signs:
-        """Return the sums of pairs of moves."""
+        """Return the sums over pairs of moves."""
         product = first * second
         energy = 0.5 * float(first @ first + second @ second)
         return cls(len(product), float(product.sum()), float(product @ product), energy)
 
     def add(self, other: _Signs) -> None:
-        """Add the sums of other pairs."""
+        """Add the sums over other pairs."""
         self.count += other.count
         self.product += other.product
         self.squares += other.squares
         self.energy += other.energy
 
     def distance(self, limits: tuple[float, float, float], unit: float) -> float:
-        """Return how far apart levels are that moves lead to and back from; 0 if there are none."""
+        """Return the distance of the levels between which the moves alternate.
+
+        0 if there are none.
+        """
         least, most, size = limits
         if self.product >= 0.0 or -self.product < least * np.sqrt(self.squares):
             return 0.0
@@ -95,9 +99,9 @@ class _Signs(msgspec.Struct):
 
 
 class Alternation(msgspec.Struct):
-    """Finds levels that take turns in a series that comes in parts, the same for all parts.
+    """Finds alternating price levels in a series read in parts, however it is divided.
 
-    `certain` and `likely` hold what is found, the first of each kind.
+    `certain` and `likely` hold the levels found, the first of each kind.
     """
 
     certain: list[Turns] = msgspec.field(default_factory=list)
@@ -113,7 +117,7 @@ class Alternation(msgspec.Struct):
     _moves: tuple[Floats, Ints] = (np.zeros(0), np.zeros(0, np.int64))
 
     def add(self, open_ns: Ints, opened: Floats, high: Floats, low: Floats, close: Floats) -> None:
-        """Take bars that follow those before: arrays of shape (n,), prices above zero."""
+        """Add the bars that follow the previous ones: arrays of shape (n,), prices above zero."""
         new: tuple[np.ndarray, ...] = (open_ns, opened, high, low, close)
         if self._tail:
             new = tuple(np.concatenate(each) for each in zip(self._tail, new, strict=True))
@@ -124,7 +128,7 @@ class Alternation(msgspec.Struct):
         self._tail = tuple(each[at:].copy() for each in new)
 
     def finish(self) -> None:
-        """Check the last rows, and all rows together."""
+        """Check the remaining rows, then all rows together."""
         if self._tail and len(self._tail[0]):
             self._check_block(self._tail)
         self._tail = ()
@@ -158,9 +162,9 @@ class Alternation(msgspec.Struct):
     def _take_turns(
         self, key: tuple[int, int], moves: Floats, squares: Floats, unit: float, open_ns: Ints
     ) -> None:
-        """Look for moves that go up and down in turn; `key` is their kind, and rows between turns.
+        """Look for moves that alternate up and down; `key` is their kind and the rows between them.
 
-        `squares` are those of `moves`.
+        `squares` are the squares of `moves`.
         """
         _, every = key
         windows = len(moves) // (TURNS * every)
@@ -201,9 +205,9 @@ class Alternation(msgspec.Struct):
             collected.append(turns)
 
     def _take_pairs(self, gap: Floats, ranged: np.ndarray, unit: float, open_ns: Ints) -> None:
-        """Look for bars that lie off the bar before and the one after on the same side.
+        """Look for bars that lie on the same side of both the bar before and the bar after.
 
-        Only bars that have a range, which those of a single trade have not.
+        Only bars with a range count; bars of a single trade have none.
         """
         some = np.abs(gap[gap != 0.0])
         if not len(some) or unit <= 0.0:
@@ -223,7 +227,7 @@ class Alternation(msgspec.Struct):
     def _take_empty(
         self, gap: Floats, high: Floats, low: Floats, bars: tuple[np.ndarray, ...], unit: float
     ) -> None:
-        """Look for moves over ranges without a price that take back the one before."""
+        """Look for moves over price ranges without a trade that reverse the previous such move."""
         rows = np.flatnonzero((bars[3] > high) | (bars[2] < low))
         rows = rows[(bars[2][rows] > bars[3][rows]) & (high[rows] > low[rows])]
         moves = np.concatenate((self._moves[0], gap[rows]))
@@ -265,10 +269,10 @@ class Alternation(msgspec.Struct):
 
 
 def _chance(windows: int, every: int, size: float) -> float:
-    """Return what the power of so many windows exceeds by chance once in e to the `size`.
+    """Return the power that this many windows exceed by chance with probability exp(-`size`).
 
-    The power of one window is at most that of a squared normal variable, whatever the moves are:
-    it is divided by their own squares.
+    The power of one window is at most that of a squared normal variable, whatever the moves are,
+    because it is divided by the squares of its own moves.
     """
     scale = _BOUNCE_SCALE if every == 1 else _OTHER_SCALE
     return scale * (windows + 2.0 * float(np.sqrt(windows * size)) + 2.0 * size)

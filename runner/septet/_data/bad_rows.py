@@ -58,13 +58,13 @@ _DOUBTS: Final = {
     "{price_levels: keep}",
     "price_wick": "if these are slips, write policy: {price_wick: drop}; if they were traded, keep",
 }
-"""What to write about findings that are warned about."""
+"""The hint for each kind of finding that is a warning."""
 _PLAIN_NUMBERS: Final = (
     "numbers are written without separators of thousands and without units (1234567, not 1.234.567 "
     "or 1.2M)"
 )
 STRATEGY_FILE: Final = "FILE (FILE is the strategy file)"
-"""What stands in hints for the path of the strategy file, where that is not known."""
+"""The placeholder in hints for the path of the strategy file, if the path is not known."""
 _ROWS_HINT: Final = f"septet data check {STRATEGY_FILE} shows the rows"
 _OF_SERIES: Final = {
     SERIES_SHARE: _ROWS_HINT,
@@ -84,15 +84,16 @@ _OF_SERIES: Final = {
     "funding_size": "write rates as fractions, 0.0001 for 0.01%; take out what was never charged",
 }
 OF_SERIES: Final = frozenset(_OF_SERIES)
-"""Kinds of findings about an outside series, whose name is the finding's symbol."""
+"""Kinds of findings about an outside series; their symbol is the name of the series."""
 
 
 class BadRows(msgspec.Struct, frozen=True):
-    """Rows of one symbol: all of them, those dropped or mended, and those still in use.
+    """Counts of rows of one symbol: all, those dropped or repaired, and those still in use.
 
-    `conflict` is how rows of one time contradict each other; `apart` names a column that separates
-    rows, `zone` the time zone in which the stamps fit the sessions of the calendar, `own` the
-    one in which they are read. `cells` is what is said of cells of prices that are no numbers.
+    `conflict` describes how rows of the same time contradict each other; `apart` names a column
+    that separates the rows, `zone` the time zone in which the stamps fit the sessions of the
+    calendar, `own` the zone in which they are read. `cells` describes price cells that are not
+    numbers.
     """
 
     symbol: str
@@ -110,7 +111,7 @@ class BadRows(msgspec.Struct, frozen=True):
 
     @property
     def share(self) -> float:
-        """Share of rows that were dropped or mended."""
+        """Share of rows that were dropped or repaired."""
         return self.defects / self.rows if self.rows else 0.0
 
     @property
@@ -124,12 +125,12 @@ class BadRows(msgspec.Struct, frozen=True):
 
 
 def check_bad_rows(seen: BadRows, keys: CandlesConfig) -> None:
-    """Refuse a series with more bad rows than `max_bad`, or without any row that is left.
+    """Reject a series with more bad rows than `max_bad`, or without a valid row.
 
     Raises
     ------
     DataError
-        With the most frequent defects, their first examples and what to write.
+        With the most frequent defects, their first examples and a hint.
     """
     if seen.left and seen.share <= keys.max_bad:
         return
@@ -150,7 +151,7 @@ def check_bad_rows(seen: BadRows, keys: CandlesConfig) -> None:
 
 
 def limit_text(max_bad: float) -> str:
-    """Return what the limit of bad rows is."""
+    """Describe the limit of bad rows."""
     return f"the limit is max_bad: {max_bad * 100:.6g}%"
 
 
@@ -209,7 +210,7 @@ def _mixed(seen: BadRows, conflict: Finding, where: str, keys: CandlesConfig) ->
 
 
 def share_finding(seen: BadRows, kind: str = BAD_SHARE) -> tuple[Finding, ...]:
-    """Return the finding that the verdict repeats, where more than a tenth of a percent was bad."""
+    """Return a finding for the verdict if more than 0.1 % of the rows were bad."""
     if seen.share <= VERDICT_SHARE:
         return ()
     kinds = ", ".join(f"{each.kind} {each.count:,}" for each in seen.worst[:3])
@@ -221,7 +222,7 @@ def share_finding(seen: BadRows, kind: str = BAD_SHARE) -> tuple[Finding, ...]:
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """Return what the verdict and `check` report of the data of a symbol, and what helps."""
+    """A doubt about the data of a symbol, for the verdict and `check`, and its remedy."""
 
     symbol: str
     message: str
@@ -230,7 +231,7 @@ class Doubt(msgspec.Struct, frozen=True):
 
 
 def doubts(findings: Iterable[Finding]) -> list[Doubt]:
-    """Return what a reader of results should know of the data: many bad rows, odd prices."""
+    """Return the doubts that a reader of results should know: many bad rows, unusual prices."""
     found = []
     findings = list(findings)
     for each in findings:
@@ -254,7 +255,7 @@ def doubts(findings: Iterable[Finding]) -> list[Doubt]:
 
 
 def calendar_hint(findings: Iterable[Finding]) -> str:
-    """Return what to write where gaps look like an exchange's hours, or nothing."""
+    """Return a hint to set the calendar if the gaps look like an exchange's hours; else empty."""
     fitting = [each.examples for each in findings if each.kind == CALENDAR_SIGN]
     return _calendar_hint(fitting[0]) if fitting else ""
 
@@ -275,7 +276,7 @@ def _calendar_hint(fitting: Sequence[str]) -> str:
 
 
 def _ended(findings: Iterable[Finding]) -> list[Doubt]:
-    """Return the text on symbols whose candles end early: of many, a few and their number."""
+    """Describe the symbols whose candles end early; of many, a few and their number."""
     reported, rest = ended_symbols(findings)
     hint = "bring candles of the whole span, end it there (universe: {end: ...}), or leave it out"
     found = [

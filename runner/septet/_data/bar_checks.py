@@ -26,12 +26,12 @@ PRICES: Final = ("open", "high", "low", "close")
 _BLOCK: Final = 50
 _TILE: Final = 16_384
 MIN_VALUE: Final = 1e-30
-MAX_VALUE: Final = 1e30  # prices and volumes beyond these are none, and their products overflow
+MAX_VALUE: Final = 1e30  # limits of prices and volumes; products of larger values overflow
 _UNIT_JUMP: Final = 2.5  # decades: a factor of about 316
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """Columns of raw rows as float64 arrays of shape (n,); NaN where there is no number."""
+    """Columns of raw rows as float64 arrays of shape (n,); NaN where the value is not a number."""
 
     open: Floats
     high: Floats
@@ -43,13 +43,13 @@ class Rows(msgspec.Struct, frozen=True):
         return len(self.open)
 
     def take(self, pick: Ints | Bools) -> Rows:
-        """Rows picked by number or mask, copied."""
+        """Return the rows selected by index or mask, as copies."""
         return Rows(
             self.open[pick], self.high[pick], self.low[pick], self.close[pick], self.volume[pick]
         )
 
     def show(self, row: int, raw: pl.DataFrame | None = None) -> str:
-        """Write one row for an example; of text that is no number, as it stands in `raw`."""
+        """Format one row for an example; a cell that is not a number is shown as it is in `raw`."""
         return " ".join(f"{name} {self._cell(name, row, raw)}" for name in (*PRICES, "volume"))
 
     def _cell(self, name: str, row: int, raw: pl.DataFrame | None) -> str:
@@ -63,7 +63,7 @@ class Rows(msgspec.Struct, frozen=True):
         return f"{value:.10g}"
 
     def with_range(self, mask: Bools) -> Rows:
-        """Widen high and low to hold open and close where `mask` is set."""
+        """Widen high and low to include open and close where `mask` is set."""
         high = np.maximum(self.high, np.maximum(self.open, self.close))
         low = np.minimum(self.low, np.minimum(self.open, self.close))
         return structs.replace(
@@ -72,19 +72,22 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 def take_rows(rows: Rows, order: Ints | slice) -> Rows:
-    """Pick rows, each column by `pick`."""
+    """Select rows: each column by `pick`."""
     return Rows(*(pick(getattr(rows, name), order) for name in (*PRICES, "volume")))
 
 
 def pick(values: T, order: Ints | slice) -> T:
-    """Pick rows into a writable, contiguous array; all of them are not copied again."""
+    """Select rows into a writable, contiguous array.
+
+    If all rows are selected, nothing is copied.
+    """
     if isinstance(order, slice):
         return values if values.flags.writeable else values.copy()
     return np.ascontiguousarray(values[order])
 
 
 def numbers_of(column: pl.Series) -> Floats:
-    """Read a column as float64, in memory of its own; what is not a number becomes NaN."""
+    """Return a column as float64 in its own memory; cells that are not numbers become NaN."""
     import polars as pl
 
     if column.dtype in (pl.String, pl.Categorical):
@@ -97,25 +100,25 @@ def numbers_of(column: pl.Series) -> Floats:
 
 
 def _plain(rows: Rows, start: int, stop: int) -> bool:
-    """Whether nothing is wrong with the prices of a stretch that fits into the cache."""
+    """Return whether the prices of a block of rows, small enough for the cache, have no defect."""
     part = slice(start, stop)
     open_, high, low, close = rows.open[part], rows.high[part], rows.low[part], rows.close[part]
-    # What is not a number fails each comparison; what is infinite lies at an end.
+    # NaN fails every comparison; an infinite value is a minimum or a maximum.
     fits = (low <= open_) & (open_ <= high) & (low <= close) & (close <= high)
     return bool(fits.all() and low.min() >= MIN_VALUE and high.max() <= MAX_VALUE)
 
 
 def price_defects(rows: Rows) -> dict[str, Bools]:
-    """Masks of rows whose prices cannot be used; a row is in the first that fits.
+    """Return masks of rows whose prices cannot be used; each row is in the first that applies.
 
-    `not_finite`, `bad_price` (below `MIN_VALUE` or above `MAX_VALUE`), `high_below_low`,
-    `outside_range` (open or close beyond high or low).
+    The kinds are `not_finite`, `bad_price` (below `MIN_VALUE` or above `MAX_VALUE`),
+    `high_below_low`, `outside_range` (open or close outside of high and low).
     """
     if all(_plain(rows, at, at + _TILE) for at in range(0, len(rows), _TILE)):
         return {}
     open_, high, low, close = rows.open, rows.high, rows.low, rows.close
     with np.errstate(over="ignore", invalid="ignore"):
-        total = open_ + high + low + close  # where it is finite, all four are
+        total = open_ + high + low + close  # if it is finite, all four are
     found: dict[str, Bools] = {}
     taken = np.zeros(len(rows), dtype=np.bool_)
     if not np.isfinite(total).all():
@@ -141,7 +144,7 @@ def price_defects(rows: Rows) -> dict[str, Bools]:
 
 
 def volume_defects(volume: Floats) -> dict[str, Bools]:
-    """Masks of volumes that are no volume (`bad_volume`) and of those that are 0."""
+    """Return masks of invalid volumes (`bad_volume`) and of volumes of 0."""
     if len(volume) and volume.min() > 0.0 and volume.max() <= MAX_VALUE:
         return {}
     bad = ~(volume >= 0.0) | (volume > MAX_VALUE)
@@ -170,10 +173,10 @@ def volume_unit_jumps(volume: Floats) -> list[int]:
 
 
 def _levels(cut: Floats) -> Floats:
-    """Decades of the medians of blocks, where a jump is possible; NaN elsewhere.
+    """Return the decades of the medians of blocks where a jump is possible; NaN elsewhere.
 
-    Medians cost ten times what ends cost, and where the ends of neighbours are close, so are
-    their medians.
+    Medians take ten times as long as minimum and maximum; if these are close in neighbouring
+    blocks, so are the medians.
     """
     low, high = cut.min(axis=1), cut.max(axis=1)
     far = 10.0 ** (_UNIT_JUMP - 0.01)

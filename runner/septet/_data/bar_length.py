@@ -38,10 +38,10 @@ def _step_hint(usual: int, bar_ns: int, unread: Sequence[str], doubts: Sequence[
 def check_step(
     times: Ints, bar_ns: int, where: str, unread: Sequence[str] = (), doubts: Sequence[str] = ()
 ) -> None:
-    """Refuse rows that are plainly of another bar length than the strategy asks for.
+    """Reject rows whose bar length clearly differs from that of the strategy.
 
-    `unread` are columns of the source beside those of bars: one may hold the time of day.
-    `doubts` are what the source itself doubts of its rows.
+    `unread` are the columns of the source that are not columns of bars: one may hold the time of
+    day. `doubts` are the doubts that the source itself reports.
 
     Raises
     ------

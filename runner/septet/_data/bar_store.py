@@ -71,7 +71,7 @@ class BarStore:
         return self.root.joinpath(*parts)
 
     def meta(self, source: str, name: str, bar: str) -> dict[str, Any]:
-        """Return what is known of a series; empty where there is none.
+        """Return the metadata of a series; empty if the series is not stored.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class BarStore:
         return len(meta["parts"])
 
     def describe(self, source: str, name: str, bar: str, **facts: Any) -> None:
-        """Add facts to a series' meta: the instrument snapshot, what its stamps mark."""
+        """Add to the metadata of a series: the instrument snapshot, the meaning of its stamps."""
         folder = self.path(source, name, bar)
         if not self.meta(source, name, bar):
             raise DataError(f"the store has no {name} {bar} of {source}")
@@ -170,19 +170,19 @@ class BarStore:
         start_ns: int | None = None,
         end_ns: int | None = None,
     ) -> pl.DataFrame | None:
-        """Return the rows of ``[start_ns, end_ns)`` by time, each bar once; None if unknown.
+        """Return the rows of ``[start_ns, end_ns)`` by time, each bar once; None if not stored.
 
         Raises
         ------
         DataError
-            If a part is gone or damaged.
+            If a part is missing or damaged.
         """
         import polars as pl
 
         frame = self._whole(source, name, bar)
         if frame is None:
             return None
-        if "seen_ns" not in frame.columns:  # bars: first seen wins; series keep revisions
+        if "seen_ns" not in frame.columns:  # a series keeps its revisions
             frame = frame.unique("timestamp", keep="first", maintain_order=True)
         frame = frame.sort("timestamp", maintain_order=True)
         if start_ns is not None:
@@ -192,7 +192,7 @@ class BarStore:
         return frame
 
     def _whole(self, source: str, name: str, bar: str) -> pl.DataFrame | None:
-        """Read all parts; again where another process has put them together meanwhile."""
+        """Read all parts; retry if another process has merged them meanwhile."""
         while True:
             parts = self.meta(source, name, bar).get("parts")
             if not parts:
@@ -204,7 +204,7 @@ class BarStore:
                     raise
 
     def compact(self, source: str, name: str, bar: str) -> None:
-        """Put all parts of a series into one."""
+        """Merge all parts of a series into one."""
         folder = self.path(source, name, bar)
         if not folder.is_dir():
             return
@@ -221,7 +221,7 @@ class BarStore:
                 (folder / each).unlink(missing_ok=True)
 
     def entries(self) -> Iterator[Entry]:
-        """Everything in the store, in order of source, name and bar."""
+        """Return all entries of the store, ordered by source, name and bar."""
         for path in sorted(self.root.glob("*/*/*/meta.json")):
             folder = path.parent
             source, name, bar = (unquote(part) for part in folder.relative_to(self.root).parts)
@@ -236,10 +236,10 @@ class BarStore:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep two processes from changing one series at once; the system frees a dead one's lock."""
+    """Lock a series against other processes; the system releases the lock of a dead one."""
     try:
         import fcntl
-    except ImportError:  # not on this system: the last of two writers wins
+    except ImportError:  # no file locks on this system: the last of two writers wins
         yield
         return
     with os.fdopen(open_lock(folder / "lock"), "r+b") as file:

@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of defect found in one series, what was done about it, and where first seen."""
+    """One kind of defect found in one series, how it was handled, and its first occurrence."""
 
     source: str
     symbol: str
@@ -119,10 +119,10 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True)
 class MarketData:
-    """Everything a run reads: bars by symbol in universe order, series by name, findings.
+    """All data of a run: bars by symbol in universe order, series by name, findings.
 
-    `calendar` is the calendar most symbols have, `calendars` that of each; `sources` states where
-    bars (by symbol) and series (by name) came from.
+    `calendar` is the calendar of most symbols, `calendars` that of each; `sources` states the
+    origin of bars (by symbol) and series (by name).
     """
 
     symbols: tuple[str, ...]

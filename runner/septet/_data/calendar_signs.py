@@ -32,12 +32,12 @@ _NEAR_SHARE: Final = 0.25
 
 
 class DayEnds(msgspec.Struct):
-    """The first and the last stamp of each UTC day, of bars that may come in parts."""
+    """The first and the last stamp of each UTC day; the bars may be added in parts."""
 
     _ends: dict[int, tuple[int, int]] = msgspec.field(default_factory=dict)
 
     def add(self, stamp_ns: Ints) -> None:
-        """Take stamps that follow those before, in order."""
+        """Add the stamps that follow the previous ones, in order."""
         if not len(stamp_ns):
             return
         day = stamp_ns // DAY_NS
@@ -55,7 +55,7 @@ class DayEnds(msgspec.Struct):
 
 
 def is_calendar_named(keys: CandlesConfig, facts: Facts, symbol: str) -> bool:
-    """Whether the file or the source names a calendar for a symbol."""
+    """Return whether the file or the source names a calendar for a symbol."""
     calendar = keys.calendar
     named = calendar.get(symbol) if isinstance(calendar, dict) else calendar
     return bool(named or facts.calendar)
@@ -70,10 +70,11 @@ def warn_calendar(
     *,
     may_be_local: bool = False,
 ) -> None:
-    """Warn of bars of no named calendar that pause every night or every weekend.
+    """Warn of bars without a named calendar that pause every night or every weekend.
 
-    Of a symbol that is traded all week each pause is bars that are missing. Stamps of times of day
-    that are read as UTC may be local times of the exchange: its hours are then compared as well.
+    For a symbol that trades around the clock, each pause counts as missing bars. Stamps with a time
+    of day that are read as UTC may be local times of the exchange, so its hours are compared as
+    well.
     """
     first, last = ends.arrays()
     pauses = first[1:] - last[:-1] - bar_ns
@@ -95,7 +96,7 @@ def warn_calendar(
 
 
 def _pauses(first: Ints, last: Ints, pauses: Ints, bar_ns: int) -> tuple[str, int]:
-    """Return what pauses come after, and how long they are at least."""
+    """Return the kind of the regular pauses (night or weekend) and their least length."""
     nights = int(np.count_nonzero(pauses >= _NIGHT_NS))
     if bar_ns < DAY_NS // 2 and nights >= max(_MIN_NIGHTS, _NEARLY_ALL_SHARE * len(pauses)):
         return "night", _NIGHT_NS
@@ -109,10 +110,10 @@ def _pauses(first: Ints, last: Ints, pauses: Ints, bar_ns: int) -> tuple[str, in
 def fitting_calendars(
     first: Ints, last: Ints, bar_ns: int, stamp: Stamp, *, may_be_local: bool = False
 ) -> tuple[str, ...]:
-    """Return what to write: the calendar in whose sessions the bars lie and which they fill.
+    """Return the calendars to propose: the bars lie inside their sessions and fill them.
 
-    Where stamps may be local times, also the one of an exchange on whose clocks they fill its
-    sessions; the one that is filled best comes first.
+    If stamps may be local times, calendars of exchanges whose sessions they fill in local time are
+    included; the best filled comes first.
     """
     plain = {
         f"calendar: {name}": _held(name, first, last, bar_ns, stamp) for name in _TRIED_CALENDARS
@@ -143,10 +144,10 @@ def _zone_of(name: str, first: Ints, last: Ints) -> str:
 
 
 def _held(name: str, first: Ints, last: Ints, bar_ns: int, stamp: Stamp) -> float:
-    """Return the share of a calendar's time that the bars fill, 0 if they lie outside."""
+    """Return the share of a calendar's time that the bars fill, 0 if they lie outside of it."""
     try:
         sessions = load_calendar(name, int(first[0]), int(last[-1]))
-    except InputError:  # it does not reach that far, or its library is not installed
+    except InputError:  # the calendar does not cover these times, or its library is not installed
         return 0.0
     assert isinstance(sessions, Sessions)
     both = np.concatenate((first, last))

@@ -65,7 +65,7 @@ class Calendar(Protocol):
     def place(
         self, stamp_ns: Ints, bar_ns: int, stamp: Stamp = "open", anchor: Anchor | None = None
     ) -> Placed:
-        """Place stamped bars; `anchor` fixes the grid, None takes that of the majority of rows."""
+        """Place stamped bars; `anchor` fixes the grid, None chooses the grid of most rows."""
 
     def at(self, ordinal: Ints, bar_ns: int, anchor: Anchor = "utc") -> Placed:
         """Return the scheduled bars with these ordinals, int64 (n,); `bar_ns` is their length."""
@@ -83,7 +83,7 @@ class Continuous(msgspec.Struct, frozen=True):
         open_ns = stamp_ns - bar_ns if stamp == "close" else stamp_ns
         start = _grid_start(bar_ns)
         since = open_ns - start if start else open_ns
-        ordinal = since // bar_ns  # numpy divides by one number fast, and divmod does not
+        ordinal = since // bar_ns  # numpy divides fast by a scalar; divmod does not
         off_grid = ordinal * bar_ns != since
         outside = np.zeros(len(open_ns), dtype=np.bool_)
         return Placed(open_ns, open_ns + bar_ns, open_ns // DAY_NS, ordinal, off_grid, outside)
@@ -122,8 +122,8 @@ class Sessions(msgspec.Struct, frozen=True):
         """Place stamped bars inside sessions; `stamp_ns` is int64 of shape (n,), UTC ns.
 
         A daily bar is known at its session's close; an intraday bar at its end or at the close,
-        whichever comes first. The grid is UTC multiples, or counts from the session's open, as
-        the majority of rows has it; a bar that opens with the session is always on it.
+        whichever comes first. The grid is UTC multiples or counts from the session's open,
+        whichever fits most rows; a bar that opens with the session is always on it.
         """
         if bar_ns > DAY_NS:
             raise DataError(
@@ -145,7 +145,7 @@ class Sessions(msgspec.Struct, frozen=True):
         )  # fmt: skip
 
     def _row_of_label(self, stamp_ns: Ints, stamp: Stamp) -> Ints:
-        """Find the session a daily stamp means: its date at UTC midnight, else where it falls."""
+        """Return the session of a daily stamp: its date at UTC midnight, else the one around it."""
         inner = stamp_ns - (1 if stamp == "close" else 0)
         inside = np.searchsorted(self.day_opens_ns, inner, side="right") - 1
         safe = np.maximum(inside, 0)
@@ -186,7 +186,10 @@ class Sessions(msgspec.Struct, frozen=True):
         )  # fmt: skip
 
     def _interval(self, start: Ints, bar_ns: int) -> tuple[Ints, Bools]:
-        """Find the interval a bar overlaps; a bar over the open belongs to what it opens."""
+        """Return the interval that a bar overlaps.
+
+        A bar over the open belongs to the opening session.
+        """
         row = np.searchsorted(self.opens_ns, start, side="right") - 1
         safe = np.maximum(row, 0)
         inside = (row >= 0) & (start < self.closes_ns[safe])
@@ -203,7 +206,7 @@ class Sessions(msgspec.Struct, frozen=True):
         return rolled
 
     def _first(self, bar_ns: int, anchor: Anchor) -> Ints:
-        """Ordinal of the first bar of each interval, and one past the end at the last."""
+        """Return the ordinal of the first bar of each interval, and the end of the last one."""
         origin = _floor(self.opens_ns, bar_ns) if anchor == "utc" else self.opens_ns
         count = -(-(self.closes_ns - origin) // bar_ns)
         return np.concatenate((np.zeros(1, np.int64), np.cumsum(count)))
@@ -267,7 +270,7 @@ def load_calendar(name: str, first_ns: int, last_ns: int) -> Calendar:
 
 
 def calendar_names() -> list[str]:
-    """Return the name of every calendar, other names of the same one included.
+    """Return the names of all calendars, including aliases.
 
     Raises
     ------
@@ -281,9 +284,9 @@ def calendar_names() -> list[str]:
 
 
 def lies_inside(name: str, time_ns: int) -> bool:
-    """Whether a time lies inside a session of a calendar: after its open and before its close.
+    """Return whether a time (UTC ns) lies inside a session: after its open and before its close.
 
-    Never on ``24x7``. The time is UTC ns.
+    Never on ``24x7``.
     """
     calendar = load_calendar(name, time_ns, time_ns)
     if not isinstance(calendar, Sessions):
@@ -328,15 +331,15 @@ def _exchange(name: str, first: date, last: date) -> Sessions:
 
     need("exchange_calendars", f"the calendar {name}")
     with warnings.catch_warnings():
-        # The library uses what pandas has deprecated; its users can do nothing about it.
+        # The library uses deprecated functions of pandas; users cannot change that.
         warnings.simplefilter("ignore")
         import exchange_calendars
         from exchange_calendars.errors import InvalidCalendarName
 
         try:
-            try:  # years cost as much as days, and serve whoever asks for others of their days
+            try:  # whole years load as fast as days, and can be reused
                 wide = _schedule(name, date(first.year // 10 * 10, 1, 1), _end_of_decade(last))
-            except ValueError:  # it does not reach that far
+            except ValueError:  # the calendar does not reach that far
                 wide = _schedule(name, first, last)
         except InvalidCalendarName as error:
             known = ["24x7", "XFX", *exchange_calendars.get_calendar_names()]
@@ -368,7 +371,7 @@ def _exchange(name: str, first: date, last: date) -> Sessions:
 
 @lru_cache(maxsize=16)
 def _schedule(name: str, first: date, last: date) -> tuple[str, Ints, tuple[Ints, ...]]:
-    """Return zone, session dates, and when sessions open, close, break and resume."""
+    """Return the zone, the session dates, and the times of open, close, break and resumption."""
     import exchange_calendars
 
     calendar = exchange_calendars.get_calendar(name, start=first.isoformat(), end=last.isoformat())
@@ -390,7 +393,7 @@ _NO_TIME: Final = np.iinfo(np.int64).min
 
 
 def _column(values: object) -> Ints:
-    """Return a pandas column of UTC times as nanoseconds; `_NO_TIME` where there is none."""
+    """Return a pandas column of UTC times as nanoseconds; `_NO_TIME` for missing times."""
     naive = values.dt.tz_convert(None).to_numpy()  # type: ignore[attr-defined]
     times_ns: Ints = naive.astype("datetime64[ns]").astype(np.int64)
     return times_ns

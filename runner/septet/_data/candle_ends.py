@@ -15,8 +15,8 @@ __all__ = ["CANDLES_END", "candles_ending", "ended_symbols"]
 CANDLES_END: Final = "candles_end"
 _DAY_NS: Final = 86_400 * 1_000_000_000
 _HOLIDAYS_NS: Final = 5 * _DAY_NS
-_OPEN_SHARE: Final = 0.19  # the share of a week in which a stock exchange is open
-_DAYS_SHARE: Final = 0.69  # the share of all days on which it is
+_OPEN_SHARE: Final = 0.19  # share of the week during which a stock exchange is open
+_DAYS_SHARE: Final = 0.69  # share of days on which a stock exchange is open
 _NAMED_SYMBOLS: Final = 3
 
 
@@ -26,18 +26,18 @@ def candles_ending(
     reset_after: int,
     request: Request,
 ) -> list[Finding]:
-    """Return which symbols have no bar in the last part of the span.
+    """Return a finding for each symbol without a bar in the last part of the span.
 
     Parameters
     ----------
     last_ns
-        When the last bar of each symbol was known; without symbols that have no bar in the span.
+        Known time of the last bar of each symbol; symbols without a bar in the span are absent.
     calendars
         Calendar of each symbol.
     reset_after
-        So many bars may be missing at the end.
+        Number of bars that may be missing at the end.
     request
-        The span asked for, and the bar.
+        The requested span and bar length.
     """
     if not last_ns:
         return []
@@ -65,7 +65,7 @@ def candles_ending(
 
 
 def ended_symbols(findings: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:
-    """Return the findings of ended candles to be reported one by one, and the rest of them."""
+    """Split the findings of ended candles: those to report one by one, and the rest."""
     ended = [each for each in findings if each.kind == CANDLES_END]
     return (
         (ended, [])

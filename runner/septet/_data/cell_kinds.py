@@ -37,26 +37,26 @@ _KINDS: Final = (
 )  # fmt: skip
 _CLOCK: Final = late_pattern(r"\d{1,2}:\d{2}(?::\d{2})?")
 _MARKS: Final = ("", "null", "none", "nan", "na", "n/a", "#n/a", "nil", "-", "--", ".")
-"""What other programs write in a cell without a value."""
+"""Marks that other programs write for a missing value."""
 _SAMPLE: Final = 1_000
 _MAX_SHARE: Final = 0.2
-"""A share of bad rows above this is no limit that is worth naming."""
+"""Above this share of bad rows no higher limit is proposed."""
 
 
 def kind_of_cell(text: str) -> str:
-    """Return what a cell has that makes a number text; nothing where it looks like none."""
+    """Return what makes a numeric cell text, such as a unit; empty if it does not look numeric."""
     return next((kind for kind, form in _KINDS if form.fullmatch(text.strip())), "")
 
 
 def price_cell_advice(frame: pl.DataFrame, rows: SourceRows | None) -> str:
-    """Return what stands in cells of prices that are no numbers, with an example, and what to do.
+    """Describe the price cells that are not numbers, with an example and a remedy.
 
     Parameters
     ----------
     frame
         Raw rows with the columns of prices.
     rows
-        Where they stand in their source.
+        Places of the rows in their source.
     """
     texts, empty = [], np.ones(frame.height, dtype=np.bool_)
     for name in PRICES:
@@ -87,7 +87,7 @@ def price_cell_advice(frame: pl.DataFrame, rows: SourceRows | None) -> str:
 
 
 def _filled(column: pl.Series) -> Bools:
-    """Return which cells hold anything but a mark of a missing value."""
+    """Return a mask of the cells that hold more than a mark of a missing value."""
     import polars as pl
 
     if column.dtype in (pl.String, pl.Categorical):
@@ -100,7 +100,7 @@ def _filled(column: pl.Series) -> Bools:
 
 
 def _of_empty(frame: pl.DataFrame, empty: Bools) -> str:
-    """Return the text on rows without prices, whose cells are empty."""
+    """Describe rows without prices: rows whose price cells are empty."""
     bad = np.zeros(frame.height, dtype=np.bool_)
     for name in PRICES:
         bad |= ~_filled(frame[name])
@@ -117,7 +117,7 @@ def _of_empty(frame: pl.DataFrame, empty: Bools) -> str:
 
 
 def _cure(kind: str, text: str, rows: SourceRows | None) -> str:
-    """Return what to do about cells of one kind, in a text file or in a frame."""
+    """Return the remedy for cells of one kind, in a text file or in a frame."""
     in_text = rows is None or rows.place(0).startswith("line")
     if kind == "a decimal comma" and in_text:
         return "write decimal: ',' beside use:"

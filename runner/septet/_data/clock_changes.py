@@ -21,7 +21,7 @@ ZONES_NAMED: Final = (
     "Europe/London", "Europe/Berlin", "Europe/Helsinki", "Australia/Sydney", "Pacific/Auckland",
     "America/Santiago", "Asia/Jerusalem", "Africa/Cairo", "America/Sao_Paulo",
 )  # fmt: skip
-"""Zones that are named first where several fit."""
+"""The zones that are named first if several fit."""
 _AREAS: Final = (
     "Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian",
     "Pacific",
@@ -33,7 +33,7 @@ _MARGIN: Final = timedelta(hours=3)
 
 @cache
 def all_zones() -> tuple[str, ...]:
-    """Return the zones of the time zone database, those that are named first before the rest."""
+    """Return all zones of the time zone database; those of `ZONES_NAMED` come first."""
     zones = {each for each in available_timezones() if each.partition("/")[0] in _AREAS}
     return (*ZONES_NAMED, *sorted(zones - set(ZONES_NAMED)))
 
@@ -44,7 +44,7 @@ def _info(zone: str) -> ZoneInfo:
 
 
 def days_of(wall_ns: Ints) -> tuple[date, date]:
-    """Return the first and the last day of stamps, 20 years apart at most."""
+    """Return the first and the last day of the stamps; the first is at most 20 years earlier."""
     first, last = int(wall_ns.min()) // DAY_NS, int(wall_ns.max()) // DAY_NS
     first = max(first, last - MAX_DAYS)
     epoch = date(1970, 1, 1)
@@ -53,7 +53,7 @@ def days_of(wall_ns: Ints) -> tuple[date, date]:
 
 @lru_cache(maxsize=4_096)
 def clock_changes(zone: str, days: tuple[date, date]) -> tuple[tuple[int, int], ...]:
-    """Return changes of clocks: the wall time at which they happen, and by how much (ns)."""
+    """Return the clock changes of a zone: the wall time of each, and its size (ns)."""
     info, changes = _info(zone), []
     at = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
     last = datetime(days[1].year, days[1].month, days[1].day, tzinfo=UTC) + timedelta(days=1)
@@ -80,7 +80,7 @@ def _ns(at: datetime) -> int:
 
 
 def _first_change(start: datetime, end: datetime, info: ZoneInfo) -> datetime:
-    """Return the first quarter of an hour with the offset that `end` has."""
+    """Return the first quarter of an hour that has the offset of `end`."""
     after = _offset(end, info)
     low, high = 0, (end - start) // _QUARTER
     while high - low > 1:
@@ -93,7 +93,7 @@ def _first_change(start: datetime, end: datetime, info: ZoneInfo) -> datetime:
 
 
 def wall_span(begin_ns: int, end_ns: int) -> tuple[datetime, datetime]:
-    """Return a span of wall time, wider by three hours at both ends, for `has_change`."""
+    """Return a span of wall time, extended by three hours at both ends, for `has_change`."""
     first, last = (
         datetime.fromtimestamp(each // 1_000_000_000, UTC).replace(tzinfo=None)
         for each in (begin_ns, end_ns)
@@ -102,7 +102,7 @@ def wall_span(begin_ns: int, end_ns: int) -> tuple[datetime, datetime]:
 
 
 def has_change(zone: str, span: tuple[datetime, datetime]) -> bool:
-    """Whether the clocks of a zone change within a span of wall time."""
+    """Return whether the clocks of a zone change within a span of wall time."""
     info = _info(zone)
     return info.utcoffset(span[0]) != info.utcoffset(span[1])
 

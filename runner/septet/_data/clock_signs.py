@@ -27,20 +27,20 @@ QUARTER_NS: Final = HOUR_NS // 4
 _SLOTS: Final = (QUARTER_NS, 2 * QUARTER_NS, HOUR_NS)
 MAX_SIGNS: Final = 100
 _MAX_RUNS: Final = 600
-_FULL_HOURS_BESIDE: Final = 2  # full hours before and after
-ZONES: Final = 40  # different changes of clocks of all zones, a year
+_FULL_HOURS_BESIDE: Final = 2  # hours with rows required before and after
+ZONES: Final = 40  # different clock changes per year, over all zones
 UNLIKELY_CHANCE: Final = 1e-3
 _MAX_OTHERS, _MAX_OTHERS_ONCE = 2, 1
-"""Missing hours of all data beside which a single one at a change is a sign: without, with autumns
-that the data shows once."""
+"""The most missing hours in the data for which a single one at a clock change still is a sign. The
+second number applies if the data shows the repeated hour of autumn only once."""
 
 Bools = npt.NDArray[np.bool_]
 
 
 class QuarterHours(msgspec.Struct, frozen=True):
-    """Rows in each quarter of an hour of wall time: the number of the first, and all counts.
+    """Rows in each quarter of an hour of wall time: the first quarter's number, and all counts.
 
-    They begin and end with a whole hour.
+    The first quarter starts an hour, the last one ends an hour.
     """
 
     first: int
@@ -48,12 +48,12 @@ class QuarterHours(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, wall_ns: Ints) -> QuarterHours:
-        """Count stamps."""
+        """Count the stamps in each quarter."""
         return cls.of_groups(*np.unique(wall_ns // QUARTER_NS, return_counts=True))
 
     @classmethod
     def of_groups(cls, quarters: Ints, counts: Ints) -> QuarterHours:
-        """Take counts of some quarters; the last twenty years are kept."""
+        """Build from counts of some quarters; only the last twenty years are kept."""
         last = int(quarters.max()) // 4 * 4 + 3
         first = max(int(quarters.min()) // 4 * 4, last + 1 - 20 * 366 * 96)
         found = np.zeros(last - first + 1, dtype=np.int64)
@@ -62,12 +62,12 @@ class QuarterHours(msgspec.Struct, frozen=True):
         return cls(first, found)
 
     def in_slots_of(self, slot_ns: int) -> Ints:
-        """Return the rows of each slot, of a quarter, half or whole hour."""
+        """Return the rows in each slot of a quarter, half or whole hour."""
         return np.asarray(self.counts.reshape(-1, slot_ns // QUARTER_NS).sum(axis=1))
 
 
 class ClockSign(msgspec.Struct, frozen=True):
-    """Zones whose changes of clocks the data shows, and at which hours."""
+    """Zones whose clock changes appear in the data, and the hours at which they do."""
 
     zones: str
     is_single: bool
@@ -76,10 +76,10 @@ class ClockSign(msgspec.Struct, frozen=True):
 
 
 class _Runs(msgspec.Struct, frozen=True):
-    """Runs of slots that are odd, between full hours: the number of the first slot, and the length.
+    """Runs of unusual slots between full hours: the number of the first slot, and the length.
 
-    A slot is a quarter of an hour, half an hour or an hour: whole bars fill it. `missing` runs
-    have no rows, `doubled` ones twice as many.
+    A slot is a quarter of an hour, half an hour or an hour, so that whole bars fill it. `missing`
+    runs have no rows, `doubled` runs have twice as many as usual.
     """
 
     slot_ns: int
@@ -92,7 +92,7 @@ class _Runs(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, quarters: QuarterHours, bar_ns: int, own: set[int]) -> _Runs:
-        """Find the runs, but those at moments of `own` (ns): changes of the zone of the file."""
+        """Find the runs, except those at `own` (ns), the clock changes of the file's zone."""
         slot_ns = next((each for each in _SLOTS if each % bar_ns == 0), HOUR_NS)
         counts, first = quarters.in_slots_of(slot_ns), quarters.first * QUARTER_NS // slot_ns
         full = slot_ns // bar_ns
@@ -115,7 +115,7 @@ class _Runs(msgspec.Struct, frozen=True):
         return cls(slot_ns, first, counts, full, missing, doubled, int((begins & ends).sum()))
 
     def moments(self) -> list[tuple[int, int]]:
-        """Return where runs begin and end (ns)."""
+        """Return the times at which runs begin and end (ns)."""
         found = [*self.missing.items(), *self.doubled.items()]
         return [
             ((self.first + at) * self.slot_ns, (self.first + at + size) * self.slot_ns)
@@ -123,7 +123,7 @@ class _Runs(msgspec.Struct, frozen=True):
         ]
 
     def is_between_full(self, at: int, size: int) -> bool:
-        """Whether two hours on both sides of some slots are full."""
+        """Return whether the two hours before and after some slots are full."""
         width = _FULL_HOURS_BESIDE * HOUR_NS // self.slot_ns
         if at < width or at + size + width > len(self.counts):
             return False
@@ -132,7 +132,7 @@ class _Runs(msgspec.Struct, frozen=True):
 
 
 def _between(is_odd: Bools, begins: Bools, ends: Bools) -> dict[int, int]:
-    """Return the runs of odd slots that begin after full hours and end before full hours."""
+    """Return the runs of unusual slots that begin after full hours and end before full hours."""
     edges = np.diff(np.concatenate(([False], is_odd, [False])).astype(np.int8))
     first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
     kept = begins[first] & ends[last]
@@ -140,7 +140,7 @@ def _between(is_odd: Bools, begins: Bools, ends: Bools) -> dict[int, int]:
 
 
 class _Match(msgspec.Struct):
-    """What a zone's changes of clocks leave in the data: where runs begin, and their lengths."""
+    """Runs in the data that match the clock changes of a zone: their first slots and lengths."""
 
     missing: dict[int, int] = msgspec.field(default_factory=dict)
     doubled: dict[int, int] = msgspec.field(default_factory=dict)
@@ -155,13 +155,13 @@ class _Match(msgspec.Struct):
 def clock_sign(
     quarters: QuarterHours, own: str, days: tuple[date, date], bar_ns: int
 ) -> ClockSign | None:
-    """Look for zones whose changes of clocks show in stamps that are read in another one.
+    """Look for zones whose clock changes appear in stamps that are read in another zone.
 
-    At any time of the day, by half an hour or any number of whole ones. Forward, a time is missing
-    between hours that are full; back, one is doubled (or the data has it once, where repeats were
-    taken out). Two such times prove it if they are hardly chance among all times as long that are
-    missing or doubled; so does a doubled one without a change that does not show. A single missing
-    one is a sign.
+    A change may occur at any time of the day, by half an hour or any number of whole hours. When
+    clocks go forward, a time is missing between full hours; when they go back, one is doubled (or
+    appears once, if repeats were removed). Two such times prove the zone if chance hardly explains
+    them, given all missing or doubled times of that length; so does one doubled time if every
+    change of the zone is visible. A single missing time is a sign.
     """
     if bar_ns > HOUR_NS or len(quarters.counts) < 20:
         return None
@@ -174,7 +174,7 @@ def clock_sign(
     found: list[tuple[bool, float, _Match, list[str]]] = []
     for changes, zones in _candidates(moments, days).items():
         if known & {at for at, _ in changes}:
-            continue  # its changes show in the zone of the file as well
+            continue  # its clock changes are also visible in the zone of the file
         match = _match(changes, runs)
         if match.is_contradicted or not match.slots:
             continue
@@ -194,7 +194,7 @@ def clock_sign(
 def _candidates(
     moments: list[tuple[int, int]], days: tuple[date, date]
 ) -> dict[tuple[tuple[int, int], ...], list[str]]:
-    """Return the zones that may fit by their changes of clocks."""
+    """Return the zones whose clock changes may fit."""
     groups: dict[tuple[tuple[int, int], ...], list[str]] = {}
     tried = [wall_span(*each) for each in moments] if len(moments) <= MAX_SIGNS else None
     for zone in all_zones():
@@ -204,7 +204,7 @@ def _candidates(
 
 
 def _best(found: list[tuple[bool, float, _Match, list[str]]], runs: _Runs) -> ClockSign | None:
-    """Name all zones that fit as well as the best one does."""
+    """Return the names of all zones that fit as well as the best one."""
     if not found:
         return None
     proof, _, match, _ = min(found, key=lambda each: (not each[0], each[1]))
@@ -234,7 +234,7 @@ def _match(changes: tuple[tuple[int, int], ...], runs: _Runs) -> _Match:
 
 
 def _alike(match: _Match, runs: _Runs) -> tuple[int, int]:
-    """Count the runs of all data that are as long as those of a match: missing and doubled ones."""
+    """Count the missing and the doubled runs of the data that are as long as those of a match."""
     sizes = {*match.missing.values(), *match.doubled.values()}
     both = (sum(size in sizes for size in each.values()) for each in (runs.missing, runs.doubled))
     missing, doubled = both
@@ -242,7 +242,7 @@ def _alike(match: _Match, runs: _Runs) -> tuple[int, int]:
 
 
 def _chance(match: _Match, changes: int, runs: _Runs) -> float:
-    """Return how often runs that are odd by chance lie so at the changes of some zone."""
+    """Return the expected number of zones whose clock changes match random runs this well."""
     chance = float(ZONES * comb(changes, len(match.slots)))
     for shown, odd in ((match.missing, runs.missing), (match.doubled, runs.doubled)):
         sizes = list(odd.values())

@@ -31,14 +31,14 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "symbol": ("ticker", "instrument", "name"),
 }
 TIME_NAMES: Final = ("timestamp", *ALIASES["timestamp"], "close_time")
-"""What a column of times is called, whatever its cells are."""
+"""Names of columns that hold times, whatever their cells are."""
 _PRICES: Final = ("open", "high", "low", "close")
 _PRICE_WORDS: Final = frozenset(
     ("price", "prices", "px", "px_last", "value", "rate", "mid", "settle", "settlement", "nav",
      "adj_close", "adjclose", "adjusted_close", "usd", "eur", "close_price", "last_price",
      "close_last")
 )  # fmt: skip
-"""What a column is called that holds the only price of a bar."""
+"""Names of a column that holds the only price of a bar."""
 _READ_AS: Final = " read as "
 _SHOWN_NAME: Final = late_pattern(r"[\w .%$#()/+-]{1,40}")
 _COLUMN: Final = late_pattern(r"\w[\w /.]{0,39}")
@@ -53,7 +53,7 @@ _WORDS_FOR: Final = {
     "volume": ("volume", "volumes", "vol", "volumen", "volumina"),
     "close": ("close", "closing", "last", "schluss", "schlusskurs", "clôture", "cierre"),
 }  # fmt: skip
-"""Words in the names of columns of other programs and languages, proposed and never taken."""
+"""Words in column names of other programs and languages; they are proposed, never applied."""
 _LETTERS: Final = late_pattern(r"[^\W\d_]+")
 _INDEX: Final = ("", "Unnamed: 0", "__index_level_0__", "index")
 _VOLUME_OF: Final = late_pattern(r"(?i:volume|vol)[ _]*[ _(\[]([A-Z]{2,10})[)\]]?")
@@ -62,17 +62,17 @@ _NO_BASE: Final = frozenset(
     ("USD", "USDT", "USDC", "BUSD", "FDUSD", "TUSD", "DAI", "EUR", "GBP", "JPY", "CHF", "AUD",
      "CAD", "CNY", "KRW", "TRY", "BRL", "QUOTE", "MA", "SMA", "EMA", "WMA", "AVG", "CHANGE")
 )  # fmt: skip
-"""Words after `volume` that stand for no quantity of the asset: money, and averages."""
+"""Words after `volume` that do not mean a quantity of the asset: currencies, and averages."""
 _TOKENS: Final = late_pattern(r"[^A-Za-z0-9]+")
 
 
 def rename_columns(frame: T, columns: Mapping[str, str], origin: str) -> tuple[T, tuple[str, ...]]:
-    """Rename columns to septet's names: by `columns` (ours: theirs), else by well-known names.
+    """Rename columns to septet's names: by `columns` (septet's: the file's), else by synonyms.
 
     Raises
     ------
     DataError
-        If a column that `columns` names is not there.
+        If a column that `columns` names is missing.
     """
     import polars as pl
 
@@ -88,7 +88,7 @@ def rename_columns(frame: T, columns: Mapping[str, str], origin: str) -> tuple[T
 
 
 def _copies(columns: Mapping[str, str], renames: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return more names of ours for columns that have several, by the one they are read under."""
+    """Return the additional names of columns that are mapped more than once, by the first name."""
     found: dict[str, list[str]] = {}
     for ours, theirs in columns.items():
         own = renames.get(theirs, theirs)
@@ -136,7 +136,7 @@ def _renames(
 
 
 def _two_times(time: str, opened: str, origin: str) -> DataError:
-    """Return the error for a table with the close of bars as `time`, as septet's own have it."""
+    """Return the error for a table whose `time` is the close of bars, as in septet's own tables."""
     return DataError(
         f"{origin} has two columns of times, {time} and {opened}",
         hint=f"name the one that is meant: columns: {{timestamp: {opened}}} with stamp: open, or "
@@ -146,7 +146,7 @@ def _two_times(time: str, opened: str, origin: str) -> DataError:
 
 
 def _volume_of_base(names: Sequence[str]) -> str:
-    """Return the only column that is called volume with the unit of an asset; nothing without."""
+    """Return the only column named volume with the unit of an asset; empty without one."""
     found = [
         name
         for name in names
@@ -156,7 +156,7 @@ def _volume_of_base(names: Sequence[str]) -> str:
 
 
 def name_in_source(ours: str, notes: Sequence[str]) -> str:
-    """Return what a column is called in its source, as the notes on its columns have it."""
+    """Return the name of a column in its source, according to the notes on its columns."""
     ending = f"'{_READ_AS}{ours}"
     found = next((each for each in notes if each.endswith(ending)), "")
     return found.removeprefix("column '").removesuffix(ending) if found else ours
@@ -165,16 +165,16 @@ def name_in_source(ours: str, notes: Sequence[str]) -> str:
 def missing_columns(
     names: Sequence[str], needed: Sequence[str], where: str, notes: Sequence[str] = ()
 ) -> DataError | None:
-    """Return the error for columns of bars that are not there; None where all of them are.
+    """Return the error for missing columns of bars; None if none is missing.
 
     Parameters
     ----------
     names
-        The columns that are there, under names of ours where they have one.
+        The columns of the table, renamed to septet's names where possible.
     needed
-        The columns without which there are no bars.
+        The columns that bars require.
     notes
-        What was guessed of the source, the names of columns among it.
+        The guesses about the source, including the names of columns.
     """
     missing = [name for name in needed if name not in names]
     if not missing:
@@ -188,7 +188,7 @@ def missing_columns(
 
 
 def _ways_out(names: Sequence[str], missing: Sequence[str]) -> str:
-    """Return how missing columns may be called, and what a file with one price can write."""
+    """Return the proposed mapping for missing columns, or for a file with one price per bar."""
     called = "; ".join(f"{name} is also read from {', '.join(ALIASES[name])}" for name in missing)
     mapped = {name: _meant(name, names) for name in missing}
     if "volume" not in names and (volume := _meant("volume", names)) != "...":
@@ -216,7 +216,7 @@ def _ways_out(names: Sequence[str], missing: Sequence[str]) -> str:
 
 
 def _meant(ours: str, names: Sequence[str]) -> str:
-    """Return the only column whose name has a word for one of ours; `...` without one."""
+    """Return the only column whose name has a word for the given one; `...` without one."""
     words = _WORDS_FOR.get(ours, ())
     found = [
         name
@@ -229,7 +229,7 @@ def _meant(ours: str, names: Sequence[str]) -> str:
 
 
 def _only_price(names: Sequence[str], missing: Sequence[str]) -> str:
-    """Return the column of a file with one price for each bar; nothing where there are more."""
+    """Return the column of a file with one price per bar; empty if there are more."""
     prices = [name for name in _PRICES if name not in missing]
     if len(prices) == 1:
         return prices[0]
@@ -239,12 +239,12 @@ def _only_price(names: Sequence[str], missing: Sequence[str]) -> str:
 
 
 def _known_prices(names: Sequence[str]) -> str:
-    """Return the only column that is called like one of prices; nothing where there are several."""
+    """Return the only column with a well-known name of a price; empty if there are several."""
     plain = {_TOKENS.sub("_", name.strip()).strip("_").lower(): name for name in names}
     known = [name for each, name in plain.items() if each in _PRICE_WORDS]
     return known[0] if len(known) == 1 and _COLUMN.fullmatch(known[0]) else ""
 
 
 def _written(name: str) -> str:
-    """Write a name of a column as YAML has it."""
+    """Format the name of a column as YAML."""
     return name if re.fullmatch(r"\w+", name) else repr(name)

@@ -13,7 +13,7 @@ _MIN_BARS: Final = 2
 
 
 def warn_constant(findings: Findings, lowest: float, highest: float, bars: int) -> None:
-    """Warn of a series of which all closes are the same."""
+    """Warn of a series whose closes are all equal."""
     if bars >= _MIN_BARS and lowest == highest:
         text = "bars, and the close is the same in all of them"
         findings.warn(CONSTANT_PRICE, bars, (f"close {lowest:g}",), text)

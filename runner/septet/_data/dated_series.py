@@ -22,20 +22,20 @@ KNOWN_PERIOD: Final = "known_before_end"
 KNOWN_STAMP: Final = "known_at_stamp"
 _MINUTE_NS: Final = 60_000_000_000
 _GRID_NS: Final = 15 * _MINUTE_NS
-"""Clocks of zones differ by quarters of an hour."""
+"""Offsets of time zones are multiples of a quarter of an hour."""
 _REGULAR_SHARE: Final = 0.9
 _DAY_NS: Final = 86_400_000_000_000
 _SHORTEST_DELAY_NS: Final = 6 * 3_600_000_000_000
-"""The close of a session in Tokyo is six hours after midnight UTC: no daily value is earlier."""
+"""The close in Tokyo is six hours after midnight UTC: no daily value is known earlier."""
 _UNEVEN_SHARE: Final = 0.15
-"""Months differ by so much from their median, and by less."""
+"""The lengths of months differ from their median by less than this share."""
 _MIN_VALUES: Final = 5
 _CHECKED_VALUES: Final = 500
 _SECONDS: Final = 1_000_000_000
 
 
 def _is_even(steps: npt.NDArray[np.int64], step_ns: int) -> bool:
-    """Whether stamps lie as far apart as periods of the calendar; a few may be missing."""
+    """Return whether stamps are spaced like calendar periods; a few may be missing."""
     low, high = np.quantile(steps, (0.1, 0.9))
     return bool(abs(low - step_ns) <= _UNEVEN_SHARE * step_ns >= abs(high - step_ns))
 
@@ -43,10 +43,10 @@ def _is_even(steps: npt.NDArray[np.int64], step_ns: int) -> bool:
 def _known_at_stamp(
     table: SeriesTable, steps: npt.NDArray[np.int64], step_ns: int, delay_ns: int
 ) -> tuple[Finding, ...]:
-    """Return that values of hours or minutes count as known where these begin.
+    """Return a finding if values of hours or minutes count as known at the start of the period.
 
-    A delay of a sixtieth of the step is one that somebody thought of, and times off the grid are
-    those of a publication.
+    A delay of at least a sixtieth of the step is taken as deliberate, and times off the grid as
+    times of publication.
     """
     on_grid = table.stamp_ns % math.gcd(step_ns, _GRID_NS) == 0
     if (
@@ -69,13 +69,13 @@ def _known_at_stamp(
 
 
 def known_early(table: SeriesTable, keys: SeriesConfig) -> tuple[Finding, ...]:
-    """Return that a series stamped with dates counts as known before its period is over.
+    """Return a finding if a series stamped with dates counts as known before its period ends.
 
-    A stamp that is a date, midnight in the zone of the file, is where a day begins; the value
-    of the day is known at its end or later, unless it is stamped with the day after. A source
-    that gives the times of publication itself is taken at its word. Dates that lie days apart,
-    and evenly, are taken for those of weeks, months or quarters. Stamps on the grid of their hours
-    or minutes are taken for where these begin, if each counts as known there.
+    A stamp that is a date, midnight in the zone of the file, marks the start of a day; the value of
+    the day is known at its end or later, unless it is stamped with the next day. Publication times
+    given by the source itself are accepted. Evenly spaced dates that are days apart are treated as
+    the starts of weeks, months or quarters. Stamps on a grid of hours or minutes are treated as
+    starts of the period if each value counts as known at its stamp.
     """
     count = len(table.stamp_ns)
     if keys.known_after is None or count < _MIN_VALUES or table.vintage == "published":
