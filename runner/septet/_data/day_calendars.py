@@ -17,10 +17,10 @@ __all__ = [
 
 
 def day_calendar(names: Iterable[str]) -> str:
-    """Return the calendar by whose days the daily returns of a universe are counted.
+    """Return the calendar whose days are used to count the daily returns of a universe.
 
-    That of the most days a year: where one symbol trades around the clock, every day has a return.
-    Without names it is 24x7.
+    It is the calendar with the most days per year: if one symbol trades around the clock, every day
+    has a return. Without names it is 24x7.
     """
     return max(names, key=sessions_per_year, default="24x7")
 
@@ -28,7 +28,8 @@ def day_calendar(names: Iterable[str]) -> str:
 def written_calendars(strategy: Any) -> tuple[str | None, ...]:
     """Return the calendar that the file names for each symbol, in universe order.
 
-    `data.candles.calendar` is one name for all symbols, or a mapping; None where it names none.
+    `data.candles.calendar` is one name for all symbols, or a mapping; the result is None for a
+    symbol without a name.
     """
     written = strategy.data.candles.extra.get("calendar")
     each = written if isinstance(written, Mapping) else None
@@ -38,14 +39,14 @@ def written_calendars(strategy: Any) -> tuple[str | None, ...]:
 
 
 def market_day_calendar(market: MarketData) -> str:
-    """Return the calendar by whose days the daily returns of a run are counted."""
+    """Return the calendar whose days are used to count the daily returns of a run."""
     return day_calendar(market.calendars.values()) if market.calendars else market.calendar
 
 
 def ends_inside(market: MarketData, time_ns: int) -> bool:
-    """Whether a day of the daily returns is not over at a time (UTC ns): inside a session.
+    """Return whether a time (UTC ns) lies inside a session, so that the day's return is incomplete.
 
-    Never where calendar days are counted.
+    Always False if calendar days are counted.
     """
     names = set(market.calendars.values()) or {market.calendar}
     if market_day_calendar(market) == "24x7":
@@ -54,9 +55,9 @@ def ends_inside(market: MarketData, time_ns: int) -> bool:
 
 
 def session_close(name: str, time_ns: int) -> str:
-    """Return when the sessions of a calendar usually end, as ``16:00 America/New_York``.
+    """Return the usual closing time of a calendar's sessions, such as ``16:00 America/New_York``.
 
-    `time_ns` (UTC ns) is a time that the calendar covers. Empty on ``24x7``.
+    `time_ns` (UTC ns) is a time that the calendar covers. The result is empty on ``24x7``.
     """
     calendar = load_calendar(name, time_ns, time_ns)
     if not isinstance(calendar, Sessions):

@@ -100,7 +100,7 @@ class Findings:
         return policy
 
     def warn(self, kind: str, count: int, examples: Sequence[str], message: str) -> None:
-        """Record what is likely wrong and cannot be proved; nothing was changed."""
+        """Record a likely error that cannot be proved; nothing was changed."""
         shown = tuple(examples[:EXAMPLES])
         self._found.append(Finding(self._source, self._symbol, kind, "warn", count, shown, message))
 
@@ -109,12 +109,12 @@ class Findings:
         self._found.append(Finding(self._source, self._symbol, "note", "keep", 0, (), message))
 
     def all(self) -> tuple[Finding, ...]:
-        """Everything found so far, in order."""
+        """Return all findings so far, in order."""
         return tuple(self._found)
 
 
 def report_facts(findings: Findings, facts: Facts, notes: Sequence[str]) -> None:
-    """Record what was guessed, and warn of what a source itself doubts of its rows."""
+    """Record the guesses about a source, and warn of the doubts that it reports itself."""
     for note in (*facts.notes, *notes):
         findings.note(note)
     for doubt in facts.doubts:
@@ -122,7 +122,7 @@ def report_facts(findings: Findings, facts: Facts, notes: Sequence[str]) -> None
 
 
 def first_rows(mask: Bools) -> list[int]:
-    """Row numbers of the first examples under a mask."""
+    """Return the row numbers of the first examples under a mask."""
     if not mask.any():
         return []
     head = int(np.argmax(mask))
@@ -134,7 +134,7 @@ def first_rows(mask: Bools) -> list[int]:
 
 
 def merged(findings: list[Finding]) -> list[Finding]:
-    """Add up findings of one kind, in order of their first appearance."""
+    """Merge findings of the same kind, in order of their first occurrence."""
     by_key: dict[tuple[str, ...], Finding] = {}
     for each in findings:
         key = (each.source, each.symbol, each.kind, each.policy, each.message)

@@ -25,7 +25,7 @@ MIN_DAYS: Final = 5
 
 
 class Hours(msgspec.Struct, frozen=True):
-    """Days on which there are rows (since the epoch), their first and last stamp, wall time."""
+    """Days with rows (since the epoch), and their first and last stamp, in wall time."""
 
     day: Ints
     begin_ns: Ints
@@ -33,9 +33,9 @@ class Hours(msgspec.Struct, frozen=True):
 
 
 class Displaced(msgspec.Struct, frozen=True):
-    """Sessions of an exchange, at which hours stamps put them, and the zone that puts them right.
+    """Sessions of an exchange that the stamps place at wrong hours, and a zone that corrects them.
 
-    `zone` is empty where none of those tried does.
+    `zone` is empty if none of the zones tried does.
     """
 
     exchange: str
@@ -46,7 +46,7 @@ class Displaced(msgspec.Struct, frozen=True):
 
 
 def hours_of(wall_ns: Ints, bar_ns: int) -> Hours | None:
-    """Return when each day begins and ends, where the data has sessions on weekdays."""
+    """Return the first and the last stamp of each day, if the data has sessions on weekdays."""
     if bar_ns >= DAY_NS // 2 or not len(wall_ns):
         return None
     day = wall_ns // DAY_NS
@@ -62,11 +62,11 @@ def hours_of(wall_ns: Ints, bar_ns: int) -> Hours | None:
 
 
 def displaced_sessions(wall_ns: Ints, zone: str, bar_ns: int, calendar: str) -> Displaced | None:
-    """Find an exchange on whose days the data has sessions, at hours that are not its own.
+    """Find an exchange whose trading days match the data while its hours do not.
 
-    The exchange is that of `calendar`, or one whose holidays are those of the data, three at
-    least. Its sessions are displaced if, read in `zone`, they begin an hour earlier or later
-    after its clocks change, or if they are as long as its own and begin elsewhere.
+    The exchange is that of `calendar`, or one whose holidays match the data, at least three of
+    them. Its sessions are displaced if, read in `zone`, they begin an hour earlier or later after
+    its clocks change, or if they are as long as its own sessions and begin at another time.
     """
     hours = hours_of(wall_ns, bar_ns)
     if hours is None:
@@ -83,7 +83,7 @@ def displaced_sessions(wall_ns: Ints, zone: str, bar_ns: int, calendar: str) -> 
 
 
 def _sessions_on(name: str, hours: Hours, *, named: bool) -> Sessions | None:
-    """Return the sessions of an exchange if they are on the days of the data."""
+    """Return the sessions of an exchange if its trading days match the data."""
     first, last = int(hours.day[0]), int(hours.day[-1])
     try:
         sessions = load_calendar(name, first * DAY_NS, (last + 1) * DAY_NS)
@@ -100,7 +100,7 @@ def _sessions_on(name: str, hours: Hours, *, named: bool) -> Sessions | None:
 
 
 def _common(sessions: Sessions, hours: Hours) -> tuple[Ints, Ints]:
-    """Rows of the sessions and of the data's days that are the same day."""
+    """Return the indices of the sessions and of the days of the data that share a day."""
     _, ours, theirs = np.intersect1d(sessions.day_number, hours.day, return_indices=True)
     return ours, theirs
 
@@ -111,7 +111,7 @@ def _usual(values: Ints) -> int:
 
 
 def _displacement(sessions: Sessions, hours: Hours, zone: str, bar_ns: int) -> list[int]:
-    """Days at which sessions begin at a wrong hour, one for each season; none if they do not."""
+    """Return one session per season that begins at a wrong hour; empty if none does."""
     ours, theirs = _common(sessions, hours)
     if len(ours) < MIN_DAYS:
         return []
@@ -129,9 +129,9 @@ def _displacement(sessions: Sessions, hours: Hours, zone: str, bar_ns: int) -> l
 
 
 def fitting_zones(wall_ns: Ints, bar_ns: int, calendar: str = "24x7") -> list[str]:
-    """Return the zones in which stamps put the sessions of an exchange where they are.
+    """Return the zones in which the stamps agree with the sessions of the exchange.
 
-    The exchange is that of `calendar`, or one whose holidays are those of the data.
+    The exchange is that of `calendar`, or one whose holidays match the data.
     """
     hours = hours_of(wall_ns, bar_ns)
     if hours is None or calendar == "XFX":
@@ -146,7 +146,7 @@ def fitting_zones(wall_ns: Ints, bar_ns: int, calendar: str = "24x7") -> list[st
 
 
 def _opens_in(sessions: Sessions, hours: Hours, zone: str, bar_ns: int) -> bool:
-    """Whether days begin as the sessions do, in all seasons, read in a zone."""
+    """Return whether the days, read in a zone, begin with the sessions in every season."""
     ours, theirs = _common(sessions, hours)
     if len(ours) < MIN_DAYS:
         return False
@@ -159,7 +159,7 @@ def _often(rows: np.ndarray) -> bool:
 
 
 def utc_of(wall_ns: Ints, zone: str) -> Ints:
-    """Return the instants at which clocks of a zone show some times; never missing."""
+    """Return the UTC times of wall times in a zone; a skipped wall time is returned unchanged."""
     import polars as pl
 
     if zone == "UTC":
@@ -173,7 +173,7 @@ def utc_of(wall_ns: Ints, zone: str) -> Ints:
 def _described(
     sessions: Sessions, hours: Hours, zone: str, bar_ns: int, shown: list[int]
 ) -> Displaced:
-    """Put into words where the sessions are, and look for a zone that puts them right."""
+    """Describe at which hours the sessions lie, and look for a zone that corrects them."""
     ours, theirs = _common(sessions, hours)
     begin = utc_of(hours.begin_ns[theirs], zone)
     local = {}
@@ -197,7 +197,7 @@ def _described(
 
 
 def _clock(time_ns: int, near_ns: int, zone: str) -> str:
-    """Write the time of the clocks of an exchange, and whether it is of another day."""
+    """Format a time of day on the clocks of an exchange, and whether it falls on another day."""
     from datetime import UTC, datetime
     from zoneinfo import ZoneInfo
 

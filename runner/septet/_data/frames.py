@@ -34,7 +34,7 @@ __all__ = ["FrameSource", "frames_of_data"]
 _SAMPLE: Final = 500
 _UNITS: Final = ((1e11, "s"), (1e14, "ms"), (1e17, "us"))
 _INDEX: Final = "__index_level_"
-"""How an index without a name comes through Arrow."""
+"""Prefix of the name that an unnamed index gets through Arrow."""
 _AS_FRAME: Final = (
     "rows as ccxt gives them: polars.DataFrame(rows, schema=['timestamp', 'open', 'high', 'low', "
     "'close', 'volume'], orient='row') with polars.from_epoch('timestamp', time_unit='ms')"
@@ -44,16 +44,16 @@ _EXPECTED: Final = "a polars, pandas or pyarrow frame, or a mapping of symbols t
 
 @dataclass(frozen=True, slots=True)
 class FrameSource:
-    """A source of the bars that were handed over; called like the declaration of a plugin."""
+    """A source of the bars that were passed in; called like the declaration of a plugin."""
 
     tables: Mapping[str, pl.DataFrame]
 
     def __call__(self, config: object) -> FrameSource:
-        """Return this source, whatever the settings."""
+        """Return this source, whatever the config."""
         return self
 
     def read(self, request: Request) -> list[RawBars]:
-        """Return the rows of every symbol; stamps mark opens unless the file sets it."""
+        """Return the rows of every symbol; stamps mark the open unless the file sets `stamp`."""
         return [
             RawBars(symbol, frame, Facts(f"the frame of {symbol}", stamp="open", rows=FrameRows()))
             for symbol, frame in self.tables.items()
@@ -68,7 +68,7 @@ def frames_of_data(
     Parameters
     ----------
     data
-        A frame, or a mapping of symbols to frames. One frame is of the only symbol, or has a
+        A frame, or a mapping of symbols to frames. A single frame is for the only symbol, or has a
         column `symbol`.
     time
         The column of time stamps; by default `time`, in frames with no other column of times.
@@ -125,7 +125,7 @@ def _check_zone(zone: str | None) -> None:
 
 
 def _of_symbol(value: Any, symbol: str, time: str | None, zone: str | None) -> pl.DataFrame:
-    """Return the rows of a frame that was given for a symbol; those of others are left out."""
+    """Return the rows of a frame that was passed for a symbol, without rows of other symbols."""
     frame = _checked(value, f"the frame of {symbol}", time, zone)
     if "symbol" not in frame.columns:
         return frame
@@ -141,7 +141,7 @@ def _of_symbol(value: Any, symbol: str, time: str | None, zone: str | None) -> p
 
 
 def _checked(value: Any, name: str, named: str | None, zone: str | None) -> pl.DataFrame:
-    """Return a frame with our column names, after what only a frame can get wrong."""
+    """Return a frame with septet's column names, after the checks that only a frame needs."""
     time = "time" if named is None else named
     frame = _converted(value, name, time)
     if named is None:
@@ -201,7 +201,7 @@ def _converted(value: Any, name: str, time: str) -> pl.DataFrame:
 
 
 def _refuse_several_times(frame: pl.DataFrame, name: str) -> None:
-    """Refuse to choose between columns of times: the close of a bar for its open is a bar late."""
+    """Reject a frame with several time columns: a close taken as open shifts bars by one."""
     import polars as pl
 
     found = [
@@ -250,7 +250,7 @@ def _refuse_time(frame: pl.DataFrame, value: Any, name: str, time: str, zone: st
 
 
 def _no_times(column: pl.Series, value: Any, name: str) -> DataError:
-    """Return the error for a column of text or numbers in place of times."""
+    """Return the error for a time column that holds text or numbers."""
     known = column.drop_nulls()
     cell = f", such as {shown_cell(known[0])}" if len(known) else ""
     own = column.name
@@ -272,7 +272,7 @@ def _no_times(column: pl.Series, value: Any, name: str) -> DataError:
 
 
 def _unit_of(known: pl.Series) -> str:
-    """Return the unit in which counts since 1970 are of this century, seconds where none is."""
+    """Return the unit that the size of a count since 1970 implies; seconds if there is no count."""
     size = abs(float(known[0])) if len(known) else 0.0
     return next((unit for most, unit in _UNITS if size < most), "ns")
 

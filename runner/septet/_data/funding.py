@@ -17,13 +17,13 @@ class FundingRates:
     A rate is a fraction of the notional, positive where longs pay. `rate` is due at each UTC
     multiple of `every_ns`.
 
-    Of several rates of one stamp the first that was seen counts.
+    If several rates have the same stamp, the first one added counts.
     """
 
     rate: float = 0.0
     every_ns: int = 1
     points: list[tuple[int, float, int]] | None = field(default=None)
-    """When each is due, rising, the rate, and its stamp; None where the rate is constant."""
+    """Due time (ascending), rate and stamp of each rate; None if the rate is constant."""
 
     def __post_init__(self) -> None:
         self._stamps = {stamp for _, _, stamp in self.points or ()}

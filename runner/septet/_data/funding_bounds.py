@@ -17,15 +17,15 @@ _MAX_RATE: Final = 1.0
 
 
 def refuse_rates(table: SeriesTable, origin: str) -> None:
-    """Refuse a series of funding with a rate above 100 % or below -100 % of a position.
+    """Reject a series of funding with a rate above 100 % or below -100 % of a position.
 
-    The widest bound of an exchange is 4 %. One payment of more than the whole position is a value
-    in another unit, or damage; equity that it multiplies at every period overflows.
+    The widest bound of an exchange is 4 %. A payment of more than the whole position is a value in
+    another unit, or damaged; multiplying equity by it every period would overflow.
 
     Raises
     ------
     DataError
-        With the first such rate, its time, and what helps.
+        With the first such rate, its time, and a hint.
     """
     if table.name.partition("@")[0] != _FUNDING:
         return

@@ -23,9 +23,9 @@ _DAY_NS: Final = 86_400_000_000_000
 def missing_funding(
     series: Iterable[SeriesTable], spans: Mapping[str, tuple[int, int]], request: Request
 ) -> list[Finding]:
-    """Return where a run has no rates of funding.
+    """Return findings for the times of a run without funding rates.
 
-    `spans` holds when the first bar of each symbol opened, and when its last one was known.
+    `spans` holds the open time of the first bar of each symbol, and the known time of its last bar.
     """
     findings: list[Finding] = []
     for table in series:
@@ -38,17 +38,18 @@ def missing_funding(
 
 
 def funding_gaps(table: SeriesTable, first_ns: int, last_ns: int) -> tuple[Finding, ...]:
-    """Return where more than three usual steps of a run pass without a rate of funding.
+    """Return findings for gaps of more than three usual steps between funding rates.
 
-    The time after the last rate is reported where series end. Rates that are usually more than a
-    day apart are no rates of an exchange, which charges every eight hours or oftener.
+    The time after the last rate is reported by the check for the end of series. Rates that are
+    usually more than a day apart are reported as well: exchanges charge every eight hours or more
+    often.
 
     Parameters
     ----------
     table
         The series of rates.
     first_ns, last_ns
-        Opening of the first bar of the run, and when its last bar was known.
+        Open time of the first bar of the run, and known time of its last bar.
     """
     stamps = np.unique(table.stamp_ns)
     if not len(stamps) or last_ns <= first_ns:
@@ -79,5 +80,5 @@ def funding_gaps(table: SeriesTable, first_ns: int, last_ns: int) -> tuple[Findi
 
 
 def _length(step_ns: int) -> str:
-    """Write a length of time to the minute."""
+    """Format a duration to the minute."""
     return format_duration(max(1, round(step_ns / _MINUTE_NS)) * _MINUTE_NS)

@@ -18,27 +18,28 @@ from septet._data.bars import Floats, Ints
 __all__ = ["MIN_RATIO", "LevelBlocks", "LevelEdge", "likely_blocks", "mixed_blocks"]
 
 MIN_RATIO: Final = 1.06  # least ratio of the empty range between the bars of two levels
-ROWS: Final = 20  # rows looked at on each side of a jump
-UNITS: Final = 8.0  # least jump, in large moves of one bar around it
+ROWS: Final = 20  # rows used on each side of a jump
+UNITS: Final = 8.0  # least jump, as a multiple of a large one-bar move near it
 _RANGES: Final = 1.5
-_MOVING: Final = 0.5  # least share of bars that move at all: ticks are coarse otherwise
+_MOVING: Final = 0.5  # least share of bars that move; otherwise ticks are coarse
 _MAX_EDGES: Final = 5_000
 _LOOSE_SHARE, _TIGHT_SHARE, _BLOCK_SHARE = 0.5, 0.35, 0.25
-"""How near to the level before a return ends, as a share of the smaller of its two jumps."""
+"""How close a return must come to the earlier level, as a share of the smaller of its two jumps."""
 _WINDOW, _OF_WINDOW, _RUN = 10, 9, 6
-_ADJACENT: Final = 0.5  # least share of jumps between bars with no time between them
-_WITHOUT_RANGE: Final = 1.2  # least ratio that proves it where bars have one price
+_ADJACENT: Final = 0.5  # least share of jumps between bars that directly follow each other
+_WITHOUT_RANGE: Final = 1.2  # least ratio that counts as proof if bars have a single price
 _LIKELY_RUN, _LIKELY_RUN_OF_SESSIONS = 2, 4
 _LIKELY_RATIO: Final = 1.2
 _LIKELY_ROWS: Final = 5
 
 
 class LevelEdge(msgspec.Struct, frozen=True):
-    """A jump over an empty range: when, from which close to which, and the levels beside it.
+    """A jump over an empty range: its time, the closes on both sides, and the two levels.
 
-    `jump`, `before` and `after` are logarithms: of the empty range, with its sign, and of the
-    median closes of up to 20 rows that no other jump cuts off; `rows` is the least number of them.
-    `is_adjacent`: one bar follows the other at once; `has_range`: bars have a range.
+    `jump`, `before` and `after` are logarithms: of the empty range, signed, and of the median
+    closes on each side, over up to 20 rows not separated from the jump by another one; `rows` is
+    the smaller number of these rows. `is_adjacent`: the bars directly follow each other;
+    `has_range`: bars have a range.
     """
 
     open_ns: int
@@ -52,7 +53,7 @@ class LevelEdge(msgspec.Struct, frozen=True):
 
 
 class LevelBlocks(msgspec.Struct):
-    """Finds the jumps of a series that comes in parts, each of them once."""
+    """Finds the jumps of a series that is read in parts, each of them once."""
 
     bar_ns: int
     edges: list[LevelEdge] = msgspec.field(default_factory=list)
@@ -61,7 +62,7 @@ class LevelBlocks(msgspec.Struct):
     _tried: int = 0
 
     def add(self, open_ns: Ints, high: Floats, low: Floats, close: Floats) -> None:
-        """Take bars that follow those before: arrays of shape (n,), prices above zero."""
+        """Add the bars that follow the previous ones: arrays of shape (n,), prices above zero."""
         new: tuple[np.ndarray, ...] = (open_ns, high, low, close)
         if self._tail:
             new = tuple(np.concatenate(each) for each in zip(self._tail, new, strict=True))
@@ -71,14 +72,14 @@ class LevelBlocks(msgspec.Struct):
         self._tail = tuple(each[kept:].copy() for each in new)
 
     def finish(self) -> list[LevelEdge]:
-        """Return all jumps, those of the last rows included."""
+        """Return all jumps, including those of the last rows."""
         if self._tail:
             self._look(self._tail, len(self._tail[0]))
             self._next = len(self._tail[0])
         return self.edges
 
     def _look(self, bars: tuple[np.ndarray, ...], until: int) -> None:
-        """Check the rows from the next one on, up to a row."""
+        """Check the rows from the next unchecked one up to a row."""
         open_ns, high, low, close = bars
         up = low[1:] > MIN_RATIO * high[:-1]
         far = np.flatnonzero(up | (low[:-1] > MIN_RATIO * high[1:])) + 1
@@ -111,7 +112,7 @@ class LevelBlocks(msgspec.Struct):
 def _jump(
     row: int, begin: int, end: int, bars: tuple[Floats, Floats, Floats]
 ) -> tuple[float, float, float] | None:
-    """Return a jump and the levels beside it, if it is large against the moves around it."""
+    """Return a jump and the levels on both sides, if it is large relative to moves near it."""
     high, low, close = bars
     up = low[row] > high[row - 1]
     jump = float(np.log(low[row] / high[row - 1] if up else high[row] / low[row - 1]))
@@ -132,7 +133,7 @@ def _jump(
 
 
 def _returns(edges: list[LevelEdge], share: float) -> np.ndarray:
-    """Whether each jump but the first goes back to the level before the one before it."""
+    """Return for each jump but the first whether it returns to the level before the last one."""
     found = np.zeros(max(0, len(edges) - 1), dtype=np.bool_)
     for at, (there, back) in enumerate(pairwise(edges)):
         least = min(abs(there.jump), abs(back.jump))
@@ -141,12 +142,12 @@ def _returns(edges: list[LevelEdge], share: float) -> np.ndarray:
 
 
 def mixed_blocks(edges: list[LevelEdge]) -> list[LevelEdge]:
-    """Return jumps between two levels that no market makes: back and forth, again and again.
+    """Return repeated jumps back and forth between two levels, which no market makes.
 
-    Nine of ten jumps in a row return to the level before, or six in a row nearly exactly. Of jumps
-    that are independent of each other one in four does. Half of them are between bars that follow
-    each other at once, not over a closed night; where bars have a single price, as those of rare
-    trades at bid and ask, the levels are a fifth apart.
+    Nine of ten jumps in a row return to the level before, or six in a row return almost exactly. Of
+    independent jumps, one in four does. Half of the jumps must be between bars that directly follow
+    each other, not over a closed night; if bars have a single price, like those of rare trades at
+    bid and ask, the levels must differ by a fifth.
     """
     edges = [each for each in edges if each.has_range or abs(each.jump) >= np.log(_WITHOUT_RANGE)]
     loose, tight = _returns(edges, _LOOSE_SHARE), _returns(edges, _TIGHT_SHARE)
@@ -165,8 +166,8 @@ def mixed_blocks(edges: list[LevelEdge]) -> list[LevelEdge]:
 def likely_blocks(edges: list[LevelEdge]) -> list[LevelEdge]:
     """Return jumps that likely lead to rows of another symbol and back.
 
-    Two returns in a row, or one block of five rows or more by a fifth or more off; over closed
-    nights, four in a row.
+    Two returns in a row, or one block of at least five rows that differs by at least a fifth; four
+    returns in a row if there are closed nights in between.
     """
     tight, exact = _returns(edges, _TIGHT_SHARE), _returns(edges, _BLOCK_SHARE)
     marked = np.zeros(len(edges), dtype=np.bool_)

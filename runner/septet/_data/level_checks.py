@@ -42,7 +42,7 @@ _LIKELY_TEXT: Final = (
 
 
 def refuse_levels(findings: Findings, time_ns: Ints, close: Floats) -> None:
-    """Check closes that jump between separate price levels, as those of two symbols do.
+    """Reject closes that jump between separate price levels, like rows of two symbols.
 
     Raises
     ------
@@ -56,10 +56,10 @@ def refuse_levels(findings: Findings, time_ns: Ints, close: Floats) -> None:
 
 @dataclass
 class PriceLevels:
-    """Checks the price levels of a series that comes in parts, the same for all parts.
+    """Checks the price levels of a series read in parts, however it is divided.
 
-    Jumps between separate levels, steps to a level that stays, blocks of rows and rows in turn
-    on another level. What is proved before the last row is refused at once.
+    The checks are for jumps between separate levels, steps to a new level, blocks of rows, and
+    alternating rows on another level. An error proved before the last row is raised at once.
     """
 
     bar_ns: int
@@ -73,23 +73,23 @@ class PriceLevels:
     _rows: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        """Begin with no row."""
+        """Start without rows."""
         self._blocks = LevelBlocks(self.bar_ns)
 
     def add(
         self, findings: Findings, time_ns: Ints, rows: Rows, missing_before: Callable[[], Ints],
         *, is_last: bool = False,
     ) -> None:  # fmt: skip
-        """Take bars that follow those before, prices above zero.
+        """Add the bars that follow the previous ones, prices above zero.
 
         `missing_before` counts the missing bars of the calendar before each row: after more than
-        `reset_after` of them prices may be anywhere, and a step is a warning. The last bars are
-        checked with all the others.
+        `reset_after` of them any price is possible, and a step is only a warning. The last bars are
+        checked by `finish`.
 
         Raises
         ------
         DataError
-            If a policy refuses what these bars prove.
+            If a policy is `refuse` for a defect that these bars prove.
         """
         if not len(time_ns):
             return
@@ -113,13 +113,13 @@ class PriceLevels:
         Raises
         ------
         DataError
-            For what the policies refuse.
+            If a policy is `refuse` for a defect found.
         """
         changes = self._changes.finish()
         _check_changes(findings, changes)
         self._check_steps(findings, [each.row for each in changes], last=True)
         edges = self._blocks.finish()
-        mixed = [] if changes else mixed_blocks(edges)  # the same rows are counted once
+        mixed = [] if changes else mixed_blocks(edges)  # do not count the same rows twice
         _refuse_blocks(findings, mixed)
         self._turns.finish()
         _refuse_turns(findings, [] if changes or mixed else self._turns.certain)
@@ -151,7 +151,7 @@ class PriceLevels:
             self._steps.append(_Step(self._rows + row, int(time_ns[row]), closes, far))
 
     def _check_steps(self, findings: Findings, known: Sequence[int], *, last: bool = False) -> None:
-        """Check steps that are no changes of level."""
+        """Check steps that are not changes between levels."""
         apart = set(known)
         steps = [each for each in self._steps if each.row not in apart]
         for kind, far, hint in (("price_step", True, _STEP_HINT), ("price_gap", False, "")):
@@ -162,7 +162,7 @@ class PriceLevels:
 
 
 class _Step(msgspec.Struct, frozen=True):
-    """A step over prices at which nothing was traded; `is_far` by what a policy may refuse."""
+    """A step over prices without a trade; `is_far` if it is large enough for a policy to reject."""
 
     row: int
     open_ns: int
@@ -191,9 +191,10 @@ def _warn_of_turns(findings: Findings, turns: list[Turns]) -> None:
 
 
 def _clearest(turns: list[Turns]) -> Turns:
-    """Return the shortest turns that explain nearly all that any explain, with the most rows.
+    """Return the alternation with the shortest period among those that explain nearly the most.
 
-    Turns of 5 rows show as turns of 1 and of 15 as well.
+    An alternation every 5 rows also appears as one every row and one every 15 rows. Of equal
+    periods the one with the most rows is returned.
     """
     most = max(each.share for each in turns)
     some = [each for each in turns if each.share >= _NEARLY_SHARE * most]
@@ -216,7 +217,7 @@ def _shown_edges(edges: list[LevelEdge]) -> list[str]:
 
 
 def _shown(open_ns: int, before: float, close: float) -> str:
-    """Return the closes before and after a jump, and the split that it would be."""
+    """Format the closes before and after a jump, and the split that would explain it."""
     split = adjust.likely_split(close / before)
     return f"{iso(open_ns)} {before:.10g} -> {close:.10g}" + (
         f", as a split of {split} would" if split else ""

@@ -50,11 +50,11 @@ __all__ = [
 
 K = TypeVar("K", bound=Config)
 MAX_OTHERS: Final = 1_000
-"""So many symbols that nobody asked for a source may give, and no more."""
+"""Most symbols that a source may return without having been asked for them."""
 
 
 def placed(loaded: LoadedFile, *path: str) -> AbstractContextManager[None]:
-    """Add to errors raised inside their place in the file, if the file has places."""
+    """Add the place in the file to errors raised inside, if the file has places."""
     place = getattr(loaded, "placed", None)
     if place is None:
         return nullcontext()
@@ -63,7 +63,7 @@ def placed(loaded: LoadedFile, *path: str) -> AbstractContextManager[None]:
 
 
 class LoadedFile(Protocol):
-    """What is needed of a loaded strategy file."""
+    """The required attributes of a loaded strategy file."""
 
     @property
     def strategy(self) -> Any:
@@ -75,7 +75,7 @@ class LoadedFile(Protocol):
 
     @property
     def access(self) -> Any:
-        """What the operator allowed the file to read and reach."""
+        """What the operator allows the file to read and connect to."""
 
 
 def keys_of(block: UseBlock, model: type[K]) -> K:
@@ -93,7 +93,7 @@ def request_for(
 ) -> Request:
     """Return the request of a strategy to the source of the block `name`.
 
-    `now_ns` is the instant at which the data is read (UTC ns), by default the clock's.
+    `now_ns` is the time at which the data is read (UTC ns), by default the current time.
     """
     universe = loaded.strategy.universe
     return Request(
@@ -111,13 +111,13 @@ def request_for(
 
 
 def _events_of(universe: Any) -> str:
-    """Return the name of the series of a blackout, empty without one."""
+    """Return the name of the series of a blackout; empty without a blackout."""
     blackout = getattr(universe.trading_hours, "blackout", None)
     return str(blackout.series) if blackout is not None else ""
 
 
 def read_candles(block: UseBlock, request: Request) -> list[tuple[RawBars, Normalised]]:
-    """Read a block's source and normalise every symbol, in the order of the request.
+    """Read the source of a block and normalise every symbol, in the order of the request.
 
     Raises
     ------
@@ -143,12 +143,12 @@ def read_candles(block: UseBlock, request: Request) -> list[tuple[RawBars, Norma
 
 
 def _tables_of(block: UseBlock, returned: Any, request: Request) -> dict[str, RawBars]:
-    """Return what a source gave, by symbol; what is no bars, or has no end, is refused.
+    """Return the tables of a source by symbol; reject other objects, and too many tables.
 
     Raises
     ------
     PluginError
-        With what was found in place of one table for each symbol.
+        If the source does not return one table for each symbol; states what it returned.
     """
     if not isinstance(returned, Iterable):
         raise _not_read(block, f"returned a {type(returned).__name__}, expected a list of RawBars")
@@ -220,16 +220,16 @@ def load_market(
     loaded
         A loaded strategy file.
     store
-        Where downloads are kept; the user's store by default.
+        The store of downloads; by default the user's store.
     now_ns
-        The instant at which the data is read (UTC ns), by default the clock's.
+        The time at which the data is read (UTC ns), by default the current time.
     warmup_ns
         Market time (ns) to keep before `universe.start`; None keeps everything.
 
     Raises
     ------
     DataError
-        If data is missing, broken, mostly bad, or does not reach into the span asked for.
+        If data is missing, damaged, mostly bad, or outside of the requested span.
     """
     strategy = loaded.strategy
     if store is None:
@@ -281,7 +281,7 @@ def load_market(
 def read_all_series(
     loaded: LoadedFile, request: Request
 ) -> tuple[dict[str, SeriesTable], list[Finding], dict[str, str]]:
-    """Read every series of a file: tables, what was found, and where they came from."""
+    """Read all series of a file; return the tables, the findings, and the origins."""
     series: dict[str, SeriesTable] = {}
     findings: list[Finding] = []
     sources: dict[str, str] = {}
@@ -297,9 +297,9 @@ def read_all_series(
 
 
 def series_blocks(data: Any, request: Request) -> dict[str, UseBlock]:
-    """Return the blocks of a file's series by name, its funding among them.
+    """Return the blocks of a file's series by name, including its funding.
 
-    One whose `path` holds ``{symbol}`` becomes a block for each symbol, named ``NAME@SYMBOL``.
+    A block whose `path` contains ``{symbol}`` becomes one block per symbol, named ``NAME@SYMBOL``.
     """
     blocks = dict(data.series)
     if data.funding is not None:
@@ -331,7 +331,7 @@ def cut(table: BarTable, first: int, last: int) -> BarTable:
 
 
 def _cut_to_span(table: BarTable, request: Request, warmup_ns: int | None) -> BarTable:
-    """Leave out what becomes known after the end, and what lies before the warm-up."""
+    """Drop bars that become known after the end, and bars before the warm-up."""
     last = len(table)
     if request.end_ns is not None:
         last = int(np.searchsorted(table.known_ns, request.end_ns, side="right"))
@@ -367,13 +367,13 @@ def _check_overlap(
 
 
 def overlap_key(request: Request, last_ns: int) -> str:
-    """Return the key that puts a span beside the data: `start` after its end, else `end`."""
+    """Return the universe key that misses the data: `start` if after its end, else `end`."""
     late = request.start_ns is not None and request.start_ns > last_ns
     return "start" if late or request.end_ns is None else "end"
 
 
 def survivorship(calendars: Mapping[str, str]) -> list[Finding]:
-    """Return that stocks chosen today are those that did not fail."""
+    """Return the finding that a universe of stocks chosen today excludes those that failed."""
     stocks = [s for s, name in calendars.items() if sessions_per_year(name) == 252.0]
     if not stocks:
         return []
@@ -385,12 +385,12 @@ def survivorship(calendars: Mapping[str, str]) -> list[Finding]:
 
 
 def instruments_of(strategy: Any, facts: Mapping[str, Facts]) -> dict[str, Instrument]:
-    """Return the instruments: from the file, as stored with the data, or the defaults.
+    """Return the instruments: from the file, else as stored with the data, else the defaults.
 
     Raises
     ------
     DataError
-        If a symbol has neither, and a venue of the file is not `simulated`.
+        If a symbol has neither of the first two, and a venue of the file is not `simulated`.
     """
     written = strategy.execution.instruments
     simulated = all(block.use == "simulated" for block in strategy.execution.venues.values())
@@ -416,13 +416,16 @@ def instruments_of(strategy: Any, facts: Mapping[str, Facts]) -> dict[str, Instr
 
 
 class Fingerprint:
-    """SHA-256 of the rows of a table, which may come in parts."""
+    """SHA-256 of the rows of a table, which may be added in parts."""
 
     def __init__(self) -> None:
         self._columns: dict[str, Any] = {}
 
     def add(self, table: BarTable | SeriesTable) -> None:
-        """Add rows; each column has its own sum, so that parts add up to the whole."""
+        """Add rows.
+
+        Each column has its own hash, so that the division into parts does not matter.
+        """
         for each in fields(table):
             values = getattr(table, each.name)
             if isinstance(values, np.ndarray):
@@ -430,7 +433,7 @@ class Fingerprint:
                 digest.update(np.ascontiguousarray(values).data)
 
     def hexdigest(self) -> str:
-        """Sum of the names and sums of the columns."""
+        """Return the hash of the names and the hashes of the columns."""
         digest = hashlib.sha256()
         for name, column in self._columns.items():
             digest.update(name.encode())
@@ -439,7 +442,7 @@ class Fingerprint:
 
 
 def fingerprints(market: MarketData) -> dict[str, str]:
-    """SHA-256 of the rows of every symbol and series, for the manifest of a run."""
+    """Return the SHA-256 of the rows of every symbol and series, for the manifest of a run."""
     found: dict[str, str] = {}
     tables: dict[str, BarTable | SeriesTable] = {**market.bars, **market.series}
     for name, table in tables.items():

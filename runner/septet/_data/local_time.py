@@ -20,15 +20,15 @@ _SECOND: Final = 1_000_000_000
 
 
 def local_instant(date: datetime, after_ns: int, zone: ZoneInfo) -> int:
-    """Return the instant at which a clock shows a time of a date (without a zone), nanoseconds.
+    """Return the time (UTC ns) at which local clocks show a date-time without a zone.
 
-    The first one where it shows it twice; where it skips it, the first instant after the gap.
+    If clocks show it twice, the first of the two; if they skip it, the first time after the gap.
     """
     wall = date + timedelta(microseconds=after_ns // 1000)
     before, after = (_utc(wall, zone, fold) for fold in (0, 1))
-    if before <= after:  # the clock shows it once, or twice
+    if before <= after:  # clocks show it once or twice
         return before
-    low, high = after // _SECOND, before // _SECOND  # in between the offset changes
+    low, high = after // _SECOND, before // _SECOND  # the offset changes in between
     while high - low > 1:
         middle = (low + high) // 2
         if _shown(middle, zone) < wall:
@@ -39,13 +39,13 @@ def local_instant(date: datetime, after_ns: int, zone: ZoneInfo) -> int:
 
 
 def _utc(wall: datetime, zone: ZoneInfo, fold: int) -> int:
-    """Return the nanoseconds of a clock's time by the offset before (0) or after a change (1)."""
+    """Return the UTC time (ns) of a local time, by the offset before (0) or after a change (1)."""
     aware = wall.replace(tzinfo=zone, fold=fold)
     return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def _shown(seconds: int, zone: ZoneInfo) -> datetime:
-    """Return what a clock shows, without its zone."""
+    """Return the local time at an instant, without its zone."""
     return (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).replace(tzinfo=None)
 
 
@@ -53,8 +53,8 @@ def local_days(time_ns: Any, time_zone: str, day_start_ns: int) -> Any:
     """Return the day number of an instant (UTC ns), or of each in an int64 array of shape (n,).
 
     Days begin `day_start_ns` after local midnight in `time_zone`, and have the number of the date
-    on which they begin, counted from 1970-01-01. If the clock shows the start twice the first one
-    counts; if it skips the start, the first instant after the gap.
+    on which they begin, counted from 1970-01-01. If clocks show the start twice, the first of the
+    two counts; if they skip it, the first instant after the gap.
     """
     if time_zone == "UTC":
         return (time_ns - day_start_ns) // DAY_NS
@@ -67,7 +67,7 @@ def local_days(time_ns: Any, time_zone: str, day_start_ns: int) -> Any:
 
 @lru_cache(maxsize=16)
 def _starts(time_zone: str, day_start_ns: int, first: int, last: int) -> tuple[int, Ints]:
-    """Return the number of the first day, and where it and those after it begin."""
+    """Return the number of the first day, and the start times of it and the following days."""
     zone, day = ZoneInfo(time_zone), first * 366 - 3
     count = (last - first + 1) * 366 + 7
     date = datetime(1970, 1, 1) + timedelta(days=day)

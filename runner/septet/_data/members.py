@@ -22,14 +22,14 @@ from septet.errors import DataError
 __all__ = ["MEMBER_BARS", "calendar_beyond", "ended_from_ns", "member_counts"]
 
 MEMBER_BARS: Final = layout.MEMBER_BARS
-"""So many bars without one, and a symbol's bars have ended: `delisted_after` of the universe."""
+"""A symbol's bars have ended after this many bars without one: `delisted_after` of the universe."""
 _FAR_NS: Final = 2**62
 _MARGIN_NS: Final = 60 * 86_400_000_000_000
-"""No exchange is closed so often that fewer than 20 sessions lie within."""
+"""In this time every exchange has at least 20 sessions."""
 
 
 def calendar_beyond(name: str, first_ns: int, last_ns: int) -> Calendar:
-    """Return a calendar that reaches some weeks beyond a time, where it is known so far."""
+    """Return a calendar that extends some weeks beyond a time, if it is known that far."""
     try:
         return load_calendar(name, first_ns, last_ns + _MARGIN_NS)
     except DataError:
@@ -39,9 +39,9 @@ def calendar_beyond(name: str, first_ns: int, last_ns: int) -> Calendar:
 def ended_from_ns(
     calendar: Calendar, ordinal: int, bar_ns: int, anchor: Anchor, bars: int = MEMBER_BARS
 ) -> int:
-    """Return when so many scheduled bars have closed after that of a number (UTC ns).
+    """Return the close (UTC ns) of the bar that is `bars` scheduled bars after `ordinal`.
 
-    Far in the future where the calendar is not known so far.
+    If the calendar is not known that far, the result is far in the future.
     """
     try:
         placed = calendar.at(np.array([ordinal + bars], dtype=np.int64), bar_ns, anchor)
@@ -51,19 +51,19 @@ def ended_from_ns(
 
 
 def member_counts(tables: Sequence[BarTable], calendars: Sequence[str], axis: Axis) -> Ints:
-    """Return how many symbols are members at each decision time.
+    """Return the number of members at each decision time.
 
     Parameters
     ----------
     tables, calendars
-        The bars of each symbol, and the name of its calendar.
+        The bars of each symbol, and the names of their calendars.
     axis
         The decision times, and the bar of each symbol at them.
 
     Returns
     -------
     array, shape (t,), int64
-        Each from what is known at its time.
+        Each value uses only what is known at its time.
     """
     changes = np.zeros(len(axis.time_ns) + 1, np.int64)
     for table, calendar, rows in zip(tables, calendars, axis.rows, strict=True):
@@ -84,7 +84,7 @@ def member_counts(tables: Sequence[BarTable], calendars: Sequence[str], axis: Ax
 def _ended_spans(
     table: BarTable, calendar: str, time_ns: Ints, at: Ints, gaps: Ints
 ) -> list[tuple[int, int]]:
-    """Return from which decision time on bars have ended, and the row of the last one."""
+    """Return pairs: the decision time index at which the bars have ended, and their last row."""
     if not len(gaps):
         return []
     schedule = calendar_beyond(calendar, int(table.open_ns[0]), int(time_ns[-1]))

@@ -14,26 +14,26 @@ __all__ = [
 ]  # fmt: skip
 
 HEADER_CHARACTERS: Final = 200
-"""Of the names of columns in the first line of a file, together."""
+"""Most characters of all column names in the first line of a file."""
 SYMBOLS_SHOWN: Final = 12
-"""Of a column that is taken for symbols."""
+"""Most values shown of a column that is taken for symbols."""
 SYMBOL_CHARACTERS: Final = 30
-"""Of one of them."""
+"""Most characters of one such value."""
 CELLS_SHOWN: Final = 3
-"""Of cells that are no times or numbers, for each kind of defect."""
+"""Most cells shown that are not times or numbers, for each kind of defect."""
 CELL_CHARACTERS: Final = 30
 """Of one of them."""
 
 
 COLUMN_CHARACTERS: Final = 40
-"""Of a name that is shown; a longer one is none of a column."""
+"""Most characters of a column name; a longer text is not shown as a name."""
 _COLUMN: Final = late_pattern(rf"[\w .%$#()/+-]{{1,{COLUMN_CHARACTERS}}}")
 
 
 def shown_columns(names: Sequence[str]) -> str:
-    """Write the names of columns; what is no name is not quoted, but counted.
+    """Format the names of columns; text that is not a valid name is counted and not quoted.
 
-    The first line of a file that is no table is no header: it may hold anything.
+    If a file is not a table, its first line is not a header and may contain anything.
     """
     shown = [name for name in names if _COLUMN.fullmatch(name)]
     others = len(names) - len(shown)
@@ -44,6 +44,6 @@ def shown_columns(names: Sequence[str]) -> str:
 
 
 def shown_cell(value: object) -> str:
-    """Write a cell that is no time or number as it stands in the file, cut."""
+    """Quote a cell that is not a time or a number, shortened."""
     text = str(value)
     return repr(text[:CELL_CHARACTERS]) + ("..." if len(text) > CELL_CHARACTERS else "")

@@ -14,12 +14,12 @@ from septet._data.members import calendar_beyond
 __all__ = ["NONE_MISSING", "MissingOpens", "Scheduled", "scheduled_until"]
 
 NONE_MISSING: Final = -(2**62)
-"""Where no scheduled bar is missing since the newest one."""
+"""The value if no scheduled bar is missing since the newest bar."""
 _AT_ONCE: Final = 4_096
 
 
 class Scheduled(NamedTuple):
-    """The scheduled bars of a calendar from one on, in order: when each opens and is known."""
+    """Consecutive scheduled bars of a calendar: the open and the known time of each."""
 
     open_ns: Ints
     known_ns: Ints
@@ -28,13 +28,13 @@ class Scheduled(NamedTuple):
 def scheduled_until(
     calendar: Calendar, ordinal: int, last_ns: int, bar_ns: int, anchor: Anchor
 ) -> Scheduled:
-    """Return the bars from a number on that are known by a time, as far as the calendar reaches."""
+    """Return the bars from `ordinal` on that are known by `last_ns` and within the calendar."""
     opens, knowns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     count = _AT_ONCE
     while count:
         try:
             placed = calendar.at(np.arange(ordinal, ordinal + count), bar_ns, anchor)
-        except IndexError:  # the calendar is not known so far
+        except IndexError:  # the calendar is not known that far
             count //= 2
             continue
         opens.append(placed.open_ns)
@@ -48,10 +48,13 @@ def scheduled_until(
 
 
 class MissingOpens:
-    """Finds the missing bars of the symbols of a run; a schedule serves all that have it."""
+    """Finds the missing bars of the symbols of a run.
+
+    Symbols of one calendar share its schedule.
+    """
 
     def __init__(self, time_ns: Ints, bar_ns: int) -> None:
-        """Look at decision times, shape (t,), ascending (UTC ns)."""
+        """Store the decision times, shape (t,), ascending (UTC ns)."""
         self._time_ns, self._bar_ns = time_ns, bar_ns
         self._schedules: dict[tuple[str, Anchor], tuple[int, Scheduled]] = {}
 
@@ -82,7 +85,7 @@ class MissingOpens:
         return open_ns
 
     def _schedule(self, table: BarTable, name: str) -> Scheduled:
-        """Return the bars of a calendar from the first of a table on."""
+        """Return the scheduled bars from the first bar of a table on."""
         first_ns, last_ns = int(table.open_ns[0]), int(self._time_ns[-1])
         calendar = calendar_beyond(name, first_ns, last_ns)
         placed = calendar.place(table.open_ns[:_AT_ONCE], self._bar_ns, "open")

@@ -24,14 +24,14 @@ CHANGES: Final = 10  # changes of level in one window that no market makes
 LEVEL_RATIO: Final = 1.2  # least ratio between two price levels in one window
 BLOCK_RATIO: Final = 2.0  # least ratio between the levels of two blocks of rows
 BLOCK_ROWS: Final = 20
-MOVES: Final = 5.0  # the empty range between two levels, in usual moves inside one
-JUMP_MOVES: Final = 10.0  # the jump between two blocks, in large moves inside them
+MOVES: Final = 5.0  # the empty range between two levels, as a multiple of the usual move inside one
+JUMP_MOVES: Final = 10.0  # the jump between two blocks, as a multiple of a large move inside them
 MAX_VALUES: Final = 50
 MAX_JUMPS: Final = 1_000
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A close on another price level than the one before it."""
+    """A close on another price level than the close before it."""
 
     row: int
     open_ns: int
@@ -40,7 +40,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class _Jump(msgspec.Struct, frozen=True):
-    """A jump by a factor of two, and the logarithms of the closes of the rows beside it."""
+    """A jump by at least a factor of two, and the logarithms of the closes on both sides."""
 
     change: Change
     before: Floats
@@ -48,24 +48,24 @@ class _Jump(msgspec.Struct, frozen=True):
 
 
 class LevelChanges(msgspec.Struct):
-    """Finds closes that jump between separate price levels, in a series that comes in parts.
+    """Finds closes that jump between separate price levels, in a series that is read in parts.
 
-    Two patterns count, neither of which a market makes. In a window of 256 rows, closes cross a
-    range that holds no close ten times or more: its ends differ by a fifth and by five times
-    the usual move below it (so ticks that are coarse against the price do not count). Or blocks
-    of twenty rows or more lie apart by a factor of two and ten times a large move inside them,
-    and a later block returns to the level before. Closes are above zero, in order of time.
+    There are two patterns, neither of which a market makes. First, in a window of 256 rows the
+    closes cross an empty range ten times or more; its ends differ by a fifth, and by five times the
+    usual move below it (so that ticks that are coarse relative to the price do not count). Second,
+    blocks of at least twenty rows differ by a factor of two and by ten times a large move inside
+    them, and a later block returns to the earlier level. Closes are above zero, in order of time.
     """
 
     _windows: list[Change] = msgspec.field(default_factory=list)
     _jumps: list[_Jump] = msgspec.field(default_factory=list)
     _tail: tuple[Ints, Floats] = (np.zeros(0, np.int64), np.zeros(0))
-    _first: int = 0  # number of the first row that is kept
-    _window: int = 0  # number of the first row of the window that is not full
-    _next: int = 1  # number of the first row whose jump is not checked
+    _first: int = 0  # index of the first row that is kept
+    _window: int = 0  # index of the first row of the incomplete window
+    _next: int = 1  # index of the first row whose jump is not checked
 
     def add(self, open_ns: Ints, close: Floats) -> None:
-        """Take rows that follow those before: closes above zero, both arrays of shape (n,)."""
+        """Add the rows that follow the previous ones: closes above zero, arrays of shape (n,)."""
         times = np.concatenate((self._tail[0], open_ns))
         closes = np.concatenate((self._tail[1], close))
         end = self._first + len(closes)
@@ -82,11 +82,11 @@ class LevelChanges(msgspec.Struct):
 
     @property
     def found(self) -> list[Change]:
-        """The changes of level so far: those inside windows, else those of blocks."""
+        """Return the changes of level so far: those inside windows, else those of blocks."""
         return self._windows or self._returning_blocks()
 
     def _look(self, times: Ints, close: Floats, window_end: int, jump_end: int) -> None:
-        """Check whole windows up to a row, and the jumps before a row."""
+        """Check complete windows up to a row, and the jumps before a row."""
         before, after = close[:-1], close[1:]
         far = np.flatnonzero((after > LEVEL_RATIO * before) | (before > LEVEL_RATIO * after)) + 1
         number = (far + self._first) // WINDOW
@@ -110,7 +110,7 @@ class LevelChanges(msgspec.Struct):
         return Change(at + self._first, int(times[at]), float(close[at - 1]), float(close[at]))
 
     def _returning_blocks(self) -> list[Change]:
-        """Return where blocks begin and end that lie on another level than what is around them."""
+        """Return the bounds of blocks that lie on another level than the rows around them."""
         found: dict[int, Change] = {}
         for begin, end in pairwise(self._jumps):
             parts = (begin.before, begin.after, end.before, end.after)
@@ -133,7 +133,7 @@ def level_changes(close: Floats) -> Ints:
 
 
 def _alternations(close: Floats) -> Ints:
-    """Rows of one window at which closes cross its widest empty range, if often enough."""
+    """Return the rows at which closes of one window cross its widest empty range, if often."""
     ordered = np.sort(close)
     widest = int(np.argmax(ordered[1:] / ordered[:-1]))
     low, high = ordered[widest], ordered[widest + 1]
@@ -150,14 +150,14 @@ def _alternations(close: Floats) -> Ints:
 
 
 def _usual_move(parts: tuple[Floats, ...]) -> float:
-    """Return a large move of one bar inside the blocks: nineteen of twenty are smaller."""
+    """Return the 95th percentile of the one-bar moves inside the blocks."""
     return float(np.quantile(np.concatenate([np.abs(np.diff(each)) for each in parts]), 0.95))
 
 
 def separating_column(frame: pl.DataFrame) -> str:
-    """Name a column of the source that separates its rows, with its first values; else nothing.
+    """Describe a column of the source that separates its rows, with its first values; else empty.
 
-    A column named like a symbol comes first.
+    Columns with the name of a symbol column come first.
     """
     import polars as pl
 

@@ -55,10 +55,10 @@ __all__ = ["Normalised", "calendar_of", "jump_examples", "normalise", "stamp_of"
 
 
 class Normalised(msgspec.Struct, frozen=True):
-    """Valid bars, what was found, and how the rows were read (live goes on the same way).
+    """Valid bars, the findings, and how the rows were read (live rows are read the same way).
 
-    `rows` counts raw rows, `defects` those that were dropped or mended; `before` is what the rows
-    after these are compared with.
+    `rows` counts raw rows, `defects` those that were dropped or repaired; `before` is the state
+    with which later rows are compared.
     """
 
     bars: BarTable
@@ -72,7 +72,7 @@ class Normalised(msgspec.Struct, frozen=True):
 
 
 class _State(msgspec.Struct):
-    """What the steps of one normalisation share; `alive` marks rows still in."""
+    """The shared state of the steps of one normalisation; `alive` marks rows still in use."""
 
     source: str
     symbol: str
@@ -99,7 +99,7 @@ class _State(msgspec.Struct):
     def apply_policy(
         self, kind: str, mask: Bools, *, defect: bool = True, examples: Sequence[str] = ()
     ) -> str:
-        """Record rows under `mask` that are still in; drop them if that is the policy."""
+        """Record the rows under `mask` that are still in use; drop them if that is the policy."""
         mask = mask & self.alive
         count = int(np.count_nonzero(mask))
         policy = self.found(kind, count, examples or (self.show(mask) if count else ()))
@@ -111,7 +111,7 @@ class _State(msgspec.Struct):
 
 
 def stamp_of(keys: CandlesConfig, facts: Facts, symbol: str) -> Stamp:
-    """Return what stamps mark: as the file sets it, else as the source knows.
+    """Return what stamps mark: as set in the file, else as stated by the source.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def calendar_of(keys: CandlesConfig, facts: Facts, symbol: str) -> str:
 
 
 def _complete_until(facts: Facts, now_ns: int) -> int:
-    """Return the time until which bars have ended; synthetic ones are complete at any date."""
+    """Return the time until which bars have ended; synthetic bars are complete at any time."""
     return np.iinfo(np.int64).max if facts.vintage == "synthetic" else now_ns
 
 
@@ -156,7 +156,7 @@ def normalise(
     Parameters
     ----------
     raw, keys, bar_ns
-        Rows and facts as the source gave them, generic keys of the candles block, the bar's length.
+        Rows and facts from the source, generic keys of the candles block, the bar's length.
     now_ns
         When the rows were read: a bar that ends later is unfinished, unless bars are synthetic.
     part
@@ -200,7 +200,7 @@ def normalise(
         check_bad_rows(_seen(state, raw), keys)
     placed, calendar = _place(state, name, stamp, anchor)
     state.apply_policy("unfinished", placed.known_ns > now_ns, defect=False)
-    if not part:  # before the rows that are left are compared
+    if not part:  # before the remaining rows are compared
         check_bad_rows(_seen(state, raw), keys)
     order = _unique_in_order(state, placed)
     order, before = _drop_spikes(state, placed, order, before, ahead, part=part)
@@ -213,7 +213,7 @@ def normalise(
 
 
 def _check_step(state: _State, raw: RawBars) -> None:
-    """Refuse rows of another bar length."""
+    """Reject rows of another bar length."""
     unread = [each for each in raw.frame.columns if each != "timestamp"]
     where = f"{raw.symbol} from {raw.facts.origin}"
     check_step(state.time_ns[state.alive], state.bar_ns, where, unread, raw.facts.doubts)
@@ -229,7 +229,7 @@ def _bars(
     *,
     part: bool,
 ) -> BarTable:
-    """Return the remaining rows by time, adjusted, and report what is suspicious about them."""
+    """Return the remaining rows by time, adjusted, and record what is suspicious about them."""
     rows = take_rows(state.rows, order)
     columns = [pick(each, order) for each in (placed.open_ns, placed.known_ns, placed.session)]
     ordinal = pick(placed.ordinal, order)
@@ -298,7 +298,7 @@ def _begin(raw: RawBars, keys: CandlesConfig, bar_ns: int, *, part: bool) -> tup
 
 
 def _raw_stamps(raw: RawBars, mask: Bools) -> list[str]:
-    """Return the first stamps under a mask as they are written, with their places."""
+    """Return the first stamps under a mask as written in the source, with their places."""
     rows, cells = raw.facts.rows, raw.frame["timestamp"]
     found = []
     for row in first_rows(mask):
@@ -308,9 +308,9 @@ def _raw_stamps(raw: RawBars, mask: Bools) -> list[str]:
 
 
 def _refuse_unread(raw: RawBars, stamps: Stamps, keys: CandlesConfig) -> None:
-    """Refuse a table with more stamps that cannot be read than `max_bad`.
+    """Reject a table with more unreadable stamps than `max_bad`.
 
-    What is left would look like bars of another length.
+    The remaining rows would look like bars of another length.
     """
     bad = stamps.dropped.get("bad_stamp")
     if bad is not None and np.count_nonzero(bad) > keys.max_bad * len(bad):
@@ -340,7 +340,7 @@ def _place(
     alive = state.time_ns[state.alive]
     calendar = load_calendar(name, int(alive.min()), int(alive.max()))
     time_ns = state.time_ns
-    if len(alive) < len(time_ns):  # rows already out must not sway the grid
+    if len(alive) < len(time_ns):  # rows already dropped must not affect the grid
         time_ns = np.where(state.alive, time_ns, alive[0])
     placed = calendar.place(time_ns, state.bar_ns, stamp, anchor)
     state.apply_policy("outside_session", placed.outside, defect=name != "24x7")
@@ -349,7 +349,7 @@ def _place(
 
 
 def _seen(state: _State, raw: RawBars) -> BadRows:
-    """Count the bad rows so far."""
+    """Return the counts of the bad rows so far."""
     left = int(np.count_nonzero(state.alive))
     found, rows = state.found.all(), len(state.alive)
     bad = not left or state.defects > state.keys.max_bad * rows
@@ -367,7 +367,7 @@ def _seen(state: _State, raw: RawBars) -> BadRows:
 
 
 def _unique_in_order(state: _State, placed: Placed) -> Ints | slice:
-    """Row numbers of the bars to keep, in time order; the first seen of each bar."""
+    """Return the row numbers of the bars to keep, in time order; the first seen of each bar."""
     alive, open_ns = state.alive, placed.open_ns
     clean = bool(alive.all())
     numbers = np.arange(len(open_ns)) if clean else np.flatnonzero(alive)
@@ -397,7 +397,7 @@ def _drop_spikes(
     *,
     part: bool,
 ) -> tuple[Ints | slice, Before | None]:
-    """Check prices by those beside them; return the rows to keep, in order of time."""
+    """Compare prices with those of neighbouring bars; return the rows to keep, in time order."""
     rows = take_rows(state.rows, order)
     spikes, after = spike_rows((rows.high, rows.low, rows.close), before, ahead)
     numbers = np.arange(len(placed.open_ns))[order]
@@ -442,13 +442,13 @@ def _check_repeats(state: _State, numbers: Ints, again: Bools) -> None:
 
 
 def _apart(close: Floats, first: Floats) -> str:
-    """Return by how much closes of the same time differ; empty below one percent."""
+    """Describe how far closes of the same time differ; empty if by less than one percent."""
     ratio = float(np.median(np.maximum(close / first, first / close)))
     return f"closes {ratio:.3g} times as high or low" if ratio >= 1.01 else ""
 
 
 def jump_examples(time_ns: Ints, ratio: Floats) -> list[str]:
-    """Return when closes jumped, how far, and which split that would be."""
+    """Format the time and size of jumps between closes, and the splits that would explain them."""
     examples = []
     for moment, value in zip(time_ns[:EXAMPLES], ratio[:EXAMPLES], strict=True):
         name = adjust.likely_split(float(value))
@@ -468,7 +468,7 @@ def _table(symbol: str, bar_ns: int, times: list[Ints], rows: Rows) -> BarTable:
 def _fill(
     state: _State, calendar: Calendar, anchor: Anchor, ordinal: Ints, bars: BarTable
 ) -> BarTable:
-    """Count missing bars; where that is the policy, fill them with the close before."""
+    """Count missing bars; if the policy is `fill`, fill them with the previous close."""
     step = np.diff(ordinal)
     holes = np.flatnonzero(step > 1)
     count = int((step[holes] - 1).sum())

@@ -13,18 +13,18 @@ from septet.errors import DataError
 __all__ = ["MAKES_NUMBERS", "refuse_pandas", "unreadable_frame"]
 
 _CELLS: Final = 100_000
-"""Cells of a column that are looked at for one that does not fit."""
+"""Number of cells that are checked in search of one that does not fit."""
 _BARS: Final = ("open", "high", "low", "close", "volume")
 MAKES_NUMBERS: Final = "frame['{0}'] = pandas.to_numeric(frame['{0}'])"
 
 
 def refuse_pandas(value: Any, name: str, time: str) -> None:
-    """Refuse a frame of pandas whose index or columns have a meaning that Arrow loses.
+    """Reject a pandas frame whose index or columns have a meaning that Arrow loses.
 
     Raises
     ------
     DataError
-        If its columns have several levels, or its index holds what is no row number.
+        If its columns have several levels, or its index is not one of row numbers.
     """
     index = getattr(value, "index", None)
     names = getattr(index, "names", None)
@@ -47,16 +47,16 @@ def refuse_pandas(value: Any, name: str, time: str) -> None:
 
 
 def unreadable_frame(value: Any, name: str, error: BaseException) -> DataError:
-    """Return the error for a frame that cannot become columns, with the cell that is in the way.
+    """Return the error for a frame that cannot become columns, with the cell that prevents it.
 
     Parameters
     ----------
     value
-        The frame; of pandas, its columns of objects are looked through.
+        The frame; in a pandas frame, the columns of objects are searched.
     name
-        What it is called in messages.
+        Its name in messages.
     error
-        What was raised over it.
+        The exception that was raised.
     """
     found = _odd_cell(value)
     if found is not None:
@@ -76,7 +76,7 @@ def unreadable_frame(value: Any, name: str, error: BaseException) -> DataError:
 
 
 def _objects(value: Any) -> list[str]:
-    """Return the columns of a frame of pandas that hold objects or text."""
+    """Return the columns of a pandas frame that hold objects or text."""
     kinds = getattr(value, "dtypes", None)
     if kinds is None or not hasattr(value, "reset_index"):
         return []
@@ -84,7 +84,7 @@ def _objects(value: Any) -> list[str]:
 
 
 def _odd_cell(value: Any) -> tuple[str, int, str] | None:
-    """Return a column of objects with numbers, the row of a cell that is none, and that cell."""
+    """Return a column of numbers held as objects, the row of another cell, and that cell."""
     for column in _objects(value):
         if str(value.dtypes[column]) != "object":
             continue
@@ -104,7 +104,7 @@ def _odd_cell(value: Any) -> tuple[str, int, str] | None:
 
 
 def _without_pyarrow(value: Any, name: str) -> DataError:
-    """Return that columns of some kinds need pyarrow, and which of them hold prices or times."""
+    """Return the error that some columns need pyarrow, and which of them hold prices or times."""
     texts = _objects(value)
     what = f"{name} is a {type(value).__module__.partition('.')[0]} frame"
     prices = [each for each in texts if each.strip().lower() in _BARS]
@@ -135,5 +135,5 @@ def _without_pyarrow(value: Any, name: str) -> DataError:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Whether a column is an array of numpy without objects, which needs no pyarrow."""
+    """Return whether a column is a numpy array without objects, which does not need pyarrow."""
     return type(kind).__module__.partition(".")[0] == "numpy" and str(kind) != "object"

@@ -17,18 +17,18 @@ __all__ = [
 
 _CELL_BYTES: Final = 8
 _ALWAYS_BYTES: Final = 512 * 1024**2
-"""Read whatever its size on the disk."""
+"""Data up to this size in memory is read whatever its size on disk."""
 _MAX_TIMES: Final = 100
-"""Bytes in memory for one on the disk: bars take up to ten."""
+"""Bytes in memory per byte on disk; bars need up to ten."""
 _LONGEST_TEXT: Final = 1_024
 _MAX_COLUMNS: Final = 2_000
 
 
 def require_short_texts(path: Path) -> None:
-    """Refuse texts that no time, number or symbol has; no text is copied for it.
+    """Reject texts too long for a time, number or symbol; no text is copied for this check.
 
-    One text is stored once and shown in a thousand million rows: reading numbers from all of them
-    would take days, and each copy of a column all memory.
+    A file can store one text once for a thousand million rows: reading numbers from all of them
+    would take days, and a copy of the column would take all memory.
 
     Raises
     ------
@@ -47,14 +47,14 @@ def require_short_texts(path: Path) -> None:
 
 
 def require_consistent_counts(path: Path) -> FileSize:
-    """Refuse a Parquet file whose counts and sizes contradict each other or the file.
+    """Reject a Parquet file whose counts and sizes contradict each other or the file.
 
-    Returns its rows, and what each column may take in memory.
+    Returns its number of rows, and the most memory that each column may take.
 
     Raises
     ------
     DataError
-        With what contradicts what.
+        With the values that contradict each other.
     """
     try:
         return check_pages(path)
@@ -66,9 +66,9 @@ def require_consistent_counts(path: Path) -> FileSize:
 
 
 def require_texts_within_memory(path: Path, wanted: Sequence[str] | None = None) -> None:
-    """Refuse a file of long texts that would not fit into memory if each row had its own.
+    """Reject a file whose long texts would not fit into memory if each row had its own copy.
 
-    Of `wanted` only these columns are looked at.
+    If `wanted` is given, only these columns are checked.
 
     Raises
     ------
@@ -100,10 +100,10 @@ def _require_texts(
 def _text_sizes(
     path: Path, names: Sequence[str], sizes: Mapping[str, ColumnSize]
 ) -> dict[str, tuple[int, int]]:
-    """Return the longest text of each column, and the bytes of all its rows.
+    """Return the longest text of each column, and the bytes of the texts of all its rows.
 
-    The reader keeps a text once for all rows that show it; what it would have to copy for that is
-    refused. Columns of lists and structures are left out: they are not read.
+    The reader stores a text once for all rows that have it; columns whose texts it would have to
+    copy for that are rejected. Columns of lists and structures are left out: they are not read.
     """
     import polars as pl
 
@@ -130,7 +130,7 @@ def _text_sizes(
 
 
 def _most_bytes(path: Path) -> int:
-    """Return how many bytes of memory what is read of a file may take."""
+    """Return the most bytes of memory that the data read from a file may take."""
     return min(memory_bytes() // 2, max(_ALWAYS_BYTES, path.stat().st_size * _MAX_TIMES))
 
 

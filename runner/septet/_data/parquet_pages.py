@@ -46,20 +46,20 @@ _PAGE: Final[_Wanted] = {
 }  # fmt: skip
 _DATA, _DICTIONARY, _DATA_2 = 0, 2, 3
 _OF_DICTIONARY: Final = frozenset({2, 8})
-"""Encodings of a page that holds places in the dictionary."""
+"""Encodings of a page that holds indices into the dictionary."""
 _LIKE_BEFORE: Final = 7
-"""The encoding of a page whose texts repeat the beginning of the one before."""
+"""The encoding of a page whose texts share a prefix with the previous text."""
 _TEXT, _FIXED = 6, 7
 _NUMBER_BYTES: Final = 8
 _VIEW_BYTES: Final = 16
 
 
 class ColumnSize(msgspec.Struct):
-    """What a column of a file may take in memory, by the heads of its pages.
+    """The most memory that a column of a file may take, according to the heads of its pages.
 
-    `unpacked` is the size of its pages; `values` are counted with what each takes beside its text,
-    and `copied` with the longest text that it may have. `repeats` states whether texts are written
-    as the beginning of the one before, which no reader keeps once.
+    `unpacked` is the size of its pages; `values` adds the fixed size of each value, and `copied`
+    the longest text that it may have. `repeats` states whether texts are stored as a prefix of the
+    previous text, which no reader stores only once.
     """
 
     is_text: bool = False
@@ -80,7 +80,7 @@ class ColumnSize(msgspec.Struct):
 
 
 class FileSize(msgspec.Struct, frozen=True):
-    """The rows of a file, and what each of its columns may take in memory."""
+    """The number of rows of a file, and the most memory that each of its columns may take."""
 
     rows: int
     columns: dict[str, ColumnSize]
@@ -91,7 +91,7 @@ class _Short(ValueError):
 
 
 class _Thrift:
-    """Reads structs in Thrift's compact form; what is not wanted is skipped."""
+    """Reads structs in Thrift's compact form; fields that are not wanted are skipped."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -195,14 +195,14 @@ class _Thrift:
 
 
 def check_pages(path: Path) -> FileSize:
-    """Refuse a Parquet file whose counts or sizes contradict each other or the file.
+    """Reject a Parquet file whose counts or sizes contradict each other or the file.
 
-    Returns its rows, and what each column may take in memory, by its name.
+    Returns its number of rows, and the most memory that each column may take, by its name.
 
     Raises
     ------
     ValueError
-        With what is wrong; OSError where it cannot be read.
+        With the contradiction. An OSError is raised if the file cannot be read.
     """
     with open_regular(path) as file:
         handle = file.fileno()
@@ -224,7 +224,7 @@ def check_pages(path: Path) -> FileSize:
 
 
 class _Leaf(msgspec.Struct, frozen=True):
-    """A column as it is stored; `name` is that of the table's column which it is a part of."""
+    """A column as it is stored; `name` is the name of the table's column to which it belongs."""
 
     name: bytes
     type: int
@@ -237,7 +237,7 @@ class _Schema:
     def __init__(self) -> None:
         self.leaves: list[_Leaf] = []
         self._open: list[int] = []
-        """Elements that are still to come, of the root and of each one inside another."""
+        """Number of elements still to come, for the root and for each nested element."""
         self._name = b""
 
     def take(self, footer: _Thrift, depth: int) -> None:
@@ -289,7 +289,7 @@ class _Groups:
 
 
 def _check_chunk(handle: int, chunk: Mapping[str, Any], end: int, leaf: _Leaf) -> ColumnSize:
-    """Walk the pages of one column of a row group; return what it may take in memory."""
+    """Check the pages of one column of a row group; return the most memory that it may take."""
     needed = ("values", "unpacked", "packed", "data_at")
     if not all(name in chunk for name in needed):
         raise ValueError("a column is not described")
@@ -323,7 +323,7 @@ def _check_chunk(handle: int, chunk: Mapping[str, Any], end: int, leaf: _Leaf) -
 
 
 def _page_size(page: Mapping[str, Any], leaf: _Leaf, dictionary: int) -> ColumnSize:
-    """Return what a page takes in memory; `dictionary` is the size of the column's dictionary."""
+    """Return the memory that a page takes; `dictionary` is the size of the column's dictionary."""
     size = ColumnSize(unpacked=page["unpacked"])
     if page["kind"] == _DICTIONARY:
         return size

@@ -18,8 +18,8 @@ from septet._data.bars import Floats, Ints
 __all__ = ["GAP_FACTOR", "MAX_SPIKE_BARS", "STEP_FACTOR", "Before", "Range", "is_spike_live",
            "price_gaps", "spike_rows", "wick_rows"]  # fmt: skip
 
-STEP_FACTOR: Final = 5.0  # off by this: a single bar is bad, a level that stays is refused
-GAP_FACTOR: Final = 1.7  # a gap between two bars that is worth a warning: a split of 2 for 1 is 2
+STEP_FACTOR: Final = 5.0  # a bar off by this factor is bad, a new level is rejected
+GAP_FACTOR: Final = 1.7  # a gap between two bars that gives a warning; a 2-for-1 split is 2
 NEAR_FACTOR: Final = 2.0
 MAX_SPIKE_BARS: Final = 20
 _TILE: Final = 16_384
@@ -29,14 +29,17 @@ Range: TypeAlias = tuple[Floats, Floats, Floats]
 
 
 class Before(msgspec.Struct, frozen=True):
-    """What came before the first row: the last close on the level, and whether a spike goes on."""
+    """State before the first row: the last close on the level, and whether a spike continues."""
 
     close: float
     in_spike: bool = False
 
 
 def _moves(close: Floats, factor: float) -> Ints:
-    """Rows whose close lies further than `factor` from the close before; checked in tiles."""
+    """Return rows whose close differs by `factor` or more from the close before.
+
+    Checked in tiles.
+    """
     rows = []
     with np.errstate(over="ignore", under="ignore"):
         for at in range(0, len(close) - 1, _TILE):
@@ -48,38 +51,39 @@ def _moves(close: Floats, factor: float) -> Ints:
 
 
 def _apart(first: float, second: float) -> float:
-    """By what factor two prices differ, one or more."""
+    """Return the factor by which two prices differ, at least one."""
     return max(first / second, second / first)
 
 
 def _reaches(high: float, low: float, level: float) -> bool:
-    """Whether the range of a bar comes near a level."""
+    """Return whether the range of a bar comes near a level."""
     return low <= NEAR_FACTOR * level and high * NEAR_FACTOR >= level
 
 
 def spike_rows(
     bars: Range, before: Before | None = None, ahead: Callable[[], Range] | None = None
 ) -> tuple[Ints, Before | None]:
-    """Return the rows of bars that leave the level of prices and are back on it soon.
+    """Return the rows of bars that leave the price level and return to it soon.
 
     The closes of one bar, or of up to nineteen in a row, differ by a factor of five or more from
-    the close before them; the next close is within a factor of two of that again, and the bar in
-    which prices left, or the one in which they are back, does not reach from one level to the
-    other. The first and the last bars of a series have one neighbour and are no spikes.
+    the close before them; the next close is again within a factor of two of that close, and the
+    range of the bar that leaves the level, or of the bar that returns, does not reach from one
+    level to the other. The first and the last bars of a series have one neighbour and are not
+    spikes.
 
     Parameters
     ----------
     bars
         High, low and close, shape (n,) each, above zero, in order of time.
     before
-        What came before the first row, where these are a part of a longer series.
+        State before the first row, if these are a part of a longer series.
     ahead
-        Gives the next bars where these are not the last; asked only if a spike may go on there.
+        Returns the next bars if these are not the last; called only if a spike may continue there.
 
     Returns
     -------
     rows, before
-        Row numbers, and what comes before the row after the last.
+        Row numbers, and the state before the row that follows the last.
     """
     if not len(bars[2]):
         return np.zeros(0, np.int64), before
@@ -120,7 +124,7 @@ def _end_of_run(close: Floats, first: int, level: float) -> int:
 
 
 def _spike_end(high: Floats, low: Floats, close: Floats, at: int) -> int:
-    """Return the row in which prices that left before `at` are back; 0 if they are not."""
+    """Return the row in which prices that left the level at `at` return to it; 0 if they do not."""
     level = float(close[at - 1])
     end = _end_of_run(close[: at + MAX_SPIKE_BARS], at, level)
     if (
@@ -136,11 +140,11 @@ def _spike_end(high: Floats, low: Floats, close: Floats, at: int) -> int:
 def wick_rows(
     open_: Floats, high: Floats, low: Floats, close: Floats, before: float = np.nan
 ) -> Ints:
-    """Return rows whose high, low or open lies a factor of five off the rest of the bar.
+    """Return rows whose high, low or open differs by a factor of five from the rest of the bar.
 
-    Prices are float64 (n,) above zero, without NaN.
-    A high above five times open and close, a low under a fifth of them, an open as far from the
-    close of its bar and from the one before (`before` for the first row) on the same side.
+    Prices are float64 (n,) above zero, without NaN. The rows are those with a high above five times
+    open and close, with a low under a fifth of both, or with an open as far from the close of its
+    bar and from the previous close (`before` for the first row) on the same side.
     """
     with np.errstate(over="ignore"):
         found = [
@@ -162,7 +166,7 @@ def wick_rows(
 
 
 def price_gaps(bars: Range) -> tuple[Ints, Floats]:
-    """Return rows between which and the row before no price was traded, and how wide that gap is.
+    """Return rows separated from the row before by prices without a trade, and the gaps' sizes.
 
     Only gaps by a factor of at least `GAP_FACTOR` from the range of one bar to that of the next.
     """
@@ -179,8 +183,8 @@ def price_gaps(bars: Range) -> tuple[Ints, Floats]:
 def is_spike_live(high: float, low: float, close: float, level: float, other: float) -> bool:
     """Return whether a new bar is far from the previous level: the first of a spike or a step.
 
-    Prices are in the quote currency. `level` is the last close passed on, `other` the close of a
-    bar held back before this one: a second bar on that level is a step, not a spike. False if
+    Prices are in the quote currency. `level` is the last close that was admitted, `other` the close
+    of a bar held back before this one: a second bar on that level is a step, not a spike. False if
     `level` or `close` is not positive, NaN included.
     """
     if not level > 0.0 or not close > 0.0:

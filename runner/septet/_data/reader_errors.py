@@ -34,12 +34,12 @@ _MEANINGS: Final = (
     ("snappy", "it is damaged inside"),
     ("zstd", "it is damaged inside"),
 )
-"""How a message of polars is recognised, in order, and what it means."""
+"""Texts that identify a message of polars, in order, and its meaning."""
 _LOOKED_AT: Final = 2_000
 
 
 def reader_words(error: BaseException) -> str:
-    """Return why a table cannot be read, as a short text that quotes nothing of the file."""
+    """Return the reason why a table cannot be read, as a short text without quotes of the file."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, OverflowError):

@@ -43,7 +43,7 @@ class Admission:
 
     @classmethod
     def after(cls, history: Normalised, keys: CandlesConfig, source: str = "live") -> Admission:
-        """Continue a normalised history."""
+        """Return an admission that continues a normalised history."""
         bars: BarTable = history.bars
         admission = cls(
             bars.symbol, bars.bar_ns, keys, history.calendar, history.stamp, history.anchor, source
@@ -72,12 +72,12 @@ class Admission:
         stamp_ns
             The source's time stamp of the bar, UTC nanoseconds.
         now_ns
-            The local clock, UTC nanoseconds: a bar that ends later is unfinished and not admitted.
+            Local time, UTC nanoseconds: a bar that ends later is unfinished and not admitted.
 
         Returns
         -------
         bar, findings
-            The bar, or None where a policy drops it; everything noticed about it.
+            The bar, or None if a policy drops it; all findings about it.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class Admission:
         return "duplicate" if placed.open_ns[0] == self.last.open_ns[0] else "unordered"
 
     def _place(self, stamp_ns: int) -> Placed:
-        """Place a stamp; the schedule is loaded for a year ahead, and ordinals stay comparable."""
+        """Place a stamp; the schedule is loaded one year ahead, and ordinals stay comparable."""
         if self._schedule is None or stamp_ns > self._schedule[1]:
             first = stamp_ns if self.last is None else int(self.last.open_ns[0])
             until = stamp_ns + _YEAR_NS

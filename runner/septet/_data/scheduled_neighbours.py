@@ -18,19 +18,19 @@ __all__ = [
 ]  # fmt: skip
 
 NEIGHBOURS: Final = ("previous_session", "next_session", "previous_open", "next_open")
-"""Columns of the scheduled bars beside a bar: the date of their session (days since the epoch, the
-UTC day around the clock), and their open (seconds)."""
+"""The columns for a scheduled bar: the date of its session (days since the epoch; the UTC day on
+``24x7``), and its open (seconds)."""
 _SECOND_NS: Final = 1_000_000_000
 _WEEK_NS: Final = 7 * DAY_NS
 _MONDAY_NS: Final = 4 * DAY_NS
 _COUNTED_YEARS: Final = (datetime(2015, 1, 1, tzinfo=UTC), datetime(2025, 12, 31, tzinfo=UTC))
-"""The years whose sessions are counted, whatever the data: every mode warms up alike."""
+"""The years whose sessions are counted, whatever the data, so that all modes warm up alike."""
 
 
 class Neighbours(NamedTuple):
     """The scheduled bars before and after each bar: session dates and opens, shape (n,).
 
-    Those of the bar itself where the calendar ends.
+    Where the calendar ends, the values are those of the bar itself.
     """
 
     previous_session: Ints
@@ -40,7 +40,7 @@ class Neighbours(NamedTuple):
 
 
 def neighbours_of(calendar: Calendar, placed: Placed, bar_ns: int) -> Neighbours:
-    """Return the scheduled bars beside placed ones."""
+    """Return the scheduled bars before and after placed bars."""
     before = _at(calendar, placed, -1, bar_ns)
     after = _at(calendar, placed, 1, bar_ns)
     return Neighbours(
@@ -49,7 +49,7 @@ def neighbours_of(calendar: Calendar, placed: Placed, bar_ns: int) -> Neighbours
 
 
 def _at(calendar: Calendar, placed: Placed, step: int, bar_ns: int) -> Placed:
-    """Return the scheduled bars so many after placed ones; the same where there is none."""
+    """Return the scheduled bars at an offset from placed ones; the same bar where there is none."""
     wanted = placed.ordinal + step
     try:
         return calendar.at(wanted, bar_ns, placed.anchor)
@@ -59,14 +59,14 @@ def _at(calendar: Calendar, placed: Placed, step: int, bar_ns: int) -> Placed:
 
 
 def neighbours(table: BarTable, calendar: str) -> Neighbours:
-    """Return the scheduled bars beside those of a table."""
+    """Return the scheduled bars before and after the bars of a table."""
     first, last = int(table.open_ns[0]), int(table.open_ns[-1])
     schedule = calendar_beyond(calendar, first, last)
     return neighbours_of(schedule, schedule.place(table.open_ns, table.bar_ns), table.bar_ns)
 
 
 def own_bars(frame_ns: int, bar_ns: int, calendar: str = "24x7") -> int:
-    """Return how many base bars the bar of a higher time frame has at most."""
+    """Return the most base bars that a bar of a higher time frame has."""
     if calendar == "24x7" or frame_ns % DAY_NS or frame_ns == bar_ns:
         return -(-frame_ns // bar_ns)
     return most_bars(frame_ns, bar_ns, calendar)
@@ -74,7 +74,7 @@ def own_bars(frame_ns: int, bar_ns: int, calendar: str = "24x7") -> int:
 
 @lru_cache(maxsize=64)
 def most_bars(frame_ns: int, bar_ns: int, calendar: str) -> int:
-    """Return how many bars the sessions have that lie in one multiple of whole days, at most."""
+    """Return the most bars that the sessions within one multiple of whole days have."""
     dates, length_ns = _sessions(calendar)
     count = -(-length_ns // bar_ns) + (bar_ns < DAY_NS)  # on the UTC grid both ends may be short
     offset_ns = _MONDAY_NS if frame_ns % _WEEK_NS == 0 else 0
@@ -83,7 +83,7 @@ def most_bars(frame_ns: int, bar_ns: int, calendar: str) -> int:
 
 
 def session_hours(calendar: str) -> float:
-    """Return how long the usual session of a calendar is, in hours."""
+    """Return the length of a calendar's usual session, in hours."""
     return float(np.median(_sessions(calendar)[1])) / (3_600 * _SECOND_NS)
 
 

@@ -43,7 +43,7 @@ FUNDING_SIZE: Final = "funding_size"
 WIDEST_FUNDING: Final = 0.04
 USUAL_FUNDING: Final = 0.003
 _MIN_RATES: Final = 3
-_MIN_PERCENT: Final = 2.0  # values that are all below are scores or odds rather than percents
+_MIN_PERCENT: Final = 2.0  # if all values are below, they are scores or odds rather than percents
 _MAX_STEPS: Final = 3
 _LATER: Final = 3
 _WEEK_NS: Final = 7 * 86_400 * 1_000_000_000
@@ -51,7 +51,7 @@ _MONDAY_NS: Final = 4 * 86_400 * 1_000_000_000
 
 
 def next_poll(time_ns: Ints, poll: Poll) -> Ints:
-    """Raise times (UTC ns, any shape) to the next poll: UTC multiples, Mondays for weeks."""
+    """Round times (UTC ns, any shape) up to the next poll: UTC multiples, Mondays for weeks."""
     start = poll.offset_ns + (_MONDAY_NS if poll.every_ns % _WEEK_NS == 0 else 0)
     return -(-(time_ns - start) // poll.every_ns) * poll.every_ns + start
 
@@ -59,7 +59,7 @@ def next_poll(time_ns: Ints, poll: Poll) -> Ints:
 def normalise_series(
     name: str, raw: RawSeries, keys: SeriesConfig, *, now_ns: int = 2**63 - 1, events: bool = False
 ) -> tuple[SeriesTable, tuple[Finding, ...]]:
-    """Turn raw rows into a series that nothing can read too early.
+    """Turn raw rows into a series whose values cannot be read before they are known.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def normalise_series(
 
 
 def check_probabilities(name: str, value: np.ndarray, time_ns: Ints) -> None:
-    """Refuse values outside of [0, 1]; NaN is allowed.
+    """Reject values outside of [0, 1]; NaN is allowed.
 
     `value` and `time_ns` (UTC ns, for the message) have shape (n,).
 
@@ -153,10 +153,10 @@ def check_probabilities(name: str, value: np.ndarray, time_ns: Ints) -> None:
 
 
 def check_funding(table: SeriesTable) -> tuple[Finding, ...]:
-    """Return that rates of funding are larger than any exchange charges, or are no fractions.
+    """Return a finding if funding rates exceed those of any exchange, or are not fractions.
 
-    The usual rate is 0.01 %. Binance holds the rates of its largest symbols within 0.3 %, other
-    exchanges theirs within 2 % or 3 %; the widest bound is Hyperliquid's, 4 %.
+    The usual rate is 0.01 %. Binance limits the rates of its largest symbols to 0.3 %, other
+    exchanges theirs to 2 % or 3 %; the widest limit is Hyperliquid's, 4 %.
     """
     size = np.abs(table.value)
     due = size[size > 0.0]
@@ -183,10 +183,10 @@ def check_funding(table: SeriesTable) -> tuple[Finding, ...]:
 
 
 def ending(table: SeriesTable, known_ns: Mapping[str, Ints]) -> tuple[Finding, ...]:
-    """Return that the values of a series end before the bars of its symbols do.
+    """Return a finding if the values of a series end before the bars of its symbols do.
 
-    A value ends at its `max_age`; where there is none, a series ends when three of its usual
-    steps have passed without a value.
+    A value ends at its `max_age`; without one, a series ends when three of its usual steps have
+    passed without a value.
     """
     if not len(table.known_ns):
         return ()
@@ -227,7 +227,7 @@ def _check_columns(name: str, raw: RawSeries, keys: SeriesConfig) -> None:
 
 
 class _Rows(msgspec.Struct):
-    """Rows that are still in, and how many were dropped for a defect of theirs."""
+    """Rows still in use, and the number of rows dropped for a defect."""
 
     found: Findings
     time_ns: Ints
@@ -243,7 +243,10 @@ class _Rows(msgspec.Struct):
         spared: Bools | None = None,
         shown: pl.Series | None = None,
     ) -> None:
-        """Drop rows under `mask`, if that is the policy; those `spared` are no defects."""
+        """Drop the rows under `mask`, if that is the policy.
+
+        Rows under `spared` are not defects.
+        """
         mask = mask & self.alive
         bad = mask if spared is None else mask & ~spared
         first = first_rows(bad if bad.any() else mask)
@@ -260,11 +263,11 @@ class _Rows(msgspec.Struct):
             self.count(kind, int(np.count_nonzero(bad)))
 
     def count(self, kind: str, defects: int) -> None:
-        """Count rows that were dropped for a defect of theirs."""
+        """Count rows that were dropped for a defect."""
         self.defects[kind] = self.defects.get(kind, 0) + defects
 
     def seen(self, name: str, raw: RawSeries, left: int) -> BadRows:
-        """Return how many rows were bad, by kind of defect."""
+        """Return the number of bad rows by kind of defect."""
         found = {each.kind: each for each in self.found.all() if self.defects.get(each.kind)}
         kinds = [replace(each, count=self.defects[kind]) for kind, each in found.items()]
         total = sum(self.defects.values())
@@ -272,7 +275,7 @@ class _Rows(msgspec.Struct):
 
 
 def _known(raw: RawSeries, keys: SeriesConfig, rows: _Rows, name: str) -> tuple[Ints, Ints]:
-    """Return when each value is known, and when it was published, before it is asked for."""
+    """Return the times at which values are known, and at which they were published."""
     published_ns = rows.time_ns + (keys.known_after or 0)
     if "known" in raw.frame.columns:
         where = f"{name} from {raw.facts.origin}"
@@ -295,10 +298,10 @@ def _known(raw: RawSeries, keys: SeriesConfig, rows: _Rows, name: str) -> tuple[
 def _visible(
     rows: _Rows, order: Ints, known_ns: Ints, published_ns: Ints, value: np.ndarray
 ) -> Ints:
-    """Leave out rows that change nothing: repeats, and news of an older stamp than the newest.
+    """Drop rows that change nothing: repeats, and values of a stamp older than the newest one.
 
-    Values of one stamp that were published at once contradict each other, which is a defect;
-    published one after the other they are revisions, though both are asked for at once.
+    Different values of one stamp that were published at the same time contradict each other, which
+    is a defect; published one after the other they are revisions, even if one poll returns both.
     """
     stamp, known, seen = rows.time_ns[order], known_ns[order], value[order]
     newest = np.maximum.accumulate(stamp)

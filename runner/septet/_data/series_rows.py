@@ -41,10 +41,10 @@ _MAX_MISSING: Final = 0.1
 
 
 def missing_values(column: pl.Series) -> Bools:
-    """Return which values a file declares missing: nothing, NaN, or a mark such as ``.``.
+    """Return a mask of the values that a file declares missing: empty, NaN, or a mark like ``.``.
 
-    They are no defects: of a holiday there is no value. What is neither a number nor such a mark
-    is one.
+    They are not defects: on a holiday there is no value. A cell that is neither a number nor such a
+    mark is a defect.
     """
     import polars as pl
 
@@ -58,7 +58,7 @@ def missing_values(column: pl.Series) -> Bools:
 
 
 def warn_missing(findings: Findings, name: str, missing: Bools) -> None:
-    """Report that more than a tenth of the values of a series are missing."""
+    """Report if more than a tenth of the values of a series are missing."""
     count = int(np.count_nonzero(missing))
     if count <= _MAX_MISSING * len(missing) or not count:
         return
@@ -67,12 +67,12 @@ def warn_missing(findings: Findings, name: str, missing: Bools) -> None:
 
 
 def check_columns(findings: Findings, name: str, raw: RawSeries) -> None:
-    """Refuse rows that a column not read gives to several symbols; warn of several sources.
+    """Reject rows of several symbols, by the columns that are not read; warn of several sources.
 
     Raises
     ------
     DataError
-        If a column named like a symbol holds several values, or any column holds symbols in turn.
+        If a column named like a symbol holds several values, or any column alternates symbols.
     """
     for column in () if raw.others is None else source_columns(raw.others):
         texts = column.text()
@@ -90,7 +90,7 @@ def check_columns(findings: Findings, name: str, raw: RawSeries) -> None:
 
 
 def value_distance(value: Floats, first: Floats) -> str:
-    """Return how far apart values of the same time are, where there are any."""
+    """Describe how far different values of the same time are apart; empty without such values."""
     if not len(value):
         return ""
     middle = int(np.argsort(np.abs(value - first), kind="stable")[len(value) // 2])
@@ -98,7 +98,10 @@ def value_distance(value: Floats, first: Floats) -> str:
 
 
 def _value_kind(raw: RawSeries) -> str:
-    """Return the first cell of values that is no number, where it looks like one, and why."""
+    """Describe the first cell that looks numeric but cannot be read, and why.
+
+    Empty if none does.
+    """
     column = raw.frame["value"]
     odd = np.flatnonzero(~np.isfinite(numbers_of(column)) & ~missing_values(column))
     for row in odd[:_CELLS].tolist():
@@ -110,12 +113,12 @@ def _value_kind(raw: RawSeries) -> str:
 
 
 def check_series_rows(seen: BadRows, keys: SeriesConfig, raw: RawSeries) -> tuple[Finding, ...]:
-    """Refuse a series with more bad rows than `max_bad`; return the verdict's line for fewer.
+    """Reject a series with more bad rows than `max_bad`; return the verdict's line for fewer.
 
     Raises
     ------
     DataError
-        With the most frequent defects, their first examples and what to write.
+        With the most frequent defects, their first examples and a hint.
     """
     if seen.left and seen.share <= keys.max_bad:
         return share_finding(seen, SERIES_SHARE)

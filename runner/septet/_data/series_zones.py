@@ -29,14 +29,14 @@ _MIN_ROWS: Final = 5
 _REGULAR_SHARE: Final = 0.9
 _SECOND_NS: Final = 1_000_000_000
 _AMOUNTS: Final = (HOUR_NS // 2, HOUR_NS, 2 * HOUR_NS)
-"""By how much clocks are changed."""
+"""The sizes of clock changes."""
 
 
 def check_series_zone(findings: Findings, name: str, stamps: Stamps, zone: str) -> None:
     """Report stamps without a zone of their own that cannot be of `zone`, or likely are not.
 
-    What changes of clocks leave behind proves it. Hours of sessions prove it of candles and not of
-    a series, whose values may be made at any hour: they are warned about.
+    Traces of clock changes are proof. Hours of sessions are proof for candles, but not for a
+    series, whose values may be made at any hour: they give a warning.
 
     Raises
     ------
@@ -67,10 +67,10 @@ def check_series_zone(findings: Findings, name: str, stamps: Stamps, zone: str) 
 
 
 def _odd_steps(moments: Ints, own: str, step_ns: int) -> ZoneDoubt | None:
-    """Find zones at whose changes of clocks one step is longer or shorter by as much.
+    """Find zones at whose clock changes one step is longer or shorter by the size of the change.
 
-    Of steps that are longer than an hour no hour is missing or doubled: of 8 hours one is of 9
-    in spring, one of 7 in autumn.
+    If steps are longer than an hour, no hour is missing or doubled: with steps of 8 hours, one is 9
+    hours long in spring and one 7 in autumn.
     """
     if not HOUR_NS < step_ns <= 2 * DAY_NS:
         return None
@@ -98,7 +98,7 @@ def _odd_steps(moments: Ints, own: str, step_ns: int) -> ZoneDoubt | None:
 def _odd_at_changes(
     moments: Ints, step_ns: int, changes: tuple[tuple[int, int], ...], known: set[int]
 ) -> tuple[str, ...]:
-    """Return the stamps after steps that are off by each change of clocks; none if one is not."""
+    """Return the stamps after the steps that each clock change alters; empty if one alters none."""
     shown = []
     for at, by in changes:
         after = int(np.searchsorted(moments, at))

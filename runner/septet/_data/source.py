@@ -41,36 +41,36 @@ class Store(Protocol):
     """Where downloaded rows are kept; `septet._data.bar_store.BarStore` is the one we ship."""
 
     def covered(self, source: str, name: str, bar: str) -> list[tuple[int, int]]:
-        """Spans ``[from, to)`` of open times already downloaded, in order, nanoseconds."""
+        """Return the downloaded spans ``[from, to)`` of open times, in order, nanoseconds."""
 
     def append(
         self, source: str, name: str, bar: str, frame: pl.DataFrame, covered: tuple[int, int]
     ) -> None:
-        """Keep rows (first seen wins) and the span they cover, atomically."""
+        """Store rows (first seen wins) and the span that they cover, atomically."""
 
     def read(
         self, source: str, name: str, bar: str, start_ns: int | None, end_ns: int | None
     ) -> pl.DataFrame | None:
-        """Return rows with `start_ns` <= timestamp < `end_ns` in order; None when unknown."""
+        """Return rows with `start_ns` <= timestamp < `end_ns` in order; None if not stored."""
 
     def meta(self, source: str, name: str, bar: str) -> dict[str, Any]:
-        """Return what is known of the rows beside them: instrument snapshot, vintage, origin."""
+        """Return the metadata of the rows: instrument snapshot, vintage, origin."""
 
     def describe(self, source: str, name: str, bar: str, **facts: Any) -> None:
-        """Add to `meta`."""
+        """Add to the metadata."""
 
 
 ReadFor = Callable[[SecretRef, str], str]
-"""Reads a secret that the file names, to send it to a host."""
+"""Reads a secret that the file names, in order to send it to a host."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of a source. Times are UTC nanoseconds; None means without a bound.
+    """A request to a source. Times are UTC nanoseconds; None means without a bound.
 
-    `name` is the key of the block in the strategy file (``candles``, or a series' name);
-    `now_ns` is the instant at which the data is read. `read` reads a secret of the block to send
-    it to one host, and raises if the operator did not allow that; None where nothing is downloaded.
+    `name` is the key of the block in the strategy file (``candles``, or a series' name); `now_ns`
+    is the time at which the data is read. `read` reads a secret of the block to send it to one
+    host, and raises if the operator did not allow that; it is None if nothing is downloaded.
     `events` is the name of the series whose rows are the events of a blackout, empty without one.
     """
 
@@ -88,12 +88,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a source knows of its rows without looking at them.
+    """What a source states about its rows without checking them.
 
-    A field of the strategy file wins over a fact. `stamp` states what time stamps mark; None
-    means that the source cannot know. `instrument` is a snapshot taken with the data: `lot`,
-    `tick`, `min_notional`, `precision`, `min_quantity`. `notes` are guesses that were made (a
-    delimiter),
+    A field of the strategy file wins over a fact. `stamp` states what time stamps mark; None means
+    that the source does not know. `instrument` is a snapshot taken with the data: `lot`, `tick`,
+    `min_notional`, `precision`, `min_quantity`. `notes` are guesses that were made (a delimiter),
     `doubts` signs that rows are read otherwise than meant, which `check` and the verdict repeat.
     `rows` names where a row stands in the source, for messages.
     """
@@ -124,10 +123,10 @@ class RawBars:
 
 @dataclass(frozen=True, slots=True)
 class LazyBars:
-    """Rows of one symbol that are yet to be read: the columns of `RawBars`, in a lazy frame.
+    """Rows of one symbol that have not been read: the columns of `RawBars`, in a lazy frame.
 
-    A stretch is read by a filter on `timestamp`; what the frame comes from should skip what the
-    filter rules out.
+    A time span is read by a filter on `timestamp`; the frame's source should skip the rows that the
+    filter excludes.
     """
 
     symbol: str
@@ -151,7 +150,7 @@ class RawSeries:
 
 @dataclass(frozen=True, slots=True)
 class FetchReport:
-    """What a download did for one symbol or series."""
+    """The result of a download for one symbol or series."""
 
     name: str
     rows: int
@@ -165,7 +164,10 @@ class CandlesSource(Protocol):
     """A source of bars."""
 
     def read(self, request: Request) -> Sequence[RawBars]:
-        """Return raw rows of the symbols asked for; a symbol it does not have is an error."""
+        """Return raw rows of the requested symbols.
+
+        A symbol that the source does not have is an error.
+        """
 
 
 class SeriesSource(Protocol):
@@ -177,10 +179,13 @@ class SeriesSource(Protocol):
 
 @runtime_checkable
 class Scans(Protocol):
-    """A source whose bars can be read in stretches, none of which holds them all."""
+    """A source whose bars can be read in time spans, so that not all are in memory at once."""
 
     def scan(self, request: Request) -> Sequence[LazyBars]:
-        """Return the symbols asked for, unread; a symbol it does not have is an error."""
+        """Return the requested symbols, unread.
+
+        A symbol that the source does not have is an error.
+        """
 
 
 @runtime_checkable
@@ -188,4 +193,4 @@ class Fetches(Protocol):
     """A source that downloads into the store before it can be read."""
 
     def fetch(self, request: Request, progress: Progress) -> Sequence[FetchReport]:
-        """Download what the store does not hold yet; safe to interrupt and to repeat."""
+        """Download what the store does not have yet; safe to interrupt and to repeat."""

@@ -27,7 +27,7 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How a column of stamps counts: `unit_ns` a step, between two instants, nulls apart."""
+    """The unit, bounds and nulls of a column of stamps: `unit_ns` is the length of one count."""
 
     kind: Any
     unit_ns: int
@@ -36,19 +36,19 @@ class Clock:
 
     @property
     def is_wall_time(self) -> bool:
-        """Whether stamps are times of day that name no zone."""
+        """Return whether stamps have a time of day and no zone."""
         import polars as pl
 
         return isinstance(self.kind, pl.Datetime) and self.kind.time_zone is None
 
 
 def clock_of(lazy: LazyBars, keys: CandlesConfig, bar_ns: int) -> Clock:
-    """Find out how the stamps of a symbol count and where they begin and end.
+    """Determine the unit of a symbol's stamps, and the first and the last stamp.
 
     Raises
     ------
     DataError
-        If they cannot be cut by time, or are of another bar length.
+        If the rows cannot be divided by time, or are of another bar length.
     """
     import polars as pl
 
@@ -95,7 +95,7 @@ def clock_of(lazy: LazyBars, keys: CandlesConfig, bar_ns: int) -> Clock:
 def read_between(
     lazy: LazyBars, clock: Clock, first_ns: int | None, last_ns: int | None
 ) -> pl.DataFrame:
-    """Read rows by their stamps; those without one come with the first."""
+    """Read rows by their stamps; rows without a stamp are read with the first ones."""
     import polars as pl
 
     def literal(time_ns: int) -> pl.Expr:

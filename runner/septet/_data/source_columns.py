@@ -53,8 +53,8 @@ _MARKETS: Final = frozenset(
 _LENGTH: Final = late_pattern(r"\d+ ?(ms|s|sec|m|min|h|hr|hour|d|day|w|wk|week|mo|month)s?")
 _PRICES: Final = ("open", "high", "low", "close")
 _MAX_VALUES: Final = 50
-_MAX_COLUMNS: Final = 256  # that are read of a file, those named like sources first
-_MIN_CHANGES: Final = 10  # changes of value that are no row of contracts, one after the other
+_MAX_COLUMNS: Final = 256  # columns read of a file; those named like sources come first
+_MIN_CHANGES: Final = 10  # changes of value, too many for contracts that follow each other
 _MIN_ROWS: Final = 5
 _DEVIATIONS: Final = 6.0
 _SHARE: Final = 0.5
@@ -63,7 +63,7 @@ _SIZE: Final = 0.5
 
 
 class SourceColumn(msgspec.Struct, frozen=True):
-    """A column that names symbols or sources: its values, and how often rows change the value."""
+    """A column that names symbols or sources: its values, and the number of changes of value."""
 
     name: str
     values: pl.Series
@@ -72,25 +72,25 @@ class SourceColumn(msgspec.Struct, frozen=True):
 
     @property
     def takes_turns(self) -> bool:
-        """Whether values come back again and again, and do not follow one another once."""
+        """Return whether values recur, instead of following one another once."""
         return self.changes >= max(_MIN_CHANGES, len(self.values))
 
     def text(self) -> str:
-        """Name it with its first values."""
+        """Describe the column by its name and its first values."""
         return f"column {self.name!r} holds {shown_values(self.values)}"
 
 
 def check_source_columns(findings: Findings, frame: pl.DataFrame | pl.LazyFrame) -> None:
-    """Reject bars of several symbols or sources that a column separates; warn of contracts.
+    """Reject bars that a column shows to be of several symbols or sources; warn of contracts.
 
-    Values that take turns are refused where the column or its values name symbols or sources, and
-    where prices change their level with the value. Values that follow one another are warned
-    about: those of contracts jump at each roll.
+    Recurring values are rejected if the column or its values name symbols or sources, or if prices
+    change their level with the value. Values that follow one another once give a warning: prices of
+    contracts jump at each roll.
 
     Raises
     ------
     DataError
-        If rows of several symbols or sources take turns, unless the policy for `price_levels`
+        If rows of several symbols or sources alternate, unless the policy for `price_levels`
         keeps them.
     """
     for each in source_columns(frame):
@@ -124,7 +124,7 @@ def _hint(column: SourceColumn) -> str:
 
 
 def are_symbols(values: pl.Series) -> bool:
-    """Whether all values look like currency pairs, contracts of futures or ISINs."""
+    """Return whether all values look like currency pairs, futures contracts or ISINs."""
     shapes = (_PAIR, _CONTRACT, _ISIN)
     return all(any(shape.fullmatch(each.upper()) for shape in shapes) for each in values)
 
@@ -135,7 +135,7 @@ def _are_venues(values: pl.Series) -> bool:
 
 
 def _are_markets(values: pl.Series) -> bool:
-    """Whether all values name kinds of markets (spot, perp), or all of them lengths of bars."""
+    """Return whether all values are kinds of markets (spot, perp), or all are bar lengths."""
     plain = [re.sub(r"[-_]", "", each.strip().lower()) for each in values]
     return all(each in _MARKETS for each in plain) or all(map(_LENGTH.fullmatch, plain))
 
@@ -150,10 +150,10 @@ def _names_source(name: str) -> bool:
 
 
 def source_columns(frame: pl.DataFrame | pl.LazyFrame) -> list[SourceColumn]:
-    """Return the columns that name several symbols or sources, by their values or by their name.
+    """Return the columns that name several symbols or sources, by their values or their name.
 
-    Where there are bars, a column also counts whose values prices follow. Of more than 256 columns
-    that are not read, those named like sources are looked at first, and the rest are not.
+    For bars, a column also counts if prices depend on its value. Of more than 256 columns that are
+    not read, those named like sources are checked first, and the rest are not checked.
     """
     import polars as pl
 
@@ -199,7 +199,7 @@ def _text(name: str) -> pl.Expr:
 
 
 def _columns(lazy: pl.LazyFrame, names: Sequence[str]) -> list[SourceColumn]:
-    """Read the values and the changes of columns, all at once: a file may have thousands."""
+    """Return the values and changes of columns, in one pass: a file may have thousands."""
     if not names:
         return []
     texts = [_text(name).drop_nulls() for name in names]
@@ -213,10 +213,10 @@ def _columns(lazy: pl.LazyFrame, names: Sequence[str]) -> list[SourceColumn]:
 
 
 def _separates(lazy: pl.LazyFrame, name: str) -> bool:
-    """Whether prices move up by one change of value and down by the change back.
+    """Return whether prices move up at one change of value and down at the opposite change.
 
-    The move from close to open is looked at, which a value that is made from the bar (its colour,
-    its trend) hardly affects; the move of rows that keep their value is subtracted.
+    The move from close to open is used, since a value made from the bar (its colour, its trend)
+    hardly affects it; the move of rows that keep their value is subtracted.
     """
     import polars as pl
 
@@ -239,10 +239,10 @@ def _separates(lazy: pl.LazyFrame, name: str) -> bool:
 
 
 def _apart(moves: dict[tuple[str, str], list[float]], first: str, second: str) -> bool:
-    """Whether the moves from one value to another go one way, and those back the other way.
+    """Return whether moves at the change from one value to another oppose those at the change back.
 
-    Of each change there are the count, the sum of the moves, that of their squares, and the range
-    of a bar.
+    For each change there are the count, the sum of the moves, the sum of their squares, and the
+    mean range of a bar.
     """
     forth, back = moves[first, second], moves.get((second, first))
     if back is None or min(forth[0], back[0]) < _MIN_ROWS:

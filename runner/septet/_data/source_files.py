@@ -50,7 +50,7 @@ _TOKENS: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
 def READ_ERRORS() -> tuple[type[BaseException], ...]:  # noqa: N802 - a constant made when needed
-    """Everything a broken file makes polars raise; its panics are no `Exception`."""
+    """All exceptions that polars raises for a damaged file; its panics are not an `Exception`."""
     import polars as pl
 
     return (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
@@ -58,12 +58,12 @@ def READ_ERRORS() -> tuple[type[BaseException], ...]:  # noqa: N802 - a constant
 
 @contextlib.contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Turn what the libraries raise over a stranger's rows into an error that names their owner.
+    """Turn the libraries' exceptions for external rows into an error that names the source.
 
     Raises
     ------
     DataError
-        Instead of an exception of polars, a panic of it, or a number that does not fit.
+        In place of an exception or a panic of polars, or of an overflow.
     """
     import polars as pl
 
@@ -79,7 +79,7 @@ def reading(what: str) -> Iterator[None]:
 
 
 def file_forms(symbol: str) -> tuple[str, ...]:
-    """Ways a file name writes a symbol: `BTC/USDT` is BTCUSDT, BTC_USDT, BTC-USDT or BTC USDT."""
+    """Return the ways to write a symbol in a file name: BTCUSDT, BTC_USDT, BTC-USDT or BTC USDT."""
     plain = symbol.split(":", 1)[0]
     forms = [plain.replace("/", joint) for joint in ("", "_", "-", " ")]
     if ":" in symbol:
@@ -92,7 +92,7 @@ def file_forms(symbol: str) -> tuple[str, ...]:
 def _absolute(path: str, base_dir: Path) -> Path:
     try:
         expanded = Path(path).expanduser()
-    except RuntimeError:  # ~NAME of nobody
+    except RuntimeError:  # the home folder of an unknown user
         expanded = Path(path)
     return expanded if expanded.is_absolute() else base_dir / expanded
 
@@ -112,7 +112,7 @@ def _looking(path: Path | str) -> Iterator[None]:
 
 
 def _matches(path: Path) -> list[Path]:
-    """Files that a path names: itself, or what its wild cards match, in order of name."""
+    """Return the path itself, or the files that match its wild cards, sorted by name."""
     with _looking(path):
         if not has_wild_cards(path):
             return [path] if os.path.isfile(path) else []
@@ -133,9 +133,8 @@ def no_data_file(path: Path, what: str, ending: str = "csv") -> DataError:
 def _not_found(path: Path, what: str, base_dir: Path, ending: str = "csv") -> DataError:
     """Return the error that a file does not exist, with similar names.
 
-    Names are listed of the strategy file's own folder and below, and of where the command runs.
-    The path is the file's, which may be a stranger's, and what is printed is passed on: it names
-    nothing of the folders of others.
+    Only names inside the folder of the strategy file and the current folder are listed: the path
+    comes from the file, which may be someone else's, and printed messages are passed on.
     """
     if os.path.exists(path):
         return no_data_file(path, what, ending)
@@ -148,7 +147,7 @@ def _not_found(path: Path, what: str, base_dir: Path, ending: str = "csv") -> Da
     if any(os.path.commonpath((each, real_folder)) == each != os.sep for each in own):
         try:
             names = sorted(each for each in os.listdir(folder) if not each.startswith("."))
-        except OSError:  # it may not be listed: then there is nothing to suggest
+        except OSError:  # the folder may not be listed, so there is no suggestion
             names = []
         close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5) or names[:3]
         hint += f"; {folder} holds {', '.join(close) if close else 'nothing'}"
@@ -161,7 +160,7 @@ def one_file(path: str, base_dir: Path, what: str) -> Path:
     Raises
     ------
     DataError
-        If it does not exist; the message names close ones.
+        If it does not exist; the message lists similar names.
     """
     full = _absolute(path, base_dir)
     if not os.path.isfile(full):
@@ -170,7 +169,7 @@ def one_file(path: str, base_dir: Path, what: str) -> Path:
 
 
 def symbol_path(path: str, symbol: str, base_dir: Path) -> str:
-    """Put a symbol into a ``{symbol}`` pattern, in the first way of writing it that is a file."""
+    """Replace ``{symbol}`` in a pattern by the first way to write the symbol that names a file."""
     tried = [path.replace("{symbol}", form) for form in file_forms(symbol)]
     return next((each for each in tried if os.path.isfile(_absolute(each, base_dir))), tried[0])
 
@@ -183,13 +182,13 @@ def find_files(
     Returns
     -------
     by_symbol, shared
-        Files that a ``{symbol}`` pattern or a file name gives to a symbol, and files that may
+        Files assigned to a symbol by a ``{symbol}`` pattern or a file name, and files that may
         hold several symbols (their `symbol` column names which).
 
     Raises
     ------
     DataError
-        If nothing is there.
+        If there is no file.
     """
     full = _absolute(path, base_dir)
     if "{symbol}" in path:
@@ -218,7 +217,7 @@ def find_files(
 
 
 def _owner(path: Path, symbols: Sequence[str]) -> str | None:
-    """Return the symbol a file is named after, if its name holds one as a word."""
+    """Return the symbol in a file's name, if the name contains one as a word."""
     words = [word.upper() for word in _TOKENS.split(path.name) if word]
     pairs = {"".join(words[j : j + 2]) for j in range(len(words))}
     known = {*words, *pairs}
@@ -234,7 +233,7 @@ def read_parquet_file(path: Path) -> pl.DataFrame:
     Raises
     ------
     DataError
-        If it is empty, truncated or no Parquet file at all.
+        If it is empty, truncated or not a Parquet file.
     """
     import polars as pl
 
@@ -249,12 +248,12 @@ def read_parquet_file(path: Path) -> pl.DataFrame:
 
 
 def scan_parquet_file(path: Path) -> pl.LazyFrame:
-    """Return a Parquet file unread: a filter on a column skips row groups beyond it.
+    """Return a lazy frame of a Parquet file: a filter on a column skips row groups outside of it.
 
     Raises
     ------
     DataError
-        If it is empty, truncated or no Parquet file at all.
+        If it is empty, truncated or not a Parquet file.
     """
     import polars as pl
 
@@ -282,7 +281,7 @@ def _check_parquet(path: Path) -> None:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     with file:
         size = os.fstat(file.fileno()).st_size
-        if size == 0:  # files of /proc as well, which are not read: some never end
+        if size == 0:  # includes files of /proc, some of which never end
             raise DataError(f"{path} is empty", hint="write it again, or name another file")
         try:
             head = file.read(4)
@@ -311,15 +310,15 @@ def read_bars(
     ending: str = "csv",
     rows_of: Callable[[Path], SourceRows | None] = lambda path: FrameRows(),
 ) -> list[RawBars]:
-    """Read the files a source names and hand each symbol its rows.
+    """Read the files of a source and return the rows of each symbol.
 
-    A `symbol` column wins over the file's name. Several files of one symbol are put together in
-    order of their names. `rows_of` names the rows of a file for messages, by default by number.
+    A `symbol` column overrides the file's name. Several files of one symbol are concatenated in
+    order of their names. `rows_of` names the rows of a file in messages, by default by number.
 
     Raises
     ------
     DataError
-        If a file or a symbol is not there, with what is.
+        If a file or a symbol is missing; the message lists those found.
     """
     parts = _parts(path, columns, request, reader, ending, rows_of)
     bars = []
@@ -340,7 +339,10 @@ def scan_bars(
     scanner: Callable[[Path], tuple[pl.LazyFrame, tuple[str, ...]]],
     ending: str = "csv",
 ) -> list[LazyBars]:
-    """Do as `read_bars` without reading rows; of a `symbol` column the names alone are read."""
+    """Do the same as `read_bars` without reading rows.
+
+    Only a `symbol` column is read for its names.
+    """
     parts = _parts(path, columns, request, scanner, ending)
     return [LazyBars(symbol, *_joined(symbol, parts[symbol], facts)) for symbol in request.symbols]
 
@@ -353,7 +355,7 @@ def _parts(
     ending: str,
     rows_of: Callable[[Path], SourceRows | None] = lambda path: None,
 ) -> dict[str, list[Part[T]]]:
-    """Frames of each symbol with the file they are from and what was guessed of it."""
+    """Yield frames of each symbol with their file and the guesses made about it."""
     by_symbol, shared = find_files(path, request.symbols, request.base_dir, ending)
     parts: dict[str, list[Part[T]]] = {}
     present: set[str] = set()
@@ -385,7 +387,7 @@ def _without(
     missing: Sequence[str], path: str, request: Request, present: set[str],
     unowned: Sequence[str], owned: Sequence[str], named: str, ending: str,
 ) -> DataError:  # fmt: skip
-    """Return the error for symbols without rows: the symbols or files found, and what to write."""
+    """Return the error for symbols without rows: the symbols or files found, and a hint."""
     symbols = [each[:SYMBOL_CHARACTERS] for each in sorted(present)]
     shown = ", ".join(symbols[:SYMBOLS_SHOWN])
     more = f" and {len(symbols) - SYMBOLS_SHOWN} more" if len(symbols) > SYMBOLS_SHOWN else ""
@@ -413,7 +415,7 @@ def _without(
 
 
 def _picked(frame: T, whole: SourceRows | None) -> tuple[PartRows, T]:
-    """Return which rows of a file some rows are, and these without the column of their numbers."""
+    """Return the numbers of rows in their file, and the rows without the number column."""
     import polars as pl
 
     if whole is None or not isinstance(frame, pl.DataFrame):

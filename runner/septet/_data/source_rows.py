@@ -19,39 +19,39 @@ __all__ = ["FrameRows", "JoinedRows", "PartRows", "SourceRows"]
 
 
 class SourceRows(Protocol):
-    """Names the rows of one table, numbered from 0 in the order in which they are read."""
+    """Names the rows of one table, numbered from 0 in reading order."""
 
     def place(self, row: int) -> str:
-        """Name where a row stands, such as `line 7`; empty where that is unknown."""
+        """Return the place of a row, such as `line 7`; empty if unknown."""
 
     def time(self, row: int) -> str | None:
-        """Return the time of a row as it is written, where the table no longer holds it."""
+        """Return the time of a row as written in the source, if the table no longer has it."""
 
 
 class FrameRows(msgspec.Struct, frozen=True):
     """Rows of a frame, by number."""
 
     def place(self, row: int) -> str:
-        """Name a row as polars and pandas number it."""
+        """Name a row by the number that polars and pandas use."""
         return f"row {row}"
 
     def time(self, row: int) -> str | None:
-        """Return nothing: a frame holds its times."""
+        """Return None: a frame has its times."""
         return None
 
 
 class PartRows(msgspec.Struct, frozen=True):
-    """Some rows of a table; `picked` are their numbers there, None for all of them."""
+    """Some rows of a table; `picked` holds their numbers there, None for all rows."""
 
     rows: SourceRows | None
     picked: pl.Series | None = None
 
     def place(self, row: int) -> str:
-        """Name the row of the whole table."""
+        """Name the row in the whole table."""
         return self.rows.place(self._number(row)) if self.rows is not None else ""
 
     def time(self, row: int) -> str | None:
-        """Return the time of the row of the whole table."""
+        """Return the time of the row in the whole table."""
         return self.rows.time(self._number(row)) if self.rows is not None else None
 
     def _number(self, row: int) -> int:
@@ -59,18 +59,18 @@ class PartRows(msgspec.Struct, frozen=True):
 
 
 class JoinedRows(msgspec.Struct, frozen=True):
-    """Rows of several files, one after the other: of each its path, its rows and their number."""
+    """Rows of several files, concatenated: for each its path, its rows and their number."""
 
     parts: Sequence[tuple[Path, SourceRows, int]]
 
     def place(self, row: int) -> str:
-        """Name the row of its file, and the file where there are several."""
+        """Name the row in its file, and the file if there are several."""
         path, rows, number = self._part(row)
         place = rows.place(number)
         return f"{place} of {path.name}" if place and len(self.parts) > 1 else place
 
     def time(self, row: int) -> str | None:
-        """Return the time of the row of its file."""
+        """Return the time of the row in its file."""
         _, rows, number = self._part(row)
         return rows.time(number)
 

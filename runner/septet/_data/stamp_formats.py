@@ -35,7 +35,7 @@ _CLOCKS: Final = (
 )  # fmt: skip
 _SAMPLE: Final = 500
 _DAYS: Final = (10_000.0, 80_000.0)
-"""Counts of days of a spreadsheet, from 1927 to 2119."""
+"""Serial day numbers of a spreadsheet, from 1927 to 2119."""
 _CLOCK: Final = late_pattern(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?")
 _ZONED: Final = late_pattern(
     r"(?P<time>.*\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s+(?P<zone>[A-Z]{2,5})"
@@ -50,13 +50,13 @@ _NEW_YORK: Final = "America/New_York"
 
 
 def placed_cell(rows: SourceRows | None, row: int, text: str) -> str:
-    """Write a cell after the place of its row, where that is known."""
+    """Format a cell after the place of its row, if the place is known."""
     place = rows.place(row) if rows is not None else ""
     return f"{place}: {text}" if place else text
 
 
 def fitting_formats(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return formats of % signs that read all of some times, two of them at most."""
+    """Return strptime formats that read all of some times, at most two."""
     import polars as pl
 
     sample = pl.Series("t", list(dict.fromkeys(texts))[:_SAMPLE], dtype=pl.String)
@@ -64,7 +64,7 @@ def fitting_formats(texts: Sequence[str]) -> tuple[str, ...]:
     for form in (date + clock for clock in _CLOCKS for date in _DATES) if len(sample) else ():
         read_as, cells = form, sample
         if "%I" in form and "%M" not in form:
-            read_as, cells = f"{form}:%M", sample + ":00"  # an hour alone is none to the reader
+            read_as, cells = f"{form}:%M", sample + ":00"  # an hour alone is not accepted
         moments = cells.str.to_datetime(read_as, strict=False, time_unit="us")
         years = moments.dt.year()
         if not moments.null_count() and bool((years >= 1900).all()):
@@ -75,8 +75,8 @@ def fitting_formats(texts: Sequence[str]) -> tuple[str, ...]:
 class UnreadStamps(msgspec.Struct, frozen=True):
     """The stamps of a table that cannot be read, under a mask of its rows.
 
-    `names` are the columns of the table, under names of ours where they have one, and `renamed` is
-    what the column of stamps is called in the source.
+    `names` are the columns of the table, renamed to septet's names where possible, and `renamed` is
+    the name of the column of stamps in the source.
     """
 
     column: pl.Series
@@ -87,7 +87,7 @@ class UnreadStamps(msgspec.Struct, frozen=True):
     renamed: str = "timestamp"
 
     def refuse(self, limit: str) -> DataError:
-        """Return the error that names them, those that are read, and what to write."""
+        """Return the error that shows these stamps, the readable formats, and a hint."""
         count, total = int(np.count_nonzero(self.bad)), len(self.bad)
         shown = "; ".join(self._shown(row) for row in first_rows(self.bad)[:2])
         message = f"{self.where}: {count:,} of {total:,} time stamps cannot be read: {shown}"
@@ -159,7 +159,7 @@ def _is_day_count(text: str) -> bool:
 
 
 def _zone_advice(texts: Sequence[str]) -> str:
-    """Return what reads times that end with the letters of a zone, all with the same ones."""
+    """Return how to read times that end with the abbreviation of a zone, the same for all."""
     matches = [_ZONED.fullmatch(each) for each in texts]
     zones = sorted({each["zone"] for each in matches if each})
     if not all(matches) or zones in (["AM"], ["PM"], ["AM", "PM"]):

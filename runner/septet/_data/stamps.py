@@ -53,15 +53,15 @@ _DIGITS: Final = (
     ("%Y%m%d%H%M", "YYYYMMDDHHMM", 190_001_010_000, 220_012_312_359),
     ("%Y%m%d%H%M%S", "YYYYMMDDHHMMSS", 19_000_101_000_000, 22_001_231_235_959),
 )
-"""Dates with times of day in digits alone; as counts they are of 1976 to 1979, or of no year."""
+"""Dates with times of day written only in digits; as counts they are of 1976 to 1979 or no year."""
 
 
 class Stamps(msgspec.Struct, frozen=True):
-    """Stamps in UTC nanoseconds; `time_ns` means nothing where a mask of `dropped` is set.
+    """Stamps in UTC nanoseconds; `time_ns` is undefined where a mask of `dropped` is set.
 
     `dropped` masks rows without a usable stamp, by kind of defect; `noticed` masks rows that are
-    usable and odd. `notes` lists what was guessed. `wall_ns` are the stamps as they are written
-    where they name no zone of their own.
+    usable but unusual. `notes` lists the guesses. `wall_ns` holds the stamps as written, for stamps
+    without a zone of their own.
     """
 
     time_ns: Ints
@@ -72,12 +72,12 @@ class Stamps(msgspec.Struct, frozen=True):
 
 
 def within_years(unit_ns: int) -> tuple[int, int]:
-    """Return the first usable stamp of a unit, and the first that is too late."""
+    """Return the first valid stamp of a unit, and the first that is too late to be valid."""
     return _FIRST_NS // unit_ns, _LAST_NS // unit_ns
 
 
 def iso(time_ns: int) -> str:
-    """Write UTC nanoseconds as ISO text, no longer than it needs to be."""
+    """Format UTC nanoseconds as ISO text, as short as possible."""
     seconds, rest = divmod(int(time_ns), 1_000_000_000)
     try:
         text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
@@ -99,10 +99,10 @@ def read_stamps(
     unit
         Unit of numbers; ``auto`` guesses and reports the guess.
     zone
-        Zone of stamps that carry none; None where the file does not state it: then only dates and
-        numbers may go without.
+        Zone of stamps without one; None if the file does not state it: then only dates and
+        numbers may lack a zone.
     where
-        Where the column is from, for messages.
+        The origin of the column, for messages.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def read_stamps(
 
 
 def _zone_of(moments: pl.Series, zone: str | None, where: str) -> str:
-    """Return the zone of date-times; without one they must carry it, or be dates."""
+    """Return the zone of date-times; if it is None they must have one, or be dates."""
     import polars as pl
 
     kind = moments.dtype
@@ -161,7 +161,7 @@ def _numbers(column: pl.Series, unit: str, zone: str) -> Stamps:
         missing = ~np.isfinite(values)
         values = np.where(missing, 0.0, values)
         if unit == "s" or (unit == "auto" and np.any(values % 1.0) and _mostly_seconds(values)):
-            # Seconds with a fraction: microseconds are what a double still holds exactly.
+            # Seconds with a fraction: a double represents microseconds exactly.
             whole = np.rint(np.clip(values, -9e12, 9e12) * 1e6).astype(np.int64)
             note = ("time stamps read as seconds with a fraction",) if unit == "auto" else ()
             return _scaled(whole, 1_000, missing, {}, note)
@@ -178,7 +178,7 @@ def _numbers(column: pl.Series, unit: str, zone: str) -> Stamps:
             moments = text.str.to_datetime(form, strict=False, time_unit="us")
             if moments.null_count() <= len(moments) // 100:
                 return structs.replace(_moments(moments, zone), notes=(f"times read as {name}",))
-    if low >= 10**8 and not missing.any():  # times of one sign, and none of them a date: no doubt
+    if low >= 10**8 and not missing.any():  # all of one sign, and none of them a date: unambiguous
         first, last = (int(np.searchsorted(_EDGES, each, side="right")) for each in (low, high))
         if first == last:
             note = (f"time stamps read as {_UNITS[first]}",)
@@ -222,12 +222,12 @@ def _nulls(column: pl.Series) -> Bools:
 
 
 def _ends(values: Ints) -> tuple[int, int]:
-    """Least and greatest; zeros of nothing."""
+    """Return the least and the greatest value; zeros if there are none."""
     return (int(values.min()), int(values.max())) if len(values) else (0, 0)
 
 
 def _within(whole: Ints, factor: int) -> bool:
-    """Whether all stamps of one unit lie in the years that count."""
+    """Return whether all stamps of one unit lie in the valid years."""
     low, high = _ends(whole)
     return low >= _FIRST_NS // factor and high < _LAST_NS // factor
 
@@ -248,7 +248,7 @@ def _scaled(
 
 
 def _moments(column: pl.Series, zone: str) -> Stamps:
-    """Read date-times; those without a zone are in `zone`."""
+    """Convert date-times; those without a zone are in `zone`."""
     import polars as pl
 
     kind = column.dtype
@@ -280,7 +280,7 @@ def _moments(column: pl.Series, zone: str) -> Stamps:
 
 
 def _texts(text: pl.Series, zone: str | None, where: str) -> Stamps:
-    """Read ISO text and its usual relatives, each row with its own offset if it has one."""
+    """Parse ISO text and similar formats, each row with its own offset if it has one."""
     import polars as pl
 
     parts = text.to_frame("t").select(
@@ -322,12 +322,12 @@ def _texts(text: pl.Series, zone: str | None, where: str) -> Stamps:
 
 
 def _is_daylight_saving(offsets: Ints) -> bool:
-    """Two offsets an hour apart are one zone in summer and winter."""
+    """Return whether two offsets are an hour apart, like one zone in summer and winter."""
     return len(offsets) <= 2 and int(offsets.max() - offsets.min()) <= 3_600_000_000_000
 
 
 def _first_format(plain: pl.Series) -> pl.Series:
-    """Parse with each known format in turn; the first that reads a row wins."""
+    """Parse with each known format in turn; for each row the first that reads it is used."""
     import polars as pl
 
     times = pl.Series("t", [None] * len(plain), dtype=pl.Datetime("ns"))

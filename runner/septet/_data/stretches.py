@@ -71,19 +71,19 @@ from septet_schemas.data import CandlesConfig
 __all__ = ["Memory", "Stretch", "Stretches", "chain"]
 
 DAY_NS: Final = 86_400_000_000_000
-MARGIN_NS: Final = 8 * DAY_NS  # the longest session, and a week that features are anchored to
+MARGIN_NS: Final = 8 * DAY_NS  # the longest session, and a week to which features are anchored
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a plan remembers: bars of each symbol, and whether a feature counts from an anchor."""
+    """The history that a plan needs: bars of each symbol, and whether a feature has an anchor."""
 
     bars: int
     anchored: bool = False
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """One stretch: bars known from `begin_ns` (UTC ns) on are new, earlier ones for features."""
+    """One time span: bars known from `begin_ns` (UTC ns) on are new, others are for features."""
 
     market: MarketData
     begin_ns: int
@@ -93,7 +93,7 @@ class Stretch(msgspec.Struct, frozen=True):
 
 @dataclass
 class _Symbol:
-    """What is kept of a symbol from one stretch to the next."""
+    """The state of a symbol between one time span and the next."""
 
     lazy: LazyBars
     keys: CandlesConfig
@@ -107,13 +107,13 @@ class _Symbol:
     defects: int = 0
     findings: list[Finding] = field(default_factory=list)
     sums: Fingerprint = field(default_factory=Fingerprint)
-    ended: tuple[int, float] | None = None  # the last session that is over, and its close
+    ended: tuple[int, float] | None = None  # the last completed session, and its close
     last: tuple[int, float, int] | None = None  # session, close and open time of the last bar
     known_ns: int = -(2**63)
     bars: int = 0
     levels: PriceLevels = field(init=False)
     days: DayEnds = field(default_factory=DayEnds)
-    closes: tuple[float, float] = (math.inf, -math.inf)  # the lowest and the highest
+    closes: tuple[float, float] = (math.inf, -math.inf)  # the lowest and the highest close
 
     def __post_init__(self) -> None:
         self.levels = PriceLevels(self.bar_ns, self.keys.policy, self.keys.reset_after)
@@ -123,7 +123,7 @@ class _Symbol:
         return self.lazy.symbol
 
     def look_ahead(self) -> None:
-        """Check the zone of all stamps and what is not read, before the first stretch is."""
+        """Check the zone of all stamps and the unread columns, before reading any time span."""
         lazy, keys = self.lazy, self.keys
         zone = check_unread_zone(lazy, self.clock, keys, self.bar_ns, self.calendar)
         found = Findings(lazy.facts.origin, self.name, keys.policy)
@@ -155,7 +155,7 @@ class _Symbol:
         self.findings = merged([*self.findings, *between, *done.findings])
 
     def _ahead(self, from_ns: int, now_ns: int) -> Range:
-        """Look at the bars after a stretch: some, or all there are."""
+        """Return the bars after a time span: some of them, or all."""
         keep = {"price_spike": "keep", "price_wick": "keep", "price_levels": "keep"}
         policy = self.keys.policy.model_copy(update={**keep, "price_step": "keep"})
         keys = self.keys.model_copy(update={"adjust": "none", "policy": policy})
@@ -173,12 +173,12 @@ class _Symbol:
             span_ns *= 4
 
     def _append(self, bars: BarTable) -> tuple[Finding, ...]:
-        """Append new bars to those that are there, and return what is missing between them."""
+        """Append new bars to the stored ones, and return the number missing between them."""
         found = Findings(self.lazy.facts.origin, self.name, self.keys.policy)
         if len(self.table):
             newest = int(self.table.open_ns[-1])
             fresh = int(np.searchsorted(bars.open_ns, newest, side="right"))
-            if fresh:  # another stamp for a bar that was there: the first seen wins
+            if fresh:  # another stamp for a bar already stored: the first seen wins
                 found("conflict", fresh, [iso(each) for each in bars.open_ns[:fresh]])
                 bars = cut(bars, fresh, len(bars))
             last = cut(self.table, len(self.table) - 1, len(self.table))
@@ -193,14 +193,14 @@ class _Symbol:
         return found.all()
 
     def _missing_before(self, bars: BarTable) -> Ints:
-        """Count missing bars before each of new bars, which are not yet in the table."""
+        """Return the missing bars before each new bar; new bars are not yet in the table."""
         if not len(self.table):
             return missing_before(bars, self.calendar, self.anchor)
         last = cut(self.table, len(self.table) - 1, len(self.table))
         return missing_before(chain([last, bars]), self.calendar, self.anchor)[1:]
 
     def take(self, bars: BarTable) -> None:
-        """Count bars that a stretch hands over."""
+        """Count the bars that a time span yields."""
         if len(bars):
             self.sums.add(bars)
             self._find_jumps(bars.session, bars.close, bars.open_ns)
@@ -210,7 +210,7 @@ class _Symbol:
             self.closes = min(low, float(bars.close.min())), max(high, float(bars.close.max()))
 
     def _find_jumps(self, session: Ints, close: Floats, open_ns: Ints) -> None:
-        """Compare the close of each session that is over with that of the one before."""
+        """Compare the close of each completed session with that of the session before."""
         over = np.flatnonzero(np.diff(session) != 0)
         ended = session[over], close[over], open_ns[over]
         if self.last is not None and self.last[0] != session[0]:
@@ -236,7 +236,7 @@ class _Symbol:
         self.findings = merged([*self.findings, *found.all()])
 
     def finish(self) -> None:
-        """Check what could not be checked before the last bar.
+        """Perform the checks that need the last bar.
 
         Raises
         ------
@@ -267,7 +267,7 @@ class _Symbol:
 
 
 def chain(parts: Sequence[BarTable]) -> BarTable:
-    """Concatenate tables of one symbol, at least one, in order of time."""
+    """Concatenate tables of one symbol, at least one, in time order."""
     full = [each for each in parts if len(each)] or parts[:1]
     if len(full) == 1:
         return full[0]
@@ -280,7 +280,7 @@ def chain(parts: Sequence[BarTable]) -> BarTable:
 
 
 def _view(table: BarTable, first: int, last: int) -> BarTable:
-    """Return rows of a table that is only read, not copied."""
+    """Return rows of a table as views, for reading only."""
     columns: dict[str, Any] = {
         each.name: getattr(table, each.name)[first:last]
         for each in fields(table)
@@ -290,16 +290,16 @@ def _view(table: BarTable, first: int, last: int) -> BarTable:
 
 
 class Stretches:
-    """The market data of a strategy file, one stretch after the other.
+    """The market data of a strategy file, in consecutive time spans.
 
     Parameters
     ----------
     loaded
         A loaded strategy file.
     bars
-        Length of a stretch, in bars.
+        Length of a time span, in bars.
     memory
-        What the plan remembers.
+        The history that the plan needs.
     warmup_ns
         Market time (ns) to keep before `universe.start`.
     """
@@ -352,7 +352,7 @@ class Stretches:
         self.sources |= {name: each.lazy.facts.origin for name, each in self._symbols.items()}
         facts = {name: each.lazy.facts for name, each in self._symbols.items()}
         self.instruments: dict[str, Instrument] = instruments_of(strategy, facts)
-        self._begin_ns = -(2**63)  # bars known before are not read
+        self._begin_ns = -(2**63)  # bars known earlier are not read
         if self._request.start_ns is not None:
             self._begin_ns = self._request.start_ns - warmup_ns
         self._outside: list[Finding] = []
@@ -360,7 +360,7 @@ class Stretches:
         self.cuts = self._cuts(self.length_ns)
 
     def _cuts(self, length_ns: int) -> list[int]:
-        """Instants between stretches: before the first, between, and after the last."""
+        """Return the bounds of the time spans, including the first and the last one."""
         clocks = [each.clock for each in self._symbols.values()]
         low = max(min(clock.first_ns for clock in clocks), self._begin_ns - MARGIN_NS)
         high = max(clock.last_ns for clock in clocks)
@@ -370,7 +370,7 @@ class Stretches:
         return [first, *range(first + length_ns, high + 1, length_ns), 2**62]
 
     def __iter__(self) -> Iterator[Stretch]:
-        """Read stretch after stretch; one without a single new bar is left out."""
+        """Read one time span after another; spans without a new bar are skipped."""
         cuts, count = self.cuts, len(self.cuts) - 1
         limit_ns = 2**62 if self._request.end_ns is None else self._request.end_ns + 1
         with placed(self._loaded, "data", "candles"):
@@ -439,8 +439,8 @@ class Stretches:
     def _forget(self, now_ns: int) -> None:
         """Drop bars that no feature needs any more.
 
-        A symbol without bars for long starts anew with its next one. Of the others, the one whose
-        features reach back farthest decides from when on bars of all symbols are stored.
+        A symbol without bars for long restarts with its next bar. Of the other symbols, the one
+        whose features reach back farthest decides from when on bars of all symbols are stored.
         """
         deepest = now_ns - (MARGIN_NS if self._memory.anchored else 0)
         silent_ns = MARGIN_NS + 10 * self._request.bar_ns * self._longest_gap
@@ -463,7 +463,7 @@ class Stretches:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Return the findings of all bars that were read, each kind of a symbol once."""
+        """Return the findings of all bars that were read, merged by kind and symbol."""
         found = [each for symbol in self._symbols.values() for each in symbol.findings]
         found += [*self._outside, *survivorship(self.calendars), *self._ended(), *self._found]
         spans = {
@@ -486,7 +486,7 @@ class Stretches:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """SHA-256 of the rows of every symbol and series, as of a run in one piece."""
+        """Return the SHA-256 of the rows of every symbol and series, as without time spans."""
         found = {name: each.sums.hexdigest() for name, each in self._symbols.items()}
         for name, table in self.series.items():
             made = Fingerprint()

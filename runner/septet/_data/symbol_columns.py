@@ -24,12 +24,12 @@ SYMBOL_WORDS: Final = frozenset(
 
 
 def refuse_symbol_column(frame: pl.DataFrame | pl.LazyFrame, origin: str) -> None:
-    """Refuse rows without a `symbol` column where another text column names several symbols.
+    """Reject rows without a `symbol` column if another text column names several symbols.
 
     Raises
     ------
     DataError
-        If a column named like a symbol (`pair`, `asset`, `isin`, ...) holds several values.
+        If a column with a name such as `pair`, `asset` or `isin` holds several values.
     """
     import polars as pl
 
@@ -52,7 +52,7 @@ def column_of_symbols(
     symbols: Sequence[str],
     forms: Callable[[str], Iterable[str]],
 ) -> str:
-    """Name a text column that holds symbols asked for, in some way of writing them."""
+    """Return the name of a text column that holds requested symbols, in any way of writing them."""
     import polars as pl
 
     spellings = [form.upper() for each in symbols for form in (each, *forms(each))]
@@ -67,12 +67,12 @@ def column_of_symbols(
 
 
 def names_symbol(name: str) -> bool:
-    """Whether a column is called by a word for what is traded."""
+    """Return whether the name of a column means a traded symbol."""
     plain = re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
     return plain in SYMBOL_WORDS
 
 
 def shown_values(values: pl.Series) -> str:
-    """Return the number of some values, and the first three of them."""
+    """Format the number of some values, and the first three of them."""
     shown = ", ".join(str(value)[:SYMBOL_CHARACTERS] for value in values.head(3).to_list())
     return f"{len(values)} values ({shown}{', ...' if len(values) > 3 else ''})"

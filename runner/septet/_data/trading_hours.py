@@ -32,18 +32,18 @@ __all__ = [
 DAY_NS: Final = 86_400_000_000_000
 _BLOCK_NS: Final = 366 * DAY_NS
 _MARGIN_NS: Final = 30 * DAY_NS
-"""No exchange is closed for longer: the next session lies within."""
+"""No exchange is closed for longer: the next session begins within this time."""
 _FAR_NS: Final = 2**62
 
 
 class Spans(msgspec.Struct, frozen=True):
-    """Spans of time, half-open and in order: from `from_ns[j]` to before `to_ns[j]`."""
+    """Time spans, half-open and in order: from `from_ns[j]` up to but excluding `to_ns[j]`."""
 
     from_ns: Ints
     to_ns: Ints
 
     def row_of(self, at_ns: Ints) -> Ints:
-        """Return the span that holds each instant, -1 where none does."""
+        """Return the index of the span that contains each instant; -1 if none does."""
         if not len(self.from_ns):
             return np.full(len(at_ns), -1, np.int64)
         row = np.searchsorted(self.from_ns, at_ns, side="right") - 1
@@ -72,8 +72,8 @@ NO_EVENTS: Final = Events(np.zeros(0, np.int64), np.zeros(0, np.int64))
 class HourRules(msgspec.Struct, frozen=True):
     """The trading hours of a file, and the latency of an order.
 
-    `series` names the events of the blackout, empty without one; `before_ns` and `after_ns` are how
-    long before and after an event the blackout lasts. Durations are market time.
+    `series` is the name of the series of the blackout's events, empty without one; the blackout
+    lasts from `before_ns` before to `after_ns` after an event. Durations are market time.
     """
 
     open: OpenHours | None
@@ -123,9 +123,9 @@ class FillGrid:
         return opens_ns
 
     def nth_close(self, at_ns: int, count: int) -> int:
-        """Return when a bar ends: the `count`-th that opens at or after an instant (UTC ns).
+        """Return the close of a bar: the `count`-th that opens at or after an instant (UTC ns).
 
-        An instant far in the future where the calendar ends before.
+        If the calendar ends before, the result is an instant far in the future.
         """
         span_ns = 8 * count * self.bar_ns + _MARGIN_NS
         for _ in range(3):
@@ -159,7 +159,7 @@ class FillGrid:
         return int(min(origin[row] + (slot + 1) * bar_ns, closes[row]))
 
     def _over(self, first_ns: int, last_ns: int) -> Calendar:
-        """Return the calendar over a span and some weeks after it."""
+        """Return the calendar for a span and some weeks after it."""
         if self._loaded is None or not self._loaded[1] <= first_ns <= last_ns <= self._loaded[2]:
             low = first_ns - first_ns % _BLOCK_NS
             high = last_ns - last_ns % _BLOCK_NS + _BLOCK_NS
@@ -168,7 +168,7 @@ class FillGrid:
 
 
 def _at(values: Ints, row: Ints) -> Ints:
-    """Return the values at rows; an instant far in the future for rows behind the last."""
+    """Return the values at rows; for rows after the last, an instant far in the future."""
     found: Ints = np.where(row < len(values), values[np.minimum(row, len(values) - 1)], _FAR_NS)
     return found
 
@@ -176,7 +176,7 @@ def _at(values: Ints, row: Ints) -> Ints:
 def _calendar_over(
     name: str, block: tuple[int, int], span: tuple[int, int]
 ) -> tuple[Calendar, int, int]:
-    """Load whole years where the calendar reaches that far, else the span and some weeks, or it."""
+    """Load whole years if the calendar covers them, else the span and some weeks, else the span."""
     for (first_ns, last_ns), margin_ns in ((block, _MARGIN_NS), (span, _MARGIN_NS)):
         try:
             return load_calendar(name, first_ns, last_ns + margin_ns), first_ns, last_ns
@@ -189,15 +189,15 @@ def _calendar_over(
 
 
 def open_spans(hours: OpenHours, first_ns: int, last_ns: int) -> tuple[Spans, Spans]:
-    """Return when increases may fill, and the days at whose end positions are flat.
+    """Return the spans in which increases may fill, and the days at whose end positions are flat.
 
-    Both cover `first_ns` to `last_ns`. They differ where an exchange pauses for lunch: no increase
-    fills in the pause, and nothing is closed before it. Weekly spans that adjoin are one span.
+    Both cover `first_ns` to `last_ns`. They differ if an exchange has a lunch break: no increase
+    fills in the break, but positions are not closed before it. Adjoining weekly spans are merged.
 
     Raises
     ------
     DataError
-        If nobody knows the calendar, or it does not reach that far.
+        If the calendar is unknown, or does not cover the span.
     """
     low = first_ns - first_ns % _BLOCK_NS
     high = last_ns - last_ns % _BLOCK_NS + _BLOCK_NS
@@ -214,7 +214,7 @@ def _sessions_over(name: str, block: tuple[int, int], span: tuple[int, int]) -> 
         always = Spans(np.zeros(1, np.int64), np.full(1, _FAR_NS, np.int64))
         return always, always
     trading = Spans(calendar.opens_ns, calendar.closes_ns)
-    if calendar.rolls:  # its days follow one another without a close
+    if calendar.rolls:  # consecutive days without a close between them
         return trading, trading
     return trading, Spans(calendar.day_opens_ns, calendar.day_closes_ns)
 
@@ -286,7 +286,7 @@ def flags_by_symbol(
 ) -> Ints:
     """Return the flags of decision times for each symbol, shape (symbols, n).
 
-    `grids` has the grid of each symbol. Symbols of one calendar share it, and what is computed.
+    `grids` has the grid of each symbol. The results are shared by symbols of the same calendar.
     """
     found = np.zeros((len(grids), len(time_ns)), np.int64)
     rows: dict[int, int] = {}
@@ -297,21 +297,21 @@ def flags_by_symbol(
 
 
 def _close_flags(days: Spans, time_ns: Ints, fill_ns: Ints, after_ns: Ints) -> Ints:
-    """Flag where positions are closed: at the last fill of a day, outside, held over a close."""
+    """Flag where positions are closed: last fill of a day, outside hours, held over a close."""
     row = days.row_of(fill_ns)
     inside = row >= 0
     ends = days.to_ns[np.maximum(row, 0)] if len(days.to_ns) else np.zeros_like(fill_ns)
     last = inside & (after_ns >= ends)
     flags = np.where(last, layout.HOURS_LAST | layout.HOURS_FLAT, 0)
     flags |= np.where(inside, 0, layout.HOURS_FLAT)
-    # between two sessions: what is still held was not closed in time
+    # between two sessions: a position still open was not closed in time
     flags |= np.where(inside & (days.row_of(time_ns) < 0), layout.HOURS_HELD_OVER, 0)
     found: Ints = flags.astype(np.int64)
     return found
 
 
 def _blacked_out(rules: HourRules, time_ns: Ints, fill_ns: Ints, events: Events) -> Bools:
-    """Whether a fill lies around an event that is known at its decision."""
+    """Return whether a fill lies around an event that is known at its decision."""
     first = np.searchsorted(fill_ns, events.at_ns - rules.before_ns, side="left")
     first = np.maximum(first, np.searchsorted(time_ns, events.known_ns, side="left"))
     end = np.searchsorted(fill_ns, events.at_ns + rules.after_ns, side="left")

@@ -25,13 +25,13 @@ _DIVIDENDS: Final = frozenset(
 def check_unread_columns(
     findings: Findings, frame: pl.DataFrame | pl.LazyFrame, adjust: str | None
 ) -> None:
-    """Name the columns that are not read, and report what they hold that prices do not.
+    """Note the columns that are not read, and report relevant data that only they hold.
 
-    Columns of several symbols or sources are refused or warned about, and so are dividends that
-    nothing else holds.
+    Columns of several symbols or sources are rejected or give a warning, as do dividends that no
+    other column includes.
 
-    `adjust` is the key of the file: with `total` the adjusted close holds the dividends, and with
-    `none` the file wants prices as they were.
+    `adjust` is the key of the file: with `total` the adjusted close includes the dividends, and
+    with `none` the file asks for unadjusted prices.
 
     Raises
     ------

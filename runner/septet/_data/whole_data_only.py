@@ -9,7 +9,7 @@ __all__ = ["refuse_unserved"]
 
 
 def refuse_unserved(keys: CandlesConfig) -> None:
-    """Refuse what needs bars that are not read yet."""
+    """Reject settings of the file that need bars which have not been read yet."""
     if keys.policy.gap == "fill":
         raise DataError(
             "policy: {gap: fill} needs the bar after a gap, which a stretch may not hold",

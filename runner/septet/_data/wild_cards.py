@@ -15,24 +15,24 @@ from septet.errors import DataError
 __all__ = ["MAX_ENTRIES", "has_wild_cards", "matching_files"]
 
 MAX_ENTRIES: Final = 100_000
-"""So many names of files and folders are looked at."""
+"""Most names of files and folders that are checked."""
 _HINT: Final = "name the folder that holds the data, and wild cards inside it"
 
 
 def has_wild_cards(path: Path) -> bool:
-    """Whether a path is a pattern."""
+    """Return whether a path is a pattern."""
     return any(sign in str(path) for sign in "*?[")
 
 
 class _Walk(msgspec.Struct):
-    """A walk: what it is for, and how many entries it has looked at."""
+    """The state of a search: its pattern, and the number of entries checked."""
 
     path: Path
     most: int
     seen: int = 0
 
     def entries(self, folder: Path) -> Iterator[os.DirEntry[str]]:
-        """Yield what is in a folder; nothing of one that may not be read."""
+        """Yield the entries of a folder; none if it may not be read."""
         try:
             listed = os.scandir(folder)
         except (NotADirectoryError, FileNotFoundError, PermissionError):
@@ -49,7 +49,7 @@ class _Walk(msgspec.Struct):
                 yield each
 
     def matches(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-        """Yield the files below a folder that the parts of a pattern match."""
+        """Yield the files below a folder that match the parts of a pattern."""
         if not parts:
             return
         part, rest = parts[0], parts[1:]
@@ -75,15 +75,16 @@ class _Walk(msgspec.Struct):
 
 
 def matching_files(path: Path, most: int | None = None) -> list[Path]:
-    """Return the files that a pattern matches, in order of name.
+    """Return the files that match a pattern, sorted by name.
 
-    ``**`` stands for any folders below, links to folders left out. No wild card stands for a
-    hidden name, one that starts with a dot.
+    ``**`` matches any folders below, except links to folders. No wild card matches a hidden name,
+    one that starts with a dot.
 
     Raises
     ------
     DataError
-        If the pattern begins at the root of the disk, or looks at more than `MAX_ENTRIES` names.
+        If the pattern begins at the root of the disk, or the search meets more than
+        `MAX_ENTRIES` names.
     """
     anchor = Path(path.anchor or ".")
     parts = path.relative_to(anchor).parts

@@ -20,10 +20,10 @@ __all__ = ["check_unread_zone"]
 def check_unread_zone(
     lazy: LazyBars, clock: Clock, keys: CandlesConfig, bar_ns: int, calendar: str
 ) -> tuple[Finding, ...]:
-    """Check the zone of stamps that are yet to be read, as `check_zone` checks them all.
+    """Check the zone of stamps that have not been read, like `check_zone`.
 
-    What it looks at is kept: the first and the last stamp of each day, and how many there are in
-    each quarter of an hour.
+    It uses only the first and the last stamp of each day, and the number of stamps in each quarter
+    of an hour.
 
     Raises
     ------

@@ -44,12 +44,12 @@ def check_zone(
 ) -> None:
     """Report stamps without a zone of their own that cannot, or likely will not, be of `zone`.
 
-    `hours` counts all stamps, where `stamps` are some of many.
+    `hours` counts all stamps, if `stamps` are only some of them.
 
     Raises
     ------
     DataError
-        If there are any that cannot, unless the policy for `wrong_zone` keeps them.
+        If some cannot, unless the policy for `wrong_zone` keeps them.
     """
     if stamps.wall_ns is None:
         return
@@ -65,11 +65,11 @@ def check_zone(
 
 
 def likely_utc(wall_ns: Ints, zone: str, bar_ns: int) -> ZoneDoubt | None:
-    """Look for what stamps of `zone` would hardly show, and stamps of UTC would.
+    """Look for signs that stamps read in `zone` are in fact UTC.
 
-    The hour that its clocks show twice in autumn and the data has once, between whole hours;
-    sessions that begin when no exchange of `zone` opens, and read as UTC when one does; weeks
-    of currencies that begin elsewhere than at 17:00 in New York, and read as UTC there.
+    The signs are: the hour that the clocks of `zone` show twice in autumn is in the data once,
+    between whole hours; sessions begin when no exchange of `zone` opens, but read as UTC when one
+    does; weeks of currencies do not begin at 17:00 in New York, but read as UTC they do.
     """
     if zone == "UTC" or len(wall_ns) < 2:
         return None
@@ -135,7 +135,7 @@ def _odd_weeks(ordered: Ints, zone: str, bar_ns: int) -> ZoneDoubt | None:
 
 
 def _minute_in(time_ns: Ints, zone: str) -> Ints:
-    """Minute of the day on the clocks of a zone at instants of UTC."""
+    """Return the local minute of the day in a zone at UTC times."""
     import polars as pl
 
     local = pl.Series(time_ns).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")

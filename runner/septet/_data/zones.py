@@ -28,14 +28,14 @@ _ZONES_BY_MINUTE: Final = {
     8 * 60: ("Europe/London", "America/Chicago"), 9 * 60: ("Europe/Berlin", "America/New_York"),
     10 * 60: ("America/New_York", "Australia/Sydney"),
 }  # fmt: skip
-"""Minute of the local day at which the sessions of a zone's exchanges, or their first hour, begin.
-"""
+"""Local minutes of the day at which the sessions of a zone's exchanges, or their first hour,
+begin."""
 _EARLIEST, _LATEST = 8 * 60, 10 * 60 + 30
 AROUND_DAYS: Final = 14
 
 
 class ZoneDoubt(msgspec.Struct, frozen=True):
-    """Why stamps are not of the zone they are read in: rows, first examples, what to write."""
+    """The reasons why stamps are not of the zone they are read in: rows, examples, and a hint."""
 
     rows: int
     examples: tuple[str, ...]
@@ -51,29 +51,29 @@ def doubt_zone(
     calendar: str = "24x7",
     hours: QuarterHours | None = None,
 ) -> ZoneDoubt | None:
-    """Look for what stamps of `zone` cannot show.
+    """Look for signs that stamps are not of `zone`.
 
-    A stamp in the hour that a change of clocks leaves out; an hour that is missing and one that is
-    doubled as in another zone; sessions that begin at another hour after each change of clocks,
-    or, in UTC, at the same local hour of an exchange all year; sessions on the days of an exchange
-    at hours at which it is closed.
+    The signs are: a stamp in the hour that a clock change skips; missing and doubled hours at the
+    clock changes of another zone; sessions that begin at another hour after each clock change, or,
+    in UTC, at the same local hour of an exchange all year; sessions on the days of an exchange at
+    hours at which it is closed.
 
     Parameters
     ----------
     wall_ns
-        Stamps as they are written, as nanoseconds since the epoch of that clock.
+        Stamps as written, in nanoseconds since 1970-01-01 of local time.
     zone
         The zone they are read in.
     bar_ns
         Length of a bar.
     calendar
-        Calendar of the data, where the file names one.
+        Calendar of the data, if the file names one.
     hours
-        Rows in each hour, where the stamps are some of many.
+        Rows in each hour, if the stamps are only some of them.
 
     Returns
     -------
-        What is proved, else what is likely, else nothing.
+        A proved doubt, else a likely one, else None.
     """
     if len(wall_ns) < 2:
         return None
@@ -89,10 +89,10 @@ def doubt_zone(
 
 
 def doubt_changes(wall_ns: Ints, zone: str, bar_ns: int) -> ZoneDoubt | None:
-    """Look for what changes of clocks leave behind, and stamps of `zone` cannot show.
+    """Look for signs of clock changes that stamps of `zone` cannot have.
 
-    A stamp in the hour that they leave out; an hour that is missing and one that is doubled as in
-    another zone. It takes what `doubt_zone` takes.
+    The signs are: a stamp in the hour that a change skips; missing and doubled hours at the changes
+    of another zone. The parameters are those of `doubt_zone`.
     """
     if len(wall_ns) < 2:
         return None
@@ -116,13 +116,16 @@ def _closed_hours(wall_ns: Ints, zone: str, bar_ns: int, calendar: str) -> ZoneD
 
 
 def rows_between(ordered: Ints, first_ns: int, length_ns: int) -> int:
-    """Count stamps from `first_ns` on, for a length; `ordered` rises."""
+    """Count the stamps in the span of the given length from `first_ns` on.
+
+    `ordered` is ascending.
+    """
     ends = np.searchsorted(ordered, [first_ns, first_ns + length_ns])
     return int(ends[1] - ends[0])
 
 
 def _left_out_hours(wall_ns: Ints, zone: str, days: tuple[date, date]) -> ZoneDoubt | None:
-    """Find stamps in hours that the clocks of their zone never showed."""
+    """Find stamps in hours that the clocks of their zone skip."""
     ordered = np.sort(wall_ns)
     rows, shown = 0, []
     for at, by in clock_changes(zone, days):
@@ -141,7 +144,7 @@ def _left_out_hours(wall_ns: Ints, zone: str, days: tuple[date, date]) -> ZoneDo
 def _changes_of_another(
     hours: QuarterHours, own: str, days: tuple[date, date], bar_ns: int
 ) -> ZoneDoubt | None:
-    """Find zones whose changes of clocks show: hours without rows, or with twice as many."""
+    """Find zones whose clock changes appear as hours without rows, or with twice as many."""
     sign = clock_sign(hours, own, days, bar_ns)
     if sign is None:
         return None
@@ -153,7 +156,7 @@ def _changes_of_another(
 
 
 def local_hint(sign: ClockSign) -> str:
-    """Return which zone to write, or that the data fits several."""
+    """Return the hint to set the zone, or that the data fits several zones."""
     if sign.is_single:
         return f"the stamps are local time: write time_zone: {sign.zones}"
     return (
@@ -163,7 +166,7 @@ def local_hint(sign: ClockSign) -> str:
 
 
 def session_starts(wall_ns: Ints, bar_ns: int) -> tuple[Ints, Ints] | None:
-    """Return days and the minute of their first stamp, where the data has sessions on weekdays."""
+    """Return days and the minute of their first stamp, if the data has sessions on weekdays."""
     if bar_ns >= DAY_NS // 2:
         return None
     day = wall_ns // DAY_NS
@@ -181,7 +184,7 @@ def session_starts(wall_ns: Ints, bar_ns: int) -> tuple[Ints, Ints] | None:
 
 
 def is_opening(minute: int) -> bool:
-    """Whether exchanges open at a minute of their local day."""
+    """Return whether exchanges open at a minute of their local day."""
     return _EARLIEST <= minute <= _LATEST
 
 
@@ -194,7 +197,7 @@ def usual_minute(minutes: Ints) -> int:
 def _around(
     starts: tuple[Ints, Ints], zone: str, days: tuple[date, date]
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Yield each change of clocks with the usual minute of a session's start before and after."""
+    """Yield each clock change with the usual minute of a session's start before and after it."""
     numbers, minute = starts
     for at, by in clock_changes(zone, days):
         day = at // DAY_NS
@@ -224,7 +227,7 @@ def _moving_sessions(
 
 
 def _local_sessions(wall_ns: Ints, days: tuple[date, date], bar_ns: int) -> ZoneDoubt | None:
-    """Find sessions in UTC that begin at an exchange's local hour, whatever the clocks do there."""
+    """Find sessions in UTC that begin at the same local hour of an exchange all year."""
     starts = session_starts(wall_ns, bar_ns)
     if starts is None:
         return None
@@ -252,7 +255,10 @@ def _clock(minute: int) -> str:
 
 
 def zone_that_fits(wall_ns: Ints | None, calendar: str, own: str, bar_ns: int) -> str:
-    """Name a zone in which sessions begin as those of the calendar do: its own before others."""
+    """Return a zone in which sessions begin like those of the calendar.
+
+    Its own zone comes first.
+    """
     if wall_ns is None or calendar in ("24x7", "XFX"):
         return ""
     zones = fitting_zones(wall_ns, bar_ns, calendar)
