@@ -17,12 +17,12 @@ REBALANCE_BAND: Final = "20%"
 
 
 def derived(tree: Node, host: Host) -> Node:
-    """Add what follows from a tree; keys that it sets itself stay."""
+    """Add the keys that a tree implies; keys that it sets itself stay."""
     return _without_training(_with_rebalance(_with_currency(tree)), host)
 
 
 def resolver_of(tree: Node, host: Host) -> HostResolver:
-    """Return the resolver of plugins of a file, in septet and in the packages that it lists."""
+    """Return the plugin resolver of a file, for septet and the packages that the file lists."""
     listed = tree.children.get("plugins")
     return HostResolver(host, listed_in(listed.plain() if listed is not None else ()))
 
@@ -35,7 +35,7 @@ def _without_training(tree: Node, host: Host) -> Node:
     try:
         declaration, _ = resolver_of(tree, host).resolve("models", "model", str(use.value))
     except PydanticCustomError:
-        return tree  # reported where the file is validated
+        return tree  # reported when the file is validated
     if declaration.config.learns:
         return tree
     layer = "derived:model.use"
@@ -46,7 +46,7 @@ def _without_training(tree: Node, host: Host) -> Node:
 
 
 def quote_of(symbol: str) -> str:
-    """Return the currency a symbol is priced in: ``BTC/USDT`` in USDT, ``AAPL`` in USD."""
+    """Return the price currency of a symbol: USDT for ``BTC/USDT``, USD for ``AAPL``."""
     _, slash, quote = symbol.partition("/")
     return quote.partition(":")[0] if slash else "USD"
 
@@ -70,7 +70,7 @@ def _with_currency(tree: Node) -> Node:
 
 
 def _with_rebalance(tree: Node) -> Node:
-    """Rebalance where the sizing follows a moving target, unless the file sets it."""
+    """Add rebalancing if the sizing follows a moving target, unless the file sets it."""
     risk, use = tree.children.get("risk"), tree.at(("risk", "sizing", "use"))
     if risk is None or risk.kind != "map" or "rebalance" in risk.children:
         return tree

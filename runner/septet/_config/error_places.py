@@ -50,7 +50,7 @@ def _problem(tree: Node, error: SeptetError, path: Sequence[Key]) -> Problem:
 
 
 def problem_of(error: SeptetError) -> tuple[Problem, ...]:
-    """Return an error as problems, each with its place where it has one."""
+    """Return an error as problems, each with its place if it has one."""
     if isinstance(error, ConfigError):
         return error.problems
     return (error.problem or Problem(error.message, hint=error.hint),)

@@ -70,7 +70,7 @@ def origins_of(resolved: Mapping[str, Any], tree: Node, strategy: object) -> dic
 
 def _origin(path: tuple[Key, ...], tree: Node, strategy: object) -> Origin:
     node, reached = tree.nearest(path)
-    if len(reached) < len(path):  # a key that the file may leave out, as groups: {NAME: ...} does
+    if len(reached) < len(path):  # a key that the file may leave out, as `groups: {NAME: ...}` does
         shorter = (*path[: len(reached)], *path[len(reached) + 1 :])
         node_inside = tree.at(shorter) if len(shorter) > len(reached) else None
         if node_inside is not None and node_inside.key is not None and node.kind == "map":
@@ -117,7 +117,7 @@ class Entry(msgspec.Struct, frozen=True):
     origin: Origin
 
     def document(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the entry as plain data."""
         origin = {"kind": self.origin.kind, "place": self.origin.place}
         if self.origin.shorthand:
             origin["short_form"] = "yes"
@@ -131,7 +131,7 @@ def explained(
     *,
     host: Host,
 ) -> list[Entry]:
-    """Return every effective value, or `key` and what is below it.
+    """Return every effective value, or `key` and the values below it.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def explained(
 
 
 def _masked(value: Any) -> Any:
-    """Leave logins and queries out of addresses, as in every message."""
+    """Remove logins and queries from addresses, as in every message."""
     return masked_addresses(value) if isinstance(value, str) else value
 
 
@@ -173,7 +173,7 @@ _MEANS: Mapping[str, str] = {
     "universe.end": "none (where the data ends)",
     "universe.start": "none (where the data begins)",
 }
-"""What no value means where that is not nothing."""
+"""The meaning of a missing value, if it is not simply nothing."""
 
 
 def _as_tree(value: Any) -> Node:
@@ -189,7 +189,7 @@ def _as_tree(value: Any) -> Node:
 def _shown(
     path: tuple[Key, ...], value: Any, origin: Origin, tree: Node, resolver: LenientResolver
 ) -> str:
-    """Write a value the way a strategy file does."""
+    """Format a value as in a strategy file."""
     if origin.text and not isinstance(value, Mapping | list | bool):
         return origin.text if value is not None else "none"
     if value is None:
@@ -214,7 +214,7 @@ def _is_fraction(path: tuple[Key, ...], tree: Node, resolver: LenientResolver) -
 
 
 def _fraction_text(value: float) -> str:
-    """Write a fraction as percent, or as basis points where that is shorter to read."""
+    """Format a fraction as percent, or as basis points if that is shorter."""
     if value and abs(value) < 0.01 and round(value * 1e4, 6) == round(value * 1e4):
         return f"{value * 1e4:g}bps"
     return f"{value * 100:g}%"

@@ -18,7 +18,7 @@ from septet_schemas.strategy import Strategy
 __all__ = ["LEAST_PRICE", "FeatureRanges"]
 
 LEAST_PRICE: Final = 1e-30
-"""Bars with prices below are refused."""
+"""Bars with prices below this are rejected."""
 _COLUMNS: Final[Mapping[str, Range]] = {
     **dict.fromkeys(("open", "high", "low", "close"), (LEAST_PRICE, float("inf"))),
     "volume": (0.0, float("inf")),
@@ -40,7 +40,7 @@ class FeatureRanges(msgspec.Struct):
                 self.owners.setdefault(column, (name, column[len(name) + 1 :]))
 
     def of(self, name: Name, depth: int = 0) -> Range:
-        """Return the range of a column, all numbers where it is not known."""
+        """Return the range of a column; all numbers if it is unknown."""
         if name.name in _COLUMNS:
             return _COLUMNS[name.name]
         if name.name not in self.owners or depth > _MAX_DEPTH:

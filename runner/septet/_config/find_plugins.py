@@ -69,14 +69,14 @@ _MEANT: Final = {
     ("model", "XGBClassifier"): "write use: lightgbm, or use: sklearn, estimator: "
     "HistGradientBoostingClassifier",
 }
-"""What to write for a name that beginners give to a plugin of a kind."""
+"""The plugin to propose for a name that beginners use for a plugin of a kind."""
 _CLASSIFIER: Final = late_pattern(
     r"(?:[A-Z]\w*(?:Classifier(?:CV)?|NB|Analysis)|\w*SVC|LogisticRegression(?:CV)?)"
 )
 
 
 def _meant(kind: str, name: str) -> str:
-    """Return what to write for a name that is no plugin: a block, or an estimator's class."""
+    """Return the proposal for a name that is not a plugin: a block, or an estimator's class."""
     advice = _MEANT.get((kind, name)) or _MEANT.get((kind, name.lower()), "")
     if not advice and kind == "model" and len(name) <= 60 and _CLASSIFIER.fullmatch(name):
         return f"a class of scikit-learn is an estimator: write use: sklearn, estimator: {name}"
@@ -172,7 +172,10 @@ def _refusal(message: str, hint: str) -> PydanticCustomError:
 
 
 def listed_in(requirements: object) -> tuple[str, ...]:
-    """Return the packages that `plugins:` of a file names; what is no requirement is left out."""
+    """Return the packages in `plugins:` of a file.
+
+    Entries that are not requirements are left out.
+    """
     texts = requirements if isinstance(requirements, list | tuple) else ()
     matches = (_REQUIREMENT.match(text) for text in texts if isinstance(text, str))
     return tuple(match[1] for match in matches if match is not None)

@@ -14,24 +14,24 @@ __all__ = ["inner_numbers", "is_place_of_number", "node_at", "places_text", "wit
 _NUMBER: Final = late_pattern(
     r"(?<![\w.@'\"/:])(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?=R?(?![\w.@]))"
 )
-"""A number that is no part of a name or a symbol; of a multiple of R what stands before it."""
+"""A number that is not part of a name or a symbol; in a multiple of R, the number before R."""
 _SHOWN: Final = 4
 
 
 def inner_numbers(node: Node | None) -> list[str]:
-    """Return the numbers in the text of a value, in order; none of a value that is a number."""
+    """Return the numbers in the text of a value, in order; empty if the value is a number."""
     if node is None or node.kind != "scalar" or not isinstance(node.value, str):
         return []
     return [match[0] for match in _NUMBER.finditer(node.value)]
 
 
 def is_place_of_number(rest: Sequence[str]) -> bool:
-    """Whether the rest of a path, after a single value, is the place of a number inside it."""
+    """Return whether the rest of a path, after a value, is the index of a number inside it."""
     return len(rest) == 1 and rest[0].isdecimal()
 
 
 def with_number(node: Node, place: str, number: Node) -> Node | None:
-    """Return a text with the number at a place, counted from 1, replaced; None without one."""
+    """Return a text with the number at an index, counted from 1, replaced; None without one."""
     text = node.value if node.kind == "scalar" and isinstance(node.value, str) else ""
     numbers = list(_NUMBER.finditer(text))
     at = int(place) - 1 if place.isdecimal() and len(place) < 10 else -1
@@ -46,7 +46,7 @@ def with_number(node: Node, place: str, number: Node) -> Node | None:
 
 
 def _plain(text: str) -> str:
-    """Write a share as expressions have it: 2% is 0.02."""
+    """Format a share as in expressions: 2% is 0.02."""
     if not re.fullmatch(r"[+-]?[\d.]+%", text):
         return text
     from decimal import Decimal, InvalidOperation
@@ -58,7 +58,7 @@ def _plain(text: str) -> str:
 
 
 def node_at(tree: Node, path: Sequence[str]) -> Node | None:
-    """Return the value under a path as it is written; entries of lists are counted from 0."""
+    """Return the value under a path as written in the file; entries of lists are counted from 0."""
     node: Node | None = tree
     for part in path:
         if node is None:
@@ -69,6 +69,6 @@ def node_at(tree: Node, path: Sequence[str]) -> Node | None:
 
 
 def places_text(path: Sequence[str], numbers: Sequence[str]) -> str:
-    """Return how the numbers of a text are named: ``signal.long_if.1 is 1.01``."""
+    """Return the names of the numbers of a text: ``signal.long_if.1 is 1.01``."""
     shown = [f"{dotted((*path, str(n)))} is {each}" for n, each in enumerate(numbers[:_SHOWN], 1)]
     return f"a number inside it is named by its place: {', '.join(shown)}" if shown else ""

@@ -27,12 +27,12 @@ Schema = dict[str, Any]
 
 
 def committed_schema_path(root: Path) -> Path:
-    """Where the schema of the built-ins stands in the repository."""
+    """Return the path of the schema of the built-ins in the repository."""
     return root / "schemas" / "strategy.schema.json"
 
 
 def schema_text(host: Host) -> str:
-    """Write the schema, keys in order, so that the same plugins give the same bytes."""
+    """Write the schema with sorted keys, so that the same plugins yield the same bytes."""
     return json.dumps(strategy_schema(host), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -65,7 +65,7 @@ def _require_less(schema: Schema) -> None:
 
 
 def _overlays(schema: Schema) -> None:
-    """Let `paper:` and `live:` hold any part of a strategy."""
+    """Let `paper:` and `live:` contain any part of a strategy."""
     for mode in ("paper", "live"):
         schema["properties"][mode] = {
             "type": ["object", "null"],
@@ -74,7 +74,7 @@ def _overlays(schema: Schema) -> None:
 
 
 def _nodes(value: Any) -> list[Schema]:
-    """Return every object inside a schema, itself included."""
+    """Return every object inside a schema, including itself."""
     found: list[Schema] = []
     stack = [value]
     while stack:
@@ -117,7 +117,7 @@ class _Builder:
         node["additionalProperties"] = {"$ref": f"#/$defs/{name}"}
         properties = node.setdefault("properties", {})
         for plugin, model, _ in self._plugins(marker):
-            if ":" in plugin:  # a block's key is a plain word
+            if ":" in plugin:  # the key of a block is a plain word
                 continue
             own: Schema = {"$ref": f"#/$defs/{self._own(marker, plugin, model)}"}
             other = {"required": ["use"], "$ref": f"#/$defs/{name}"}
@@ -149,7 +149,7 @@ class _Builder:
                 with strangers_code() if entry.distribution != BUILT_IN else nullcontext():
                     model = config_of(self.host.load(entry))
                     if entry.distribution != BUILT_IN:
-                        json.dumps(model.model_json_schema())  # a default may be none of JSON's
+                        json.dumps(model.model_json_schema())  # a default may not be valid JSON
             except (PluginError, AttributeError):
                 continue
             if self._unique(entry):

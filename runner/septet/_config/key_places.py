@@ -22,15 +22,15 @@ __all__ = ["KeyPlaces", "belongs_under", "gathered", "misplaced_blocks", "shown_
 
 _DEPTH: Final = 4
 _SAME: Final = 0.8
-"""A key that is so much like one of its block is that one, misspelt."""
+"""A key this similar to a key of its block is a misspelling of it."""
 _ALMOST: Final = 0.85
 _SHOWN: Final = 2
 _NOT_WALKED: Final = frozenset(("features", "sweep", "paper", "live", "schedule"))
 _OWN_KEYS: Final = frozenset(("features", "model", "data", "sweep"))
-"""Blocks whose keys are named as others are and mean something of their own."""
+"""Blocks whose keys share names with other keys and have a meaning of their own."""
 _DECIDE: Final = ("grid", "buy_every")
 _USUAL: Final = {"signal": "rules", "sizing": "fixed_fraction"}
-"""The plugin that is meant where a block does not name one."""
+"""The plugin that is meant if a block does not name one."""
 
 
 class KeyPlaces(msgspec.Struct, frozen=True, dict=True):
@@ -71,7 +71,7 @@ class KeyPlaces(msgspec.Struct, frozen=True, dict=True):
             candidates = [each for each in every if each[-1] in close]
         candidates = [each for each in candidates if each[:-1] != path[:-1]]
         blocks = self.tree.children
-        candidates.sort(key=lambda each: each[0] not in blocks)  # blocks that the file has, first
+        candidates.sort(key=lambda each: each[0] not in blocks)  # first, blocks that the file has
         if candidates and candidates[0][0] in blocks:
             candidates = [each for each in candidates if each[0] in blocks]
         of_block = [each for each in candidates if each[0] == top]
@@ -111,7 +111,7 @@ def _under(parent: str) -> str:
 
 
 def shown_at(key_path: Path, value: str = "...") -> str:
-    """Write a key inside the blocks it belongs to: ``universe: {bar: ...}``."""
+    """Format a key inside the blocks it belongs to: ``universe: {bar: ...}``."""
     text = f"{key_path[-1]}: {value}"
     for part in reversed(key_path[:-1]):
         text = f"{part}: {{{text}}}"

@@ -62,11 +62,11 @@ class Loaded:
 
     @cached_property
     def origins(self) -> Mapping[str, Origin]:
-        """Where each value came from; few commands ask."""
+        """The origin of each value, computed on demand."""
         return origins_of(self.resolved, self.tree, self.strategy)
 
     def placed(self, *path: str) -> AbstractContextManager[None]:
-        """Add to errors raised inside their place in this file: the key they name, else `path`."""
+        """Add the place in this file to errors raised inside: the key they name, else `path`."""
         return placed(self, *path)
 
 
@@ -267,7 +267,7 @@ def relabelled(loaded: Loaded, label: Mapping[str, Any]) -> Loaded:
 
 
 def reopen(tree: Node, path: Path, base_dir: Path, *, host: Host | None = None) -> Loaded:
-    """Return a loaded file from its tree alone, as another process was sent it.
+    """Return a loaded file from its tree alone, as sent to another process.
 
     Raises
     ------
