@@ -33,13 +33,13 @@ __all__ = ["Access", "Address", "addresses_in"]
 
 _WEB: Final = frozenset({"https", "wss"})
 _ADDRESS_WORDS: Final = ("url", "host", "proxy", "proxies", "endpoint", "server")
-"""Words in the key of an option whose text is an address, written with a scheme or without."""
+"""Words in the key of an option whose text is an address, with or without a scheme."""
 _LONGEST: Final = 2_000
 Ask = Callable[[str], bool]
 
 
 class Address(msgspec.Struct, frozen=True):
-    """An address that a block of a strategy file brings."""
+    """An address in a block of a strategy file."""
 
     scheme: str
     host: str
@@ -82,7 +82,7 @@ def _address(text: str) -> Address:
         name, port = parts.hostname or "", parts.port
     except ValueError:
         name, port = "", None
-    # Another reader of an address could take more than these two parts for the host.
+    # another reader of the address could take more than these two parts for the host
     netloc = (f"[{name}]" if ":" in name else name) + (f":{port}" if port is not None else "")
     host = name.rstrip(".") if name and parts.netloc.lower() == netloc else ""
     odd = any(each <= " " or each in "\\@\x7f" or ord(each) > 126 for each in text)
@@ -124,7 +124,7 @@ class Access(msgspec.Struct):
         return cls(allowed, {each.lower() for each in hosts}, ask)
 
     def reach(self, config: Any, place: str, *, listed: frozenset[str] = frozenset()) -> set[str]:
-        """Return the hosts that a block brings, once the operator agreed to them.
+        """Return the hosts that a block names, after the operator agreed to them.
 
         `listed` are hosts that a credential of the operator names.
 
@@ -194,7 +194,7 @@ class Access(msgspec.Struct):
         return read_secret(reference, base_dir)
 
     def read_for(self, base_dir: Path, place: str) -> Callable[[SecretRef, str], str]:
-        """Return what reads a secret to send it to one host."""
+        """Return the function that reads a secret to send it to one host."""
         return lambda reference, host: self.read(reference, base_dir, {host}, place)
 
     def reader(

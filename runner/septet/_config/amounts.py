@@ -30,7 +30,7 @@ class Length(msgspec.Struct, frozen=True):
 
 
 def lengths_of(strategy: Strategy) -> Iterator[Length]:
-    """Yield how long rules of trading wait or hold: all of `signal`, `risk` and `execution`."""
+    """Yield the durations of trading rules: those in `signal`, `risk` and `execution`."""
     for path, value, parsers in _fields(strategy):
         if isinstance(value, Span):
             yield Length(path, value)
@@ -82,7 +82,7 @@ def _parsers_of(kind: type[BaseModel]) -> dict[str, set[Callable[..., Any]]]:
 def _of_value(
     path: Path, value: Any, parsers: set[Callable[..., Any]]
 ) -> Iterator[tuple[Path, Any, set[Callable[..., Any]]]]:
-    if isinstance(value, UseBlock | Mapping):  # blocks come by themselves
+    if isinstance(value, UseBlock | Mapping):  # blocks are visited separately
         return
     if isinstance(value, BaseModel):
         yield from _of_model(path, value)
@@ -91,7 +91,7 @@ def _of_value(
 
 
 def _parsers(annotation: Any, metadata: list[Any]) -> set[Callable[..., Any]]:
-    """Return the functions that read a field, those inside of unions included."""
+    """Return the functions that read a field, including those inside of unions."""
     functions = {each.func for each in metadata if isinstance(each, BeforeValidator)}
     for part in get_args(annotation):
         functions |= _parsers(part, list(getattr(part, "__metadata__", ())))

@@ -27,7 +27,7 @@ _CANDLES: Final = "{use: sample}"
 def shortest_block(path: Path, node: Node | None) -> str:
     """Return the block to write for the value at a path, such as ``rebalance: {every: 1w}``.
 
-    Empty where no block follows from the value.
+    The result is empty if no block follows from the value.
     """
     if node is None or node.kind == "map" or not path:
         return ""
@@ -41,7 +41,7 @@ def shortest_block(path: Path, node: Node | None) -> str:
 
 
 def _of(pattern: re.Pattern[str], form: str, usual: str) -> Callable[[str], str]:
-    """Return what writes a form with the value where it is of a kind, else with the usual one."""
+    """Return a function that writes a form with the value if it fits, else with the default."""
     return lambda text: form.format(text if pattern.fullmatch(text) else usual)
 
 
@@ -105,4 +105,4 @@ _BLOCKS: Final[Mapping[tuple[Any, ...], _Maker]] = {
     ("execution",): lambda text: "{simulation: {fee: 10bps, slippage: 5bps}}",
     ("perpetual",): _of(_MONEY, "{{leverage: {}}}", "2"),
 }
-"""What to write for the value of a block, by the end of its path; longer ends stand first."""
+"""The text to write for the value of a block, by the end of its path; longer ends come first."""

@@ -36,12 +36,12 @@ class CheckContext(msgspec.Struct):
     used_features: frozenset[str] = frozenset()
 
     def error(self, path: Sequence[Key], message: str, **parts: Any) -> None:
-        """Report an error at a path; not at a value that was left out as wrong."""
+        """Report an error at a path, unless its value was left out as invalid."""
         if not self._left_out(path):
             self.problems.append(problem_at(self.tree, path, message, **parts))
 
     def warn(self, path: Sequence[Key], message: str, **parts: Any) -> None:
-        """Report a warning at a path; not at a value that was left out as wrong."""
+        """Report a warning at a path, unless its value was left out as invalid."""
         self.error(path, message, severity="warning", **parts)
 
     def _left_out(self, path: Sequence[Key]) -> bool:
@@ -49,16 +49,16 @@ class CheckContext(msgspec.Struct):
         return any(each and full_path[: len(each)] == each for each in self.pruned)
 
     def written(self, *path: Key) -> bool:
-        """Whether the file sets this key itself."""
+        """Return whether the file itself sets this key."""
         return self.tree.at(path) is not None
 
     @property
     def has_errors(self) -> bool:
-        """Whether anything was wrong so far, in shape or in sense."""
+        """Whether any error was found so far, in shape or in meaning."""
         return bool(self.pruned) or any(each.severity == "error" for each in self.problems)
 
     def doubtful(self, *path: Key) -> bool:
-        """Whether something at or below a path was left out."""
+        """Return whether something at or below a path was left out."""
         return any(each[: len(path)] == path or path[: len(each)] == each for each in self.pruned)
 
     @property
@@ -73,7 +73,7 @@ class CheckContext(msgspec.Struct):
 
     @property
     def is_spot(self) -> bool:
-        """Whether neither exists; not where the file's own word was left out as wrong."""
+        """Whether neither exists; False if the file's own value was left out as invalid."""
         return not self.is_perpetual and not self.doubtful("account")
 
 
@@ -94,7 +94,7 @@ def blocks_of(strategy: Strategy) -> Iterator[tuple[Path, UseBlock]]:
     yield from ((("features", name), block) for name, block in strategy.features.items())
     if strategy.model is not None:
         yield ("model",), strategy.model
-    if strategy.follows_signal:  # else both follow from what decides
+    if strategy.follows_signal:  # else both follow from the deciding block
         yield ("signal",), strategy.signal
         regime = strategy.signal.extra.get("regime")
         if regime is not None:
@@ -112,7 +112,7 @@ def blocks_of(strategy: Strategy) -> Iterator[tuple[Path, UseBlock]]:
 
 
 def strangers_of(strategy: Strategy) -> Iterator[tuple[Path, UseBlock]]:
-    """Yield every block of a file that a package beside septet answers for."""
+    """Yield every block of a file that belongs to a third-party package."""
     for path, block in blocks_of(strategy):
         if block.distribution != BUILT_IN:
             yield path, block
@@ -131,20 +131,20 @@ def portfolio_readings(strategy: Strategy) -> Iterator[Reading]:
 
 
 def readings(path: Path, config: Config) -> Iterator[Reading]:
-    """Yield every field of a config that reads columns, nested ones too."""
+    """Yield every field of a config that reads columns, including nested ones."""
     for name, marks in _marked_fields(type(config)):
         yield from _readings((*path, name), getattr(config, name), marks)
 
 
 @lru_cache(maxsize=1024)
 def _marked_fields(kind: type[Config]) -> tuple[tuple[str, frozenset[type]], ...]:
-    """Return the fields of a config, each with its marks: a file has many blocks of few kinds."""
+    """Return the fields of a config with their marks (cached: blocks are of few kinds)."""
     fields = kind.model_fields.items()
     return tuple((name, _marks(info.annotation, info.metadata)) for name, info in fields)
 
 
 def _marks(annotation: Any, metadata: Sequence[Any]) -> frozenset[type]:
-    """Return which of the two marks an annotation carries, at any depth."""
+    """Return which of the two marks an annotation has, at any depth."""
     marks = {type(each) for each in metadata if isinstance(each, InputMark | ExpressionMark)}
     for each in getattr(annotation, "__metadata__", ()):
         if isinstance(each, InputMark | ExpressionMark):
@@ -171,6 +171,6 @@ def _readings(path: Path, value: Any, marks: frozenset[type]) -> Iterator[Readin
 
 
 def asks_for(block: UseBlock, *names: str) -> bool:
-    """Whether a step's signature asks for one of these words."""
+    """Return whether the signature of a step has one of these parameters."""
     declaration = block.declaration
     return isinstance(declaration, Step) and any(word in declaration.parameters for word in names)

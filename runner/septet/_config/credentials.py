@@ -28,7 +28,7 @@ from septet_schemas.base import SecretRef
 __all__ = ["STORED", "Stored", "stored_credentials", "venues_file"]
 
 STORED: Final = "venues.toml"
-"""The scheme of a reference that a stored credential stands for."""
+"""The scheme of a reference to a stored credential."""
 _SECRETS: Final = ("key", "secret", "password", "uid")
 
 
@@ -44,7 +44,7 @@ class Stored(msgspec.Struct, frozen=True):
         return f"Stored({self.name!r}, {self.exchange!r}, {sorted(self.hosts)})"
 
     def read(self, reference: SecretRef) -> str:
-        """Return one of its values, read where it lives."""
+        """Return one of its values, read from its place of storage."""
         value = self.values[reference.name]
         scheme, colon, _ = value.partition(":")
         if colon and scheme in ("env", "file"):
@@ -53,18 +53,18 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 def venues_file() -> Path:
-    """Where the credentials are: ``$XDG_CONFIG_HOME/septet/venues.toml``, or under ~/.config."""
+    """Return the credentials file: ``$XDG_CONFIG_HOME/septet/venues.toml``, or below ~/.config."""
     base = os.environ.get("XDG_CONFIG_HOME")
     return (Path(base) if base else Path.home() / ".config") / "septet" / "venues.toml"
 
 
 def stored_credentials() -> dict[str, Stored]:
-    """Read the entries by venue; none where there is no such file.
+    """Read the entries by venue; empty if there is no such file.
 
     Raises
     ------
     InputError
-        Others may read or write it, or it is not what it should be.
+        Others may read or write the file, or its content is invalid.
     """
     path = venues_file()
     tables = read_private_tables(path, "holds credentials", follow=True) or {}
@@ -96,7 +96,7 @@ def _entry(path: Path, name: str, table: Any) -> Stored:
         if value.startswith(("env:", "file:")):
             try:
                 SecretRef.parse(value)
-            except ValueError:  # its message may repeat the value
+            except ValueError:  # the message of the error may repeat the value
                 raise InputError(
                     f"{section}: {key} is no reference", hint="write env:NAME or file:/path"
                 ) from None

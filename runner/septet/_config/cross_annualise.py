@@ -17,13 +17,13 @@ DAY_NS: Final = 24 * HOUR_NS
 
 
 def _hours_a_year(calendar: str) -> float:
-    """Return how many hours of a year a calendar is open; infinity where it cannot be loaded."""
+    """Return the hours per year for which a calendar is open; infinity if it cannot be loaded."""
     from septet._data.calendars import sessions_per_year
     from septet._data.scheduled_neighbours import session_hours
 
     try:
         return sessions_per_year(calendar) * session_hours(calendar)
-    except (DataError, InputError):  # reported where the data is read
+    except (DataError, InputError):  # reported when the data is read
         return math.inf
 
 
@@ -34,7 +34,7 @@ def check_annualise(context: CheckContext) -> None:
     symbols: dict[str, list[str]] = {}
     calendars = written_calendars(context.strategy)
     for symbol, calendar in zip(context.strategy.universe.symbols, calendars, strict=True):
-        if calendar is not None:  # else the source of the bars may name it
+        if calendar is not None:  # else the source of the bars may name the calendar
             symbols.setdefault(calendar, []).append(symbol)
     if context.has_errors or symbols.keys() <= {"24x7", "XFX"}:
         return
@@ -50,9 +50,9 @@ def check_annualise(context: CheckContext) -> None:
 def _warn_annualised(
     context: CheckContext, name: str, calendar: str, symbols: Sequence[str]
 ) -> None:
-    """Warn of a feature whose year is not that of a calendar; `symbols` have it, and others not.
+    """Warn of a feature whose year does not match a calendar; `symbols` have it, others do not.
 
-    A year that is too short is one only beside another calendar, whose year it is.
+    A year that is too short is reported only if another calendar has a year of that length.
     """
     block = context.strategy.features[name]
     year_ns, bar_ns = getattr(block.config, "annualise", 0), block.bar_ns or context.bar_ns

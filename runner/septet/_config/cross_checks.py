@@ -46,7 +46,7 @@ CHECKS: Final[tuple[Callable[[CheckContext], None], ...]] = (
     *cross_portfolio.CHECKS,
     *cross_features.LAST,
 )
-"""Every check; each takes the context and adds what it finds to its problems."""
+"""Every check; each takes the context and adds its findings to the problems."""
 
 
 def cross_check(

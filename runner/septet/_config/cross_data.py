@@ -28,7 +28,7 @@ def check_packages(context: CheckContext) -> None:
 
 
 def check_names(context: CheckContext) -> None:
-    """Report whose plugin is meant where septet and a listed package both have the name."""
+    """Report which plugin is meant if septet and a listed package both have the name."""
     listed = listed_in(list(context.strategy.plugins))
     for path, block in blocks_of(context.strategy):
         if block.distribution != BUILT_IN or ":" in _written_use(context, path):
@@ -63,7 +63,7 @@ def check_known_time(context: CheckContext) -> None:
     }
     for name, block in context.strategy.data.readable.items():
         if name == "funding" and name not in columns_read:
-            continue  # a rate that is charged is due at its stamp
+            continue  # a rate is charged at its stamp
         gives_known_time = getattr(block.config, "gives_known_time", False)
         if block.extra.get("known_after") is None and not gives_known_time:
             context.error(
@@ -76,7 +76,7 @@ def check_known_time(context: CheckContext) -> None:
 
 
 def check_required_keys(context: CheckContext) -> None:
-    """Keys that a source has no safe default for are in the file."""
+    """Keys without a safe default in their source are set in the file."""
     for path, block in blocks_of(context.strategy):
         for key in type(block.config).required_keys:
             if not context.written(*path, key):

@@ -31,21 +31,21 @@ TIME_COLUMNS: Final = ("slot", "session", "week", "seconds", "local_day", "local
 
 
 def output_columns(name: str, block: UseBlock) -> tuple[str, ...]:
-    """Return the columns a feature gives: its name, or its name with each output's suffix."""
+    """Return the columns of a feature: its name, or its name with each output's suffix."""
     declaration = block.declaration
     suffixes = declaration.output_names(block.config) if isinstance(declaration, Step) else ()
     return tuple(f"{name}_{suffix}" if suffix else name for suffix in suffixes) or (name,)
 
 
 class _Names(msgspec.Struct):
-    """Every column a name may mean, and the feature it comes from."""
+    """Every column that a name may mean, and the feature that provides it."""
 
     owner: dict[str, str] = msgspec.field(default_factory=dict)
     series: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
 
     def is_doubtful(self, text: str) -> bool:
-        """Whether it may be a column of a feature, or a series, that was left out as wrong."""
+        """Return whether a name may be of a feature, or a series, that was left out as invalid."""
         return text in self.doubtful or text.startswith(tuple(f"{each}_" for each in self.doubtful))
 
 
@@ -72,7 +72,7 @@ def _names(context: CheckContext) -> _Names:
 def _columns(context: CheckContext, name: str, block: UseBlock) -> tuple[str, ...]:
     try:
         return output_columns(name, block)
-    except Exception as error:  # a stranger's function may raise anything
+    except Exception as error:  # a third-party function may raise anything
         _plugin_failed(context, ("features", name), block, error)
         return (name,)
 
@@ -111,7 +111,7 @@ def check_reads(context: CheckContext) -> None:
 
 
 def _read_by_portfolio(context: CheckContext, names: _Names) -> set[str]:
-    """Return the features that a portfolio reads, and report names that are none."""
+    """Return the features that a portfolio reads, and report names that are not features."""
     features = set()
     for reading in portfolio_readings(context.strategy):
         for path, name in _names_of(context, reading):
@@ -146,7 +146,7 @@ def _expression_names(context: CheckContext, reading: Reading) -> tuple[Name, ..
 
 
 def _as_feature(context: CheckContext, error: ExpressionError) -> str:
-    """Return how to write what was called as a function and is a feature, or nothing."""
+    """Return how to write a feature that was called like a function; empty if it is none."""
     name = error.message.removeprefix("unknown function ").strip("'")
     if name == error.message or name not in context.host.names("features", "feature"):
         return ""
@@ -162,7 +162,7 @@ def expression_problem(
     *,
     severity: str = "error",
 ) -> None:
-    """Report at the character of the expression, where the file shows it as it is."""
+    """Report at the character of the expression, if the file contains it unchanged."""
     node = context.tree.at(path)
     if node is not None and node.flawed:  # reported when the file was read
         return
@@ -187,7 +187,7 @@ def _shifted(context: CheckContext, node: Node, offset: int, index: int) -> Any:
 def _resolve(
     context: CheckContext, names: _Names, path: Path, name: Name, reader: str, use: str
 ) -> str:
-    """Return the feature a name belongs to, empty for a bar column or a series."""
+    """Return the feature that provides a name; empty for a bar column or a series."""
     symbols = list(context.strategy.universe.symbols)
     is_known_symbol = name.symbol in symbols or context.doubtful("universe")
     if name.symbol and not is_known_symbol:
@@ -215,7 +215,7 @@ def _knows_position(path: Path) -> bool:
 
 
 def _check_word_of_position(context: CheckContext, path: Path, name: Name) -> None:
-    """Words of the position are for rules that decide about it, of its own symbol."""
+    """Words of the position are used only by rules about that position, of its own symbol."""
     if _knows_position(path):
         if name.symbol:
             message = f"{name.name} is of the symbol that the rule decides about"
@@ -260,7 +260,7 @@ def _report_circles(context: CheckContext, edges: Mapping[str, Mapping[str, Path
 def _circle(
     edges: Mapping[str, Mapping[str, Path]], at: str, trail: list[str], visited: set[str]
 ) -> list[str]:
-    """Return the first circle reachable from a feature, as names, closed; else nothing."""
+    """Return the first cycle reachable from a feature, as closed names; empty without one."""
     if at in trail:
         return [*trail[trail.index(at) :], at]
     if at in visited:
@@ -291,7 +291,7 @@ def check_unused(context: CheckContext) -> None:
     """Report which features nothing reads; a model reads all, unless it lists its inputs."""
     model, used = context.strategy.model, context.used_features
     if any(node.flawed for _, node in context.tree.walk()):
-        return  # a rule that could not be read may name it
+        return  # an unreadable rule may name it
     if context.has_errors or (model is not None and not model.extra.get("inputs")):
         return
     listed = set(model.extra.get("inputs") or ()) if model is not None else set()
@@ -384,7 +384,7 @@ def check_memory(context: CheckContext) -> None:
 
 
 def _inner_unbounded(context: CheckContext, declaration: Step, config: Config, owner: str) -> bool:
-    """Whether a feature is made of one that never forgets; its own package's names go first."""
+    """Return whether a feature contains one that never forgets; its package's names come first."""
     for part in (declaration.inner(config) if declaration.inner else {}).values():
         entry = context.host.inner(part.use, owner)
         inner = context.host.load(entry)
@@ -397,7 +397,7 @@ def _inner_unbounded(context: CheckContext, declaration: Step, config: Config, o
 
 
 def _plain(value: object) -> object:
-    """Let an input that names a sibling (`@name`) pass for a column."""
+    """Treat an input that names a sibling (`@name`) as a column."""
     return value.lstrip("@") if isinstance(value, str) else value
 
 

@@ -15,7 +15,7 @@ HOURS: Final = ("universe", "trading_hours")
 
 
 def check_calendar(context: CheckContext) -> None:
-    """The hours name a calendar that somebody knows, and that closes."""
+    """The hours name a calendar that is known and has closing times."""
     hours = context.strategy.universe.trading_hours
     if hours is None or hours.open is None:
         return
@@ -90,7 +90,7 @@ def _is_known_ahead(block: Any) -> bool:
 
 
 def _check_readers(context: CheckContext, name: str) -> None:
-    """Refuse a feature that reads the events: it would see rows of the future as the newest."""
+    """Reject a feature that reads the events: it would take future rows for the newest ones."""
     for feature, block in context.strategy.features.items():
         if str(getattr(block.config, "of", "")) == name:
             context.error(

@@ -14,7 +14,7 @@ from septet_schemas.units import format_duration
 __all__ = ["CHECKS"]
 
 HIGH_FEE: Final = 0.015
-"""Above what exchanges charge; brokers of cards and swaps come near 4 %."""
+"""Above the fees of exchanges; brokers of cards and swaps charge nearly 4 %."""
 WORST_FEE: Final = 0.05
 HIGH_SLIPPAGE: Final = 0.01
 NEAR_LIQUIDATION: Final = 0.05
@@ -22,14 +22,14 @@ WORST_SLIPPAGE: Final = 0.2
 HIGH_REBATE: Final = 0.005
 WORST_REBATE: Final = 0.05
 HIGH_FUNDING: Final = 0.02
-"""What exchanges cap a rate of funding at, or near it."""
+"""The caps of exchanges on a funding rate, or nearly."""
 HIGH_FUNDING_YEAR: Final = 2.0
 WORST_FUNDING_YEAR: Final = 1_000.0
 HIGH_LIQUIDATION_FEE: Final = 0.05
 WORST_LIQUIDATION_FEE: Final = 0.2
 HIGH_MAX_BAD: Final = 0.2
 _WAITING: Final = ("trailing", "break_even")
-"""Stops that may begin at a gain from the average entry price (`after`)."""
+"""Stops that may start at a gain from the average entry price (`after`)."""
 _HOUR_NS: Final = 3_600_000_000_000
 _YEAR_NS: Final = 365 * 86_400_000_000_000
 
@@ -44,7 +44,7 @@ def _number(block: UseBlock | None, name: str) -> float | None:
 
 
 def check_funding_rate(context: CheckContext) -> None:
-    """A constant rate of funding is of the size that exchanges charge, each time and a year."""
+    """A constant funding rate is in the range that exchanges charge, per payment and per year."""
     perpetual = context.strategy.perpetual
     funding = perpetual.funding if perpetual is not None else None
     if funding is None:
@@ -70,7 +70,7 @@ def check_funding_rate(context: CheckContext) -> None:
 
 
 def check_costs(context: CheckContext) -> None:
-    """Costs are of the size that venues charge, and none that no venue charges."""
+    """Costs are in the range that venues charge."""
     simulation = context.strategy.execution.simulation
     fees, slips = (HIGH_FEE, WORST_FEE), (HIGH_SLIPPAGE, WORST_SLIPPAGE)
     parts: tuple[tuple[Path, float, tuple[float, float]], ...] = (
@@ -99,7 +99,7 @@ def check_costs(context: CheckContext) -> None:
 
 
 def check_simulated_keys(context: CheckContext) -> None:
-    """Keys of the simulation that the chosen fills, or another key, leave without an effect."""
+    """Warn of simulation keys that have no effect with the chosen fills, or beside another key."""
     execution, path = context.strategy.execution, ("execution", "simulation")
     simulation, at_slippage = execution.simulation, (*path, "slippage")
     slippage = simulation.slippage
@@ -131,7 +131,7 @@ def _is_written(context: CheckContext, path: Path) -> bool:
 
 
 def check_liquidation_fee(context: CheckContext) -> None:
-    """The fee of a liquidation is of the size that venues charge."""
+    """The liquidation fee is in the range that venues charge."""
     if not context.is_perpetual or (fee := context.strategy.perpetual.liquidation_fee) is None:
         return
     path = ("perpetual", "liquidation_fee")
@@ -159,7 +159,7 @@ def check_max_bad(context: CheckContext) -> None:
 
 
 def _round_trip(context: CheckContext) -> float:
-    """Return what a trade costs that enters at the market and leaves at its target."""
+    """Return the cost of a trade that enters at the market and leaves at its target."""
     simulation, order = context.strategy.execution.simulation, context.strategy.execution.order.use
     enters = simulation.fee.taker + simulation.slippage.fraction
     if order in ("limit", "stop_limit"):
@@ -168,7 +168,7 @@ def _round_trip(context: CheckContext) -> float:
 
 
 def check_target(context: CheckContext) -> None:
-    """A target pays more than the trade costs."""
+    """A target yields more than the cost of the trade."""
     target = _number(context.strategy.risk.stops.get("take_profit"), "distance")
     costs = _round_trip(context)
     if target is not None and target <= costs:
@@ -187,7 +187,7 @@ def _target(context: CheckContext) -> object:
 
 
 def check_stops_after(context: CheckContext) -> None:
-    """A stop that waits for a gain begins before the target, and break-even beyond the costs."""
+    """A stop that waits for a gain starts before the target, and break-even beyond the costs."""
     stops, simulation = context.strategy.risk.stops, context.strategy.execution.simulation
     target = _target(context)
     for name in _WAITING:
@@ -211,7 +211,7 @@ def check_stops_after(context: CheckContext) -> None:
 
 
 def _is_beyond(level: object, bound: object) -> bool:
-    """Whether a level is at or beyond a bound of its own kind: shares, or multiples of R."""
+    """Return whether a level is at or beyond a bound of its own kind: shares, or multiples of R."""
     if isinstance(level, Distance) and isinstance(bound, Distance):
         return 0.0 < bound.multiple <= level.multiple
     return isinstance(level, float) and isinstance(bound, float) and 0.0 < bound <= level
@@ -258,7 +258,7 @@ def check_adds_before_stop(context: CheckContext) -> None:
         or any(isinstance(at, float) and -min(near)[0] < at < 0.0 for at in add.at)
         for add in adds
     ):
-        near = []  # an add that acts before moves the average price, and a stop with it
+        near = []  # an earlier add moves the average price, and the stop with it
     for index, add in enumerate(adds):
         for number, at in enumerate(add.at):
             text = ""
@@ -296,7 +296,7 @@ def check_adds_against_gains(context: CheckContext) -> None:
 
 
 def check_narrow_stops(context: CheckContext) -> None:
-    """A stop is further away than what leaving by it costs."""
+    """A stop is further away than the cost of leaving by it."""
     simulation = context.strategy.execution.simulation
     cost = simulation.fee.taker + simulation.slippage.fraction
     for name in ("stop_loss", "trailing"):

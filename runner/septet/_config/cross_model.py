@@ -15,9 +15,9 @@ __all__ = ["CHECKS", "is_kelly"]
 _CALIBRATION_BLOCKS: Final = 5
 _ISOTONIC_ROWS: Final = 1_000
 _HIGH_THRESHOLD: Final = 0.5
-"""A confidence of three to one, which models of prices hardly reach: a probability was meant."""
+"""A confidence of three to one, rare for models of prices: a probability was probably meant."""
 _FEW_ROWS: Final = 30
-"""Rows without overlap under which the upper end of an AUC means next to nothing."""
+"""With fewer non-overlapping rows the upper bound of an AUC has almost no meaning."""
 
 
 def _training(model: UseBlock) -> Training:
@@ -26,7 +26,7 @@ def _training(model: UseBlock) -> Training:
 
 
 def _is_trained(model: UseBlock) -> bool:
-    """Whether the run fits its models; a stored one was fitted before."""
+    """Return whether the run fits its models; a stored model was fitted before."""
     return model.use != "stored" and _training(model).scheme == "walk_forward"
 
 
@@ -118,7 +118,7 @@ def check_exit_below(context: CheckContext) -> None:
 
 
 def check_learns(context: CheckContext) -> None:
-    """A model that learns nothing has no keys about learning, and any other has some."""
+    """A model without training has no keys about learning, and any other model has some."""
     model = context.strategy.model
     if model is None:
         return
@@ -266,7 +266,7 @@ def _warn_calibration(context: CheckContext, model: UseBlock) -> None:
     if model.extra["calibrate"] != "none" or type(model.config).gives_probability:
         return
     if model.use == "stored" or _training(model).scheme == "stored":
-        return  # its card records whether it is calibrated, and is read later
+        return  # the model's card records whether it is calibrated, and is read later
     parameters = getattr(model.config, "params", None)
     weights = parameters.get("class_weight") if isinstance(parameters, dict) else None
     reason = "no calibration"
@@ -341,7 +341,7 @@ def _warn_cap(context: CheckContext) -> None:
 
 
 def _warn_half_odds(context: CheckContext) -> None:
-    """Warn where one side of Kelly's odds is the file's and the other septet's."""
+    """Warn if one side of Kelly's odds is set by the file and the other is septet's default."""
     path, names = ("risk", "sizing", "odds"), ("average_win", "average_loss")
     written = [name for name in names if context.written(*path, name)]
     odds = getattr(context.strategy.risk.sizing.config, "odds", None)

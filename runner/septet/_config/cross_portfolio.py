@@ -84,7 +84,7 @@ def check_name(context: CheckContext) -> None:
 
 
 def check_hold_rank(context: CheckContext) -> None:
-    """A rank that is chosen in any case keeps nobody."""
+    """A hold rank within the number of slots has no effect: its symbols are chosen anyway."""
     portfolio = context.strategy.portfolio
     slots = [each for each in (portfolio.long, portfolio.short) if each]
     if portfolio.hold_rank is not None and slots and portfolio.hold_rank <= min(slots):

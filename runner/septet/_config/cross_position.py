@@ -17,13 +17,13 @@ __all__ = ["CHECKS"]
 
 FIRST_STOP: Final = "a stop_loss, a level, or a trailing stop without `after`"
 _CLOSE: Final = 1.02
-"""By how much a sum of shares may pass a limit before it is reported: prices move both."""
+"""How far a sum of shares may exceed a limit before it is reported, since prices move both."""
 _WAITS: Final = ("trailing", "break_even")
 """Stops that act only once the position is `after` in profit."""
 
 
 def _has_first_stop(context: CheckContext) -> bool:
-    """Whether a position has a stop from its first fill on."""
+    """Return whether a position has a stop from its first fill on."""
     for block in context.strategy.risk.stops.values():
         if (block.declaration.role or "stop") != "stop":
             continue
@@ -73,7 +73,7 @@ def check_first_stop(context: CheckContext) -> None:
 
 
 def check_past_of_words(context: CheckContext) -> None:
-    """Words of the position are as they stand now: no function looks back at them."""
+    """Words of the position have only their current value: no function reads past values."""
     risk = context.strategy.risk
     expressions = list(readings(("signal",), context.strategy.signal.config))
     expressions += (
@@ -82,7 +82,7 @@ def check_past_of_words(context: CheckContext) -> None:
     for reading in expressions:
         try:
             tree = parse_expression(reading.text)
-        except ExpressionError:  # reported where names are checked
+        except ExpressionError:  # reported by the check of names
             continue
         for part in walk(tree):
             if isinstance(part, Call) and (part.function == "prev" or "crosses" in part.function):
@@ -98,7 +98,7 @@ def check_adds(context: CheckContext) -> None:
     risk = context.strategy.risk
     if risk.position is None or not risk.position.add or risk.position.enters:
         return
-    if context.strategy.portfolio.decides:  # which adds by its weights: `cross_portfolio`
+    if context.strategy.portfolio.decides:  # a portfolio adds by its weights: `cross_portfolio`
         return
     path: Path = ("risk", "position", "add")
     if risk.rebalance is not None:
@@ -113,7 +113,7 @@ def check_adds(context: CheckContext) -> None:
     fraction = getattr(risk.sizing.config, "fraction", None)
     fixed = risk.sizing.use == "fixed_fraction" and isinstance(fraction, float)
     if fixed and isinstance(limit, float) and fraction is not None and fraction >= limit:
-        report = context.warn if risk.position.take else context.error  # takes make room
+        report = context.warn if risk.position.take else context.error  # takes reduce the position
         report(
             path,
             f"the first order takes all that risk.limits.position allows ({limit * 100:g}%): "
@@ -190,7 +190,7 @@ def _adds_by_value(context: CheckContext, first: float) -> None:
 
 
 def _room(context: CheckContext) -> tuple[float, str] | None:
-    """Return the tightest share of equity that the file lets one symbol have, and what it is."""
+    """Return the tightest share of equity that the file permits for one symbol, and its key."""
     risk = context.strategy.risk
     if context.doubtful("risk", "limits"):
         return None
@@ -308,7 +308,7 @@ def check_grid(context: CheckContext) -> None:
     simulation = strategy.execution.simulation
     is_matched = strategy.mode == "backtest" or simulation.fills == "next_open"
     fee, cost = simulation.fee.maker, "both fees"
-    if not is_matched:  # quotes meet orders at market
+    if not is_matched:  # quotes meet market orders
         fee, cost = simulation.fee.taker + simulation.slippage.fraction, "fees and slippage"
     is_known = strategy.mode != "live" and not context.doubtful("execution", "simulation")
     if is_known and grid.step <= 2.0 * fee:

@@ -15,7 +15,7 @@ DAY_NS: Final = 86_400 * 1_000_000_000
 
 def _limit(context: CheckContext, name: str) -> float | None:
     if context.doubtful("risk", "limits", name):
-        return None  # what stands there now is the default
+        return None  # the current value there is the default
     block = context.strategy.risk.limits.get(name)
     value = getattr(block.config, "max", None) if block is not None else None
     return float(value) if isinstance(value, int | float) else None
@@ -30,7 +30,7 @@ def _written(context: CheckContext, name: str) -> bool:
 
 
 def check_sizing_against_limits(context: CheckContext) -> None:
-    """What the sizing asks for fits under the position limit."""
+    """The size requested by the sizing is within the position limit."""
     config, position = context.strategy.risk.sizing.config, _limit(context, "position")
     if position is None or not context.strategy.follows_signal:
         return
@@ -48,7 +48,7 @@ def check_sizing_against_limits(context: CheckContext) -> None:
 
 
 def check_idle_limits(context: CheckContext) -> None:
-    """A limit that can never bind protects from nothing."""
+    """A limit that can never bind has no effect."""
     position, gross = _limit(context, "position"), _limit(context, "gross_exposure")
     count = len(context.strategy.universe.symbols)
     if position is None or gross is None:

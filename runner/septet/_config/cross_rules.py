@@ -36,7 +36,7 @@ def _conditions(context: CheckContext) -> Iterator[tuple[Path, Expr]]:
 
 def check_conditions(context: CheckContext) -> None:
     """Every rule can be true, and every comparison in it can be true and false."""
-    if context.has_errors:  # what cannot be read is reported already
+    if context.has_errors:  # unreadable conditions are reported elsewhere
         return
     ranges = FeatureRanges(context.strategy, context.host)
     try:
@@ -46,7 +46,7 @@ def check_conditions(context: CheckContext) -> None:
         _check_exit(context, ranges, rules)
     except (ExpressionError, KeyError):  # a column or a plugin that another check reports
         return
-    except Exception as error:  # a stranger's function may raise anything
+    except Exception as error:  # a third-party function may raise anything
         context.warn(
             ("features",),
             f"the ranges of features cannot be determined: {type(error).__name__}: {error}",
@@ -81,7 +81,7 @@ def _check_rule(context: CheckContext, ranges: FeatureRanges, path: Path, rule: 
 
 
 def _replacement_for(part: Expr) -> str:
-    """Return what to write instead of a comparison that is always the same."""
+    """Return a replacement for a comparison whose result is always the same."""
     if isinstance(part, Compare) and difference(part.left, part.right) != ALL:
         return "compare with a price of another bar, such as prev(high, 1), or a feature"
     return "write another number"
@@ -117,7 +117,7 @@ def _bounded(ranges: FeatureRanges, part: Expr) -> str:
 
 
 def _exclusive(rule: Expr, ranges: FeatureRanges) -> str:
-    """Name two parts of a rule that exclude each other."""
+    """Return the names of two parts of a rule that exclude each other."""
     parts: Any = getattr(rule, "parts", ())
     for index, part in enumerate(parts):
         for second in parts[index + 1 :]:

@@ -43,7 +43,7 @@ _STRUCTURE: Final = ("version", "plugins", "seed", "sweep", "paper", "live", "mo
 
 
 class SweptKey(msgspec.Struct, frozen=True):
-    """A key of the file whole, or what is wrong with it (`message` is empty when nothing is)."""
+    """A key of the file in full, or its problem (`message` is empty if there is none)."""
 
     path: tuple[str, ...] = ()
     message: str = ""
@@ -53,7 +53,7 @@ class SweptKey(msgspec.Struct, frozen=True):
 
 
 def plain_keys(strategy: Strategy) -> dict[tuple[Key, ...], Any]:
-    """Every effective value of a strategy by its path."""
+    """Return every effective value of a strategy by its path."""
     plain = strategy.model_dump(mode="json", exclude={"paper", "live", "sweep"})
     return dict(flatten(plain))
 
@@ -61,7 +61,7 @@ def plain_keys(strategy: Strategy) -> dict[tuple[Key, ...], Any]:
 def swept_key(
     key: str, strategy: Strategy, values: Mapping[tuple[Key, ...], Any], tree: Node
 ) -> SweptKey:
-    """Find the number of the file that a swept key names.
+    """Return the number of the file that a swept key names.
 
     `values` are those of `plain_keys`; `tree` is the file with everything laid over it.
     """
@@ -87,7 +87,7 @@ def swept_key(
 
 
 def _inside(path: tuple[str, ...], numbers: Sequence[str]) -> SweptKey:
-    """A number inside a text, such as an expression, by its place in it."""
+    """Return a number inside a text, such as an expression, by its position there."""
     if 1 <= int(path[-1][:9]) <= len(numbers):
         return SweptKey(path)
     count_text = "one number" if len(numbers) == 1 else f"{len(numbers)} numbers"
@@ -106,7 +106,7 @@ def _named_inside(swept: SweptKey, tree: Node, path: tuple[str, ...] = ()) -> Sw
 
 
 def _nearest(path: tuple[str, ...], paths: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Keys that share the longest beginning with a path."""
+    """Return the keys that share the longest beginning with a path."""
     for depth in range(len(path) - 1, 0, -1):
         matching = [each for each in paths if each[:depth] == path[:depth]]
         if matching:
@@ -115,15 +115,15 @@ def _nearest(path: tuple[str, ...], paths: Sequence[tuple[str, ...]]) -> list[tu
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a plain value is a number, with or without a unit."""
+    """Return whether a plain value is a number, with or without a unit."""
     from pydantic_core import PydanticCustomError
 
     if value is None:
-        return True  # not in the file: only the schema knows what it takes
+        return True  # not in the file: only the schema knows its type
     try:
         parse_quantity(value)
     except PydanticCustomError:
-        return bool(value == 0)  # a span of nothing
+        return bool(value == 0)  # an empty span
     return True
 
 
@@ -139,7 +139,7 @@ def _numeric(path: tuple[str, ...], value: Any) -> SweptKey:
 def _of_block(
     path: tuple[str, ...], strategy: Strategy, of_block: Mapping[tuple[str, ...], Any], tree: Node
 ) -> SweptKey:
-    """A block stands for the number that a bare value would be, where there is one."""
+    """Return the number of a block that a bare value would set, if there is one."""
     short_paths = [
         (*path, name) for name in short_keys(path, strategy) if (*path, name) in of_block
     ]
@@ -147,7 +147,7 @@ def _of_block(
         return _numeric(short_paths[0], of_block[short_paths[0]])
     node = tree.at(path)
     if short_paths and (node is None or node.kind == "scalar"):
-        return SweptKey(path)  # fee: 10bps is both fees at once
+        return SweptKey(path)  # fee: 10bps sets both fees
     numbers = [dotted(each) for each, value in of_block.items() if _is_number(value)]
     return SweptKey(
         path,
@@ -158,7 +158,7 @@ def _of_block(
 
 
 def whole_name(name: str, keys: Sequence[str]) -> str:
-    """The swept key a name of `where` means: itself, or the only one that ends with it.
+    """Return the swept key meant by a name in `where`: itself, or the only one that ends with it.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def parse_where(text: str, keys: Sequence[str]) -> Expr:
     Raises
     ------
     ExpressionError
-        With the offset of what is wrong.
+        With the offset of the error.
     """
     names: dict[str, str] = {}
 
@@ -238,7 +238,7 @@ def check_sweep(context: CheckContext) -> None:
         swept = swept_key(key, context.strategy, values, context.tree)
         key_path = ("sweep", "over", key)
         if context.doubtful(*swept.path):
-            continue  # what is wrong there is reported there
+            continue  # reported there
         if swept.message:
             parts = {"expected": swept.expected, "found": swept.found, "hint": swept.hint}
             context.error(key_path, swept.message, on_key=True, **parts)

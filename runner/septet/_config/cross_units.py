@@ -34,7 +34,7 @@ _MAX_DEPTH: Final = 30
 
 
 class _Units(msgspec.Struct):
-    """The power of the price in each column: 1 of a price, 0 of a ratio, None where not known."""
+    """The power of the price in each column: 1 for a price, 0 for a ratio, None if unknown."""
 
     ranges: FeatureRanges
     found: dict[str, int | None] = msgspec.field(default_factory=dict)
@@ -68,7 +68,7 @@ class _Units(msgspec.Struct):
         """Return the power of the price in an expression."""
         try:
             return _power(parse_expression(formula), lambda name: self.of_name(name, depth))
-        except ExpressionError:  # reported where it stands
+        except ExpressionError:  # reported at its place
             return None
 
 

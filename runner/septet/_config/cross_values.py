@@ -22,7 +22,7 @@ def _percent(fraction: float) -> str:
 
 
 def check_cash_buffer(context: CheckContext) -> None:
-    """A buffer of cash leaves something to trade with."""
+    """A cash buffer leaves cash to trade with."""
     buffer = context.strategy.risk.cash_buffer
     if buffer >= LARGE_BUFFER:
         context.warn(
@@ -48,7 +48,7 @@ def check_rebalance_band(context: CheckContext) -> None:
 
 
 def check_far_target(context: CheckContext) -> None:
-    """A target is reached at some price that is near enough."""
+    """A target is reached at a price that is not too far away."""
     block = context.strategy.risk.stops.get("take_profit")
     target = getattr(block.config, "distance", None) if block is not None else None
     if not isinstance(target, float) or context.doubtful("risk", "stops", "take_profit"):

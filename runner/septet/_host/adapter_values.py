@@ -29,30 +29,30 @@ __all__ = [
 ]  # fmt: skip
 
 LARGEST: Final = 1e18
-"""Above every quantity that is traded, and every amount of a currency."""
+"""Larger than any traded quantity, and than any amount of a currency."""
 DEAREST: Final = 1e15
-"""Above every price."""
+"""Larger than any price."""
 EARLIEST_NS: Final = 1_230_768_000_000_000_000
-"""2009: nothing was traded before."""
+"""2009: no venue had trades before."""
 AHEAD_NS: Final = 60_000_000_000
-"""How far a stamp may lie ahead of the local clock; it then counts as now."""
+"""How far a stamp may be ahead of the local clock; it then counts as now."""
 SKEW_NS: Final = 86_400_000_000_000
-"""How far a clock may be from ours; what is further is no clock."""
+"""Largest accepted difference of a clock from the local one."""
 EVERY_NS: Final = 60_000_000_000
-"""How often a kind of unreadable value is reported."""
+"""Shortest time between two reports of the same kind of unreadable value."""
 _ROUNDED: Final = 1.0 + 1e-6
 _HALF: Final = re.compile("[\ud800-\udfff]")
-"""Half of a surrogate pair, which JSON may hold and no journal can."""
+"""Half of a surrogate pair, which JSON may contain and a journal cannot."""
 _LONGEST_ID: Final = 128
 _LONGEST_CODE: Final = 32
 _SHOWN: Final = 60
 _NO_ID: Final = frozenset({"none", "null", "nan", "undefined", "inf", "infinity"})
 _SHORT_ID: Final = 12
-"""Ids up to so many characters are taken for a number where they look like one: ``1e400``."""
+"""Ids of up to this length are treated as numbers if they look like one: ``1e400``."""
 
 
 _DATA: Final = (type(None), str, bytes, int, float, complex, list, tuple, dict, set, frozenset)
-"""What messages are made of: an attribute that one of these lacks may be the venue's doing."""
+"""The types of message content: an attribute that one of these lacks may be the venue's fault."""
 _METHOD: Final = re.compile(r"(fetch|watch|create|edit|cancel|load|sign|close|parse|safe)_?\w*")
 _CALL: Final = re.compile(
     r"[\w.<>]+\(\) (missing \d+ required|takes |got (an unexpected keyword|multiple values))"
@@ -60,10 +60,10 @@ _CALL: Final = re.compile(
 
 
 def is_programming_error(error: BaseException) -> bool:
-    """Whether an exception is a mistake in the code that reads, independent of the answer.
+    """Return whether an exception is a mistake in the reading code, whatever the answer was.
 
-    A name that is not bound, an attribute that an object of code lacks, a function called with
-    the wrong arguments. What a number or a field of a message causes is none.
+    Such mistakes are an unbound name, a missing attribute of an object of code, and a call with
+    wrong arguments. An error caused by a number or a field of a message is not one.
     """
     if isinstance(error, NameError | ImportError | SyntaxError | NotImplementedError):
         return True
@@ -74,7 +74,7 @@ def is_programming_error(error: BaseException) -> bool:
 
 
 def error_place(error: BaseException) -> str:
-    """Return file and line at which an exception was raised."""
+    """Return the file and line at which an exception was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no place"
 
@@ -123,8 +123,8 @@ def read_price(value: Any, name: str) -> float:
 def read_stamp_ns(value: Any, name: str, now_ns: int, unit_ns: int = 1_000_000) -> int:
     """Return a stamp in nanoseconds, never later than the local clock.
 
-    What lies up to a minute ahead counts as now: clocks differ, and later stamps must not be
-    taken for older ones. What lies further ahead is unreadable.
+    A stamp up to a minute ahead counts as now: clocks differ, and later stamps must not be taken
+    for older ones. A stamp further ahead is unreadable.
     """
     number = read_number(value, name, expected="a time")
     stamp_ns = (int(value) if isinstance(value, int) else int(number)) * unit_ns
@@ -166,7 +166,7 @@ def read_choice(value: Any, name: str, choices: Collection[str]) -> str:
 
 
 def fault_of(event: Any, now_ns: int) -> str:
-    """Return why an event of an adapter cannot be true, or ""; `now_ns` is wall time."""
+    """Return why an event of an adapter cannot be true; empty if it can. `now_ns` is wall time."""
     if type(event) is PrintSeen and _is_usual(event, now_ns):
         return ""
     if fault := _type_fault(event):
@@ -187,9 +187,9 @@ def fault_of(event: Any, now_ns: int) -> str:
 
 
 def _type_fault(event: Any) -> str:
-    """Return which field of an event is not of its type, or a word that the field does not know.
+    """Return the field of an event with a wrong type, or with a word that the field does not have.
 
-    What passes can be written to a journal and read again.
+    An event that passes can be written to a journal and read again.
     """
     if not isinstance(event, msgspec.Struct):
         return f"{type(event).__name__}: no event"
@@ -201,7 +201,7 @@ def _type_fault(event: Any) -> str:
 
 
 def with_readable_fee(event: Any) -> Any:
-    """Return an event as it is, or an execution whose fee cannot be read without that fee."""
+    """Return an event unchanged, or an execution without its fee if the fee cannot be read."""
     if type(event) is not m.Filled or event.fee_unread:
         return event
     fault = _fee_fault(event.fee, "fee")
@@ -222,7 +222,7 @@ def _fee_fault(value: Any, name: str) -> str:
 
 
 def _is_code(currency: Any) -> bool:
-    """Whether a text can be the code of a currency; an empty one means that there is none."""
+    """Return whether a text can be a currency code; an empty text means that there is none."""
     return (
         isinstance(currency, str)
         and len(currency) <= _LONGEST_CODE
@@ -232,7 +232,7 @@ def _is_code(currency: Any) -> bool:
 
 
 def market_fault(market: Market) -> str:
-    """Return why the facts of a venue about a symbol cannot be true, or ""."""
+    """Return why the facts of a venue about a symbol cannot be true; empty if they can."""
     try:
         for name in ("lot", "tick", "min_notional", "min_quantity", "max_quantity", "precision"):
             read_quantity(getattr(market, name), name)
@@ -242,9 +242,9 @@ def market_fault(market: Market) -> str:
 
 
 def bar_fault(bar: BarSeen, now_ns: int, bar_ns: int) -> str:
-    """Return why a bar cannot be true, or ""; `now_ns` is market time.
+    """Return why a bar cannot be true; empty if it can. `now_ns` is market time.
 
-    What is no number, below zero or out of order is handled by the policies of the file.
+    Values that are not numbers, below zero or out of order are handled by the file's policies.
     """
     if fault := _type_fault(bar):
         return fault
@@ -272,7 +272,7 @@ def _fields(kind: type[Any]) -> tuple[str, ...]:
 
 
 def _number_fault(value: Any, name: str) -> str:
-    """Return where in a value, a collection included, a number is none."""
+    """Return the fault of a number or a text in a value or a collection; empty without one."""
     if isinstance(value, float):
         return "" if abs(value) <= LARGEST else f"{name}: {value} is no number"
     if isinstance(value, int):
@@ -362,7 +362,7 @@ _CHECKS: Final[dict[type[Any], Callable[[Any, int], str]]] = {
 
 
 class Notices:
-    """Reports what is unreadable: a kind at once, and then once a minute while it goes on."""
+    """Reports unreadable values: each kind at once, then once a minute while it continues."""
 
     def __init__(self, clock: Clock, sink: Callable[[Any], None], venue: str = "") -> None:
         self._clock, self._sink, self._venue = clock, sink, venue
@@ -372,7 +372,7 @@ class Notices:
     def notify(
         self, about: m.About, error: object, *, symbol: int = -1, client_id: str = ""
     ) -> None:  # fmt: skip
-        """Report a value of one kind, unless that was done a moment ago."""
+        """Report a value of one kind, unless one was reported recently."""
         name = error.name if isinstance(error, Unreadable) else type(error).__name__
         key, now = (about, name), self._clock.now_ns()
         if now - self._reported.get(key, -EVERY_NS) < EVERY_NS:

@@ -27,14 +27,14 @@ _FIRST_S: Final = 0.25
 _CAP_S: Final = 30.0
 _STEADY_S: Final = 30.0
 WORKS_AFTER_S: Final = 5.0
-"""A task counts as working this long after a new start, where it does not report it itself."""
+"""A task that does not report success itself counts as working this long after a start."""
 CLOSE_S: Final = 5.0
 _LONGEST_TEXT: Final = 400
 _LOG: Final = logging.getLogger("septet.tasks")
 
 
 class Backoff:
-    """How long to wait before the next try: doubling, with jitter, forgotten after a steady while.
+    """The delay before the next attempt: it doubles, with jitter, and is reset by a long success.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Backoff:
         self._tries = 0
 
     def wait_s(self, lived_s: float = 0.0) -> float:
-        """Return the next pause; what lived for long enough starts over."""
+        """Return the next delay; it is reset if the task ran for long enough."""
         if lived_s >= _STEADY_S:
             self._tries = 0
         pause = min(self._cap_s, self._first_s * 2.0 ** min(self._tries, 20))
@@ -59,8 +59,8 @@ class Backoff:
 class TaskChange:
     """A task failed (``down``) or works again (``up``).
 
-    `owner` is the plugin, or ``septet``; `error` is what was raised, None where the task ended or
-    was cancelled by somebody else. `blocks` is False where the owner blocks entries itself.
+    `owner` is the plugin, or ``septet``; `error` is the exception, None if the task ended or was
+    cancelled by another party. `blocks` is False if the owner blocks entries itself.
     """
 
     owner: str
@@ -80,7 +80,7 @@ class Ended(Exception):
 
 
 class _Guarded(Coroutine[Any, Any, T]):
-    """A coroutine whose own `SystemExit` ends it as any exception would, and not the process.
+    """A coroutine whose `SystemExit` ends only its task, like any exception, not the process.
 
     asyncio passes `SystemExit` and `KeyboardInterrupt` of a task on to the caller of the loop.
     """
@@ -90,15 +90,15 @@ class _Guarded(Coroutine[Any, Any, T]):
         self.__name__ = self.__qualname__ = getattr(inner, "__qualname__", type(inner).__name__)
 
     def send(self, value: Any) -> Any:
-        """Go on with a value."""
+        """Continue with a value."""
         return self._step(self._inner.send, value)
 
     def throw(self, *raised: Any) -> Any:
-        """Go on with an exception, such as a cancellation."""
+        """Continue with an exception, such as a cancellation."""
         return self._step(self._inner.throw, *raised)
 
     def close(self) -> None:
-        """End it, begun or not."""
+        """Close the coroutine, started or not."""
         self._inner.close()
 
     def __await__(self) -> Any:
@@ -130,7 +130,7 @@ def _nothing() -> None:
 
 
 def _logged(change: TaskChange) -> None:
-    """Log a change where no run takes it."""
+    """Log a change that no run handles."""
     if change.state == "down":
         _LOG.error("%s", change.text, exc_info=change.error)
     else:
@@ -138,9 +138,10 @@ def _logged(change: TaskChange) -> None:
 
 
 async def race(*calls: Awaitable[Any], within_s: float | None = None) -> tuple[int, Any]:
-    """Await several things at once; return the number and the result of the first that is done.
+    """Await several things at once; return the index and the result of the first one done.
 
-    What it raised is raised here; -1 and None if none was done in time. The others are cancelled.
+    An exception of it is raised here; -1 and None are returned if none was done in time. The others
+    are cancelled.
     """
     running = [asyncio.ensure_future(each) for each in calls]
     try:
@@ -169,9 +170,9 @@ class Timer:
 
 
 class Kept:
-    """A task that is started again whenever it ends, until its owner closes it.
+    """A task that is restarted whenever it ends, until its owner closes it.
 
-    `task` is the one that runs now, None between two tries; `starts` counts them.
+    `task` is the current one, None between two attempts; `starts` counts them.
     """
 
     def __init__(
@@ -188,11 +189,11 @@ class Kept:
         self._start()
 
     def works(self) -> None:
-        """Report that the task works, for the task to call: if it had failed, its block ends."""
+        """Report that the task works; called by the task. If it had failed, its block ends."""
         self._tasks._works(self.name, self._up)
 
     def close(self) -> None:
-        """Cancel the task and start it no more; a block of it ends."""
+        """Cancel the task and do not restart it; its block ends."""
         self.done = True
         self._stop_timer()
         if self.task is not None:
@@ -246,7 +247,7 @@ class Tasks:
     Parameters
     ----------
     owner
-        Who is named when something fails.
+        The name that is reported in a failure.
     report
         Called on each failure and each recovery: in a run it logs, and blocks entries meanwhile. By
         default they are logged.
@@ -254,7 +255,7 @@ class Tasks:
     Attributes
     ----------
     show
-        Makes the text of an error; an owner with secrets sets one that takes them out.
+        Formats an error; an owner with secrets sets a function that removes them.
     """
 
     def __init__(self, owner: str, report: Report = _logged) -> None:
@@ -274,18 +275,18 @@ class Tasks:
         works_after_s: float | None = WORKS_AFTER_S, down: Callable[[str], None] | None = None,
         up: Callable[[], None] | None = None,
     ) -> Kept:  # fmt: skip
-        """Run `work()` until the owner closes it; whatever ends it, it is started again.
+        """Run `work()` until the owner closes it; whenever it ends, it is restarted.
 
         Parameters
         ----------
         name
-            What the task is called in the log.
+            The name of the task in the log.
         work
-            Makes the coroutine, anew for each start.
+            Creates the coroutine for each start.
         may_end
-            Whether a return is its proper end. Otherwise it counts as a failure, too.
+            Whether a return is a regular end. Otherwise it counts as a failure, too.
         works_after_s
-            So long after a new start the task counts as working. None leaves that to `Kept.works`,
+            The task counts as working this long after a start. None leaves that to `Kept.works`,
             for a task that knows when it has succeeded.
         down, up
             Called in place of the run's own block, where the owner has a more exact one: with the
@@ -305,8 +306,8 @@ class Tasks:
     ) -> asyncio.Task[T]:  # fmt: skip
         """Run one call as a task; it is not repeated, since only its owner knows whether it may be.
 
-        What it raises is logged and passed to `failed`. Without `failed` the owner awaits the task
-        and receives the error there.
+        An exception is logged and passed to `failed`. Without `failed` the owner awaits the task
+        and receives the exception there.
         """
         loop = asyncio.get_running_loop()
         task = loop.create_task(_Guarded(call), name=f"{self.owner}: {name}")
@@ -315,13 +316,13 @@ class Tasks:
         return task
 
     def cancel(self, task: asyncio.Task[Any] | None) -> None:
-        """Cancel a task of `once`: asked for by its owner, and no failure."""
+        """Cancel a task of `once`; its owner asks for this, so it is not a failure."""
         if task is not None and not task.done():
             self._unwanted.add(task)
             task.cancel()
 
     def later(self, name: str, wait_s: float, call: Callable[[], object]) -> Timer:
-        """Call a function of the owner after so many seconds; one that raises is called again."""
+        """Call a function of the owner after the given seconds; it is repeated if it raises."""
         timer = Timer()
         self._set(name, wait_s, call, timer)
         return timer
@@ -341,7 +342,7 @@ class Tasks:
         return tuple((name, task) for task, name in self._once.items())
 
     def is_down(self, name: str) -> bool:
-        """Whether something of that name has failed and does not work yet."""
+        """Return whether a task of that name has failed and does not work yet."""
         return name in self._down
 
     def block(self, name: str, text: str) -> None:
@@ -349,7 +350,7 @@ class Tasks:
         self._failed(name, f"{self.owner}: {text}", None, None)
 
     def clear(self, name: str) -> None:
-        """Report that what had failed works again; nothing happens where nothing had."""
+        """Report that a failed task works again; without a failure nothing happens."""
         self._works(name, None)
 
     async def close(self, within_s: float = CLOSE_S) -> None:
@@ -383,7 +384,7 @@ class Tasks:
         timer._handle = None
         try:
             call()
-        except BaseException as error:  # whatever it is: it is logged, and called again
+        except BaseException as error:  # any error is logged, and the call is repeated
             if not is_theirs(error):
                 raise
             wait_s = self._backoffs.setdefault(name, Backoff()).wait_s()
@@ -398,7 +399,7 @@ class Tasks:
     def _do(self, name: str, call: Callable[..., object], args: tuple[Any, ...]) -> None:
         try:
             call(*args)
-        except BaseException as error:  # whatever it is: it is logged; entries wait for better
+        except BaseException as error:  # any error is logged; entries are blocked until success
             if not is_theirs(error):
                 raise
             self._failed(name, self._text(name, error, "", None), error, None)

@@ -13,9 +13,9 @@ __all__ = ["blamed"]
 
 
 def blamed(error: BaseException) -> SeptetError | None:
-    """Return the error in place of what nobody caught; None where no plugin's code raised it.
+    """Return the error that replaces an uncaught exception; None if no plugin's code raised it.
 
-    The last frame that is septet's or a plugin's decides whose it is.
+    The last frame of septet or of a plugin determines the owner.
     """
     if not is_theirs(error):
         return None
@@ -36,7 +36,7 @@ def blamed(error: BaseException) -> SeptetError | None:
 
 
 def _owners() -> dict[str, str]:
-    """Return the distribution of each package that brings plugins, septet's own left out."""
+    """Return the distribution of each package with plugins, except septet's own."""
     return {
         entry.component.target.partition(".")[0].partition(":")[0]: entry.distribution
         for entry in Host().components()

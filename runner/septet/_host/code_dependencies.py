@@ -29,14 +29,14 @@ __all__ = [
 
 
 class Unknown(NamedTuple):
-    """A value that no hash can be made of: ``file:line`` of who reads it, and what it is."""
+    """A value that cannot be hashed: ``file:line`` of its reader, and its description."""
 
     place: str
     message: str
 
 
 class Reached(NamedTuple):
-    """Packages of code, a hash of all values (empty where there are none), and what has no hash."""
+    """Packages of code, a hash of all values (empty without values), and values without a hash."""
 
     packages: tuple[str, ...]
     values: str
@@ -44,7 +44,7 @@ class Reached(NamedTuple):
 
 
 class NamedValue(NamedTuple):
-    """A value that code reads by a name: ``file:line`` of its reader, a hash, its look."""
+    """A value that code reads by name: ``file:line`` of its reader, a hash, its representation."""
 
     place: str
     name: str
@@ -70,13 +70,13 @@ def callables_of(declaration: Any) -> Iterator[Any]:
 
 
 def root_of(value: Any) -> str:
-    """Return the package that a value is of: the first part of its module's name."""
+    """Return the package to which a value belongs: the first part of its module's name."""
     named = "__name__" if isinstance(value, types.ModuleType) else "__module__"
     return str(getattr(value, named, "") or "").partition(".")[0]
 
 
 def names_of(code: types.CodeType) -> set[str]:
-    """Return the names a code object asks for, those of functions inside it included."""
+    """Return the names used by a code object, including those of functions inside it."""
     names = set(code.co_names)
     for each in code.co_consts:
         if isinstance(each, types.CodeType):
@@ -98,9 +98,10 @@ def reached_of(declaration: Any) -> Reached:
 
 
 def named_values(declaration: Any) -> dict[str, NamedValue]:
-    """Return every value that a declaration's code reads, by who reads it.
+    """Return every value that a declaration's code reads, by its reader.
 
-    Another process that runs the same code has the same, or what was made at import differs.
+    Another process that runs the same code has the same values, unless code at import creates
+    different ones.
     """
     return _walked(declaration).named
 
@@ -114,9 +115,9 @@ def _walked(declaration: Any) -> _Walk:
 
 
 def made_at(place: str, name: str) -> str:
-    """Return ``file:line`` where a module makes what one of its functions reads by a name.
+    """Return ``file:line`` of the assignment of a module-level value that a function reads.
 
-    It is `place`, of the function, where no assignment of the module is found.
+    It is `place`, that of the function, if no assignment is found in the module.
     """
     file = place.rpartition(":")[0]
     try:
@@ -134,7 +135,7 @@ _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class _Walk:
-    """Everything that code reaches, each once."""
+    """All objects that code reaches, each once."""
 
     def __init__(self, *, strict: bool) -> None:
         self.strict = strict
@@ -152,20 +153,20 @@ class _Walk:
             value = _unwrapped(waiting.pop())
             if id(value) in self._visited:
                 continue
-            self._visited[id(value)] = value  # held, so that no other takes its id
+            self._visited[id(value)] = value  # a reference, so that no other gets its id
             root = root_of(value)
             if not is_followed(root):
                 continue
             if root:
                 self.packages.add(root)
-                if is_large(root):  # it goes by its version, with all that it reads
+                if is_large(root):  # it is identified by its version, including all that it reads
                     continue
                 module = str(getattr(value, "__module__", None) or root)
                 self.packages |= imported_by(module, self._modules)
             waiting += self._reached(value)
 
     def options(self, step: Step) -> None:
-        """Count the values of a declaration that are no functions."""
+        """Count the values of a declaration that are not functions."""
         if not is_followed(root_of(step.function or step.config)):
             return
         for name in ("outputs", "state", "renews", "reasons", "value_range", "role", "compiled"):
@@ -213,7 +214,7 @@ class _Walk:
         names: set[str] | None = None,
         code: types.CodeType | None = None,
     ) -> Iterator[Any]:
-        """Count a value, or yield it where it is code; of a module what is asked for by a name."""
+        """Count a value, or yield it if it is code; of a module only the requested name counts."""
         waiting, modules = [(reader, value)], set[int]()
         while waiting:
             reader, value = waiting.pop()
@@ -236,7 +237,7 @@ class _Walk:
                 yield from self._count(reader, value, _at_line(place, line))
 
     def _count(self, reader: str, value: Any, place: str | type) -> Iterator[Any]:
-        """Count a value; return what code it holds."""
+        """Count a value; return the code that it contains."""
         code_inside: list[Any] = []
         name = reader.rpartition(" ")[2]
         try:
@@ -255,7 +256,7 @@ class _Walk:
 
 
 def _shown(value: Any) -> str:
-    """Return how a value looks in a message."""
+    """Return the representation of a value in a message."""
     if isinstance(value, bool | int | float | str | bytes | tuple | frozenset | None):
         text = repr(value)
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
@@ -264,7 +265,7 @@ def _shown(value: Any) -> str:
 
 _SHOWN: Final = 60
 _PYDANTIC: Final = frozenset({"_abc_impl", "model_config", "model_fields", "model_computed_fields"})
-"""What pydantic keeps at a class of settings; the settings themselves are parameters."""
+"""Attributes that pydantic adds to a class of settings; the settings themselves are parameters."""
 
 
 def _unwrapped(value: Any) -> Any:
@@ -299,7 +300,7 @@ def functions_of(value: Any) -> Iterator[Any]:
 
 
 def _code_text(code: types.CodeType) -> str:
-    """Write what a code object does: a function may be of no file."""
+    """Describe the operations of a code object: a function may not be from a file."""
     consts = [
         _code_text(each) if isinstance(each, types.CodeType) else encoded(each, lambda code: None)
         for each in code.co_consts
@@ -309,7 +310,7 @@ def _code_text(code: types.CodeType) -> str:
 
 
 def _at_line(place: str | type, line: int) -> str | type:
-    """Put another line into ``file:line``, where one is known."""
+    """Replace the line in ``file:line``, if the new line is known."""
     if not line or not isinstance(place, str):
         return place
     return f"{place.rpartition(':')[0]}:{line}"
@@ -323,7 +324,7 @@ def _place_of(kind: type) -> str:
 
 
 def _line_of(code: types.CodeType, name: str) -> int:
-    """Return the first line of a code object that asks for a name; 0 where none does."""
+    """Return the first line of a code object that uses a name; 0 if none does."""
     line = 0
     for each in dis.get_instructions(code):
         line = (each.positions.lineno if each.positions else None) or line

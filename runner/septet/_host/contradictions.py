@@ -35,7 +35,7 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "closed": ("sizing",),
     "role": ("stop", "limit"),
 }
-"""The kinds that have an option; all have `compiled`."""
+"""The kinds that have each option; all have `compiled`."""
 ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "stop": ("", "stop", "target", "exit"),
     "limit": ("", "wire"),
@@ -43,7 +43,7 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def refuse_contradictions(step: Step, words: Mapping[str, str]) -> None:
-    """Refuse a step whose declaration contradicts its kind, its function or itself.
+    """Reject a step whose declaration contradicts its kind, its function or itself.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def refuse_contradictions(step: Step, words: Mapping[str, str]) -> None:
 
 
 def refuse_other_kind(component: Component, declared: Any, distribution: str) -> None:
-    """Refuse a target that is of another kind than the manifest states, or no plugin at all.
+    """Reject a target of another kind than the manifest states, or that is not a plugin.
 
     A feature over all symbols (`across`) is a feature in a manifest. Commands are functions.
 
@@ -122,9 +122,9 @@ def _contradictions(step: Step, words: Mapping[str, str]) -> Iterator[str]:
 
 
 def contradiction_with(step: Step, config: Any) -> str:
-    """Return what contradicts itself with some settings; empty where nothing does.
+    """Return the contradiction of a declaration with some settings; empty without one.
 
-    It calls what another package wrote, which may not end: the kit bounds it.
+    It calls code of another package, which may not end: the kit limits its time.
     """
     return next(_with_settings(step, config), "")
 

@@ -27,9 +27,9 @@ from septet._kernel.marks import index
 __all__ = ["cursor_counts"]
 
 DEEPEST: Final = 8
-"""Helpers inside helpers that are followed."""
+"""Most levels of helpers inside helpers that are followed."""
 SCALED: Final = math.inf
-"""The weight of a product or a function of a place: not zero, and not known."""
+"""The weight of a product or a function of a place: not zero, and unknown."""
 LARGEST: Final = 2.0**53
 HINT: Final = (
     "i is a place in the arrays, never a count of bars; compare it with another place (j <= i) or "
@@ -38,11 +38,11 @@ HINT: Final = (
 _STATE: Final = object()
 _SAME: Final = frozenset({"int", "float", "round", "abs", "int64", "uint64", "intp", "float64"})
 Weights = dict[str, Any]
-"""The weight of each name: a number, None where it is not known, or that it is the state."""
+"""The weight of each name: a number, None if unknown, or the mark of the state."""
 
 
 def cursor_counts(step: Step) -> list[tuple[str, str]]:
-    """Return each use of the cursor as a count of bars: its ``file:line``, and what is wrong."""
+    """Return each use of the cursor as a count of bars: its ``file:line``, and the fault."""
     function = step.function
     if function is None or step.kind not in ("feature", "regime") or "i" not in step.parameters:
         return []
@@ -58,7 +58,7 @@ def cursor_counts(step: Step) -> list[tuple[str, str]]:
 def _follow(
     function: Callable[..., Any], scope: Weights, uses: dict[tuple[str, str], None], depth: int
 ) -> Any:
-    """Follow a function; return the weight of its answer."""
+    """Follow a function; return the weight of its result."""
     function = inspect.unwrap(function)
     try:
         lines, first = inspect.getsourcelines(function)
@@ -174,15 +174,15 @@ class _Body:
         return bool(branches)
 
     def _loop(self, node: ast.For | ast.While, scope: Weights) -> None:
-        """Follow a body whose names hold what they held before it, or after any turn."""
+        """Follow a body whose names have their values from before it, or after any iteration."""
         found_before, answers = dict(self.found), list(self.answers)
         scope_before: Weights = {}
-        while scope_before != scope:  # each turn makes more of them unknown, or none
+        while scope_before != scope:  # each iteration makes more of them unknown, or none
             scope_before, first = dict(scope), len(self.given)
             self._turn(node, dict(scope))
-            for name, weight in self.given[first:]:  # a turn may end after any of them
+            for name, weight in self.given[first:]:  # an iteration may end after any of them
                 scope[name] = _joined([scope.get(name, weight), weight])
-        self.found.clear()  # what was found on the way may not hold in every turn
+        self.found.clear()  # findings of one iteration may not hold in all of them
         self.found.update(found_before)
         self.answers[:] = answers
         self._turn(node, dict(scope))
@@ -196,7 +196,7 @@ class _Body:
         self.block(node.body, scope)
 
     def _range(self, node: ast.expr, scope: Weights) -> Any:
-        """Return the weight of the variable of a loop."""
+        """Return the weight of a loop variable."""
         if not isinstance(node, ast.Call) or self._called(node.func, scope) is not range:
             self.weight(node, scope)
             return None
@@ -206,7 +206,7 @@ class _Body:
     # ------------------------------------------------------------------ expressions
 
     def _test(self, node: ast.expr, scope: Weights) -> None:
-        """Follow what is taken as true or false."""
+        """Follow an expression that is used as a condition."""
         if isinstance(node, ast.BoolOp):
             for each in node.values:
                 self._test(each, scope)
@@ -260,7 +260,7 @@ class _Body:
         self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, scope: Weights
     ) -> None:
         for name in _named_inside(node):
-            self._set(name, None, scope)  # it may change from turn to turn
+            self._set(name, None, scope)  # it may change between iterations
         inner_scope = dict(scope)
         for each in node.generators:
             self._bind(each.target, self._range(each.iter, inner_scope), inner_scope)
@@ -315,7 +315,7 @@ class _Body:
         return 0 if isinstance(self._global(name), int | float | tuple) else None
 
     def _called(self, node: ast.expr, scope: Weights) -> Any:
-        """Return what a call calls; None where that is not known."""
+        """Return the function that a call calls; None if it is unknown."""
         if isinstance(node, ast.Name) and node.id not in scope:
             return self._global(node.id)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -350,7 +350,7 @@ class _Body:
         return SCALED if len(moving) == 1 else None if moving else 0
 
     def _outermost(self, node: ast.Call, largest: bool, argument_weights: list[Any]) -> Any:
-        """Return the weight of the smallest or the largest of some values."""
+        """Return the weight of the minimum or the maximum of some values."""
         if not all(map(_known, argument_weights)) or len(set(argument_weights)) == 1:
             return _joined(argument_weights)
         unmoved = [
@@ -359,7 +359,7 @@ class _Body:
         moving = _joined([weight for weight in argument_weights if weight != 0])
         numbers = [_constant(each) for each in unmoved]
         if not unmoved or (largest and all(each is not None and each <= 0 for each in numbers)):
-            return moving  # max(0, i - n) is where a read begins
+            return moving  # max(0, i - n) is the start of a read
         self._report(node, "computes")
         return None
 
@@ -384,7 +384,7 @@ def _moves(weight: Any) -> bool:
 
 
 def _joined(weights: list[Any]) -> Any:
-    """Return the weight that all have; None where they differ."""
+    """Return the common weight; None if the weights differ."""
     return weights[0] if weights and all(each == weights[0] for each in weights) else None
 
 
@@ -397,14 +397,14 @@ def _constant(node: ast.expr) -> float | None:
 
 
 def _assigned(node: ast.AST) -> Iterator[str]:
-    """Yield the names that a statement, or what is inside it, gives a value."""
+    """Yield the names to which a statement, or its content, assigns a value."""
     for each in ast.walk(node):
         if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load):
             yield each.id
 
 
 def _named_inside(node: ast.AST) -> Iterator[str]:
-    """Yield the names that assignment expressions inside an expression give a value."""
+    """Yield the names to which assignment expressions inside an expression assign a value."""
     for each in ast.walk(node):
         if isinstance(each, ast.NamedExpr):
             yield each.target.id

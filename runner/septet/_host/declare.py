@@ -154,7 +154,7 @@ VOCABULARY: Final[Mapping[str, Mapping[str, str]]] = {
         "tick": "price step, 0 where there is none (quote)",
     },
 }
-"""The words a step of each kind may ask for, beside its own config fields."""
+"""The words that a step of each kind may request, besides its own config fields."""
 
 
 Bounds = tuple[float, float] | str
@@ -182,28 +182,28 @@ class Memory:
     duration_ns: int = 0
 
     def in_bars(self, bar_ns: int) -> Memory:
-        """Write a length in market time as whole bars of `bar_ns`."""
+        """Convert a length in market time to whole bars of `bar_ns`."""
         bars = max(self.bars, -(-self.duration_ns // bar_ns))
         return Memory(self.kind, bars, self.anchor)
 
 
 def window(bars: int) -> Memory:
-    """Memory of exactly `bars` bars."""
+    """Return the memory of exactly `bars` bars."""
     return Memory("window", bars)
 
 
 def fading(bars: int) -> Memory:
-    """Recursive memory that has faded below the last bit after `bars` bars."""
+    """Return a recursive memory that has faded below the last bit after `bars` bars."""
     return Memory("fading", bars)
 
 
 def anchored(anchor: str) -> Memory:
-    """Memory that restarts with every `day`, `week` or `session`."""
+    """Return the memory that restarts with every `day`, `week` or `session`."""
     return Memory("anchored", anchor=anchor)
 
 
 def unbounded() -> Memory:
-    """Memory of everything since the first bar."""
+    """Return the memory of all bars since the first."""
     return Memory("unbounded")
 
 
@@ -222,7 +222,7 @@ def inner(use: str, **config: Any) -> Inner:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a component may know of the run when its tables are made."""
+    """The facts of a run that a component may use when its tables are created."""
 
     symbols: tuple[str, ...]
     bar_ns: int
@@ -291,15 +291,15 @@ class Step(Declaration):
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
-        """Names the function asks for, in order."""
+        """Names that the function requests, in order."""
         return tuple(inspect.signature(self.function).parameters) if self.function else ()
 
     def output_names(self, config: Config) -> tuple[str, ...]:
-        """Output suffixes; empty when the one output carries the feature's own name."""
+        """Output suffixes; empty if the only output has the feature's own name."""
         return tuple(self.outputs(config) if callable(self.outputs) else self.outputs)
 
     def state_names(self, config: Config) -> tuple[str, ...]:
-        """Names of the slots of the flat state, those of `slots` with a number each."""
+        """Names of the slots of the flat state; those of `slots` have a number each."""
         names: list[str] = []
         for each in self.state:
             if isinstance(each, Slots):
@@ -309,17 +309,17 @@ class Step(Declaration):
         return tuple(names)
 
     def keeps_state(self, config: Config) -> bool:
-        """Whether the state goes on after a gap that restarts the warm-up."""
+        """Whether the state is kept across a gap that restarts the warm-up."""
         return self.memory is not None and self.memory(config).kind == "anchored"
 
     def memory_of(self, config: Config) -> Memory:
-        """Declared memory; a step without state remembers its look-back and this bar."""
+        """Return the declared memory; a step without state remembers its look-back and this bar."""
         if self.memory is not None:
             return self.memory(config)
         return window(self.lookback(config) + self.warmup(config) + 1)
 
     def range_of(self, config: Config, output: str = "") -> Bounds:
-        """Declared range of an output; all numbers where nothing is declared."""
+        """Return the declared range of an output; all numbers if none is declared."""
         declared = self.value_range
         declared = declared(config) if callable(declared) else declared
         if isinstance(declared, Mapping):
@@ -350,7 +350,7 @@ class Factory(Declaration):
 
 
 def _refuse_unknown_names(step: Step) -> None:
-    """Refuse a step that asks for what nothing gives it, where it is declared.
+    """Reject a step that requests an unknown name, at its declaration.
 
     Raises
     ------
@@ -384,7 +384,7 @@ def _refuse_unknown_names(step: Step) -> None:
 
 
 def _refuse_columns_of_a_halt(step: Step) -> None:
-    """Refuse a halt that reads columns: it is tested once for the run, and they are of a symbol.
+    """Reject a halt that reads columns: it is tested once for the run, not for each symbol.
 
     Raises
     ------
@@ -427,11 +427,11 @@ across = _step_decorator("across")
 signal = _step_decorator("signal")
 """Declare a compiled step that names a target side; options are those of `Step`."""
 sizing = _step_decorator("sizing")
-"""Declare a compiled step that gives a size; options are those of `Step`."""
+"""Declare a compiled step that returns a size; options are those of `Step`."""
 limit = _step_decorator("limit")
 """Declare a compiled step that caps a size; options are those of `Step`."""
 stop = _step_decorator("stop")
-"""Declare a compiled step that gives the level of a stop; options are those of `Step`."""
+"""Declare a compiled step that returns the level of a stop; options are those of `Step`."""
 halt = _step_decorator("halt")
 """Declare a compiled step that stops trading; options are those of `Step`."""
 regime = _step_decorator("regime")
@@ -441,7 +441,7 @@ order = _step_decorator("order")
 
 
 def composition(config: type[Config]) -> Callable[[Callable[[Any], Mapping[str, Inner]]], Step]:
-    """Declare a feature made of inner features alone; the map's keys are its outputs."""
+    """Declare a feature made only of inner features; the map's keys are its outputs."""
 
     def wrap(parts: Callable[[Any], Mapping[str, Inner]]) -> Step:
         return Step("feature", config, None, outputs=lambda c: tuple(parts(c)), inner=parts)

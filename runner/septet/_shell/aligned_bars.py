@@ -30,13 +30,13 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 FUNDING, FUNDING_BEFORE = "funding", "funding_before"
-"""Columns: the funding due inside a bar, and since the decision time before up to its open."""
+"""Columns: the funding due inside a bar, and from the previous decision time to its open."""
 DAY_NS = 86_400_000_000_000
 MONDAY = 4  # 1970-01-05, the first Monday
 
 
 class AlignedBars(msgspec.Struct):
-    """T, M, X, U and DUE of a run (see `septet._kernel.layout`), and how many bars symbols have."""
+    """T, M, X, U and DUE of a run (see `septet._kernel.layout`), and the bars per symbol."""
 
     T: Ints
     M: Ints
@@ -57,7 +57,7 @@ class AlignedBars(msgspec.Struct):
 
     @property
     def width(self) -> int:
-        """Bars of the longest symbol."""
+        """Number of bars of the longest symbol."""
         return int(self.M.shape[2])
 
 
@@ -72,7 +72,7 @@ class AlignmentRules(msgspec.Struct, frozen=True):
 
     @property
     def is_local(self) -> bool:
-        """Whether days begin elsewhere than at midnight UTC."""
+        """Whether days begin at another time than midnight UTC."""
         return self.time_zone != "UTC" or self.day_start_ns != 0
 
 
@@ -81,7 +81,7 @@ def _day(bar: Any, rules: AlignmentRules) -> Any:
 
 
 def _session(bar: Any, rules: AlignmentRules, calendar: str) -> Any:
-    """Return the session of a bar; where its calendar has none, the day in which it opens."""
+    """Return the session of a bar; if its calendar has none, the day in which it opens."""
     return _day(bar, rules) if rules.is_local and calendar == "24x7" else bar.session
 
 
@@ -94,14 +94,14 @@ DERIVED: Mapping[str, Callable[[Any, AlignmentRules, str], Any]] = {
     "local_day": lambda bar, rules, calendar: _day(bar, rules),
     "local_seconds": lambda bar, rules, calendar: clock_seconds(bar.known_ns, rules.time_zone),
 }
-"""Columns that follow from where a bar lies, how the file counts days, and the bar's calendar: of a
-whole table, or of one bar as it arrives."""
+"""Columns that depend on the bar's time, the file's days and the bar's calendar: of a whole table,
+or of one bar as it arrives."""
 
 
 def day_numbers(time_ns: Ints, time_zone: str, day_start_ns: int) -> Ints:
-    """Number of the day each instant belongs to, days beginning at `day_start_ns` local time.
+    """Return the number of the day of each instant; days begin at `day_start_ns` local time.
 
-    Instants ascend: where the clocks go back over the start of a day, it began once.
+    Instants ascend. If the clocks go back over the start of a day, the day begins only once.
     """
     if time_zone == "UTC":
         return (time_ns - day_start_ns) // DAY_NS
@@ -120,7 +120,7 @@ def day_numbers(time_ns: Ints, time_zone: str, day_start_ns: int) -> Ints:
 
 
 def _series(market: MarketData, name: str, symbol: str) -> SeriesTable | None:
-    """Return a symbol's own series of a name, else the one of all symbols."""
+    """Return a symbol's own series of a name, else the series for all symbols."""
     of_symbol = market.series.get(f"{name}@{symbol}")
     return of_symbol if of_symbol is not None else market.series.get(name)
 
@@ -134,7 +134,7 @@ def funding_of(market: MarketData, symbol: str, terms: AlignmentRules) -> Fundin
 
 
 def _due(rates: FundingRates, since: Ints, until: Ints) -> Floats:
-    """Funding due in each span; only spans that hold an instant are summed."""
+    """Return the funding due in each span; only spans that contain an instant are summed."""
     amounts = np.zeros(len(until))
     if rates.points is None:
         has_instant = until // rates.every_ns > since // rates.every_ns
@@ -149,7 +149,7 @@ def _due(rates: FundingRates, since: Ints, until: Ints) -> Floats:
 
 
 def _funding(name: str, table: BarTable, times: Ints, rates: FundingRates) -> Floats:
-    """Funding due inside each bar; or before it, since the decision time before."""
+    """Return the funding due inside each bar, or from the previous decision time to its open."""
     if not len(table):
         return np.zeros(0)
     rows = np.searchsorted(times, table.known_ns) - 1
@@ -182,7 +182,7 @@ def column_values(
 
 
 def align_bars(plan: Plan, market: MarketData, terms: AlignmentRules | None = None) -> AlignedBars:
-    """Lay market data out for a plan; only the columns it reads are made."""
+    """Arrange market data for a plan; only the columns that the plan reads are computed."""
     rules = terms or AlignmentRules()
     tables = [market.bars[symbol] for symbol in market.symbols]
     axis = union_axis(tables)
@@ -237,13 +237,13 @@ def _calendars(market: MarketData) -> list[str]:
 
 
 def flags_of(hours: HourRules, market: MarketData, time_ns: Ints) -> Ints:
-    """Return the flags of the trading hours at decision times, a row a symbol."""
+    """Return the flags of the trading hours at decision times, one row per symbol."""
     events = events_of(market.series[hours.series]) if hours.series else NO_EVENTS
     return flags_by_symbol(hours, time_ns, grids_of(market), events)
 
 
 def grids_of(market: MarketData) -> list[FillGrid]:
-    """Return where the bars of each symbol open: one grid for all symbols of a calendar."""
+    """Return the grid on which each symbol's bars open: one grid per calendar."""
     grids: dict[str, FillGrid] = {}
     for symbol, calendar in zip(market.symbols, _calendars(market), strict=True):
         table = market.bars[symbol]
@@ -259,7 +259,7 @@ def grids_of(market: MarketData) -> list[FillGrid]:
 
 
 def _ages(missing: Ints, reset_after: int) -> Ints:
-    """Bars since history began or was cut by a gap longer than `reset_after`."""
+    """Return the bars since history began or had a gap longer than `reset_after`."""
     rows = np.arange(len(missing), dtype=np.int64)
     if not len(missing) or int(missing.max()) <= reset_after:
         return rows
@@ -268,7 +268,7 @@ def _ages(missing: Ints, reset_after: int) -> Ints:
 
 
 def _filled_before(filled: npt.NDArray[np.bool_]) -> Any:
-    """1 where the bar before is synthetic: the scheduled open after a decision did not exist."""
+    """Return 1 where the previous bar is synthetic: a decision had no scheduled open after it."""
     flags = np.zeros(len(filled), np.int64)
     flags[1:] = filled[:-1] & ~filled[1:]
     return flags

@@ -78,7 +78,7 @@ def backtest(
     loaded
         A file as `septet._config.load` returns it.
     engine
-        ``batch`` (arrays, the fast path), ``event`` (one event at a time) or ``auto``; they give
+        ``batch`` (arrays, the fast path), ``event`` (one event at a time) or ``auto``; they return
         the same bits.
     tables
         False leaves the decision table out; everything else is the same, to the bit.
@@ -119,7 +119,7 @@ def backtest(
     if session.plan.assembly.slow_parts:
         slow = ", ".join(session.plan.assembly.slow_parts)
         session.log(f"slow: {slow} has no compiled step; the whole plan runs uncompiled")
-    digests = hashes.result()  # before the clock starts: it is not part of the run
+    digests = hashes.result()  # before the timer starts: it is not part of the run
     report("run", 0, None, "running")
     with np.errstate(all="ignore"), placed_keys(loaded):
         ran, watchers = ran_plain_first(session, lambda: _ran(session, chosen, progress))
@@ -146,7 +146,7 @@ def _ran(
 
 
 def watched_steps(plan: Any) -> dict[str, str]:
-    """Return the features whose reads are checked, each with the first that is not proved."""
+    """Return the features whose reads are checked, each with the first one that is not proved."""
     features: dict[str, str] = {}
     for node in plan.assembly.graph.nodes:
         if node.unproved:
@@ -155,7 +155,7 @@ def watched_steps(plan: Any) -> dict[str, str]:
 
 
 def _ready(plan: Any, engine: str) -> None:
-    """Load or compile what the engine calls, before the clock starts."""
+    """Load or compile the functions that the engine calls, before the timer starts."""
     if engine == "event":
         plan.module  # noqa: B018
     else:
@@ -174,7 +174,7 @@ def refuse_unserved(strategy: Any) -> None:
 def run_batch(
     session: Session, progress: Progress | None = None, watchers: Sequence[Watcher] = ()
 ) -> result_tables.Ran:
-    """Run the batch path; monitors that act are asked as the event path asks them."""
+    """Run the batch path; monitors that act are called as in the event path."""
     strategy, plan = session.strategy, session.plan
     began = time.perf_counter()
     state = plan.state(strategy.account.capital, session.instruments)
@@ -211,7 +211,7 @@ def _result(
     engine: str,
     digests: dict[str, str],
 ) -> RunResult:
-    """Project the outcome into the tables and facts of a run."""
+    """Convert the outcome into the tables and facts of a run."""
     outcome, learned, seconds = ran.outcome, ran.learned, ran.seconds
     strategy, loaded, market = session.strategy, session.loaded, session.market
     known_ns = session.aligned.T[layout.KNOWN]
@@ -260,7 +260,7 @@ def _result(
 
 
 def model_cards(learned: Learned) -> list[dict[str, Any]]:
-    """Cards of the models in order of use, with the importance the report draws."""
+    """Return the cards of the models in order of use, with the importance that the report draws."""
     cards = []
     for each in learned.walk.models:
         if each.model is None:
@@ -275,7 +275,7 @@ def model_cards(learned: Learned) -> list[dict[str, Any]]:
 
 
 def model_files(learned: Learned) -> dict[str, bytes]:
-    """Every model of the walk as it would be stored, by its place under ``models/``."""
+    """Return every model of the walk in its stored form, by its path under ``models/``."""
     files = {}
     for each in learned.walk.models:
         if each.model is not None and each.cause != "stored":
@@ -291,7 +291,7 @@ def _monitoring(
     learned: Learned | None,
     watchers: list[Watcher],
 ) -> Any:
-    """Put the readings of model, fills and the file's monitors into one table, by time."""
+    """Merge the readings of model, fills and the file's monitors into one table, by time."""
     costs = fill_costs(session, outcome)
     readings = watch(watchers, run_view(session, outcome)) if watchers else []
     if learned is not None:
@@ -305,7 +305,7 @@ def _monitoring(
 
 
 def late_start_of(session: Session, learned: Learned | None) -> LateStart | None:
-    """Return why a run decided later than its file asks for, if it did."""
+    """Return why a run decided later than its file asks for; None if it did not."""
     models = () if learned is None else learned.walk.models
     windows = [ModelWindow(each.trained_to_ns, each.ready_ns, each.reason) for each in models]
     first_ns = int(session.aligned.T[layout.KNOWN, session.first])
@@ -365,14 +365,14 @@ def checks_of(loaded: Any) -> dict[str, Any]:
 
 
 def untried_note(loaded: Any) -> list[str]:
-    """Return a sentence about plugins of which something could not be tried before the run."""
+    """Return a sentence about plugins that could not be checked completely before the run."""
     untried = [each.plugin for each in loaded.verdicts if each.state == "not tried"]
     names = ", ".join(dict.fromkeys(untried))
     return [f"not everything could be tried of {names} before the run"] if names else []
 
 
 def count_incomplete(plan: Any, S: Any) -> dict[int, int]:
-    """Return how many incomplete bars each higher time frame has had, of all symbols."""
+    """Return the number of incomplete bars of each higher time frame, over all symbols."""
     frames = plan.assembly.rows.frames
     return {
         bar_ns: int(S[:, frame.slot + time_frames.INCOMPLETE].sum())
@@ -381,7 +381,7 @@ def count_incomplete(plan: Any, S: Any) -> dict[int, int]:
 
 
 def incomplete_frames(counts: Mapping[int, int]) -> list[str]:
-    """Return a sentence for each higher time frame of which bars are incomplete."""
+    """Return a sentence for each higher time frame that has incomplete bars."""
     return [
         f"scheduled bars are missing in {count} bars of {format_duration(bar_ns)}, of all "
         "symbols: they are built from those that are there; the first may begin before the data"
@@ -393,7 +393,7 @@ def incomplete_frames(counts: Mapping[int, int]) -> list[str]:
 def notes_of(
     session: Session, outcome: result_tables.Outcome, learned: Learned | None
 ) -> list[str]:
-    """Return sentences the reader of the result must know."""
+    """Return sentences that the reader of the result must know."""
     strategy = session.strategy
     notes = [f"the features warm up over {session.plan.warmup_bars} bars"]
     notes += passed_limits(session, outcome)

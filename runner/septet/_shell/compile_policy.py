@@ -19,18 +19,18 @@ from septet._shell.session import Session
 __all__ = ["PLAIN_BARS", "choose_plain", "ran_plain_first"]
 
 PLAIN_BARS: Final = 40_000
-"""Bars of all symbols together up to which a run over history compiles nothing.
+"""Most bars, over all symbols, for which a run over history is not compiled.
 
-A window that is read whole on every bar counts as more bars: one for `SCANNED` of its values. One
-that plain Python reads by numpy, a thousand values in some microseconds, does not.
+A window that is read whole on every bar adds one bar for each `SCANNED` of its values. A window
+that plain Python reads by numpy, a thousand values in some microseconds, adds none.
 """
 SCANNED: Final = 60
 CANDIDATES: Final = 20
-"""Bars for each at which a symbol may be entered: only there are its correlations computed."""
+"""A symbol may be entered at one bar in this many; its correlations are computed only there."""
 WINDOWS: Final = 3
-"""Windows of forecasts for each bar: numpy reads one in some microseconds, a bar takes tens."""
+"""Windows of forecasts that count as one bar: each takes some microseconds, a bar tens."""
 READ_AT_ONCE: Final = 1_000
-"""Values of a window that numpy reads in the time that its calls take."""
+"""Values of a window that numpy reads in the time of its call overhead."""
 KEPT: Final = tuple(f"septet._kernel.{each}" for each in ("sums", "moments", "recursive"))
 """Modules whose helpers read a window now and then, not on every bar."""
 
@@ -38,7 +38,7 @@ Ran = TypeVar("Ran")
 
 
 def choose_plain(session: Session) -> None:
-    """Run the plan of a session as plain Python where that is faster than compiling."""
+    """Run the plan of a session as plain Python if that is faster than compiling."""
     plan = session.plan
     if compile_choice() == "auto" and plain_bars(session) <= PLAIN_BARS and not plan.is_stored:
         plan.run_plain()
@@ -50,16 +50,16 @@ def plain_bars(session: Session) -> int:
     correlated = (assembly.lookback_times - 1) * len(session.aligned.lengths)
     scanned = correlated // CANDIDATES
     for node in assembly.graph.nodes:
-        # one that keeps averages works its memory through again now and then, not on every bar
+        # a step that keeps averages recomputes them from its memory now and then, not on every bar
         renews = bool(node.step.state) and node.memory.kind == "fading"
         if node.step.function is not None and not renews and _scans(node.step.function):
-            scanned += min(node.reach, node.memory.bars)  # not what its inner features remember
+            scanned += min(node.reach, node.memory.bars)  # without the memory of its inner features
     work = sum(session.aligned.lengths) * (SCANNED + scanned) // SCANNED
     return work + _forecast_bars(session)
 
 
 def _forecast_bars(session: Session) -> int:
-    """Return how many bars the estimates of a portfolio's forecasts count for, of all rebalances.
+    """Return the work of a portfolio's forecasts over all rebalances, as a number of bars.
 
     Plain Python reads their windows by numpy: `septet._kernel.forecast_sums`.
     """
@@ -79,17 +79,17 @@ def _scans(function: Any) -> bool:
     named = (function.__globals__.get(name) for name in code.co_names)
     helpers = [each for each in named if getattr(each, "__septet_helper__", False)]
     if any(hasattr(each, "__septet_text__") for each in helpers):
-        return False  # plain Python reads the window by numpy: its own loops do not
+        return False  # plain Python reads the window by numpy, not in a loop of its own
     if any("JUMP_BACKWARD" in each.opname for each in dis.get_instructions(code)):
         return True
     return any(each.__module__ not in KEPT and _scans(each) for each in helpers)
 
 
 def ran_plain_first(session: Session, run: Callable[[], Ran]) -> Ran:
-    """Return what a run returns; plain Python that divides by zero is compiled and run again."""
+    """Return the result of a run; plain Python that divides by zero is compiled and run again."""
     try:
         return run()
-    except Exception as error:  # a step may raise anything; what is not arithmetic is raised again
+    except Exception as error:  # a step may raise anything; only arithmetic errors are handled
         free = compile_choice() == "auto" and session.plan.plain
         if not free or not is_arithmetic(error):
             raise

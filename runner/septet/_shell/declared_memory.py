@@ -26,17 +26,17 @@ from septet.errors import RunError
 __all__ = ["Boundary", "require_declared_memory", "tried_nodes"]
 
 DRAWS: Final = 4
-"""Places beside the newest bar at which each memory is tried."""
+"""Number of places, besides the newest bar, at which each memory is tested."""
 MOST_BARS: Final = 400_000
-"""Bars that all trials of a compiled run compute together at most."""
+"""Most bars that all tests of a compiled run compute together."""
 MOST_PLAIN: Final = 12_000
-"""The same where a step runs as plain Python."""
+"""The same for steps that run as plain Python."""
 
 
 def tried_nodes(plan: Any) -> list[Node]:
     """Return the features of other packages whose memory is a number of bars of the run.
 
-    Those over all symbols are left out: a stretch of bars of one is none of another.
+    Features over all symbols are left out: the same bars of one symbol are other bars of another.
     """
     graph = plan.assembly.graph
     return [
@@ -59,7 +59,7 @@ def _inputs(node: Node) -> Iterator[Column]:
 
 
 def require_declared_memory(session: Session, F: Floats, first: int = 0) -> None:
-    """Compute features again from as many bars as they declare, at places of the run.
+    """Compute features again from as many bars as they declare, at some bars of the run.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def require_declared_memory(session: Session, F: Floats, first: int = 0) -> None
     Raises
     ------
     RunError
-        For the first feature that remembers more, with its place in the file.
+        For the first feature with a longer memory, with its place in the file.
     """
     nodes = tried_nodes(session.plan)
     if not nodes or F.shape[2] < session.aligned.width:
@@ -91,7 +91,7 @@ def require_declared_memory(session: Session, F: Floats, first: int = 0) -> None
 
 
 def _places(aligned: AlignedBars, bars: int, first: int) -> Iterator[tuple[int, int]]:
-    """Yield symbols and bars that have so many bars without a gap before them."""
+    """Yield symbols and bars that have the given number of bars without a gap before them."""
     random = np.random.default_rng(17)
     for draw in range(DRAWS + 1):
         k = int(random.integers(len(aligned.lengths)))
@@ -103,10 +103,10 @@ def _places(aligned: AlignedBars, bars: int, first: int) -> Iterator[tuple[int, 
 
 
 def _restarted(session: Session, k: int, n: int, bars: int) -> Floats:
-    """Return every feature of a bar as though history began `bars` bars before it."""
+    """Return every feature of a bar, computed as if history began `bars` bars before it."""
     rows = session.aligned.T[layout.ROW + k]
     start, end = (int(np.searchsorted(rows, row)) for row in (n - bars, n))
-    if rows[end] != n:  # a time without a bar of the symbol lies there
+    if rows[end] != n:  # there is a time without a bar of the symbol in between
         start, end = (int(np.flatnonzero(rows == row)[0]) for row in (n - bars, n))
     aligned, firsts = cut_of(session.aligned, start, end + 1)
     batch = Batch(session.plan, aligned, session.plan.state(1.0, session.instruments))
@@ -119,7 +119,7 @@ def _restarted(session: Session, k: int, n: int, bars: int) -> Floats:
 def _compare(
     session: Session, nodes: list[Node], values: Mapping[str, Floats], k: int, n: int
 ) -> None:
-    """Require the same bits of both ways to a bar, of each node whose inputs are the same."""
+    """Require identical bits from both computations, for each node with identical inputs."""
     rows = session.plan.assembly.rows.f
     in_run, restarted = values["whole"], values["again"]
     for node in nodes:
@@ -127,7 +127,7 @@ def _compare(
         inputs = [each for each in _inputs(node) if each.kind == "node"]
         input_rows = [int(rows[each.node, each.output]) for each in inputs]
         if not _are_equal(in_run[input_rows], restarted[input_rows]):
-            continue  # what it reads is not the same: the fault is another's
+            continue  # its inputs differ: another feature is at fault
         if not _are_equal(in_run[own_rows], restarted[own_rows]):
             output = next(at for at in own_rows if not _are_equal(in_run[[at]], restarted[[at]]))
             _refuse(session, node, float(in_run[output]), float(restarted[output]), k, n)
@@ -154,13 +154,13 @@ def _refuse(session: Session, node: Node, in_run: float, restarted: float, k: in
 
 
 class Boundary:
-    """The features at the last bar of a stretch, which the next stretch computes again."""
+    """The features at the last bar of a time span, which the next time span computes again."""
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[int, Floats]] = {}
 
     def take(self, session: Session, F: Floats) -> None:
-        """Compare with the stretch before, and keep the end of this one.
+        """Compare with the previous time span, and store the end of this one.
 
         Raises
         ------

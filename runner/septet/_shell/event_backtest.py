@@ -33,8 +33,8 @@ from septet._shell.session import Session
 
 __all__ = ["decision_times", "make_engine", "run_events", "window_of"]
 
-STRETCH = 4_096  # times made into events at once
-REPORT_EVENTS = 1_024  # events between two reports of how far a run is
+STRETCH = 4_096  # times converted to events at once
+REPORT_EVENTS = 1_024  # events between two progress reports
 
 
 def decision_times(session: Session, start: int = 0) -> Iterator[DecisionTime]:
@@ -66,7 +66,7 @@ def decision_times(session: Session, start: int = 0) -> Iterator[DecisionTime]:
 
 
 def window_of(plan: Plan, state: State, *, spare: int | None = None) -> Window:
-    """Return a window as long as a plan's memory, with `spare` bars until it slides."""
+    """Return a window as long as a plan's memory, with room for `spare` bars until it slides."""
     assembly = plan.assembly
     keep = plan.memory_bars + 1
     spare = keep + 512 if spare is None else spare
@@ -90,8 +90,9 @@ def make_engine(
 ) -> Engine:
     """Return an engine with a window as long as the strategy's memory.
 
-    `spare` is the room beyond what must stay: how many bars come in before the window slides
-    (at least 8). With `retrains` the models in force are those of its walk as it grows.
+    `spare` is the additional room: the number of bars that are added before the window slides (at
+    least 8). With `retrains`, the engine uses the models of its walk, including models fitted
+    later.
     """
     plan = session.plan
     assembly = plan.assembly
@@ -172,7 +173,7 @@ def _monitors_of(
     watchers: Sequence[Watcher],
     retrains: Retrains | None,
 ) -> EventMonitors | None:
-    """Return the monitors of a run; None where nothing can act."""
+    """Return the monitors of a run; None if none can act."""
     health = health_of(learned)
     if not watchers and not any(each.verdict == "halt" for each in health):
         return None

@@ -22,7 +22,7 @@ __all__ = ["feature_problems"]
 
 _SURE_BARS: Final = 1_000
 ENTRIES: Final = {"long_if": 3, "short_if": 1}
-"""Rules that open a position, and their codes of a signal."""
+"""Rules that open a position, and their signal codes."""
 FLAT: Final = 2
 RULES: Final = (*ENTRIES, "exit_if")
 
@@ -56,7 +56,7 @@ def feature_problems(session: Session) -> list[Problem]:
 def _signal_problems(
     session: Session, values: FeatureValues, ready: npt.NDArray[np.bool_]
 ) -> list[Problem]:
-    """Return the rules, or other signals, that never ask for a position or an exit."""
+    """Return problems of rules, or other signals, that never ask for a position or an exit."""
     if values.D is None or not session.strategy.follows_signal:
         return []
     count, rules = int(ready.sum()), _rules(session)
@@ -84,7 +84,7 @@ def _signal_problems(
 
 
 def _never_true(session: Session, name: str, count: int, first: list[str]) -> Problem:
-    """Return that a rule is true on no bar, or on none on which those that go before it are not."""
+    """Return the problem that a rule is true on no bar, or only where an earlier one is."""
     text = f"{name} is true on no bar of the {count:,} looked at"
     text += f" on which {' and '.join(first)}" if first else ""
     return problem_at(
@@ -96,7 +96,7 @@ def _never_true(session: Session, name: str, count: int, first: list[str]) -> Pr
 def _features(session: Session, values: FeatureValues, needed: set[str]) -> list[Problem]:
     problems = []
     graph = session.plan.assembly.graph
-    # a series may have ended before the last bars; candles go on
+    # a series may have ended before the last bars; candles continue
     lasting = all(name.partition("@")[0] == "funding" for name in session.market.series)
     for owner in session.strategy.features:
         for name in graph.feature_columns[owner]:

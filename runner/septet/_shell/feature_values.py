@@ -24,14 +24,14 @@ from septet.errors import SeptetError
 __all__ = ["FeatureValues", "cut_of", "last_values"]
 
 LEAST_BARS: Final = 100
-"""Fewest bars for which a warning is given; fewer may be an accident."""
+"""Fewest bars for which a warning is given; with fewer bars the result may be chance."""
 MOST_KEPT: Final = 4
 MOST_BYTES: Final = 1 << 24
-"""How many values are kept for a file that is checked again, and of what size."""
+"""Number and size of the values that are kept for a file that is checked again."""
 _NO_INPUT: Final = frozenset({"F", "D", "Y", "G", "W", "LI", "LF", "H", "PT", "RT"})
-"""Arrays of a batch that are made, and those that only trading reads; H has addresses."""
+"""Arrays that a batch creates, and arrays that only trading reads; H contains addresses."""
 MODEL_WORDS: Final = frozenset({"up", "down", "confidence"})
-"""What a signal reads of a model, whose answers are not known before training."""
+"""Inputs of a signal from a model, whose predictions are not known before training."""
 
 Values: TypeAlias = tuple[Floats, npt.NDArray[np.int8] | None]
 
@@ -39,7 +39,7 @@ Values: TypeAlias = tuple[Floats, npt.NDArray[np.int8] | None]
 class FeatureValues(msgspec.Struct, frozen=True):
     """Features of the bars from row `begin` of each symbol on; `complete`: of all of them.
 
-    `D` holds the signals as codes, None where they are not known before the run.
+    `D` holds the signals as codes; it is None if they are not known before the run.
     """
 
     session: Session
@@ -50,7 +50,7 @@ class FeatureValues(msgspec.Struct, frozen=True):
     complete: bool
 
     def ready(self, bars: int) -> npt.NDArray[np.bool_]:
-        """Return which bars have at least `bars` bars of history before them, symbol by symbol."""
+        """Return a mask of the bars with at least `bars` bars of history, symbol by symbol."""
         return np.concatenate(
             [self.aligned.M[k, layout.AGE, :n] >= bars for k, n in enumerate(self.aligned.lengths)]
         )
@@ -76,15 +76,15 @@ class FeatureValues(msgspec.Struct, frozen=True):
         return np.asarray(values[begin : begin + n], np.float64)
 
     def feature(self, name: str) -> Floats:
-        """Return a feature's values of all symbols, one symbol after the other."""
+        """Return the values of a feature for all symbols, one symbol after the other."""
         return np.concatenate([self.column(name, k) for k in range(len(self.aligned.lengths))])
 
     def signal_is(self, code: int, ready: npt.NDArray[np.bool_]) -> int:
-        """Return on how many of the bars `ready` the signal is `code`: 0 none, 1, 2 flat, 3."""
+        """Return the number of bars `ready` whose signal is `code`: 0 none, 1, 2 flat, 3."""
         return int((self._codes(layout.D_SIGNAL)[ready] & layout.SIGNAL == code).sum())
 
     def reason_is(self, name: str, ready: npt.NDArray[np.bool_]) -> int:
-        """Return on how many of the bars `ready` the signal gives a reason."""
+        """Return the number of bars `ready` whose signal has a reason."""
         number = self.session.plan.assembly.reasons.index(name) + 1
         return int((self._codes(layout.D_REJECTED)[ready] == number).sum())
 
@@ -127,7 +127,7 @@ def _computed(session: Session, batch: Batch) -> Values:
 
 
 class _Kept:
-    """Values of the files and data that were looked at last, by all that they follow from."""
+    """Values of recently checked files and data, by everything on which they depend."""
 
     def __init__(self) -> None:
         self._lock, self._values = Lock(), OrderedDict[bytes, Values]()
@@ -156,9 +156,9 @@ _KEPT: Final = _Kept()
 
 
 def _key(batch: Batch, text: str) -> bytes:
-    """Return the digest of all that features and signals follow from: text, numbers and data.
+    """Return the digest of all inputs of features and signals: text, numbers and data.
 
-    The numbers of what trades are left out: another stop or size has the same features.
+    Numbers used only for trading are left out: another stop or size has the same features.
     """
     digest = hashlib.blake2b(text.encode())
     for name in sorted(batch.arrays.keys() - _NO_INPUT):
@@ -169,7 +169,7 @@ def _key(batch: Batch, text: str) -> bytes:
 
 
 def _has_signals(session: Session, batch: Batch) -> bool:
-    """Compute the signal of every bar; False where it needs a model, the account or a compiler."""
+    """Compute the signal of every bar; False if it needs a model, the account or a compiler."""
     if MODEL_WORDS & set(session.strategy.signal.declaration.parameters):
         return False
     try:

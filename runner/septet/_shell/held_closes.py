@@ -21,15 +21,15 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass
 class HeldCloses:
-    """For each symbol the bars that are the last ones known at some times, and the newest one."""
+    """Closes of each symbol: those of the last bars known at some times, and the newest one."""
 
     parts: dict[str, list[tuple[Ints, Floats]]] = field(default_factory=dict)
     newest: dict[str, tuple[Ints, Floats]] = field(default_factory=dict)
 
     def take(self, name: str, bars: BarTable, first: int, times_ns: Ints) -> None:
-        """Take rows from `first` on, which follow those before, and keep the ones of `times_ns`.
+        """Add the rows from `first` on, which follow the previous ones; keep those of `times_ns`.
 
-        The first of a symbol is kept: a holding that joins late is bought at it.
+        The first row of a symbol is kept, since a holding that joins late is bought at its close.
         """
         is_first = name not in self.newest
         known_ns, close = bars.known_ns[first:], bars.close[first:]
@@ -49,8 +49,8 @@ class HeldCloses:
     def tables(self, symbols: Sequence[str]) -> dict[str, tuple[Ints, Floats]]:
         """Return known times (UTC nanoseconds, rising) and closes of every symbol with a bar.
 
-        They are in the order of `symbols`, whoever had the first bar: a sum over them has the bits
-        of that order.
+        The order is that of `symbols`, not of the first bars, so that sums always have the same
+        bits.
         """
         closes = {}
         for name in symbols:

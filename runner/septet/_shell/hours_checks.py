@@ -28,7 +28,7 @@ _SHOWN: Final = 3
 
 
 def hours_problems(session: Session) -> list[Problem]:
-    """Return why the hours let nothing in, or a blackout blocks nothing."""
+    """Return why the hours allow no entry, or why a blackout blocks nothing."""
     rules = hours_of(session.strategy)
     if rules is None:
         return []
@@ -40,7 +40,7 @@ def hours_problems(session: Session) -> list[Problem]:
 
 
 def _of_hours(session: Session, rules: HourRules, times: Ints) -> Iterator[Problem]:
-    """Hours without a fill, and sessions whose first fill is their last, calendar by calendar."""
+    """Find hours without a fill, and sessions whose first fill is their last, by calendar."""
     if rules.open is None:
         return
     grids, symbols = grids_of(session.market), session.market.symbols
@@ -55,7 +55,7 @@ def _of_hours(session: Session, rules: HourRules, times: Ints) -> Iterator[Probl
 def _of_calendar(
     session: Session, rules: HourRules, times: Ints, grid: FillGrid, owner: str
 ) -> Iterator[Problem]:
-    """The same for symbols that share a calendar, `owner` names them where there are others."""
+    """Do the same for the symbols of one calendar; `owner` names them if there are others."""
     if not len(times):
         return
     tree = session.loaded.tree
@@ -82,7 +82,7 @@ def _of_calendar(
 
 
 def _clocks(rules: HourRules, times: Ints, grid: FillGrid) -> str:
-    """Write when the first decisions fill, on the clock of the hours."""
+    """Format when the first decisions fill, in the time zone of the hours."""
     assert rules.open is not None
     name = rules.open.time_zone
     texts = []
@@ -95,7 +95,7 @@ def _clocks(rules: HourRules, times: Ints, grid: FillGrid) -> str:
 def _of_blackout(
     session: Session, rules: HourRules, times: Ints, *, blocked: bool
 ) -> Iterator[Problem]:
-    """Events that are known too late, that lie outside of the run, or that leave no decision."""
+    """Find events that are known too late, lie outside of the run, or leave no decision."""
     tree, path = session.loaded.tree, (*HOURS, "blackout", "series")
     events = events_of(session.market.series[rules.series])
     is_in_run = (events.at_ns + rules.after_ns > times[0]) & (events.at_ns <= times[-1])

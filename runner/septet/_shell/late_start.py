@@ -26,15 +26,11 @@ __all__ = ["LateStart", "ModelWindow", "Ready", "late_start", "late_start_proble
 
 _DAY_NS: Final = 86_400_000_000_000
 _CLOSED_NS: Final = 7 * _DAY_NS
-"""How long a market with sessions may be closed around a start."""
+"""Longest time around a start for which a market with sessions may be closed."""
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """When rules could be read: the first bar's opening, the first time due, and the first ready.
-
-    `due_ns` is the first time of the data at or after the start, `ready_ns` the first of these at
-    which the features have warmed up.
-    """
+    """Times at which rules could be read: the open of the first bar, first due, first ready."""
 
     begin_ns: int
     due_ns: int
@@ -42,7 +38,7 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class ModelWindow(msgspec.Struct, frozen=True):
-    """A training window in order of time; `reason` is why it gives no model, empty if it does."""
+    """A training window in time order; `reason` is why it yields no model, empty if it does."""
 
     trained_to_ns: int
     ready_ns: int
@@ -50,7 +46,7 @@ class ModelWindow(msgspec.Struct, frozen=True):
 
 
 class LateStart(msgspec.Struct, frozen=True):
-    """A first decision after the start that was asked for, why, and what helps."""
+    """A first decision after the requested start: its time, the reason, and a hint."""
 
     start_ns: int
     first_ns: int
@@ -59,13 +55,13 @@ class LateStart(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """One sentence, without its full stop."""
+        """The late start as a sentence, without its full stop."""
         start, first = when(self.start_ns), when(self.first_ns)
         return f"The first decision is {first}, not universe.start ({start}): {self.why}"
 
 
 def ready_of(session: Session) -> Ready:
-    """Return when the rules of a session could be read, before any model."""
+    """Return when the rules of a session could be read, regardless of any model."""
     start_ns, known_ns = session.strategy.universe.start, session.aligned.T[layout.KNOWN]
     due = 0 if start_ns is None else int(np.searchsorted(known_ns, start_ns, side="left"))
     ready = max(due, first_ready(session.plan, session.aligned) or 0)
@@ -80,7 +76,7 @@ def late_start(
     warmup_bars: int,
     windows: Sequence[ModelWindow] = (),
 ) -> LateStart | None:
-    """Return why the first decision is at `first_ns`; None where that is the start asked for.
+    """Return why the first decision is at `first_ns`; None if that is the requested start.
 
     `windows` are those of a model that is trained in the run.
     """
@@ -153,7 +149,7 @@ def _trained_to(training: Any, latest_ns: int) -> int:
 
 
 def late_start_problem(session: Session, windows: Sequence[ModelWindow] = ()) -> list[Problem]:
-    """Warn where a run would decide later than its file asks for, as far as windows show."""
+    """Warn if a run would decide later than its file asks for, as far as the windows show."""
     ready = ready_of(session)
     first_ns = int(session.aligned.T[layout.KNOWN, session.first])
     served = next((each.ready_ns for each in windows if not each.reason), first_ns)

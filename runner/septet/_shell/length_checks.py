@@ -16,7 +16,7 @@ _DAY_NS: Final = 86_400_000_000_000
 
 
 def length_problems(session: Session) -> list[Problem]:
-    """Warn of lengths of rules of trading that are written and longer than all bars of the run."""
+    """Warn of durations written in trading rules that are longer than all bars of the run."""
     tables = [each for each in session.market.bars.values() if len(each)]
     if not tables:
         return []

@@ -21,14 +21,14 @@ _VALUES: Final = {
     "known_after": ("1h", "2d"),
     "time_zone": ("UTC", "America/New_York"),
 }
-"""Keys of a block of `data` that only the user can fill in, and values that both may be meant."""
+"""Keys of a block of `data` that only the user can set, and two values that are both plausible."""
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?")
 LoadWith = Callable[[Sequence[str]], Any]
 
 
 def known_besides(error: ConfigError, load_with: LoadWith) -> list[Problem]:
-    """Return what else is wrong with the data of a file of which only such keys are wrong.
+    """Return the other problems of a file's data, if only such keys are missing from the file.
 
     `load_with` loads the file again with settings such as ``data.candles.stamp=open``.
     """
@@ -74,5 +74,5 @@ def _has_no_default(key: str) -> bool:
 
 
 def _identity(problem: Problem) -> tuple[str, str, str]:
-    """What two readings have in common of a problem: all but the times in its message."""
+    """Return the parts of a problem that both readings share: all but the times in its message."""
     return problem.severity, problem.key, _TIME.sub("", problem.message)

@@ -28,7 +28,10 @@ __all__ = [
 
 
 class Learned(msgspec.Struct, frozen=True):
-    """The walk of a run, and what was found about its models; `doubts` are of a stored one."""
+    """The walk of a run, and the findings about its models.
+
+    `doubts` are those of a stored model.
+    """
 
     walk: Any
     labels: Any
@@ -38,14 +41,14 @@ class Learned(msgspec.Struct, frozen=True):
 
 
 def model_columns(session: Session) -> list[str]:
-    """Names of the features the model reads, in order."""
+    """Return the names of the features that the model reads, in order."""
     block = session.strategy.model
     chosen = block.extra.get("inputs") if block is not None else None
     return list(chosen or session.plan.assembly.features)
 
 
 def dataset_of(session: Session, F: np.ndarray) -> Any:
-    """Pool the features of all symbols into the rows a model learns from."""
+    """Pool the features of all symbols into the rows from which a model learns."""
     names = model_columns(session)
     columns = session.plan.assembly.features
     graph = session.plan.assembly.graph
@@ -59,7 +62,7 @@ def dataset_of(session: Session, F: np.ndarray) -> Any:
 
 
 def label_bars(session: Session) -> list[Any]:
-    """Return the bars of all symbols as labels need them, in the stretches between gaps."""
+    """Return the bars of all symbols as labels need them, in the parts between gaps."""
     bars = []
     for k, symbol in enumerate(session.market.symbols):
         table = session.market.bars[symbol]
@@ -81,7 +84,7 @@ def features(loaded: Any, market: Any = None) -> Any:
 
 
 def observed_features(session: Session) -> np.ndarray:
-    """Compute the features of a session over all its data, compiled where that is sooner."""
+    """Compute the features of a session over all its data, compiled if that is faster."""
     from septet._core.batch import Batch
     from septet._shell.compile_policy import choose_plain, ran_plain_first
     from septet._shell.never_known import refuse_never_known
@@ -107,7 +110,7 @@ def learn_walk(
     asked: Sequence[int] = (),
     fitted: dict[int, Any] | None = None,
 ) -> Learned:
-    """Fit and predict out of sample, as the file's `model:` block sets it, and write `up` into F.
+    """Fit and predict out of sample, as set in the file's `model:` block; write `up` into F.
 
     `asked` and `fitted` are those of `septet._learn.walk_forward`.
     """
@@ -151,7 +154,7 @@ def learn_walk(
 
 @contextmanager
 def _params(loaded: Any) -> Iterator[None]:
-    """Add the place to what an estimator refuses: its parameters, not the training window."""
+    """Add the place in the file to errors of an estimator: its parameters, not the window."""
     try:
         yield
     except InputError as error:
@@ -160,12 +163,12 @@ def _params(loaded: Any) -> Iterator[None]:
 
 
 def _check_probabilities(session: Session, dataset: Any) -> None:
-    """Refuse what a model that learns nothing takes for probabilities and is none.
+    """Reject values outside of [0, 1] that a model without training reads as probabilities.
 
     Raises
     ------
     DataError
-        With the first value, its time, and what helps.
+        With the first value, its time, and a hint.
     """
     for reading in readings(("model",), session.strategy.model.config):
         if reading.text in dataset.feature_names:
@@ -175,12 +178,12 @@ def _check_probabilities(session: Session, dataset: Any) -> None:
 
 
 def health_of(learned: Learned | None) -> Sequence[Any]:
-    """Return the readings of a run's models, in order of time; none without a model."""
+    """Return the readings of a run's models, in time order; empty without a model."""
     return () if learned is None else learned.health.readings
 
 
 def move_first(session: Session, learned: Learned) -> None:
-    """Let the first decision wait for the first model."""
+    """Delay the first decision until the first model is ready."""
     first = learned.walk.first_decision_ns
     broken = learned.walk.row_state == learn.NOT_FINITE
     if first is None and broken.any():

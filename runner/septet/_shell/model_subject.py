@@ -28,7 +28,7 @@ def subject_of(strategy: Any, graph: Graph, inputs: Sequence[str]) -> dict[str, 
 
 
 def label_facts(label: Any, bar_ns: int) -> dict[str, Any]:
-    """Return a label as a strategy file writes it, its length in bars."""
+    """Return a label as written in a strategy file, with its length in bars."""
     written = json.loads(json.dumps(label.model_dump(mode="json")))
     return {name: _plain(getattr(label, name), written[name], bar_ns) for name in written}
 
@@ -38,7 +38,7 @@ def _plain(value: Any, written: Any, bar_ns: int) -> Any:
 
 
 def _column(graph: Graph, column: Column, steps: dict[str, Any]) -> str:
-    """Return the name of a column, after its step and all that it reads were added."""
+    """Return the name of a column, after adding its step and everything that it reads."""
     waiting = [column]
     while waiting:
         each = waiting.pop()
@@ -64,7 +64,7 @@ def _reads(node: Node) -> Iterable[tuple[str, Iterable[Column]]]:
 
 
 def _step(graph: Graph, node: Node, reads: dict[str, list[Column]]) -> dict[str, Any]:
-    """Describe one step; settings that name columns are given as what they read."""
+    """Describe one step; settings that name columns are replaced by what they read."""
     written = json.loads(json.dumps(node.config.model_dump(mode="json")))
     inputs = {name for name, kind in marks_of(type(node.config)).items() if kind == "input"}
     settings = {

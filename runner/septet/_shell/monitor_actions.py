@@ -18,19 +18,19 @@ __all__ = ["HALT_CLEARS_WHEN", "MODEL", "Act", "Acts", "rule_of"]
 
 HALT_CLEARS_WHEN: Final = "manual"
 RUNNING: Final = 3
-"""So many verdicts running ask for a model."""
+"""Number of consecutive verdicts that ask for a model."""
 MODEL: Final = "model"
-"""Name of the block whose readings are a model's health."""
+"""Name of the block whose readings are the health of a model."""
 BLOCK_CLEARS_WHEN: Final = "the monitor reads no alarm"
 
 
 def rule_of(name: str, *, blocks: bool = False) -> str:
-    """Name under which a monitor's halt, or its block, is reported."""
+    """Return the name under which a monitor's halt, or its block, is reported."""
     return f"monitoring.{name}:block" if blocks else f"monitoring.{name}"
 
 
 class Act(msgspec.Struct, frozen=True):
-    """Entries are blocked because of a reading (`on`), or no longer."""
+    """Entries are blocked because of a reading (`on`), or no longer blocked."""
 
     rule: str
     on: bool
@@ -43,34 +43,34 @@ class Act(msgspec.Struct, frozen=True):
 
     @property
     def then(self) -> str:
-        """Return what it does, in the words of the file's halts."""
+        """The effect, in the words of the file's halts."""
         return "cancel_all" if self.cancels else "block_entries"
 
     @property
     def clears_when(self) -> str:
-        """What ends it."""
+        """The condition that ends the block."""
         return HALT_CLEARS_WHEN if self.cancels else BLOCK_CLEARS_WHEN
 
     @property
     def text(self) -> str:
-        """The reading, in words."""
+        """The reading as text."""
         each = self.reading
         symbol_text = f" of {each.symbol}" if each.symbol else ""
         return f"{each.metric}{symbol_text} is {each.figures}"
 
 
 class Acts:
-    """Which monitors block entries now."""
+    """The monitors that block entries now."""
 
     def __init__(self) -> None:
         self.halted: list[str] = []
         self._blocking: dict[str, list[tuple[str, str]]] = {}
         self._running: dict[str, int] = {}
         self.asks = False
-        """Whether a monitor has asked for a model since `take_asks`."""
+        """Whether a monitor has asked for a model since the last `take_asks`."""
 
     def take(self, name: str, readings: Sequence[Reading]) -> list[Act]:
-        """Process readings of one monitor, in order of time; return what changes."""
+        """Process the readings of one monitor, in time order; return the changes."""
         acts = []
         for each in readings:
             self._count(name, each)
@@ -81,7 +81,7 @@ class Acts:
         return acts
 
     def _count(self, name: str, each: Reading) -> None:
-        """Count verdicts of `retrain`; the health of a model counts its own."""
+        """Count verdicts of `retrain`; the health of a model keeps its own count."""
         if name == MODEL:
             return
         key = f"{name} {each.metric} {each.symbol}"
@@ -97,7 +97,7 @@ class Acts:
         return asks
 
     def retrained(self) -> None:
-        """Count anew: a model is fitted."""
+        """Reset the counts, since a model was fitted."""
         self._running.clear()
 
     def _block(self, name: str, each: Reading) -> list[Act]:
@@ -112,16 +112,16 @@ class Acts:
         return [Act(rule, bool(now), each)]
 
     def resume(self) -> list[str]:
-        """End every halt: a person resumes the run. Return their rules."""
+        """Clear every halt when a person resumes the run; return their rules."""
         ended, self.halted = self.halted, []
         return ended
 
     def kept(self) -> Any:
-        """Everything that is remembered, as plain data."""
+        """The whole state, as plain data."""
         return [self.halted, self._blocking, self._running]
 
     def restore(self, state: Any) -> None:
-        """Go on from what was kept."""
+        """Restore a stored state."""
         self.halted, blocking, self._running = state
         kind = dict[str, list[tuple[str, str]]]
         self._blocking = msgspec.convert(blocking, kind)

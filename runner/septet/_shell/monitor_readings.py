@@ -25,7 +25,7 @@ __all__ = ["Watcher", "build_watchers", "fill_costs", "passed_limits", "run_view
 
 
 def fill_costs(session: Session, outcome: Outcome) -> pl.DataFrame:
-    """Read what the fills cost against the price their decision saw, at every fill."""
+    """Compare the cost of every fill with the price at its decision."""
     from septet._learn.fill_costs import fill_readings
 
     rows = outcome.rows(layout.FILL)
@@ -42,9 +42,9 @@ def fill_costs(session: Session, outcome: Outcome) -> pl.DataFrame:
 
 
 def passed_limits(session: Session, outcome: Outcome) -> list[str]:
-    """Return how often the gross limit was passed by price alone; it is reported, not trimmed.
+    """Report how often prices alone exceeded the gross limit; the exposure is not trimmed.
 
-    A run without tables keeps equity alone, and reports nothing of this.
+    A run without tables has only equity, and reports nothing here.
     """
     block = session.strategy.risk.limits.get("gross_exposure")
     if block is None or block.use != "gross_exposure" or len(outcome.G) == 1:
@@ -69,7 +69,7 @@ class Watcher(msgspec.Struct, frozen=True):
     monitor: Monitor
 
     def failed(self, fault: str) -> RunError:
-        """Return the error that names the plugin and who brought it."""
+        """Return the error that names the plugin and its distribution."""
         return _failed(self.name, self.block, fault)
 
 
@@ -82,7 +82,7 @@ def _failed(name: str, block: Any, fault: str) -> RunError:
 
 
 def build_watchers(strategy: Any) -> list[Watcher]:
-    """Build the monitors of a file, before anything runs.
+    """Build the monitors of a file, before the run starts.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def build_watchers(strategy: Any) -> list[Watcher]:
             built = block.declaration(block.config)
         except SeptetError:
             raise
-        except BaseException as error:  # a stranger's plugin may raise anything
+        except BaseException as error:  # a third-party plugin may raise anything
             if not is_theirs(error):
                 raise
             fault = f"cannot be built{fault_text(error, _root(block))}"
@@ -127,7 +127,7 @@ def watch(watchers: Sequence[Watcher], run: RunView) -> list[Reading]:
     Raises
     ------
     RunError
-        If a monitor fails, or returns what is no reading of this run.
+        If a monitor fails, or returns something that is not a reading of this run.
     """
     new_readings = []
     for each in watchers:
@@ -139,7 +139,7 @@ def watch(watchers: Sequence[Watcher], run: RunView) -> list[Reading]:
             checked = [_checked(each, reading, run) for reading in new]
         except SeptetError:
             raise
-        except BaseException as error:  # a stranger's monitor may raise anything
+        except BaseException as error:  # a third-party monitor may raise anything
             if not is_theirs(error):
                 raise
             raise each.failed(f"failed{fault_text(error, _root(each.block))}") from error
@@ -148,7 +148,7 @@ def watch(watchers: Sequence[Watcher], run: RunView) -> list[Reading]:
 
 
 def _most(run: RunView) -> int:
-    """Return how many readings of a run are taken: a generator without an end is refused."""
+    """Return the most readings accepted from a run; an endless generator is rejected."""
     return 100_000 + 10 * (len(run.time_ns) + len(run.fills.time_ns) + len(run.trades.exit_ns))
 
 
@@ -158,14 +158,14 @@ def _root(block: Any) -> str:
 
 
 def _is_new(reading: object, run: RunView) -> bool:
-    """Whether a reading was not asked for before; what is none is new, so that it is refused."""
+    """Return whether a reading is new; an object that is not a reading counts as new."""
     if not isinstance(reading, Reading) or not isinstance(reading.time_ns, int):
         return True
     return not (len(run.time_ns) and run.time_ns[0] <= reading.time_ns < run.since_ns)
 
 
 def _checked(watcher: Watcher, reading: Reading, run: RunView) -> Reading:
-    """Return the reading under its block's name, or refuse what is none."""
+    """Return the reading under its block's name; raise if it is not a reading."""
     if not isinstance(reading, Reading):
         raise watcher.failed(f"returned {reading!r:.60}, expected a Reading")
     _require_reading_types(watcher, reading)
@@ -199,7 +199,7 @@ _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 
 
 def _require_reading_types(watcher: Watcher, reading: Reading) -> None:
-    """Refuse a reading of which a part is not of its declared type."""
+    """Raise unless every field of a reading has its declared type."""
     for name, (kinds, expected) in _TYPES.items():
         value = getattr(reading, name)
         if not isinstance(value, kinds):

@@ -36,10 +36,10 @@ def trade_watched(
     health: Sequence[Reading],
     retrains: Retrains | None = None,
 ) -> list[tuple[int, Act]]:
-    """Trade from the first decision to the end; return what monitors did, and when.
+    """Trade from the first decision to the end; return the actions of monitors and their times.
 
-    The features are computed already. A monitor reads nothing later than its reading, so that
-    trades before a reading are final, and only the time after it is traded again.
+    The features are already computed. A monitor reads nothing later than its reading, so trades
+    before a reading are final, and only the time after it is traded again.
     """
     known_ns, last = session.aligned.T[layout.KNOWN], session.aligned.times
     of_model = _of_model(known_ns, health)
@@ -82,9 +82,9 @@ def _of_model(known_ns: Ints, health: Sequence[Reading]) -> list[Due]:
 def _due(
     session: Session, batch: Batch, watchers: Sequence[Watcher], at: int, stop: int
 ) -> list[Due]:
-    """Read the run as far as it was traded: every reading acts at the first time after it.
+    """Read the run as far as it was traded; every reading acts at the first time after it.
 
-    Those that act before `at` have acted.
+    Readings that act before `at` have acted already.
     """
     if not watchers:
         return []
@@ -108,7 +108,7 @@ def _due(
 def _first(
     due: Sequence[Due], at: int, stop: int, acts: Acts, retrains: Retrains | None
 ) -> tuple[int | None, Watched | None]:
-    """Let readings act in order, up to the first time at which one does."""
+    """Apply readings in order, up to the first time at which one changes something."""
     ordered = sorted((each for each in due if at <= each[0] < stop), key=lambda each: each[0])
     position = 0
     while position < len(ordered):
@@ -127,7 +127,7 @@ def _first(
 
 
 def halts_with(halts: Sequence[HaltEvent], acts: Sequence[tuple[int, Act]]) -> list[HaltEvent]:
-    """Put what monitors did among the halts of a run, in order of time."""
+    """Merge the actions of monitors into the halts of a run, in time order."""
     merged = list(halts)
     for time_ns, act in acts:
         if act.on:

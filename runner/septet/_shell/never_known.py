@@ -22,19 +22,19 @@ __all__ = ["Unknown", "never_known", "refuse_never_known"]
 
 
 def never_known(session: Session) -> list[Problem]:
-    """Return what the file reads and no decision has; a warning if a series is optional."""
+    """Return problems for inputs that no decision knows; a warning if a series is optional."""
     unknown = Unknown(session.loaded)
     unknown.take(session.market, session.aligned.T[0][session.first :])
     return unknown.problems()
 
 
 def refuse_never_known(session: Session) -> None:
-    """Refuse a run of which `check` finds that something it reads is never known.
+    """Reject a run with an input that, as `check` finds, is never known.
 
     Raises
     ------
     ConfigError
-        With the place of each.
+        With the place of each input.
     """
     _refuse(never_known(session))
 
@@ -46,7 +46,7 @@ def _refuse(problems: list[Problem]) -> None:
 
 
 class Unknown:
-    """What a file reads that no decision has known so far, while history passes in stretches."""
+    """Inputs of a file that no decision has known so far, for a run in time spans."""
 
     def __init__(self, loaded: Any) -> None:
         self._loaded = loaded
@@ -55,12 +55,12 @@ class Unknown:
             for name, block in loaded.strategy.features.items()
             for path, symbol in _others(name, block.config)
         ]
-        self._series: dict[str, str] | None = None  # what is known of each that no decision saw
+        self._series: dict[str, str] | None = None  # the known span of each that no decision saw
         self._spans: dict[str, tuple[int, int]] = {}
         self._times: tuple[int, int] | None = None
 
     def take(self, market: MarketData, times: Ints) -> None:
-        """Take the bars of a stretch, and the times of its decisions."""
+        """Add the bars of a time span, and the times of its decisions."""
         for symbol, bars in market.bars.items():
             if len(bars):
                 first, _ = self._spans.get(symbol, (int(bars.known_ns[0]), 0))
@@ -83,7 +83,7 @@ class Unknown:
                 del self._series[name]
 
     def problems(self) -> list[Problem]:
-        """Return what was never known."""
+        """Return the problems of the inputs that were never known."""
         tree = self._loaded.tree
         spans = [f"{name} {iso(a)} to {iso(b)}" for name, (a, b) in self._spans.items()]
         problems = [
@@ -116,7 +116,7 @@ class Unknown:
         return problems
 
     def _by_series(self) -> dict[str, dict[str, str]]:
-        """Return, by series, what is known of each symbol of it; "" stands for all symbols."""
+        """Return the known spans by series and symbol; "" stands for all symbols."""
         found: dict[str, dict[str, str]] = {}
         for name, span in (self._series or {}).items():
             base, _, symbol = name.partition("@")
@@ -124,18 +124,18 @@ class Unknown:
         return found
 
     def refuse(self) -> None:
-        """Refuse a run in stretches of what `never_known` refuses of a run in one piece.
+        """Reject a run in time spans for what `never_known` rejects in a run in one piece.
 
         Raises
         ------
         ConfigError
-            With the place of each.
+            With the place of each input.
         """
         _refuse(self.problems())
 
 
 def _is_common(market: MarketData, symbol: str) -> bool:
-    """Whether a symbol has a bar at a time of another; true where there is none to ask."""
+    """Return whether a symbol has a bar at a time of another; True if there is no other."""
     bars_read = market.bars.get(symbol)
     other_bars = [market.bars[each] for each in market.symbols if each != symbol]
     if bars_read is None or not other_bars:
@@ -144,7 +144,7 @@ def _is_common(market: MarketData, symbol: str) -> bool:
 
 
 def _others(name: str, config: BaseModel) -> Iterator[tuple[KeyPath, str]]:
-    """Yield where a feature reads another symbol, and which."""
+    """Yield the places at which a feature reads another symbol, and that symbol."""
     for reading in readings(("features", name), config):  # type: ignore[arg-type]
         if reading.is_expression:
             for each in names_in(parse_expression(reading.text)):

@@ -14,7 +14,7 @@ __all__ = ["refuse_no_entry", "refuse_no_value"]
 
 
 def refuse_no_entry(session: Session) -> None:
-    """Refuse a run of which every entry would be rejected, or none could ever fill.
+    """Reject a run whose every entry would be rejected, or could never fill.
 
     Raises
     ------
@@ -25,10 +25,10 @@ def refuse_no_entry(session: Session) -> None:
 
 
 def refuse_no_value(loaded: Any) -> None:
-    """Refuse a run that has sent no order because what its entries read is never finite.
+    """Reject a run that sent no order because the inputs of its entries are never finite.
 
-    `check` computes features of the last bars for it; a run that sends an order need not. The
-    data is read anew: a run without tables keeps too little of it.
+    `check` computes features of the last bars for it; a run that sends an order need not. The data
+    is read again, since a run without tables keeps too little of it.
 
     Raises
     ------

@@ -48,11 +48,11 @@ class DataCheck(msgspec.Struct, frozen=True):
 
 
 def check_data(loaded: Any) -> DataCheck:
-    """Read the data of a backtest as a run would; return what would stop or empty the run.
+    """Read the data of a backtest as a run would; return problems that would stop or empty the run.
 
-    A missing file, a symbol that is not there, a span without data, features and training
-    windows that are longer than the data, joins in which no time is common; then, where nothing
-    of that stops the run, features that are never finite and rules that are never true.
+    The problems are: a missing file or symbol, a span without data, features and training windows
+    that are longer than the data, joins without a common time; then, if none of these stops the
+    run, features that are never finite and rules that are never true.
     """
     from septet._shell.backtest import refuse_unserved
 
@@ -77,11 +77,12 @@ def check_data(loaded: Any) -> DataCheck:
 
 
 def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:
-    """Try the model of a file without its data, and return what would stop the run.
+    """Check the model of a file without its data; return the problems that would stop the run.
 
-    Parameters that the trainer refuses; a stored model that is missing or damaged, one of other
-    features, bars or labels, and of a backtest (`session`) one that was fitted on labels of the
-    span it is asked to predict. What only makes it doubtful is a warning.
+    The problems are: parameters that the trainer rejects; a stored model that is missing or
+    damaged, or one of other features, bars or labels, and for a backtest (`session`) one that was
+    fitted on labels of the span that it is to predict. A problem that only makes the model doubtful
+    is a warning.
     """
     from septet import _learn as learn
     from septet._shell.session import plan_of
@@ -111,7 +112,7 @@ def check_model(loaded: Any, session: Session | None = None) -> list[Problem]:
 
 
 def _uncalibrated(loaded: Any, card: Mapping[str, Any], key: KeyPath) -> list[Problem]:
-    """Warn of Kelly on a stored model whose card records that it was not calibrated."""
+    """Warn of Kelly sizing with a stored model whose card records that it was not calibrated."""
     if not is_kelly(loaded.strategy.risk.sizing) or card.get("calibrate", "none") != "none":
         return []
     return [
@@ -150,7 +151,7 @@ def _probabilities(session: Session) -> list[Problem]:
 
 
 def _ticks(session: Session) -> list[Problem]:
-    """Warn of stops that are nearer than a tick of the instrument."""
+    """Warn of stops that are closer to the price than one tick of the instrument."""
     problems = []
     for name, block in session.strategy.risk.stops.items():
         distance = getattr(block.config, "distance", None)
@@ -175,7 +176,7 @@ def _ticks(session: Session) -> list[Problem]:
 
 
 def _symbols(session: Session) -> list[Problem]:
-    """Warn of symbols without a bar in the span, beside others that have some."""
+    """Warn of symbols without a bar in the span, if others have some."""
     symbols = list(session.market.symbols)
     return [
         problem_at(
@@ -192,7 +193,7 @@ def _symbols(session: Session) -> list[Problem]:
 
 
 def _moves(session: Session) -> list[Problem]:
-    """List days of unadjusted shares that moved by more than 20 %: splits, or results."""
+    """Warn of days on which unadjusted shares moved by over 20 %: splits, or results."""
     strategy, market = session.strategy, session.market
     if strategy.data.candles.extra["adjust"] not in (None, "none"):
         return []
@@ -215,7 +216,7 @@ def _moves(session: Session) -> list[Problem]:
 
 
 def _doubts(session: Session) -> list[Problem]:
-    """Return a warning for each finding of the data that the verdict would report."""
+    """Return a warning for each finding about the data that the verdict would report."""
     symbols = list(session.market.symbols)
     problems = []
     for each in doubts(session.market.findings):
@@ -231,9 +232,9 @@ def _doubts(session: Session) -> list[Problem]:
 
 
 def check_secrets(loaded: Any) -> list[Problem]:
-    """Return which secrets of a live run cannot be read here: unset variables, missing files.
+    """Return the secrets of a live run that cannot be read: unset variables, missing files.
 
-    Of a venue with an entry in `venues.toml` the entry counts, as in a run. No value is kept.
+    For a venue with an entry in `venues.toml` the entry is used, as in a run. No value is kept.
     """
     problems = []
     stored = stored_credentials()

@@ -59,14 +59,14 @@ class Outcome(msgspec.Struct):
     state: Any
 
     def rows(self, kind: int) -> npt.NDArray[np.int64]:
-        """Rows of the log of one kind."""
+        """Return the rows of the log of one kind."""
         return np.flatnonzero(self.LI[:, 0] == kind)
 
 
 class Ran(NamedTuple):
-    """The results of one run: its outcome, its models, and seconds without training.
+    """The results of one run: its outcome, its models, and its seconds without training.
 
-    `acts` are what monitors did, each with its decision time.
+    `acts` are the actions of monitors, each with its decision time.
     """
 
     outcome: Outcome
@@ -80,7 +80,7 @@ def _symbols(session: Session, codes: Ints) -> Any:
 
 
 def _reasons(session: Session, codes: Any) -> Any:
-    """Names of reason codes; -1 reads as an empty text."""
+    """Return the names of reason codes; -1 becomes an empty text."""
     names = [*session.plan.assembly.reasons, ""]
     numbers = np.asarray(codes, dtype=np.int64)
     return coded(np.where(numbers < 0, len(names) - 1, numbers), names)
@@ -97,7 +97,7 @@ def order_ids(numbers: Ints) -> list[str]:
 
 
 def orders_of(session: Session, outcome: Outcome) -> dict[str, Any]:
-    """One row an order, with its last state and why it ended."""
+    """Return one row per order, with its last state and the reason why it ended."""
     rows = outcome.rows(layout.ORDER)
     LI, LF = outcome.LI[rows], outcome.LF[rows]
     status, ended, filled = _ends(outcome, LI[:, 3])
@@ -123,9 +123,9 @@ def orders_of(session: Session, outcome: Outcome) -> dict[str, Any]:
 
 
 def _ends(outcome: Outcome, numbers: Ints) -> tuple[Ints, Ints, Floats]:
-    """Places in `STATES` that orders ended in, the reason of those given up (or -1), filled units.
+    """Return per order its index in `STATES`, why it ended early (or -1), and filled units.
 
-    Rows of the log are in order of time: of several about one order the last one counts.
+    Rows of the log are in time order; of several rows about one order the last one counts.
     """
     by_number = np.argsort(numbers, kind="stable")
 
@@ -152,11 +152,11 @@ def _ends(outcome: Outcome, numbers: Ints) -> tuple[Ints, Ints, Floats]:
 
 
 def _sizing(session: Session, LF: Floats) -> list[str]:
-    """Return the finite numbers the sizing rule saw, as JSON, one text an order."""
+    """Return the finite inputs of the sizing rule as JSON, one text per order."""
     names = ["equity", *session.plan.assembly.explained]
     values = LF[:, 6 : 6 + len(names)]
     lines = values.tolist()
-    if np.isfinite(values).all():  # JSON writes a float as Python does
+    if np.isfinite(values).all():  # JSON formats floats like Python
         form = ", ".join(f"{json.dumps(name)}: ".replace("%", "%%") + "%r" for name in names)
         return [f"{{{form % tuple(line)}}}" for line in lines]
     return [
@@ -193,9 +193,9 @@ def fills_of(session: Session, outcome: Outcome, venue: str, *, before: int = 0)
 
 
 def trades_of(session: Session, outcome: Outcome, *, over: bool = True) -> dict[str, Any]:
-    """One row a closed trade; where the run is over, then open positions, and what dust made.
+    """Return one row per closed trade; at the end of a run, also open positions and dust.
 
-    Both are marked at the last close, so that all results sum to what equity gained.
+    Both are marked at the last close, so that all results sum to the change in equity.
     """
     rows = outcome.rows(layout.TRADE)
     LI, LF = outcome.LI[rows], outcome.LF[rows]
@@ -224,14 +224,14 @@ def trades_of(session: Session, outcome: Outcome, *, over: bool = True) -> dict[
 
 
 def entries_of_open(session: Session, outcome: Outcome) -> dict[str, int]:
-    """Return when the trades that are open were entered (UTC, ns), by symbol."""
+    """Return the entry times (UTC, ns) of open trades, by symbol."""
     integers, names = outcome.state.I, session.market.symbols
     held = np.flatnonzero(integers[:, layout.OPEN_SIDE]).tolist()
     return {names[k]: int(integers[k, layout.TRADE_NS]) for k in held}
 
 
 def _still_held(session: Session, state: Any, reason: int) -> dict[str, Any]:
-    """Columns of open trades (`reason`), then of dust (`reason` + 1), at the last close."""
+    """Return columns of open trades (`reason`), then of dust (`reason` + 1), at the last close."""
     B, integers = state.B, state.I
     side = integers[:, layout.OPEN_SIDE]
     k = np.flatnonzero(side)
@@ -260,7 +260,7 @@ def _still_held(session: Session, state: Any, reason: int) -> dict[str, Any]:
 
 
 def _as_if_closed(B: Floats, mark: Floats) -> tuple[Floats, Floats, Floats]:
-    """Mean entry and exit price and the quantity of open trades, were the rest sold at `mark`."""
+    """Return mean entry and exit prices and quantities of open trades, as if sold at `mark`."""
     scale, closed = B[:, layout.SCALE], B[:, layout.CLOSED_UNITS]
     units = np.abs(B[:, layout.UNITS])
     entry, exit_price = np.empty(len(B)), np.empty(len(B))
@@ -277,7 +277,7 @@ def _as_if_closed(B: Floats, mark: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def mean_exposure(session: Session, outcome: Outcome) -> float | None:
-    """Mean of |notional| / equity, as the run summed it where its curve is equity alone."""
+    """Return the mean of |notional| / equity, as the run summed it if its curve is only equity."""
     if len(outcome.G) > 1:
         return None
     state = outcome.state
@@ -286,19 +286,19 @@ def mean_exposure(session: Session, outcome: Outcome) -> float | None:
 
 
 def equity_of(session: Session, outcome: Outcome) -> dict[str, Any]:
-    """One row for each decision time from the first on."""
+    """Return one row for each decision time from the first on."""
     first = session.first
     equity = outcome.G[layout.G_EQUITY, first:]
     peak = np.maximum.accumulate(np.maximum(equity, session.strategy.account.capital))
     table = {"time": session.aligned.T[layout.KNOWN, first:], "equity": equity}
-    if len(outcome.G) > 1:  # without tables the curve is equity alone
+    if len(outcome.G) > 1:  # without tables the curve is only equity
         table["cash"] = outcome.G[layout.G_CASH, first:]
         table["exposure"] = outcome.G[layout.G_EXPOSURE, first:] / equity
     return {**table, "drawdown": 1.0 - equity / peak}
 
 
 def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
-    """One row for each symbol and decision time: features, prediction, signal, size, rejection."""
+    """Return a row per symbol and decision time: features, prediction, signal, size, rejection."""
     assembly = session.plan.assembly
     count = len(session.market.symbols)
     ks, rows, times = _decided(session)
@@ -330,7 +330,7 @@ def decisions_of(session: Session, outcome: Outcome) -> dict[str, Any]:
 
 
 def _decided(session: Session) -> tuple[Ints, Ints, Ints]:
-    """Symbol, row and time of every decision, in order of time, then universe order."""
+    """Return the symbol, row and time of every decision, in order of time, then of the universe."""
     known_ns = session.aligned.T[layout.KNOWN, session.first :]
     if len(session.market.symbols) == 1:
         rows = session.aligned.T[layout.ROW, session.first :]
@@ -341,7 +341,7 @@ def _decided(session: Session) -> tuple[Ints, Ints, Ints]:
 
 
 def rebalance_notes(session: Session, outcome: Outcome) -> list[str]:
-    """Return sentences about rebalances: how many were made, and which had to wait, and why."""
+    """Return sentences about rebalances: the number made, and those that waited, with reasons."""
     rows = outcome.rows(layout.REBALANCE)
     if session.plan.facts.schedule is None:
         return []
@@ -375,7 +375,7 @@ def rebalance_waits(session: Session, outcome: Outcome) -> dict[str, int]:
 
 
 def halts_of(session: Session, outcome: Outcome) -> list[HaltEvent]:
-    """Every halt that tripped, with what cleared it."""
+    """Return every halt that tripped, with the event that cleared it."""
     events: list[HaltEvent] = []
     blocks = list(session.plan.assembly.halts)
     kinds = outcome.LI[:, 0]

@@ -20,12 +20,12 @@ __all__ = ["Retrains", "retrains_of"]
 class Retrains:
     """The walk of a backtest, which grows by the models that monitors ask for.
 
-    What was decided before a request stays as it was: the model has data up to the decision time
-    at which it was asked for, and decides after that.
+    Decisions before a request do not change: the model is fitted on data up to the decision time of
+    the request, and is used after it.
     """
 
     def __init__(self, session: Session, F: np.ndarray, learned: Learned) -> None:
-        """Begin with the walk of the schedule; F holds the features and the predictions."""
+        """Start with the walk of the schedule; F holds the features and the predictions."""
         self._session, self._F, self.learned = session, F, learned
         self._known_ns = session.aligned.T[layout.KNOWN]
         self._asked: list[int] = []
@@ -33,19 +33,19 @@ class Retrains:
 
     @property
     def health(self) -> Sequence[Reading]:
-        """Readings of the models, in order of time."""
+        """The readings of the models, in time order."""
         return health_of(self.learned)
 
     def predict_row(self, time_ns: int, vector: Floats) -> tuple[float, int]:
-        """Probability up of a feature vector by the model in force, and the model's state."""
+        """Return the probability up of a feature vector, and the state of the current model."""
         predicted: tuple[float, int] = self.learned.walk.predict_row(time_ns, vector)
         return predicted
 
     def is_due(self, t: int) -> bool:
         """Whether a request at the cursor of a decision time gets a model.
 
-        None is asked for while the newest window has not given a model that decides, and where
-        the schedule, or the model's own health, asks at that time anyway.
+        It does not while the newest window has not yielded a model in use, or if the schedule or
+        the model's own health requests one at that time anyway.
         """
         now_ns, before_ns = int(self._known_ns[t]), int(self._known_ns[t - 1]) if t else -1
         models = [each for each in self.learned.walk.models if each.trained_to_ns <= now_ns]
@@ -63,7 +63,7 @@ class Retrains:
 
 
 def retrains_of(session: Session, F: np.ndarray, learned: Learned | None) -> Retrains | None:
-    """Return who fits what monitors ask for; None where the file has nothing to fit again."""
+    """Return the object that fits the models requested by monitors; None without a model to fit."""
     block: Any = session.strategy.model
     if learned is None or learn.stored_folder(block) is not None:
         return None

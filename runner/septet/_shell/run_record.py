@@ -19,17 +19,17 @@ __all__ = ["MOST_ROWS", "MOST_TIMES", "Record", "fill_rows", "trade_rows"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 MOST_TIMES: Final = 100_000
-"""Newest decision times that a monitor sees of a run that goes on; older ones leave the view."""
+"""Number of newest decision times that a monitor sees in a run in progress."""
 MOST_ROWS: Final = 50_000
-"""Newest fills, and trades, that it sees."""
+"""Number of newest fills, and of newest trades, that it sees."""
 _SLACK: Final = 1.25
 
 
 def fill_rows(LI: Ints, LF: Floats, scale: Floats, time_ns: Ints | None = None) -> FillRows:
-    """Return rows of the log that are fills as monitors see them.
+    """Return rows of the log about fills in the format of monitors.
 
-    `scale` holds the units in one of each symbol's base currency; `time_ns` when each was known,
-    if that is not when it happened.
+    `scale` is the number of units in one of each symbol's base currency; `time_ns` is the known
+    time of each fill, if it differs from the time of the fill.
     """
     return FillRows(
         time_ns=LI[:, 1] if time_ns is None else time_ns, symbol=LI[:, 2],
@@ -39,7 +39,7 @@ def fill_rows(LI: Ints, LF: Floats, scale: Floats, time_ns: Ints | None = None) 
 
 
 def trade_rows(LI: Ints, LF: Floats, time_ns: Ints | None = None) -> TradeRows:
-    """Return rows of the log that are trades as monitors see them."""
+    """Return rows of the log about trades in the format of monitors."""
     return TradeRows(
         entry_ns=LI[:, 3], exit_ns=LI[:, 1] if time_ns is None else time_ns, symbol=LI[:, 2],
         side=LI[:, 5], quantity=LF[:, 3], entry_price=LF[:, 1], exit_price=LF[:, 2],
@@ -49,7 +49,7 @@ def trade_rows(LI: Ints, LF: Floats, time_ns: Ints | None = None) -> TradeRows:
 
 
 class _Rows:
-    """Rows of the log of one kind, and when each was known."""
+    """Rows of the log of one kind, and their known times."""
 
     def __init__(self) -> None:
         self.known, self.whole, self.parts = array("q"), array("q"), array("d")
@@ -70,7 +70,7 @@ class _Rows:
             del self.parts[: surplus * self.width]
 
     def tables(self, before_ns: int) -> tuple[Ints, Ints, Floats]:
-        """Rows known before a time: when, their whole numbers, their fractions."""
+        """Return the rows known before a time: their times, integers and floats."""
         known_ns = np.array(self.known, np.int64)
         stop = int(np.searchsorted(known_ns, before_ns, side="left"))
         LI = np.array(self.whole, np.int64).reshape(-1, layout.LI_COLUMNS)[:stop]
@@ -93,8 +93,8 @@ class _Rows:
 class Record:
     """Fills, trades and curve of a run, in the order in which they became known.
 
-    A row that arrives after its time was read counts as known from then on, so that no reading
-    of the past changes. `scale` holds the units in one of each symbol's base currency.
+    A row that arrives after its time was read counts as known only from then on, so that no earlier
+    reading changes. `scale` is the number of units in one of each symbol's base currency.
     """
 
     def __init__(self, symbols: Sequence[str], bar_ns: int, scale: Sequence[float]) -> None:
@@ -104,7 +104,7 @@ class Record:
         self._times = array("q")
         self._curve = tuple(array("d") for _ in range(3))
         self.read_ns = BEGINNING_NS
-        """Everything known before this time has been read."""
+        """All rows known before this time have been read."""
 
     def log(self, LI: Ints, LF: Floats) -> None:
         """Process rows of the log, in order."""
@@ -128,18 +128,18 @@ class Record:
                 del each[:surplus]
 
     def counts(self, before_ns: int) -> tuple[int, int, int]:
-        """How many times, fills and trades were known before a time."""
+        """Return the number of times, fills and trades known before a time."""
         columns = (self._times, self._fills.known, self._trades.known)
         times, fills, trades = (bisect_left(each, before_ns) for each in columns)
         return times, fills, trades
 
     def fills(self, before_ns: int) -> FillRows:
-        """Fills known before a time."""
+        """Return the fills known before a time."""
         known_ns, LI, LF = self._fills.tables(before_ns)
         return fill_rows(LI, LF, self._scale, known_ns)
 
     def view(self, before_ns: int, since_ns: int) -> RunView:
-        """Return the run as it was known before a time, read already up to another."""
+        """Return the run as known before a time; what was known before `since_ns` was read."""
         times = np.array(self._times, np.int64)
         stop = int(np.searchsorted(times, before_ns, side="left"))
         equity, cash, exposed = (np.array(each, np.float64)[:stop] for each in self._curve)
@@ -150,14 +150,14 @@ class Record:
         )  # fmt: skip
 
     def snapshot(self) -> bytes:
-        """Everything needed to go on."""
+        """Return the whole state."""
         columns: tuple[Any, ...] = (self._times, *self._curve)
         curve = [each.tobytes() for each in columns]
         state = [self._fills.kept(), self._trades.kept(), curve, self.read_ns]
         return msgspec.msgpack.encode(state)
 
     def restore(self, data: bytes) -> None:
-        """Go on from a snapshot."""
+        """Restore a snapshot."""
         fills, trades, curve, self.read_ns = msgspec.msgpack.decode(data)
         self._fills, self._trades = _Rows.of(fills), _Rows.of(trades)
         self._times = array("q")

@@ -24,9 +24,9 @@ __all__ = ["MODEL", "EventMonitors", "RunMonitors", "Watched"]
 
 
 class Watched(msgspec.Struct):
-    """Readings of the monitors at one decision time, and what they change.
+    """Readings of the monitors at one decision time, and their effects.
 
-    `asks` is whether one of them has asked for a model, three times running.
+    `asks` is whether a monitor has asked for a model with three readings in a row.
     """
 
     readings: list[Reading] = msgspec.field(default_factory=list)
@@ -36,7 +36,7 @@ class Watched(msgspec.Struct):
 
     @property
     def change(self) -> Change:
-        """The change that the engine must apply."""
+        """The change for the engine to apply."""
         if not self.acts:
             return NOTHING
         blocks = sum(1 if each.on else -1 for each in self.acts)
@@ -44,16 +44,16 @@ class Watched(msgspec.Struct):
 
 
 class RunMonitors:
-    """The monitors of a file over a run that goes on.
+    """The monitors of a file in a run in progress.
 
     Parameters
     ----------
     watchers
-        The monitors, built.
+        The monitors.
     record
-        What they read.
+        The record of the run, which they read.
     slippage_alarm
-        Mean slippage of the last fills above which there is a warning.
+        A mean slippage of the last fills above this gives a warning.
     raises
         True (a backtest): a monitor that fails ends the run. Else it is set aside until a person
         resumes the run, and entries are blocked: nobody watches what it watched.
@@ -74,7 +74,7 @@ class RunMonitors:
         self._dead: list[str] = []
 
     def read(self, time_ns: int) -> Watched:
-        """Read what happened before a decision time and was not read yet."""
+        """Read the events before a decision time that were not read yet."""
         watched, record = Watched(), self.record
         since_ns, counts = record.read_ns, record.counts(time_ns)
         grown = {
@@ -140,24 +140,24 @@ class RunMonitors:
         ]  # fmt: skip
 
     def resume(self) -> list[str]:
-        """End every halt, and try again what failed; return the rules that ended."""
+        """Clear every halt, and retry failed monitors; return the rules that were cleared."""
         self._dead = []
         return self.acts.resume()
 
     def snapshot(self) -> bytes:
-        """Everything needed to go on."""
+        """Return the whole state."""
         state = [self.record.snapshot(), self.acts.kept(), self._counts_read, self._dead]
         return msgspec.msgpack.encode(state)
 
     def restore(self, data: bytes) -> None:
-        """Go on from a snapshot."""
+        """Restore a snapshot."""
         record, acts, self._counts_read, self._dead = msgspec.msgpack.decode(data)
         self.record.restore(record)
         self.acts.restore(acts)
 
 
 class EventMonitors:
-    """The monitors of a backtest that runs one event at a time: what the engine asks.
+    """The monitors of a backtest that runs one event at a time, as called by the engine.
 
     `health` are the readings of the model in order of time, known from the walk; `time_at` gives
     the decision time at a cursor. `retrain` is called with a time at which monitors ask for a
@@ -177,7 +177,7 @@ class EventMonitors:
         self.acts: list[tuple[int, Act]] = []
 
     def before(self, t: int) -> Change:
-        """Let the model's health act."""
+        """Apply the readings of the model's health."""
         time_ns, first = self._time_at(t), self._next
         while self._next < len(self._health) and self._health[self._next].time_ns <= time_ns:
             self._next += 1
@@ -186,18 +186,18 @@ class EventMonitors:
         return watched.change
 
     def after(self, t: int, LI: Ints, LF: Floats) -> Change:
-        """Let the monitors read what the time has traded."""
+        """Let the monitors read the trading of this time."""
         time_ns = self._time_at(t)
         self.monitors.record.log(LI, LF)
         watched = self.monitors.read(time_ns)
         self.acts += [(time_ns, each) for each in watched.acts]
         if watched.asks and (health := self._retrain(time_ns)) is not None:
-            self._health = list(health)  # up to now they are the same
+            self._health = list(health)  # until now they are the same
             self.monitors.acts.retrained()
         return watched.change
 
     def matched(self, LI: Ints, LF: Floats) -> None:
-        """Process fills in bars that were missed; a backtest has none."""
+        """Process fills in missed bars; a backtest has none."""
         self.monitors.record.log(LI, LF)
 
     def ruled(self, curve: Curve) -> None:

@@ -35,7 +35,7 @@ Log = Callable[[str], None]
 class Session:
     """A loaded file with its plan, market data and bars; `first` is the first decision's index.
 
-    `tables` False: the run hands over no decisions.
+    With `tables` False the run returns no decisions.
     """
 
     loaded: Any
@@ -70,9 +70,9 @@ def plan_of(
     calendars: Iterable[str] = (),
     log: Log | None = None,
 ) -> Plan:
-    """Make the plan of a loaded file, `venue_fills` for fills from the venue; compiles nothing yet.
+    """Return the plan of a loaded file, not yet compiled; `venue_fills`: fills come from the venue.
 
-    Where nothing may be compiled (``SEPTET_COMPILE=never``) it runs as plain Python.
+    If compiling is not allowed (``SEPTET_COMPILE=never``) it runs as plain Python.
     """
     host = loaded.host
 
@@ -95,8 +95,9 @@ _TRIM_ABOVE, _PAD, _MAP_ABOVE = -1, -2, -3
 def reuse_memory() -> None:
     """Make glibc keep freed memory of arrays, up to 256 MB, for later arrays.
 
-    Pages taken anew cost several times what filling them does: a warm run of a million bars takes
-    0.1 s less, and no more memory. Arrays of 32 MB and more still come empty, untouched.
+    Allocating new pages takes several times as long as filling them: a warm run of a million bars
+    takes 0.1 s less, and no more memory. Arrays of 32 MB and more are still allocated as new,
+    zeroed pages.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
@@ -113,10 +114,10 @@ def open_session(
     not_before_ns: int | None = None,
     memory_bars: int = 0,
 ) -> Session:
-    """Plan, read the data with enough before the start, and lay out the aligned bars.
+    """Make the plan, read the data with enough history before the start, and align the bars.
 
-    The first decision waits for `not_before_ns`, so that several settings begin together;
-    `memory_bars` are read before the start at least.
+    The first decision is not before `not_before_ns`, so that runs of several settings begin
+    together; at least `memory_bars` are read before the start.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def open_session(
     plan = plan_of(loaded, tables=tables, curve=curve, log=log)
     warmup_ns = warmup_ns_of(strategy, max(plan.memory_bars, memory_bars))
     market = load_market(loaded, warmup_ns=warmup_ns)
-    if market.calendar != "24x7":  # a day is a session there
+    if market.calendar != "24x7":  # there a day is a session
         plan = plan_of(
             loaded, tables=tables, curve=curve, calendar=market.calendar,
             calendars=market.calendars.values(), log=log,
@@ -156,9 +157,9 @@ def alignment_rules(strategy: Any) -> AlignmentRules:
 
 
 def warmup_ns_of(strategy: Any, memory_bars: int) -> int:
-    """Market time to read before the start: memory of the features, and the first window.
+    """Return the market time to read before the start: feature memory, and the first window.
 
-    Several times the bars as time where the market may close; more never changes a bit.
+    The time is several times that of the bars if the market may close; more never changes a bit.
     """
     bars, bar_ns = memory_bars + 2, strategy.universe.bar
     calendars = set(written_calendars(strategy))
@@ -175,7 +176,7 @@ def warmup_ns_of(strategy: Any, memory_bars: int) -> int:
 
 
 def refuse_days_of_two_kinds(plan: Plan, market: MarketData) -> None:
-    """Refuse higher frames of whole days where most symbols trade always and others in sessions.
+    """Reject frames of whole days if most symbols trade always and others in sessions.
 
     Raises
     ------
@@ -211,7 +212,7 @@ def _first_decision(
     aligned: AlignedBars,
     not_before_ns: int | None = None,
 ) -> int:
-    """First time at or after `start` at which the rules of some symbol can be read."""
+    """Return the first time from `start` on at which the rules of some symbol can be read."""
     longest = max(aligned.lengths)
     if longest <= plan.warmup_bars:
         raise DataError(
@@ -243,7 +244,7 @@ def _first_decision(
 
 
 def first_ready(plan: Plan, aligned: AlignedBars) -> int | None:
-    """Return the first time at which the rules of some symbol can be read, if there is one."""
+    """Return the first time at which the rules of some symbol can be read; None without one."""
     first_times = []
     for k, length in enumerate(aligned.lengths):
         ready = np.flatnonzero(aligned.M[k, layout.AGE, :length] >= plan.warmup_bars)

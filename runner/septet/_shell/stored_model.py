@@ -20,7 +20,7 @@ def stored_key(block: Any) -> tuple[str, ...]:
 
 
 def read_stored(loaded: Any, inputs: Sequence[str], graph: Graph) -> Any:
-    """Read the model that a file decides with, and compare what it is a model of with the file.
+    """Read the stored model of a file, and check that it matches the file.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ def read_stored(loaded: Any, inputs: Sequence[str], graph: Graph) -> Any:
     inputs
         Names of what the file's model reads, in order.
     graph
-        What computes the features of the file.
+        The graph that computes the features of the file.
 
     Raises
     ------
     ModelError
-        It is missing, damaged or changed, or of something else; with its place in the file.
+        It is missing, damaged or changed, or does not match; with its place in the file.
     """
     block = loaded.strategy.model
     folder = learn.stored_folder(block)
@@ -45,7 +45,7 @@ def read_stored(loaded: Any, inputs: Sequence[str], graph: Graph) -> Any:
 
 
 def refuse_seen(loaded: Any, stored: Any, end_ns: int) -> None:
-    """Refuse a model that knows labels of the span of a backtest, which ends at a time.
+    """Reject a model fitted on labels of the span of a backtest, which ends at the given time.
 
     Raises
     ------

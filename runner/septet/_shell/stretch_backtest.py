@@ -82,15 +82,15 @@ def run_by_stretches(
     log: Log | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
-    """Run a loaded strategy over history in stretches of `chunk_bars` bars of time.
+    """Run a loaded strategy over history in time spans of `chunk_bars` bars.
 
-    Orders, fills, trades, halts and figures are those of a run in one piece; decisions are left
+    Orders, fills, trades, halts and metrics are those of a run in one piece; decisions are left
     out, and the curve has a row for each start of a day and the last time.
 
     Raises
     ------
     InputError
-        If the strategy needs all of its history at once, naming what does.
+        If the strategy needs all of its history at once; names the part that does.
     """
     began = time.perf_counter()
     log = log or (lambda message: None)
@@ -112,7 +112,7 @@ def _stream(
     progress: Progress | None,
     began: float,
 ) -> RunResult:
-    """Run the stretches; an error names the key of the file that causes it."""
+    """Run all time spans; an error names the key of the file that causes it."""
     strategy = loaded.strategy
     _refuse_whole(strategy)
     reuse_memory()
@@ -122,7 +122,7 @@ def _stream(
         loaded, bars=chunk_bars, memory=memory,
         warmup_ns=warmup_ns_of(strategy, plan.memory_bars),
     )  # fmt: skip
-    if stretches.calendar != "24x7":  # a day is a session there
+    if stretches.calendar != "24x7":  # there a day is a session
         plan = plan_of(
             loaded, tables=False, calendar=stretches.calendar,
             calendars=stretches.calendars.values(), log=log,
@@ -146,7 +146,7 @@ def _stream(
 
 
 def _refuse_whole(strategy: Any) -> None:
-    """Refuse what reads a whole run."""
+    """Reject settings that read a whole run."""
     if strategy.model is not None:
         raise InputError(
             "--chunk is for rules: a model is trained on history that a stretch does not hold",
@@ -162,7 +162,7 @@ def _refuse_whole(strategy: Any) -> None:
 
 
 def _memory_of(plan: Plan) -> Memory:
-    """Return what the features of a plan remember.
+    """Return the memory of the features of a plan.
 
     Raises
     ------
@@ -181,25 +181,25 @@ def _memory_of(plan: Plan) -> Memory:
 
 
 def _read_ahead(stretches: Stretches) -> Iterator[Stretch]:
-    """Read the next stretch, in one thread all along, while one is run."""
+    """Read the next time span in one permanent thread, while the current one runs."""
     source = iter(stretches)
     with ThreadPoolExecutor(1, thread_name_prefix="stretches") as reader:
         coming = reader.submit(next, source, None)
         while (stretch := coming.result()) is not None:
             coming = reader.submit(next, source, None)
             yield stretch
-            del stretch  # or it would stay while the one after the next is read
+            del stretch  # else it would stay in memory while the span after the next is read
 
 
 @dataclass
 class _Shown:
-    """Bars for display: joined as they pass."""
+    """Bars for display, joined as they are processed."""
 
     step: int
     parts: dict[str, list[BarTable]] = field(default_factory=dict)
 
     def take(self, name: str, bars: BarTable, split_ns: int | None) -> None:
-        """Join new bars of a symbol; one group ends with the first decision."""
+        """Join new bars of a symbol; a group ends at the first decision."""
         split = 0
         if split_ns is not None:
             split = int(np.searchsorted(bars.known_ns, split_ns, side="right"))
@@ -217,7 +217,7 @@ class _Shown:
         }
 
     def widest(self, tables: dict[str, BarTable]) -> dict[str, int]:
-        """Return how many bars the widest group of each symbol joins, once it is stored."""
+        """Return the number of bars that the widest group of each symbol joins once stored."""
         group_sizes = {}
         for name, bars in tables.items():
             joined_again = 1 if len(bars) <= DISPLAY_BARS else -(-len(bars) // (DISPLAY_BARS - 2))
@@ -226,7 +226,7 @@ class _Shown:
 
 
 class _Run:
-    """A run in progress, stretch by stretch."""
+    """A run in progress, one time span after another."""
 
     def __init__(self, loaded: Any, plan: Plan, log: Log, stretches: Stretches) -> None:
         strategy = loaded.strategy
@@ -246,14 +246,14 @@ class _Run:
         }
         self.excursions = Excursions()
         self.state: State | None = None
-        self.signals: list[int] = []  # of each symbol at its last bar, as a code
+        self.signals: list[int] = []  # per symbol at its last bar, as a code
         self.session: Session | None = None
         self.boundary = Boundary()
         self.unknown = Unknown(loaded)
-        self.waiting = plan.log(0)  # rows about orders that still work
-        self.events = plan.log(0)  # of the whole account: halts and rebalances
+        self.waiting = plan.log(0)  # rows about orders that are still working
+        self.events = plan.log(0)  # rows about the whole account: halts and rebalances
         self.incomplete: Counter[int] = Counter()
-        self.window = plan.log(0)  # fills that the watch over their costs still averages
+        self.window = plan.log(0)  # fills that the monitor of their costs still averages
         self.fills = self.bars = self.before = self.first_index = 0
         self.ready = False
         self.begin_ns: int | None = None
@@ -262,7 +262,7 @@ class _Run:
         self.seconds = 0.0
 
     def take(self, stretch: Stretch) -> None:
-        """Run one stretch."""
+        """Run one time span."""
         aligned = align_bars(self.plan, stretch.market, self.rules)
         known_ns = aligned.T[layout.KNOWN]
         fresh = int(np.searchsorted(known_ns, stretch.begin_ns))
@@ -282,7 +282,7 @@ class _Run:
         )
 
     def _traded(self, session: Session, *, begun: bool) -> Ints:
-        """Trade from the first decision on; return the times at which holding is valued."""
+        """Trade from the first decision on; return the times at which buy and hold is valued."""
         known_ns: Ints = session.aligned.T[layout.KNOWN]
         if self.first_ns is None:
             return known_ns[:0]
@@ -295,13 +295,13 @@ class _Run:
         return curve_times if begun else np.append(np.int64(self.first_ns), curve_times)
 
     def _hold(self, stretch: Stretch, times_ns: Ints) -> None:
-        """Keep the closes at which holding is valued at new rows of the curve."""
+        """Keep the closes at which buy and hold is valued at new rows of the curve."""
         for name, bars in stretch.market.bars.items():
             new = int(np.searchsorted(bars.known_ns, stretch.begin_ns))
             self.held.take(name, bars, new, times_ns)
 
     def _wait(self, session: Session, fresh: int) -> None:
-        """Find the first decision: not before the file's start, and once the rules can be read."""
+        """Find the first decision: not before the file's start, and after the rules can be read."""
         known_ns, start_ns = session.aligned.T[layout.KNOWN], session.strategy.universe.start
         ready = first_ready(self.plan, session.aligned)
         at = fresh
@@ -320,14 +320,14 @@ class _Run:
         self.before += len(known_ns) - fresh
 
     def _late_start(self) -> LateStart | None:
-        """Return why the first decision is later than the file asks for, if it is."""
+        """Return why the first decision is later than the file asks for; None if it is not."""
         if self.begin_ns is None or self.due_ns is None or self.first_ns is None:
             return None
         ready = Ready(self.begin_ns, self.due_ns, self.first_ns)
         return late_start(self.loaded.strategy, ready, self.first_ns, self.plan.warmup_bars)
 
     def _trade(self, session: Session) -> Ints:
-        """Trade the new times of a stretch; return the times of new rows of the curve."""
+        """Trade the new times of a time span; return the times of new rows of the curve."""
         began = time.perf_counter()
         if self.state is None:
             self.state = self.plan.state(self.loaded.strategy.account.capital, session.instruments)
@@ -336,7 +336,7 @@ class _Run:
         state.C[layout.LOG] = 0
         batch = Batch(self.plan, aligned, state, keeps=bool(tried_nodes(self.plan)))
         begun = (aligned.bar_rows[:, : session.first] >= 0).sum(axis=1).tolist()
-        for k, i in enumerate(begun):  # whether a signal is new is seen by the one before it
+        for k, i in enumerate(begun):  # the previous signal decides whether one is new
             if i and self.signals:
                 batch.D[k, layout.D_SIGNAL, i - 1] = self.signals[k]
         batch.run(session.first)
@@ -366,7 +366,7 @@ class _Run:
         return found
 
     def _project(self, session: Session, LI: Ints, LF: Floats) -> None:
-        """Turn the log of a stretch into rows of tables; what concerns open orders waits."""
+        """Convert the log of a time span into table rows; keep those of open orders."""
         new = self._outcome(LI, LF)
         kinds = LI[:, 0]
         if self._grows("fills", layout.FILL, LI):
@@ -381,18 +381,18 @@ class _Run:
         self.events = _stack(self.events, LI, LF, np.isin(kinds, EVENTS))
         both = _stack(self.waiting, LI, LF, np.isin(kinds, ABOUT_ORDERS))
         ended = both[0][both[0][:, 0] == layout.STATUS, 3]
-        waits = ~np.isin(both[0][:, 3], ended)  # also those that rest beside the working one
+        waits = ~np.isin(both[0][:, 3], ended)  # including those that rest beside the working one
         self.waiting = both[0][waits], both[1][waits]
         final = self._outcome(both[0][~waits], both[1][~waits])
         if self._grows("orders", layout.ORDER, final.LI):
             self._add("orders", result_tables.orders_of(session, final))
 
     def _grows(self, name: str, kind: int, LI: Ints) -> bool:
-        """Whether a log adds rows to a table, or is the first, which gives it its types."""
+        """Return whether a log adds rows to a table, or is the first, which sets its types."""
         return not self.frames[name] or bool((LI[:, 0] == kind).any())
 
     def _watch(self, session: Session, LI: Ints, LF: Floats) -> None:
-        """Read the costs of the fills; the window over them reaches back into other stretches."""
+        """Monitor the costs of the fills; their window reaches back into earlier time spans."""
         old_rows = len(self.window[0])
         rows = _stack(self.window, LI, LF, LI[:, 0] == layout.FILL)
         readings = fill_costs(session, self._outcome(*rows))
@@ -414,7 +414,7 @@ class _Run:
         self.frames[name].append(as_frame(name, table))
 
     def _add_trades(self, session: Session, new: result_tables.Outcome, *, over: bool) -> None:
-        """Add trades with their figures from the bars of this stretch and of those before."""
+        """Add trades with their metrics from the bars of this and earlier time spans."""
         frame = as_frame("trades", result_tables.trades_of(session, new, over=over))
         still_open = result_tables.entries_of_open(session, new)
         trades = frame[[name for name in frame.columns if name not in COLUMNS]]
@@ -422,14 +422,14 @@ class _Run:
         self.frames["trades"].append(measured[frame.columns])
 
     def result(self, chunk_bars: int) -> RunResult:
-        """Put the tables of all stretches together.
+        """Concatenate the tables of all time spans.
 
         Raises
         ------
         DataError
             If no decision was ever taken.
         ConfigError
-            If something that the file reads was known at none of them.
+            If an input of the file was known at no decision.
         """
         if self.session is None or self.state is None or self.first_ns is None:
             raise DataError(
@@ -480,10 +480,10 @@ class _Run:
         )  # fmt: skip
 
     def _all(self, name: str) -> pl.DataFrame:
-        """Return the rows of all stretches, orders by their number."""
+        """Return the rows of all time spans, with orders sorted by their number."""
         import polars as pl
 
-        table = pl.concat(self.frames.pop(name), rechunk=True)  # sums see one piece
+        table = pl.concat(self.frames.pop(name), rechunk=True)  # sums are taken over one piece
         if name != "orders":
             return table
         number = pl.col("order_id").str.slice(1).cast(pl.Int64)
@@ -493,5 +493,5 @@ class _Run:
 def _stack(
     earlier: tuple[Ints, Floats], LI: Ints, LF: Floats, picked: npt.NDArray[np.bool_]
 ) -> tuple[Ints, Floats]:
-    """Put picked rows of a log after others."""
+    """Append selected rows of a log to others."""
     return np.concatenate((earlier[0], LI[picked])), np.concatenate((earlier[1], LF[picked]))

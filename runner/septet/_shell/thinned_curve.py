@@ -30,7 +30,7 @@ class ThinnedCurve:
     count: int = 0
 
     def take(self, time_ns: Ints, equity: Floats) -> Ints:
-        """Add the times of a stretch; return those of the rows that are kept of it."""
+        """Add the times of a time span; return the times of the rows that are kept."""
         kept_before = len(self.parts)
         peak = np.maximum.accumulate(np.maximum(equity, self.top))
         self.top = float(peak[-1])
@@ -66,5 +66,5 @@ class ThinnedCurve:
 
     @property
     def mean(self) -> float:
-        """Mean equity over every time."""
+        """Return the mean equity over all times."""
         return math.fsum(self.sums) / self.count

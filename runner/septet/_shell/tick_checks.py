@@ -17,15 +17,16 @@ from septet.errors import ConfigError, Problem
 __all__ = ["TickCounts", "refuse_ticks", "tick_problems"]
 
 FEW_TICKS: Final = 100
-"""Prices below so many ticks are rounded by 1 % and more."""
+"""Prices below this number of ticks are rounded by 1 % or more."""
 NO_PRICE: Final = 10
-"""A price below so many ticks that is no whole number of them is of another instrument."""
+"""A price below this number of ticks that is not a multiple of the tick is of another
+instrument."""
 _ON_TICK: Final = 1e-6
 _MOST_OFF: Final = 0.5
 
 
 class TickCounts(msgspec.Struct):
-    """Closes of a symbol that are few ticks, and how many of these are no whole number of them."""
+    """Number of a symbol's closes that are few ticks, and of those that are not multiples of it."""
 
     tick: float
     lowest: float = math.inf
@@ -52,21 +53,21 @@ class TickCounts(msgspec.Struct):
 
     @property
     def is_above_prices(self) -> bool:
-        """Whether a price is less than one tick: it would be rounded to none, or to a multiple."""
+        """Whether a price is less than one tick: it would be rounded to zero, or to a multiple."""
         return self.tick > 0.0 and self.lowest < self.tick * (1.0 - 1e-9)
 
     @property
     def is_wrong(self) -> bool:
-        """Whether fills at this tick would certainly be none of the market's prices."""
+        """Whether fills at this tick would certainly not be prices of the market."""
         return self.is_above_prices or self.least_off > _MOST_OFF * self.least
 
     @property
     def is_coarse(self) -> bool:
-        """Whether prices that lie between the ticks are rounded by more than 1 %."""
+        """Whether prices between the ticks are rounded by more than 1 %."""
         return self.few_off > _MOST_OFF * self.few
 
     def problem(self, loaded: Any, symbol: str) -> Problem | None:
-        """Return what is wrong with the tick, at its key; a warning where it may be meant."""
+        """Return the problem of the tick, at its key; a warning if the tick may be intended."""
         if not (self.is_wrong or self.is_coarse):
             return None
         share = 100.0 * self.tick / self.lowest
@@ -97,7 +98,7 @@ class TickCounts(msgspec.Struct):
 
 
 def tick_problems(session: Session) -> list[Problem]:
-    """Return the ticks that do not fit the prices from the first decision on."""
+    """Return problems of ticks that do not fit the prices from the first decision on."""
     problems = []
     begin_ns = session.aligned.T[0][session.first]
     for symbol, instrument in zip(session.market.symbols, session.instruments, strict=True):
@@ -110,7 +111,7 @@ def tick_problems(session: Session) -> list[Problem]:
 
 
 def refuse_ticks(problems: list[Problem]) -> None:
-    """Refuse a run whose fills would be prices that the market never had.
+    """Reject a run whose fills would be at prices that the market never had.
 
     Raises
     ------

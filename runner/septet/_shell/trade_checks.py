@@ -29,15 +29,15 @@ _ROUNDING = 1.0 + 1e-9
 _SLOW_BARS = 10
 _MOST_BARS = 300
 _LONG_WAIT = 0.1
-"""The share of a run without a rebalance from which on it is reported."""
+"""A run without a rebalance for at least this share of its length is reported."""
 _RARELY = 0.01
-"""The share of decision times with a quorum below which it is reported."""
+"""A share of decision times with a quorum below this is reported."""
 _VOLATILE = 1.05
-"""By how much more an entry may be expected to cost where slippage follows volatility."""
+"""Factor by which an entry may cost more if slippage follows volatility."""
 
 
 class _Obstacle(msgspec.Struct, frozen=True):
-    """Why entries of a symbol are rejected: at every bar, or at the last and at most of them."""
+    """The reason why a symbol's entries are rejected: at all bars, or at the last and most."""
 
     path: KeyPath
     message: str
@@ -47,7 +47,7 @@ class _Obstacle(msgspec.Struct, frozen=True):
 
 
 def trade_problems(session: Session) -> list[Problem]:
-    """Return why no entry can be sent or filled; an error where that holds for every symbol."""
+    """Return why no entry can be sent or filled; an error if that holds for every symbol."""
     terms = terms_of(session.strategy)
     problems = [*_latency(session, terms), *_never_due(session, terms), *_no_quorum(session)]
     obstacles = [
@@ -134,7 +134,7 @@ def _no_quorum(session: Session) -> list[Problem]:
 
 
 def _latency(session: Session, terms: Terms) -> list[Problem]:
-    """Orders that reach the market after the data, or long after their decision."""
+    """Find orders that reach the market after the end of the data, or long after their decision."""
     bars = int(terms.simulation.latency)
     times_left = session.aligned.times - session.first
     if bars < _SLOW_BARS:
@@ -157,7 +157,7 @@ def _latency(session: Session, terms: Terms) -> list[Problem]:
 def _obstacles(
     session: Session, terms: Terms, k: int, instrument: Instrument
 ) -> Iterator[_Obstacle]:
-    """Yield what keeps entries of a symbol from being sent or filled, in the order of the rules."""
+    """Yield reasons why a symbol's entries cannot be sent or filled, in the order of the rules."""
     symbol = session.market.symbols[k]
     table = session.market.bars[symbol]
     first_row = int(np.searchsorted(table.known_ns, session.aligned.T[0][session.first]))
@@ -202,7 +202,7 @@ def _obstacles(
 def _refused(
     refused: Any, path: KeyPath, symbol: str, rejected: str, why: str, hint: str
 ) -> Iterator[_Obstacle]:
-    """Yield an obstacle where all bars reject, or the last one does."""
+    """Yield an obstacle if all bars reject entries, or the last one does."""
     if bool(refused.all()):
         yield _Obstacle(path, f"every entry of {symbol} {rejected}: {why}", hint, True)
     elif bool(refused[-1]):
@@ -211,7 +211,7 @@ def _refused(
 
 
 def _largest(strategy: Any, terms: Terms, symbol: str) -> tuple[float, float]:
-    """Return what a first entry is at most: worth (quote), and quantity (base)."""
+    """Return the maximum of a first entry: its value (quote), and its quantity (base)."""
     capital, spot = float(strategy.account.capital), terms.spot
     values = [capital * (1.0 - (terms.cash_buffer or 0.0))] if spot else []
     values += [] if spot else [capital * float(terms.perpetual.leverage)]
@@ -249,7 +249,7 @@ def _wire(
     lot: float,
     largest: tuple[float, float],
 ) -> Iterator[_Obstacle]:
-    """Orders above max_order_value, which are rejected, not cut; limits outside the collar."""
+    """Find orders above max_order_value, which are rejected, not cut; limits outside the collar."""
     strategy = session.strategy
     limits = {
         each.use.rpartition(":")[2]: (name, each.config)
@@ -294,7 +294,7 @@ def _wire(
 
 
 def _reach(session: Session, terms: Terms, symbol: str, begin: int) -> Iterator[_Obstacle]:
-    """Limits and triggers that no bar reaches while an order waits."""
+    """Find limits and triggers that no bar reaches while an order waits."""
     order = session.strategy.execution.order
     style = order.use.rpartition(":")[2]
     if order.distribution != BUILT_IN or style not in ("limit", "stop", "stop_limit"):
@@ -321,7 +321,7 @@ def _reach(session: Session, terms: Terms, symbol: str, begin: int) -> Iterator[
 def _volume(
     session: Session, terms: Terms, symbol: str, volume: Floats, lot: float
 ) -> Iterator[_Obstacle]:
-    """Bars whose volume lets no lot through."""
+    """Find bars whose volume is too small for one lot."""
     share = terms.simulation.participation
     if share is None:
         return

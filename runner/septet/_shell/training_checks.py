@@ -27,7 +27,7 @@ _MOST_WINDOWS: Final = 500
 
 
 class WindowRows(msgspec.Struct, frozen=True):
-    """Rows with a label, and warmed-up features, in the window that ends at `trained_to_ns`."""
+    """Rows with a label and warmed-up features, in the window that ends at `trained_to_ns`."""
 
     trained_to_ns: int
     ready_ns: int
@@ -36,24 +36,24 @@ class WindowRows(msgspec.Struct, frozen=True):
 
     @property
     def downs(self) -> int:
-        """Rows labelled down."""
+        """Number of rows labelled down."""
         return self.rows - self.ups
 
 
 class Windows(msgspec.Struct, frozen=True):
-    """The training windows of a walk forward, in order of time; `step` 1 if all were looked at."""
+    """The training windows of a walk forward, in time order; `step` is 1 if all were checked."""
 
     rule: TrainingRule
     rows: tuple[WindowRows, ...]
     step: int = 1
 
     def trains(self, each: WindowRows) -> bool:
-        """Whether a window has enough rows, and enough of each class."""
+        """Return whether a window has enough rows, and enough rows of each class."""
         enough = each.rows >= self.rule.min_rows
         return enough and min(each.ups, each.downs) >= self.rule.min_class
 
     def reason(self, each: WindowRows) -> str:
-        """Return why a window gives no model; empty if it does."""
+        """Return why a window yields no model; empty if it does."""
         if each.rows < self.rule.min_rows:
             return f"{each.rows:,} rows to train on, fewer than {self.rule.min_rows:,}"
         for count, name in ((each.ups, "up"), (each.downs, "down")):
@@ -74,7 +74,7 @@ class Windows(msgspec.Struct, frozen=True):
         return {"looked_at": len(self.rows), **windows, **least, "without_model": untrained}
 
     def text(self) -> str:
-        """Return the same as one line."""
+        """Return the same counts as one line."""
         first, last = self.rows[0], self.rows[-1]
         smallest = min(self.rows, key=lambda each: each.rows)
         windows = f"{len(self.rows):,} training window" + "s" * (len(self.rows) != 1)
@@ -87,14 +87,14 @@ class Windows(msgspec.Struct, frozen=True):
         )
 
     def served(self) -> list[ModelWindow]:
-        """Return the windows as `late_start` reads them."""
+        """Return the windows in the format of `late_start`."""
         return [ModelWindow(w.trained_to_ns, w.ready_ns, self.reason(w)) for w in self.rows]
 
 
 def windows_of(session: Session) -> Windows | None:
-    """Return the rows of each training window that serves a decision; None without a walk forward.
+    """Return the rows of each training window used by a decision; None without a walk forward.
 
-    Of more than 500 windows every second, third, ... is looked at, the first and last included.
+    Of more than 500 windows, every second, third, ... is checked, including the first and the last.
     """
     strategy = session.strategy
     block, known_ns = strategy.model, session.aligned.T[layout.KNOWN]
@@ -121,7 +121,7 @@ def windows_of(session: Session) -> Windows | None:
 
 
 def _warm(session: Session, bars: list[Any]) -> list[Any]:
-    """Return a column for each symbol that is finite once what the model reads has warmed up."""
+    """Return one column per symbol that is finite once the model's inputs have warmed up."""
     graph = session.plan.assembly.graph
     ready = max((graph.base_ready(graph.named[n]) for n in model_columns(session)), default=0)
     ages = session.aligned.M[:, layout.AGE]
@@ -131,7 +131,7 @@ def _warm(session: Session, bars: list[Any]) -> list[Any]:
 
 
 def window_problems(session: Session, windows: Windows | None) -> list[Problem]:
-    """Return that no training window fits into the data, or that none has rows of both classes."""
+    """Return the problem that no window fits into the data, or none has rows of both classes."""
     if windows is None:
         return []
     if windows.rows:
@@ -152,7 +152,7 @@ def window_problems(session: Session, windows: Windows | None) -> list[Problem]:
 
 
 def _class_problems(session: Session, windows: Windows) -> list[Problem]:
-    """Return that every window lacks rows, or rows of a class, even if no feature is missing."""
+    """Return the problem that windows lack rows, or a class, even without missing features."""
     block, rule = session.strategy.model, windows.rule
     if any(windows.trains(each) for each in windows.rows):
         return _some_problems(session, windows)
@@ -182,7 +182,7 @@ def _class_problems(session: Session, windows: Windows) -> list[Problem]:
 
 
 def _some_problems(session: Session, windows: Windows) -> list[Problem]:
-    """Warn of windows that give no model, beside others that do."""
+    """Warn of windows that yield no model, if others do."""
     failing = [each for each in windows.rows if not windows.trains(each)]
     if not failing:
         return []
@@ -210,7 +210,7 @@ def _of_label(label: Any) -> str:
 
 
 def parameter_problems(loaded: Any, names: list[str]) -> list[Problem]:
-    """Return contradicting parameters of a model's trainer, found by a fit of synthetic rows.
+    """Return contradicting parameters of a model's trainer, found by a fit on synthetic rows.
 
     `names` are the features that the model reads.
     """

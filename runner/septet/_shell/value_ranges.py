@@ -16,10 +16,10 @@ __all__ = ["outside_notes", "outside_of"]
 
 
 def outside_of(loaded: Any, decisions: Mapping[str, Any] | None) -> dict[str, int]:
-    """Return how many decisions saw a value outside of its range, by column; none are left out.
+    """Return the number of decisions with a value outside of its range, by column; zeros left out.
 
-    The range of a column is what `check` went by when it checked the rules. Without the table of
-    decisions nothing is counted.
+    The range of a column is the one that `check` used for the rules. Without the table of decisions
+    nothing is counted.
     """
     strategy = loaded.strategy
     strange = [n for n, block in strategy.features.items() if block.distribution != BUILT_IN]
@@ -38,12 +38,12 @@ def outside_of(loaded: Any, decisions: Mapping[str, Any] | None) -> dict[str, in
 
 
 def _room(bound: float) -> float:
-    """Return what a value may lie beyond a bound by rounding."""
+    """Return how far a value may exceed a bound by rounding."""
     return 1e-9 * max(1.0, abs(bound)) if math.isfinite(bound) else 0.0
 
 
 def outside_notes(counts: Mapping[str, int], decisions: int) -> list[str]:
-    """Return a sentence for each column that left its range."""
+    """Return a sentence for each column with values outside of its range."""
     return [
         f"{column} left the range that its plugin declares at {count:,} of {decisions:,} "
         "decisions: what check reported of rules that read it may be wrong"

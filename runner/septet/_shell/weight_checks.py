@@ -18,7 +18,7 @@ _PLACE: Final = ("portfolio", "weights")
 
 
 def portfolio_inputs(values: FeatureValues) -> set[str]:
-    """Return the features without which a portfolio holds nothing: ranks, weights, forecasts."""
+    """Return the features that a portfolio requires to hold anything: ranks, weights, forecasts."""
     portfolio = values.session.strategy.portfolio
     if portfolio.use == "weights":
         return {str(portfolio.weights)}
@@ -35,9 +35,9 @@ def portfolio_inputs(values: FeatureValues) -> set[str]:
 
 
 def weight_problems(values: FeatureValues) -> list[Problem]:
-    """Return what is wrong with given weights: below zero on spot, never above, beyond gross.
+    """Return problems of given weights: below zero on spot, never above zero, beyond gross.
 
-    They are looked at where a rebalance falls due.
+    They are checked at the times at which a rebalance is due.
     """
     strategy, session = values.session.strategy, values.session
     portfolio = strategy.portfolio
@@ -78,7 +78,7 @@ def weight_problems(values: FeatureValues) -> list[Problem]:
 
 
 def _unknown(values: FeatureValues, weights: Floats) -> list[Problem]:
-    """Report weights that are not known after the first: the units of such a symbol are kept."""
+    """Report weights that become unknown after the first; the symbol's position is then kept."""
     counted = {}
     for symbol, each in zip(values.session.market.symbols, weights, strict=True):
         finite_rows = np.flatnonzero(np.isfinite(each))

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ShownAxis", "axes_of", "mapped", "write_value"]
 
-# More values than this do not fit side by side; then neighbours are joined.
+# With more values than this, neighbouring values are joined for display.
 MAX_PLACES: Final = 40
 JOINED_PLACES: Final = 24
-# Each pair of these is a map.
+# There is one map for each pair of these keys.
 MAPPED_KEYS: Final = 6
 _DURATIONS: Final = (
     (604_800_000_000_000, "w"),
@@ -37,9 +37,9 @@ _DURATIONS: Final = (
 class ShownAxis:
     """One swept key.
 
-    `values` are the different values, rising; `place` gives for each row of the table on which
-    of `labels` it stands: one a value, or one for several neighbours where there are many.
-    `ticks` are as many, and shorter: the lowest of the neighbours.
+    `values` are the different values, ascending; `place` gives for each row of the table its index
+    in `labels`: one label per value, or one for several neighbouring values if there are many.
+    `ticks` are shorter labels, equal in number: the lowest of the neighbouring values.
     """
 
     key: str
@@ -53,15 +53,15 @@ class ShownAxis:
     drawn: bool
 
     def text(self, value: float) -> str:
-        """Write a value as the file does, or in its unit."""
+        """Format a value as in the file, or in its unit."""
         return self.texts.get(float(value)) or write_value(float(value), self.family)
 
 
 def write_value(value: float, family: str, digits: int = 6) -> str:
-    """Write a number of the table in its unit: 0.1 as a fraction is ``10 %``.
+    """Format a number of the table in its unit: 0.1 as a fraction is ``10 %``.
 
-    Whole numbers are exact. Others have as many digits as a sweep draws, so that a file
-    with this text is that setting; or fewer, where it only has to be read.
+    Whole numbers are exact. Others have as many digits as a sweep draws, so that a file with this
+    text is that setting; or fewer, for display only.
     """
     if family == "fraction":
         return f"{_plain(round(value * 100, 12), digits)} %"
@@ -80,7 +80,7 @@ def _plain(value: float, digits: int) -> str:
 
 
 def _short_names(keys: Sequence[str]) -> list[str]:
-    """The last two parts of each key, or more where two keys would be called the same."""
+    """Return the last two parts of each key, or more if two keys would have the same name."""
     names = []
     for key in keys:
         parts = key.split(".")
@@ -92,7 +92,7 @@ def _short_names(keys: Sequence[str]) -> list[str]:
 
 
 def _written(manifest: Mapping[str, Any], key: str) -> tuple[str, dict[float, str], bool]:
-    """Unit, texts of the values, and whether they were drawn, as the manifest has them."""
+    """Return the unit, the texts of the values, and whether they were drawn, from the manifest."""
     over = (manifest.get("space") or {}).get("over") or []
     axis_document: Mapping[str, Any] = next((axis for axis in over if axis.get("key") == key), {})
     listed = [parse_quantity(text) for text in axis_document.get("values", [])]
@@ -128,9 +128,9 @@ def axes_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> list[ShownAxis]
 
 
 def mapped(axes: Iterable[ShownAxis]) -> list[ShownAxis]:
-    """Return the keys that are worth a map, those with most values first.
+    """Return the keys for which a map is drawn, those with most values first.
 
-    More values than have places of their own are all as many: draws differ by chance.
+    Keys whose values exceed the places count as equal, because numbers of draws differ by chance.
     """
     worth = [axis for axis in axes if len(axis.values) > 1]
     worth.sort(key=lambda axis: -min(len(axis.values), MAX_PLACES + 1))

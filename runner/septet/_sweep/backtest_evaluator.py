@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["BacktestEvaluator", "answer_settings", "first_line", "run_setting"]
 
 _START_SECONDS: Final = 4.0
-"""Work left, in seconds of one process, from which starting others is worth it."""
+"""Remaining work, in seconds of one process, from which more processes are started."""
 
 
 def first_line(error: Exception) -> str:
-    """Return what failed in one line."""
+    """Return the failure in one line."""
     if isinstance(error, ConfigError):
         problem = error.problems[0]
         return f"{problem.key}: {problem.message}" if problem.key else problem.message
@@ -49,7 +49,7 @@ def run_setting(
     first_ns: int,
     log: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """Run one setting; return its figures, or an empty dict and what went wrong."""
+    """Run one setting; return its metrics, or an empty dict and the reason of its failure."""
     from septet._shell.backtest import backtest
 
     try:
@@ -58,7 +58,7 @@ def run_setting(
         return ({}, problem) if problem else (figures_of(result), "")
     except SeptetError as error:
         return {}, first_line(error)
-    except Exception as error:  # a plugin of the setting may raise anything: it is a row
+    except Exception as error:  # a plugin of the setting may raise anything: it becomes a row
         return {}, first_line(error)
 
 
@@ -111,7 +111,7 @@ class BacktestEvaluator:
         return rows
 
     def close(self) -> None:
-        """End the other processes, whatever they are at."""
+        """End the other processes at once."""
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()
@@ -135,7 +135,7 @@ class BacktestEvaluator:
 
 
 def _once(log: Callable[[str], None]) -> Callable[[str], None]:
-    """Return each thing once: every setting compiles, or cannot, for the same reason."""
+    """Return each item once: every setting compiles, or cannot, for the same reason."""
     reported: set[str] = set()
 
     def log_once(message: str) -> None:
@@ -147,19 +147,19 @@ def _once(log: Callable[[str], None]) -> Callable[[str], None]:
 
 
 def _open_pool(loaded: Loaded, first_ns: int, workers: int) -> WorkerProcesses:
-    """Start processes that have the file as it was loaded; none inherits anything else."""
+    """Start processes that receive the file as it was loaded and inherit nothing else."""
     arguments = (loaded.tree, loaded.path, loaded.base_dir, first_ns)
     return WorkerProcesses(workers, answer_settings, arguments)
 
 
 _checking: Final = ExitStack()
-"""Of a process of the pool: two other processes serve the checks of all its settings."""
+"""Resources of a process of the pool: two more processes run the checks of all its settings."""
 
 
 def answer_settings(
     tree: Node, path: Path, base_dir: Path, first_ns: int
 ) -> Callable[[Sequence[FileSetting]], tuple[dict[str, Any], str]]:
-    """Return what runs a setting in another process, given a file as it was loaded."""
+    """Return the function that runs a setting in another process, for a file as it was loaded."""
     from septet.testing.other_process import keep_processes
 
     _checking.enter_context(keep_processes())

@@ -28,19 +28,19 @@ _DURATION_UNITS: Final = ((86_400e9, "d"), (3_600e9, "h"), (60e9, "min"), (1e9, 
 
 
 def _figures(values: Floats) -> list[float | None]:
-    """Round to five digits; what is not finite becomes null."""
+    """Round to five digits; values that are not finite become null."""
     return [float(f"{v:.5g}") if np.isfinite(v) else None for v in values.tolist()]
 
 
 def _goals(findings: Findings) -> Floats:
-    """The goal of each row of the table; NaN where it has none."""
+    """Return the goal of each row of the table; NaN for rows without one."""
     values = findings.table.get_column(findings.goal).to_numpy().astype(np.float64)
     done = (findings.table.get_column("status") == "done").to_numpy()
     return np.where(done & np.isfinite(values), values, np.nan)
 
 
 def _map(findings: Findings, across: ShownAxis, up: ShownAxis, goal: Floats) -> dict[str, Any]:
-    """Best and middle goal of the settings on each place of two keys."""
+    """Return the best and the median goal of the settings in each cell of two keys."""
     shape = (len(up.labels), len(across.labels))
     cell = up.place * shape[1] + across.place
     sign = 1.0 if findings.more_is_better else -1.0
@@ -79,7 +79,7 @@ def _maps(
 
 
 def _line(findings: Findings, goal: Floats) -> dict[str, Any] | None:
-    """The goal over the one key that has more than one value."""
+    """Return the goal over the one key that has more than one value."""
     shown = [axis for axis in findings.axes if len(axis.values) > 1]
     if len(shown) != 1 or findings.best is None:
         return None
@@ -99,7 +99,7 @@ def _line(findings: Findings, goal: Floats) -> dict[str, Any] | None:
 
 
 def _unit(axis: ShownAxis) -> tuple[float, str]:
-    """Factor and name of the unit that a key's values are drawn in."""
+    """Return the factor and the name of the unit in which a key's values are drawn."""
     if axis.family != "duration":
         return _LINE_UNITS.get(axis.family, (1.0, ""))
     largest = float(axis.values[-1])
@@ -108,7 +108,7 @@ def _unit(axis: ShownAxis) -> tuple[float, str]:
 
 
 def _spread(findings: Findings, goal: Floats) -> dict[str, Any] | None:
-    """How often each stretch of the goal came up."""
+    """Return the histogram of the goal."""
     known = goal[np.isfinite(goal)]
     if len(known) < 2 or known.min() == known.max():
         return None
@@ -122,10 +122,10 @@ def _spread(findings: Findings, goal: Floats) -> dict[str, Any] | None:
 
 
 def _ranks(logits: Floats) -> list[float]:
-    """Share of splits by where the best of one half stood in the other, worst to best.
+    """Return the share of splits by the rank of one half's best in the other half, worst to best.
 
-    Twenty places; a rank on an edge belongs to the lower one, so that ten are no better than
-    the middle.
+    There are twenty ranks; a value on an edge belongs to the lower one, so that ten are not better
+    than the median.
     """
     place: Ints = np.ceil(RANK_BINS / (1.0 + np.exp(-logits)) - 1e-9).astype(np.int64) - 1
     counts = np.bincount(np.clip(place, 0, RANK_BINS - 1), minlength=RANK_BINS)
@@ -135,9 +135,9 @@ def _ranks(logits: Floats) -> list[float]:
 def chart_data(
     findings: Findings, *, most_maps: int | None = None, stop: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
-    """Return everything the page's charts draw, of pairs of keys the first `most_maps`.
+    """Return all chart data of the page, with maps for the first `most_maps` pairs of keys.
 
-    `stop` is called between the maps, and raises what ends the work.
+    `stop` is called between the maps; an exception that it raises ends the work.
     """
     goal, best = _goals(findings), findings.best
     axes = {

@@ -44,10 +44,10 @@ __all__ = [
 ]  # fmt: skip
 
 BLOCKS_PER_PROCESS: Final = 2
-"""Blocks that wait or run for each process, so that none is idle while results travel."""
+"""Blocks that wait or run for each process, so that none is idle during transfers."""
 POLL_SECONDS: Final = 1.0
 ALONE_SECONDS: Final = 60.0
-"""How long a sweep waits when no worker is left."""
+"""Time for which a sweep waits if no worker is left."""
 SAME_VERSIONS: Final = "install the same versions there, or leave it out of the cluster"
 SAME_DATA: Final = "let it read the same files: a shared folder, or a copy under the same path"
 
@@ -57,7 +57,7 @@ SAME_DATA: Final = "let it read the same files: a shared folder, or a copy under
 
 @dataclass(frozen=True, slots=True)
 class SweepTask:
-    """All that a process needs, in a form that opens under any version.
+    """All data that a process needs, in a form that opens under any version.
 
     `machine` is what the process must have in common with the sweep; only then `work` is opened.
     """
@@ -69,7 +69,7 @@ class SweepTask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Result of a block: its rows, or why the worker refused it; and its messages."""
+    """Result of a block: its rows, or the reason why the worker rejected it, and its messages."""
 
     rows: list[dict[str, Any]]
     seconds: float
@@ -80,12 +80,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class LostBlock:
-    """A block that no process finished: every worker that ran it ended before it was done."""
+    """A block that no process finished: every worker that ran it ended first."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """The sweep as it is sent to another process; its space has the values and no settings."""
+    """The sweep as sent to another process; its space has the values and no settings."""
 
     tree: Node
     path: Path
@@ -124,10 +124,10 @@ def task_of(loaded: Loaded, space: Space, numbers: Numbers, beginning: Beginning
 
 
 def describe() -> dict[str, str]:
-    """What rows depend on beside the file and the data, as this process has it.
+    """Return what rows depend on besides the file and the data, for this process.
 
-    Versions of Python, septet, every plugin and library, and a hash of the sources of septet
-    and of every plugin, by the names a reader knows them by.
+    These are the versions of Python, septet, every plugin and library, and a hash of the sources of
+    septet and of every plugin, by readable names.
     """
     modules = (each.entry.module.partition(".")[0] for each in points())
     packages = {"septet", "septet_schemas", *modules}
@@ -142,7 +142,7 @@ def describe() -> dict[str, str]:
 
 
 def _differences(own: Mapping[str, str], worker: Mapping[str, str]) -> list[str]:
-    """Name what another machine has otherwise."""
+    """Return the names of the parts that differ on another machine."""
     names = [*own, *(name for name in worker if name not in own)]
     return [
         f"{name} is {worker.get(name, 'missing')} there, {own.get(name, 'missing')} here"
@@ -154,7 +154,7 @@ def _differences(own: Mapping[str, str], worker: Mapping[str, str]) -> list[str]
 def reject_other_versions(
     own: Mapping[str, str], described: Mapping[str, Mapping[str, str] | str]
 ) -> None:
-    """Reject workers that are not as this machine.
+    """Reject workers that differ from this machine.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def reject_other_versions(
 
 @dataclass
 class _Opened:
-    """A sweep that this process works on, or why it does not."""
+    """A sweep opened by this process, or the reason why it could not be opened."""
 
     evaluator: Evaluator | None = None
     refused: tuple[str, ...] = ()
@@ -212,7 +212,7 @@ def run_block(task: SweepTask, block: Sequence[Setting], threads: int = 1) -> An
 
 
 def _close_all() -> None:
-    """Let go of sweeps this process worked on before."""
+    """Close the sweeps that this process opened before."""
     for each in _opened.values():
         if each.evaluator is not None:
             each.evaluator.close()
@@ -223,7 +223,7 @@ def _open(task: SweepTask, threads: int) -> _Opened:
     wrong = _differences(task.machine, describe())
     if wrong:
         return _Opened(refused=tuple(wrong), hint=SAME_VERSIONS)
-    # a sender of parcels can run code here anyway: a cluster exists for that
+    # whoever sends data can run code here anyway: this is the purpose of a cluster
     work: _Work = pickle.loads(task.work)  # noqa: S301
     try:
         return _start(work, threads)
@@ -241,7 +241,7 @@ def _start(work: _Work, threads: int) -> _Opened:
     sources = plugin_sources(loaded.strategy, loaded.host)
     names = sorted({*sources, *work.plugin_sources})
     if differing := [name for name in names if sources.get(name) != work.plugin_sources.get(name)]:
-        # the kit's verdict is of the source that the sweep's own process has
+        # the verdict of the plugin checks is of the source that the sweep's own process has
         return _Opened(refused=(f"the code of {', '.join(differing)} differs",), hint=SAME_VERSIONS)
     hashes = data_hashes_of(loaded, work.begun_with)
     names = sorted({*hashes, *work.data_hashes})
@@ -251,7 +251,7 @@ def _start(work: _Work, threads: int) -> _Opened:
     plan = plan_of(loaded, calendar=work.calendar)
     numbers = Numbers(plan, work.axes, work.joints, work.capital, work.base)
     quick = numbers.enough and plan.compiled
-    threadpool_limits(1)  # the cores are shared out by the cluster
+    threadpool_limits(1)  # the cluster distributes the cores
     opened = _Opened()
     count = threads if quick else 1
     log = opened.messages.append
@@ -263,14 +263,14 @@ def _start(work: _Work, threads: int) -> _Opened:
 
 
 class Pool(Protocol):
-    """Where blocks are run: a cluster of one kind or another.
+    """Processes that run blocks: a cluster of some kind.
 
-    A pool gives a block that was running in a process that died to another process by itself,
-    a few times; then the block is `LostBlock`.
+    If a process dies, the pool itself sends its block to another process, a few times; then the
+    block is a `LostBlock`.
     """
 
     def workers(self) -> dict[str, int]:
-        """Return the processes that are there by name, with how many blocks each runs at once."""
+        """Return the available processes by name, with the number of blocks each runs at once."""
         ...
 
     def describe(self) -> dict[str, dict[str, str] | str]:
@@ -278,19 +278,19 @@ class Pool(Protocol):
         ...
 
     def begin(self, task: SweepTask) -> None:
-        """Make a sweep known."""
+        """Register a sweep."""
         ...
 
     def send(self, ticket: int, block: Sequence[Setting]) -> None:
-        """Have a block run."""
+        """Submit a block."""
         ...
 
     def wait(self, seconds: float) -> tuple[int, Answer | LostBlock] | None:
-        """Return a block that is done, by its ticket; None if there is none so soon."""
+        """Return a finished block by its ticket; None if none finishes soon."""
         ...
 
     def close(self) -> None:
-        """Give up what still runs, and end what was started."""
+        """Cancel running blocks, and end what was started."""
         ...
 
 
@@ -325,7 +325,7 @@ class ClusterEvaluator:
         Raises
         ------
         InputError
-            If a worker is not as the machine of the sweep, or reads other data.
+            If a worker differs from the machine of the sweep, or reads other data.
         RunError
             If no worker is left.
         """
@@ -351,7 +351,7 @@ class ClusterEvaluator:
             yield answer.rows
 
     def close(self) -> None:
-        """End what runs elsewhere."""
+        """End the blocks that run elsewhere."""
         self._pool.close()
 
     def _send(self, block: Sequence[Setting]) -> None:
@@ -369,7 +369,7 @@ class ClusterEvaluator:
             raise InputError(f"a worker cannot take part in this sweep: {why}", hint=answer.hint)
 
     def _lost(self, block: Sequence[Setting]) -> Iterator[list[dict[str, Any]]]:
-        """Try the settings of a lost block one by one; one that is lost alone has failed."""
+        """Run the settings of a lost block one by one; one that is lost alone has failed."""
         if len(block) == 1:
             yield [failed_row(self._space, block[0], "whatever process ran it was ended")]
         else:

@@ -36,7 +36,7 @@ __all__ = ["CompiledEvaluator", "ModelHalts"]
 
 Floats = npt.NDArray[np.float64]
 FEATURE_BYTES: Final = 256 << 20
-"""Memory that variants of features may take; a block that needs more is run in parts."""
+"""Memory that variants of features may take; a block that needs more is divided."""
 LOG_ROWS: Final = 2_048
 
 
@@ -58,7 +58,7 @@ class CompiledEvaluator:
         )
         refuse_never_known(session)
         refuse_ticks(tick_problems(session))
-        # the file's own values may warm up for longer than any setting
+        # the file's own values may need more warm-up than any setting
         known = session.aligned.T[layout.KNOWN]
         session.first = min(session.first, int(np.searchsorted(known, first_ns)))
         session.plan.module  # noqa: B018 - compile before the first block is timed
@@ -83,7 +83,7 @@ class CompiledEvaluator:
         return rows
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Stop the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _part(self, part: Sequence[Setting]) -> list[dict[str, Any]]:
@@ -122,7 +122,7 @@ class CompiledEvaluator:
     def run(
         self, workspace: _Workspace, setting: Setting, vector: Floats, out: Measured, row: int
     ) -> None:
-        """Trade one setting in a thread's memory and store the numbers its figures are made of."""
+        """Trade one setting in a thread's memory and store the numbers for its metrics."""
         capital = self._numbers.capital(setting)
         workspace.begin(capital, vector, self._stack.rows_of(setting))
         trade, at, last = self._session.plan.module.trade, self._first, self._session.aligned.times
@@ -148,7 +148,7 @@ class _Run:
 
 
 def _learned(session: Session) -> Floats | None:
-    """Features and predictions of a strategy with a model: no setting changes them."""
+    """Return features and predictions of a strategy with a model; no setting changes them."""
     if session.strategy.model is None:
         return None
     from septet._shell.model_layer import learn_walk, move_first
@@ -163,11 +163,11 @@ def _learned(session: Session) -> Floats | None:
 
 
 class ModelHalts(Exception):
-    """The model's health halts the run, which these evaluators do not know of."""
+    """The model's health halts the run, which these evaluators do not support."""
 
 
 def _days(session: Session) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Starts of days, and the numbers of the times at which their equity is sampled."""
+    """Return the starts of days, and the indices of the times at which their equity is sampled."""
     known = session.aligned.T[layout.KNOWN, session.first :]
     calendar = market_day_calendar(session.market)
     numbers = np.arange(session.first, session.aligned.times, dtype=np.float64)
@@ -184,7 +184,7 @@ def _days(session: Session) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
 
 
 class _FeatureStack:
-    """Variants of features, one above the other in F."""
+    """Variants of features, stacked in F."""
 
     def __init__(self, session: Session, groups: Groups, learned: Floats | None) -> None:
         self._session, self._groups = session, groups
@@ -203,7 +203,7 @@ class _FeatureStack:
         self._used = 0
 
     def parts(self, block: Sequence[Setting]) -> Iterator[Sequence[Setting]]:
-        """Cut a block so that the variants of each part fit."""
+        """Divide a block so that the variants of each part fit."""
         if len(block) > 1 and self._needs(block) > self.room:
             half = len(block) // 2
             yield from self.parts(block[:half])
@@ -216,7 +216,7 @@ class _FeatureStack:
         return max(counts, default=1)
 
     def rows_of(self, setting: Setting) -> npt.NDArray[np.int64]:
-        """Row of F in which a setting finds each of its features."""
+        """Return the rows of F that contain the features of a setting."""
         rows = np.arange(self.height)
         for group in self._groups.numbers:
             slot = self._at[group][self._groups.of(group, setting)]
@@ -225,7 +225,7 @@ class _FeatureStack:
         return rows
 
     def fills(self, part: Sequence[Setting], vectors: Floats) -> Iterator[Callable[..., None]]:
-        """Yield jobs that compute the variants a part needs and that are not there."""
+        """Yield jobs that compute the missing variants of a part."""
         if self._fixed or not part:
             return
         if self._missing(part) and self._used + self._missing(part) > self.room:
@@ -306,7 +306,7 @@ class _Workspace:
         self._tables = [self.arrays.seen("F", F, first=-slot * n) for n in range(self.stack.room)]
 
     def begin(self, capital: float, vector: Floats, rows: npt.NDArray[np.int64]) -> None:
-        """Start a setting: its cash, its numbers, and where its features are."""
+        """Start a setting: set its cash, its numbers, and the rows of its features."""
         self.state.put(self._fresh)
         self.shorted = False
         self.state.A[list(self.session.plan.capital_slots)] = capital
@@ -315,14 +315,14 @@ class _Workspace:
             self.arrays[name][:] = values
 
     def read_log(self) -> None:
-        """Note whether a trade was short; then the log of a setting is written over."""
+        """Note whether a trade was short; the log of a setting is then overwritten."""
         rows = self.arrays["LI"][: int(self.state.C[layout.LOG])]
         if not self.shorted:
             self.shorted = bool(((rows[:, 0] == layout.TRADE) & (rows[:, 5] < 0)).any())
         self.state.C[layout.LOG] = 0
 
     def daily(self, of_day: npt.NDArray[np.int64]) -> Floats:
-        """Equity at the starts of days, by the number of each day's sample."""
+        """Return equity at the starts of days, by the index of each day's sample."""
         return np.asarray(self.arrays["G"][layout.G_EQUITY, of_day])
 
     def observe(self, vector: Floats, slot: int) -> None:

@@ -10,7 +10,7 @@ from septet._sweep.space import Setting
 __all__ = ["Evaluator", "GiveUp", "Grow", "Staged", "Streaming"]
 
 Grow = Callable[[int, float, int], int]
-"""Settings of the next block from those of the last, its seconds, and the fewest."""
+"""Size of the next block from the size of the last, its seconds, and the least size."""
 
 
 class Evaluator(Protocol):
@@ -24,7 +24,7 @@ class Evaluator(Protocol):
         ...
 
     def close(self) -> None:
-        """End what runs beside; called once, also after an interruption."""
+        """End threads and processes; called once, also after an interruption."""
         ...
 
 
@@ -33,18 +33,18 @@ class Streaming(Evaluator, Protocol):
     """An evaluator that runs several blocks at once."""
 
     def stream(self, waiting: Iterator[Setting], grow: Grow) -> Iterator[list[dict[str, Any]]]:
-        """Run settings in blocks of its own making, and yield the rows of each as it ends."""
+        """Run settings in blocks of its own choice, and yield the rows of each as it ends."""
         ...
 
 
 GiveUp = Callable[[int, Mapping[int, float | None]], Mapping[int, str]]
-"""Called at the end of each stage with the goal so far, by the numbers of the settings still
-running; returns those that are pruned, and why."""
+"""Called at the end of each stage with the current goal by the number of each running setting;
+returns those that are pruned, with the reason."""
 
 
 @runtime_checkable
 class Staged(Evaluator, Protocol):
-    """An evaluator that can give settings up before the end of the history."""
+    """An evaluator that can prune settings before the end of the history."""
 
     def evaluate_in_stages(
         self, block: Sequence[Setting], shares: Sequence[float], give_up: GiveUp

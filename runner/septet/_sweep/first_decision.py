@@ -31,8 +31,8 @@ __all__ = ["Beginning", "begin_sweep", "data_hashes_of"]
 class Beginning:
     """The first decision of a sweep, with the calendar and the fingerprints of its data.
 
-    `changes` make the file the setting that begins last, whose data was read. `doubts` are the
-    sentences of a run's verdict on the data that was read on the way.
+    `changes` turn the file into the setting that begins last, whose data was read. `doubts` are the
+    sentences of a run's verdict on the data read in the search.
     """
 
     first_ns: int
@@ -80,7 +80,7 @@ def _not_begun(error: SeptetError, setting: str) -> InputError:
 
 
 def data_hashes_of(loaded: Loaded, changes: Sequence[FileSetting]) -> dict[str, str]:
-    """Fingerprints of the data of a sweep that begins with `changes`, as read here and now."""
+    """Return the fingerprints of the data of a sweep that begins with `changes`, as read now."""
     from septet._data.load import fingerprints
     from septet._shell.session import open_session
 
@@ -90,7 +90,7 @@ def data_hashes_of(loaded: Loaded, changes: Sequence[FileSetting]) -> dict[str, 
 def _latest_of(
     loaded: Loaded, axis: Axis, axis_numbers: AxisNumbers, doubts: dict[str, None]
 ) -> int | None:
-    """Place of the value that begins last; None where the key does not affect it.
+    """Return the index of the value that begins last; None if the key does not affect it.
 
     `doubts` receives the doubts about the data that is read for it.
     """
@@ -117,14 +117,14 @@ def _latest_of(
 
 
 def _moves_data(axis: Axis) -> bool:
-    """Whether a key may move the first decision by other means than warm-up."""
+    """Return whether a key may move the first decision by other means than warm-up."""
     return axis.path[0] in ("universe", "data", "model") or axis.path[-1] == "bar"
 
 
 def _first_of(loaded: Loaded) -> Beginning:
-    """First decision of one file: read off its aligned bars, once its model has been trained.
+    """Return the first decision of one file, from its aligned bars and its trained model.
 
-    The plan is the one that settings are run with, so that no other is compiled.
+    The plan is the one with which settings are run, so that no other is compiled.
     """
     from septet._data.bad_rows import doubts
     from septet._data.load import fingerprints
@@ -144,7 +144,7 @@ def _first_of(loaded: Loaded) -> Beginning:
 
 
 def _wait_for_model(session: Session) -> None:
-    """Move the first decision of a session to where the run of its file takes it."""
+    """Move the first decision of a session to that of a run of its file."""
     from septet._shell.backtest import refuse_unserved
     from septet._shell.model_layer import learn_walk, move_first, observed_features
 

@@ -47,7 +47,7 @@ def axis_setting(text: str) -> Setting:
 
 
 def _as_yaml(values: str) -> str:
-    """Write the short forms as the file would."""
+    """Convert the short forms to YAML."""
     if values[0] in "[{":
         return values
     span = _SPAN.match(values)
@@ -67,7 +67,7 @@ def _labelled(node: Node, flag: str) -> Node:
 
 
 def flag_settings(axes: Sequence[str], options: Mapping[str, Any]) -> list[Setting]:
-    """Return every setting of the command line; an option that is None gives none.
+    """Return every setting of the command line; an option that is None adds none.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def flag_settings(axes: Sequence[str], options: Mapping[str, Any]) -> list[Setti
             hint = "put all its values into one flag"
             problems.append(Problem("this key is swept twice", file=flag, hint=hint))
         seen.add(setting.path)
-        # an empty block first: the file's values of this key are replaced, not added to
+        # an empty block first: it replaces the file's values of this key
         settings.append(Setting(setting.path, Node("map", Mark(flag), key=Mark(flag))))
         settings.append(setting)
     for name, value in options.items():

@@ -59,7 +59,7 @@ _NAMES: Final[Mapping[str, str]] = {
 }
 _SHOWN_ITEMS: Final = 6
 _MAX_MANIFEST_BYTES: Final = 256 << 20
-"""Bytes of a manifest, which has the table of the whole space in it."""
+"""Most bytes of a manifest, which includes the table of the whole space."""
 
 
 class SweepFolder:
@@ -77,7 +77,7 @@ class SweepFolder:
 
     @property
     def parts(self) -> Path:
-        """Where finished blocks are kept while the sweep runs."""
+        """The folder of finished blocks while the sweep runs."""
         return self.folder / "parts"
 
     def __enter__(self) -> SweepFolder:
@@ -98,7 +98,7 @@ class SweepFolder:
     def finished(
         self, like: pl.DataFrame, space: Space, log: Callable[[str], None]
     ) -> list[pl.DataFrame]:
-        """Return the parts that are there; the rows of one that is no part of it are made again.
+        """Return the stored parts; remove files that are not parts, whose rows are then run again.
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ class SweepFolder:
         return frames
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Keep the rows of a block; durable when it returns.
+        """Store the rows of a block; durable when it returns.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class SweepFolder:
         self._next += 1
 
     def complete(self, table: pl.DataFrame) -> None:
-        """Keep the whole table and mark the sweep as complete; the parts are removed."""
+        """Store the whole table and mark the sweep as complete; the parts are removed."""
         self._write(self.folder / "settings.parquet", table)
         self.manifest["status"] = "complete"
         self.manifest["finished"] = iso(time.time_ns())
@@ -180,9 +180,9 @@ def _part(
 
 
 def _foreign(frame: pl.DataFrame, space: Space, done: Ints) -> str:
-    """Return content that no process of these settings can have written; empty if none.
+    """Describe content that no process of these settings can have written; empty if none.
 
-    A part that was damaged, or that somebody changed, would become rows of the result.
+    A part that was damaged or changed would otherwise become rows of the result.
     """
     numbers = frame.get_column("setting").to_numpy()
     if len(numbers) > len(space) or not np.isin(numbers, space.numbers).all():
@@ -211,14 +211,14 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _locked(path: Path) -> Any:
-    """Keep two processes from working on one sweep; the system frees a dead one's lock."""
+    """Lock a sweep against other processes; the system releases the lock of a dead one."""
     file = os.fdopen(open_lock(path), "r+b")
     try:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except ImportError:
-        return file  # not on this system: a second start is not detected
+        return file  # no file locks on this system: a second start is not detected
     except OSError:
         file.close()
         raise InputError(
@@ -307,7 +307,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _leaves(name: str, value: Any) -> dict[str, Any]:
-    """Plain data by the names a reader knows it by."""
+    """Return plain data by readable names."""
     if name == "plugin_checks" and isinstance(value, list):
         rows = [each for each in value if isinstance(each, dict)]
         value = {str(each.get("plugin")): each.get("state") for each in rows}

@@ -51,7 +51,7 @@ class Measured:
 
     @classmethod
     def room(cls, settings: int, days: int, session: Session) -> Measured:
-        """Return room for some settings."""
+        """Allocate memory for a number of settings."""
         assembly = session.plan.assembly
         return cls(
             np.zeros(settings),
@@ -72,7 +72,7 @@ class Measured:
         *,
         shorted: bool = False,
     ) -> None:
-        """Keep a setting that has just run, if its books add up."""
+        """Store a setting that has just run, if its accounts are consistent."""
         check_books(state, capital)
         self.capital[row] = capital
         self.A[row], self.C[row], self.daily[row] = state.A, state.C, daily
@@ -95,7 +95,7 @@ def holding_growth(session: Session, days_ns: npt.NDArray[np.int64]) -> Floats |
 def figures_of_many(
     measured: Measured, session: Session, held: Floats | None
 ) -> list[dict[str, Any]]:
-    """Return the figures of every setting, in order; undefined ones are None.
+    """Return the metrics of every setting, in order; undefined ones are None.
 
     `held` is the result of `holding_growth` for the measured days, or for more.
     """
@@ -164,7 +164,7 @@ def _excess_over_holding(
 
 
 def _plain(values: Any) -> list[Any]:
-    """Values as Python has them; what is not finite is None."""
+    """Convert to Python values; values that are not finite become None."""
     listed: list[Any] = values.tolist()
     if listed and isinstance(listed[0], float):
         return [value if math.isfinite(value) else None for value in listed]
@@ -177,12 +177,12 @@ def _daily(
     held: Floats | None = None,
     exposure: Floats | None = None,
 ) -> dict[str, Any]:
-    """Ratios of the daily returns of each setting; moments and block sums of the compared returns.
+    """Return ratios of each setting's daily returns, and moments of the compared returns.
 
     `samples` is equity at the start of each day (quote), shape (settings, days); `held` is the
     growth of holding at these times, shape (days or more,), and `exposure` a fraction of equity,
-    shape (settings,). The compared returns are those minus `exposure` times the returns of
-    `held`; without `held` they are the returns. Ratios are annual; NaN where undefined.
+    shape (settings,). The compared returns are those minus `exposure` times the returns of `held`;
+    without `held` they are the returns. Ratios are annual; NaN where undefined.
     """
     count, days = samples.shape
     known = days >= 2
@@ -207,14 +207,14 @@ def _daily(
 
 
 def _over(returns: Floats, spread: Floats, known: npt.NDArray[np.bool_]) -> Floats:
-    """Mean over a spread; NaN where the spread is the rounding of the returns."""
+    """Return the mean over a spread; NaN if the spread is only the rounding of the returns."""
     least = ROUNDING * np.abs(returns).max(axis=1, initial=0.0)
     mean = returns.mean(axis=1) if returns.shape[1] else np.zeros(len(returns))
     return np.asarray(mean / np.where(known & (spread > least), spread, np.nan))
 
 
 def _sharpe(returns: Floats, known: npt.NDArray[np.bool_]) -> Floats:
-    """Daily Sharpe ratios, with n - 1."""
+    """Return the daily Sharpe ratios, with n - 1."""
     size = returns.shape[1]
     mean = returns.mean(axis=1) if size else np.zeros(len(returns))
     second = ((returns - mean[:, None]) ** 2).mean(axis=1) if size else np.zeros(len(returns))
@@ -222,14 +222,14 @@ def _sharpe(returns: Floats, known: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _moments(returns: Floats, sound: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Days, skewness, kurtosis and block sums of the returns of each setting."""
+    """Return days, skewness, kurtosis and block sums of the returns of each setting."""
     count, size = returns.shape
     least = ROUNDING * np.abs(returns).max(axis=1, initial=0.0)
     mean = returns.mean(axis=1) if size else np.zeros(count)
     away = returns - mean[:, None]
     second = (away**2).mean(axis=1) if size else np.zeros(count)
     spread = np.where(sound & (size >= 2) & (np.sqrt(second) > least), second, np.nan)
-    # slices keep a row's numbers side by side: sums are then taken alike in any company
+    # slices keep the numbers of a row contiguous, so that sums do not depend on other rows
     ends = np.cumsum([0, *map(len, np.array_split(np.arange(size), BLOCKS))])
     blocks = [slice(start, end) for start, end in itertools.pairwise(ends.tolist())]
     squares = returns**2

@@ -25,13 +25,13 @@ ONE_THREAD: Final = {
     **{f"{name}_NUM_THREADS": "1" for name in _LIBRARIES},
     "POLARS_MAX_THREADS": "1",
 }
-"""A local worker is one process of one thread; libraries start no others."""
+"""A local worker is one process with one thread; libraries start no others."""
 CONNECT_SECONDS: Final = 20
 WORKERS_SECONDS: Final = 60
 
 
 def _run(task: SweepTask, block: Sequence[Setting]) -> Answer:
-    """Run a block in a worker, with all the threads the worker was given."""
+    """Run a block in a worker, with all threads of the worker."""
     from distributed import get_worker
 
     return run_block(task, block, get_worker().state.nthreads)
@@ -43,14 +43,14 @@ def _same_task(task: SweepTask) -> SweepTask:
 
 
 class DaskPool:
-    """A Dask cluster; it replaces workers that die, and runs again what they were running."""
+    """A Dask cluster; it replaces workers that die, and repeats what they were running."""
 
     def __init__(self, address: str | None, workers: int, log: Callable[[str], None]) -> None:
         """Connect to a scheduler, or start one with `workers` processes on this machine."""
         need("distributed", f"--on {address or 'dask'}")
         import distributed
 
-        self._dask: Any = distributed  # only parts of it are typed
+        self._dask: Any = distributed  # only parts of the package are typed
         with _uninterrupted():
             self._cluster = _local(distributed, workers) if address is None else None
         self._client = self._connect(address)
@@ -84,7 +84,7 @@ class DaskPool:
             ) from error
 
     def workers(self) -> dict[str, int]:
-        """Return the workers that are there by address, with their threads."""
+        """Return the available workers by address, with their threads."""
         try:
             return {str(name): 1 for name in self._client.ncores()}
         except OSError as error:
@@ -106,21 +106,21 @@ class DaskPool:
         return descriptions
 
     def begin(self, task: SweepTask) -> None:
-        """Make a sweep known; large ones take a while to be sent, which is not worth a warning."""
+        """Register a sweep; sending a large one takes a while, which needs no warning."""
         self._name = f"septet-{task.key}-{os.getpid()}"
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
             self._task = self._client.submit(_same_task, task, key=f"{self._name}-sweep")
 
     def send(self, ticket: int, block: Sequence[Setting]) -> None:
-        """Have a block run by some worker."""
+        """Submit a block to any worker."""
         key = f"{self._name}-{ticket}"
         future = self._client.submit(_run, self._task, tuple(block), key=key)
         self._running[key] = ticket, future
         future.add_done_callback(self._done.put)
 
     def wait(self, seconds: float) -> tuple[int, Answer | LostBlock] | None:
-        """Return a block that is done, by its ticket; None if there is none so soon."""
+        """Return a finished block by its ticket; None if none finishes soon."""
         try:
             future = self._done.get(timeout=seconds)
         except queue.Empty:
@@ -136,8 +136,8 @@ class DaskPool:
             return ticket, LostBlock()
 
     def close(self) -> None:
-        """Give up what still runs, leave the scheduler, and end what was started here."""
-        with contextlib.suppress(OSError):  # it may be gone already
+        """Cancel running blocks, leave the scheduler, and end what was started here."""
+        with contextlib.suppress(OSError):  # it may have ended already
             self._client.cancel([future for _, future in self._running.values()])
         self._running.clear()
         self._task = None
@@ -164,8 +164,8 @@ def _local(dask: Any, workers: int) -> Any:
 def _uninterrupted() -> Iterator[None]:
     """Start threads and processes that Ctrl-C does not reach: the sweep ends them itself.
 
-    The thread that starts workers, and starts them again, is made in here and keeps this mask;
-    so do the workers.
+    The thread that starts and restarts workers is created here and keeps this mask; so do the
+    workers.
     """
     if not hasattr(signal, "pthread_sigmask"):  # not on Windows
         yield
@@ -180,7 +180,7 @@ def _uninterrupted() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_output() -> Iterator[None]:
-    """Leave out what Dask logs of connections that end because they are ended."""
+    """Suppress Dask's log messages about connections that are closed on purpose."""
     logger = logging.getLogger("distributed")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -191,7 +191,7 @@ def _without_output() -> Iterator[None]:
 
 
 def _description(answer: Any) -> dict[str, str] | str:
-    """A worker's description, or the text of its error."""
+    """Return a worker's description, or the text of its error."""
     if isinstance(answer, dict):
         return answer
     if isinstance(answer, ImportError | AttributeError):
@@ -211,7 +211,7 @@ def _scheduler_gone() -> RunError:
 
 
 def open_cluster(on: str, workers: int, log: Callable[[str], None]) -> Pool:
-    """Open what `--on` names.
+    """Open the cluster named by `--on`.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def open_cluster(on: str, workers: int, log: Callable[[str], None]) -> Pool:
     Raises
     ------
     InputError
-        If nothing of the kind is known, its package is not installed, or no scheduler answers.
+        If the cluster is unknown, its package is not installed, or no scheduler answers.
     """
     if on == "dask" or on.startswith(("tcp://", "tls://")):
         return DaskPool(None if on == "dask" else on, workers, log)

@@ -23,7 +23,7 @@ def open_evaluator(
     log: Callable[[str], None],
     numbers: Numbers,
 ) -> Evaluator:
-    """Choose how the settings of a space are run.
+    """Return the evaluator that runs the settings of a space.
 
     `first_ns` is the first decision of every setting; `numbers` states which keys change only
     numbers of the plan.

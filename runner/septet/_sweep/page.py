@@ -33,8 +33,8 @@ PROBLEMS_SHOWN: Final = 20
 _EXAMPLES: Final = 3
 _NARROW_PX: Final = 340.0
 _MOST_ACROSS_NARROW: Final = 16
-"""Columns of a map that narrow windows show whole; of a wider one they show a part, and scroll."""
-# Keys of the manifest that are not listed in small print: each is shown elsewhere on the page.
+"""Columns of a map that narrow windows show in full; a wider map scrolls."""
+# Keys of the manifest that are not listed as details, since the page shows them elsewhere.
 _SHOWN_ELSEWHERE: Final = ("space", "strategy_text", "resolved")
 _MEANINGS: Final = (
     (
@@ -136,7 +136,7 @@ def _maps(data: dict[str, Any], shown: Sequence[str]) -> str:
 
 
 def _map_at_both_widths(data: dict[str, Any], item: dict[str, Any], show: str) -> str:
-    """Return a map for wide windows, and for narrow ones one that shows all of it, if it can."""
+    """Return a map for wide windows, and one for narrow windows that shows all, if possible."""
     wide = sweep_charts.map_still(data, item, show)
     if len(data["axes"][item["x"]]["labels"]) > _MOST_ACROSS_NARROW:
         return wide
@@ -240,7 +240,7 @@ def _best(findings: Findings) -> str:
 
 
 def _failed(findings: Findings) -> str:
-    """Group what failed by its problem: a thousand settings often fail for one reason."""
+    """Group failures by problem: a thousand settings often fail for one reason."""
     import polars as pl
 
     failed = findings.table.filter(pl.col("status") == "failed")
@@ -319,7 +319,7 @@ def render(findings: Findings, manifest: Mapping[str, Any]) -> str:
 def write_page(
     folder: Path, table: pl.DataFrame, manifest: Mapping[str, Any], findings: Findings | None = None
 ) -> Path:
-    """Make ``sweep.html`` in the sweep's folder; an old one stays until the new one is whole.
+    """Write ``sweep.html`` to the sweep's folder; the old file stays until the new one is complete.
 
     Parameters
     ----------

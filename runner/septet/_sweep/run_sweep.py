@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["ASK_ABOVE", "Counted", "Outcome", "estimate_seconds", "next_size", "run_sweep"]
 
 Counted: TypeAlias = "Callable[[Mapping[str, Any], pl.DataFrame], None]"
-"""Called with the manifest of a sweep and the rows of a block, before anybody sees a figure."""
+"""Called with the manifest of a sweep and the rows of a block, before any metric is shown."""
 ASK_ABOVE: Final = 100_000
-"""Settings from which a sweep asks to be confirmed."""
+"""Number of settings from which a sweep asks for confirmation."""
 BLOCK_SECONDS: Final = 0.5
 KEEP_SECONDS: Final = 2.0
 MAX_ROWS: Final = 20_000
@@ -46,7 +46,7 @@ _MANY_VALUES: Final = 500
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished sweep: its folder, its table with every column, and what was found in it.
+    """A finished sweep: its folder, its table with every column, and its findings.
 
     `done_before` counts the settings that an earlier process had finished.
     """
@@ -114,7 +114,7 @@ def run_sweep(
     _log_count(space, log)
     numbers = numbers_of(loaded, space)
     beginning = begin_sweep(loaded, space, numbers, log)
-    if beginning.calendar != "24x7":  # a day is a session there, known from the data
+    if beginning.calendar != "24x7":  # there a day is a session, which is known from the data
         numbers = numbers_of(loaded, space, calendar=beginning.calendar)
     manifest = _manifest_of(loaded, space, beginning)
     evaluator = _evaluator(loaded, space, numbers, beginning, threads, on, log)
@@ -132,7 +132,7 @@ def run_sweep(
 
 
 def _require_optuna(space: Space) -> None:
-    """Report a missing optuna before anything is checked, not after."""
+    """Report a missing optuna before any other check."""
     if space.method == "tpe":
         from septet._sweep.tune import need_optuna
 
@@ -148,7 +148,7 @@ def _evaluator(
     on: str | None,
     log: Callable[[str], None],
 ) -> Evaluator:
-    """Open what runs settings: here, or on a cluster."""
+    """Open the evaluator: here, or on a cluster."""
     if on is None:
         return open_evaluator(loaded, space, beginning.first_ns, threads, log, numbers)
     from septet._sweep.cluster import ClusterEvaluator, task_of
@@ -158,20 +158,20 @@ def _evaluator(
     pool = open_cluster(on, threads, log)
     try:
         return ClusterEvaluator(pool, task, space, log)
-    except BaseException:  # whatever it was, what was started is ended
+    except BaseException:  # end everything that was started, whatever the error
         pool.close()
         raise
 
 
 def _log_count(space: Space, log: Callable[[str], None]) -> None:
-    """Report the checks that take a while."""
+    """Log the number of checks if they take a while."""
     count = sum(sum(1 for _ in looked_at(axis)) for axis in space.axes)
     if count > _MANY_VALUES:
         log(f"checking {count:,} values of {len(space.axes)} keys")
 
 
 def _manifest_of(loaded: Loaded, space: Space, beginning: Beginning) -> dict[str, Any]:
-    """The manifest: everything the rows depend on."""
+    """Return the manifest: all inputs on which the rows depend."""
     import platform
 
     from septet import __version__
@@ -219,11 +219,14 @@ def estimate_seconds(
     threads: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[float, int]:
-    """Seconds for the whole space from a few settings spread over it, and how many were run."""
+    """Estimate the seconds for the whole space from a few settings.
+
+    Return them and the number run.
+    """
     count = _PROBES_PER_THREAD * threads
     places = [k * (len(space) - 1) // max(1, count - 1) for k in range(count)]
     probe = [space.setting(int(space.numbers[place])) for place in sorted(set(places))]
-    evaluator.evaluate(probe[:1])  # what is compiled or started once is not counted
+    evaluator.evaluate(probe[:1])  # one-time work such as compiling and starting is not counted
     evaluator.evaluate(probe[: max(1, threads)])
     began = clock()
     evaluator.evaluate(probe)
@@ -255,17 +258,17 @@ def duration_text(seconds: float) -> str:
 
 
 def next_size(size: int, seconds: float, least: int) -> int:
-    """Settings of the next block, so that it takes about half a second.
+    """Return the size of the next block, so that it takes about half a second.
 
-    It grows at most eightfold at a time, since fast settings do not predict the time of slow
-    ones. `least` is the smallest size that gives every thread work.
+    It grows at most eightfold at a time, since fast settings do not predict the time of slow ones.
+    `least` is the smallest size that gives every thread work.
     """
     predicted = int(size * BLOCK_SECONDS / max(seconds, 1e-6))
     return max(least, min(predicted, 8 * size, MAX_ROWS))
 
 
 class _Running:
-    """Runs the settings that are not done yet, and stores their rows as they arrive."""
+    """Runs the remaining settings, and stores their rows as they arrive."""
 
     def __init__(
         self,
@@ -281,7 +284,7 @@ class _Running:
         self._evaluator, self._log = evaluator, log
         self._progress = progress or (lambda stage, done, total, best: None)
         self._counted = counted or (lambda manifest, rows: None)
-        self._tuner = self._guided()  # it knows which settings the rows that are there are of
+        self._tuner = self._guided()  # it knows to which settings the stored rows belong
         self.frames: list[pl.DataFrame] = folder.finished(frame_of(space.keys, []), space, log)
         self.done_before = sum(frame.height for frame in self.frames)
         self._waiting_frames: list[pl.DataFrame] = []
@@ -289,7 +292,7 @@ class _Running:
         self._best: tuple[float, str] | None = None
 
     def _guided(self) -> Tuner | None:
-        """Open what chooses the settings of a guided search; None for other sweeps."""
+        """Open the tuner of a guided search; None for other sweeps."""
         if self.space.method != "tpe":
             return None
         from septet._sweep.tune import Tuner
@@ -303,11 +306,11 @@ class _Running:
         return sum(frame.height for frame in (*self.frames, *self._waiting_frames))
 
     def run(self) -> None:
-        """Run every setting that has no row; an interruption stores those that have one."""
+        """Run every setting without a row; an interruption stores those that have one."""
         source = self._source()
         if self.done_before:
             self._log(f"{self.done_before:,} of {len(self.space):,} settings were done before")
-        for frame in self.frames:  # an earlier process may have ended before it counted them
+        for frame in self.frames:  # an earlier process may have ended before counting them
             self._counted(self.folder.manifest, frame)
             self._look(frame.select("setting", self.space.goal).to_dicts())
         try:
@@ -323,7 +326,7 @@ class _Running:
         self._store()
 
     def _results(self, source: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
-        """Yield the rows of a source; when it ends in an error, what it gave is stored."""
+        """Yield the rows of a source; if it ends in an error, the rows so far are stored."""
         try:
             with self.folder.write_errors():
                 yield from source
@@ -332,7 +335,7 @@ class _Running:
             raise
 
     def _source(self) -> Iterator[list[dict[str, Any]]]:
-        """Take up what gives rows of settings that have none, block by block."""
+        """Return the source of rows for settings without one, block by block."""
         if self._tuner is not None:
             finished = [frame.select("setting", "status", self.space.goal) for frame in self.frames]
             return self._tuner.rows([row for frame in finished for row in frame.to_dicts()])
@@ -366,7 +369,7 @@ class _Running:
         self._progress("sweep", self.done, len(self.space), best)
 
     def _look(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the best so far, to be reported while the others run."""
+        """Update the best setting so far, to be reported while the others run."""
         from septet_schemas.sweep import GOALS
 
         more = GOALS[self.space.goal]
@@ -401,7 +404,7 @@ def _finish(sweep: _Running, *, page: bool, seconds: float) -> Outcome:
     folder = sweep.folder
     rows = pl.concat(sweep.frames).unique("setting").sort("setting")
     table = add_size_cap(add_ratios(rows), folder.manifest)
-    if sweep.space.method == "tpe":  # there were perhaps not as many as were asked for
+    if sweep.space.method == "tpe":  # there may have been fewer settings than requested
         folder.manifest["space"]["settings"] = table.height
     folder.complete(table)
     findings = findings_of(table, folder.manifest)

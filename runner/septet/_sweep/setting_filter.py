@@ -31,7 +31,7 @@ __all__ = ["holds"]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Known = tuple[Flags, Flags]
-"""Where a condition is true, and where it is false; neither is unknown."""
+"""Masks of the rows where a condition is true, and where it is false; neither means unknown."""
 
 _ARITHMETIC: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "**": np.power
@@ -46,7 +46,7 @@ _FUNCTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 
 def holds(condition: Expr, columns: Mapping[str, Floats], rows: int) -> Flags:
-    """Whether a condition is true, row by row.
+    """Return whether a condition is true, row by row.
 
     Parameters
     ----------

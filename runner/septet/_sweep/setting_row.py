@@ -32,13 +32,13 @@ FIGURES: Final = (
     "excess_sharpe",
 )  # fmt: skip
 INVALID_ANSWERS: Final = "invalid_answers"
-"""Rules that gave invalid answers, and how often: null where there are none."""
+"""The rules that gave invalid answers, with counts; null if there are none."""
 DAILY: Final = ("days", "skew", "kurtosis", "block_sums", "block_squares")
 
 
 EXCESS_COLUMNS: Final = ("over_sharpe", "over_skew", "over_kurtosis", "over_sums", "over_squares")
-"""The same over holding the mean exposure, of a setting that might have gone short and never did:
-what is compared instead where that holds for all settings."""
+"""The same over holding the mean exposure, for a setting that could have been short and never was.
+These are compared instead if this holds for all settings."""
 
 
 def daily_figures(returns: Floats) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def excess_columns(sharpe: float | None, daily: dict[str, Any]) -> dict[str, Any
 
 
 def row_of(space: Space, setting: Setting, figures: dict[str, Any]) -> dict[str, Any]:
-    """Row of a setting that ran."""
+    """Return the row of a setting that ran."""
     return {
         "setting": setting.number,
         **space.values(setting),
@@ -129,14 +129,14 @@ def row_of(space: Space, setting: Setting, figures: dict[str, Any]) -> dict[str,
 def failed_row(
     space: Space, setting: Setting, problem: str, status: str = "failed"
 ) -> dict[str, Any]:
-    """Row of a setting that could not be run, or was not run to the end (`pruned`)."""
+    """Return the row of a setting that failed, or was not run to the end (`pruned`)."""
     empty = dict.fromkeys((*COUNTS, *FIGURES, *DAILY, *EXCESS_COLUMNS, INVALID_ANSWERS))
     row = {"setting": setting.number, **space.values(setting), "status": status}
     return {**row, "problem": problem, **empty}
 
 
 def frame_of(keys: Sequence[str], rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
-    """Rows as a table: the same columns, order and types for every block of every sweep."""
+    """Return rows as a table, with the same columns, order and types for every block."""
     import polars as pl
 
     listed = pl.List(pl.Float64)

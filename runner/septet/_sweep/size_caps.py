@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["SIZE_CAP", "add_size_cap", "size_cap_text"]
 
 SIZE_CAP: Final = "size_cap"
-"""Column: the share of equity at which limits cap the size of a setting; null where none does."""
+"""Column: the share of equity at which limits cap the size of a setting; null if none does."""
 _FRACTION_SIZING: Final = "fixed_fraction"
 _FRACTION_KEY: Final = "risk.sizing.fraction"
 
@@ -19,8 +19,8 @@ _FRACTION_KEY: Final = "risk.sizing.fraction"
 def add_size_cap(table: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFrame:
     """Add the column `SIZE_CAP` to a table of settings.
 
-    Known of `fixed_fraction`, which asks for one share of equity at every entry: a position limit
-    or gross exposure below it, or one for the account, caps all of them.
+    It is known for `fixed_fraction`, which requests the same share of equity at every entry: a
+    lower position limit or gross exposure, or one for the account, caps all entries.
     """
     import polars as pl
 
@@ -41,7 +41,7 @@ def add_size_cap(table: pl.DataFrame, manifest: Mapping[str, Any]) -> pl.DataFra
 
 
 def _of(table: pl.DataFrame, key: str, written: Any) -> pl.Expr:
-    """A value of each setting: swept, under the key or its short form, or that of the file."""
+    """Return a value for each setting: swept, under the key or its short form, or from the file."""
     import polars as pl
 
     for name in (key, f"{key}.max"):
@@ -51,14 +51,14 @@ def _of(table: pl.DataFrame, key: str, written: Any) -> pl.Expr:
 
 
 def _account(resolved: Mapping[str, Any]) -> float:
-    """The share of equity that an account lets one position have."""
+    """Return the share of equity that an account permits for one position."""
     if resolved["account"].get("type") != "perpetual":
         return 1.0
     return float((resolved.get("perpetual") or {}).get("leverage") or 1.0)
 
 
 def size_cap_text(table: pl.DataFrame) -> str:
-    """Return how many settings ask for a size that limits cap; empty text for none."""
+    """Return the number of settings whose size is capped by limits, as text; empty for none."""
     import polars as pl
 
     if SIZE_CAP not in table.columns:

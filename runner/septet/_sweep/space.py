@@ -48,7 +48,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value of a key: as a number, as a file writes it, and where it was written."""
+    """One value of a key: as a number, as written in a file, and its place in the file."""
 
     number: float
     text: str
@@ -57,7 +57,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A swept key and its values. `ends` are the first and last of what is drawn from."""
+    """A swept key and its values. `ends` are the first and last of the range of a draw."""
 
     key: str
     path: tuple[str, ...]
@@ -73,7 +73,7 @@ class Axis:
         return self.kind == "draw"
 
     def document(self) -> dict[str, Any]:
-        """Return it as plain data for the manifest."""
+        """Return the axis as plain data for the manifest."""
         if self.drawn:
             ends = [each.text for each in self.ends]
             shape = {"ends": ends, "log": self.log, "step": self.step}
@@ -83,7 +83,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: its number in the space, and the place of its value on each axis."""
+    """One setting: its number in the space, and the index of its value on each axis."""
 
     number: int
     places: tuple[int, ...]
@@ -91,10 +91,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Space:
-    """Every setting of a sweep. `numbers` are those that `where` leaves, in order.
+    """Every setting of a sweep.
 
-    `drawn` holds the places of the values of random settings, one row a number; a grid needs
-    none, and a guided search writes each row when it has chosen it.
+    `numbers` are the settings permitted by `where`, in order. `drawn` holds the value indices of
+    random settings, one row per number; it is not used for a grid, and a guided search writes each
+    row when it has chosen it.
     """
 
     axes: tuple[Axis, ...]
@@ -119,7 +120,7 @@ class Space:
         return Setting(number, tuple(int(each) for each in self._places(np.array([number]))[0]))
 
     def settings(self, start: int = 0, stop: int | None = None) -> Iterator[Setting]:
-        """Yield the settings from the place `start` to before `stop`, in order."""
+        """Yield the settings with index from `start` up to but excluding `stop`, in order."""
         chosen = self.numbers[start:stop]
         for first in range(0, len(chosen), 4_096):
             part = chosen[first : first + 4_096]
@@ -127,7 +128,7 @@ class Space:
                 yield Setting(number, tuple(row))
 
     def places(self) -> Ints:
-        """Places of the values of every setting, shape (settings, axes)."""
+        """Return the value indices of every setting, shape (settings, axes)."""
         return self._places(self.numbers)
 
     def _places(self, numbers: Ints) -> Ints:
@@ -136,12 +137,12 @@ class Space:
         return _odometer(numbers, [len(axis.values) for axis in self.axes])
 
     def values(self, setting: Setting) -> dict[str, float]:
-        """Numbers of a setting by key: a row of the table."""
+        """Return the numbers of a setting by key: a row of the table."""
         pairs = zip(self.axes, setting.places, strict=True)
         return {axis.key: axis.values[place].number for axis, place in pairs}
 
     def columns(self, numbers: Ints) -> dict[str, npt.NDArray[np.float64]]:
-        """Numbers of many settings by key: columns of the table."""
+        """Return the numbers of many settings by key: columns of the table."""
         places = self._places(numbers)
         return {
             axis.key: np.array([each.number for each in axis.values])[places[:, at]]
@@ -149,17 +150,17 @@ class Space:
         }
 
     def sets(self, setting: Setting) -> list[str]:
-        """A setting as `--set` takes it."""
+        """Return a setting in the form of `--set`."""
         pairs = zip(self.axes, setting.places, strict=True)
         return [f"{axis.key}={axis.values[place].text}" for axis, place in pairs]
 
     def changes(self, setting: Setting) -> list[FileSetting]:
-        """A setting as changes of the loaded file."""
+        """Return a setting as changes of the loaded file."""
         pairs = zip(self.axes, setting.places, strict=True)
         return [FileSetting(axis.path, axis.values[place].node) for axis, place in pairs]
 
     def document(self) -> dict[str, Any]:
-        """Return what defines the space as plain data for the manifest."""
+        """Return the definition of the space as plain data for the manifest."""
         return {
             "over": [axis.document() for axis in self.axes],
             "where": self.where,
@@ -203,7 +204,7 @@ def space_of(loaded: Loaded, *, seed: int | None = None) -> Space:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A key with what was written of its values, before anything is drawn."""
+    """A key with its values as written, before anything is drawn."""
 
     key: str
     path: tuple[str, ...]
@@ -237,7 +238,7 @@ def _value(quantity: Quantity, place: Node) -> Value:
 
 
 def _listed(part: _Part) -> tuple[str, tuple[Value, ...]]:
-    """Values of a list or a range, each with its place."""
+    """Return the values of a list or a range, each with its place."""
     if isinstance(part.written, SweepRange):
         return "range", tuple(_value(each, part.node) for each in range_of(part.written))
     nodes = list(part.node.children.values())
@@ -245,7 +246,7 @@ def _listed(part: _Part) -> tuple[str, tuple[Value, ...]]:
 
 
 class _SpaceBuilder:
-    """Makes a space from its parts."""
+    """Builds a space from its parts."""
 
     def __init__(self, loaded: Loaded, sweep: Sweep, parts: Sequence[_Part], seed: int) -> None:
         self.loaded, self.sweep, self.parts, self.seed = loaded, sweep, parts, seed
@@ -253,7 +254,7 @@ class _SpaceBuilder:
         self.condition = parse_where(sweep.where, keys) if sweep.where is not None else None
 
     def grid(self) -> Space:
-        """Every combination that `where` leaves."""
+        """Return the space of every combination permitted by `where`."""
         axes = tuple(self._sampler(part).axis() for part in self.parts)
         count = math.prod(len(axis.values) for axis in axes)
         if count > MAX_SETTINGS:
@@ -275,9 +276,9 @@ class _SpaceBuilder:
         return self._space(axes, "grid", numbers, 0)
 
     def random(self) -> Space:
-        """Draws in order until there are enough that `where` leaves, no two alike.
+        """Draw in order until there are enough different settings permitted by `where`.
 
-        Each key draws from a stream of its own, so that more trials begin with the same settings.
+        Each key uses a random stream of its own, so that more trials start with the same settings.
         """
         trials = self.sweep.trials or TRIALS
         drawers = [self._sampler(part) for part in self.parts]
@@ -305,10 +306,10 @@ class _SpaceBuilder:
         return self._space(axes, "random", np.arange(len(rows), dtype=np.int64), trials, table)
 
     def guided(self) -> Space:
-        """Room for settings that are chosen while the sweep runs.
+        """Return a space for settings that are chosen while the sweep runs.
 
-        Of a draw there are so many values that it makes no difference. There are no more settings
-        than `where` leaves, as far as they can be counted.
+        A draw has so many values that their number makes no difference. There are at most as many
+        settings as `where` permits, as far as they can be counted.
         """
         axes = tuple(self._sampler(part).all_levels().axis() for part in self.parts)
         trials = self.sweep.trials or GUIDED_TRIALS
@@ -357,7 +358,7 @@ class _SpaceBuilder:
 
 
 class _ValueSampler:
-    """Draws places on one axis; what is drawn between two ends becomes a value as it comes up."""
+    """Draws indices on one axis; a value between two ends is added to the axis when it is drawn."""
 
     def __init__(
         self,
@@ -371,7 +372,7 @@ class _ValueSampler:
         self._places: dict[str, int] = {}
 
     def draw(self, chance: np.random.Generator, size: int) -> Ints:
-        """Draw places, `size` of them."""
+        """Draw `size` indices."""
         if self.written is None:
             return (chance.random(size) * len(self.values)).astype(np.int64)
         return np.array(
@@ -386,7 +387,7 @@ class _ValueSampler:
         return self._places[text]
 
     def all_levels(self) -> _ValueSampler:
-        """Take every value a guided search may choose, the smallest first."""
+        """Add every value that a guided search may choose, in ascending order."""
         if self.written is not None:
             for quantity in levels_of(self.written):
                 self._place(quantity)
@@ -397,7 +398,7 @@ class _ValueSampler:
         return np.array([each.number for each in self.values])
 
     def axis(self) -> Axis:
-        """The axis with all that was drawn."""
+        """The axis with all values drawn so far."""
         key, path, values = self.part.key, self.part.path, tuple(self.values)
         if self.written is None:
             return Axis(key, path, values, self.kind)

@@ -23,7 +23,7 @@ __all__ = ["StagedEvaluator"]
 
 @dataclass
 class _StagedRun:
-    """A setting on its way: its account, and the time it has reached."""
+    """A setting in progress: its account, and the time it has reached."""
 
     setting: Setting
     capital: float
@@ -44,7 +44,7 @@ class _AdvanceJob:
 
 
 class StagedEvaluator(CompiledEvaluator):
-    """Runs settings through one plan in stretches; each row is that of the unbroken run."""
+    """Runs settings through one plan in stages; each row is that of the uninterrupted run."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -90,7 +90,7 @@ class StagedEvaluator(CompiledEvaluator):
         ]
 
     def _start_runs(self, going: Sequence[Setting]) -> list[_StagedRun]:
-        """Compute the features of some settings, and give each an account at the beginning."""
+        """Compute the features of some settings, and create an account for each."""
         vectors = self._numbers.vectors(going)
         self._spread(self._stack.fills(going, vectors))
         while len(self._own) < len(going):
@@ -103,7 +103,10 @@ class StagedEvaluator(CompiledEvaluator):
         return staged_runs
 
     def _figures(self, staged_runs: Sequence[_StagedRun], stop: int) -> list[dict[str, Any]]:
-        """Figures of some settings up to a time; at the end of the bars those of their rows."""
+        """Return metrics of some settings up to a time.
+
+        At the last bar they are those of their rows.
+        """
         days = self._of_day[: int((self._days < stop).sum())]
         measured = Measured.room(len(staged_runs), len(days), self._session)
         for row, staged_run in enumerate(staged_runs):

@@ -31,7 +31,7 @@ def _axis_text(data: Mapping[str, Any], value: float) -> str:
 
 
 def _shades(data: Mapping[str, Any], rows: list[list[float | None]]) -> tuple[float, float]:
-    """Return the values that have no colour and full colour; both sides of zero are coloured."""
+    """Return the values with no colour and with full colour; both sides of zero are coloured."""
     known = [v for row in rows for v in row if v is not None]
     low, high = min(known, default=0.0), max(known, default=1.0)
     if not data["more_is_better"]:
@@ -49,7 +49,7 @@ def _look(data: Mapping[str, Any], value: float, bare: float, full: float) -> tu
 
 
 def _scale(data: Mapping[str, Any], rows: list[list[float | None]]) -> str:
-    """Return the key of the colours: five steps with the ends in words."""
+    """Return the legend of the colours: five steps with the ends labelled."""
     known = [v for row in rows for v in row if v is not None]
     if not known:
         return ""
@@ -129,7 +129,7 @@ def line_still(data: Mapping[str, Any], *, width: float = WIDTH) -> str:
 
 
 def spread_still(data: Mapping[str, Any]) -> str:
-    """Return the distribution of the settings' goal, with median, best and what chance gives."""
+    """Return the distribution of the goal, with median, best and the best expected by chance."""
     s = data["spread"]
     marks = [(s["middle"], f"middle {_write(data, s['middle'])}", "soft", "6 4")]
     if data["expected_maximum"] is not None:
@@ -146,7 +146,7 @@ def spread_still(data: Mapping[str, Any]) -> str:
 
 
 def ranks_still(data: Mapping[str, Any]) -> str:
-    """Return where the best of one half stood in the other."""
+    """Return the rank that the best of one half had in the other half."""
     ranks = data["ranks"]
     edges = np.linspace(0, 100, len(ranks) + 1).tolist()
     half = len(ranks) // 2

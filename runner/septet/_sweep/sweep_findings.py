@@ -78,12 +78,12 @@ class Findings:
         """The settings in which a rule gave an invalid answer."""
         import polars as pl
 
-        if INVALID_ANSWERS not in self.table.columns:  # of a sweep that an older septet has run
+        if INVALID_ANSWERS not in self.table.columns:  # for a sweep that was run by an older septet
             return self.table.clear()
         return self.table.filter(pl.col(INVALID_ANSWERS).is_not_null())
 
     def count(self, status: str) -> int:
-        """Return how many settings ended with a status: `done`, `failed` or `pruned`."""
+        """Return the number of settings with a status: `done`, `failed` or `pruned`."""
         return int((self.table.get_column("status") == status).sum())
 
     @property
@@ -93,7 +93,7 @@ class Findings:
 
 
 def _a_year(table: pl.DataFrame) -> float | None:
-    """Annual over daily Sharpe ratio, the middle one of all settings."""
+    """Return the ratio of annual to daily Sharpe ratio, the median of all settings."""
     annual = table.select(compared_sharpe(table).alias("annual")).get_column("annual")
     pairs = zip(annual, sharpes_daily(table), strict=True)
     ratios = sorted(year / day for year, day in pairs if year is not None and day)
@@ -103,7 +103,7 @@ def _a_year(table: pl.DataFrame) -> float | None:
 def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:
     """Compute the findings of a sweep from its table and its manifest.
 
-    Of the manifest are read: `goal`, one of `GOALS`, else the Sharpe ratio, `space`, the
+    The manifest's keys used are: `goal`, one of `GOALS`, else the Sharpe ratio, `space`, the
     document of the space (`over`, `settings`), `plugin_checks`, and `data_doubts`.
     """
     import polars as pl
@@ -133,7 +133,7 @@ def findings_of(table: pl.DataFrame, manifest: Mapping[str, Any]) -> Findings:
 
 
 def goal_text(goal: str, value: float | None) -> str:
-    """Write a value of a goal: ratios as numbers, shares as percentages."""
+    """Format a value of a goal: ratios as numbers, shares as percentages."""
     if goal in _SHARES:
         return percent(value, signed=goal == "total_return")
     return number(value)

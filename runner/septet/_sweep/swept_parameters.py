@@ -36,11 +36,11 @@ _PLANNED: Final = (
     ("execution", "venues"), ("perpetual", "leverage"), ("perpetual", "maintenance"),
     ("perpetual", "liquidation_fee"), CAPITAL,
 )  # fmt: skip
-"""Keys that reach a backtest through the plan alone, or as the cash it starts with."""
+"""Keys that affect a backtest only through the plan, or as its initial cash."""
 MAX_JOINT: Final = 5_000
-"""Combinations of keys that touch the same numbers which are loaded one by one."""
+"""Most combinations of keys that touch the same numbers to be loaded one by one."""
 _MAX_LISTED: Final = 2_000_000
-"""Settings that are gone through to find which values occur together."""
+"""Most settings searched for the values that occur together."""
 
 Changes = Mapping[int, float]
 """Numbers of the plan by their index."""
@@ -48,12 +48,12 @@ Changes = Mapping[int, float]
 
 @dataclass(frozen=True, slots=True)
 class AxisNumbers:
-    """Changes that the values of one key make, all other keys as in the file.
+    """Changes that the values of one key make, with all other keys as in the file.
 
-    `reason` is why the key is more than numbers of the plan, empty when it is not. `changes`
-    gives for each value its numbers by index, `capital` the cash it starts with. `warmup_bars`
-    and `memory_bars` are those of the plan with that value; for a value of a draw that was not
-    loaded by itself, those of the nearest larger one that was.
+    `reason` states why the key changes more than numbers of the plan; it is empty if it does not.
+    `changes` has for each value its numbers by index, `capital` its initial cash. `warmup_bars` and
+    `memory_bars` are those of the plan with that value; for a drawn value that was not loaded, they
+    are those of the nearest larger one that was.
     """
 
     key: str
@@ -71,10 +71,10 @@ class AxisNumbers:
 
 @dataclass(frozen=True, slots=True)
 class Joint:
-    """Keys that change some number together, by their places in the space.
+    """Keys that change some number together, by their indices in the space.
 
-    `changes` has the numbers of each combination of values, `refused` the findings of the
-    file's check against one.
+    `changes` has the numbers of each combination of values, `refused` the findings of the file's
+    check if it rejects the combination.
     """
 
     axes: tuple[int, ...]
@@ -85,7 +85,7 @@ class Joint:
     reason: str = ""
 
     def of(self, setting: Setting) -> tuple[int, ...]:
-        """The places of a setting on these keys."""
+        """Return the value indices of a setting on these keys."""
         return tuple(setting.places[axis] for axis in self.axes)
 
 
@@ -101,7 +101,7 @@ class Numbers:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why a setting is more than a list of numbers; empty when it is not."""
+        """The reasons why a setting is more than a list of numbers; empty if it is not."""
         parts: Iterable[AxisNumbers | Joint] = (*self.axes, *self.joints)
         return tuple(each.reason for each in parts if each.reason)
 
@@ -112,12 +112,12 @@ class Numbers:
 
     @property
     def memory_bars(self) -> int:
-        """Bars of history that no setting needs more of."""
+        """The most bars of history that any setting needs."""
         own = self.plan.memory_bars
         return own + sum(max(0, max(axis.memory_bars, default=0) - own) for axis in self.axes)
 
     def vector(self, setting: Setting) -> Floats:
-        """Numbers of the plan for a setting, shape (parameters,); valid where they are enough."""
+        """Return the numbers of the plan for a setting, shape (parameters,); valid if `enough`."""
         vector = self._base.copy()
         for axis, place in zip(self.axes, setting.places, strict=True):
             _apply(vector, axis.changes[place])
@@ -126,18 +126,18 @@ class Numbers:
         return vector
 
     def vectors(self, block: Sequence[Setting]) -> Floats:
-        """Numbers of a block of settings, shape (settings, parameters)."""
+        """Return the numbers of a block of settings, shape (settings, parameters)."""
         if not block:
             return np.empty((0, len(self._base)))
         return np.stack([self.vector(each) for each in block])
 
     def refused(self, setting: Setting) -> str:
-        """Findings of the file's check against a setting as far as it was asked; empty if none."""
+        """Return the findings of the file's check against a setting, as far as it was checked."""
         reasons = (joint.refused.get(joint.of(setting), "") for joint in self.joints)
         return next((each for each in reasons if each), "")
 
     def capital(self, setting: Setting) -> float:
-        """Cash a setting starts with."""
+        """Return the initial cash of a setting."""
         for axis, place in zip(self.axes, setting.places, strict=True):
             value = axis.capital[place]
             if value is not None:
@@ -153,14 +153,14 @@ def _apply(vector: Floats, changes: Changes) -> None:
 def numbers_of(
     loaded: Loaded, space: Space, *, tables: bool = True, calendar: str = "24x7"
 ) -> Numbers:
-    """Check every value of every key, and find out what each changes in the plan.
+    """Check every value of every key, and determine what each changes in the plan.
 
     `tables` and `calendar` are those of the plan that the numbers are meant for.
 
     Raises
     ------
     ConfigError
-        With what is wrong with the values, each at the place where it was written.
+        With the errors of the values, each at the place where it was written.
     """
     return _SpaceAnalysis(loaded, space, tables, calendar).answer()
 
@@ -207,7 +207,7 @@ class _SpaceAnalysis:
         return Numbers(self.base, axes, joints, capital, np.array(self.base.parameters))
 
     def _load(self, places: Mapping[int, int]) -> _PlanChange:
-        """Load one combination: axis to place."""
+        """Load one combination of axes and value indices."""
         axes = self.space.axes
         changes = [FileSetting(axes[n].path, axes[n].values[p].node) for n, p in places.items()]
         return self._compare(list(places), variant(self.loaded, changes))
@@ -249,7 +249,7 @@ class _SpaceAnalysis:
         )
 
     def _is_value_itself(self, axis: Axis, seen: Mapping[int, _PlanChange]) -> bool:
-        """Whether every number the key changes is the value itself, under the key's own name."""
+        """Return whether each number changed is the value itself, under the key's own name."""
         parameters = self.base.assembly.parameters
         touched = {index for each in seen.values() for index in each.changes}
         if any(parameters[index].key != dotted(axis.path) for index in touched):
@@ -261,7 +261,7 @@ class _SpaceAnalysis:
         )
 
     def _is_third_party(self, axis: Axis) -> bool:
-        """Whether a key is of another package's feature: its reads are proved with each value."""
+        """Return whether the key's feature is third-party: its reads are checked per value."""
         block = (
             self.loaded.strategy.features.get(str(axis.path[1]))
             if self._feature_path(axis)
@@ -270,13 +270,13 @@ class _SpaceAnalysis:
         return block is not None and block.distribution != BUILT_IN
 
     def _feature_path(self, axis: Axis) -> tuple[Any, ...]:
-        """Return the feature's path that a key is of; empty if it is of none."""
+        """Return the path of the feature to which a key belongs; empty if it belongs to none."""
         return axis.path[:2] if axis.path[0] == "features" and len(axis.path) > 1 else ()
 
     # ------------------------------------------------- keys that change a number together
 
     def _groups(self, axes: Sequence[AxisNumbers]) -> list[tuple[int, ...]]:
-        """Keys that change a number together, joined; keys that share no number are left out."""
+        """Return groups of keys that change a number together; other keys are left out."""
         group = list(range(len(axes)))
         for left, right in itertools.combinations(range(len(axes)), 2):
             if group[left] != group[right] and self._change_together(left, right, axes):
@@ -286,11 +286,10 @@ class _SpaceAnalysis:
         return [each for each in members if len(each) > 1]
 
     def _change_together(self, left: int, right: int, axes: Sequence[AxisNumbers]) -> bool:
-        """Whether two keys change a number together.
+        """Return whether two keys change a number together.
 
-        Either both change it alone, or a pair of their smallest and largest values gives other
-        numbers than the two changes laid over each other (the larger of two windows), or is
-        refused.
+        Either each changes it alone, or a pair of their smallest and largest values yields other
+        numbers than the two changes combined (the larger of two windows), or is rejected.
         """
         if axes[left].touched & axes[right].touched:
             return True
@@ -329,7 +328,7 @@ class _SpaceAnalysis:
                 refused[places] = error.problems[0].message
                 continue
             reason = reason or loaded_changes.reason
-            # what a key changes alone may be as in the file again with the others
+            # with other keys, a number changed by one key may be as in the file again
             alone = {index for number in group for index in axes[number].touched}
             unchanged = {index: self.base.assembly.parameters[index].value for index in alone}
             changes[places] = {**unchanged, **loaded_changes.changes}
@@ -338,7 +337,10 @@ class _SpaceAnalysis:
         return Joint(group, keys, names, changes, refused, reason)
 
     def _combinations(self, group: tuple[int, ...]) -> list[tuple[int, ...]]:
-        """Places that occur together on some keys; more than `MAX_JOINT` are too many."""
+        """Return value indices that occur together on some keys.
+
+        More than `MAX_JOINT` are too many.
+        """
         sizes = [range(len(self.space.axes[number].values)) for number in group]
         if self.space.method == "tpe" or len(self.space) > _MAX_LISTED:
             return list(itertools.islice(itertools.product(*sizes), MAX_JOINT + 1))
@@ -347,7 +349,7 @@ class _SpaceAnalysis:
 
 
 def _differences(base: Floats, changed: Floats) -> dict[int, float]:
-    """Numbers whose bits differ, by index."""
+    """Return the numbers whose bits differ, by index."""
     same = changed.view(np.int64) == base.view(np.int64)
     return {int(at): float(changed[at]) for at in np.flatnonzero(~same)}
 
@@ -378,7 +380,7 @@ def _structural_change(base: Plan, plan: Plan) -> str:
 
 def _sizes(plan: Plan) -> tuple[Any, ...]:
     a = plan.assembly
-    reaches = tuple(each.reach for each in a.outside)  # of steps whose reads are watched
+    reaches = tuple(each.reach for each in a.outside)  # for steps whose reads are checked
     return plan.rows, a.rows.state, a.a_slots, a.c_slots, a.explained, a.reasons, reaches
 
 
@@ -390,7 +392,10 @@ def _same_tables(left: Sequence[Any], right: Sequence[Any]) -> bool:
 def _filled(
     axis: Axis, seen: Mapping[int, _PlanChange], ends: Sequence[_PlanChange]
 ) -> list[_PlanChange]:
-    """One row a value; values that were not loaded are themselves the numbers they change."""
+    """Return one row per value.
+
+    Values that were not loaded are themselves the numbers they change.
+    """
     touched = {index for each in seen.values() for index in each.changes}
     numbers = [value.number for value in axis.values]
     known = sorted(seen, key=lambda place: numbers[place])

@@ -34,7 +34,7 @@ _AFTER_KEYS: Final = "status"
 
 
 def swept_keys(table: pl.DataFrame) -> list[str]:
-    """Paths of the keys that were swept, in the order of the table."""
+    """Return the paths of the swept keys, in the order of the table."""
     names = table.columns
     return names[names.index(_BEFORE_KEYS) + 1 : names.index(_AFTER_KEYS)]
 
@@ -49,7 +49,10 @@ def _daily(row: dict[str, Any]) -> float | None:
 
 
 def sharpes_daily(table: pl.DataFrame) -> list[float | None]:
-    """Sharpe ratio of the compared daily returns of each setting; None where the table has none."""
+    """Return the Sharpe ratio of each setting's compared daily returns.
+
+    None if the table has none.
+    """
     columns = [
         "status",
         compared_sharpe(table).alias("compared"),
@@ -61,15 +64,15 @@ def sharpes_daily(table: pl.DataFrame) -> list[float | None]:
 
 
 def is_over_holding(table: pl.DataFrame) -> bool:
-    """Whether settings are compared over holding their exposure: none is, or was, ever short."""
+    """Return whether settings are compared over holding: none is, or was, ever short."""
     return table.get_column("excess_sharpe").null_count() < table.height
 
 
 def with_compared_returns(table: pl.DataFrame) -> pl.DataFrame:
     """Return the table with the compared returns: over holding if no setting was ever short.
 
-    Where rules could open shorts and no setting did, all settings are measured over holding their
-    mean exposure, as a run is. With one that was short all are measured over zero.
+    If rules could open shorts and no setting did, all settings are measured over holding their mean
+    exposure, as in a run. If one was short, all are measured over zero.
     """
     import polars as pl
 
@@ -91,16 +94,16 @@ def with_compared_returns(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def compared_sharpe(table: pl.DataFrame) -> pl.Expr:
-    """Column of the annual Sharpe ratios whose daily returns stand in the blocks."""
+    """Return the column of annual Sharpe ratios whose daily returns are stored in the blocks."""
     import polars as pl
 
     return pl.col("excess_sharpe" if is_over_holding(table) else "sharpe")
 
 
 def tried(table: pl.DataFrame) -> int:
-    """Settings that were tried as far as choosing goes: those with a ratio, and pruned ones.
+    """Return the settings that count as tried: those with a ratio, and pruned ones.
 
-    A pruned setting was looked at and put aside, so it counts. One that failed or never traded
+    A pruned setting was evaluated and rejected, so it counts. A setting that failed or never traded
     could not have been chosen.
     """
     known = sum(value is not None for value in sharpes_daily(table))
@@ -113,7 +116,7 @@ def expected_best_daily(table: pl.DataFrame) -> float | None:
 
 
 def _days(table: pl.DataFrame) -> int:
-    """Daily returns of most settings: how exactly the ratio of one of them is known."""
+    """Return the median number of days, on which the error of a ratio depends."""
     median = table.get_column("days").drop_nulls().median()
     return int(median) if isinstance(median, int | float) else 0
 

@@ -31,15 +31,15 @@ from septet_schemas.sweep import GOALS
 __all__ = ["BATCH", "SHARES", "STUDY", "Tuner", "distribution_of", "need_optuna"]
 
 BATCH: Final = 8
-"""Settings that are chosen together: as many whatever the machine, so that a seed means the same
-everywhere."""
+"""Settings that are chosen together: the same number on every machine, so that a seed has the same
+result everywhere."""
 SHARES: Final = (1 / 8, 1 / 4, 1 / 2)
 STUDY: Final = "study.log"
 _STEP_NUMBERS: Final = (1, 2, 4)
-"""Eighths of the history, as a study numbers its intermediate values."""
+"""Eighths of the history, by which a study numbers its intermediate values."""
 _BEFORE_PRUNING: Final = 8
 _REPEATS_BEFORE_DRAW: Final = 10
-"""Choices in a row that bring nothing new, after which one is drawn."""
+"""Consecutive choices without a new setting, after which one is drawn."""
 _DRAWS: Final = 20_000
 _WORDS: Final = {1: "an eighth", 2: "a quarter", 4: "half"}
 
@@ -66,7 +66,7 @@ def need_optuna() -> Any:
 
 @dataclass(frozen=True)
 class _Parameter:
-    """A swept key as Optuna knows it, and the way back to the places of its values."""
+    """A swept key as a parameter of Optuna, and the conversion back to value indices."""
 
     axis: Axis
     distribution: Any
@@ -74,7 +74,7 @@ class _Parameter:
     by: str
 
     def place(self, value: Any) -> int:
-        """Place of the value that was chosen, or of the one next to it."""
+        """Return the index of the chosen value, or of the value nearest to it."""
         if self.by == "text":
             return [each.text for each in self.axis.values].index(value)
         if self.by == "place":
@@ -83,7 +83,7 @@ class _Parameter:
         return int(near.argmin())
 
     def value(self, place: int) -> Any:
-        """Return the value of Optuna that stands for a place."""
+        """Return Optuna's value for an index."""
         if self.by == "text":
             return self.axis.values[place].text
         if self.by == "place":
@@ -93,10 +93,10 @@ class _Parameter:
 
 
 def distribution_of(axis: Axis) -> tuple[Any, str]:
-    """Return how Optuna draws the values of a key, and their names.
+    """Return Optuna's distribution for the values of a key, and the kind of its values.
 
     A list is a choice among its texts; a range, and a draw in steps, are steps from the first to
-    the last; other draws are the stretch between two ends, in the logarithm where they declare it.
+    the last; other draws are the interval between two ends, in the logarithm if declared.
     """
     from optuna.distributions import (
         CategoricalDistribution,
@@ -138,7 +138,7 @@ def _parameters(space: Space) -> dict[str, _Parameter]:
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """A setting that was chosen, with Optuna's side of it."""
+    """A chosen setting, with Optuna's trial."""
 
     setting: Setting
     trial: Any
@@ -147,14 +147,14 @@ class _Trial:
 class Tuner:
     """Chooses settings batch by batch and reports their results to Optuna.
 
-    Numbers of settings count as they are chosen; a setting that was chosen before is not run
-    again. One that the condition excludes is reported as bad, and not run either.
+    Settings are numbered in the order of choice; a setting that was chosen before is not run again.
+    A setting that the condition excludes is reported as bad, and is not run either.
     """
 
     def __init__(
         self, space: Space, evaluator: Evaluator, folder: Path, log: Callable[[str], None]
     ) -> None:
-        """Open the study in the folder of a sweep, or begin one there."""
+        """Open the study in the folder of a sweep, or create one there."""
         self._optuna = need_optuna()
         self._space, self._evaluator, self._log = space, evaluator, log
         self._parameters = _parameters(space)
@@ -168,7 +168,7 @@ class Tuner:
         self._restore()
 
     def rows(self, finished: Sequence[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-        """Run settings until there are as many as were asked for, or no others.
+        """Run settings until the requested number is reached, or there are no others.
 
         `finished` are the rows that are stored.
         """
@@ -187,7 +187,7 @@ class Tuner:
     # -------------------------------------------------------------- what was done before
 
     def _restore(self) -> None:
-        """Take up what an earlier process chose: numbers, and trials it did not finish."""
+        """Restore the choices of an earlier process: numbers, and trials that it did not finish."""
         states = self._optuna.trial.TrialState
         for trial in self._study.get_trials(deepcopy=False):
             number = trial.user_attrs.get("setting")
@@ -202,7 +202,7 @@ class Tuner:
                 self._study.tell(trial.number, state=states.FAIL)
 
     def _lost_rows(self) -> Iterator[list[dict[str, Any]]]:
-        """Make rows that were reported to Optuna and not stored in time."""
+        """Yield the rows that were reported to Optuna and not stored in time."""
         states = self._optuna.trial.TrialState
         missing = []
         for trial in self._lost:
@@ -227,7 +227,7 @@ class Tuner:
     # -------------------------------------------------------------- choosing
 
     def _ask(self) -> list[_Trial]:
-        """Choose settings that have no row; fewer than a batch when there are no others."""
+        """Choose settings that have no row; fewer than a batch if there are no others."""
         batch: list[_Trial] = []
         barren = 0
         while len(batch) < BATCH and (self._open or len(self._numbers) < len(self._space)):
@@ -322,23 +322,23 @@ class Tuner:
         self._study.tell(trial, state=states.PRUNED)
 
     def _notify_at_once(self, trial: Any, number: int | None) -> None:
-        """Report a choice that is not run: outside the condition, or chosen before."""
+        """Report a choice that is not run: excluded by the condition, or chosen before."""
         states = self._optuna.trial.TrialState
         if number is None:
             trial.set_user_attr("why", "outside")
             self._study.tell(trial, state=states.PRUNED)
         elif number in self._outcomes:
             self._notify(trial, *self._outcomes[number])
-        else:  # the same as another of its batch
+        else:  # the same as another setting of its batch
             self._study.tell(trial, state=states.FAIL)
 
 
 def _study(optuna: Any, space: Space, path: Path) -> Any:
-    """Open a study, or begin it; what a process left half written is cut off."""
+    """Open a study, or create it; an incomplete last line of an ended process is cut off."""
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
     class HeldBySweep(JournalFileOpenLock):
-        """No lock of its own: the sweep's lock keeps other processes out.
+        """Replaces Optuna's lock by nothing, since the sweep's lock excludes other processes.
 
         Optuna's locks are files, and one of them is a symbolic link. A process that is killed
         leaves them, and a folder with a symbolic link in it is never opened again.

@@ -22,11 +22,11 @@ _CHECKED_VALUES: Final = 14
 _SHOWN_PROBLEMS: Final = 3
 
 Visit = Callable[[int, int, Loaded], None]
-"""Called for each checked value: axis, place of the value (-1 for an end of a draw), file."""
+"""Called for each checked value: axis, index of the value (-1 for an end of a draw), file."""
 
 
 def looked_at(axis: Axis) -> Iterator[tuple[int, Value]]:
-    """Yield the values that are checked one by one, with their places."""
+    """Yield the values that are checked one by one, with their indices."""
     if not axis.drawn:
         yield from enumerate(axis.values)
         return
@@ -38,12 +38,12 @@ def looked_at(axis: Axis) -> Iterator[tuple[int, Value]]:
 
 
 def check_values(loaded: Loaded, space: Space, visit: Visit | None = None) -> None:
-    """Check each value with everything else as the file has it.
+    """Check each value with everything else as in the file.
 
     Raises
     ------
     ConfigError
-        With what is wrong with the values, each at the place where it was written.
+        With the errors of the values, each at the place where it was written.
     """
     from septet.testing.other_process import keep_processes
 
@@ -80,7 +80,7 @@ def _with_value(problem: Problem, axis: Axis, value: Value) -> Problem:
 
 
 def _some(wrong: list[Problem], refused: int) -> list[Problem]:
-    """Show the first few of an axis, and how many more values were refused."""
+    """Format the first few values of an axis, and the number of other rejected values."""
     once = list(dict.fromkeys(wrong))
     if len(once) <= _SHOWN_PROBLEMS:
         return once

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["LEVELS", "draw_of", "levels_of", "range_of"]
 
 LEVELS: Final = 1_000
-"""Values of a draw between which a guided search chooses; as many as there are, if fewer."""
+"""Most values of a draw among which a guided search chooses."""
 
 _DIGITS: Final = Context(prec=6)
 _INTEGER_FAMILIES: Final = ("bars", "trades", "duration")
 
 
 def range_of(written: SweepRange) -> Iterator[Quantity]:
-    """Yield the values of a range in the finest unit it is written in: no rounding adds up."""
+    """Yield the values of a range in its finest written unit, so that no rounding adds up."""
     unit = min((written.first, written.to, written.step), key=lambda each: each.size)
     step, first = _in(written.step, unit), _in(written.first, unit)
     count = int((_in(written.to, unit) - first) / step)
@@ -30,15 +30,15 @@ def range_of(written: SweepRange) -> Iterator[Quantity]:
 
 
 def _in(quantity: Quantity, unit: Quantity) -> Decimal:
-    """How many of a unit a quantity is."""
+    """Return a quantity as a number of units."""
     return quantity.amount / unit.size
 
 
 def draw_of(written: SweepDraw, chance: np.random.Generator, size: int) -> Iterator[Quantity]:
     """Yield values drawn evenly between two ends (in the logarithm with `log`).
 
-    What has no step and is no whole number is rounded to six digits: the file written with such
-    a value is the setting that was run.
+    Values without a step that are not integers are rounded to six digits: the file written with
+    such a value is the setting that was run.
     """
     unit, low, high, step = _span(written)
     for share in chance.random(size):
@@ -46,10 +46,10 @@ def draw_of(written: SweepDraw, chance: np.random.Generator, size: int) -> Itera
 
 
 def levels_of(written: SweepDraw) -> Iterator[Quantity]:
-    """Yield values a draw may give, rising: all of them, or `LEVELS` at equal distances.
+    """Yield values a draw may return, ascending: all of them, or `LEVELS` at equal distances.
 
-    The distances are those of the logarithm with `log`; both ends are among the values, as far
-    as a step lets them.
+    The distances are those of the logarithm with `log`; both ends are among the values, as far as a
+    step permits.
     """
     unit, low, high, step = _span(written)
     count = LEVELS if step is None else int((high - low) / step) + 1
@@ -62,7 +62,7 @@ def levels_of(written: SweepDraw) -> Iterator[Quantity]:
 
 
 def _span(written: SweepDraw) -> tuple[Quantity, Decimal, Decimal, Decimal | None]:
-    """Ends and step of a draw in the finest unit it is written in."""
+    """Return the ends and the step of a draw in the finest unit it is written in."""
     quantities = [each for each in (written.low, written.high, written.step) if each is not None]
     unit = min(quantities, key=lambda each: each.size)
     low, high = _in(written.low, unit), _in(written.high, unit)
@@ -71,7 +71,7 @@ def _span(written: SweepDraw) -> tuple[Quantity, Decimal, Decimal, Decimal | Non
 
 
 def _natural_step(unit: Quantity, low: Decimal, high: Decimal) -> Decimal | None:
-    """One, for what is counted; none for shares and decimals."""
+    """Return one for counted values and integers; None for shares and decimals."""
     are_whole = low == low.to_integral_value() and high == high.to_integral_value()
     counted = unit.family in _INTEGER_FAMILIES or (unit.family == "number" and are_whole)
     return Decimal(1) if counted else None
@@ -83,7 +83,7 @@ def _drawn(
     if step is None:
         at = _between(share, float(low), float(high), log=log)
         return min(max(_DIGITS.create_decimal_from_float(at), low), high)
-    # each multiple of the step gets the stretch from itself to the next, the last one too
+    # each multiple of the step gets the interval up to the next one, including the last
     last = int((high - low) / step)
     end = low + step * (last + 1)
     at = _between(share, float(low), float(end), log=log)

@@ -20,9 +20,9 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Groups:
-    """Keys that reach some feature together, by their places in the space.
+    """Keys that affect some feature together, by their indices in the space.
 
-    `rows` are the rows of F that a group decides, `parameters` the numbers of the plan that its
+    `rows` are the rows of F that a group determines, `parameters` the numbers of the plan that its
     keys change.
     """
 
@@ -37,12 +37,12 @@ class Groups:
         return range(len(self.axes))
 
     def of(self, group: int, setting: Setting) -> tuple[int, ...]:
-        """The variant of a group that a setting asks for."""
+        """Return the variant of a group that a setting needs."""
         return tuple(setting.places[axis] for axis in self.axes[group])
 
 
 def groups_of(plan: Plan, numbers: Numbers) -> Groups:
-    """Join the keys that reach a feature together; keys of trading alone reach none."""
+    """Join the keys that affect a feature together; keys that affect only trading are left out."""
     reached = _reached(plan)
     nodes = [
         {number for number, reads in reached.items() if reads & axis.touched}
@@ -96,10 +96,10 @@ def _rows(plan: Plan, nodes: set[int]) -> Ints:
 
 
 def _reached(plan: Plan) -> dict[int, set[int]]:
-    """Numbers of the plan that decide each node of the graph, those of its inputs included."""
+    """Return the numbers of the plan that determine each node of the graph and its inputs."""
     keys = [each.key for each in plan.assembly.parameters]
     reads_by_node: dict[int, set[int]] = {}
-    for node in plan.assembly.graph.nodes:  # in an order in which inputs come first
+    for node in plan.assembly.graph.nodes:  # ordered so that inputs come first
         starts = (f"features.{node.label}.", f"warmup.{node.label}.")
         warmup_key = f"warmup.{node.label}"
         reads = {at for at, key in enumerate(keys) if key.startswith(starts) or key == warmup_key}

@@ -42,7 +42,7 @@ def overview(findings: Findings) -> str:
 
 
 def _at_the_edge(findings: Findings, best: dict[str, Any]) -> list[str]:
-    """Names of keys whose best value is the first or last of those that were tried."""
+    """Return the keys whose best value is the first or last of those that were tried."""
     return [
         axis.name
         for axis in findings.axes

@@ -37,10 +37,10 @@ class WorkerProcesses:
     number
         How many.
     opens
-        A function of a module of septet, called once in each process; what it returns is called
+        A function of a module of septet, called once in each process; its result is called
         with each task.
     given
-        What `opens` is called with.
+        The arguments of `opens`.
     """
 
     def __init__(
@@ -85,17 +85,17 @@ class WorkerProcesses:
             self._free.put(worker)
 
     def close(self) -> None:
-        """End the processes, whatever they are at."""
+        """End the processes at once."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for each in self._workers:
             each.kill()
-        self._threads.shutdown()  # each thread has read the end of its process
+        self._threads.shutdown()  # each thread has read the end of its process's output
         for each in self._workers:
             each.close()
 
 
 def serve(opens: Callable[..., Callable[[Any], Any]], answers: int) -> None:
-    """Answer tasks until the process that sends them ends or has no more."""
+    """Answer tasks until the sending process ends or has no more."""
     # Neither a plugin nor what it starts may read the tasks.
     tasks = os.fdopen(os.dup(0), "rb")
     nothing = os.open(os.devnull, os.O_RDONLY)
