@@ -95,7 +95,7 @@ def test_the_ledger_keeps_client_and_hypothesis(
     monkeypatch.setenv("SEPTET_STATE_DIR", str(tmp_path / "state"))
     first = _ran(call)
     second = _ran(call, saved=True, settings={"features.fast.period": 30})
-    assert "began with it" in first["figures"]["tries"]["problem"]
+    assert "the first in a new ledger" in first["figures"]["tries"]["problem"]
     assert second["figures"]["tries"]["count"] == 2
     _, rows = listed_tries()
     shown = {str(value) for row in rows for value in row}

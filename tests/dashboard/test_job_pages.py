@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,13 +11,13 @@ import pytest
 from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import Dashboard
 from tests.dashboard.test_backtests import SLOW, begin, ended, job_of
+from tests.dashboard.test_bounded_work import linux, workers
 from tests.dashboard.test_browser import axe, violations
 from tests.dashboard.test_strategies import TEXT, put
 from tests.report.reading import needs_chromium
 
-NO_BARS = TEXT.replace("{use: sample}", "{use: csv, path: bars.csv, stamp: open}")
 
-
+@linux
 @needs_chromium
 def test_axe_finds_no_violation_in_any_state_of_a_job_in_either_theme(
     dashboard: Dashboard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -26,7 +28,6 @@ def test_axe_finds_no_violation_in_any_state_of_a_job_in_either_theme(
         pytest.skip("axe-core is not installed (npm install -g axe-core): pages were not examined")
     dashboard.log_in()
     put(dashboard, "cross.yaml", TEXT)
-    put(dashboard, "bars.csv", "timestamp,open,high,low,close,volume\n")
     with Browser(tmp_path / "profile") as browser:
         browser.log_in(dashboard.host, dashboard.codes[-1])
 
@@ -45,7 +46,10 @@ def test_axe_finds_no_violation_in_any_state_of_a_job_in_either_theme(
         look("cancelled", f"/job?id={running}", "Cancelled")
         ended(dashboard, waiting)
         look("done", f"/job?id={waiting}", "Done")
-        failed = job_of(begin(dashboard, NO_BARS))
+        failed = job_of(begin(dashboard, SLOW))
+        while not (processes := workers()):
+            pass
+        os.kill(processes[0], signal.SIGKILL)
         ended(dashboard, failed)
         look("failed", f"/job?id={failed}", "Failed")
         look("ended", "/jobs", "cancelled")

@@ -243,8 +243,7 @@ def test_a_server_error_reveals_nothing_in_its_answer(
 
     token = add_token(accounts_file(), "grafana", "view", 1, time.time())
     dashboard.log_in()
-    for name in ("septet._dashboard.app.all_runs", "septet._dashboard.api.all_runs"):
-        monkeypatch.setattr(name, broken)
+    monkeypatch.setattr("septet._dashboard.cached_views.all_runs", broken)
     answers: list[Answer] = [dashboard.ask("GET", "/")]
     bearer = {"Authorization": f"Bearer {token}"}
     answers.append(dashboard.ask("GET", "/api/v1/runs", headers=bearer))
