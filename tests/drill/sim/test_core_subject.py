@@ -95,6 +95,11 @@ def test_levels_of_one_size_in_a_coarser_lot_are_two_levels() -> None:
     run_schedule(6743, partial(core_subjects, shapes=ORDERS, forms=("grid",)))
 
 
+def test_a_remainder_that_a_finer_lot_makes_a_position_again_is_no_execution() -> None:
+    """It is booked as sold and bought (E7): neither is an order of the venue."""
+    run_schedule(2274, partial(core_subjects, shapes=ORDERS))
+
+
 def test_what_is_left_by_a_stop_that_was_too_small_goes_on_as_an_exit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -175,12 +175,32 @@ def _parents(rows: Rows, venue: SimVenue) -> list[str]:
     ]
 
 
+def _taken_up(rows: Rows) -> set[str]:
+    """Return the trades that sell and buy a remainder, so that it is a position with a finer lot.
+
+    Both are in one entry of the change of filters, and of one quantity.
+    """
+    found = set[str]()
+    for event, commands in rows:
+        if isinstance(event, m.FiltersChanged):
+            trades = [each for each in commands if isinstance(each, m.Traded)]
+            if [each.side for each in trades] == ["sell", "buy"] and (
+                trades[0].quantity == trades[1].quantity
+            ):
+                found |= {each.trade_id for each in trades}
+    return found
+
+
 def _fills(rows: Rows, venue: SimVenue) -> list[str]:
     """Every execution of ours is booked once, and the balances follow from them."""
     market = venue.market
     all_booked = [each for _, commands in rows for each in commands if isinstance(each, m.Traded)]
-    # no execution is behind what is booked as gone
-    booked = [each for each in all_booked if each.reason != GONE_REASON]
+    taken_up = _taken_up(rows)
+    # no execution is behind what is booked as gone, or taken up from a remainder
+    booked = [
+        each for each in all_booked
+        if each.reason != GONE_REASON and each.trade_id not in taken_up
+    ]  # fmt: skip
     counts = Counter(each.trade_id for each in booked)
     ours = {str(each.trade_id): each for each in market.fills if market.is_ours(each)}
     wrong = [
