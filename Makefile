@@ -66,7 +66,7 @@ tests: collected
 # They do not need each other, and run side by side.
 CHECKS := types style imports dependencies
 
-check: $(DEV) ## the checks that run nothing: style and known dangers, types, import arrows
+check: $(DEV) ## the checks that run nothing: style and known dangers, types, imports
 	@$(MAKE) --no-print-directory -j$(PROCESSORS) $(CHECKS)
 
 .PHONY: $(CHECKS)
@@ -83,7 +83,7 @@ dependencies:
 # The rules of trading called one by one, both engines on plain plans, and the shape of the files.
 QUICK_TESTS := tests/rules tests/core/test_parity.py tests/core/test_parity_shapes.py tests/test_tidy.py
 
-quick: $(DEV) ## before a commit: style, types, walls, and that both engines agree
+quick: $(DEV) ## before a commit: style, types, imports, and that both engines agree
 	@$(MAKE) --no-print-directory -j$(PROCESSORS) parity types style imports
 
 .PHONY: parity

@@ -70,7 +70,7 @@ def test_wheel_registers_the_built_ins_like_a_strangers(project: dict[str, Any])
 
 def test_every_room_is_under_a_contract(project: dict[str, Any]) -> None:
     """A new room is placed in the picture of imports, or it may import anything."""
-    rooms = {
+    packages = {
         path.name.removesuffix(".py")
         for path in SEPTET.iterdir()
         if path.name.startswith("_") and not path.name.startswith("__")
@@ -78,10 +78,10 @@ def test_every_room_is_under_a_contract(project: dict[str, Any]) -> None:
     contracts = {c["name"]: c for c in project["tool"]["importlinter"]["contracts"]}
     layers = next(c for c in contracts.values() if c.get("containers") == ["septet"])
     placed = {room for row in layers["layers"] for room in re.split(r"\s*[:|]\s*", row)}
-    assert rooms <= placed, f"place them in the layers contract: {sorted(rooms - placed)}"
+    assert packages <= placed, f"place them in the layers contract: {sorted(packages - placed)}"
     door = next(c for c in contracts.values() if c.get("source_modules") == ["septet_plugins"])
     closed = {module.removeprefix("septet.") for module in door["forbidden_modules"]}
-    assert rooms <= closed, f"close them to plugins: {sorted(rooms - closed)}"
+    assert packages <= closed, f"close them to plugins: {sorted(packages - closed)}"
 
 
 def _documents() -> list[Path]:

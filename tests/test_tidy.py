@@ -24,7 +24,7 @@ HEAVY = {
     "optuna", "pandas", "scipy", "skl2onnx", "sklearn",
 }  # fmt: skip
 KERNEL_MAY_IMPORT = {"numpy", "numba", "septet._kernel"}
-DOORS = {
+PUBLIC_MODULES = {
     "septet.plugin", "septet.plugin.numeric", "septet.plugin.data", "septet.plugin.risk",
     "septet.plugin.model", "septet.plugin.live", "septet.hookspecs", "septet.errors",
     "septet.messages", "septet_plugins",
@@ -281,8 +281,8 @@ def kernel_imports() -> Iterator[Finding]:
 
 def core_imports() -> Iterator[Finding]:
     """Let the shell do it and hand the answer in as an event: the core does no I/O."""
-    rooms = ("_core", "_kernel", "_live/intake.py")
-    for name in _python(tuple(f"runner/septet/{each}" for each in rooms)):
+    packages = ("_core", "_kernel", "_live/intake.py")
+    for name in _python(tuple(f"runner/septet/{each}" for each in packages)):
         for line, module in _imports(_tree(name).body, nested=True):
             if module.partition(".")[0] in WORLD:
                 yield f"{name}:{module}", f"{name}:{line}: the core imports {module}"
@@ -293,7 +293,7 @@ def plugin_imports() -> Iterator[Finding]:
     for name in _python(("plugins/septet_plugins", "examples")):
         for line, module in _imports(_tree(name).body, nested=True):
             ours = module.partition(".")[0] in {"septet", "septet_schemas"}
-            allowed = module in DOORS or (module == "septet.testing" and "/tests/" in name)
+            allowed = module in PUBLIC_MODULES or (module == "septet.testing" and "/tests/" in name)
             if ours and not allowed:
                 key = f"{name}:{module}"
                 yield key, f"{name}:{line}: {module} is not part of the public door"

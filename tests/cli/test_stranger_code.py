@@ -104,7 +104,7 @@ PLAIN = {
     "candles": "{use: synthetic, bars: 4000, volatility: 90%}", "feature": "{use: sma, period: 5}",
     "model": "", "signal": "{use: rules, long_if: close > far}", "monitoring": "{}",
 }  # fmt: skip
-DOORS = {
+CALLERS = {
     "config": {"feature": "{use: plain, sound: false}"},
     "plain": {"feature": "{use: plain}"},
     "source": {"candles": "{use: Source, stamp: open, calendar: 24x7}"},
@@ -125,35 +125,35 @@ def written(folder: Path, way: str, manifest: str = "") -> Path:
     return write_package(folder, "odd-code", files) / "steps.py"
 
 
-def strategy(folder: Path, door: str) -> Path:
+def strategy(folder: Path, caller: str) -> Path:
     path = folder / "s.yaml"
-    path.write_text(FILE.format(**{**PLAIN, **DOORS.get(door, {})}), encoding="utf-8")
+    path.write_text(FILE.format(**{**PLAIN, **CALLERS.get(caller, {})}), encoding="utf-8")
     return path
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("caller", CALLERS)
 def test_what_a_plugin_raises_is_an_error_with_its_line(
-    tmp_path: Path, septet: Command, door: str, way: str
+    tmp_path: Path, septet: Command, caller: str, way: str
 ) -> None:
     steps = written(tmp_path, way)
     lines = steps.read_text(encoding="utf-8").splitlines()
-    line = next(number for number, text in enumerate(lines, 1) if text.endswith(f"# {door}"))
-    path = strategy(tmp_path, door)
+    line = next(number for number, text in enumerate(lines, 1) if text.endswith(f"# {caller}"))
+    path = strategy(tmp_path, caller)
     with installed(tmp_path, "odd_code"):
         found = septet("run", path, "--unchecked", "--out", tmp_path / "runs")
     assert found.code in (1, 2), found
-    assert f"steps.py:{line}" in found.err or door == "config"
+    assert f"steps.py:{line}" in found.err or caller == "config"
     assert "odd-code" in found.err
     assert "Traceback" not in found.err
     assert not list(tmp_path.glob("runs/strange/*/manifest.json"))
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("door", ["plain", "monitor", "model", "source"])
-def test_a_check_fails_what_raises(tmp_path: Path, septet: Command, door: str, way: str) -> None:
+@pytest.mark.parametrize("caller", ["plain", "monitor", "model", "source"])
+def test_a_check_fails_what_raises(tmp_path: Path, septet: Command, caller: str, way: str) -> None:
     written(tmp_path, way)
-    path = strategy(tmp_path, door)
+    path = strategy(tmp_path, caller)
     with installed(tmp_path, "odd_code"):
         found = septet("check", path)
     assert found.code == 2, found
@@ -162,13 +162,13 @@ def test_a_check_fails_what_raises(tmp_path: Path, septet: Command, door: str, w
 
 
 @pytest.mark.parametrize(
-    ("door", "key"), [("source", "data.candles"), ("monitor", "monitoring.mine")]
+    ("caller", "key"), [("source", "data.candles"), ("monitor", "monitoring.mine")]
 )
 def test_the_error_names_the_key_in_the_file(
-    tmp_path: Path, septet: Command, door: str, key: str
+    tmp_path: Path, septet: Command, caller: str, key: str
 ) -> None:
     written(tmp_path, "error")
-    path = strategy(tmp_path, door)
+    path = strategy(tmp_path, caller)
     with installed(tmp_path, "odd_code"):
         found = septet("run", path, "--unchecked", "--json", "--out", tmp_path / "runs")
     [problem] = json.loads(found.out)["problems"]

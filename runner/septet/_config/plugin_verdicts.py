@@ -254,8 +254,8 @@ def sources_text(strategy: Strategy, host: Host) -> str:
 @cache
 def _kit() -> str:
     """Hash what makes verdicts: the kit, what it stands on, and the version of Python."""
-    rooms = ("septet.testing", "septet._host", "septet._kernel", "septet._plan", "septet._rules")
-    parts = [*map(package_digest, rooms), sys.version]
+    packages = ("septet.testing", "septet._host", "septet._kernel", "septet._plan", "septet._rules")
+    parts = [*map(package_digest, packages), sys.version]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

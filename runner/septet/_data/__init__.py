@@ -1,7 +1,7 @@
 """A single path from raw rows to validated bars, for history and live data.
 
-What other rooms use is named here and imported when it is used: a source's declaration needs none
-of the arrays.
+Names that other packages use are listed here and imported on first use: a source's declaration
+needs no arrays.
 """
 
 from __future__ import annotations

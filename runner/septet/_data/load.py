@@ -24,7 +24,7 @@ from septet._data.series import check_funding, ending, normalise_series
 from septet._data.source import Facts, RawBars, RawSeries, Request, Store
 from septet._data.source_files import reading, symbol_path
 from septet._data.stamps import iso
-from septet._host.plugin_calls import door, title_of
+from septet._host.plugin_calls import plugin_errors, title_of
 from septet.errors import DataError, PluginError
 from septet_schemas.base import Config
 from septet_schemas.blocks import UseBlock
@@ -125,7 +125,7 @@ def read_candles(block: UseBlock, request: Request) -> list[tuple[RawBars, Norma
         If the source cannot be read, or its rows cannot be normalised (see `normalise`).
     """
     keys = keys_of(block, CandlesConfig)
-    with reading(f"data.{request.name}"), door(block, f"data.{request.name}"):
+    with reading(f"data.{request.name}"), plugin_errors(block, f"data.{request.name}"):
         source = block.declaration(block.config)
         raw = _tables_of(block, source.read(request), request)
     missing = [symbol for symbol in request.symbols if symbol not in raw]
@@ -189,7 +189,7 @@ def read_series(
     keys = keys_of(block, SeriesConfig)
     try:
         with reading(f"data.{name}"):
-            with door(block, f"data.{name}"):
+            with plugin_errors(block, f"data.{name}"):
                 raw = block.declaration(block.config).read(replace(request, name=name))
             if not isinstance(raw, RawSeries):
                 raise _not_read(block, f"returned a {type(raw).__name__}, expected a RawSeries")

@@ -64,7 +64,7 @@ from septet._data.stamps import iso
 from septet._data.unread_columns import check_unread_columns
 from septet._data.whole_data_only import refuse_unserved
 from septet._data.zone_rows import check_unread_zone
-from septet._host.plugin_calls import door
+from septet._host.plugin_calls import plugin_errors
 from septet.errors import DataError
 from septet_schemas.data import CandlesConfig
 
@@ -323,7 +323,7 @@ class Stretches:
         self._request = request_for(loaded, store=store, now_ns=now_ns or time.time_ns())
         block, keys = strategy.data.candles, keys_of(strategy.data.candles, CandlesConfig)
         refuse_unserved(keys)
-        with door(block, "data.candles"):
+        with plugin_errors(block, "data.candles"):
             source = block.declaration(block.config)
         if not isinstance(source, Scans):
             raise DataError(
@@ -333,7 +333,7 @@ class Stretches:
                 key=".data.candles.use",
             )
         with placed(loaded, "data", "candles"):
-            with door(block, "data.candles"):
+            with plugin_errors(block, "data.candles"):
                 lazies = {each.symbol: each for each in source.scan(self._request)}
             bar_ns = self._request.bar_ns
             self._symbols = {

@@ -17,7 +17,7 @@ from typing import Any, Final
 from septet.errors import PluginError, RunError, SeptetError
 
 __all__ = [
-    "OURS", "STANDARD", "door", "fault_text", "is_in", "is_theirs", "root_of", "title_of",
+    "OURS", "STANDARD", "plugin_errors", "fault_text", "is_in", "is_theirs", "root_of", "title_of",
     "words_of",
 ]  # fmt: skip
 
@@ -113,7 +113,7 @@ def title_of(block: Any) -> str:
 
 
 @contextmanager
-def door(block: Any, key: str, *, running: bool = False) -> Iterator[None]:
+def plugin_errors(block: Any, key: str, *, running: bool = False) -> Iterator[None]:
     """Run code of the plugin that a block of the strategy file names.
 
     Parameters

@@ -40,10 +40,10 @@ class Entries:
     `addresses` are those at which compiled code calls them.
     """
 
-    def __init__(self, doors: dict[str, int], addresses: dict[str, int], engine: Any) -> None:
+    def __init__(self, wrappers: dict[str, int], addresses: dict[str, int], engine: Any) -> None:
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
         self._engine = engine  # the code lives as long as it does
-        self._calls = {name: kind(address) for name, address in doors.items()}
+        self._calls = {name: kind(address) for name, address in wrappers.items()}
         self.addresses = addresses
 
     def observe(self, start: int, stop: int, *arrays: Any) -> int:
@@ -94,16 +94,18 @@ def _file(folder: Path) -> Path:
     return folder / f"{folder.name}.{_processor()}.code"
 
 
-def _door(name: str, symbol: str, kind: Any) -> Any:
+def _trampoline(name: str, symbol: str, kind: Any) -> Any:
     """Write the wrapper of an entry: slots of a block become arguments of the compiled code."""
     from llvmlite import ir
 
     int64 = ir.IntType(64)
     module = ir.Module(name=f"septet_{name}")
     inner = ir.Function(module, kind, name=symbol)
-    door = ir.Function(module, ir.FunctionType(int64, [int64.as_pointer()]), name=f"septet_{name}")
-    build = ir.IRBuilder(door.append_basic_block())
-    (block,) = door.args
+    trampoline = ir.Function(
+        module, ir.FunctionType(int64, [int64.as_pointer()]), name=f"septet_{name}"
+    )
+    build = ir.IRBuilder(trampoline.append_basic_block())
+    (block,) = trampoline.args
     result, failure = build.alloca(kind.args[0].pointee), build.alloca(kind.args[1].pointee)
     build.store(ir.Constant(int64, 0), result)
     arguments = [result, failure]
@@ -118,12 +120,14 @@ def _door(name: str, symbol: str, kind: Any) -> Any:
     return module
 
 
-def _looked_up(final: Any, doors: set[str]) -> tuple[set[str], set[str]]:
+def _looked_up(final: Any, wrappers: set[str]) -> tuple[set[str], set[str]]:
     """Return the names that compiled code looks up, and those of numba's own wrappers alone."""
     names = [each.name for each in final.functions if each.is_declaration]
     names = [name for name in names if not name.startswith("llvm.")]
     bodies = [
-        str(each) for each in final.functions if not each.is_declaration and each.name not in doors
+        str(each)
+        for each in final.functions
+        if not each.is_declaration and each.name not in wrappers
     ]
     used = {name for name in names if any(re.search(rf'@"?{name}"?\b', body) for body in bodies)}
     return used, set(names) - used
@@ -158,12 +162,12 @@ def _machine_code(
         lanes = sum(5 + 2 * each.ndim for each in shape.argtypes[2:])
         if len(kind.args) != 4 + lanes or str(shape.restype) != "int64":
             return None
-        doors = {shape.llvm_cpython_wrapper_name, shape.llvm_cfunc_wrapper_name}
-        looked_up, unentered = _looked_up(library._final_module, doors)
+        wrappers = {shape.llvm_cpython_wrapper_name, shape.llvm_cfunc_wrapper_name}
+        looked_up, unentered = _looked_up(library._final_module, wrappers)
         used, unused = used | looked_up, unused | unentered
-        door = llvm.parse_assembly(str(_door(entry, shape.llvm_func_name, kind)))
-        door.verify()
-        objects += [library._get_compiled_object(), library.codegen._tm.emit_object(door)]
+        trampoline = llvm.parse_assembly(str(_trampoline(entry, shape.llvm_func_name, kind)))
+        trampoline.verify()
+        objects += [library._get_compiled_object(), library.codegen._tm.emit_object(trampoline)]
         entries[entry] = shape.llvm_func_name
     return (objects, entries, used, unused - used) if entries else None
 
@@ -242,7 +246,7 @@ def _link(body: bytes, head: Mapping[str, Any]) -> Entries | None:
         at += size
     engine.finalize_object()
     entries: dict[str, str] = head["entries"]
-    doors = {name: engine.get_function_address(f"septet_{name}") for name in entries}
+    wrappers = {name: engine.get_function_address(f"septet_{name}") for name in entries}
     addresses = {name: engine.get_function_address(symbol) for name, symbol in entries.items()}
-    is_complete = all((*doors.values(), *addresses.values()))
-    return Entries(doors, addresses, engine) if is_complete else None
+    is_complete = all((*wrappers.values(), *addresses.values()))
+    return Entries(wrappers, addresses, engine) if is_complete else None

@@ -1,4 +1,4 @@
-"""The public door: what every plugin package imports.
+"""The public names that every plugin package imports.
 
 A component is a config model and a decorated function or class::
 

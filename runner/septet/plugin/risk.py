@@ -1,4 +1,4 @@
-"""The door for rules of risk: distances of stops and targets.
+"""Public names for rules of risk: distances of stops and targets.
 
 A field of one of these types reads a share of a price (`4%`), a distance in the quote currency that
 is read when the entry is decided (`3 * atr_14`), or a multiple of R (`2R`), the distance of the

@@ -106,7 +106,7 @@ class PaperVenue:
         received = simulation.fee.fee_currency == "base"
         self._account = PaperAccount(cash=cash, received=received, spot=spot)
 
-    # ------------------------------------------------------------ the venue's door
+    # ------------------------------------------------------------ the interface of a venue
 
     async def open(self, symbols: Sequence[str], sink: Sink) -> VenueFacts:
         """Store the universe and the sink of events; no connection is opened."""
