@@ -7,13 +7,14 @@ in the output folder holds the resolved file that it began with, and in it the c
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from septet._files import read_bounded
+from septet._text import decode_json
 from septet.errors import SeptetError
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def _newest(file: Path, out: Path, mode: str | None) -> Path | None:
     from septet._store.run_folder import folder_name
 
     text = ""
-    with suppress(OSError, UnicodeDecodeError), file.open("rb") as source:
-        text = source.read(_LONGEST).decode()
+    with suppress(OSError, ValueError):  # a pipe is refused, as by the loader
+        text = read_bounded(file, _LONGEST).decode()
     found, written = _NAME.search(text), _MODE.search(text)
     if (mode or (written and written[1])) not in ("paper", "live"):
         return None
@@ -101,10 +102,9 @@ def _stored(folder: Path, file: Path) -> Loaded:
 
     from septet._config.load import reopen
     from septet._config.read import parse_text
-    from septet._files import read_bounded
     from septet.errors import ConfigError
 
-    resolved = json.loads(read_bounded(folder / "resolved.json", _LONGEST))
+    resolved = decode_json(read_bounded(folder / "resolved.json", _LONGEST))
     text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
     tree, problems = parse_text(text, str(folder / "resolved.json"))
     if problems:
