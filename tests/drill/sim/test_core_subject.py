@@ -100,6 +100,14 @@ def test_a_remainder_that_a_finer_lot_makes_a_position_again_is_no_execution() -
     run_schedule(2274, partial(core_subjects, shapes=ORDERS))
 
 
+def test_a_resume_takes_no_sale_of_another_order_for_that_of_a_stop() -> None:
+    """The stop was never placed, its exit is listed under another id (E23), a part was withdrawn.
+
+    Exit and withdrawal together are just what the stop would have sold.
+    """
+    run_schedule(243, partial(core_subjects, shapes=ORDERS))
+
+
 def test_what_is_left_by_a_stop_that_was_too_small_goes_on_as_an_exit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,9 +2,11 @@
 
 An entry counts as never placed. Of a reduction counts as executed what the account, read since, no
 longer holds, where that agrees with the order: otherwise the run would keep a position that is
-gone, and try to sell it for ever. An open order that agrees with the reduction in side, type,
-quantity and prices is taken over, however much of it is executed: its rest would be sold a second
-time, and locks the units of a stop.
+gone, and try to sell it for ever. Orders and executions that were seen decide first, by their
+quantity; the account alone decides what they do not explain, and only if no other reduction may
+have sold it. An open order that agrees with the reduction in side, type, quantity and prices is
+taken over, however much of it is executed: its rest would be sold a second time, and locks the
+units of a stop.
 """
 
 from __future__ import annotations
@@ -112,43 +114,84 @@ def _book_lacking(lifecycle: OrderLifecycle, k: int, unexplained: list[Child], n
     """Book what the account no longer holds as executed by the reductions that were asked about.
 
     Executions that were reported under another id are booked as they were, the rest at the last
-    known price. A fill moves the known holdings of the account: here they show it already.
+    known price. A fill moves the known holdings of the account: here they show it already. What was
+    seen is assigned first, so that the account alone decides nothing that is known better.
     """
-    records, moved = lifecycle.records, 0.0
+    records, moved, claimed_ids = lifecycle.records, 0.0, set[str]()
     reductions = [each for each in unexplained if each.reduces and not each.by_venue_id]
-    for child in sorted(reductions, key=lambda each: each.sent_ns):
-        gap = account_gap(lifecycle, child) if is_account_read(lifecycle, child) else 0.0
-        units, order_id = _executed(lifecycle, child, abs(gap) - moved)
-        if not units:
-            continue
-        moved, held = moved + units, records.held[k]
-        child.unexplained = ""
-        for fill in _executions(lifecycle, child, units, order_id, now_ns):
-            text = f"{child.client_id}: {fill.quantity:.12g} at {fill.price:.12g} counts as "
-            text += "executed: the account no longer holds it, and a person has resumed"
-            lifecycle.alert("warning", UNEXPLAINED, text, k)
-            lifecycle.book(child, fill, now_ns)
-        records.held[k] = held
+    reductions = [each for each in reductions if is_account_read(lifecycle, each)]
+    is_alone = not _may_have_sold(lifecycle, k)
+    for find in (_shown, _missing) if is_alone else (_shown,):
+        for child in sorted(reductions, key=lambda each: each.sent_ns):
+            lacking = abs(account_gap(lifecycle, child)) - moved
+            if not child.unexplained or lacking <= lifecycle.instrument(k).lot:
+                continue
+            units, order_id = find(lifecycle, child, lacking, claimed_ids)
+            if not units:
+                continue
+            moved, held = moved + units, records.held[k]
+            claimed_ids.add(order_id)
+            child.unexplained = ""
+            for fill in _executions(lifecycle, child, units, order_id, now_ns):
+                text = f"{child.client_id}: {fill.quantity:.12g} at {fill.price:.12g} counts as "
+                text += "executed: the account no longer holds it, and a person has resumed"
+                lifecycle.alert("warning", UNEXPLAINED, text, k)
+                lifecycle.book(child, fill, now_ns)
+            records.held[k] = held
 
 
-def _executed(lifecycle: OrderLifecycle, child: Child, lacking: float) -> tuple[float, str]:
+def _may_have_sold(lifecycle: OrderLifecycle, k: int) -> bool:
+    """Whether a live reduction that no alert named may have moved the account as it was read."""
+    records, asked_ns = lifecycle.records, lifecycle.records.held.get(k, (0.0, 0))[1]
+    live = (records.children[name] for name in records.live)
+    return any(
+        each.symbol == k and each.reduces and not each.unexplained and each.sent_ns < asked_ns
+        for each in live
+    )
+
+
+def _shown(
+    lifecycle: OrderLifecycle, child: Child, lacking: float, claimed_ids: set[str]
+) -> tuple[float, str]:  # fmt: skip
     """Return how much of a reduction was executed, and the venue's id of the order that shows it.
 
-    `lacking` is what the account lacks (base). An order or its executions must agree with the
-    reduction in quantity: a third party may have sold. Without one, all of it must be missing.
+    `lacking` is what the account lacks (base). The order or its executions must agree with the
+    reduction in quantity: a third party may have sold.
     """
-    lot = lifecycle.instrument(child.symbol).lot
-    if lacking <= lot:
-        return 0.0, ""
-    seen = seen_since(lifecycle, child)
-    done = executed_by_order(seen)
-    sizes = {each.venue_order_id: each.quantity for each in seen if not each.trade_id}
+    done, sizes = _sold(lifecycle, child, claimed_ids)
     for of, executed in done.items():
         is_whole = abs(executed - child.rest) <= child.tolerance
         is_same = abs(sizes.get(of, 0.0) - child.quantity) <= child.tolerance
-        if child.tolerance < executed <= lacking + lot and (is_whole or is_same):
+        most = lacking + lifecycle.instrument(child.symbol).lot
+        if child.tolerance < executed <= most and (is_whole or is_same):
             return executed, of
-    return (child.rest, "") if abs(lacking - child.rest) <= lot else (0.0, "")
+    return 0.0, ""
+
+
+def _missing(
+    lifecycle: OrderLifecycle, child: Child, lacking: float, claimed_ids: set[str]
+) -> tuple[float, str]:  # fmt: skip
+    """Return the rest of a reduction if the account lacks just that beside what others have sold.
+
+    Executions whose order was never listed may be a part of it.
+    """
+    done, sizes = _sold(lifecycle, child, claimed_ids)
+    lacking -= sum(executed for of, executed in done.items() if of in sizes)
+    is_same = abs(lacking - child.rest) <= lifecycle.instrument(child.symbol).lot
+    return (child.rest if is_same else 0.0), ""
+
+
+def _sold(
+    lifecycle: OrderLifecycle, child: Child, claimed_ids: set[str]
+) -> tuple[dict[str, float], dict[str, float]]:  # fmt: skip
+    """Return what orders of others have executed since a reduction was sent, and their quantities.
+
+    Both are by the venue's id of the order (base); a quantity is there once the order was listed.
+    """
+    seen = seen_since(lifecycle, child)
+    done = executed_by_order(seen)
+    sizes = {each.venue_order_id: each.quantity for each in seen if not each.trade_id}
+    return {of: units for of, units in done.items() if of not in claimed_ids}, sizes
 
 
 def _executions(
